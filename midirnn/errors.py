@@ -1,0 +1,73 @@
+"""Every error that midirnn raises on purpose.
+
+::
+
+    MidirnnError
+    ├── MidiFileError       a MIDI file cannot be read or written
+    ├── CodecError          tokens or codec settings that mean nothing
+    ├── DatasetError        a data set is missing, damaged or made with other settings
+    ├── CheckpointError     a model or a run is missing, damaged or does not fit
+    ├── OptionError         a value that a command or a function does not take
+    ├── MissingExtraError   an optional library is not installed
+    └── PortError           a MIDI port cannot be found, opened or used
+
+Each message is one line that says what happened, the value, what is allowed
+and what to do next. The command line prints that line and exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class MidirnnError(Exception):
+    """Base of every error that midirnn raises on purpose."""
+
+
+class MidiFileError(MidirnnError):
+    """A MIDI file cannot be read or written.
+
+    ``source`` names the file (or says ``<bytes>``), ``reason`` what is wrong.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MidiFileError], tuple[str, str]]:
+        return type(self), (self.source, self.reason)
+
+
+class CodecError(MidirnnError):
+    """Tokens that are not in the vocabulary, or codec settings that make none."""
+
+
+class DatasetError(MidirnnError):
+    """A data set is missing, damaged, or made with other settings."""
+
+
+class CheckpointError(MidirnnError):
+    """A model or a training run is missing, damaged, or does not fit."""
+
+
+class OptionError(MidirnnError):
+    """A value that a command or a function does not take."""
+
+
+class MissingExtraError(MidirnnError):
+    """An optional library is not installed."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {library}, which is not installed. "
+            f"Install it with: pip install 'midirnn[{extra}]'"
+        )
+        self.library = library
+        self.extra = extra
+        self.purpose = purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), (self.library, self.extra, self.purpose)
+
+
+class PortError(MidirnnError):
+    """A MIDI port cannot be found, opened or used."""

@@ -1,0 +1,362 @@
+"""MIDI files to performances and back."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from midirnn.errors import MidiFileError
+from midirnn.midievents import (
+    CONTROL_CHANGE,
+    NOTE_ON,
+    PROGRAM_CHANGE,
+    SUSTAIN,
+    Event,
+    MidiChunks,
+    Track,
+    parse_midi,
+)
+from midirnn.performance import FloatArray, Part, Performance, Tempo
+
+if TYPE_CHECKING:
+    import mido
+    import pretty_midi
+
+TICKS_PER_QUARTER = 960
+MAX_HOURS = 24.0
+"""A file that lasts longer is taken for damaged."""
+
+_DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
+
+Note = tuple[int, int, int, int]
+"""(start tick, end tick, pitch, velocity)"""
+
+
+def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) -> Performance:
+    """The performance in a MIDI file, given by its path or its bytes.
+
+    Formats 0 and 1 share one tempo map; the tracks of format 2 follow one another, each with its
+    own. A part is a (track, channel, program). A note-off ends every note of its pitch that began
+    before it, as in pretty_midi; a note that is never released lasts to the end of its track; a
+    note without length is dropped. Drums (channel 10) are left out unless ``drums`` is true.
+
+    Raises :class:`MidiFileError` for a file that cannot be read, is no MIDI, or is cut off.
+    """
+    data, name = _load(source)
+    chunks = parse_midi(data, name)
+    performance = _assemble(chunks)
+    if performance.duration > MAX_HOURS * 3600:
+        raise MidiFileError(
+            name,
+            f"lasts {performance.duration / 3600:.0f} hours, over {MAX_HOURS:.0f}: it is damaged",
+        )
+    return performance if drums else performance.without_drums()
+
+
+def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
+    """The bytes of a source and a name for it."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "<bytes>"
+    name = os.fspath(source)
+    try:
+        return Path(source).read_bytes(), name
+    except FileNotFoundError:
+        raise MidiFileError(name, "there is no such file") from None
+    except IsADirectoryError:
+        raise MidiFileError(name, "is a folder, not a MIDI file") from None
+    except (OSError, ValueError) as error:
+        raise MidiFileError(name, f"cannot be read ({error})") from None
+
+
+class _TickClock:
+    """Seconds at a tick, by tempo changes or by a fixed length of a tick."""
+
+    def __init__(self, chunks: MidiChunks, tempos: Iterable[tuple[int, int]]) -> None:
+        changes = {0: _DEFAULT_TEMPO} | dict(sorted(tempos))
+        if chunks.seconds_per_tick is not None:
+            changes = {0: _DEFAULT_TEMPO}
+        self._ticks: list[int] = []
+        self._scales: list[float] = []
+        for tick, microseconds in changes.items():
+            # The order of operations is pretty_midi's, so that times agree to the last bit.
+            scale = chunks.seconds_per_tick or 60.0 / ((6e7 / microseconds) * _tpq(chunks))
+            if not self._scales or scale != self._scales[-1]:
+                self._ticks.append(tick)
+                self._scales.append(scale)
+        self._seconds = [0.0]
+        for index, tick in enumerate(self._ticks[1:]):
+            span = tick - self._ticks[index]
+            self._seconds.append(self._seconds[-1] + self._scales[index] * span)
+        beat = _tpq(chunks) if chunks.seconds_per_tick is None else 0.5 / chunks.seconds_per_tick
+        self.tempos = tuple(
+            Tempo(seconds, 60.0 / (scale * beat))
+            for seconds, scale in zip(self._seconds, self._scales, strict=True)
+        )
+
+    def seconds(self, ticks: list[int]) -> FloatArray:
+        """Seconds of each tick; shape ``(len(ticks),)``."""
+        tick = np.asarray(ticks, dtype=np.int64)
+        index = np.searchsorted(np.asarray(self._ticks), tick, side="right") - 1
+        begin = np.asarray(self._ticks, dtype=np.int64)[index]
+        return np.asarray(self._seconds)[index] + np.asarray(self._scales)[index] * (tick - begin)
+
+
+def _tpq(chunks: MidiChunks) -> int:
+    return chunks.ticks_per_quarter
+
+
+def _assemble(chunks: MidiChunks) -> Performance:
+    """One performance from all tracks."""
+    if chunks.format != 2:
+        clock = _TickClock(chunks, (tempo for track in chunks.tracks for tempo in track.tempos))
+        return _combine([_track_performance(track, clock) for track in chunks.tracks], clock.tempos)
+    pieces: list[Performance] = []
+    tempos: list[Tempo] = []
+    offset = 0.0
+    for track in chunks.tracks:
+        clock = _TickClock(chunks, track.tempos)
+        pieces.append(_track_performance(track, clock).shift(offset))
+        tempos += [Tempo(tempo.seconds + offset, tempo.bpm) for tempo in clock.tempos]
+        offset += float(clock.seconds([track.last_tick])[0])
+    return _combine(pieces, tuple(tempos))
+
+
+def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performance:
+    """Pieces that sound together, with the parts of all."""
+    parts = [part for piece in pieces for part in piece.parts if len(piece)]
+    pieces = [piece for piece in pieces if len(piece)]
+    if not pieces:
+        return Performance(tempos=tempos)
+    offsets = np.cumsum([0] + [len(piece.parts) for piece in pieces[:-1]])
+    joined = {
+        name: np.concatenate([getattr(piece, name) for piece in pieces])
+        for name in ("start", "end", "pitch", "velocity", "pedal_time", "pedal_value")
+    }
+    for name in ("part", "pedal_part"):
+        joined[name] = np.concatenate(
+            [getattr(piece, name) + offset for piece, offset in zip(pieces, offsets, strict=True)]
+        )
+    return Performance(**joined, parts=tuple(parts), tempos=tempos)
+
+
+def _track_performance(track: Track, clock: _TickClock) -> Performance:
+    """The notes and pedals of one track; a part for each (channel, program) that has notes."""
+    notes, pedals = pair_notes(track.events, track.last_tick)
+    parts = [Part(program, channel, track.name) for channel, program in notes]
+    rows = [row for part_notes in notes.values() for row in part_notes]
+    part_of_row = [index for index, part in enumerate(notes.values()) for _ in part]
+    pedal_rows = [
+        (tick, value, index)
+        for index, (channel, _) in enumerate(notes)
+        for tick, value in pedals.get(channel, ())
+    ]
+    start, end, pitch, velocity = zip(*rows, strict=True) if rows else ((),) * 4
+    tick, value, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 3
+    return Performance(
+        start=clock.seconds(list(start)),
+        end=clock.seconds(list(end)),
+        pitch=np.array(pitch, np.uint8),
+        velocity=np.array(velocity, np.uint8),
+        part=np.array(part_of_row, np.int32),
+        pedal_time=clock.seconds(list(tick)),
+        pedal_value=np.array(value, np.uint8),
+        pedal_part=np.array(pedal_part, np.int32),
+        parts=tuple(parts),
+        tempos=clock.tempos,
+    )
+
+
+def pair_notes(
+    events: Iterable[Event], last_tick: int
+) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int]]]]:
+    """Notes by (channel, program), and sustain pedal (tick, value) by channel.
+
+    A note-off ends all notes of its channel and pitch that began at an earlier tick. Those that
+    began at its own tick it drops when they are alone, and leaves sounding when it ended others.
+    """
+    notes: dict[tuple[int, int], list[Note]] = {}
+    pedals: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    programs = [0] * 16
+
+    def finish(channel: int, pitch: int, tick: int, begun: list[tuple[int, int]]) -> None:
+        ended = [(start, tick, pitch, velocity) for start, velocity in begun if start < tick]
+        if ended:
+            notes.setdefault((channel, programs[channel]), []).extend(ended)
+
+    for tick, status, first, second in events:
+        kind, channel = status & 0xF0, status & 0x0F
+        if kind == NOTE_ON and second:
+            sounding.setdefault((channel, first), []).append((tick, second))
+        elif kind <= NOTE_ON:
+            begun = sounding.pop((channel, first), None)
+            if begun is None:
+                continue
+            finish(channel, first, tick, begun)
+            kept = [note for note in begun if note[0] == tick]
+            if kept and len(kept) < len(begun):
+                sounding[channel, first] = kept
+        elif kind == PROGRAM_CHANGE:
+            programs[channel] = first
+        elif kind == CONTROL_CHANGE and first == SUSTAIN:
+            pedals[channel].append((tick, second))
+    for (channel, pitch), begun in sounding.items():
+        finish(channel, pitch, last_tick, begun)
+    return notes, pedals
+
+
+def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
+    """Write a performance as a MIDI file of format 1: a tempo track, then a track for each part.
+
+    Times are rounded to a tick, which is 1/960 of a quarter note (0.52 ms at 120 a minute).
+    The file appears whole or not at all. Raises :class:`MidiFileError` if it cannot be written.
+    """
+    target = Path(path)
+    data = midi_bytes(performance)
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(target)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise MidiFileError(str(path), f"cannot be written ({error.strerror or error})") from None
+
+
+def midi_bytes(performance: Performance) -> bytes:
+    """The bytes that :func:`write_midi` writes."""
+    import mido
+
+    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="latin-1")
+    tempos = performance.tempos or (Tempo(0.0, 120.0),)
+    microseconds = [min(max(round(6e7 / tempo.bpm), 1), 0xFFFFFF) for tempo in tempos]
+    starts = np.array([0.0] + [tempo.seconds for tempo in tempos[1:]])
+    rates = TICKS_PER_QUARTER * 1e6 / np.array(microseconds)  # ticks a second
+    start_ticks = np.concatenate([[0.0], np.cumsum(np.rint(np.diff(starts) * rates[:-1]))])
+
+    def ticks(seconds: FloatArray) -> list[int]:
+        index = np.searchsorted(starts, seconds, side="right") - 1
+        exact = start_ticks[index] + (seconds - starts[index]) * rates[index]
+        return [int(tick) for tick in np.rint(exact)]
+
+    conductor = [
+        (tick, 0, mido.MetaMessage("set_tempo", tempo=tempo))
+        for tick, tempo in zip(ticks(starts), microseconds, strict=True)
+    ]
+    file.tracks.append(_to_track(conductor))
+    start, end = ticks(performance.start), ticks(performance.end)
+    pedal = ticks(performance.pedal_time)
+    for index, part in enumerate(performance.parts):
+        notes = np.flatnonzero(performance.part == index)
+        pedals = np.flatnonzero(performance.pedal_part == index)
+        events: list[tuple[int, int, mido.Message]] = [
+            (0, -1, mido.Message("program_change", channel=part.channel, program=part.program))
+        ]
+        for i in notes:
+            on, off = start[i], max(end[i], start[i] + 1)
+            pitch, velocity = int(performance.pitch[i]), int(performance.velocity[i])
+            events.append((on, 2, _message("note_on", part, note=pitch, velocity=velocity)))
+            events.append((off, 0, _message("note_off", part, note=pitch, velocity=0)))
+        for i in pedals:
+            value = int(performance.pedal_value[i])
+            events.append((pedal[i], 1, _message("control_change", part, control=64, value=value)))
+        file.tracks.append(_to_track(events, part.name))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    return buffer.getvalue()
+
+
+def _message(kind: str, part: Part, **values: int) -> mido.Message:
+    import mido
+
+    return mido.Message(kind, channel=part.channel, **values)
+
+
+def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mido.MidiTrack:
+    """A track from (tick, rank among equals, message)."""
+    import mido
+
+    track = mido.MidiTrack()
+    if name:
+        printable = name.encode("latin-1", "replace").decode("latin-1")
+        track.append(mido.MetaMessage("track_name", name=printable))
+    last = 0
+    for tick, _, message in sorted(events, key=lambda event: event[:2]):
+        track.append(message.copy(time=tick - last))
+        last = tick
+    return track
+
+
+def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
+    """A ``pretty_midi.PrettyMIDI`` with an instrument for each part and the pedal as CC 64."""
+    import pretty_midi
+
+    result = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER)
+    for index, part in enumerate(performance.parts):
+        instrument = pretty_midi.Instrument(part.program, is_drum=part.is_drum, name=part.name)
+        instrument.notes = [
+            pretty_midi.Note(
+                velocity=int(performance.velocity[i]),
+                pitch=int(performance.pitch[i]),
+                start=float(performance.start[i]),
+                end=float(performance.end[i]),
+            )
+            for i in np.flatnonzero(performance.part == index)
+        ]
+        instrument.control_changes = [
+            pretty_midi.ControlChange(
+                SUSTAIN, int(performance.pedal_value[i]), float(performance.pedal_time[i])
+            )
+            for i in np.flatnonzero(performance.pedal_part == index)
+        ]
+        result.instruments.append(instrument)
+    return result
+
+
+def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> Performance:
+    """The performance in a ``pretty_midi.PrettyMIDI``; drums are left out unless asked for."""
+    instruments = [i for i in source.instruments if drums or not i.is_drum]
+    notes = [
+        (note.start, note.end, note.pitch, note.velocity, index)
+        for index, instrument in enumerate(instruments)
+        for note in instrument.notes
+    ]
+    pedals = [
+        (change.time, change.value, index)
+        for index, instrument in enumerate(instruments)
+        for change in instrument.control_changes
+        if change.number == SUSTAIN
+    ]
+    start, end, pitch, velocity, part = zip(*notes, strict=True) if notes else ((),) * 5
+    time, value, pedal_part = zip(*pedals, strict=True) if pedals else ((),) * 3
+    times, bpms = source.get_tempo_changes()
+    channels = [9 if i.is_drum else index % 9 for index, i in enumerate(instruments)]
+    return Performance(
+        start=np.array(start, np.float64),
+        end=np.array(end, np.float64),
+        pitch=np.array(pitch, np.uint8),
+        velocity=np.array(velocity, np.uint8),
+        part=np.array(part, np.int32),
+        pedal_time=np.array(time, np.float64),
+        pedal_value=np.array(value, np.uint8),
+        pedal_part=np.array(pedal_part, np.int32),
+        parts=tuple(
+            Part(instrument.program, channel, instrument.name)
+            for instrument, channel in zip(instruments, channels, strict=True)
+        )
+        or (Part(),),
+        tempos=tuple(Tempo(float(t), float(b)) for t, b in zip(times, bpms, strict=True))
+        or (Tempo(0.0, 120.0),),
+    )

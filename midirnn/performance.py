@@ -1,0 +1,284 @@
+"""A performance: notes and pedals in seconds, as numpy arrays that never change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SUSTAIN_DOWN = 64
+"""A sustain pedal (CC 64) is down from this value on (MIDI 1.0)."""
+
+NUM_PITCHES = 128
+
+FloatArray = npt.NDArray[np.float64]
+ByteArray = npt.NDArray[np.uint8]
+IndexArray = npt.NDArray[np.int32]
+
+_DTYPES = {
+    "start": np.float64,
+    "end": np.float64,
+    "pitch": np.uint8,
+    "velocity": np.uint8,
+    "part": np.int32,
+    "pedal_time": np.float64,
+    "pedal_value": np.uint8,
+    "pedal_part": np.int32,
+}
+_NOTE_FIELDS = ("start", "end", "pitch", "velocity", "part")
+_PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One instrument of a performance: what a pedal acts on.
+
+    ``program`` is 0..127, ``channel`` 0..15 (9 is drums, which players call channel 10).
+    """
+
+    program: int = 0
+    channel: int = 0
+    name: str = ""
+
+    @property
+    def is_drum(self) -> bool:
+        """Whether the part is on the drum channel."""
+        return self.channel == 9
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """A tempo from ``seconds`` on, in quarter notes a minute."""
+
+    seconds: float
+    bpm: float
+
+
+def _empty(name: str) -> Any:
+    return field(default_factory=lambda: np.empty(0, dtype=_DTYPES[name]))
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """Notes and sustain pedals of one or more parts, in seconds.
+
+    Notes (shape ``(N,)`` each) are kept in order of (start, pitch); notes equal in both keep the
+    order in which they were given. Pedals (shape ``(P,)`` each) are CC 64 values in order of time.
+    ``part`` and ``pedal_part`` index ``parts``. The arrays are read-only.
+    """
+
+    start: FloatArray = _empty("start")
+    end: FloatArray = _empty("end")
+    pitch: ByteArray = _empty("pitch")
+    velocity: ByteArray = _empty("velocity")
+    part: IndexArray = _empty("part")
+    pedal_time: FloatArray = _empty("pedal_time")
+    pedal_value: ByteArray = _empty("pedal_value")
+    pedal_part: IndexArray = _empty("pedal_part")
+    parts: tuple[Part, ...] = (Part(),)
+    tempos: tuple[Tempo, ...] = (Tempo(0.0, 120.0),)
+
+    def __post_init__(self) -> None:
+        arrays = {name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()}
+        note_order = np.lexsort((arrays["pitch"], arrays["start"]))
+        pedal_order = np.argsort(arrays["pedal_time"], kind="stable")
+        for names, order in ((_NOTE_FIELDS, note_order), (_PEDAL_FIELDS, pedal_order)):
+            for name in names:
+                ordered = arrays[name][order]
+                ordered.flags.writeable = False
+                object.__setattr__(self, name, ordered)
+
+    @classmethod
+    def from_notes(
+        cls,
+        notes: Iterable[tuple[float, float, int, int]],
+        pedals: Iterable[tuple[float, int]] = (),
+        parts: Sequence[Part] = (Part(),),
+    ) -> Performance:
+        """A performance of one part from (start, end, pitch, velocity) and (time, CC 64 value)."""
+        note_rows, pedal_rows = list(notes), list(pedals)
+        start, end, pitch, velocity = zip(*note_rows, strict=True) if note_rows else ((),) * 4
+        pedal_time, pedal_value = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 2
+        return cls(
+            start=np.array(start, np.float64),
+            end=np.array(end, np.float64),
+            pitch=np.array(pitch, np.uint8),
+            velocity=np.array(velocity, np.uint8),
+            part=np.zeros(len(note_rows), np.int32),
+            pedal_time=np.array(pedal_time, np.float64),
+            pedal_value=np.array(pedal_value, np.uint8),
+            pedal_part=np.zeros(len(pedal_rows), np.int32),
+            parts=tuple(parts),
+        )
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Performance):
+            return NotImplemented
+        same_arrays = all(np.array_equal(getattr(self, n), getattr(other, n)) for n in _DTYPES)
+        return same_arrays and (self.parts, self.tempos) == (other.parts, other.tempos)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+    def __repr__(self) -> str:
+        return (
+            f"Performance({len(self)} notes, {len(self.pedal_time)} pedal events, "
+            f"{len(self.parts)} parts, {self.duration:.3f} s)"
+        )
+
+    @property
+    def duration(self) -> float:
+        """The end of the last note in seconds; 0 without notes."""
+        return float(self.end.max(initial=0.0))
+
+    def replace(self, **changes: Any) -> Performance:
+        """The performance with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
+        """The performance with only the notes where ``keep`` (shape ``(N,)``) is true."""
+        return self.replace(**{name: getattr(self, name)[keep] for name in _NOTE_FIELDS})
+
+    def without_drums(self) -> Performance:
+        """The performance without the notes of drum parts."""
+        drums = np.array([part.is_drum for part in self.parts], dtype=bool)
+        return self.select(~drums[self.part]) if drums.any() else self
+
+    def slice(self, start_seconds: float, end_seconds: float) -> Performance:
+        """The notes that begin in ``[start_seconds, end_seconds)``, moved to begin at 0.
+
+        Ends are cut at ``end_seconds``. The pedal position at ``start_seconds`` is kept, and so
+        is the tempo there.
+        """
+        inside = (self.start >= start_seconds) & (self.start < end_seconds)
+        before = self.pedal_time < end_seconds
+        cut = self.replace(
+            **{name: getattr(self, name)[inside] for name in _NOTE_FIELDS},
+            **{name: getattr(self, name)[before] for name in _PEDAL_FIELDS},
+            tempos=tuple(t for t in self.tempos if t.seconds < end_seconds),
+        )
+        return cut.replace(end=np.minimum(cut.end, end_seconds)).shift(-start_seconds)
+
+    def shift(self, seconds: float) -> Performance:
+        """The performance moved in time; what would fall before 0 is moved to 0."""
+        tempos = [Tempo(max(0.0, t.seconds + seconds), t.bpm) for t in self.tempos]
+        started = [i for i, tempo in enumerate(tempos) if tempo.seconds == 0.0]
+        return self.replace(
+            start=np.maximum(self.start + seconds, 0.0),
+            end=np.maximum(self.end + seconds, 0.0),
+            pedal_time=np.maximum(self.pedal_time + seconds, 0.0),
+            tempos=tuple(tempos[started[-1] if started else 0 :]),
+        )
+
+    def transpose(self, semitones: int) -> Performance:
+        """The performance in another key; notes that leave 0..127 and drums stay out of it.
+
+        Drum parts keep their pitches, which name instruments.
+        """
+        drums = np.array([part.is_drum for part in self.parts], dtype=bool)[self.part]
+        moved = np.where(drums, self.pitch, self.pitch.astype(np.int16) + semitones)
+        keep = (moved >= 0) & (moved < NUM_PITCHES)
+        return self.select(keep).replace(pitch=moved[keep].astype(np.uint8))
+
+    def stretch(self, factor: float) -> Performance:
+        """The performance with all times multiplied by ``factor`` (above 1 is slower)."""
+        return self.replace(
+            start=self.start * factor,
+            end=self.end * factor,
+            pedal_time=self.pedal_time * factor,
+            tempos=tuple(Tempo(t.seconds * factor, t.bpm / factor) for t in self.tempos),
+        )
+
+    def apply_sustain(self) -> Performance:
+        """The performance without pedals, notes lasting as long as the pedal held them.
+
+        A note released while its part's pedal is down lasts until the pedal goes up, or until the
+        same pitch is struck again with the pedal down. A note that would have no length left is
+        dropped. Rules, ties included, are those of note-seq's ``apply_sustain_control_changes``:
+        at one moment pedal-downs come first, then pedal-ups, note-ons and note-offs.
+        """
+        end = self.end.copy()
+        drums = [index for index, part in enumerate(self.parts) if part.is_drum]
+        melodic = ~np.isin(self.part, drums)
+        last = max(
+            float(self.end[melodic].max(initial=0.0)), float(self.pedal_time.max(initial=0.0))
+        )
+        for part in np.unique(self.pedal_part):
+            if part in drums:
+                continue
+            notes = np.flatnonzero(self.part == part)
+            pedals = self.pedal_part == part
+            downs, ups = _pedal_intervals(self.pedal_time[pedals], self.pedal_value[pedals])
+            end[notes] = _sustained_ends(
+                self.start[notes], self.end[notes], self.pitch[notes], downs, ups, last
+            )
+        pedals_off = {name: getattr(self, name)[:0] for name in _PEDAL_FIELDS}
+        return self.replace(end=end, **pedals_off).select(end > self.start)
+
+
+def _pedal_intervals(time: FloatArray, value: ByteArray) -> tuple[FloatArray, FloatArray]:
+    """When a pedal goes down and up again: two arrays; the last up may be infinite."""
+    down = value >= SUSTAIN_DOWN
+    if not len(time) or not down.any():
+        return np.empty(0), np.empty(0)
+    # At one moment an up comes after a down, so the moment ends up if it holds any up at all.
+    moments, first = np.unique(time, return_index=True)
+    is_down = np.logical_and.reduceat(down, first)
+    changes = np.flatnonzero(np.diff(is_down, prepend=False))
+    downs, ups = moments[changes[::2]], moments[changes[1::2]]
+    return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
+
+
+def _next_up(time: FloatArray, downs: FloatArray, ups: FloatArray) -> FloatArray:
+    """For each time the moment the pedal goes up if it is down then, else NaN."""
+    index = np.searchsorted(downs, time, side="right") - 1
+    up = np.where(index >= 0, ups[np.maximum(index, 0)], -np.inf) if len(downs) else time - 1
+    return np.where(up > time, up, np.nan)
+
+
+def _sustained_ends(
+    start: FloatArray,
+    end: FloatArray,
+    pitch: ByteArray,
+    downs: FloatArray,
+    ups: FloatArray,
+    last: float,
+) -> FloatArray:
+    """Ends of one part's notes (in order of start) after the pedal: shape ``(N,)``."""
+    up = _next_up(end, downs, ups)
+    held = ~np.isnan(up)
+    sustained = np.where(held, np.minimum(up, last), end)
+    # The next strike of the same pitch with the pedal down, looked up backwards within a pitch.
+    order = np.argsort(pitch, kind="stable")
+    strike = np.where(~np.isnan(_next_up(start, downs, ups)), start, np.inf)[order]
+    following = np.full(len(order), np.inf)
+    first_of_pitch = np.flatnonzero(np.diff(pitch[order].astype(np.int16), prepend=-1))
+    for begin, stop in zip(first_of_pitch, np.append(first_of_pitch[1:], len(order)), strict=True):
+        following[begin : stop - 1] = np.minimum.accumulate(strike[begin + 1 : stop][::-1])[::-1]
+    restrike = np.empty(len(order))
+    restrike[order] = following
+    still_sounds = np.where(held, restrike < up, restrike <= end)
+    return np.where(still_sounds, restrike, sustained)
+
+
+def cut_overlaps(
+    start: npt.NDArray[Any], end: npt.NDArray[Any], voice: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Ends no later than the next start of the same voice; shape ``(N,)``.
+
+    Notes must come in order of start; ``voice`` is what can sound only once (a pitch). A note
+    struck again at its own start gets no length.
+    """
+    order = np.argsort(voice, kind="stable")
+    same = voice[order][1:] == voice[order][:-1]
+    ends = end[order]
+    ends[:-1][same] = np.minimum(ends[:-1], start[order][1:])[same]
+    result = np.empty_like(end)
+    result[order] = ends
+    return result
