@@ -35,8 +35,8 @@ MAX_HOURS = 24.0
 
 _DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
 
-Note = tuple[int, int, int, int]
-"""(start tick, end tick, pitch, velocity)"""
+Note = tuple[int, int, int, int, bool]
+"""(start tick, end tick, pitch, velocity, whether it was never released)"""
 
 
 def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) -> Performance:
@@ -137,7 +137,15 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
     offsets = np.cumsum([0] + [len(piece.parts) for piece in pieces[:-1]])
     joined = {
         name: np.concatenate([getattr(piece, name) for piece in pieces])
-        for name in ("start", "end", "pitch", "velocity", "pedal_time", "pedal_value")
+        for name in (
+            "start",
+            "end",
+            "pitch",
+            "velocity",
+            "unreleased",
+            "pedal_time",
+            "pedal_value",
+        )
     }
     for name in ("part", "pedal_part"):
         joined[name] = np.concatenate(
@@ -157,7 +165,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         for index, (channel, _) in enumerate(notes)
         for tick, value in pedals.get(channel, ())
     ]
-    start, end, pitch, velocity = zip(*rows, strict=True) if rows else ((),) * 4
+    start, end, pitch, velocity, unreleased = zip(*rows, strict=True) if rows else ((),) * 5
     tick, value, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 3
     return Performance(
         start=clock.seconds(list(start)),
@@ -165,6 +173,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         pitch=np.array(pitch, np.uint8),
         velocity=np.array(velocity, np.uint8),
         part=np.array(part_of_row, np.int32),
+        unreleased=np.array(unreleased, dtype=bool),
         pedal_time=clock.seconds(list(tick)),
         pedal_value=np.array(value, np.uint8),
         pedal_part=np.array(pedal_part, np.int32),
@@ -186,8 +195,14 @@ def pair_notes(
     sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
     programs = [0] * 16
 
-    def finish(channel: int, pitch: int, tick: int, begun: list[tuple[int, int]]) -> None:
-        ended = [(start, tick, pitch, velocity) for start, velocity in begun if start < tick]
+    def finish(
+        channel: int, pitch: int, tick: int, begun: list[tuple[int, int]], unreleased: bool = False
+    ) -> None:
+        ended = [
+            (start, tick, pitch, velocity, unreleased)
+            for start, velocity in begun
+            if start < tick
+        ]
         if ended:
             notes.setdefault((channel, programs[channel]), []).extend(ended)
 
@@ -208,7 +223,7 @@ def pair_notes(
         elif kind == CONTROL_CHANGE and first == SUSTAIN:
             pedals[channel].append((tick, second))
     for (channel, pitch), begun in sounding.items():
-        finish(channel, pitch, last_tick, begun)
+        finish(channel, pitch, last_tick, begun, unreleased=True)
     return notes, pedals
 
 

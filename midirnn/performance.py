@@ -18,6 +18,7 @@ NUM_PITCHES = 128
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 IndexArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
 
 _DTYPES = {
     "start": np.float64,
@@ -25,11 +26,12 @@ _DTYPES = {
     "pitch": np.uint8,
     "velocity": np.uint8,
     "part": np.int32,
+    "unreleased": np.bool_,
     "pedal_time": np.float64,
     "pedal_value": np.uint8,
     "pedal_part": np.int32,
 }
-_NOTE_FIELDS = ("start", "end", "pitch", "velocity", "part")
+_NOTE_FIELDS = ("start", "end", "pitch", "velocity", "part", "unreleased")
 _PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part")
 
 
@@ -68,7 +70,8 @@ class Performance:
 
     Notes (shape ``(N,)`` each) are kept in order of (start, pitch); notes equal in both keep the
     order in which they were given. Pedals (shape ``(P,)`` each) are CC 64 values in order of time.
-    ``part`` and ``pedal_part`` index ``parts``. The arrays are read-only.
+    ``part`` and ``pedal_part`` index ``parts``. ``unreleased`` is true for notes that were still
+    held when the recording ended (by default none). The arrays are read-only.
     """
 
     start: FloatArray = _empty("start")
@@ -76,6 +79,7 @@ class Performance:
     pitch: ByteArray = _empty("pitch")
     velocity: ByteArray = _empty("velocity")
     part: IndexArray = _empty("part")
+    unreleased: BoolArray = _empty("unreleased")
     pedal_time: FloatArray = _empty("pedal_time")
     pedal_value: ByteArray = _empty("pedal_value")
     pedal_part: IndexArray = _empty("pedal_part")
@@ -84,6 +88,8 @@ class Performance:
 
     def __post_init__(self) -> None:
         arrays = {name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()}
+        if not len(arrays["unreleased"]):
+            arrays["unreleased"] = np.zeros(len(arrays["start"]), dtype=bool)
         note_order = np.lexsort((arrays["pitch"], arrays["start"]))
         pedal_order = np.argsort(arrays["pedal_time"], kind="stable")
         for names, order in ((_NOTE_FIELDS, note_order), (_PEDAL_FIELDS, pedal_order)):
@@ -153,8 +159,8 @@ class Performance:
     def slice(self, start_seconds: float, end_seconds: float) -> Performance:
         """The notes that begin in ``[start_seconds, end_seconds)``, moved to begin at 0.
 
-        Ends are cut at ``end_seconds``. The pedal position at ``start_seconds`` is kept, and so
-        is the tempo there.
+        Ends are cut at ``end_seconds``; what is cut is ``unreleased`` there. The pedal position at
+        ``start_seconds`` is kept, and so is the tempo there.
         """
         inside = (self.start >= start_seconds) & (self.start < end_seconds)
         before = self.pedal_time < end_seconds
@@ -163,7 +169,10 @@ class Performance:
             **{name: getattr(self, name)[before] for name in _PEDAL_FIELDS},
             tempos=tuple(t for t in self.tempos if t.seconds < end_seconds),
         )
-        return cut.replace(end=np.minimum(cut.end, end_seconds)).shift(-start_seconds)
+        return cut.replace(
+            end=np.minimum(cut.end, end_seconds),
+            unreleased=cut.unreleased | (cut.end > end_seconds),
+        ).shift(-start_seconds)
 
     def shift(self, seconds: float) -> Performance:
         """The performance moved in time; what would fall before 0 is moved to 0."""
@@ -200,10 +209,11 @@ class Performance:
 
         A note released while its part's pedal is down lasts until the pedal goes up, or until the
         same pitch is struck again with the pedal down. A note that would have no length left is
-        dropped. Rules, ties included, are those of note-seq's ``apply_sustain_control_changes``:
-        at one moment pedal-downs come first, then pedal-ups, note-ons and note-offs.
+        dropped; one that the pedal holds to the end is ``unreleased``. Rules, ties included, are
+        those of note-seq's ``apply_sustain_control_changes``: at one moment pedal-downs come
+        first, then pedal-ups, note-ons and note-offs.
         """
-        end = self.end.copy()
+        end, unreleased = self.end.copy(), self.unreleased.copy()
         drums = [index for index, part in enumerate(self.parts) if part.is_drum]
         melodic = ~np.isin(self.part, drums)
         last = max(
@@ -215,11 +225,14 @@ class Performance:
             notes = np.flatnonzero(self.part == part)
             pedals = self.pedal_part == part
             downs, ups = _pedal_intervals(self.pedal_time[pedals], self.pedal_value[pedals])
-            end[notes] = _sustained_ends(
-                self.start[notes], self.end[notes], self.pitch[notes], downs, ups, last
+            ends = _sustained_ends(
+                self.start[notes], self.end[notes], self.pitch[notes], downs, ups
             )
+            end[notes] = np.minimum(ends, last)
+            unreleased[notes] = (unreleased[notes] & (ends >= self.end[notes])) | np.isinf(ends)
         pedals_off = {name: getattr(self, name)[:0] for name in _PEDAL_FIELDS}
-        return self.replace(end=end, **pedals_off).select(end > self.start)
+        applied = self.replace(end=end, unreleased=unreleased, **pedals_off)
+        return applied.select(end > self.start)
 
 
 def _pedal_intervals(time: FloatArray, value: ByteArray) -> tuple[FloatArray, FloatArray]:
@@ -248,12 +261,11 @@ def _sustained_ends(
     pitch: ByteArray,
     downs: FloatArray,
     ups: FloatArray,
-    last: float,
 ) -> FloatArray:
-    """Ends of one part's notes (in order of start) after the pedal: shape ``(N,)``."""
+    """Ends of one part's notes (in order of start) after the pedal, infinite if it stays down."""
     up = _next_up(end, downs, ups)
     held = ~np.isnan(up)
-    sustained = np.where(held, np.minimum(up, last), end)
+    sustained = np.where(held, up, end)
     # The next strike of the same pitch with the pedal down, looked up backwards within a pitch.
     order = np.argsort(pitch, kind="stable")
     strike = np.where(~np.isnan(_next_up(start, downs, ups)), start, np.inf)[order]

@@ -103,8 +103,12 @@ class PerformanceCodec:
         """The bin of notes that no velocity token precedes."""
         return int(self.velocity_bin(DEFAULT_VELOCITY))
 
-    def encode(self, performance: Performance) -> Tokens:
-        """The tokens of a performance, pedal applied, drums left out; shape ``(T,)``."""
+    def encode(self, performance: Performance, *, open_end: bool = False) -> Tokens:
+        """The tokens of a performance, pedal applied, drums left out; shape ``(T,)``.
+
+        With ``open_end`` notes that are ``unreleased``, or that a pedal holds to the end, get no
+        note-off: they still sound behind the last token, for a continuation to end.
+        """
         notes = performance.without_drums().apply_sustain()
         if self.overlaps == "cut":
             notes = notes.select(_loudest_last(notes))
@@ -112,11 +116,15 @@ class PerformanceCodec:
         end = np.maximum(self.steps(notes.end), start + 1)
         pitch = notes.pitch.astype(np.int64)
         velocity = self.velocity_bin(notes.velocity)
+        is_open = notes.unreleased & open_end
         if self.overlaps == "cut":
-            end = cut_overlaps(start, end, pitch)
-            keep = end > start
-            start, end, pitch, velocity = start[keep], end[keep], pitch[keep], velocity[keep]
-        return self._tokens(start, end, pitch, velocity)
+            cut = cut_overlaps(start, end, pitch)
+            is_open &= cut == end
+            keep = cut > start
+            start, end, pitch, velocity, is_open = (
+                array[keep] for array in (start, cut, pitch, velocity, is_open)
+            )
+        return self._tokens(start, end, pitch, velocity, is_open)
 
     def _tokens(
         self,
@@ -124,19 +132,20 @@ class PerformanceCodec:
         end: npt.NDArray[np.int64],
         pitch: npt.NDArray[np.int64],
         velocity: npt.NDArray[np.int64],
+        is_open: npt.NDArray[np.bool_],
     ) -> Tokens:
         """Tokens of quantized notes; events of a step go by the note's index."""
-        count = len(start)
-        if count == 0:
+        if len(start) == 0:
             return np.empty(0, np.uint16)
         step = np.stack([start, end], axis=1).ravel()  # (2N,): on, off of note 0, of note 1 ...
-        order = np.lexsort((np.arange(2 * count), step))
+        order = np.lexsort((np.arange(len(step)), step))
+        order = order[~((order % 2 == 1) & is_open[order // 2])]
         step, note, is_off = step[order], order // 2, order % 2 == 1
 
         gap = np.diff(step, prepend=0)
         shifts = -(-gap // self.max_shift_steps)
         bins = velocity[note[~is_off]]
-        changed = np.zeros(2 * count, dtype=bool)
+        changed = np.zeros(len(order), dtype=bool)
         changed[~is_off] = np.diff(bins, prepend=0) != 0 if self.velocity_bins else False
 
         first = {t: self.vocabulary.slice_of(t).start for t in TokenType}

@@ -73,7 +73,7 @@ class Vocabulary:
     def token(self, token_type: TokenType, value: int) -> int:
         """The id of a value. Raises :class:`CodecError` if the range has no such value."""
         for token_range, first in zip(self.ranges, self._first_ids, strict=True):
-            if token_range.type is token_type:
+            if token_range.type == token_type:
                 if 0 <= value - token_range.first_value < token_range.size:
                     return first + value - token_range.first_value
                 break

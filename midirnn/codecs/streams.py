@@ -1,0 +1,295 @@
+"""The performance encoding as a stream: messages in, tokens out, and the other way round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from midirnn.codecs.vocabulary import TokenType
+from midirnn.errors import CodecError
+from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN
+from midirnn.performance import SUSTAIN_DOWN
+
+if TYPE_CHECKING:
+    from midirnn.codecs.performance import PerformanceCodec
+
+DRUM_CHANNEL = 9
+
+# What happens at one moment happens in this order (note-seq's apply_sustain_control_changes).
+_PEDAL_DOWN, _PEDAL_UP, _NOTE_ON, _NOTE_OFF = range(4)
+
+
+@dataclass(eq=False)
+class _Note:
+    """A note that was struck: who struck it, and how far it has got."""
+
+    seconds: float
+    channel: int
+    pitch: int
+    velocity: int
+    step: int
+    released: bool = False
+    dropped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Event:
+    """Something heard within the present step."""
+
+    seconds: float
+    kind: int
+    channel: int
+    note: _Note | None = None
+
+
+class StreamEncoder:
+    """Tokens from MIDI messages as they are played.
+
+    Fed every message in order of time, it gives the tokens that
+    :meth:`~midirnn.codecs.performance.PerformanceCodec.encode` gives for the recording, pedal
+    included. A step's tokens come once time has passed to the next step, since they go in the
+    codec's order. Owns what sounds, what the pedals hold and the present step. Drums (channel 10)
+    are not heard.
+    """
+
+    def __init__(self, codec: PerformanceCodec) -> None:
+        if codec.overlaps != "cut":
+            raise CodecError("a stream can only be encoded with overlaps='cut'")
+        self.codec = codec
+        self._step = 0
+        self._last_seconds = 0.0
+        self._emitted_step = 0
+        self._velocity_bin = 0
+        self._events: list[_Event] = []
+        self._open: dict[tuple[int, int], list[_Note]] = {}
+        self._sounding: dict[int, _Note] = {}
+        self._pedals_down: set[int] = set()
+        self._due: list[_Note] = []
+        """Notes that end in the step after the one they began in."""
+
+    @property
+    def sounding(self) -> frozenset[int]:
+        """The pitches that sound after all closed steps."""
+        return frozenset(self._sounding)
+
+    def feed(self, seconds: float, message: Sequence[int]) -> list[int]:
+        """The tokens that become final when a message (status, data 1, data 2) is heard.
+
+        Raises :class:`CodecError` if ``seconds`` lies before the message fed last. Messages other
+        than notes and the sustain pedal only move time.
+        """
+        tokens = self._move(seconds)
+        if not message or message[0] & 0x0F == DRUM_CHANNEL:
+            return tokens
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == NOTE_ON and message[2]:
+            note = _Note(seconds, channel, message[1], message[2], self._step)
+            self._open.setdefault((channel, message[1]), []).append(note)
+            self._events.append(_Event(seconds, _NOTE_ON, channel, note))
+        elif kind <= NOTE_ON and kind >= 0x80:
+            self._release(seconds, channel, message[1])
+        elif kind == CONTROL_CHANGE and message[1] == SUSTAIN:
+            pedal = _PEDAL_DOWN if message[2] >= SUSTAIN_DOWN else _PEDAL_UP
+            self._events.append(_Event(seconds, pedal, channel))
+        return tokens
+
+    def _release(self, seconds: float, channel: int, pitch: int) -> None:
+        """Pair a note-off with the notes it ends, as :func:`midirnn.midifile.pair_notes` does."""
+        begun = self._open.pop((channel, pitch), [])
+        ended = [note for note in begun if note.seconds < seconds]
+        just_begun = [note for note in begun if note.seconds >= seconds]
+        for note in ended:
+            self._events.append(_Event(seconds, _NOTE_OFF, channel, note))
+        if ended and just_begun:
+            self._open[channel, pitch] = just_begun
+        else:
+            for note in just_begun:
+                note.dropped = True
+
+    def advance(self, seconds: float) -> list[int]:
+        """The tokens that become final when ``seconds`` is reached without a message.
+
+        Long rests are told as they pass: each full time shift comes once more than it is over. (If
+        nothing follows, these are tokens that the recording, which ends with its last note, lacks.)
+        """
+        tokens = self._move(seconds)
+        most = self.codec.max_shift_steps
+        # The last full shift waits: were it the whole rest, the next event would follow it.
+        while self._step - self._emitted_step > most:
+            tokens.append(self.codec.vocabulary.token(TokenType.TIME_SHIFT, most))
+            self._emitted_step += most
+        return tokens
+
+    def _move(self, seconds: float) -> list[int]:
+        """Go on to ``seconds``: the tokens of the steps closed on the way."""
+        if not math.isfinite(seconds) or seconds < self._last_seconds:
+            raise CodecError(
+                f"a message at {seconds} s cannot follow one at {self._last_seconds} s: "
+                "a stream is fed in order of time"
+            )
+        self._last_seconds = seconds
+        step = int(self.codec.steps(seconds))
+        tokens: list[int] = []
+        if step > self._step:
+            tokens += self._close_step()
+            self._step += 1
+            if self._due and step > self._step:
+                tokens += self._close_step()
+            self._step = step
+        return tokens
+
+    def finish(self) -> list[int]:
+        """The tokens still due: what sounds ends with the last message. The encoder is then reset.
+
+        Notes that were never released, or that a pedal still holds, end at the time reached last.
+        """
+        seconds = self._last_seconds
+        for begun in self._open.values():
+            for note in begun:
+                if note.seconds < seconds:
+                    self._events.append(_Event(seconds, _NOTE_OFF, note.channel, note))
+                else:
+                    note.dropped = True
+        self._open.clear()
+        tokens = self._close_step(ending=True)
+        self._step += 1
+        tokens += self._close_step()
+        self.__init__(self.codec)  # type: ignore[misc]
+        return tokens
+
+    def _close_step(self, *, ending: bool = False) -> list[int]:
+        """The tokens of the present step, its events taken in their order."""
+        offs = {note for note in self._due if self._sounding.get(note.pitch) is note}
+        self._due = []
+        ons: dict[int, _Note] = {}
+        # At one moment note-ons go by pitch, since notes are numbered by (start, pitch).
+        self._events.sort(key=lambda event: (event.seconds, event.kind))
+        for event in self._events:
+            if event.kind == _PEDAL_DOWN:
+                self._pedals_down.add(event.channel)
+            elif event.kind == _PEDAL_UP:
+                self._pedals_down.discard(event.channel)
+                self._end_released(event.channel, offs, ons)
+            elif event.note is None or event.note.dropped:
+                continue
+            elif event.kind == _NOTE_ON:
+                self._strike(event.note, offs, ons)
+            else:
+                event.note.released = True
+                if event.channel not in self._pedals_down:
+                    self._end(event.note, offs, ons)
+        self._events = []
+        if ending:
+            for note in list(self._sounding.values()) + list(ons.values()):
+                self._end(note, offs, ons)
+        return self._emit(offs, ons)
+
+    def _strike(self, note: _Note, offs: set[_Note], ons: dict[int, _Note]) -> None:
+        """Begin a note; one that sounds at its pitch ends, one begun in this step never was."""
+        rival = ons.get(note.pitch)
+        if rival is not None:
+            tie = rival.seconds == note.seconds
+            resounds = rival.channel == note.channel and note.channel in self._pedals_down
+            if tie and not resounds and (rival.velocity, -rival.channel) > (
+                note.velocity,
+                -note.channel,
+            ):
+                return
+            self._due = [due for due in self._due if due is not rival]
+        before = self._sounding.pop(note.pitch, None)
+        if before is not None:
+            offs.add(before)
+        ons[note.pitch] = note
+
+    def _end_released(self, channel: int, offs: set[_Note], ons: dict[int, _Note]) -> None:
+        """End what the pedal of a channel held."""
+        for note in [*self._sounding.values(), *ons.values()]:
+            if note.channel == channel and note.released:
+                self._end(note, offs, ons)
+
+    def _end(self, note: _Note, offs: set[_Note], ons: dict[int, _Note]) -> None:
+        """End a note if it still is what its pitch sounds; one step is the least it lasts."""
+        if ons.get(note.pitch) is note:
+            if note not in self._due:
+                self._due.append(note)
+        elif self._sounding.get(note.pitch) is note:
+            offs.add(note)
+
+    def _emit(self, offs: set[_Note], ons: dict[int, _Note]) -> list[int]:
+        """Tokens of a step's note-offs and note-ons, in note-seq's order."""
+        if not offs and not ons:
+            return []
+        token = self.codec.vocabulary.token
+        tokens = self._shift_to(self._step)
+        for note in sorted(offs, key=lambda note: (note.seconds, note.pitch)):
+            if self._sounding.get(note.pitch) is note:
+                del self._sounding[note.pitch]
+            tokens.append(token(TokenType.NOTE_OFF, note.pitch))
+        for note in sorted(ons.values(), key=lambda note: (note.seconds, note.pitch)):
+            velocity_bin = int(self.codec.velocity_bin(note.velocity))
+            if self.codec.velocity_bins and velocity_bin != self._velocity_bin:
+                tokens.append(token(TokenType.VELOCITY, velocity_bin))
+                self._velocity_bin = velocity_bin
+            tokens.append(token(TokenType.NOTE_ON, note.pitch))
+            self._sounding[note.pitch] = note
+        return tokens
+
+    def _shift_to(self, step: int) -> list[int]:
+        """Time shifts from the step emitted last."""
+        gap, most = step - self._emitted_step, self.codec.max_shift_steps
+        self._emitted_step = step
+        shifts = [most] * ((gap - 1) // most) + [gap - (gap - 1) // most * most] if gap else []
+        return [self.codec.vocabulary.token(TokenType.TIME_SHIFT, shift) for shift in shifts]
+
+
+Message = tuple[int, int, int]
+"""(status, data 1, data 2)"""
+
+
+class StreamDecoder:
+    """Timed MIDI messages from tokens. Owns the time reached and what sounds.
+
+    Times are seconds from the first token (or from ``start_seconds``). Any token can be decoded: a
+    note-off of a silent pitch gives nothing, a note-on of a sounding pitch ends the note before.
+    """
+
+    def __init__(
+        self, codec: PerformanceCodec, *, start_seconds: float = 0.0, channel: int = 0
+    ) -> None:
+        self.codec = codec
+        self.start_seconds = start_seconds
+        self.channel = channel
+        self.step = 0
+        self._velocity_bin = codec.default_bin
+        self._sounding: set[int] = set()
+
+    @property
+    def seconds(self) -> float:
+        """The time reached."""
+        return self.start_seconds + self.step / self.codec.steps_per_second
+
+    def feed(self, token: int) -> list[tuple[float, Message]]:
+        """The (seconds, message) that a token says; none for time shifts and velocities."""
+        kind, value = self.codec.vocabulary.describe(token)
+        if kind is TokenType.TIME_SHIFT:
+            self.step += value
+        elif kind is TokenType.VELOCITY:
+            self._velocity_bin = value
+        elif kind is TokenType.NOTE_OFF:
+            return self._off(value) if value in self._sounding else []
+        else:
+            ended = self._off(value) if value in self._sounding else []
+            self._sounding.add(value)
+            velocity = int(self.codec.bin_velocity(self._velocity_bin))
+            return [*ended, (self.seconds, (NOTE_ON | self.channel, value, velocity))]
+        return []
+
+    def _off(self, pitch: int) -> list[tuple[float, Message]]:
+        self._sounding.discard(pitch)
+        return [(self.seconds, (0x80 | self.channel, pitch, 0))]
+
+    def finish(self) -> list[tuple[float, Message]]:
+        """Note-offs, now, for all that still sounds."""
+        return [off for pitch in sorted(self._sounding) for off in self._off(pitch)]

@@ -1,0 +1,62 @@
+"""What a language model is made of: saved beside its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from midirnn.errors import CheckpointError
+
+CELLS = ("lstm",)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sizes and parts of a recurrent language model over tokens.
+
+    ``residual`` adds each layer's input to its output, from the second layer on.
+    ``held_input`` adds a linear map of the notes that sound now to the token's embedding.
+    """
+
+    vocab_size: int = 388
+    cell: str = "lstm"
+    embedding_size: int = 256
+    hidden_size: int = 512
+    num_layers: int = 3
+    residual: bool = True
+    held_input: bool = True
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
+            if getattr(self, name) < 1:
+                raise CheckpointError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.cell not in CELLS:
+            raise CheckpointError(f"cell is {self.cell!r}; known are {', '.join(CELLS)}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise CheckpointError(f"dropout is {self.dropout}; allowed are 0 up to, not with, 1")
+
+    @property
+    def start_token(self) -> int:
+        """The input before the first token of a piece: an embedding of its own, never predicted."""
+        return self.vocab_size
+
+    def layer_input_size(self, layer: int) -> int:
+        """The width of what a layer reads."""
+        return self.embedding_size if layer == 0 else self.hidden_size
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """The config from JSON. Raises :class:`CheckpointError` for a field it does not know."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise CheckpointError(
+                f"the model config has {', '.join(unknown)}, which this midirnn does not know"
+            )
+        return cls(**values)

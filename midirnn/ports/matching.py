@@ -1,0 +1,109 @@
+"""Which port a loosely written name means. Pure: names in, choice out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from midirnn.errors import PortError
+
+Direction: TypeAlias = Literal["input", "output"]
+
+LISTING_HINT = "List them with: midirnn ports"
+
+_ALSA_NUMBERS = re.compile(r"\s+\d+:\d+$")
+_NOT_AN_INSTRUMENT = ("midi through", "midirnn")
+
+
+@dataclass(frozen=True)
+class PortRow:
+    """One port of this machine, as ``midirnn ports`` lists it.
+
+    ``direction`` is seen from here: messages come from an ``input`` and are sent to an ``output``.
+    """
+
+    api: str
+    direction: Direction
+    name: str
+
+
+def stable_name(name: str) -> str:
+    """The name without ALSA's trailing ``client:port`` numbers, which change with every plug."""
+    return _ALSA_NUMBERS.sub("", name)
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _stable(name: str) -> str:
+    return stable_name(_folded(name))
+
+
+_TIERS: tuple[Callable[[str, str], bool], ...] = (
+    lambda query, name: query == name,
+    lambda query, name: _folded(query) == _folded(name),
+    lambda query, name: _stable(query) == _stable(name),
+    lambda query, name: _stable(name).startswith(_stable(query)),
+    lambda query, name: _stable(query) in _stable(name),
+    lambda query, name: all(word in _stable(name) for word in _stable(query).split()),
+)
+"""Ways for a query to mean a name, best first: exact, prefix, substring, every word somewhere."""
+
+
+def best_matches(query: str, names: Sequence[str]) -> list[int]:
+    """The indices of the names that the query matches best, in order; none for a blank query."""
+    if not _stable(query):
+        return []
+    for means in _TIERS:
+        found = [index for index, name in enumerate(names) if means(query, name)]
+        if found:
+            return found
+    return []
+
+
+def choose_port(
+    query: str | None,
+    rows: Sequence[PortRow],
+    direction: Direction,
+    *,
+    why_none: str = "",
+) -> PortRow:
+    """The port that the query means among the rows of one direction; PortError if not just one.
+
+    Without a query it is the only port, not counting ALSA's through port and
+    our own. Of equally good matches in two MIDI systems, the system that is
+    listed first wins. ``why_none`` is said when there are no ports at all.
+    """
+    rows = [row for row in rows if row.direction == direction]
+    names = [row.name for row in rows]
+    matches = [rows[index] for index in best_matches(query, names)] if query is not None else rows
+    if query is None:
+        matches = [row for row in rows if not _folded(row.name).startswith(_NOT_AN_INSTRUMENT)]
+    matches = [row for row in matches if row.api == matches[0].api]
+    if not matches:
+        raise PortError(_none_message(query, names, direction, why_none))
+    if len({row.name for row in matches}) > 1:
+        raise PortError(_several_message(query, [row.name for row in matches], direction))
+    return matches[0]
+
+
+def _none_message(query: str | None, names: list[str], direction: Direction, why: str) -> str:
+    asked = "there is no MIDI {0} to open" if query is None else "no MIDI {0} matches {1!r}"
+    found = _quoted(names) or (f"none ({why})" if why else "none")
+    return f"{asked.format(direction, query)}. Found: {found}. {LISTING_HINT}"
+
+
+def _several_message(query: str | None, names: list[str], direction: Direction) -> str:
+    if query is None:
+        return f"there are several MIDI {direction}s: {_quoted(names)}. Say which one to open"
+    return (
+        f"{query!r} matches several MIDI {direction}s: {_quoted(names)}. "
+        "Give more of the name of one"
+    )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

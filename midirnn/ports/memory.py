@@ -1,0 +1,145 @@
+"""Ports in memory, for tests: feed an input by hand, read what an output was sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from midirnn.errors import PortError
+from midirnn.ports.base import (
+    Clock,
+    Ignored,
+    InputCallback,
+    Message,
+    check_message,
+)
+
+
+class _MemoryPort:
+    """What both directions share: a name, and whether the port is open and plugged in."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.closed = False
+        self.plugged = True
+
+    @property
+    def name(self) -> str:
+        """The name the port was made with."""
+        return self._name
+
+    def vanish(self) -> None:
+        """Nothing; from now on messages are lost without an error, as with a pulled cable."""
+        self.plugged = False
+
+    def restore(self) -> None:
+        """Nothing; the port works again after ``vanish`` or ``fail``."""
+        self.plugged = True
+
+    def close(self) -> None:
+        """Nothing; the port is closed."""
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class MemoryInput(_MemoryPort):
+    """An input that hears what ``feed`` is given."""
+
+    def __init__(
+        self,
+        callback: InputCallback,
+        *,
+        clock: Clock = time.monotonic,
+        ignored: Ignored | None = None,
+        name: str = "memory in",
+    ) -> None:
+        super().__init__(name)
+        self.callback_error: BaseException | None = None
+        self._callback = callback
+        self._clock = clock
+        self._ignored = ignored or Ignored()
+
+    def feed(self, message: Sequence[int], time: float | None = None) -> None:
+        """Nothing; the callback was told the message, stamped with ``time`` or the clock.
+
+        A closed or vanished port hears nothing. What the callback raises is
+        kept in ``callback_error`` as on a real port, and raised here besides.
+        """
+        whole = check_message(message)
+        seconds = self._clock() if time is None else time
+        if self.closed or not self.plugged or self._ignored.covers(whole[0]):
+            return
+        try:
+            self._callback(whole, seconds)
+        except BaseException as error:
+            self.callback_error = self.callback_error or error
+            raise
+
+
+class MemoryOutput(_MemoryPort):
+    """An output that remembers what it was sent, and when, in ``sent``."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = time.monotonic,
+        name: str = "memory out",
+        on_send: Callable[[Message, float], None] | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.sent: list[tuple[float, Message]] = []
+        self._clock = clock
+        self._on_send = on_send
+        self._failure: str | None = None
+
+    @property
+    def messages(self) -> list[Message]:
+        """What was sent, in order, without the times."""
+        return [message for _, message in self.sent]
+
+    def fail(self, reason: str = "the device does not answer") -> None:
+        """Nothing; from now on ``send`` raises PortError."""
+        self._failure = reason
+
+    def restore(self) -> None:
+        """Nothing; the port works again after ``vanish`` or ``fail``."""
+        super().restore()
+        self._failure = None
+
+    def send(self, message: Sequence[int]) -> None:
+        """Nothing; the message is in ``sent``, unless the port has vanished."""
+        whole = check_message(message)
+        if self.closed:
+            raise PortError(f"MIDI output {self.name!r} is closed")
+        if self._failure:
+            raise PortError(f"cannot send to MIDI output {self.name!r}: {self._failure}")
+        if not self.plugged:
+            return
+        seconds = self._clock()
+        self.sent.append((seconds, whole))
+        if self._on_send:
+            self._on_send(whole, seconds)
+
+
+def loopback_pair(
+    callback: InputCallback,
+    *,
+    clock: Clock = time.monotonic,
+    ignored: Ignored | None = None,
+    name: str = "loopback",
+) -> tuple[MemoryOutput, MemoryInput]:
+    """An output and an input: what is sent to the one arrives at the other, at once."""
+    heard = MemoryInput(callback, clock=clock, ignored=ignored, name=f"{name} in")
+    return MemoryOutput(clock=clock, name=f"{name} out", on_send=heard.feed), heard

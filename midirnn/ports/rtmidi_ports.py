@@ -1,0 +1,282 @@
+"""MIDI ports of the machine, through python-rtmidi.
+
+What the library does not do by itself is done here: an exception in a callback
+is kept, messages are stamped when they arrive, open ports are not collected,
+and a port is closed once only, since python-rtmidi crashes after that.
+
+python-rtmidi holds Python's global lock while it closes a port. A message that
+waits for the lock at that moment would wait forever, so closing an input first
+takes away the callback and lets such a message through. What is left is a
+MIDI system that is itself stuck (a JACK server that was stopped, say): then
+``close`` waits for it and the process with it. At exit that wait has a limit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import gc
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from midirnn.errors import PortError
+from midirnn.ports.base import Clock, Ignored, InputCallback, Receiver, check_message, log
+from midirnn.ports.matching import LISTING_HINT, Direction, PortRow, choose_port
+from midirnn.ports.systems import (
+    NO_VIRTUAL_PORTS,
+    DeadSystemError,
+    RtMidi,
+    list_ports,
+    load_rtmidi,
+    open_client,
+    port_names,
+    quiet_stderr,
+    short_name,
+    usable_systems,
+)
+
+CLIENT_NAME = "midirnn"
+EXIT_LIMIT_SECONDS = 2.0
+"""How long the end of the process waits for ports to close, before it ends all the same."""
+
+_LET_THROUGH_SECONDS = 0.05
+"""Long enough for a waiting message to get Python's lock among several busy threads."""
+
+_open_ports: set[_RtMidiPort] = set()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A port and the client that is to open it."""
+
+    client: RtMidi
+    row: PortRow
+    virtual: bool
+
+    @property
+    def name(self) -> str:
+        """The port's full name."""
+        return self.row.name
+
+
+class _RtMidiPort:
+    """What both directions share. Owns one client of python-rtmidi and closes it once."""
+
+    def __init__(self, found: _Found) -> None:
+        self._client = found.client
+        self._name = found.row.name
+        self._api = found.row.api
+        self._closed = False
+        self._lock = threading.RLock()
+        self._process_id = os.getpid()
+        _open_ports.add(self)  # or it would be collected, and closed, with its last reference
+
+    @property
+    def name(self) -> str:
+        """The port's full name, as the system gives it."""
+        return self._name
+
+    @property
+    def api(self) -> str:
+        """The MIDI system that the port belongs to, such as ``alsa``."""
+        return self._api
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Nothing; the port is closed, and what was sent to it has gone out."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        _open_ports.discard(self)
+        if os.getpid() == self._process_id:  # a fork must not close its parent's port
+            self._shut()
+
+    def _shut(self) -> None:
+        try:
+            with quiet_stderr():
+                self._client.close_port()
+                self._client.delete()
+        except Exception as error:
+            log.warning("closing MIDI port %r failed: %s", self._name, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RtMidiInput(_RtMidiPort):
+    """An open MIDI input; see ``open_input``."""
+
+    def __init__(self, found: _Found, receiver: Receiver) -> None:
+        super().__init__(found)
+        self._receiver = receiver
+        # A message that is on its way still uses what python-rtmidi drops with the callback.
+        self._in_use_by_rtmidi = gc.get_referents(found.client)
+
+    @property
+    def callback_error(self) -> BaseException | None:
+        """The first exception that the callback raised. The port stays open all the same."""
+        return self._receiver.error
+
+    def _shut(self) -> None:
+        self._receiver.stop()
+        if self._receiver.is_running_here():  # it cannot wait for itself
+            threading.Thread(target=self._shut_input, name="close MIDI input").start()
+        else:
+            self._shut_input()
+
+    def _shut_input(self) -> None:
+        self._client.cancel_callback()
+        time.sleep(_LET_THROUGH_SECONDS)
+        super()._shut()
+
+
+class RtMidiOutput(_RtMidiPort):
+    """An open MIDI output; see ``open_output``. Send from one thread at a time."""
+
+    def send(self, message: Sequence[int]) -> None:
+        """Nothing; PortError if it is no MIDI message, the port is closed, or sending fails.
+
+        A device that was unplugged raises nothing: the message is lost.
+        """
+        whole = check_message(message)
+        with self._lock:
+            if self._closed:
+                raise PortError(f"MIDI output {self._name!r} is closed")
+            try:
+                self._client.send_message(whole)
+            except Exception as error:
+                raise PortError(f"cannot send to MIDI output {self._name!r}: {error}") from error
+
+
+def open_input(
+    name: str | None,
+    callback: InputCallback,
+    *,
+    virtual: bool = False,
+    api: str | None = None,
+    clock: Clock = time.monotonic,
+    ignored: Ignored | None = None,
+    client_name: str = CLIENT_NAME,
+) -> RtMidiInput:
+    """An open input that hands each message to the callback, stamped with ``clock``.
+
+    ``name`` may be written loosely; without one, the only port there is. With
+    ``virtual``, a port of our own under that name, for others to connect to.
+    ``api`` is one of ``alsa``, ``jack``, ``coremidi`` and ``winmm``; by
+    default, the first that answers and has the port. The callback runs on the
+    MIDI system's thread: it should queue the message and return. Raises
+    PortError if the port cannot be opened.
+    """
+    drop = ignored or Ignored()
+    found = _find("input", name, virtual, api, client_name)
+    receiver = Receiver(callback, clock, found.name)
+    found.client.ignore_types(drop.sysex, drop.clock, drop.active_sensing)
+    found.client.set_callback(lambda event, _: receiver.receive(event[0]))
+    _connect(found)
+    return RtMidiInput(found, receiver)
+
+
+def open_output(
+    name: str | None,
+    *,
+    virtual: bool = False,
+    api: str | None = None,
+    client_name: str = CLIENT_NAME,
+) -> RtMidiOutput:
+    """An open output; ``name``, ``virtual`` and ``api`` are those of ``open_input``."""
+    found = _find("output", name, virtual, api, client_name)
+    _connect(found)
+    return RtMidiOutput(found)
+
+
+def _find(
+    direction: Direction, name: str | None, virtual: bool, api: str | None, client_name: str
+) -> _Found:
+    """The port that was asked for, with a client that can open it; PortError if there is none."""
+    rtmidi = load_rtmidi()
+    if virtual:
+        return _find_virtual(rtmidi, direction, name, api, client_name)
+    listing = list_ports(api)
+    row = choose_port(name, listing.ports, direction, why_none=listing.why)
+    (system,) = usable_systems(rtmidi, row.api)
+    try:
+        client = open_client(rtmidi, system, direction, client_name)
+    except DeadSystemError as dead:
+        raise PortError(f"cannot open MIDI {direction} {row.name!r} ({dead})") from dead
+    return _Found(client, row, virtual=False)
+
+
+def _find_virtual(
+    rtmidi: RtMidi, direction: Direction, name: str | None, api: str | None, client_name: str
+) -> _Found:
+    """A port of our own in the first system that answers and can have one."""
+    own_name = short_name(name or f"midirnn {direction.removesuffix('put')}")
+    failures = []
+    for system in usable_systems(rtmidi, api):
+        if not system.has_virtual_ports:
+            failures.append(NO_VIRTUAL_PORTS)
+            continue
+        try:
+            client = open_client(rtmidi, system, direction, client_name)
+        except DeadSystemError as dead:
+            failures.append(dead.failure)
+        else:
+            return _Found(client, PortRow(system.name, direction, own_name), virtual=True)
+    reasons = "; ".join(str(failure) for failure in failures) or "no MIDI system is compiled in"
+    hints = ", or ".join(failure.hint for failure in failures if failure.hint)
+    advice = f" To have one, {hints}" if hints else ""
+    raise PortError(f"cannot open a virtual MIDI {direction} {own_name!r} ({reasons}).{advice}")
+
+
+def _connect(found: _Found) -> None:
+    """Nothing; the port is open. If that fails, PortError, and the client is gone."""
+    client, row = found.client, found.row
+    try:
+        with quiet_stderr():
+            if found.virtual:
+                client.open_virtual_port(row.name)
+            else:
+                client.open_port(port_names(client).index(row.name), name=row.direction)
+    except Exception as error:
+        with quiet_stderr():
+            client.delete()
+        reason = "it has just vanished" if isinstance(error, ValueError) else error
+        raise PortError(
+            f"cannot open MIDI {row.direction} {row.name!r}: {reason}. {LISTING_HINT}"
+        ) from error
+
+
+def _close_all() -> None:
+    """Nothing; every port of this process is closed, or the process has ended."""
+    mine = [port for port in _open_ports if port._process_id == os.getpid()]
+    if not mine:
+        return
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(EXIT_LIMIT_SECONDS, exit=True, file=nowhere)
+        try:
+            for port in mine:
+                port.close()
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+atexit.register(_close_all)  # once, so that what is registered later still finds the ports open

@@ -1,0 +1,225 @@
+"""The MIDI systems of this machine through python-rtmidi: which answer, and what ports they have.
+
+python-rtmidi is imported inside functions: a program that opens no port does
+not need it. ``rtmidi.MidiIn()`` without an API raises where the first one
+compiled in is dead, so each is asked by name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from midirnn.errors import OptionError, PortError
+from midirnn.ports.base import log
+from midirnn.ports.matching import Direction, PortRow
+
+RtMidi: TypeAlias = Any
+"""The python-rtmidi module, or one of its ``MidiIn`` and ``MidiOut``: it has no type stubs."""
+
+
+@dataclass(frozen=True)
+class MidiSystem:
+    """A MIDI system that python-rtmidi can be compiled with."""
+
+    name: str
+    constant: str
+    has_virtual_ports: bool = True
+    dead: str = "it does not answer"
+    hint: str = ""
+
+
+SYSTEMS = (
+    MidiSystem("coremidi", "API_MACOSX_CORE"),
+    MidiSystem("winmm", "API_WINDOWS_MM", has_virtual_ports=False),
+    MidiSystem(
+        "alsa",
+        "API_LINUX_ALSA",
+        dead="no sequencer on this machine",
+        hint="load the ALSA sequencer with: sudo modprobe snd-seq",
+    ),
+    MidiSystem("jack", "API_UNIX_JACK", dead="no server is running", hint="start a JACK server"),
+)
+"""In the order in which the automatic choice tries them."""
+
+_INITIALIZE_FAILED = re.compile(r"error creating \w+ sequencer client|server not running")
+_MISSING_LIBRARY = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
+_PACKAGES = {
+    "libasound.so.2": "apt-get install libasound2 (libasound2t64 from Debian 13 and Ubuntu 24.04)"
+}
+_NAME_BYTES = 56
+"""JACK refuses longer client names, saying that no server runs."""
+
+_stderr_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class SystemFailure:
+    """Why one MIDI system (``api``) lists no ports, and what may help."""
+
+    api: str
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.api}: {self.reason}"
+
+
+NO_VIRTUAL_PORTS = SystemFailure(
+    "winmm",
+    "Windows has no virtual ports",
+    "install a loopback driver such as loopMIDI and open its port by name",
+)
+
+
+@dataclass(frozen=True)
+class PortListing:
+    """The ports of this machine, and the MIDI systems that do not answer."""
+
+    ports: tuple[PortRow, ...] = ()
+    failures: tuple[SystemFailure, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """The failures in one phrase, empty if there are none."""
+        return "; ".join(str(failure) for failure in self.failures)
+
+
+class DeadSystemError(Exception):
+    """One MIDI system cannot be used; it never leaves this package."""
+
+    def __init__(self, failure: SystemFailure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+def load_rtmidi() -> RtMidi:
+    """The python-rtmidi module; PortError saying what to install where it does not load."""
+    try:
+        import rtmidi
+    except ImportError as error:
+        raise PortError(_why_not_loaded(error)) from error
+    if not hasattr(rtmidi, "get_compiled_api"):
+        raise PortError(
+            "MIDI ports need python-rtmidi, but another package named rtmidi is installed. "
+            "Replace it with: pip uninstall rtmidi; pip install --force-reinstall python-rtmidi"
+        )
+    return rtmidi
+
+
+def _why_not_loaded(error: ImportError) -> str:
+    missing = _MISSING_LIBRARY.search(str(error))
+    if missing:
+        library = missing[1]
+        install = _PACKAGES.get(library, f"the package of your system that has {library}")
+        return f"MIDI ports need {library}, which is not installed. Install it with: {install}"
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            "MIDI ports need python-rtmidi, which is not installed. "
+            "Install it with: pip install python-rtmidi"
+        )
+    return f"python-rtmidi does not load: {_one_line(error)}"
+
+
+def usable_systems(rtmidi: RtMidi, api: str | None = None) -> list[MidiSystem]:
+    """The systems that python-rtmidi is compiled with here, or the one that ``api`` names."""
+    names = [system.name for system in SYSTEMS]
+    if api is not None and api.casefold() not in names:
+        raise OptionError(f"unknown MIDI system {api!r}. Known: {', '.join(names)}")
+    compiled = set(rtmidi.get_compiled_api())
+    here = [system for system in SYSTEMS if getattr(rtmidi, system.constant) in compiled]
+    wanted = [system for system in here if api is None or system.name == api.casefold()]
+    if api is not None and not wanted:
+        found = ", ".join(system.name for system in here) or "none"
+        raise PortError(f"this python-rtmidi has no MIDI system {api!r}. It has: {found}")
+    return wanted
+
+
+def open_client(
+    rtmidi: RtMidi, system: MidiSystem, direction: Direction, client_name: str
+) -> RtMidi:
+    """A new ``MidiIn`` or ``MidiOut`` of that system; DeadSystemError if it does not answer."""
+    factory = rtmidi.MidiIn if direction == "input" else rtmidi.MidiOut
+    try:
+        with quiet_stderr():
+            return factory(getattr(rtmidi, system.constant), name=short_name(client_name))
+    except Exception as error:
+        reason = system.dead if _INITIALIZE_FAILED.search(str(error)) else _one_line(error)
+        raise DeadSystemError(SystemFailure(system.name, reason, system.hint)) from error
+
+
+def list_ports(api: str | None = None) -> PortListing:
+    """Every MIDI port of this machine, or of one system, and why a system lists none.
+
+    Raises OptionError for an ``api`` that does not exist, and nothing else.
+    """
+    try:
+        rtmidi = load_rtmidi()
+        systems = usable_systems(rtmidi, api)
+    except PortError as error:
+        return PortListing(failures=(SystemFailure(api or "rtmidi", str(error)),))
+    rows: list[PortRow] = []
+    failures: list[SystemFailure] = []
+    for system in systems:
+        try:
+            rows += [*_rows(rtmidi, system, "input"), *_rows(rtmidi, system, "output")]
+        except DeadSystemError as dead:
+            failures.append(dead.failure)
+    return PortListing(tuple(rows), tuple(failures))
+
+
+def _rows(rtmidi: RtMidi, system: MidiSystem, direction: Direction) -> list[PortRow]:
+    client = open_client(rtmidi, system, direction, "midirnn ports")
+    try:
+        return [PortRow(system.name, direction, name) for name in port_names(client)]
+    except Exception as error:
+        raise DeadSystemError(SystemFailure(system.name, _one_line(error))) from error
+    finally:
+        with quiet_stderr():
+            client.delete()
+
+
+def port_names(client: RtMidi) -> list[str]:
+    """The names a client sees, at the index that opens each."""
+    return [name or "" for name in client.get_ports()]
+
+
+def short_name(name: str) -> str:
+    """The name cut to what every MIDI system takes."""
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Nothing; while it lasts, what the process writes to stderr goes to the debug log instead.
+
+    JACK's and ALSA's libraries write to the file descriptor itself.
+    """
+    with _stderr_lock, tempfile.TemporaryFile() as caught:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        try:
+            kept = os.dup(2)
+        except OSError:  # a process without stderr, such as pythonw
+            yield
+            return
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught.read().decode(errors="replace").splitlines():
+                log.debug("MIDI library: %s", line)
