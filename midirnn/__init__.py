@@ -1,0 +1,86 @@
+"""midirnn: a real-time MIDI music generator on recurrent networks."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for, so that `import midirnn` costs nothing.
+_HOMES = {
+    "CheckpointError": "errors",
+    "CodecError": "errors",
+    "DatasetError": "errors",
+    "MidiFileError": "errors",
+    "MidirnnError": "errors",
+    "MissingExtraError": "errors",
+    "Model": "engines.load",
+    "OptionError": "errors",
+    "Part": "performance",
+    "Performance": "performance",
+    "PerformanceCodec": "codecs",
+    "PortError": "errors",
+    "Sampler": "sampling",
+    "SamplingConfig": "sampling",
+    "Tempo": "performance",
+    "from_pretty_midi": "midifile",
+    "generate": "sampling",
+    "load": "engines.load",
+    "read_midi": "midifile",
+    "to_pretty_midi": "midifile",
+    "write_midi": "midifile",
+}
+
+__all__ = [
+    "CheckpointError",
+    "CodecError",
+    "DatasetError",
+    "MidiFileError",
+    "MidirnnError",
+    "MissingExtraError",
+    "Model",
+    "OptionError",
+    "Part",
+    "Performance",
+    "PerformanceCodec",
+    "PortError",
+    "Sampler",
+    "SamplingConfig",
+    "Tempo",
+    "from_pretty_midi",
+    "generate",
+    "load",
+    "read_midi",
+    "to_pretty_midi",
+    "write_midi",
+]
+
+if TYPE_CHECKING:
+    from midirnn.codecs import PerformanceCodec
+    from midirnn.engines.load import Model, load
+    from midirnn.errors import (
+        CheckpointError,
+        CodecError,
+        DatasetError,
+        MidiFileError,
+        MidirnnError,
+        MissingExtraError,
+        OptionError,
+        PortError,
+    )
+    from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
+    from midirnn.performance import Part, Performance, Tempo
+    from midirnn.sampling import Sampler, SamplingConfig, generate
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'midirnn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"midirnn.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -29,7 +29,8 @@ class MidiFileError(MidirnnError):
     """
 
     def __init__(self, source: str, reason: str) -> None:
-        super().__init__(f"{source}: {reason}")
+        # A file's name may hold a line break, or bytes that no terminal prints.
+        super().__init__(f"{source if source.isprintable() else repr(source)}: {reason}")
         self.source = source
         self.reason = reason
 

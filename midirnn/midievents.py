@@ -24,6 +24,7 @@ _META_END_OF_TRACK = 0x2F
 _META_TEMPO = 0x51
 _SYSEX = (0xF0, 0xF7)
 _ONE_DATA_BYTE = (0xC0, 0xD0)
+_MAX_VARIABLE_LENGTH = 0x0FFFFFFF  # what four bytes hold, the most that the format allows
 _SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 
 Event = tuple[int, int, int, int]
@@ -130,6 +131,8 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                 byte = body[position]
                 position += 1
                 delta = (delta << 7) | (byte & 0x7F)
+                if delta > _MAX_VARIABLE_LENGTH:
+                    raise ValueError(f"holds a delta time over {_MAX_VARIABLE_LENGTH} ticks")
             tick += delta
             status = body[position]
             if status >= 0xF0:
@@ -147,10 +150,10 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                         name = payload.decode("latin-1").strip("\0 ")
                 elif status in _SYSEX:
                     length, position = _variable_length(body, position + 1)
+                    running = 0  # but not after a meta message: files are found that count on it
                 else:
                     raise ValueError(f"holds status byte 0x{status:02X}, which no file may hold")
                 position += length
-                running = 0
                 continue
             if status >= 0x80:
                 running = status
@@ -169,9 +172,8 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                 position += 2
             if first > 127 or second > 127:
                 raise ValueError(f"holds a data byte over 127 at byte {position} of the track")
-            if kind <= NOTE_ON or kind == PROGRAM_CHANGE:
-                events.append((tick, status, first, second))
-            elif kind == CONTROL_CHANGE and first == SUSTAIN:
+            is_pedal = kind == CONTROL_CHANGE and first == SUSTAIN
+            if kind <= NOTE_ON or kind == PROGRAM_CHANGE or is_pedal:
                 events.append((tick, status, first, second))
         if position > size:
             raise IndexError
@@ -189,5 +191,7 @@ def _variable_length(body: bytes, position: int) -> tuple[int, int]:
         byte = body[position]
         position += 1
         value = (value << 7) | (byte & 0x7F)
+        if value > _MAX_VARIABLE_LENGTH:
+            raise ValueError(f"holds a message of over {_MAX_VARIABLE_LENGTH} bytes")
         if not byte & 0x80:
             return value, position

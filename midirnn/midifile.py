@@ -52,11 +52,9 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     data, name = _load(source)
     chunks = parse_midi(data, name)
     performance = _assemble(chunks)
-    if performance.duration > MAX_HOURS * 3600:
-        raise MidiFileError(
-            name,
-            f"lasts {performance.duration / 3600:.0f} hours, over {MAX_HOURS:.0f}: it is damaged",
-        )
+    hours = max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
+    if hours > MAX_HOURS:
+        raise MidiFileError(name, f"lasts {hours:.0f} hours, over {MAX_HOURS:.0f}: it is damaged")
     return performance if drums else performance.without_drums()
 
 
@@ -72,14 +70,20 @@ def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
     except IsADirectoryError:
         raise MidiFileError(name, "is a folder, not a MIDI file") from None
     except (OSError, ValueError) as error:
-        raise MidiFileError(name, f"cannot be read ({error})") from None
+        raise MidiFileError(name, f"cannot be read ({_cause(error)})") from None
+
+
+def _cause(error: OSError | ValueError) -> str:
+    """What the operating system says, or Python where the name is no name at all."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 class _TickClock:
     """Seconds at a tick, by tempo changes or by a fixed length of a tick."""
 
     def __init__(self, chunks: MidiChunks, tempos: Iterable[tuple[int, int]]) -> None:
-        changes = {0: _DEFAULT_TEMPO} | dict(sorted(tempos))
+        # Of several changes at one tick the last counts.
+        changes = {0: _DEFAULT_TEMPO} | dict(sorted(tempos, key=lambda change: change[0]))
         if chunks.seconds_per_tick is not None:
             changes = {0: _DEFAULT_TEMPO}
         self._ticks: list[int] = []
@@ -105,7 +109,8 @@ class _TickClock:
         tick = np.asarray(ticks, dtype=np.int64)
         index = np.searchsorted(np.asarray(self._ticks), tick, side="right") - 1
         begin = np.asarray(self._ticks, dtype=np.int64)[index]
-        return np.asarray(self._seconds)[index] + np.asarray(self._scales)[index] * (tick - begin)
+        scale: FloatArray = np.asarray(self._scales)[index]
+        return np.asarray(self._seconds)[index] + scale * (tick - begin)
 
 
 def _tpq(chunks: MidiChunks) -> int:
@@ -199,9 +204,7 @@ def pair_notes(
         channel: int, pitch: int, tick: int, begun: list[tuple[int, int]], unreleased: bool = False
     ) -> None:
         ended = [
-            (start, tick, pitch, velocity, unreleased)
-            for start, velocity in begun
-            if start < tick
+            (start, tick, pitch, velocity, unreleased) for start, velocity in begun if start < tick
         ]
         if ended:
             notes.setdefault((channel, programs[channel]), []).extend(ended)
@@ -238,16 +241,17 @@ def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     temporary = ""
     try:
         with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
+            dir=target.parent, prefix=".midirnn-", delete=False
         ) as file:
             temporary = file.name
             file.write(data)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(target)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        raise MidiFileError(str(path), f"cannot be written ({_cause(error)})") from None
+    finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise MidiFileError(str(path), f"cannot be written ({error.strerror or error})") from None
 
 
 def midi_bytes(performance: Performance) -> bytes:
@@ -257,18 +261,23 @@ def midi_bytes(performance: Performance) -> bytes:
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="latin-1")
     tempos = performance.tempos or (Tempo(0.0, 120.0),)
     microseconds = [min(max(round(6e7 / tempo.bpm), 1), 0xFFFFFF) for tempo in tempos]
-    starts = np.array([0.0] + [tempo.seconds for tempo in tempos[1:]])
     rates = TICKS_PER_QUARTER * 1e6 / np.array(microseconds)  # ticks a second
-    start_ticks = np.concatenate([[0.0], np.cumsum(np.rint(np.diff(starts) * rates[:-1]))])
+    # A change is measured from where the one before it came to lie, so that rounding never adds up.
+    change_ticks, change_seconds = [0], [0.0]
+    for tempo, rate in zip(tempos[1:], rates[:-1], strict=True):
+        span = max(0, round((tempo.seconds - change_seconds[-1]) * rate))
+        change_ticks.append(change_ticks[-1] + span)
+        change_seconds.append(change_seconds[-1] + span / rate)
+    origin_ticks, origin_seconds = np.array(change_ticks), np.array(change_seconds)
 
     def ticks(seconds: FloatArray) -> list[int]:
-        index = np.searchsorted(starts, seconds, side="right") - 1
-        exact = start_ticks[index] + (seconds - starts[index]) * rates[index]
+        index = np.searchsorted(origin_seconds, seconds, side="right") - 1
+        exact = origin_ticks[index] + (seconds - origin_seconds[index]) * rates[index]
         return [int(tick) for tick in np.rint(exact)]
 
     conductor = [
         (tick, 0, mido.MetaMessage("set_tempo", tempo=tempo))
-        for tick, tempo in zip(ticks(starts), microseconds, strict=True)
+        for tick, tempo in zip(change_ticks, microseconds, strict=True)
     ]
     file.tracks.append(_to_track(conductor))
     start, end = ticks(performance.start), ticks(performance.end)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +61,8 @@ class Tempo:
     bpm: float
 
 
-def _empty(name: str) -> Any:
-    return field(default_factory=lambda: np.empty(0, dtype=_DTYPES[name]))
+def _empty(name: str) -> Callable[[], Any]:
+    return lambda: np.empty(0, dtype=_DTYPES[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,20 +75,22 @@ class Performance:
     held when the recording ended (by default none). The arrays are read-only.
     """
 
-    start: FloatArray = _empty("start")
-    end: FloatArray = _empty("end")
-    pitch: ByteArray = _empty("pitch")
-    velocity: ByteArray = _empty("velocity")
-    part: IndexArray = _empty("part")
-    unreleased: BoolArray = _empty("unreleased")
-    pedal_time: FloatArray = _empty("pedal_time")
-    pedal_value: ByteArray = _empty("pedal_value")
-    pedal_part: IndexArray = _empty("pedal_part")
+    start: FloatArray = field(default_factory=_empty("start"))
+    end: FloatArray = field(default_factory=_empty("end"))
+    pitch: ByteArray = field(default_factory=_empty("pitch"))
+    velocity: ByteArray = field(default_factory=_empty("velocity"))
+    part: IndexArray = field(default_factory=_empty("part"))
+    unreleased: BoolArray = field(default_factory=_empty("unreleased"))
+    pedal_time: FloatArray = field(default_factory=_empty("pedal_time"))
+    pedal_value: ByteArray = field(default_factory=_empty("pedal_value"))
+    pedal_part: IndexArray = field(default_factory=_empty("pedal_part"))
     parts: tuple[Part, ...] = (Part(),)
     tempos: tuple[Tempo, ...] = (Tempo(0.0, 120.0),)
 
     def __post_init__(self) -> None:
-        arrays = {name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()
+        }
         if not len(arrays["unreleased"]):
             arrays["unreleased"] = np.zeros(len(arrays["start"]), dtype=bool)
         note_order = np.lexsort((arrays["pitch"], arrays["start"]))
@@ -175,13 +178,23 @@ class Performance:
         ).shift(-start_seconds)
 
     def shift(self, seconds: float) -> Performance:
-        """The performance moved in time; what would fall before 0 is moved to 0."""
+        """The performance moved in time; what would fall before 0 is moved to 0.
+
+        Of a part's pedals that would fall before 0 only the position they leave is kept.
+        """
+        pedal_time = self.pedal_time + seconds
+        stays = pedal_time > 0.0
+        for part in np.unique(self.pedal_part[~stays]):
+            passed = np.flatnonzero(~stays & (self.pedal_part == part))
+            stays[passed[pedal_time[passed] == pedal_time[passed[-1]]]] = True
         tempos = [Tempo(max(0.0, t.seconds + seconds), t.bpm) for t in self.tempos]
         started = [i for i, tempo in enumerate(tempos) if tempo.seconds == 0.0]
         return self.replace(
             start=np.maximum(self.start + seconds, 0.0),
             end=np.maximum(self.end + seconds, 0.0),
-            pedal_time=np.maximum(self.pedal_time + seconds, 0.0),
+            pedal_time=np.maximum(pedal_time[stays], 0.0),
+            pedal_value=self.pedal_value[stays],
+            pedal_part=self.pedal_part[stays],
             tempos=tuple(tempos[started[-1] if started else 0 :]),
         )
 
@@ -271,7 +284,7 @@ def _sustained_ends(
     strike = np.where(~np.isnan(_next_up(start, downs, ups)), start, np.inf)[order]
     following = np.full(len(order), np.inf)
     first_of_pitch = np.flatnonzero(np.diff(pitch[order].astype(np.int16), prepend=-1))
-    for begin, stop in zip(first_of_pitch, np.append(first_of_pitch[1:], len(order)), strict=True):
+    for begin, stop in itertools.pairwise([*first_of_pitch, len(order)]):
         following[begin : stop - 1] = np.minimum.accumulate(strike[begin + 1 : stop][::-1])[::-1]
     restrike = np.empty(len(order))
     restrike[order] = following

@@ -11,7 +11,7 @@ velocity              nothing but that note-on
 note-on               no note-off before the next time shift: offs come first in a step
 note-off              of note-offs, only of notes that began after the one just ended
 shift below the most  no further shift: a long gap is shifts of the most, then the rest
-any but velocity      a velocity other than the one in force
+any but velocity      a velocity other than the one in force, if a pitch is silent
 ====================  =====================================================================
 """
 
@@ -104,7 +104,7 @@ class PerformanceGrammar:
                 mask[self._off] = held & (state.onset_rank > state.last_off_rank)
             if last != types[TokenType.TIME_SHIFT] or state.last_shift_full:
                 mask[self._shift] = True
-            mask[self._velocity] = True
+            mask[self._velocity] = not held.all()
             if state.velocity_bin:
                 mask[self._velocity.start + state.velocity_bin - 1] = False
         mask[self._on] = ~held
@@ -206,10 +206,11 @@ class PerformanceGrammar:
         """What sounds and what may come next after each token; the state moves on.
 
         Returns held notes (shape ``(T, 128)``) and masks (shape ``(T, V)``): row t after token t.
-        Raises :class:`CodecError` where a token breaks the grammar.
+        Raises :class:`CodecError` where a token breaks the grammar or is not in the vocabulary.
         """
         if self.max_note_steps is not None:
             raise CodecError("a grammar with a limit on note length is for sampling, not for scan")
+        tokens = self.codec.vocabulary.check(tokens)
         count = len(tokens)
         kind, value = self._type[tokens], self._value[tokens]
         types = self._types
@@ -243,13 +244,13 @@ class PerformanceGrammar:
         masks[:, self._off] = held & (rank > threshold[:, None]) & (free & ~is_on)[:, None]
         full = value == self.codec.max_shift_steps
         masks[:, self._shift] = (free & ((kind != types[TokenType.TIME_SHIFT]) | full))[:, None]
-        masks[:, self._velocity] = free[:, None]
+        masks[:, self._velocity] = (free & ~held.all(axis=1))[:, None]
         known = bins > 0
         masks[rows[known], self._velocity.start + bins[known] - 1] = False
 
-        allowed = np.append(before[tokens[0]], masks[rows[:-1], tokens[1:]]) if count else []
-        if not np.all(allowed):
-            position = int(np.flatnonzero(~np.asarray(allowed))[0])
+        allowed = np.append(before[tokens[:1]], masks[rows[:-1], tokens[1:]])
+        if not allowed.all():
+            position = int(np.flatnonzero(~allowed)[0])
             what = " ".join(map(str, self.codec.vocabulary.describe(int(tokens[position]))))
             raise CodecError(f"token {position} ({what}) breaks the grammar of the encoding")
         self.skip(state, tokens)

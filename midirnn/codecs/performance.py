@@ -6,6 +6,7 @@ Expressive Musical Performance" (2018), section 3; ids and ties as in note-seq 0
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.vocabulary import Tokens, TokenRange, TokenType, Vocabulary
+from midirnn.codecs.vocabulary import TokenRange, Tokens, TokenType, Vocabulary
 from midirnn.errors import CodecError
 from midirnn.performance import NUM_PITCHES, Performance, cut_overlaps
 
@@ -95,8 +96,11 @@ class PerformanceCodec:
         return (np.asarray(velocity).astype(np.int64) - 1) // self._bin_size + 1
 
     def bin_velocity(self, velocity_bin: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """The MIDI velocity that stands for each bin: its lowest."""
-        return np.minimum((np.asarray(velocity_bin) - 1) * self._bin_size + 1, _MAX_VELOCITY)
+        """The MIDI velocity that stands for each bin: its lowest; without bins the default."""
+        if not self.velocity_bins:
+            return np.full(np.shape(velocity_bin), DEFAULT_VELOCITY, np.int64)
+        lowest = (np.asarray(velocity_bin, np.int64) - 1) * self._bin_size + 1
+        return np.minimum(lowest, _MAX_VELOCITY)
 
     @property
     def default_bin(self) -> int:
@@ -121,9 +125,8 @@ class PerformanceCodec:
             cut = cut_overlaps(start, end, pitch)
             is_open &= cut == end
             keep = cut > start
-            start, end, pitch, velocity, is_open = (
-                array[keep] for array in (start, cut, pitch, velocity, is_open)
-            )
+            start, end, is_open = start[keep], cut[keep], is_open[keep]
+            pitch, velocity = pitch[keep], velocity[keep]
         return self._tokens(start, end, pitch, velocity, is_open)
 
     def _tokens(
@@ -199,7 +202,7 @@ class PerformanceCodec:
         )
 
     def grammar(self, max_note_seconds: float | None = None) -> PerformanceGrammar:
-        """Which tokens may follow which; see :class:`~midirnn.codecs.grammar.PerformanceGrammar`."""
+        """Which tokens may follow which, and how long a note may last."""
         from midirnn.codecs.grammar import PerformanceGrammar
 
         return PerformanceGrammar(self, max_note_seconds)
@@ -210,11 +213,24 @@ class PerformanceCodec:
 
         return StreamEncoder(self)
 
-    def stream_decoder(self) -> StreamDecoder:
-        """A decoder fed token by token."""
+    def stream_decoder(
+        self,
+        *,
+        start_seconds: float = 0.0,
+        channel: int = 0,
+        sounding: Iterable[int] = (),
+        velocity_bin: int = 0,
+    ) -> StreamDecoder:
+        """A decoder fed token by token; see :class:`~midirnn.codecs.streams.StreamDecoder`."""
         from midirnn.codecs.streams import StreamDecoder
 
-        return StreamDecoder(self)
+        return StreamDecoder(
+            self,
+            start_seconds=start_seconds,
+            channel=channel,
+            sounding=sounding,
+            velocity_bin=velocity_bin,
+        )
 
 
 def _loudest_last(notes: Performance) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -251,19 +251,26 @@ Message = tuple[int, int, int]
 class StreamDecoder:
     """Timed MIDI messages from tokens. Owns the time reached and what sounds.
 
-    Times are seconds from the first token (or from ``start_seconds``). Any token can be decoded: a
+    Times are seconds from the first token (or from ``start_seconds``). ``sounding`` and
+    ``velocity_bin`` (0: the codec's default) are what is in force before the first token. Any token can be decoded: a
     note-off of a silent pitch gives nothing, a note-on of a sounding pitch ends the note before.
     """
 
     def __init__(
-        self, codec: PerformanceCodec, *, start_seconds: float = 0.0, channel: int = 0
+        self,
+        codec: PerformanceCodec,
+        *,
+        start_seconds: float = 0.0,
+        channel: int = 0,
+        sounding: Iterable[int] = (),
+        velocity_bin: int = 0,
     ) -> None:
         self.codec = codec
         self.start_seconds = start_seconds
         self.channel = channel
         self.step = 0
-        self._velocity_bin = codec.default_bin
-        self._sounding: set[int] = set()
+        self._velocity_bin = velocity_bin or codec.default_bin
+        self._sounding: set[int] = set(sounding)
 
     @property
     def seconds(self) -> float:

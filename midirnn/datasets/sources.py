@@ -17,8 +17,8 @@ SUFFIXES = (".mid", ".midi")
 class MidiSource:
     """A file to encode and the folder in which it was found (its own if it was named itself)."""
 
-    path: str
-    root: str
+    path: Path
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -37,52 +37,58 @@ def find_midi(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[MidiSourc
     there is no MIDI file at all.
     """
     refused: list[Refusal] = []
-    files: dict[str, MidiSource] = {}
+    files: dict[Path, MidiSource] = {}
     seen: set[tuple[int, int]] = set()
-    for source in map(os.fspath, sources):
-        if not Path(source).exists():
+    for source in map(Path, sources):
+        if not source.exists():
             raise DatasetError(f"{source}: there is no such file or folder")
-        found = _walk(source, seen, refused) if Path(source).is_dir() else [source]
-        root = source if Path(source).is_dir() else os.path.dirname(source) or os.curdir
-        for path in found:
-            files.setdefault(os.path.realpath(path), MidiSource(path, root))
+        is_folder = source.is_dir()
+        for path in _walk(source, seen, refused) if is_folder else [source]:
+            root = source if is_folder else source.parent
+            files.setdefault(path.resolve(), MidiSource(path, root))
     if not files:
-        names = ", ".join(map(os.fspath, sources)) or "an empty list of sources"
+        names = ", ".join(map(str, sources)) or "an empty list of sources"
         raise DatasetError(f"no MIDI files ({', '.join('*' + s for s in SUFFIXES)}) in {names}")
     return list(files.values()), refused
 
 
-def _walk(root: str, seen: set[tuple[int, int]], refused: list[Refusal]) -> Iterator[str]:
-    """Paths of the MIDI files below a folder, sorted within each folder."""
+def _walk(root: Path, seen: set[tuple[int, int]], refused: list[Refusal]) -> Iterator[Path]:
+    """The MIDI files below a folder, sorted within each folder."""
 
-    def is_new(folder: str) -> bool:
-        status = os.stat(folder)
+    def is_new(folder: Path) -> bool:
+        try:
+            status = folder.stat()
+        except OSError:
+            return True  # listing it says what is wrong
         identity = (status.st_dev, status.st_ino)
-        return identity not in seen and not seen.add(identity)  # type: ignore[func-returns-value]
+        found_before = identity in seen
+        seen.add(identity)
+        return not found_before
 
     def cannot_list(error: OSError) -> None:
-        refused.append(Refusal(display_path(error.filename), f"cannot be listed ({error.strerror})"))
+        path = display_path(Path(error.filename))
+        refused.append(Refusal(path, f"cannot be listed ({error.strerror})"))
 
     if not is_new(root):
         return
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=cannot_list):
-        subfolders[:] = [name for name in sorted(subfolders) if is_new(os.path.join(folder, name))]
+        subfolders[:] = [name for name in sorted(subfolders) if is_new(Path(folder, name))]
         for name in sorted(names):
-            path = os.path.join(folder, name)
-            if name.lower().endswith(SUFFIXES) and _is_no_pipe(path):
+            path = Path(folder, name)
+            if path.suffix.lower() in SUFFIXES and _can_be_read_whole(path):
                 yield path
 
 
-def _is_no_pipe(path: str) -> bool:
-    """Whether a path is a file or a dead link, and no pipe or device, which may never end."""
-    return os.path.isfile(path) or not os.path.exists(path)
+def _can_be_read_whole(path: Path) -> bool:
+    """False for pipes and devices, which may never end; a dead link is refused when it is read."""
+    return path.is_file() or not path.exists()
 
 
 def common_folder(sources: Iterable[MidiSource]) -> str:
     """The deepest folder that holds all sources."""
-    return os.path.commonpath([os.path.abspath(source.root) for source in sources])
+    return os.path.commonpath({source.root.absolute() for source in sources})
 
 
-def display_path(path: str) -> str:
+def display_path(path: Path) -> str:
     """A path as text that can be printed and stored: bytes that are no UTF-8 are replaced."""
-    return os.fsencode(path).decode("utf-8", "replace").replace(os.sep, "/")
+    return os.fsencode(path.as_posix()).decode("utf-8", "replace")

@@ -16,14 +16,18 @@ from midirnn.errors import DatasetError, OptionError
 PATH_COLUMNS = ("path", "midi_filename")
 """Names of a table's path column; the second is that of MAESTRO's own table."""
 
+SPLIT_ORDER = ("train", "validation", "test")
+"""The order in which splits are listed; others follow by name."""
+
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
 class SplitShares:
-    """Splits by the hash of a file's bytes, so that equal files share one; the rest is for training.
+    """Splits by the hash of a file's bytes, so that equal files share one.
 
-    The split of a file does not depend on its name, nor on what other files there are.
+    What is neither for validation nor for testing is for training. The split of a file does not
+    depend on its name, nor on what other files there are.
     """
 
     validation: float = 0.05
@@ -99,11 +103,11 @@ class SplitTable:
 
     def _names(self, source: MidiSource) -> list[str]:
         """What the table may call a file. Links are tried both as they are and followed."""
-        folder = self.path.parent
+        folder, path, root = self.path.parent, source.path, source.root
         return [
-            _relative(os.path.abspath(source.path), os.path.abspath(folder)),
-            _relative(os.path.realpath(source.path), os.path.realpath(folder)),
-            _relative(os.path.abspath(source.path), os.path.abspath(source.root)),
+            _relative(path.absolute(), folder.absolute()),
+            _relative(path.resolve(), folder.resolve()),
+            _relative(path.absolute(), root.absolute()),
         ]
 
     def settings(self) -> dict[str, object]:
@@ -111,16 +115,21 @@ class SplitTable:
         return {"by": "table", "table": self.path.name, "where": list(self.where)}
 
 
+def by_split_order(split: str) -> tuple[int, str]:
+    """A key to sort names of splits by."""
+    return SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER), split
+
+
 def _key(path: str) -> str:
     """A path without the spellings in which equal paths differ (``./``, composed accents)."""
     return unicodedata.normalize("NFC", os.path.normpath(path).replace(os.sep, "/"))
 
 
-def _relative(path: str, folder: str) -> str:
+def _relative(path: Path, folder: Path) -> str:
     try:
         return os.path.relpath(path, folder)
     except ValueError:  # another drive
-        return path
+        return str(path)
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

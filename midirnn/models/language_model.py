@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -97,3 +101,12 @@ class LanguageModel(nn.Module):
 def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:
     """Logits with those of impossible tokens (where ``mask`` is false) pushed to the bottom."""
     return logits.float().masked_fill(~mask, IMPOSSIBLE)
+
+
+def from_weights(
+    config: ModelConfig, weights: Mapping[str, npt.NDArray[np.float32]]
+) -> LanguageModel:
+    """The model with these weights, ready to evaluate."""
+    model = LanguageModel(config)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    return model.eval()

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from midirnn.errors import PortError
 
 Direction: TypeAlias = Literal["input", "output"]
+DIRECTIONS: tuple[Direction, ...] = ("input", "output")
 
 LISTING_HINT = "List them with: midirnn ports"
 

@@ -32,11 +32,11 @@ from midirnn.ports.systems import (
     NO_VIRTUAL_PORTS,
     DeadSystemError,
     RtMidi,
-    list_ports,
     load_rtmidi,
     open_client,
-    port_names,
+    open_port,
     quiet_stderr,
+    scan,
     short_name,
     usable_systems,
 )
@@ -215,14 +215,13 @@ def _find(
     rtmidi = load_rtmidi()
     if virtual:
         return _find_virtual(rtmidi, direction, name, api, client_name)
-    listing = list_ports(api)
-    row = choose_port(name, listing.ports, direction, why_none=listing.why)
-    (system,) = usable_systems(rtmidi, row.api)
+    scanned = scan(rtmidi, usable_systems(rtmidi, api), direction, client_name)
     try:
-        client = open_client(rtmidi, system, direction, client_name)
-    except DeadSystemError as dead:
-        raise PortError(f"cannot open MIDI {direction} {row.name!r} ({dead})") from dead
-    return _Found(client, row, virtual=False)
+        why_none = "; ".join(str(failure) for failure in scanned.failures)
+        row = choose_port(name, scanned.rows, direction, why_none=why_none)
+        return _Found(scanned.clients.pop(row.api), row, virtual=False)
+    finally:
+        scanned.close()
 
 
 def _find_virtual(
@@ -255,7 +254,7 @@ def _connect(found: _Found) -> None:
             if found.virtual:
                 client.open_virtual_port(row.name)
             else:
-                client.open_port(port_names(client).index(row.name), name=row.direction)
+                open_port(client, row)
     except Exception as error:
         with quiet_stderr():
             client.delete()

@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any, TypeAlias
 
 from midirnn.errors import OptionError, PortError
 from midirnn.ports.base import log
-from midirnn.ports.matching import Direction, PortRow
+from midirnn.ports.matching import DIRECTIONS, Direction, PortRow
 
 RtMidi: TypeAlias = Any
 """The python-rtmidi module, or one of its ``MidiIn`` and ``MidiOut``: it has no type stubs."""
@@ -50,6 +51,9 @@ SYSTEMS = (
 """In the order in which the automatic choice tries them."""
 
 _INITIALIZE_FAILED = re.compile(r"error creating \w+ sequencer client|server not running")
+_REFUSED = re.compile(r"^Cannot open .* client$")
+_ATTEMPTS = 4
+_PAUSE_SECONDS = 0.1
 _MISSING_LIBRARY = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
 _PACKAGES = {
     "libasound.so.2": "apt-get install libasound2 (libasound2t64 from Debian 13 and Ubuntu 24.04)"
@@ -145,14 +149,25 @@ def usable_systems(rtmidi: RtMidi, api: str | None = None) -> list[MidiSystem]:
 def open_client(
     rtmidi: RtMidi, system: MidiSystem, direction: Direction, client_name: str
 ) -> RtMidi:
-    """A new ``MidiIn`` or ``MidiOut`` of that system; DeadSystemError if it does not answer."""
+    """A new ``MidiIn`` or ``MidiOut`` of that system; DeadSystemError if it does not answer.
+
+    A JACK server under load now and then refuses a client and takes the next,
+    and python-rtmidi reports this, too, as a server that is not running.
+    """
     factory = rtmidi.MidiIn if direction == "input" else rtmidi.MidiOut
-    try:
-        with quiet_stderr():
-            return factory(getattr(rtmidi, system.constant), name=short_name(client_name))
-    except Exception as error:
-        reason = system.dead if _INITIALIZE_FAILED.search(str(error)) else _one_line(error)
-        raise DeadSystemError(SystemFailure(system.name, reason, system.hint)) from error
+    for attempt in range(_ATTEMPTS):
+        time.sleep(attempt * _PAUSE_SECONDS)
+        try:
+            with quiet_stderr() as printed:
+                return factory(getattr(rtmidi, system.constant), name=short_name(client_name))
+        except Exception as caught:
+            error = caught
+        was_refused = any(_REFUSED.search(line) for line in printed)
+        if not was_refused:
+            break
+    reason = system.dead if _INITIALIZE_FAILED.search(str(error)) else _one_line(error)
+    reason = "the server is running but takes no clients" if was_refused else reason
+    raise DeadSystemError(SystemFailure(system.name, reason, system.hint)) from error
 
 
 def list_ports(api: str | None = None) -> PortListing:
@@ -165,29 +180,55 @@ def list_ports(api: str | None = None) -> PortListing:
         systems = usable_systems(rtmidi, api)
     except PortError as error:
         return PortListing(failures=(SystemFailure(api or "rtmidi", str(error)),))
-    rows: list[PortRow] = []
-    failures: list[SystemFailure] = []
+    scans = [scan(rtmidi, systems, direction, "midirnn ports") for direction in DIRECTIONS]
+    for found in scans:
+        found.close()
+    failures = {failure.api: failure for found in scans for failure in found.failures}
+    rows = [row for system in systems for found in scans for row in found.rows_of(system.name)]
+    return PortListing(tuple(rows), tuple(failures.values()))
+
+
+@dataclass
+class Scan:
+    """The ports of one direction, and the clients that saw them: each can open a port it saw."""
+
+    clients: dict[str, RtMidi]
+    rows: list[PortRow]
+    failures: list[SystemFailure]
+
+    def rows_of(self, api: str) -> list[PortRow]:
+        """The ports of one system."""
+        return [row for row in self.rows if row.api == api]
+
+    def close(self) -> None:
+        """Nothing; the clients are gone."""
+        with quiet_stderr():
+            while self.clients:
+                self.clients.popitem()[1].delete()
+
+
+def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client_name: str) -> Scan:
+    """What each of the systems has in one direction."""
+    found = Scan({}, [], [])
     for system in systems:
         try:
-            rows += [*_rows(rtmidi, system, "input"), *_rows(rtmidi, system, "output")]
+            client = open_client(rtmidi, system, direction, client_name)
+            found.clients[system.name] = client
+            found.rows += [PortRow(system.name, direction, name) for name in _port_names(client)]
         except DeadSystemError as dead:
-            failures.append(dead.failure)
-    return PortListing(tuple(rows), tuple(failures))
+            found.failures.append(dead.failure)
+        except Exception as error:
+            found.failures.append(SystemFailure(system.name, _one_line(error)))
+    return found
 
 
-def _rows(rtmidi: RtMidi, system: MidiSystem, direction: Direction) -> list[PortRow]:
-    client = open_client(rtmidi, system, direction, "midirnn ports")
-    try:
-        return [PortRow(system.name, direction, name) for name in port_names(client)]
-    except Exception as error:
-        raise DeadSystemError(SystemFailure(system.name, _one_line(error))) from error
-    finally:
-        with quiet_stderr():
-            client.delete()
+def open_port(client: RtMidi, row: PortRow) -> None:
+    """Nothing; the client has opened that port."""
+    client.open_port(_port_names(client).index(row.name), name=row.direction)
 
 
-def port_names(client: RtMidi) -> list[str]:
-    """The names a client sees, at the index that opens each."""
+def _port_names(client: RtMidi) -> list[str]:
+    """The names a client sees, each at the index that opens it."""
     return [name or "" for name in client.get_ports()]
 
 
@@ -201,25 +242,28 @@ def _one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Nothing; while it lasts, what the process writes to stderr goes to the debug log instead.
+def quiet_stderr() -> Iterator[list[str]]:
+    """The lines that the process writes to stderr while this lasts, filled in at its end.
 
-    JACK's and ALSA's libraries write to the file descriptor itself.
+    They go to the debug log instead. JACK's and ALSA's libraries write to the
+    file descriptor itself.
     """
+    printed: list[str] = []
     with _stderr_lock, tempfile.TemporaryFile() as caught:
         if sys.stderr is not None:
             sys.stderr.flush()
         try:
             kept = os.dup(2)
         except OSError:  # a process without stderr, such as pythonw
-            yield
+            yield printed
             return
         os.dup2(caught.fileno(), 2)
         try:
-            yield
+            yield printed
         finally:
             os.dup2(kept, 2)
             os.close(kept)
             caught.seek(0)
-            for line in caught.read().decode(errors="replace").splitlines():
+            printed += caught.read().decode(errors="replace").splitlines()
+            for line in printed:
                 log.debug("MIDI library: %s", line)

@@ -1,0 +1,146 @@
+"""The command ``midirnn``: finds the command that was asked for and tells errors in one line.
+
+Nothing is imported that the command does not need: cyclopts loads ``midirnn.cli.NAME`` when
+command NAME runs, and that module imports what it needs inside its function.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from midirnn.errors import MidirnnError, MissingExtraError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+COMMANDS = {
+    "encode": "Make a data set of tokens from MIDI files.",
+    "train": "Train a model on a data set.",
+    "evaluate": "Measure how well a model predicts a data set.",
+    "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
+    "ports": "List the MIDI ports of this machine.",
+    "live": "Play along: listen to a MIDI input, answer on an output.",
+}
+"""Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
+
+EXTRAS = {"torch": "train"}
+"""Optional libraries and the extra of this package that installs each."""
+
+EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
+
+_HELP_AND_VERSION = ("--help", "-h", "--version")
+
+
+class UsageError(MidirnnError):
+    """A command line that means nothing."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of a command line: 0, 1 (an error), 2 (wrong usage), 130 (Ctrl-C)."""
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    show_traceback = "--traceback" in tokens[:end]
+    tokens = [token for token in tokens[:end] if token != "--traceback"] + tokens[end:]
+    try:
+        code = run(tokens)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as error:
+        return _fail("interrupted", EXIT_INTERRUPTED, error, show_traceback)
+    except BrokenPipeError:
+        # Whoever read the output has gone; the interpreter must not flush into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except UsageError as error:
+        return _fail(f"error: {error}", EXIT_USAGE, error, show_traceback)
+    except MidirnnError as error:
+        return _fail(f"error: {error}", EXIT_ERROR, error, show_traceback)
+    except Exception as error:
+        known = _missing_extra(error, tokens[0] if tokens else "midirnn")
+        line = known or f"internal error: {type(error).__name__}: {error}"
+        hint = "" if known or show_traceback else "; run again with --traceback"
+        return _fail(f"error: {line}" if known else line + hint, EXIT_ERROR, error, show_traceback)
+
+
+def run(tokens: Sequence[str]) -> int:
+    """The exit code of a command, which is run. Raises whatever it raises."""
+    from cyclopts import CycloptsError
+
+    if tokens and tokens[0] not in COMMANDS and tokens[0] not in _HELP_AND_VERSION:
+        raise UsageError(_unknown_command(tokens[0]))
+    try:
+        result = make_app()(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        chain = ["midirnn", *tokens[:1]]
+        raise UsageError(f"{_one_line(error)} See: {' '.join(chain)} --help") from error
+    return result if isinstance(result, int) else 0
+
+
+def make_app() -> App:
+    """The command line, with every command but none of their modules."""
+    from cyclopts import App
+
+    app = App(
+        name="midirnn",
+        help="Plays on where you stop: a real-time MIDI music generator on recurrent networks.",
+        help_epilogue="Any command takes --traceback, which shows where an error came from.",
+        help_format="plaintext",
+        version=_version,
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for order, (name, line) in enumerate(COMMANDS.items()):
+        app.command(f"midirnn.cli.{name}:{name}", name=name, help=line, sort_key=order)
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("midirnn")
+
+
+def _unknown_command(token: str) -> str:
+    kind = "option" if token.startswith("-") else "command"
+    close = get_close_matches(token, COMMANDS, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown {kind} {token!r}.{guess} The commands are {', '.join(COMMANDS)}."
+
+
+def _fail(line: str, code: int, error: BaseException, show_traceback: bool) -> int:
+    """Say in one line, and if wanted in full, what went wrong; the exit code comes back."""
+    if show_traceback:
+        traceback.print_exception(error)
+    print(f"midirnn: {_printable(line)}", file=sys.stderr)
+    return code
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _printable(text: str) -> str:
+    """The text with line breaks and other control characters written as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _missing_extra(error: BaseException, command: str) -> str:
+    """How to install the optional library that was not found; empty if that is not the error."""
+    for cause in _chain(error):
+        library = (getattr(cause, "name", None) or "").partition(".")[0]
+        if isinstance(cause, ModuleNotFoundError) and library in EXTRAS:
+            return str(MissingExtraError(library, EXTRAS[library], f"midirnn {command}"))
+    return ""
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and its causes."""
+    while error is not None:
+        yield error
+        error = error.__cause__

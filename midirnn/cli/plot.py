@@ -1,0 +1,49 @@
+"""``midirnn plot``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from midirnn.errors import OptionError
+
+
+def plot(
+    *sources: Annotated[
+        Path,
+        Parameter(name="SOURCE", required=True, help="One MIDI file, or folders of training runs."),
+    ],
+    output: Annotated[
+        Path, Parameter(name=["--output", "-o"], help="The picture: .png, .svg or .pdf.")
+    ],
+    title: Annotated[str | None, Parameter(help="A title. [the name of the file]")] = None,
+    primer: Annotated[
+        float | None, Parameter(help="Mark the first SECONDS of a MIDI file as its primer.")
+    ] = None,
+) -> None:
+    """Draw a MIDI file as a piano roll, or the curves of training runs.
+
+    Curves are those of the metrics.jsonl in each run's folder, one colour a run.
+    """
+    missing = [source for source in sources if not source.exists()]
+    if missing:
+        raise OptionError(f"{missing[0]}: there is no such file or folder")
+    if sources and all(source.is_dir() for source in sources):
+        from midirnn.plots import plot_curves
+
+        if primer is not None:
+            raise OptionError("--primer marks a part of a MIDI file; training runs have none")
+        plot_curves(sources, output, title=title)
+        return
+    if len(sources) != 1:
+        raise OptionError(
+            f"{len(sources)} sources are given; draw one MIDI file, or folders of training runs"
+        )
+    from midirnn.midifile import read_midi
+    from midirnn.plots import plot_piano_roll
+
+    plot_piano_roll(
+        read_midi(sources[0]), output, title=title or sources[0].stem, primer_seconds=primer
+    )

@@ -1,0 +1,18 @@
+"""Data sets of encoded performances: made from MIDI files, kept as Parquet."""
+
+from __future__ import annotations
+
+from midirnn.datasets.encode import EncodeReport, encode_files
+from midirnn.datasets.sources import Refusal
+from midirnn.datasets.splits import SplitShares, SplitTable
+from midirnn.datasets.store import Dataset, SplitCounts
+
+__all__ = [
+    "Dataset",
+    "EncodeReport",
+    "Refusal",
+    "SplitCounts",
+    "SplitShares",
+    "SplitTable",
+    "encode_files",
+]

@@ -1,0 +1,194 @@
+"""MIDI files and folders of them to a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.datasets.sources import MidiSource, Refusal, common_folder, display_path, find_midi
+from midirnn.datasets.splits import SplitShares, SplitTable
+from midirnn.datasets.store import SplitCounts
+from midirnn.datasets.workers import Encoded, encode_all
+from midirnn.datasets.writer import DatasetWriter, Row, check_output
+from midirnn.errors import DatasetError, OptionError
+
+Progress = Callable[[int, int], None]
+"""Told how many files are done, of how many."""
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What :func:`encode_files` did."""
+
+    output: Path
+    counts: Mapping[str, SplitCounts]
+    """What each split holds."""
+    refused: tuple[Refusal, ...]
+    """Files that could not be used, and why."""
+    left_out: int
+    """Files that the table of splits does not name."""
+    missing: int
+    """Rows of the table of splits for which there is no file."""
+    duplicates: int
+    """Files with the same bytes as one before them (they are in the data set)."""
+    duplicates_across_splits: int
+    """Those of them whose other file is in another split."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A file to encode, the name it is stored under, and its split if that is known before."""
+
+    path: Path
+    name: str
+    split: str | None
+
+
+def encode_files(
+    sources: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    codec: PerformanceCodec | None = None,
+    splits: SplitShares | SplitTable | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> EncodeReport:
+    """A report on the data set made at ``output`` from MIDI files and folders.
+
+    Splits are by the hash of a file unless a table is given. The data set is the same, byte for
+    byte, with any number of ``workers`` (processes; default: one a core). An ``executor`` takes
+    their place, one of other machines too; ``workers`` then is how many tasks to keep it busy with.
+    A file that cannot be used is passed over and reported, in ``refused.jsonl`` too.
+
+    Raises :class:`DatasetError` if there is nothing to encode, if ``output`` exists and
+    ``overwrite`` is false, or if it cannot be written; nothing is left behind then.
+    """
+    codec = codec or PerformanceCodec()
+    splits = splits or SplitShares()
+    if workers is not None and workers < 1:
+        raise OptionError(f"workers is {workers}; at least 1 is needed")
+    workers = workers or _count_cores()
+    check_output(Path(output), overwrite=overwrite)
+    files, refused = find_midi(sources)
+    jobs = _plan(files, splits)
+    with DatasetWriter(output, overwrite=overwrite) as writer:
+        seen = _Seen()
+        outcomes = encode_all([job.path for job in jobs], codec, workers=workers, executor=executor)
+        with closing(outcomes):
+            for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
+                if isinstance(outcome, Encoded):
+                    row = _row(job, outcome, splits)
+                    seen.add(row)
+                    writer.add(row)
+                else:
+                    refused.append(Refusal(job.name, outcome))
+                if progress is not None:
+                    progress(done, len(jobs))
+        if not writer.counts:
+            raise _nothing_to_use(refused)
+        report = EncodeReport(
+            output=Path(output),
+            counts=writer.counts,
+            refused=tuple(refused),
+            left_out=len(files) - len(jobs),
+            missing=len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0,
+            duplicates=seen.duplicates,
+            duplicates_across_splits=seen.across_splits,
+        )
+        writer.finish(refused, _manifest(codec, splits, sources, report))
+    return report
+
+
+def _count_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _plan(files: Sequence[MidiSource], splits: SplitShares | SplitTable) -> list[_Job]:
+    """The files to encode: all, or those that the table names."""
+    if isinstance(splits, SplitShares):
+        folder = common_folder(files)
+        return [
+            _Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
+            for file in files
+        ]
+    jobs: dict[str, _Job] = {}
+    for file in files:
+        found = splits.find(file)
+        if found is not None:
+            name, split = found
+            job = jobs.setdefault(name, _Job(file.path, name, split))
+            if job.path != file.path:
+                raise DatasetError(
+                    f"{splits.path} means two files by {name!r}: {job.path} and {file.path}"
+                )
+    if not jobs:
+        raise DatasetError(
+            f"{splits.path} names none of the {len(files)} files; it names for example "
+            f"{next(iter(splits.splits))!r}, and a file is {display_path(files[0].path)!r}"
+        )
+    return list(jobs.values())
+
+
+def _row(job: _Job, encoded: Encoded, splits: SplitShares | SplitTable) -> Row:
+    """The row of an encoded file."""
+    split = job.split
+    if split is None:
+        assert isinstance(splits, SplitShares)
+        split = splits.split_of(encoded.sha256)
+    return Row(encoded.tokens, job.name, split, encoded.duration, encoded.notes, encoded.sha256)
+
+
+class _Seen:
+    """Counts files whose bytes were there before. Owns the first split of each SHA-256."""
+
+    def __init__(self) -> None:
+        self.duplicates = 0
+        self.across_splits = 0
+        self._splits: dict[str, str] = {}
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        split = self._splits.get(row.sha256)
+        if split is None:
+            self._splits[row.sha256] = row.split
+        else:
+            self.duplicates += 1
+            self.across_splits += split != row.split
+
+
+def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
+    first = refused[0]
+    return DatasetError(
+        f"none of {len(refused)} files can be used; the first: {first.path}: {first.reason}"
+    )
+
+
+def _manifest(
+    codec: PerformanceCodec,
+    splits: SplitShares | SplitTable,
+    sources: Sequence[str | os.PathLike[str]],
+    report: EncodeReport,
+) -> dict[str, object]:
+    """The part of ``dataset.json`` that says how the data set was made."""
+    return {
+        "codec": codec.settings(),
+        "options": {
+            "sources": [display_path(Path(source)) for source in sources],
+            "splits": splits.settings(),
+        },
+        "refused": len(report.refused),
+        "left_out": report.left_out,
+        "missing": report.missing,
+        "duplicates": report.duplicates,
+        "duplicates_across_splits": report.duplicates_across_splits,
+    }

@@ -1,0 +1,155 @@
+"""Encoding files in worker processes: in order, in bounded memory, whatever a file does."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.errors import DatasetError, MidiFileError
+from midirnn.midifile import read_midi
+
+CHUNK = 16
+"""Files that are handed to a worker at a time."""
+
+_CHUNKS_AHEAD = 4  # per worker, so that one long chunk at the head does not stop the others
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of one file; ``duration`` is in seconds."""
+
+    tokens: Tokens
+    duration: float
+    notes: int
+    sha256: str
+
+
+Outcome = Encoded | str
+"""An encoded file, or the reason why there is none."""
+
+
+def encode_file(path: Path, codec: PerformanceCodec) -> Outcome:
+    """One file's tokens. Never raises: a file that breaks the reader must not stop a run."""
+    try:
+        data = path.read_bytes()
+        performance = read_midi(data)
+        tokens = codec.encode(performance)
+    except MidiFileError as error:
+        return error.reason
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except Exception as error:
+        return f"cannot be encoded ({type(error).__name__}: {error})"
+    if not len(tokens):
+        return "holds no notes (drums are left out)"
+    return Encoded(tokens, performance.duration, len(performance), hashlib.sha256(data).hexdigest())
+
+
+def encode_chunk(paths: Sequence[Path], codec: PerformanceCodec) -> list[Outcome]:
+    """What became of each of some files."""
+    return [encode_file(path, codec) for path in paths]
+
+
+def encode_all(
+    paths: Sequence[Path],
+    codec: PerformanceCodec,
+    *,
+    workers: int,
+    executor: Executor | None = None,
+) -> Generator[Outcome, None, None]:
+    """What became of each file, in order; only a few chunks are encoded ahead of what is taken.
+
+    The work is done here if there is little of it or ``workers`` is 1, else by that many
+    processes, or by the ``executor``. If a worker process dies, the files that were under way are
+    tried again, each alone, and one whose process dies again is given up with a reason.
+    """
+    chunks = deque(paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK))
+    workers = max(1, min(workers, len(chunks)))
+    ahead = _CHUNKS_AHEAD * workers
+    if executor is not None:
+        yield from _in_order(executor, chunks, codec, ahead)
+    elif workers == 1:
+        yield from (encode_file(path, codec) for path in paths)
+    while chunks and executor is None and workers > 1:
+        with _pool(workers) as pool:
+            try:
+                yield from _in_order(pool, chunks, codec, ahead)
+            except BrokenExecutor:
+                pool.shutdown()
+                under_way = [chunks.popleft() for _ in range(min(ahead, len(chunks)))]
+                yield from _one_at_a_time([path for chunk in under_way for path in chunk], codec)
+
+
+def _in_order(
+    pool: Executor, chunks: deque[Sequence[Path]], codec: PerformanceCodec, ahead: int
+) -> Iterator[Outcome]:
+    """The outcomes of all chunks; a chunk leaves ``chunks`` when its outcomes are known."""
+    running: deque[Future[list[Outcome]]] = deque()
+    while chunks:
+        while len(running) < min(ahead, len(chunks)):
+            running.append(pool.submit(encode_chunk, chunks[len(running)], codec))
+        outcomes = running.popleft().result()
+        chunks.popleft()
+        yield from outcomes
+
+
+def _one_at_a_time(paths: Sequence[Path], codec: PerformanceCodec) -> Iterator[Outcome]:
+    """The outcome of each file; a file whose process dies is given up."""
+    left = deque(paths)
+    while left:
+        with _pool(1) as pool:
+            _check_start(pool)
+            try:
+                while left:
+                    outcome: Outcome = pool.submit(encode_file, left[0], codec).result()
+                    left.popleft()
+                    yield outcome
+            except BrokenExecutor:
+                left.popleft()
+                yield "cannot be encoded (the process that read it died; out of memory, perhaps)"
+
+
+def _check_start(pool: Executor) -> None:
+    """Raise :class:`DatasetError` if worker processes die before they do anything."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenExecutor:
+        raise DatasetError(
+            "worker processes cannot be started; a script that encodes must do so under "
+            "\"if __name__ == '__main__':\", or encode with one worker"
+        ) from None
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes (a fork would copy locked locks), ended without waiting for what is left."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

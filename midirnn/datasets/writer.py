@@ -1,0 +1,201 @@
+"""Writing a data set: beside the place where it belongs, and moved there when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from midirnn.codecs import Tokens
+from midirnn.datasets.sources import Refusal
+from midirnn.datasets.splits import by_split_order
+from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, schema
+from midirnn.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+TOKENS_PER_ROW_GROUP = 1_000_000
+"""A row group is closed about every so many tokens: 2 MB to keep, a useful piece to stream."""
+
+REFUSED = "refused.jsonl"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One encoded performance; ``duration`` is in seconds."""
+
+    tokens: Tokens
+    path: str
+    split: str
+    duration: float
+    notes: int
+    sha256: str
+
+
+class DatasetWriter:
+    """A context in which a data set is written. Owns a hidden folder beside ``output``.
+
+    :meth:`finish` moves that folder to ``output``; every other way out removes it, so what stands
+    at ``output`` is whole, or what stood there before.
+    """
+
+    def __init__(self, output: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self.output = Path(output)
+        self._counts: dict[str, SplitCounts] = {}
+        self._files = ExitStack()
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._waiting: dict[str, list[Row]] = {}
+        check_output(self.output, overwrite=overwrite)
+        with _one_line_errors(self.output):
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            self._folder = Path(
+                tempfile.mkdtemp(dir=self.output.parent, prefix=f".{self.output.name}.")
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._files.close()
+        except OSError:
+            pass  # the folder goes anyway, and the first error is the one to tell
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def counts(self) -> dict[str, SplitCounts]:
+        """What each split holds so far."""
+        return {split: self._counts[split] for split in sorted(self._counts, key=by_split_order)}
+
+    def add(self, row: Row) -> None:
+        """Write a row, sooner or later, to the file of its split."""
+        count = self._counts.get(row.split, SplitCounts())
+        self._counts[row.split] = replace(
+            count,
+            files=count.files + 1,
+            tokens=count.tokens + len(row.tokens),
+            notes=count.notes + row.notes,
+            hours=count.hours + row.duration / 3600,
+        )
+        self._waiting.setdefault(row.split, []).append(row)
+        written = count.tokens // TOKENS_PER_ROW_GROUP
+        if self._counts[row.split].tokens // TOKENS_PER_ROW_GROUP > written:
+            self._write_rows(row.split)
+
+    def finish(self, refused: Iterable[Refusal], manifest: dict[str, Any]) -> None:
+        """Write what waits, the list of refused files and ``dataset.json``, and move it all."""
+        for split in self._waiting:
+            self._write_rows(split)
+        with _one_line_errors(self.output):
+            self._files.close()
+            lines = [json.dumps(asdict(refusal), ensure_ascii=False) for refusal in refused]
+            _write_text(self._folder / REFUSED, "".join(f"{line}\n" for line in lines))
+            text = json.dumps(self._manifest() | manifest, indent=2, ensure_ascii=False)
+            _write_text(self._folder / MANIFEST, text + "\n")
+            self._folder.chmod(0o777 & ~_umask())
+            self._move()
+
+    def _manifest(self) -> dict[str, Any]:
+        packages = ("midirnn", "numpy", "pyarrow")
+        return {
+            "format_version": FORMAT_VERSION,
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in packages},
+            },
+            "splits": {split: asdict(count) for split, count in self.counts.items()},
+        }
+
+    def _write_rows(self, split: str) -> None:
+        """A row group from the rows that wait."""
+        import pyarrow as pa
+
+        rows, self._waiting[split] = self._waiting[split], []
+        if not rows:
+            return
+        offsets = np.cumsum([0] + [len(row.tokens) for row in rows], dtype=np.int32)
+        tokens = pa.array(np.concatenate([row.tokens for row in rows]), pa.uint16())
+        columns = {
+            field.name: pa.array([getattr(row, field.name) for row in rows], field.type)
+            for field in schema()
+            if field.name != "tokens"
+        }
+        columns = {"tokens": pa.ListArray.from_arrays(offsets, tokens), **columns}
+        with _one_line_errors(self.output):
+            self._writer(split).write_table(
+                pa.table(columns, schema=schema()), row_group_size=len(rows)
+            )
+
+    def _writer(self, split: str) -> pq.ParquetWriter:
+        import pyarrow.parquet as pq
+
+        if split not in self._writers:
+            writer = pq.ParquetWriter(
+                self._folder / f"{split}.parquet", schema(), compression="zstd"
+            )
+            self._writers[split] = self._files.enter_context(writer)
+        return self._writers[split]
+
+    def _move(self) -> None:
+        """Put the folder in its place; an old data set there is removed when the new one is."""
+        if not self.output.exists():
+            self._folder.rename(self.output)
+            return
+        old = self._folder.with_name(f"{self._folder.name}.old")
+        self.output.rename(old)
+        try:
+            self._folder.rename(self.output)
+        except OSError:
+            old.rename(self.output)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Refuse to write over what is there, unless it is a data set and that is wanted."""
+    with _one_line_errors(output):
+        if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+            return
+        is_dataset = (output / MANIFEST).is_file()
+    if not is_dataset:
+        raise DatasetError(f"{output} exists and is no data set; choose another place with -o")
+    if not overwrite:
+        raise DatasetError(f"{output} exists; replace it with --overwrite or choose another place")
+
+
+@contextmanager
+def _one_line_errors(output: Path) -> Iterator[None]:
+    """Make what the file system says into a :class:`DatasetError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise DatasetError(f"{output} cannot be written ({reason})") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,1 @@
+"""Engines: one step of a trained model, without torch."""

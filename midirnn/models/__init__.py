@@ -1,0 +1,1 @@
+"""Models: what they are made of, their weights on the disk, and (with torch) how they learn."""

@@ -1,0 +1,191 @@
+"""A piano roll: pitch over time, colour by velocity, the pedal below."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.ticker import MultipleLocator
+
+from midirnn.errors import OptionError
+from midirnn.performance import SUSTAIN_DOWN, FloatArray, Performance
+from midirnn.plots.saving import INK, MUTED, check_suffix, make_figure, save_figure, style_axes
+
+_INCHES_PER_SECOND = 0.22
+_MIN_WIDTH, _MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots an inch at most 6,720 dots
+_INCHES_PER_SEMITONE = 0.085
+_MIN_SEMITONES = 30
+_TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+_INCHES_PER_TICK = 0.9
+_BLACK_KEYS = (1, 3, 6, 8, 10)
+_MAX_VECTOR_NOTES = 5000  # beyond it the notes in SVG and PDF are one image
+_LABEL_ROOM = 0.1  # of the width
+_PRIMER_SHADE = "#dfeaf7"
+
+
+def plot_piano_roll(
+    performance: Performance,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    primer_seconds: float | None = None,
+) -> None:
+    """Draw a piano roll into a PNG, SVG or PDF file, as its suffix says.
+
+    Notes are drawn as they were played, with the sustain pedal as a band below them. The first
+    ``primer_seconds`` are shaded and divided from the rest. Long pieces make wide pictures.
+
+    Raises :class:`OptionError` for a file name or a primer that means nothing.
+    """
+    target = check_suffix(path)
+    if primer_seconds is not None and not 0 <= primer_seconds < np.inf:
+        raise OptionError(f"the primer lasts {primer_seconds} s; it must last 0 s or more")
+    end = max(performance.duration, primer_seconds or 0.0, 1.0)
+    low, high = _pitch_range(performance)
+    width = float(np.clip(1.6 + end * _INCHES_PER_SECOND, _MIN_WIDTH, _MAX_WIDTH))
+    height = 1.3 + (high - low) * _INCHES_PER_SEMITONE
+    figure = make_figure(width, height)
+    has_pedal = bool((performance.pedal_value >= SUSTAIN_DOWN).any())
+    ratios = [(high - low) * _INCHES_PER_SEMITONE, 0.14]
+    if has_pedal:
+        roll, band = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
+        roll.tick_params(axis="x", bottom=False)
+        _draw_pedal(band, performance, end)
+    else:
+        roll = band = figure.subplots()
+    _draw_keys(roll, low, high)
+    notes = _draw_notes(roll, performance, end)
+    if primer_seconds is not None:
+        _draw_primer(roll, primer_seconds, end)
+    bar = figure.colorbar(notes, ax=[roll, band] if has_pedal else roll, pad=0.01, aspect=30)
+    bar.set_label("velocity", color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
+    bar.set_ticks([1, 32, 64, 96, 127])
+    _label_time(band, end, width)
+    _write_title(roll, performance, title)
+    save_figure(figure, target)
+
+
+def _pitch_range(performance: Performance) -> tuple[int, int]:
+    """The pitches to show: those that sound, some room, and at least some octaves."""
+    low = int(performance.pitch.min(initial=127)) if len(performance) else 60
+    high = int(performance.pitch.max(initial=0)) if len(performance) else 60
+    spare = max(0, _MIN_SEMITONES - (high - low))
+    return max(0, low - 2 - spare // 2), min(127, high + 4 + spare // 2)
+
+
+def _velocity_colors() -> Colormap:
+    """Amber for soft to indigo for loud: soft notes too stand out from white."""
+    return ListedColormap(colormaps["plasma_r"](np.linspace(0.12, 1.0, 127)), name="velocity")
+
+
+def _draw_keys(axes: Axes, low: int, high: int) -> None:
+    """The keyboard behind the notes: rows of black keys, a line and a label at each C."""
+    style_axes(axes)
+    for pitch in range(low, high + 1):
+        if pitch % 12 in _BLACK_KEYS:
+            axes.axhspan(pitch - 0.5, pitch + 0.5, color="#f4f4f8", linewidth=0, zorder=0)
+    octaves = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
+    for pitch in octaves:
+        axes.axhline(pitch - 0.5, color="#d3d3de", linewidth=0.7, zorder=0.5)
+    axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
+    axes.set_ylim(low - 0.5, high + 0.5)
+
+
+def _draw_notes(axes: Axes, performance: Performance, end: float) -> PolyCollection:
+    """A bar for each note, loud ones on top; no bar is too short to be seen."""
+    order = np.argsort(performance.velocity, kind="stable")
+    start, pitch = performance.start[order], performance.pitch[order].astype(float)
+    stop = np.maximum(performance.end[order], start + end / 1500)
+    bars = PolyCollection(
+        _rectangles(start, stop, pitch - 0.5, pitch + 0.5),
+        array=performance.velocity[order],
+        cmap=_velocity_colors(),
+        norm=Normalize(1, 127),
+        edgecolors="white",
+        linewidths=0.4,
+        rasterized=len(performance) > _MAX_VECTOR_NOTES,
+        zorder=2,
+    )
+    axes.add_collection(bars, autolim=False)
+    if not len(performance):
+        axes.text(0.5, 0.5, "no notes", transform=axes.transAxes, ha="center", color=MUTED)
+    return bars
+
+
+def _rectangles(
+    left: FloatArray, right: FloatArray, bottom: FloatArray, top: FloatArray
+) -> list[npt.NDArray[np.float64]]:
+    """The corners of each rectangle: shape (4, 2) each."""
+    corners = np.stack(
+        [np.stack([left, right, right, left], 1), np.stack([bottom, bottom, top, top], 1)], 2
+    )
+    return list(corners)
+
+
+def _draw_pedal(axes: Axes, performance: Performance, end: float) -> None:
+    """A thin band, dark where any part's sustain pedal is down."""
+    style_axes(axes)
+    for part in np.unique(performance.pedal_part):
+        own = performance.pedal_part == part
+        time = np.append(performance.pedal_time[own], end)
+        down = np.append(performance.pedal_value[own] >= SUSTAIN_DOWN, False)
+        changes = np.flatnonzero(np.diff(down, prepend=False))
+        begin, stop = time[changes[::2]], time[changes[1::2]]
+        axes.broken_barh(
+            list(zip(begin, np.maximum(stop - begin, 0.0), strict=True)),
+            (0, 1),
+            facecolors="#6d6d80",
+            linewidth=0,
+        )
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0.5], ["pedal"])
+    axes.tick_params(axis="y", length=0)
+    axes.set_facecolor("#f4f4f8")
+    axes.spines["left"].set_visible(False)
+
+
+def _draw_primer(axes: Axes, seconds: float, end: float) -> None:
+    """Shade what was given and divide it from what follows; name both where there is room."""
+    axes.axvspan(0, seconds, color=_PRIMER_SHADE, linewidth=0, zorder=0.2, alpha=0.8)
+    axes.axvline(seconds, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
+    sides = (("primer", "right", -4, seconds), ("continuation", "left", 4, end - seconds))
+    for text, side, offset, room in sides:
+        if room < _LABEL_ROOM * end:
+            continue
+        axes.annotate(
+            text,
+            (seconds, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(offset, -4),
+            textcoords="offset points",
+            ha=side,
+            va="top",
+            fontsize=9,
+            color=INK,
+            annotation_clip=False,
+        )
+
+
+def _label_time(axes: Axes, end: float, width: float) -> None:
+    """A time axis in seconds with ticks as dense as the picture is wide."""
+    least = end / width * _INCHES_PER_TICK
+    step = next((step for step in _TICK_STEPS if step >= least), _TICK_STEPS[-1])
+    axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.set_xlim(0, end)
+    axes.set_xlabel("time (s)", color=INK)
+
+
+def _write_title(axes: Axes, performance: Performance, title: str | None) -> None:
+    minutes, seconds = divmod(round(performance.duration), 60)
+    count = len(performance)
+    facts = f"{count:,} {'note' if count == 1 else 'notes'}, {minutes}:{seconds:02d}"
+    axes.set_title(facts, loc="right", fontsize=9, color=MUTED)
+    if title:
+        axes.set_title(title, loc="left", fontsize=12, color=INK, parse_math=False)

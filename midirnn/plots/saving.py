@@ -1,0 +1,73 @@
+"""Making figures and writing them to files: what all kinds of picture share."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from midirnn.errors import OptionError
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+INK = "#22223b"
+MUTED = "#8d8d9b"
+GRID = "#e4e4ec"
+
+_DOTS_PER_INCH = 160
+# Without a date, equal figures are equal files.
+_METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+
+
+def make_figure(width: float, height: float) -> Figure:
+    """A figure of some inches whose axes lay themselves out."""
+    layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.1, hspace=0.0)
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def check_suffix(path: str | os.PathLike[str]) -> Path:
+    """The path, if its suffix names a picture that can be written; else :class:`OptionError`."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise OptionError(
+            f"{path} does not say which kind of picture to write; allowed are names that end in "
+            f"{', '.join(SUFFIXES)}"
+        )
+    return path
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure beside its place and move it there, so that it is whole or not there.
+
+    Raises :class:`OptionError` if it cannot be written.
+    """
+    temporary: Path | None = None
+    suffix = path.suffix.lower()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=suffix, delete=False
+        ) as file:
+            temporary = Path(file.name)
+            figure.savefig(file, format=suffix[1:], dpi=_DOTS_PER_INCH, metadata=_METADATA[suffix])
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise OptionError(f"{path} cannot be written ({error.strerror or error})") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def style_axes(axes: Axes) -> None:
+    """Quiet axes: no box, thin grey lines."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GRID)
+    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
+    axes.set_axisbelow(True)

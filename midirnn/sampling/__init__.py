@@ -1,0 +1,9 @@
+"""Sampling: from logits to tokens, from tokens to music."""
+
+from __future__ import annotations
+
+from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.generate import generate
+from midirnn.sampling.sampler import Sampler, SamplerState
+
+__all__ = ["Sampler", "SamplerState", "SamplingConfig", "generate"]

@@ -1,0 +1,88 @@
+"""Knobs of sampling: logits in, probabilities out. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.errors import OptionError
+
+FloatVector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How the next token is drawn.
+
+    ``temperature`` divides the logits (0 takes the likeliest token). ``top_k`` keeps the k
+    likeliest tokens (0: all), ``top_p`` the likeliest that together reach this probability (A.
+    Holtzman et al., 2020; 1: all), ``min_p`` those at least this share as likely as the likeliest
+    (0: all). ``max_note_seconds`` bounds how long a note may sound.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    max_note_seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        _check("temperature", self.temperature, 0.0, 10.0)
+        _check("top_k", self.top_k, 0, 1_000_000)
+        _check("top_p", self.top_p, 0.0, 1.0)
+        _check("min_p", self.min_p, 0.0, 1.0)
+        _check("max_note_seconds", self.max_note_seconds, 0.01, 3600.0)
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also refuses NaN
+        raise OptionError(f"{name} is {value}; allowed are {low:g} to {high:g}")
+
+
+def probabilities(
+    logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
+) -> FloatVector:
+    """The distribution to draw from, over the tokens that ``mask`` allows; shape ``(V,)``.
+
+    The likeliest allowed token always stays. ``mask`` must allow at least one.
+    """
+    values = np.where(mask, logits.astype(np.float64), -np.inf)
+    values -= values.max()
+    if config.temperature == 0.0:
+        values = np.where(np.arange(len(values)) == values.argmax(), 0.0, -np.inf)
+    else:
+        values /= config.temperature
+    p = np.exp(values)
+    if config.top_k:
+        p = keep_top_k(p, config.top_k)
+    if config.min_p:
+        p = np.where(p >= config.min_p * p.max(), p, 0.0)
+    if config.top_p < 1.0:
+        p = keep_top_p(p / p.sum(), config.top_p)
+    return p / p.sum()
+
+
+def keep_top_k(p: FloatVector, k: int) -> FloatVector:
+    """``p`` with all but the ``k`` likeliest set to 0; of equals the lower id stays."""
+    kept = np.zeros_like(p)
+    likeliest = np.argsort(-p, kind="stable")[:k]
+    kept[likeliest] = p[likeliest]
+    return kept
+
+
+def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
+    """``p`` with only the likeliest tokens that together reach ``top_p``; at least one."""
+    order = np.argsort(-p, kind="stable")
+    count = int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1
+    kept = np.zeros_like(p)
+    kept[order[:count]] = p[order[:count]]
+    return kept
+
+
+def draw(p: FloatVector, rng: np.random.Generator) -> int:
+    """A token id drawn from ``p``, by one uniform number."""
+    cumulative = np.cumsum(p)
+    token = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    return min(token, int(np.flatnonzero(p)[-1]))

@@ -1,0 +1,95 @@
+"""The sampler: an engine, a grammar and a random generator that move together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from midirnn.codecs.grammar import GrammarState
+from midirnn.codecs.performance import PerformanceCodec
+from midirnn.engines.base import EngineState, StepEngine
+from midirnn.errors import OptionError
+from midirnn.sampling.filters import SamplingConfig, draw, probabilities
+
+
+@dataclass(frozen=True)
+class SamplerState:
+    """All that the following tokens depend on."""
+
+    engine: EngineState
+    grammar: GrammarState
+    rng: dict[str, Any]
+
+
+class Sampler:
+    """Draws tokens one at a time. Owns the random generator, the engine's and grammar's states.
+
+    The same seed gives the same tokens.
+    """
+
+    def __init__(
+        self,
+        engine: StepEngine,
+        codec: PerformanceCodec,
+        config: SamplingConfig | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        if engine.config.vocab_size != codec.vocab_size:
+            raise OptionError(
+                f"the model has {engine.config.vocab_size} tokens and the codec "
+                f"{codec.vocab_size}: they do not belong together"
+            )
+        self.engine = engine
+        self.codec = codec
+        self.rng = np.random.default_rng(seed)
+        self.configure(config or SamplingConfig())
+        self.reset()
+
+    def configure(self, config: SamplingConfig) -> None:
+        """Draw with other knobs from now on."""
+        self.config = config
+        self._grammar = self.codec.grammar(config.max_note_seconds)
+
+    def reset(self) -> None:
+        """Go to the start of a piece; the random generator goes on."""
+        self.engine.reset()
+        self.grammar_state = self._grammar.start()
+
+    @property
+    def sounding(self) -> list[int]:
+        """The pitches that sound now, in the order in which they were struck."""
+        rank = self.grammar_state.onset_rank
+        return sorted(np.flatnonzero(rank >= 0).tolist(), key=lambda pitch: int(rank[pitch]))
+
+    def hear(self, tokens: Iterable[int]) -> None:
+        """Take tokens in as if they had been drawn."""
+        for token in tokens:
+            self._grammar.advance(self.grammar_state, token)
+            self.engine.feed(token, self.grammar_state.held)
+
+    def distribution(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The probabilities of the next token; shape ``(V,)``."""
+        mask = self._grammar.mask(self.grammar_state)
+        return probabilities(self.engine.logits(), mask, self.config)
+
+    def next(self) -> int:
+        """The next token, drawn and taken in."""
+        token = draw(self.distribution(), self.rng)
+        self.hear([token])
+        return token
+
+    def snapshot(self) -> SamplerState:
+        """The state, to come back to."""
+        return SamplerState(
+            self.engine.snapshot(), self.grammar_state.copy(), self.rng.bit_generator.state
+        )
+
+    def restore(self, state: SamplerState) -> None:
+        """Go back to a snapshot; the same tokens will be drawn again."""
+        self.engine.restore(state.engine)
+        self.grammar_state = state.grammar.copy()
+        self.rng.bit_generator.state = state.rng

@@ -1,0 +1,120 @@
+"""How surprised a model is by a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from midirnn.codecs import PerformanceCodec, Tokens, TokenType
+from midirnn.datasets.windows import Batch, EvaluationWindows
+from midirnn.models.language_model import LanguageModel, State, masked_logits
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Summed negative log-likelihood in nats, and what it is summed over."""
+
+    nats: float
+    tokens: int
+    notes: int
+    seconds: float
+    nats_by_type: dict[str, float]
+    tokens_by_type: dict[str, int]
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean negative log-likelihood of a token."""
+        return self.nats / max(self.tokens, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures for JSON."""
+        return {
+            "nats_per_token": self.nats_per_token,
+            "nats_per_note": self.nats / max(self.notes, 1),
+            "nats_per_second": self.nats / max(self.seconds, 1e-9),
+            "tokens": self.tokens,
+            "notes": self.notes,
+            "seconds": self.seconds,
+            "nats_per_token_by_type": {
+                name: nats / max(self.tokens_by_type[name], 1)
+                for name, nats in self.nats_by_type.items()
+            },
+            "tokens_by_type": self.tokens_by_type,
+        }
+
+
+def token_losses(
+    model: LanguageModel, batch: Batch, state: State, *, bf16: bool, use_mask: bool = True
+) -> tuple[torch.Tensor, torch.Tensor, State]:
+    """Negative log-likelihoods (B, T) of a batch's targets, which of them count, the state behind.
+
+    Rows that begin another piece begin from a zero state.
+    """
+    device = next(model.parameters()).device
+    keep = torch.from_numpy(~batch.reset).to(device)[None, :, None]
+    h, c = state
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        logits, behind = model(
+            torch.from_numpy(batch.inputs).to(device),
+            torch.from_numpy(batch.held).to(device),
+            None,
+            (h * keep, c * keep),
+        )
+    if use_mask:
+        logits = masked_logits(logits, torch.from_numpy(batch.mask).to(device))
+    losses = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1),
+        torch.from_numpy(batch.targets).to(device).flatten(),
+        reduction="none",
+    )
+    return losses.view(batch.targets.shape), torch.from_numpy(batch.valid).to(device), behind
+
+
+@torch.no_grad()
+def evaluate(
+    model: LanguageModel,
+    codec: PerformanceCodec,
+    pieces: Sequence[Tokens],
+    *,
+    batch_size: int = 64,
+    window: int = 256,
+    bf16: bool = False,
+    use_mask: bool = True,
+    progress: Callable[[int], None] = lambda tokens: None,
+) -> Evaluation:
+    """The model's evaluation on whole pieces, each from its start, the state carried to its end."""
+    was_training = model.training
+    model.eval()
+    windows = EvaluationWindows(
+        list(pieces),
+        codec.grammar(),
+        min(batch_size, max(len(pieces), 1)),
+        window,
+        model.config.start_token,
+    )
+    state = model.initial_state(len(windows.streams), next(model.parameters()).device)
+    type_index, values = codec.vocabulary.type_index, codec.vocabulary.values
+    nats = np.zeros(len(TokenType))
+    counts = np.zeros(len(TokenType), np.int64)
+    steps = 0
+    for batch in windows:
+        losses, valid, state = token_losses(model, batch, state, bf16=bf16, use_mask=use_mask)
+        targets = batch.targets[batch.valid]
+        kinds = type_index[targets]
+        nats += np.bincount(kinds, losses[valid].double().cpu().numpy(), len(TokenType))
+        counts += np.bincount(kinds, minlength=len(TokenType))
+        steps += int(values[targets][kinds == list(TokenType).index(TokenType.TIME_SHIFT)].sum())
+        progress(int(batch.valid.sum()))
+    model.train(was_training)
+    return Evaluation(
+        nats=float(nats.sum()),
+        tokens=int(counts.sum()),
+        notes=int(counts[list(TokenType).index(TokenType.NOTE_ON)]),
+        seconds=steps / codec.steps_per_second,
+        nats_by_type=dict(zip(map(str, TokenType), nats.tolist(), strict=True)),
+        tokens_by_type=dict(zip(map(str, TokenType), counts.tolist(), strict=True)),
+    )
