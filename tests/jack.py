@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from midirnn.ports import list_ports
 
 START_LIMIT_SECONDS = 8.0
-_numbers = itertools.count()
+STOP_LIMIT_SECONDS = 5.0
+SLOTS = 6
+"""JACK has room for eight servers, and gives the place of one that was killed only to a server
+of the same name. So there are few names, and each run takes one that is free."""
 
 
 def jack_is_installed() -> bool:
@@ -31,23 +36,19 @@ class JackServer:
     """
 
     def __init__(self, *, period: int = 256) -> None:
-        self.name = f"midirnn-test-{os.getpid()}-{next(_numbers)}"
+        self.name = ""
+        self.pid = 0
         self._period = period
-        self._process: subprocess.Popen[bytes] | None = None
-        self._outer_name: str | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._outer_name = os.environ.get("JACK_DEFAULT_SERVER")
-        os.environ["JACK_DEFAULT_SERVER"] = self.name
-        try:
-            said = self._start(["-R", "-P", "70"])
-            if self._process is None:
-                said += self._start(["-r"])
-            if self._process is None:
-                raise RuntimeError(f"jackd did not start: {said}")
-        except BaseException:
-            self._restore_environment()
-            raise
+        with ExitStack() as stack:
+            self.name = stack.enter_context(_free_name())
+            stack.enter_context(_environment("JACK_DEFAULT_SERVER", self.name))
+            process = self._start()
+            stack.callback(_end, process)
+            self.pid = process.pid
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -56,16 +57,7 @@ class JackServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._restore_environment()
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
-
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        assert self._process is not None
-        return self._process.pid
+        self._stack.close()
 
     def freeze(self) -> None:
         """Nothing; the server answers nobody until it is thawed."""
@@ -75,32 +67,60 @@ class JackServer:
         """Nothing; the server answers again."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def _start(self, priority: list[str]) -> str:
-        """What the server said if it did not start."""
-        command = ["jackd", "-n", self.name, *priority, "-S"]
-        if shutil.which("setpriv"):  # no server outlives a test run that was killed
-            command = ["setpriv", "--pdeathsig", "TERM", *command]
-        command += ["-d", "dummy", "-r", "48000", "-p", str(self._period)]
+    def _start(self) -> subprocess.Popen[bytes]:
+        """A server that answers: in real time if that is permitted, otherwise without."""
         with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"JACK_NO_AUDIO_RESERVATION": "1"},
-            )
-            if _answers(process):
-                self._process = process
-                return ""
-            _end(process)
+            for priority in (["-R", "-P", "70"], ["-r"]):
+                process = subprocess.Popen(
+                    self._command(priority),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {"JACK_NO_AUDIO_RESERVATION": "1"},
+                )
+                if _answers(process):
+                    return process
+                _end(process)
             log.seek(0)
-            return log.read().decode(errors="replace")
+            raise RuntimeError(f"jackd did not start: {log.read().decode(errors='replace')}")
 
-    def _restore_environment(self) -> None:
-        if self._outer_name is None:
-            os.environ.pop("JACK_DEFAULT_SERVER", None)
+    def _command(self, priority: list[str]) -> list[str]:
+        server = ["jackd", "-n", self.name, *priority, "-S"]
+        driver = ["-d", "dummy", "-r", "48000", "-p", str(self._period)]
+        if shutil.which("setpriv"):  # no server outlives a test run that was killed
+            server = ["setpriv", "--pdeathsig", "TERM", *server]
+        return server + driver
+
+
+@contextmanager
+def _free_name() -> Iterator[str]:
+    """A server name that no other test run on this machine uses meanwhile."""
+    import fcntl
+
+    for slot in range(SLOTS):
+        name = f"midirnn-test-{slot}"
+        path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
+        with path.open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield name
+            return
+    raise RuntimeError(f"{SLOTS} JACK servers of other test runs are running already")
+
+
+@contextmanager
+def _environment(variable: str, value: str) -> Iterator[None]:
+    before = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
         else:
-            os.environ["JACK_DEFAULT_SERVER"] = self._outer_name
+            os.environ[variable] = before
 
 
 def _answers(process: subprocess.Popen[bytes]) -> bool:
@@ -117,7 +137,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     process.send_signal(signal.SIGCONT)
     try:
-        process.wait(timeout=3)
+        process.wait(timeout=STOP_LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -123,8 +123,10 @@ class PerformanceCodec:
         is_open = notes.unreleased & open_end
         if self.overlaps == "cut":
             cut = cut_overlaps(start, end, pitch)
-            is_open &= cut == end
             keep = cut > start
+            # A pitch that is struck again later, be it by another part, has ended before.
+            never = np.full_like(end, np.iinfo(end.dtype).max)
+            is_open &= cut_overlaps(start, never, pitch) == never
             start, end, is_open = start[keep], cut[keep], is_open[keep]
             pitch, velocity = pitch[keep], velocity[keep]
         return self._tokens(start, end, pitch, velocity, is_open)
@@ -207,11 +209,11 @@ class PerformanceCodec:
 
         return PerformanceGrammar(self, max_note_seconds)
 
-    def stream_encoder(self) -> StreamEncoder:
-        """An encoder fed message by message."""
+    def stream_encoder(self, *, velocity_bin: int = 0) -> StreamEncoder:
+        """An encoder fed message by message; ``velocity_bin`` is in force before the first note."""
         from midirnn.codecs.streams import StreamEncoder
 
-        return StreamEncoder(self)
+        return StreamEncoder(self, velocity_bin=velocity_bin)
 
     def stream_decoder(
         self,

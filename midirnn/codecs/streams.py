@@ -51,17 +51,17 @@ class StreamEncoder:
     :meth:`~midirnn.codecs.performance.PerformanceCodec.encode` gives for the recording, pedal
     included. A step's tokens come once time has passed to the next step, since they go in the
     codec's order. Owns what sounds, what the pedals hold and the present step. Drums (channel 10)
-    are not heard.
+    are not heard. ``velocity_bin`` is the one in force before the first note (0: none).
     """
 
-    def __init__(self, codec: PerformanceCodec) -> None:
+    def __init__(self, codec: PerformanceCodec, *, velocity_bin: int = 0) -> None:
         if codec.overlaps != "cut":
             raise CodecError("a stream can only be encoded with overlaps='cut'")
         self.codec = codec
         self._step = 0
         self._last_seconds = 0.0
         self._emitted_step = 0
-        self._velocity_bin = 0
+        self._velocity_bin = velocity_bin
         self._events: list[_Event] = []
         self._open: dict[tuple[int, int], list[_Note]] = {}
         self._sounding: dict[int, _Note] = {}
@@ -252,8 +252,9 @@ class StreamDecoder:
     """Timed MIDI messages from tokens. Owns the time reached and what sounds.
 
     Times are seconds from the first token (or from ``start_seconds``). ``sounding`` and
-    ``velocity_bin`` (0: the codec's default) are what is in force before the first token. Any token can be decoded: a
-    note-off of a silent pitch gives nothing, a note-on of a sounding pitch ends the note before.
+    ``velocity_bin`` (0: the codec's default) are what is in force before the first token. Any token
+    can be decoded: a note-off of a silent pitch gives nothing, a note-on of a sounding pitch ends
+    the note before.
     """
 
     def __init__(

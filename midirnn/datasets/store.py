@@ -167,7 +167,7 @@ def _reading(path: Path) -> Iterator[pq.ParquetFile]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if not file.schema_arrow.equals(schema()):
                 raise _damaged(path, "its columns are not those of a data set")
             yield file

@@ -149,7 +149,10 @@ class DatasetWriter:
 
         if split not in self._writers:
             writer = pq.ParquetWriter(
-                self._folder / f"{split}.parquet", schema(), compression="zstd"
+                self._folder / f"{split}.parquet",
+                schema(),
+                compression="zstd",
+                write_page_checksum=True,
             )
             self._writers[split] = self._files.enter_context(writer)
         return self._writers[split]

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -19,7 +20,7 @@ MUTED = "#8d8d9b"
 GRID = "#e4e4ec"
 
 _DOTS_PER_INCH = 160
-# Without a date, equal figures are equal files.
+# Without a date and with a salt of our own, equal figures are equal files.
 _METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 
 
@@ -49,9 +50,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     suffix = path.suffix.lower()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=suffix, delete=False
-        ) as file:
+        with (
+            rc_context({"svg.hashsalt": "midirnn"}),
+            tempfile.NamedTemporaryFile(
+                dir=path.parent, prefix=f".{path.name}.", suffix=suffix, delete=False
+            ) as file,
+        ):
             temporary = Path(file.name)
             figure.savefig(file, format=suffix[1:], dpi=_DOTS_PER_INCH, metadata=_METADATA[suffix])
         temporary.chmod(0o644)

@@ -51,7 +51,8 @@ SYSTEMS = (
 """In the order in which the automatic choice tries them."""
 
 _INITIALIZE_FAILED = re.compile(r"error creating \w+ sequencer client|server not running")
-_REFUSED = re.compile(r"^Cannot open .* client$")
+_CLIENT_REFUSED = re.compile(r"^Cannot open .* client$")
+_REFUSED = "the server is running but takes no client"
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.1
 _MISSING_LIBRARY = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
@@ -155,19 +156,26 @@ def open_client(
     and python-rtmidi reports this, too, as a server that is not running.
     """
     factory = rtmidi.MidiIn if direction == "input" else rtmidi.MidiOut
+    number, name = getattr(rtmidi, system.constant), short_name(client_name)
     for attempt in range(_ATTEMPTS):
         time.sleep(attempt * _PAUSE_SECONDS)
         try:
             with quiet_stderr() as printed:
-                return factory(getattr(rtmidi, system.constant), name=short_name(client_name))
-        except Exception as caught:
-            error = caught
-        was_refused = any(_REFUSED.search(line) for line in printed)
-        if not was_refused:
-            break
-    reason = system.dead if _INITIALIZE_FAILED.search(str(error)) else _one_line(error)
-    reason = "the server is running but takes no clients" if was_refused else reason
-    raise DeadSystemError(SystemFailure(system.name, reason, system.hint)) from error
+                return factory(number, name=name)
+        except Exception as error:
+            failure = _failure(system, error, printed)
+            if failure.reason != _REFUSED:
+                break
+    raise DeadSystemError(failure)
+
+
+def _failure(system: MidiSystem, error: Exception, printed: list[str]) -> SystemFailure:
+    """Why no client of that system could be had, from the exception and what JACK printed."""
+    if not _INITIALIZE_FAILED.search(str(error)):
+        return SystemFailure(system.name, _one_line(error))
+    if any(_CLIENT_REFUSED.search(line) for line in printed):
+        return SystemFailure(system.name, _REFUSED)
+    return SystemFailure(system.name, system.dead, system.hint)
 
 
 def list_ports(api: str | None = None) -> PortListing:

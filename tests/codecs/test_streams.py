@@ -141,8 +141,6 @@ def test_a_stream_decoder_plays_what_decode_gives(messages: Messages) -> None:
         if message[0] == 0x90
     ]
     whole = CODEC.decode(tokens)
-    expected = zip(
-        whole.start.tolist(), whole.pitch.tolist(), whole.velocity.tolist(), strict=True
-    )
+    expected = zip(whole.start.tolist(), whole.pitch.tolist(), whole.velocity.tolist(), strict=True)
     assert sorted(onsets) == sorted(expected)
     assert np.all(whole.end > whole.start)

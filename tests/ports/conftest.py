@@ -11,5 +11,5 @@ from tests.jack import JackServer, jack_is_installed
 def jack_server() -> Iterator[JackServer]:
     if not jack_is_installed():
         pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer() as server:
+    with JackServer(period=1024) as server:
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,7 @@ class FakeRtMidi(ModuleType):
         self.clients: list[FakeClient] = []
         self.sending: Callable[[], None] = lambda: None
         self.opening: Callable[[], None] = lambda: None
+        self.refusals = 0
         for name, number in CONSTANTS.items():
             setattr(self, name, number)
 
@@ -41,6 +43,10 @@ class FakeClient:
 
     def __init__(self, module: FakeRtMidi, api: int, name: str) -> None:
         ports = module.systems[api]
+        if module.refusals:
+            module.refusals -= 1
+            os.write(2, b"Cannot open midirnn client\n")
+            raise OSError("MidiInJack::initialize: JACK server not running?")
         if isinstance(ports, Exception):
             raise ports
         self.module = module

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,7 +11,15 @@ from types import ModuleType
 import pytest
 
 from midirnn.errors import OptionError, PortError
-from midirnn.ports import Ignored, Message, PortRow, list_ports, open_input, open_output
+from midirnn.ports import (
+    Ignored,
+    Message,
+    PortRow,
+    list_ports,
+    open_input,
+    open_output,
+    systems,
+)
 from tests.ports.fake_rtmidi import FakeClient, FakeRtMidi
 
 NO_SEQUENCER = OSError("MidiInAlsa::initialize: error creating ALSA sequencer client object.")
@@ -54,6 +63,20 @@ def test_ports_are_listed_by_system_and_a_dead_system_says_why(use: Use) -> None
 def test_an_unknown_failure_of_a_system_is_passed_on_in_one_line(use: Use) -> None:
     use({"API_UNIX_JACK": OSError("two\nlines")})
     assert list_ports().why == "jack: two lines"
+
+
+def test_a_server_that_refuses_a_client_is_asked_again(
+    use: Use, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(systems, "_PAUSE_SECONDS", 0.0)
+    module = use({"API_UNIX_JACK": ["synth:in"]})
+    module.refusals = 3
+    with open_output("synth") as port:
+        assert port.name == "synth:in"
+    module.refusals = 100
+    with pytest.raises(PortError, match="jack: the server is running but takes no client"):
+        open_output("synth")
+    assert capfd.readouterr().err == ""
 
 
 def test_clients_that_only_listed_are_gone_afterwards(use: Use) -> None:
@@ -153,6 +176,15 @@ def test_an_input_lets_go_of_its_callback_before_it_is_closed(use: Use) -> None:
     assert last_client(module).done[1:] == ["cancel_callback", "close_port", "delete"]
 
 
+def test_a_fork_does_not_close_the_port_of_its_parent(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = use({"API_LINUX_ALSA": ["Synth 20:0"]})
+    with open_output("synth"):
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert last_client(module).done == ["open Synth 20:0"]
+
+
 def test_an_output_sends_until_it_is_closed(use: Use) -> None:
     module = use({"API_LINUX_ALSA": ["Synth 20:0"]})
     port = open_output("synth")
@@ -195,7 +227,7 @@ def test_a_port_that_vanishes_between_listing_and_opening_says_so(use: Use) -> N
 
         def __iter__(self):  # type: ignore[no-untyped-def]
             self.looks += 1
-            return super().__iter__() if self.looks <= 2 else iter(())
+            return super().__iter__() if self.looks <= 1 else iter(())
 
     use({"API_LINUX_ALSA": Vanishing(["Keys 20:0"])})
     with pytest.raises(PortError, match="cannot open MIDI input 'Keys 20:0': it has just vanished"):

@@ -19,7 +19,7 @@ from midirnn.errors import PortError
 from midirnn.ports import Ignored, Message, list_ports, open_input, open_output
 from tests.jack import JackServer
 
-LIMIT_SECONDS = 10.0
+LIMIT_SECONDS = 20.0
 NOTE_ON = (0x90, 60, 64)
 
 LISTENER = """
@@ -29,7 +29,7 @@ name, count = sys.argv[1], int(sys.argv[2])
 heard = queue.Queue()
 with open_input(name, lambda *event: heard.put(event), virtual=True, api="jack"):
     print("ready", flush=True)
-    print(json.dumps([heard.get(timeout=10) for _ in range(count)]), flush=True)
+    print(json.dumps([heard.get(timeout=20) for _ in range(count)]), flush=True)
     sys.stdin.read()
 """
 
@@ -68,16 +68,16 @@ with open_output("Pourer", virtual=True, api="jack") as port:
 CLOSER = """
 import threading, time
 from midirnn.ports import open_input
+ports = [open_input("pourer", lambda *event: None, api="jack") for _ in range(5)]
 closing = True
 def keep_python_busy():
     while closing:
         pass
-threading.Thread(target=keep_python_busy, daemon=True).start()
-for _ in range(8):
-    heard = []
-    with open_input("pourer", lambda *event: heard.append(event), api="jack"):
-        while len(heard) < 30:
-            time.sleep(0.01)
+for _ in range(2):
+    threading.Thread(target=keep_python_busy, daemon=True).start()
+for port in ports:
+    time.sleep(0.01)
+    port.close()
 closing = False
 print("ready", flush=True)
 """

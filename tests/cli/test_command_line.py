@@ -1,0 +1,182 @@
+"""The command line as a user meets it: help, versions, errors in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from midirnn.cli import main as cli
+from midirnn.errors import OptionError
+
+HEAVY = {"torch", "onnxruntime", "numpy", "pyarrow", "matplotlib", "mido", "rtmidi", "symusic"}
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "midirnn", *argv], capture_output=True, text=True, timeout=60
+    )
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def raise_it(tokens: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "run", raise_it)
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name, line in cli.COMMANDS.items():
+        assert re.search(rf"\b{name}\s+{re.escape(line)}", text), name
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["--version"], ["bad"], ["--bad"]])
+def test_neither_help_nor_a_wrong_command_loads_what_only_commands_need(argv: list[str]) -> None:
+    script = (
+        "import json, sys; from midirnn.cli.main import main; "
+        f"main({argv!r}); print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert not loaded & HEAVY
+    assert not {f"midirnn.cli.{name}" for name in cli.COMMANDS} & loaded
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs the processor time of a child")
+def test_help_takes_less_than_half_a_second_of_processor_time() -> None:
+    def processor_seconds() -> float:
+        before = os.times()
+        assert run("--help").returncode == 0
+        after = os.times()
+        return sum(after[2:4]) - sum(before[2:4])
+
+    # What else the machine does may slow one run down, but hardly all of three.
+    assert min(processor_seconds() for _ in range(3)) < 0.5
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version("midirnn")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["encod"], "unknown command 'encod'. Did you mean 'encode'? The commands are encode, "),
+        (["zzz"], "unknown command 'zzz'. The commands are encode, "),
+        (["--nonsense"], "unknown option '--nonsense'. The commands are "),
+        (["encode"], "parameter SOURCE requires an argument"),
+        (["encode", "x.mid"], "parameter --output requires an argument"),
+        (["encode", "x.mid", "-o", "y", "--worker", "2"], "Did you mean --workers?"),
+        (["encode", "x.mid", "-o", "y", "--workers", "two"], 'unable to convert "two" into int'),
+        (["encode", "x.mid", "-o", "y", "--workers"], "--workers requires an argument"),
+        (["plot", "x.mid", "-o", "y.png", "--primer", "abc"], 'unable to convert "abc" into'),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert cli.main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("midirnn: error: ")
+    assert message in line
+
+
+def test_an_error_of_the_library_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with(monkeypatch, OptionError("no such\nthing \x1b[31m"))
+    assert cli.main(["plot"]) == 1
+    assert capsys.readouterr().err == "midirnn: error: no such\\nthing \\x1b[31m\n"
+
+
+def test_an_unexpected_error_is_one_line_that_says_how_to_see_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_with(monkeypatch, ZeroDivisionError("by zero"))
+    assert cli.main(["plot"]) == 1
+    line = "midirnn: internal error: ZeroDivisionError: by zero; run again with --traceback\n"
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("argv", [["--traceback", "plot"], ["plot", "--traceback"]])
+@pytest.mark.parametrize("error", [OptionError("bad"), ZeroDivisionError("bad")])
+def test_traceback_anywhere_shows_where_an_error_came_from(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    error: Exception,
+) -> None:
+    fail_with(monkeypatch, error)
+    assert cli.main(argv) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith("midirnn: ")
+    assert "run again" not in lines[-1]
+
+
+def test_traceback_after_two_dashes_is_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def remember(tokens: list[str]) -> int:
+        seen.append(tokens)
+        return 0
+
+    monkeypatch.setattr(cli, "run", remember)
+    assert cli.main(["plot", "--", "--traceback"]) == 0
+    assert seen == [["plot", "--", "--traceback"]]
+
+
+def test_ctrl_c_is_exit_code_130_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*sources: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("midirnn.plots.plot_curves", interrupt)
+    assert cli.main(["plot", os.curdir, "-o", "x.png"]) == 130
+    assert capsys.readouterr().err == "midirnn: interrupted\n"
+
+
+def test_an_optional_library_that_is_missing_is_named_with_the_way_to_install_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ImportError("Cannot import module")
+    error.__cause__ = ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+    fail_with(monkeypatch, error)
+    assert cli.main(["train"]) == 1
+    assert capsys.readouterr().err == (
+        "midirnn: error: midirnn train needs torch, which is not installed. "
+        "Install it with: pip install 'midirnn[train]'\n"
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes")
+def test_a_reader_that_goes_away_is_no_error_message() -> None:
+    script = """
+import sys
+from midirnn.cli import main as cli
+cli.run = lambda tokens: print("a line") or 0
+sys.stdin.read()
+sys.exit(cli.main([]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=30) == 141

@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midirnn.performance import Part, Performance, Tempo, cut_overlaps
+from tests.strategies import NoteRow, performance_of, performances
+
+ARRAYS = (
+    "start",
+    "end",
+    "pitch",
+    "velocity",
+    "part",
+    "unreleased",
+    "pedal_time",
+    "pedal_value",
+    "pedal_part",
+)
+DOWN, UP = 127, 0
+
+
+def rows(performance: Performance) -> list[tuple[float, float, int, int, int, bool]]:
+    """(start, end, pitch, velocity, part, unreleased) of every note."""
+    return list(zip(*(getattr(performance, name).tolist() for name in ARRAYS[:6]), strict=True))
+
+
+def ends(performance: Performance) -> list[float]:
+    return performance.end.tolist()
+
+
+@dataclasses.dataclass(eq=False)
+class SlowNote:
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+    part: int
+    unreleased: bool
+    released_at: float
+
+
+def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]]:
+    """What ``apply_sustain`` must give, told one event after the other: slow and plain."""
+    is_drum = [part.is_drum for part in performance.parts]
+    notes = [SlowNote(*row, released_at=row[1]) for row in rows(performance)]
+    melodic = [note for note in notes if not is_drum[note.part]]
+    pedals = list(
+        zip(
+            performance.pedal_time.tolist(),
+            performance.pedal_value.tolist(),
+            performance.pedal_part.tolist(),
+            strict=True,
+        )
+    )
+    events = [
+        *((time, 0, part) for time, value, part in pedals if value >= 64),
+        *((time, 1, part) for time, value, part in pedals if value < 64),
+        *((note.start, 2, note) for note in melodic),
+        *((note.end, 3, note) for note in melodic),
+    ]
+    active: dict[int, list[SlowNote]] = {part: [] for part in range(len(performance.parts))}
+    is_down = dict.fromkeys(active, False)
+    moment = 0.0
+    for moment, kind, what in sorted(events, key=lambda event: event[:2]):
+        if isinstance(what, int):
+            is_down[what] = kind == 0
+            if kind == 1:
+                for note in list(active[what]):
+                    if note.released_at < moment:
+                        note.end = moment
+                        active[what].remove(note)
+        elif kind == 2:
+            for note in list(active[what.part]):
+                if is_down[what.part] and note.pitch == what.pitch:
+                    note.end = moment
+                    active[what.part].remove(note)
+            active[what.part].append(what)
+        elif not is_down[what.part] and what in active[what.part]:
+            active[what.part].remove(what)
+    for still_held in active.values():
+        for note in still_held:
+            note.end, note.unreleased = moment, True
+    return [
+        (n.start, n.end, n.pitch, n.velocity, n.part, n.unreleased and n.end >= n.released_at)
+        for n in notes
+        if n.end > n.start
+    ]
+
+
+class TestAPerformance:
+    def test_notes_are_ordered_by_start_and_then_pitch(self) -> None:
+        performance = Performance.from_notes(
+            [(1.0, 2.0, 60, 1), (0.0, 1.0, 64, 2), (0.0, 1.0, 60, 3)]
+        )
+        assert performance.pitch.tolist() == [60, 64, 60]
+        assert performance.velocity.tolist() == [3, 2, 1]
+
+    def test_notes_equal_in_start_and_pitch_keep_the_order_given(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, 60, v) for v in (5, 3, 9, 1)])
+        assert performance.velocity.tolist() == [5, 3, 9, 1]
+
+    def test_pedals_are_ordered_by_time(self) -> None:
+        performance = Performance.from_notes([], [(2.0, 10), (1.0, 20), (2.0, 30)])
+        assert performance.pedal_value.tolist() == [20, 10, 30]
+
+    @given(performances(drums=True, unreleased=True))
+    def test_no_array_can_be_written_to(self, performance: Performance) -> None:
+        for changed in (
+            performance,
+            performance.transpose(1),
+            performance.stretch(1.5),
+            performance.shift(-1.0),
+            performance.slice(0.5, 2.0),
+            performance.apply_sustain(),
+            performance.without_drums(),
+        ):
+            for name in ARRAYS:
+                array = getattr(changed, name)
+                assert not array.flags.writeable
+                with pytest.raises(ValueError, match="read-only"):
+                    array[...] = 0
+
+    def test_the_arrays_it_was_made_from_can_change_without_changing_it(self) -> None:
+        start = np.array([0.0, 1.0])
+        performance = Performance(
+            start=start, end=start + 1, pitch=np.full(2, 60), velocity=np.full(2, 64), part=[0, 0]
+        )
+        start[:] = 9.0
+        assert performance.start.tolist() == [0.0, 1.0]
+
+    def test_fields_cannot_be_set(self) -> None:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            Performance().parts = ()  # type: ignore[misc]
+
+    def test_two_with_the_same_notes_are_equal_and_have_no_hash(self) -> None:
+        notes = [(0.0, 1.0, 60, 64)]
+        assert Performance.from_notes(notes) == Performance.from_notes(notes)
+        assert Performance.from_notes(notes) != Performance.from_notes(notes, [(0.0, 64)])
+        assert Performance.from_notes(notes) != notes
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(Performance())
+
+    def test_one_without_notes_lasts_no_time(self) -> None:
+        assert (len(Performance()), Performance().duration) == (0, 0.0)
+        assert Performance() == Performance.from_notes([])
+
+    def test_it_lasts_to_the_end_of_the_note_that_ends_last(self) -> None:
+        assert Performance.from_notes([(0.0, 9.0, 60, 64), (1.0, 2.0, 60, 64)]).duration == 9.0
+
+    def test_its_repr_counts_what_it_holds(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.5, 60, 64)], [(0.0, 64)])
+        assert repr(performance) == "Performance(1 notes, 1 pedal events, 1 parts, 1.500 s)"
+
+    def test_drums_are_the_notes_of_channel_ten(self) -> None:
+        performance = performance_of(
+            [(0.0, 1.0, 36, 64, 0, False), (0.0, 1.0, 60, 64, 1, False)],
+            of_parts=[Part(channel=9), Part(channel=8)],
+        )
+        assert performance.without_drums().pitch.tolist() == [60]
+
+
+class TestTranspose:
+    def test_every_pitch_moves_and_nothing_else_does(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64), (1.0, 2.0, 64, 65)], [(0.5, 64)])
+        moved = performance.transpose(-3)
+        assert moved.pitch.tolist() == [57, 61]
+        assert moved.replace(pitch=performance.pitch) == performance
+
+    def test_notes_that_leave_the_keyboard_are_left_out(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, p, 64) for p in (0, 1, 126, 127)])
+        assert performance.transpose(2).pitch.tolist() == [2, 3]
+        assert performance.transpose(-1).pitch.tolist() == [0, 125, 126]
+        assert len(performance.transpose(128)) == 0
+
+    def test_drums_keep_their_pitches(self) -> None:
+        performance = performance_of(
+            [(0.0, 1.0, 36, 64, 0, False), (0.0, 1.0, 35, 64, 1, False)],
+            of_parts=[Part(channel=9), Part()],
+        )
+        assert performance.transpose(2).pitch.tolist() == [36, 37]
+        assert performance.transpose(2).part.tolist() == [0, 1]
+
+    @given(performances(drums=True, pitches=st.integers(20, 100)), st.integers(-20, 20))
+    def test_there_and_back_is_the_performance_itself(
+        self, performance: Performance, semitones: int
+    ) -> None:
+        back = performance.transpose(semitones).transpose(-semitones)
+        assert sorted(rows(back)) == sorted(rows(performance))
+
+
+class TestStretch:
+    def test_all_times_are_multiplied_and_tempos_divided(self) -> None:
+        performance = Performance.from_notes([(1.0, 2.0, 60, 64)], [(1.5, 64)]).replace(
+            tempos=(Tempo(0.0, 120.0), Tempo(1.0, 60.0))
+        )
+        slower = performance.stretch(2.0)
+        assert (slower.start.tolist(), slower.end.tolist()) == ([2.0], [4.0])
+        assert slower.pedal_time.tolist() == [3.0]
+        assert slower.tempos == (Tempo(0.0, 60.0), Tempo(2.0, 30.0))
+
+    @given(performances(drums=True))
+    def test_by_a_power_of_two_it_can_be_undone(self, performance: Performance) -> None:
+        assert performance.stretch(2.0).stretch(0.5) == performance
+
+    @given(performances())
+    def test_pedals_hold_the_same_notes(self, performance: Performance) -> None:
+        assert performance.stretch(2.0).apply_sustain() == performance.apply_sustain().stretch(2.0)
+
+
+class TestShift:
+    def test_everything_moves(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64)], [(0.5, 64)])
+        later = performance.shift(2.0)
+        assert (later.start.tolist(), later.end.tolist()) == ([2.0], [3.0])
+        assert later.pedal_time.tolist() == [2.5]
+        assert later.shift(-2.0) == performance
+
+    def test_what_would_fall_before_zero_is_moved_to_zero(self) -> None:
+        performance = Performance.from_notes([(0.0, 3.0, 60, 64), (1.0, 1.5, 62, 64)])
+        earlier = performance.shift(-2.0)
+        assert (earlier.start.tolist(), earlier.end.tolist()) == ([0.0, 0.0], [1.0, 0.0])
+
+    def test_of_tempos_before_zero_the_last_is_kept(self) -> None:
+        performance = Performance(
+            tempos=(Tempo(0.0, 100.0), Tempo(1.0, 110.0), Tempo(2.0, 120.0), Tempo(5.0, 130.0))
+        )
+        assert performance.shift(-3.0).tempos == (Tempo(0.0, 120.0), Tempo(2.0, 130.0))
+        assert performance.shift(-2.0).tempos == (Tempo(0.0, 120.0), Tempo(3.0, 130.0))
+
+    @pytest.mark.parametrize(
+        ("pedals", "kept"),
+        [
+            ([(1.0, DOWN), (2.0, UP), (3.0, DOWN)], [DOWN]),
+            ([(1.0, DOWN), (3.0, UP)], [UP]),
+            ([(1.0, UP), (3.0, DOWN), (3.0, UP)], [DOWN, UP]),
+            ([(1.0, UP), (4.0, DOWN)], [DOWN]),
+            ([(3.0, UP), (4.0, UP), (4.0, DOWN)], [UP, DOWN]),
+        ],
+    )
+    def test_of_pedals_before_zero_only_the_last_moment_is_kept(
+        self, pedals: list[tuple[float, int]], kept: list[int]
+    ) -> None:
+        performance = Performance.from_notes([], [*pedals, (9.0, 50)])
+        earlier = performance.shift(-4.0)
+        assert earlier.pedal_value.tolist() == [*kept, 50]
+        assert earlier.pedal_time.tolist() == [0.0] * len(kept) + [5.0]
+
+    def test_each_part_keeps_its_own_pedal(self) -> None:
+        performance = performance_of(
+            [], [(1.0, DOWN, 0), (2.0, UP, 1), (3.0, DOWN, 1)], [Part(), Part(channel=1)]
+        )
+        earlier = performance.shift(-4.0)
+        assert earlier.pedal_value.tolist() == [DOWN, DOWN]
+        assert earlier.pedal_part.tolist() == [0, 1]
+
+
+class TestSlice:
+    performance = Performance.from_notes(
+        [(0.0, 9.0, 60, 64), (1.0, 1.5, 62, 64), (2.0, 4.0, 64, 64), (3.0, 3.5, 65, 64)]
+    )
+
+    def test_notes_that_begin_inside_are_kept_and_moved_to_begin_at_zero(self) -> None:
+        assert rows(self.performance.slice(1.0, 3.0)) == [
+            (0.0, 0.5, 62, 64, 0, False),
+            (1.0, 2.0, 64, 64, 0, True),
+        ]
+
+    def test_a_note_that_ends_with_the_slice_was_released(self) -> None:
+        assert self.performance.slice(1.0, 4.0).unreleased.tolist() == [False, False, False]
+
+    def test_a_whole_slice_is_the_performance(self) -> None:
+        assert self.performance.slice(0.0, 9.0) == self.performance
+
+    def test_an_empty_slice_holds_nothing(self) -> None:
+        assert len(self.performance.slice(5.0, 6.0)) == 0
+        assert len(self.performance.slice(3.0, 1.0)) == 0
+
+    def test_the_tempo_where_it_begins_is_kept(self) -> None:
+        performance = self.performance.replace(
+            tempos=(Tempo(0.0, 100.0), Tempo(1.0, 110.0), Tempo(2.5, 120.0), Tempo(3.0, 130.0))
+        )
+        assert performance.slice(2.0, 3.0).tempos == (Tempo(0.0, 110.0), Tempo(0.5, 120.0))
+
+    @pytest.mark.parametrize(("pressed_again", "end"), [(True, 2.0), (False, 0.5)])
+    def test_the_pedal_is_where_it_was(self, pressed_again: bool, end: float) -> None:
+        pedals = [(0.5, DOWN), (1.0, UP)] + [(1.5, DOWN)] * pressed_again + [(4.0, UP)]
+        performance = Performance.from_notes([(2.0, 2.5, 60, 64)], pedals)
+        assert ends(performance.slice(2.0, 9.0).apply_sustain()) == [end]
+
+    @given(performances(), st.integers(0, 16).map(lambda n: n / 4))
+    def test_the_pedal_holds_what_it_held_in_the_whole(
+        self, performance: Performance, begin: float
+    ) -> None:
+        # Dyadic times are moved without rounding, so that the two can be compared exactly.
+        performance = performance.replace(
+            start=np.floor(performance.start * 8) / 8,
+            end=np.floor(performance.end * 8) / 8,
+            pedal_time=np.floor(performance.pedal_time * 8) / 8,
+        )
+        performance = performance.select(performance.start >= begin)
+        sliced = performance.slice(begin, 99.0).apply_sustain()
+        assert sliced == performance.apply_sustain().shift(-begin)
+
+
+class TestApplySustain:
+    @staticmethod
+    def held(notes: list[tuple[float, float]], pedals: list[tuple[float, int]]) -> list[float]:
+        """The ends of notes of one pitch after the pedal."""
+        rows = [(start, end, 60, 64) for start, end in notes]
+        return ends(Performance.from_notes(rows, pedals).apply_sustain())
+
+    def test_a_note_released_with_the_pedal_down_lasts_until_it_goes_up(self) -> None:
+        assert self.held([(0.0, 1.0)], [(0.5, DOWN), (3.0, UP)]) == [3.0]
+
+    @pytest.mark.parametrize(("value", "end"), [(63, 1.0), (64, 3.0)])
+    def test_the_pedal_is_down_from_64_on(self, value: int, end: float) -> None:
+        assert self.held([(0.0, 1.0)], [(0.5, value), (3.0, UP)]) == [end]
+
+    def test_a_note_released_as_the_pedal_goes_down_is_held(self) -> None:
+        assert self.held([(0.0, 1.0)], [(1.0, DOWN), (3.0, UP)]) == [3.0]
+
+    def test_a_note_released_as_the_pedal_goes_up_is_not(self) -> None:
+        assert self.held([(0.0, 1.0)], [(0.5, DOWN), (1.0, UP), (2.0, DOWN), (3.0, UP)]) == [1.0]
+
+    def test_a_note_struck_again_with_the_pedal_down_ends_there(self) -> None:
+        assert self.held([(0.0, 1.0), (2.0, 2.5)], [(0.5, DOWN), (3.0, UP)]) == [2.0, 3.0]
+
+    def test_a_note_still_pressed_ends_where_it_is_struck_again_with_the_pedal_down(self) -> None:
+        assert self.held([(0.0, 2.5), (2.0, 2.7)], [(0.5, DOWN), (2.2, UP)]) == [2.0, 2.7]
+
+    def test_a_strike_as_the_pedal_goes_up_finds_the_note_ended(self) -> None:
+        assert self.held([(0.0, 1.0), (2.0, 2.5)], [(0.5, DOWN), (2.0, UP)]) == [2.0, 2.5]
+
+    def test_a_strike_without_the_pedal_ends_no_other_note(self) -> None:
+        assert self.held([(0.0, 2.0), (1.0, 1.5)], [(1.75, DOWN), (3.0, UP)]) == [3.0, 1.5]
+
+    def test_of_two_notes_struck_at_once_with_the_pedal_down_the_second_stays(self) -> None:
+        performance = Performance.from_notes(
+            [(1.0, 2.0, 60, 10), (1.0, 1.5, 60, 20)], [(0.0, DOWN), (3.0, UP)]
+        ).apply_sustain()
+        assert rows(performance) == [(1.0, 3.0, 60, 20, 0, False)]
+
+    def test_a_note_without_length_is_dropped_unless_the_pedal_holds_it(self) -> None:
+        assert self.held([(1.0, 1.0)], []) == []
+        assert self.held([(1.0, 1.0)], [(0.0, DOWN), (2.0, UP)]) == [2.0]
+
+    def test_a_pedal_that_stays_down_holds_to_the_last_event_and_leaves_unreleased(self) -> None:
+        performance = Performance.from_notes(
+            [(0.0, 1.0, 60, 64), (2.0, 5.0, 62, 64)], [(0.5, DOWN), (6.0, DOWN)]
+        ).apply_sustain()
+        assert ends(performance) == [6.0, 6.0]
+        assert performance.unreleased.tolist() == [True, True]
+
+    def test_a_pedal_acts_on_its_own_part_only(self) -> None:
+        performance = performance_of(
+            [(0.0, 1.0, 60, 64, 0, False), (0.0, 1.0, 60, 64, 1, False)],
+            [(0.5, DOWN, 1), (3.0, UP, 1)],
+            [Part(), Part(channel=1)],
+        )
+        assert ends(performance.apply_sustain()) == [1.0, 3.0]
+
+    def test_drums_are_not_held(self) -> None:
+        note: NoteRow = (0.0, 1.0, 36, 64, 0, False)
+        performance = performance_of([note], [(0.5, DOWN, 0), (3.0, UP, 0)], [Part(channel=9)])
+        assert ends(performance.apply_sustain()) == [1.0]
+
+    def test_a_pedal_without_notes_does_nothing(self) -> None:
+        assert self.held([], [(0.5, DOWN)]) == []
+        performance = performance_of(
+            [(0.0, 1.0, 60, 64, 0, False)], [(0.5, DOWN, 1)], [Part(), Part(channel=1)]
+        )
+        assert ends(performance.apply_sustain()) == [1.0]
+
+    @given(performances(max_notes=24, max_pedals=12, drums=True, unreleased=True))
+    def test_it_agrees_with_the_pedal_told_event_by_event(self, performance: Performance) -> None:
+        applied = performance.apply_sustain()
+        assert sorted(rows(applied)) == sorted(sustained_event_by_event(performance))
+        assert (len(applied.pedal_time), applied.parts) == (0, performance.parts)
+
+    @given(performances(pitches=st.integers(60, 61), max_parts=2, max_notes=24, max_pedals=12))
+    def test_it_agrees_where_the_same_keys_are_struck_again_and_again(
+        self, performance: Performance
+    ) -> None:
+        assert sorted(rows(performance.apply_sustain())) == sorted(
+            sustained_event_by_event(performance)
+        )
+
+    @given(performances(unreleased=True))
+    def test_a_second_time_it_changes_nothing(self, performance: Performance) -> None:
+        applied = performance.apply_sustain()
+        assert applied.apply_sustain() == applied
+
+
+class TestCutOverlaps:
+    def test_an_end_goes_no_further_than_the_next_start_of_its_voice(self) -> None:
+        start, end = np.array([0, 1, 2, 3]), np.array([9, 2, 9, 4])
+        assert cut_overlaps(start, end, np.array([1, 2, 1, 2])).tolist() == [2, 2, 9, 4]
+        assert end.tolist() == [9, 2, 9, 4]
+
+    def test_a_note_struck_again_at_its_own_start_gets_no_length(self) -> None:
+        start = np.array([5, 5])
+        assert cut_overlaps(start, start + 3, np.array([60, 60])).tolist() == [5, 8]
