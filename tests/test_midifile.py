@@ -244,12 +244,8 @@ class TestFormatsTracksAndParts:
             file_format=0,
         )
         performance = read_midi(data)
-        parts = {performance.parts[part]: pitch for part, pitch in zip(*self.parts_of(performance))}
-        assert parts == {Part(5, 0): 60, Part(6, 3): 62}
-
-    @staticmethod
-    def parts_of(performance: Performance) -> tuple[list[int], list[int]]:
-        return performance.part.tolist(), performance.pitch.tolist()
+        assert [performance.parts[part] for part in performance.part] == [Part(5, 0), Part(6, 3)]
+        assert performance.pitch.tolist() == [60, 62]
 
     def test_the_tracks_of_format_1_sound_together(self) -> None:
         data = midi(track(*self.melody), track(*self.melody), file_format=1)

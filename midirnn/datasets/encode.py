@@ -80,7 +80,8 @@ def encode_files(
     jobs = _plan(files, splits)
     with DatasetWriter(output, overwrite=overwrite) as writer:
         seen = _Seen()
-        outcomes = encode_all([job.path for job in jobs], codec, workers=workers, executor=executor)
+        paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
+        outcomes = encode_all(paths, codec, workers=workers, executor=executor)
         with closing(outcomes):
             for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
                 if isinstance(outcome, Encoded):

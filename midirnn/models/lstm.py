@@ -59,18 +59,43 @@ def _cell_backward(
     return dc_total * f
 
 
+SMALLEST_COMPILED = 8192
+"""Gates (B * 4H) from which on compiling a step's kernel is worth its seconds."""
+
+
+def _kernel(function: Callable[..., Any], gates: int) -> Callable[..., Any]:
+    """The function as one compiled kernel, or as it is where the step is small."""
+    return _compiled(function) if gates >= SMALLEST_COMPILED else function
+
+
 @functools.cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as one compiled kernel, or as it is where there is no compiler."""
-    if shutil.which("g++") is None and shutil.which("clang++") is None:
-        warnings.warn(
-            "no C++ compiler: the LSTM's pointwise part runs uncompiled, about a quarter slower. "
-            "Install g++ to speed training up",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return function
-    return torch.compile(function, dynamic=False)
+    """The function compiled; as it is, with a warning, where compiling does not work."""
+    compiled = torch.compile(function, dynamic=False)
+    works = shutil.which("g++") is not None or shutil.which("clang++") is not None
+
+    def run(*arguments: Tensor) -> Any:
+        nonlocal works
+        if works:
+            try:
+                return compiled(*arguments)
+            except Exception as error:  # whatever the compiler's tool chain raises
+                works = False
+                _warn_uncompiled(f"compiling failed ({str(error).splitlines()[0]})")
+        return function(*arguments)
+
+    if not works:
+        _warn_uncompiled("there is no C++ compiler")
+    return run
+
+
+def _warn_uncompiled(why: str) -> None:
+    warnings.warn(
+        f"{why}: the LSTM's pointwise part runs uncompiled, and training about a quarter slower. "
+        "Install g++ to speed it up",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 class _Recurrence(torch.autograd.Function):
@@ -83,7 +108,7 @@ class _Recurrence(torch.autograd.Function):
         steps, batch, gates = projected.shape
         hidden, dtype = gates // 4, projected.dtype
         weight = weight_hh.to(dtype)
-        cell = _compiled(_cell_forward)
+        cell = _kernel(_cell_forward, batch * gates)
         activations = torch.empty(steps, batch, gates, dtype=dtype)
         cells = torch.empty(steps + 1, batch, hidden, dtype=torch.float32)
         outputs = torch.empty(steps + 1, batch, hidden, dtype=dtype)
@@ -102,7 +127,7 @@ class _Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         weight, activations, cells, outputs = ctx.saved_tensors
         steps, batch, gates = activations.shape
-        cell = _compiled(_cell_backward)
+        cell = _kernel(_cell_backward, batch * gates)
         dgates = torch.empty_like(activations)
         dh = dh_last.to(activations.dtype).contiguous()
         dc = dc_last.contiguous()
