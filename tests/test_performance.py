@@ -30,7 +30,7 @@ def rows(performance: Performance) -> list[tuple[float, float, int, int, int, bo
 
 
 def ends(performance: Performance) -> list[float]:
-    return performance.end.tolist()
+    return [float(end) for end in performance.end]
 
 
 @dataclasses.dataclass(eq=False)

@@ -192,9 +192,14 @@ class StreamEncoder:
         if rival is not None:
             tie = rival.seconds == note.seconds
             resounds = rival.channel == note.channel and note.channel in self._pedals_down
-            if tie and not resounds and (rival.velocity, -rival.channel) > (
-                note.velocity,
-                -note.channel,
+            if (
+                tie
+                and not resounds
+                and (rival.velocity, -rival.channel)
+                > (
+                    note.velocity,
+                    -note.channel,
+                )
             ):
                 return
             self._due = [due for due in self._due if due is not rival]

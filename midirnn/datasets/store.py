@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn import codecs
-from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs import PerformanceCodec, Tokens, codec_from_settings
 from midirnn.errors import CodecError, DatasetError
 
 if TYPE_CHECKING:
@@ -54,21 +53,6 @@ def schema() -> pa.Schema:
     )
 
 
-def codec_from_settings(settings: Mapping[str, Any]) -> PerformanceCodec:
-    """The codec that :meth:`PerformanceCodec.settings` describes."""
-    table: Mapping[str, type[PerformanceCodec]] = getattr(
-        codecs, "CODECS", {"performance": PerformanceCodec}
-    )
-    values = dict(settings)
-    name = values.pop("name", None)
-    if name not in table:
-        raise DatasetError(f"there is no codec {name!r}; there are {', '.join(table)}")
-    try:
-        return table[name](**values)
-    except (TypeError, CodecError) as error:
-        raise DatasetError(f"the settings of codec {name!r} mean nothing here: {error}") from None
-
-
 @dataclass(frozen=True)
 class Dataset:
     """An encoded data set. :meth:`open` finds it; tokens are read when they are asked for."""
@@ -89,6 +73,8 @@ class Dataset:
             codec = codec_from_settings(manifest["codec"])
         except (AttributeError, KeyError, TypeError) as error:
             raise _damaged(folder / MANIFEST, f"it lacks or mistakes {error}") from None
+        except CodecError as error:
+            raise DatasetError(f"{folder / MANIFEST}: {error}") from None
         dataset = cls(folder, codec, counts, manifest)
         for split in counts:
             if not dataset.file(split).is_file():

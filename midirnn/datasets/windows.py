@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +147,7 @@ class TrainingWindows:
             position = max(0, int(self.rng.integers(low, len(tokens) - self.segment)))
             stream.open(tokens, position, position + self.segment)
 
-    def state(self) -> dict[str, object]:
+    def state(self) -> dict[str, Any]:
         """All that the following batches depend on."""
         return {
             "rng": self.rng.bit_generator.state,
@@ -161,12 +162,10 @@ class TrainingWindows:
             ],
         }
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state` was taken."""
         self.rng.bit_generator.state = state["rng"]
-        rows = state["streams"]
-        assert isinstance(rows, list)
-        for stream, row in zip(self.streams, rows, strict=True):
+        for stream, row in zip(self.streams, state["streams"], strict=True):
             stream.open(row["tokens"], row["position"], row["stop"])
             stream.fresh = row["fresh"]
 

@@ -12,6 +12,8 @@ from midirnn.performance import NUM_PITCHES
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
+HALF = np.float32(0.5)
+
 
 class NumpyEngine:
     """One step of the language model, batch 1, in fp32: an implementation of ``StepEngine``.
@@ -35,13 +37,13 @@ class NumpyEngine:
         self._held_table = (
             (weights["held.weight"].T @ w_ih.T) * scale if config.held_input else None
         )
-        first = np.zeros((0, 4 * hidden), np.float32)
-        self._matrices = []
-        self._biases = []
+        self._matrices: list[FloatVector] = []  # (4H, I + H); the first layer's (4H, H)
+        self._biases: list[FloatVector] = []
+        no_input = np.zeros((0, 4 * hidden), np.float32)
         for layer in range(config.num_layers):
-            w_input = first if layer == 0 else weights[f"layers.{layer}.weight_ih"].T
+            w_input = no_input if layer == 0 else weights[f"layers.{layer}.weight_ih"].T
             matrix = np.concatenate([w_input, weights[f"layers.{layer}.weight_hh"].T]) * scale
-            self._matrices.append(np.asfortranarray(matrix, np.float32).T)  # (4H, I + H), C order
+            self._matrices.append(np.ascontiguousarray(matrix.T, np.float32))
             self._biases.append(weights[f"layers.{layer}.bias"] * scale)
         self._output = np.ascontiguousarray(weights["output.weight"], np.float32)
         self._output_bias = weights["output.bias"].astype(np.float32)
@@ -61,27 +63,20 @@ class NumpyEngine:
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         """Take a token in; ``held`` (128,) says what sounds after it."""
-        hidden = self._config.hidden_size
-        h_new, c_new = np.empty_like(self._h), np.empty_like(self._c)
-        x = None
-        for layer, matrix in enumerate(self._matrices):
-            if x is None:
-                gates = matrix @ self._h[0]
-                gates += self._token_table[token]
-                if self._held_table is not None:
-                    gates += self._held_table[held].sum(axis=0)
-            else:
-                gates = matrix @ np.concatenate([x, self._h[layer]])
-                gates += self._biases[layer]
-            # All four gates by one tanh: sigmoid(a) = (1 + tanh(a / 2)) / 2.
-            np.tanh(gates, out=gates)
-            i, f, o = (0.5 + 0.5 * gates[k * hidden : (k + 1) * hidden] for k in (0, 1, 3))
-            c = f * self._c[layer] + i * gates[2 * hidden : 3 * hidden]
-            y = o * np.tanh(c)
-            c_new[layer], h_new[layer] = c, y
-            x = y if x is None or not self._config.residual else x + y
-        self._h, self._c = h_new, c_new
-        self._logits = self._output @ x + self._output_bias
+        h, c = np.empty_like(self._h), np.empty_like(self._c)
+        gates = self._matrices[0] @ self._h[0]
+        gates += self._token_table[token]
+        if self._held_table is not None:
+            gates += self._held_table[held].sum(axis=0)
+        h[0], c[0] = _cell(gates, self._c[0])
+        x = h[0]
+        for layer in range(1, self._config.num_layers):
+            gates = self._matrices[layer] @ np.concatenate([x, self._h[layer]])
+            gates += self._biases[layer]
+            h[layer], c[layer] = _cell(gates, self._c[layer])
+            x = x + h[layer] if self._config.residual else h[layer]
+        self._h, self._c = h, c
+        self._logits: FloatVector = self._output @ x + self._output_bias
 
     def logits(self) -> FloatVector:
         """The logits of the next token; shape ``(V,)``. Not to be changed."""
@@ -94,6 +89,17 @@ class NumpyEngine:
     def restore(self, state: EngineState) -> None:
         """Go back to a snapshot."""
         self._h, self._c, self._logits = state
+
+
+def _cell(gates: FloatVector, c: FloatVector) -> tuple[FloatVector, FloatVector]:
+    """h and c (H,) behind a step, from its gates (4H,) with i, f and o halved.
+
+    All four gates go through one tanh: sigmoid(a) = (1 + tanh(a / 2)) / 2.
+    """
+    i, f, g, o = np.tanh(gates).reshape(4, -1)
+    c_new: FloatVector = (HALF + HALF * f) * c + (HALF + HALF * i) * g
+    h_new: FloatVector = (HALF + HALF * o) * np.tanh(c_new)
+    return h_new, c_new
 
 
 def _gate_scale(hidden: int) -> npt.NDArray[np.float32]:

@@ -85,6 +85,7 @@ class LanguageModel(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first layer; on a CPU its input projection is a table with a row for each token."""
         layer = self.layers[0]
+        assert isinstance(layer, LSTMLayer)
         held = held.to(self.embedding.weight.dtype)
         if tokens.device.type != "cpu" or (self.training and self.config.dropout):
             x = self.embedding(tokens)  # (T, B, E)
@@ -95,7 +96,7 @@ class LanguageModel(nn.Module):
         projected = nn.functional.embedding(tokens, table)  # (T, B, 4H)
         if self.config.held_input:
             projected = projected + held @ (layer.weight_ih @ self.held.weight).t()
-        return layer.recur(projected, h, c)  # type: ignore[no-any-return]
+        return layer.recur(projected, h, c)
 
 
 def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:

@@ -161,7 +161,7 @@ class LSTMLayer(nn.Module):
         """
         hidden = self.weight_hh.shape[1]
         for recurrent, inputs in zip(
-            self.weight_hh.data.split(hidden), self.weight_ih.data.split(hidden), strict=True
+            self.weight_hh.data.chunk(4), self.weight_ih.data.chunk(4), strict=True
         ):
             nn.init.orthogonal_(recurrent)
             nn.init.xavier_uniform_(inputs)
@@ -187,7 +187,7 @@ class LSTMLayer(nn.Module):
 
     def recur(self, projected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same from inputs already projected to the gates, bias included: (T, B, 4H)."""
-        result: tuple[Tensor, Tensor, Tensor] = _Recurrence.apply(
+        result: tuple[Tensor, Tensor, Tensor] = _Recurrence.apply(  # type: ignore[no-untyped-call]
             projected.contiguous(), self.weight_hh, h, c
         )
         return result

@@ -48,20 +48,21 @@ def probabilities(
 
     The likeliest allowed token always stays. ``mask`` must allow at least one.
     """
-    values = np.where(mask, logits.astype(np.float64), -np.inf)
+    values: FloatVector = np.where(mask, logits.astype(np.float64), -np.inf)
     values -= values.max()
     if config.temperature == 0.0:
         values = np.where(np.arange(len(values)) == values.argmax(), 0.0, -np.inf)
     else:
         values /= config.temperature
-    p = np.exp(values)
+    p: FloatVector = np.exp(values)
     if config.top_k:
         p = keep_top_k(p, config.top_k)
     if config.min_p:
         p = np.where(p >= config.min_p * p.max(), p, 0.0)
     if config.top_p < 1.0:
         p = keep_top_p(p / p.sum(), config.top_p)
-    return p / p.sum()
+    total: np.float64 = p.sum()
+    return p / total
 
 
 def keep_top_k(p: FloatVector, k: int) -> FloatVector:

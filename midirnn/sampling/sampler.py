@@ -85,7 +85,9 @@ class Sampler:
     def snapshot(self) -> SamplerState:
         """The state, to come back to."""
         return SamplerState(
-            self.engine.snapshot(), self.grammar_state.copy(), self.rng.bit_generator.state
+            self.engine.snapshot(),
+            self.grammar_state.copy(),
+            dict(self.rng.bit_generator.state),
         )
 
     def restore(self, state: SamplerState) -> None:

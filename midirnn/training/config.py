@@ -76,9 +76,7 @@ class TrainingConfig:
         if self.clip_norm <= 0:
             raise OptionError(f"clip_norm is {self.clip_norm}; it must be over 0")
         if self.optimizer not in OPTIMIZERS:
-            raise OptionError(
-                f"optimizer is {self.optimizer!r}; known are {', '.join(OPTIMIZERS)}"
-            )
+            raise OptionError(f"optimizer is {self.optimizer!r}; known are {', '.join(OPTIMIZERS)}")
 
     @property
     def total_steps(self) -> int:

@@ -348,7 +348,7 @@ class TestLimit:
     def test_every_pitch_can_sound_up_to_it(self) -> None:
         grammar = CODEC.grammar(max_note_seconds=0.02)
         state = grammar.start()
-        grammar.skip(state, np.arange(128))
+        grammar.skip(state, np.arange(128, dtype=np.uint16))
         tokens = walk(grammar, the_longest_shift, seed=1, length=129, state=state)
         assert tokens == [token("time_shift 2"), *range(128, 256)]
 

@@ -1,4 +1,4 @@
-"""The stream encoder gives what encoding the recording gives; the stream decoder what decode does."""
+"""Streams give what the whole gives: the encoder the recording's tokens, the decoder its notes."""
 
 import io
 
