@@ -128,7 +128,11 @@ class TestAPerformance:
     def test_the_arrays_it_was_made_from_can_change_without_changing_it(self) -> None:
         start = np.array([0.0, 1.0])
         performance = Performance(
-            start=start, end=start + 1, pitch=np.full(2, 60), velocity=np.full(2, 64), part=[0, 0]
+            start=start,
+            end=start + 1,
+            pitch=np.full(2, 60, np.uint8),
+            velocity=np.full(2, 64, np.uint8),
+            part=np.zeros(2, np.int32),
         )
         start[:] = 9.0
         assert performance.start.tolist() == [0.0, 1.0]

@@ -37,6 +37,9 @@ def evaluate(
     from midirnn.models.language_model import from_weights
     from midirnn.training.evaluate import evaluate as run_evaluation
 
+    for name, value, low in (("pieces", pieces, 0), ("threads", threads, 1)):
+        if value < low:
+            raise OptionError(f"--{name} is {value}; it must be at least {low}")
     loaded, opened = load(model), Dataset.open(dataset)
     if loaded.codec != opened.codec:
         raise OptionError(

@@ -44,6 +44,10 @@ def generate(
         raise OptionError(f"--count is {count}; it must be at least 1")
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
+    if plot is not None:
+        from midirnn.plots.saving import check_suffix
+
+        check_suffix(plot)
     loaded = load(model)
     heard = read_midi(primer) if primer is not None else None
     first_seed = secrets.randbelow(2**32) if seed is None else seed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from pathlib import Path
@@ -36,9 +37,10 @@ def train(
     """
     from midirnn.datasets import Dataset
     from midirnn.plots import plot_curves
-    from midirnn.training.run import LAST, METRICS_FILE, Trainer
+    from midirnn.training.run import LAST, METRICS_FILE, Trainer, recover_run
 
     opened = Dataset.open(dataset)
+    recover_run(output)
     if (output / LAST).exists() and not resume:
         raise OptionError(
             f"{output} holds a run already: go on with it (--resume) or choose another --output"
@@ -125,8 +127,12 @@ def _duration(seconds: float) -> str:
 
 def _print_end(progress: Progress, config: TrainingConfig, output: Path) -> None:
     done = progress.step >= config.total_steps
+    best = (
+        f"best validation {progress.best_nats:.4f} nats per token"
+        if math.isfinite(progress.best_nats)
+        else "not validated"
+    )
     print(
         f"{'finished' if done else 'stopped'} at step {progress.step:,} of {config.total_steps:,}: "
-        f"{progress.tokens:,} tokens, best validation {progress.best_nats:.4f} nats per token, "
-        f"in {output}"
+        f"{progress.tokens:,} tokens, {best}, in {output}"
     )

@@ -119,7 +119,7 @@ class PerformanceCodec:
         start = self.steps(notes.start)
         end = np.maximum(self.steps(notes.end), start + 1)
         pitch = notes.pitch.astype(np.int64)
-        velocity = self.velocity_bin(notes.velocity)
+        velocity = self.velocity_bin(np.clip(notes.velocity, 1, _MAX_VELOCITY))
         is_open = notes.unreleased & open_end
         if self.overlaps == "cut":
             cut = cut_overlaps(start, end, pitch)

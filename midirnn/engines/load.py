@@ -45,9 +45,8 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     :class:`CheckpointError` where there is none.
     """
     folder = Path(model)
-    if not folder.is_dir() and isinstance(model, str) and (PRETRAINED / model).is_dir():
-        folder = PRETRAINED / model
-    for candidate in (folder, folder / "best", folder / "last"):
+    of_name = [PRETRAINED / model] if isinstance(model, str) else []
+    for candidate in (folder, folder / "best", folder / "last", *of_name):
         if (candidate / CONFIG_FILE).is_file():
             return candidate
     names = ", ".join(pretrained_names()) or "none"

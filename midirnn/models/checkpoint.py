@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from midirnn.models.config import ModelConfig
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+
+_NEW, _OLD = "new", "old"
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -58,7 +59,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         config = ModelConfig.from_dict(model)
         made_codec = codec_from_settings(codec)
-    except (MidirnnError, TypeError, AttributeError) as error:
+    except (MidirnnError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: {_reason(error)}") from None
     if made_codec.vocab_size != config.vocab_size:
         raise CheckpointError(
@@ -108,8 +109,9 @@ def check_shapes(weights: Mapping[str, npt.NDArray[Any]], config: ModelConfig, n
         want = expected.get(weight)
         if have != want:
             raise CheckpointError(
-                f"{name} does not fit its config: {weight} is {have or 'missing'} in the weights "
-                f"and {want or 'not known'} by the config"
+                f"{name} does not fit its config: {weight} is "
+                f"{'missing' if have is None else have} in the weights and "
+                f"{'not known' if want is None else want} by the config"
             )
         if not np.isfinite(weights[weight]).all():
             raise CheckpointError(f"{name}: {weight} holds values that are not numbers")
@@ -125,10 +127,10 @@ def write_checkpoint(
     dtype: npt.DTypeLike = np.float32,
 ) -> None:
     """Write config and weights into a folder that exists."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     stored = {name: np.ascontiguousarray(array, dtype) for name, array in weights.items()}
-    save_file(stored, folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).write_bytes(save(stored))
     content = {
         "format_version": FORMAT_VERSION,
         "model": config.to_dict(),
@@ -142,17 +144,19 @@ def write_checkpoint(
 def replacing_folder(target: Path) -> Iterator[Path]:
     """A new folder to fill; it takes the place of ``target`` once the block ends without error.
 
-    Whatever happens, ``target`` is the old folder or the new one, whole.
+    Whatever happens, ``target`` is the old folder or the new one, whole. Only a process that is
+    killed between two renames leaves neither: :func:`recover_folder` brings the old one back.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    fresh, old = (target.with_name(f".{target.name}.{suffix}") for suffix in (_NEW, _OLD))
     try:
+        recover_folder(target)
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir(parents=True)
         yield fresh
         for file in fresh.iterdir():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
-        fresh.chmod(0o755)
-        old = fresh.with_name(fresh.name + ".old")
         if target.exists():
             target.rename(old)
         fresh.rename(target)
@@ -160,7 +164,15 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise CheckpointError(f"{target} cannot be written ({_reason(error)})") from None
     finally:
+        recover_folder(target)
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Bring back what a process took away that was killed in :func:`replacing_folder`."""
+    old = target.with_name(f".{target.name}.{_OLD}")
+    if old.exists() and not target.exists():
+        old.rename(target)
 
 
 def _reason(error: Exception) -> str:

@@ -71,8 +71,8 @@ def _kernel(function: Callable[..., Any], gates: int) -> Callable[..., Any]:
 @functools.cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled; as it is, with a warning, where compiling does not work."""
-    compiled = torch.compile(function, dynamic=False)
     works = shutil.which("g++") is not None or shutil.which("clang++") is not None
+    compiled = torch.compile(function, dynamic=False) if works else function
 
     def run(*arguments: Tensor) -> Any:
         nonlocal works
@@ -81,7 +81,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
                 return compiled(*arguments)
             except Exception as error:  # whatever the compiler's tool chain raises
                 works = False
-                _warn_uncompiled(f"compiling failed ({str(error).splitlines()[0]})")
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                _warn_uncompiled(f"compiling failed ({reason})")
         return function(*arguments)
 
     if not works:

@@ -53,7 +53,8 @@ def probabilities(
     if config.temperature == 0.0:
         values = np.where(np.arange(len(values)) == values.argmax(), 0.0, -np.inf)
     else:
-        values /= config.temperature
+        with np.errstate(over="ignore"):  # next to 0 all but the likeliest go to -inf
+            values /= config.temperature
     p: FloatVector = np.exp(values)
     if config.top_k:
         p = keep_top_k(p, config.top_k)

@@ -60,53 +60,90 @@ def continue_primer(sampler: Sampler, seconds: float, primer: Performance | None
         raise OptionError(f"seconds is {seconds:g}; allowed are over 0, up to {MAX_SECONDS:g}")
     codec = sampler.codec
     sampler.reset()
-    primer = (primer or Performance()).without_drums().apply_sustain()
-    sampler.hear(codec.encode(primer, open_end=True).tolist())
-    rest = int(codec.steps(primer.duration)) - sampler.grammar_state.step
-    full_shift = codec.vocabulary.token(TokenType.TIME_SHIFT, codec.max_shift_steps)
-    sampler.hear([full_shift] * max(0, (rest - 1) // codec.max_shift_steps))
-    begin_seconds = sampler.grammar_state.step / codec.steps_per_second
-
+    primer = (Performance() if primer is None else primer).without_drums().apply_sustain()
+    rest_steps = _hear_primer(sampler, primer)
+    rest_seconds = rest_steps / codec.steps_per_second
+    # Where the primer ends between two steps, the grid of what follows is moved behind its end.
+    origin = max(
+        sampler.grammar_state.step / codec.steps_per_second, primer.duration - rest_seconds
+    )
+    begin_seconds = max(origin + rest_seconds, primer.duration)
+    end_seconds = begin_seconds + seconds
     decoder = codec.stream_decoder(
-        start_seconds=begin_seconds,
+        start_seconds=origin,
         sounding=sampler.sounding,
         velocity_bin=sampler.grammar_state.velocity_bin,
     )
-    end_seconds = begin_seconds + seconds
+    if rest_steps:
+        decoder.feed(_outlast(sampler, rest_steps))
     messages: list[tuple[float, Message]] = []
     while decoder.seconds < end_seconds:
         messages += decoder.feed(sampler.next())
     messages += decoder.finish()
-    return Generated(_join(primer, messages, end_seconds), begin_seconds)
+    timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
+    return Generated(_join(primer, timed), begin_seconds)
 
 
-def _join(
-    primer: Performance, messages: list[tuple[float, Message]], end_seconds: float
-) -> Performance:
+def _hear_primer(sampler: Sampler, primer: Performance) -> int:
+    """Take a primer in, all but the last steps of a rest at its end: how many these are."""
+    codec = sampler.codec
+    sampler.hear(codec.encode(primer, open_end=True).tolist())
+    rest = max(0, int(codec.steps(primer.duration)) - sampler.grammar_state.step)
+    full_shift = codec.vocabulary.token(TokenType.TIME_SHIFT, codec.max_shift_steps)
+    shifts = max(0, rest - 1) // codec.max_shift_steps
+    sampler.hear([full_shift] * shifts)
+    return rest - shifts * codec.max_shift_steps
+
+
+def _outlast(sampler: Sampler, steps: int) -> int:
+    """The time shift, drawn, that goes on from ``steps`` before the primer's end to it or past it.
+
+    What it waits for is the model's to say: a rest is one shift, which cannot be told in parts.
+    """
+    first = sampler.codec.vocabulary.token(TokenType.TIME_SHIFT, steps)
+    late = slice(first, sampler.codec.vocabulary.slice_of(TokenType.TIME_SHIFT).stop)
+    allowed = np.zeros(sampler.codec.vocab_size, dtype=bool)
+    allowed[late] = sampler.mask()[late]
+    if allowed.any():
+        return sampler.next(allowed)
+    sampler.hear([first])  # a note is overdue: it ends as soon as the primer has ended
+    return first
+
+
+def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Performance:
     """The primer and what was played behind it; a note held over ends where it was ended."""
     end = primer.end.copy()
     sounding: dict[int, int] = {
         int(primer.pitch[index]): int(index) for index in np.flatnonzero(primer.unreleased)
     }
     notes: list[list[float]] = []
-    for exact_seconds, (status, pitch, velocity) in messages:
-        seconds = min(exact_seconds, end_seconds)
+    for seconds, (status, pitch, velocity) in messages:
         if status & 0xF0 == NOTE_ON:
             sounding[pitch] = len(end) + len(notes)
             notes.append([seconds, seconds, pitch, velocity])
         else:
             index = sounding.pop(pitch)
             if index < len(end):
-                end[index] = max(end[index], seconds)
+                end[index] = seconds
             else:
                 notes[index - len(end)][1] = seconds
     new = np.array([note for note in notes if note[1] > note[0]]).reshape(-1, 4)
+    part, parts = _part_to_play(primer)
     return Performance(
         start=np.concatenate([primer.start, new[:, 0]]),
         end=np.concatenate([end, new[:, 1]]),
         pitch=np.concatenate([primer.pitch, new[:, 2].astype(np.uint8)]),
         velocity=np.concatenate([primer.velocity, new[:, 3].astype(np.uint8)]),
-        part=np.concatenate([primer.part, np.zeros(len(new), np.int32)]),
-        parts=primer.parts or (Part(),),
+        part=np.concatenate([primer.part, np.full(len(new), part, np.int32)]),
+        parts=parts,
         tempos=primer.tempos,
     )
+
+
+def _part_to_play(primer: Performance) -> tuple[int, tuple[Part, ...]]:
+    """The index of the part that goes on, and all parts: the busiest; drums never do."""
+    melodic = [index for index, part in enumerate(primer.parts) if not part.is_drum]
+    if not melodic:
+        return len(primer.parts), (*primer.parts, Part())
+    notes = np.bincount(primer.part, minlength=len(primer.parts))
+    return max(melodic, key=lambda index: int(notes[index])), primer.parts

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.codecs.grammar import GrammarState
+from midirnn.codecs.grammar import BoolArray, GrammarState
 from midirnn.codecs.performance import PerformanceCodec
 from midirnn.engines.base import EngineState, StepEngine
 from midirnn.errors import OptionError
@@ -43,6 +43,8 @@ class Sampler:
                 f"the model has {engine.config.vocab_size} tokens and the codec "
                 f"{codec.vocab_size}: they do not belong together"
             )
+        if seed is not None and seed < 0:
+            raise OptionError(f"seed is {seed}; it must be 0 or more")
         self.engine = engine
         self.codec = codec
         self.rng = np.random.default_rng(seed)
@@ -71,14 +73,23 @@ class Sampler:
             self._grammar.advance(self.grammar_state, token)
             self.engine.feed(token, self.grammar_state.held)
 
-    def distribution(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """The probabilities of the next token; shape ``(V,)``."""
-        mask = self._grammar.mask(self.grammar_state)
+    def mask(self) -> BoolArray:
+        """True for each token that the grammar lets come next; shape ``(V,)``. Never all false."""
+        return self._grammar.mask(self.grammar_state)
+
+    def distribution(
+        self, allowed: BoolArray | None = None
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The probabilities of the next token; shape ``(V,)``.
+
+        ``allowed`` (V,) takes the place of :meth:`mask`: a part of it, not empty.
+        """
+        mask = self.mask() if allowed is None else allowed
         return probabilities(self.engine.logits(), mask, self.config)
 
-    def next(self) -> int:
-        """The next token, drawn and taken in."""
-        token = draw(self.distribution(), self.rng)
+    def next(self, allowed: BoolArray | None = None) -> int:
+        """The next token, drawn (from those ``allowed``) and taken in."""
+        token = draw(self.distribution(allowed), self.rng)
         self.hear([token])
         return token
 

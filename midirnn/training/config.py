@@ -57,6 +57,7 @@ class TrainingConfig:
             ("validation_tokens", 1),
             ("warmup_steps", 0),
             ("patience", 0),
+            ("seed", 0),
         ):
             if getattr(self, name) < low:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must be at least {low}")
@@ -73,7 +74,7 @@ class TrainingConfig:
                 raise OptionError(
                     f"{name} is {getattr(self, name)}; allowed are {low_float:g} to {high:g}"
                 )
-        if self.clip_norm <= 0:
+        if not self.clip_norm > 0:  # also refuses NaN
             raise OptionError(f"clip_norm is {self.clip_norm}; it must be over 0")
         if self.optimizer not in OPTIMIZERS:
             raise OptionError(f"optimizer is {self.optimizer!r}; known are {', '.join(OPTIMIZERS)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,17 @@ from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.windows import TrainingWindows
 from midirnn.errors import CheckpointError, DatasetError
-from midirnn.models.checkpoint import read_checkpoint, replacing_folder, write_checkpoint
+from midirnn.models.checkpoint import (
+    read_checkpoint,
+    recover_folder,
+    replacing_folder,
+    write_checkpoint,
+)
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
 from midirnn.training.evaluate import evaluate, token_losses
+from midirnn.training.optimizers import make_optimizers
 
 METRICS_FILE = "metrics.jsonl"
 TRAINING_STATE_FILE = "training.pt"
@@ -42,6 +50,17 @@ class Progress:
     validations_since_best: int = 0
     recent: list[float] = field(default_factory=list)
     """Losses of the steps since the last line of metrics."""
+
+
+_STATE_KEYS = {"optimizers", "windows", "state", "progress", "rng", "config"}
+_STATE_TYPES: list[Any] = [
+    Progress,
+    np.ndarray,
+    np.dtype,
+    type(np.dtype(np.uint16)),
+    np.ndarray.__reduce__(np.empty(0))[0],  # what an array is unpickled by
+]
+"""All that a run's state is made of, besides tensors and Python's own types."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,7 @@ class Trainer:
         *,
         report: Callable[[Report], None] = lambda report: None,
     ) -> None:
+        train = [piece for piece in train if len(piece)]
         if not train:
             raise DatasetError("the data set has no pieces in its train split")
         torch.set_num_threads(config.threads)
@@ -81,8 +101,13 @@ class Trainer:
         self.report = report
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = LanguageModel(model_config).to(self.device)
-        self.optimizers = _optimizers(self.model, config)
+        self.optimizers = make_optimizers(self.model, config)
         self.validation = _excerpts(validation, config.validation_tokens)
+        self.data = {
+            "train_pieces": len(train),
+            "train_tokens": sum(map(len, train)),
+            "validation_excerpt_tokens": sum(map(len, self.validation)),
+        }
         self.windows = TrainingWindows(
             _Draw(train, Augmentation(config.transpose, config.stretch), codec),
             codec.grammar(),
@@ -97,7 +122,10 @@ class Trainer:
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Progress:
         """Train to the end, to the early stop, or until ``should_stop`` says so; then save."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self.progress.step == 0:  # of a run that was killed before it had saved anything
+                (self.folder / METRICS_FILE).unlink(missing_ok=True)
         begun = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
         while self.progress.step < self.config.total_steps and not self._gave_up():
@@ -130,24 +158,25 @@ class Trainer:
         losses, valid, state = token_losses(self.model, batch, self.state, bf16=self.config.bf16)
         loss = losses[valid].mean()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        value = float(loss.detach())
+        if not math.isfinite(value + float(norm)):  # before it gets into the weights
+            raise CheckpointError(
+                f"the run diverged at step {self.progress.step}: its loss is {value:g}, its "
+                f"gradient {float(norm):g}. Start again with a lower learning rate"
+            )
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.state = (state[0].detach(), state[1].detach())
         self.progress.step += 1
         self.progress.tokens += int(batch.valid.sum())
-        self.progress.recent.append(float(loss.detach()))
+        self.progress.recent.append(value)
 
     def _log_training(self) -> None:
         progress = self.progress
         loss = float(np.mean(progress.recent))
         progress.recent.clear()
-        if not math.isfinite(loss):
-            raise CheckpointError(
-                f"the loss is {loss} at step {progress.step}: the run diverged. Lower the learning "
-                f"rate and resume from {self.folder / LAST}"
-            )
         self._log(
             {
                 "loss": loss,
@@ -171,7 +200,8 @@ class Trainer:
 
     def _log(self, values: dict[str, float]) -> None:
         line = {"step": self.progress.step, "tokens": self.progress.tokens, **values}
-        with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
+        path = self.folder / METRICS_FILE
+        with _writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.report(Report(self.progress.step, self.config.total_steps, line))
 
@@ -180,16 +210,20 @@ class Trainer:
         weights = {
             key: value.detach().cpu().numpy() for key, value in self.model.state_dict().items()
         }
+        best = self.progress.best_nats
         info = {
             "training": self.config.to_dict(),
             "step": self.progress.step,
             "tokens_seen": self.progress.tokens,
-            "best_validation_nats_per_token": self.progress.best_nats,
+            "best_validation_nats_per_token": best if math.isfinite(best) else None,
         }
         with replacing_folder(self.folder / name) as fresh:
             write_checkpoint(fresh, self.model.config, self.codec, weights, info)
             if name == LAST:
-                torch.save(self._training_state(), fresh / TRAINING_STATE_FILE)
+                # By way of memory: of a full disk torch makes errors that do not say so.
+                state = io.BytesIO()
+                torch.save(self._training_state(), state)
+                (fresh / TRAINING_STATE_FILE).write_bytes(state.getbuffer())
 
     def _training_state(self) -> dict[str, Any]:
         return {
@@ -199,24 +233,22 @@ class Trainer:
             "progress": self.progress,
             "rng": torch.get_rng_state(),
             "config": self.config.to_dict(),
+            "data": self.data,
         }
 
     def resume(self) -> None:
         """Go on exactly where the run's last checkpoint was.
 
         Raises :class:`CheckpointError` where there is none, or where it was made with other
-        settings, naming both values.
+        settings or other data, naming both values.
         """
+        recover_run(self.folder)
         last = self.folder / LAST
         checkpoint = read_checkpoint(last)
         _refuse_difference(checkpoint.config.to_dict(), self.model.config.to_dict(), last)
-        path = last / TRAINING_STATE_FILE
-        try:
-            state = torch.load(path, weights_only=False)
-        except FileNotFoundError:
-            raise CheckpointError(f"{last} cannot be resumed: {path.name} is missing") from None
-        except Exception as error:
-            raise CheckpointError(f"{path} cannot be read ({error})") from None
+        _refuse_difference(checkpoint.codec.settings(), self.codec.settings(), last)
+        state = _read_training_state(last / TRAINING_STATE_FILE)
+        _refuse_difference(state.get("data", self.data), self.data, last)
         free = {"threads", "checkpoint_minutes", "patience"}
         kept = {k: v for k, v in state["config"].items() if k not in free}
         asked = {k: v for k, v in self.config.to_dict().items() if k not in free}
@@ -227,7 +259,8 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.windows.restore(state["windows"])
-        self.state = state["state"]
+        h, c = state["state"]
+        self.state = h.to(self.device), c.to(self.device)
         self.progress = state["progress"]
         torch.set_rng_state(state["rng"])
         _trim_metrics(self.folder / METRICS_FILE, self.progress.step)
@@ -250,39 +283,44 @@ class _Draw:
         return self.augmentation.apply(self.pieces[index], self.codec, rng)
 
 
-def _optimizers(model: LanguageModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    recurrent = [p for n, p in model.named_parameters() if n.startswith("layers.") and p.ndim == 2]
-    muon = recurrent if config.optimizer == "muon" else []
-    chosen = {id(parameter) for parameter in muon}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(
-            rest,
-            lr=config.learning_rate,
-            betas=(0.9, config.beta2),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-    ]
-    if muon:
-        optimizers.append(
-            torch.optim.Muon(
-                muon,
-                lr=config.muon_learning_rate,
-                weight_decay=config.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-    return optimizers
+def recover_run(folder: Path) -> None:
+    """Bring back a checkpoint that was being replaced when the run was killed."""
+    for name in (LAST, BEST):
+        recover_folder(folder / name)
+
+
+def _read_training_state(path: Path) -> dict[str, Any]:
+    """What :meth:`Trainer.save` wrote beside the weights. Runs no code that the file may hold."""
+    try:
+        with torch.serialization.safe_globals(_STATE_TYPES):
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} cannot be resumed: {path.name} is missing") from None
+    except Exception as error:  # whatever pickle and zip make of a damaged file
+        raise CheckpointError(f"{path} cannot be read ({_first_line(error)})") from None
+    missing = _STATE_KEYS - set(state if isinstance(state, dict) else ())
+    if missing:
+        raise CheckpointError(f"{path} cannot be read ({', '.join(sorted(missing))} missing)")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make what the file system says into a :class:`CheckpointError`."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error.strerror})") from None
 
 
 def _excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
     """The beginnings of all pieces, equally long, that together have about ``tokens`` tokens."""
     each = math.ceil(tokens / max(len(pieces), 1))
-    return [piece[:each] for piece in pieces]
+    return [piece[:each] for piece in pieces if len(piece)]
 
 
 def _refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) -> None:

@@ -49,7 +49,7 @@ def quantize_slowly(performance: Performance, codec: PerformanceCodec) -> list[Q
     )
     if codec.overlaps == "cut":
         notes = [
-            max(same, key=lambda note: (note[3], -channels[note[4]]))
+            max(reversed(list(same)), key=lambda note: (note[3], -channels[note[4]]))
             for _, same in groupby(notes, key=lambda note: (note[0], note[2]))
         ]
     size = -(-127 // codec.velocity_bins) if codec.velocity_bins else 127
@@ -363,6 +363,10 @@ class TestEncode:
             of_parts=[Part(channel=5), Part(channel=2)],
         )
         assert say(CODEC.encode(performance))[2:] == ["time_shift 50", "note_off 60"]
+
+    def test_of_notes_equal_in_all_but_length_the_last_stays(self) -> None:
+        words = encoded((0.0, 1.0, 60, 64), (0.0, 0.5, 60, 64))
+        assert words == ["velocity 16", "note_on 60", "time_shift 50", "note_off 60"]
 
     def test_of_notes_struck_in_one_step_the_last_stays(self) -> None:
         words = encoded((0.001, 1.0, 60, 90), (0.003, 0.5, 60, 20))

@@ -1,0 +1,154 @@
+"""ONNX files written by hand: the few protobuf messages that a graph of tensors needs.
+
+The package ``onnx`` is not needed, to export or to play. Field numbers are those of ``onnx.proto3``
+(https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3); messages are written as the Protocol
+Buffers encoding prescribes: a key, then a varint or a length and as many bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IR_VERSION = 8
+OPSETS = {"": 17, "com.microsoft": 1}
+
+DATA_TYPES = {
+    np.dtype(np.float32): 1,
+    np.dtype(np.uint8): 2,
+    np.dtype(np.int64): 7,
+    np.dtype(np.bool_): 9,
+}
+"""``TensorProto.DataType`` of each type of array that is written here."""
+
+_ATTRIBUTE_INT = 2
+
+Shape = Sequence[int]
+
+
+class GraphWriter:
+    """An ONNX graph in the making. Owns the names of its values, which stand for them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._nodes: list[bytes] = []
+        self._constants: list[bytes] = []
+        self._inputs: list[bytes] = []
+        self._outputs: list[bytes] = []
+        self._values = 0
+
+    def input(self, name: str, dtype: npt.DTypeLike, shape: Shape) -> str:
+        """A value that is given at each run."""
+        self._inputs.append(_value_info(name, data_type(dtype), shape))
+        return name
+
+    def output(self, name: str, dtype: npt.DTypeLike, shape: Shape) -> str:
+        """A value that a run gives back: a node must have it among its outputs."""
+        self._outputs.append(_value_info(name, data_type(dtype), shape))
+        return name
+
+    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """An array that is part of the model."""
+        self._constants.append(_tensor(name, array))
+        return name
+
+    def node(
+        self, operator: str, *inputs: str, name: str = "", domain: str = "", **attributes: int
+    ) -> str:
+        """What an operator makes of its inputs; ``""`` stands for an input that is left out."""
+        (value,) = self._add(operator, inputs, [name or self._name_value()], domain, attributes)
+        return value
+
+    def split(self, value: str, parts: int, *, axis: int, sizes: str = "") -> list[str]:
+        """The parts of a value along an axis: equally long, or as a constant of sizes says."""
+        inputs = [value, sizes] if sizes else [value]
+        return self._add(
+            "Split", inputs, [self._name_value() for _ in range(parts)], "", {"axis": axis}
+        )
+
+    def to_bytes(self, metadata: Mapping[str, str]) -> bytes:
+        """The model with this graph as an ONNX file holds it (``ModelProto``)."""
+        graph = b"".join(
+            [
+                *(_field(1, node) for node in self._nodes),
+                _field(2, self._name),
+                *(_field(5, constant) for constant in self._constants),
+                *(_field(11, value) for value in self._inputs),
+                *(_field(12, value) for value in self._outputs),
+            ]
+        )
+        model = [_integer(1, IR_VERSION), _field(2, "midirnn"), _field(7, graph)]
+        model += [
+            _field(8, _field(1, domain) + _integer(2, version))
+            for domain, version in OPSETS.items()
+        ]
+        model += [_field(14, _field(1, key) + _field(2, text)) for key, text in metadata.items()]
+        return b"".join(model)
+
+    def _add(
+        self,
+        operator: str,
+        inputs: Iterable[str],
+        outputs: list[str],
+        domain: str,
+        attributes: Mapping[str, int],
+    ) -> list[str]:
+        """The outputs of a new node (``NodeProto``)."""
+        message = [_field(1, name) for name in inputs]
+        message += [_field(2, name) for name in outputs]
+        message += [_field(3, f"{operator}_{len(self._nodes)}"), _field(4, operator)]
+        message += [_field(5, _attribute(name, value)) for name, value in attributes.items()]
+        message += [_field(7, domain)] if domain else []
+        self._nodes.append(b"".join(message))
+        return outputs
+
+    def _name_value(self) -> str:
+        self._values += 1
+        return f"value_{self._values}"
+
+
+def data_type(dtype: npt.DTypeLike) -> int:
+    """ONNX's number of an array's type."""
+    return DATA_TYPES[np.dtype(dtype)]
+
+
+def _attribute(name: str, value: int) -> bytes:
+    """An ``AttributeProto`` with an integer."""
+    return _field(1, name) + _integer(3, value) + _integer(20, _ATTRIBUTE_INT)
+
+
+def _tensor(name: str, array: npt.NDArray[Any]) -> bytes:
+    """A ``TensorProto``; its bytes are little-endian."""
+    dims = [_integer(1, length) for length in array.shape]
+    raw = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return b"".join([*dims, _integer(2, data_type(array.dtype)), _field(8, name), _field(9, raw)])
+
+
+def _value_info(name: str, element_type: int, shape: Shape) -> bytes:
+    """A ``ValueInfoProto`` of a tensor of fixed shape."""
+    dims = b"".join(_field(1, _integer(1, length)) for length in shape)
+    return _field(1, name) + _field(2, _field(1, _integer(1, element_type) + _field(2, dims)))
+
+
+def _integer(field: int, value: int) -> bytes:
+    """A field with an integer, which must not be negative."""
+    return _varint(field << 3) + _varint(value)
+
+
+def _field(field: int, content: bytes | str) -> bytes:
+    """A field with text, bytes or another message."""
+    encoded = content.encode() if isinstance(content, str) else content
+    return b"".join([_varint(field << 3 | 2), _varint(len(encoded)), encoded])
+
+
+def _varint(value: int) -> bytes:
+    """An integer, seven bits to a byte, the lowest first; all bytes but the last have bit 7 set."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,165 @@
+"""The engine in numpy steps as the model in torch does."""
+
+from __future__ import annotations
+
+import sys
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs.grammar import BoolArray
+from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.engines.load import PRETRAINED, load
+from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.models.checkpoint import Weights
+from midirnn.models.config import ModelConfig
+from midirnn.models.language_model import LanguageModel, from_weights
+from tests.datasets.songs import song
+from tests.models.reference import random_weights
+
+CODEC = PerformanceCodec()
+SONG = CODEC.encode(song(5, 60))[:200]
+
+CONFIGS = [
+    ModelConfig(embedding_size=8, hidden_size=16, num_layers=1),
+    ModelConfig(embedding_size=16, hidden_size=32, num_layers=3),
+    ModelConfig(embedding_size=16, hidden_size=32, num_layers=3, residual=False),
+    ModelConfig(embedding_size=24, hidden_size=16, num_layers=2, held_input=False),
+    ModelConfig(embedding_size=4, hidden_size=40, num_layers=4, residual=False, held_input=False),
+]
+
+
+def held_after(tokens: Tokens, codec: PerformanceCodec = CODEC) -> BoolArray:
+    """What sounds after each token; shape ``(T, 128)``."""
+    return codec.grammar().scan(codec.grammar().start(), tokens)[0]
+
+
+def logits_in_numpy(engine: StepEngine, tokens: Tokens) -> FloatVector:
+    """The logits before the first token and after each; shape ``(T + 1, V)``."""
+    engine.reset()
+    rows = [engine.logits()]
+    for token, held in zip(tokens.tolist(), held_after(tokens), strict=True):
+        engine.feed(token, held)
+        rows.append(engine.logits())
+    return np.stack(rows)
+
+
+@torch.no_grad()
+def logits_in_torch(config: ModelConfig, weights: Weights, tokens: Tokens) -> FloatVector:
+    fed = np.concatenate([[config.start_token], tokens.astype(np.int64)])
+    held = np.concatenate([np.zeros((1, 128), dtype=bool), held_after(tokens)])
+    logits, _ = from_weights(config, weights)(
+        torch.from_numpy(fed)[None], torch.from_numpy(held)[None]
+    )
+    return logits[0].numpy()
+
+
+def engine_of(config: ModelConfig = CONFIGS[1], seed: int = 0) -> NumpyEngine:
+    return NumpyEngine(config, random_weights(config, seed))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_its_logits_are_those_of_torch_over_200_tokens(config: ModelConfig) -> None:
+    weights = random_weights(config, seed=1)
+    found = logits_in_numpy(NumpyEngine(config, weights), SONG)
+    assert len(SONG) == 200
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, logits_in_torch(config, weights, SONG), atol=1e-4)
+
+
+def test_its_logits_are_those_of_torch_with_weights_as_training_begins_with() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(embedding_size=64, hidden_size=128)
+    weights = {n: t.detach().numpy() for n, t in LanguageModel(config).state_dict().items()}
+    found = logits_in_numpy(NumpyEngine(config, weights), SONG)
+    np.testing.assert_allclose(found, logits_in_torch(config, weights, SONG), atol=1e-4)
+
+
+@pytest.mark.skipif(
+    not (PRETRAINED / "piano" / "config.json").exists(),
+    reason="the weights of 'piano' are not in the package",
+)
+def test_its_logits_are_those_of_torch_with_the_weights_of_piano() -> None:
+    model = load("piano")
+    found = logits_in_numpy(model.engine(), SONG)
+    expected = logits_in_torch(model.config, model.weights, SONG)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
+
+
+def test_its_weights_are_left_as_they_were() -> None:
+    weights = random_weights(CONFIGS[1])
+    before = {name: array.copy() for name, array in weights.items()}
+    logits_in_numpy(NumpyEngine(CONFIGS[1], weights), SONG[:20])
+    assert all(np.array_equal(weights[name], before[name]) for name in weights)
+
+
+def test_it_begins_at_the_start_of_a_piece_and_comes_back_there() -> None:
+    engine = engine_of()
+    before = engine.logits().copy()
+    assert np.array_equal(logits_in_numpy(engine, SONG)[0], before)
+    engine.reset()
+    assert np.array_equal(engine.logits(), before)
+
+
+def test_a_snapshot_brings_exactly_the_same_logits_back() -> None:
+    engine = engine_of()
+    held = held_after(SONG)
+    for t in range(100):
+        engine.feed(int(SONG[t]), held[t])
+    snapshot = engine.snapshot()
+    kept = [part.copy() for part in snapshot]
+
+    def rest() -> list[FloatVector]:
+        rows = [engine.logits()]
+        for t in range(100, 200):
+            engine.feed(int(SONG[t]), held[t])
+            rows.append(engine.logits())
+        return rows
+
+    first = rest()
+    for _ in range(2):
+        engine.restore(snapshot)
+        assert np.array_equal(first, rest())
+    assert all(np.array_equal(part, copy) for part, copy in zip(snapshot, kept, strict=True))
+
+
+def test_a_snapshot_can_be_restored_in_another_engine_with_the_same_weights() -> None:
+    one, other = engine_of(), engine_of()
+    one.feed(60, held_after(SONG[:1])[0])
+    other.restore(one.snapshot())
+    one.feed(300, np.zeros(128, dtype=bool))
+    other.feed(300, np.zeros(128, dtype=bool))
+    assert np.array_equal(one.logits(), other.logits())
+
+
+def test_a_snapshot_costs_microseconds() -> None:
+    engine = engine_of(ModelConfig(embedding_size=8, hidden_size=256, num_layers=3))
+
+    def seconds() -> float:
+        begin = time.perf_counter()
+        for _ in range(100):
+            engine.restore(engine.snapshot())
+        return (time.perf_counter() - begin) / 100
+
+    # What else the machine does may slow one try down, but hardly all of five.
+    assert min(seconds() for _ in range(5)) < 20e-6
+
+
+def test_engines_do_not_hear_one_another() -> None:
+    weights = random_weights(CONFIGS[1])
+    one, other = NumpyEngine(CONFIGS[1], weights), NumpyEngine(CONFIGS[1], weights)
+    before = other.logits().copy()
+    one.feed(60, np.zeros(128, dtype=bool))
+    assert np.array_equal(other.logits(), before)
+
+
+def test_it_needs_no_torch() -> None:
+    script = (
+        "import sys; from midirnn.engines.load import load; import midirnn.sampling; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,90 @@
+"""The language model written out a second time: one token after another, in numpy and fp64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.models.config import ModelConfig
+
+Array = npt.NDArray[np.float64]
+State = list[tuple[Array, Array]]
+"""h and c (H,) of each layer."""
+
+
+def random_weights(
+    config: ModelConfig, seed: int = 0, scale: float = 0.3
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Weights of a model that depends on all it is told."""
+    from midirnn.models.checkpoint import expected_shapes
+
+    rng = np.random.default_rng(seed)
+    return {
+        name: (scale * rng.standard_normal(shape)).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+
+
+def zero_state(config: ModelConfig) -> State:
+    return [(np.zeros(config.hidden_size),) * 2 for _ in range(config.num_layers)]
+
+
+def in_fp64(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, Array]:
+    return {name: array.astype(np.float64, copy=False) for name, array in weights.items()}
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def step(
+    config: ModelConfig,
+    weights: Mapping[str, npt.NDArray[Any]],
+    token: int,
+    held: npt.NDArray[np.bool_],
+    state: State,
+) -> tuple[Array, State]:
+    """The logits (V,) after a token, and the state behind it."""
+    w = in_fp64(weights)
+    x = w["embedding.weight"][token]
+    if config.held_input:
+        x = x + w["held.weight"] @ held
+    behind: State = []
+    for layer, (h, c) in enumerate(state):
+        name = f"layers.{layer}"
+        gates = w[f"{name}.weight_ih"] @ x + w[f"{name}.weight_hh"] @ h + w[f"{name}.bias"]
+        i, f, g, o = np.split(gates, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        behind.append((h, c))
+        x = x + h if config.residual and layer else h
+    return w["output.weight"] @ x + w["output.bias"], behind
+
+
+def token_losses(
+    config: ModelConfig,
+    weights: Mapping[str, npt.NDArray[Any]],
+    codec: PerformanceCodec,
+    piece: Tokens,
+    *,
+    use_mask: bool = True,
+) -> list[float]:
+    """The negative log-likelihood of each token of a piece, the state carried from its start."""
+    w = in_fp64(weights)
+    grammar = codec.grammar()
+    grammar_state = grammar.start()
+    logits, state = step(
+        config, w, config.start_token, grammar_state.held, zero_state(config)
+    )
+    losses = []
+    for token in piece.tolist():
+        allowed = grammar.mask(grammar_state) if use_mask else np.ones(len(logits), dtype=bool)
+        assert allowed[token]
+        losses.append(float(np.log(np.exp(logits[allowed]).sum()) - logits[token]))
+        grammar.advance(grammar_state, token)
+        logits, state = step(config, w, token, grammar_state.held, state)
+    return losses

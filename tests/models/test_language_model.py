@@ -1,0 +1,205 @@
+"""The language model: shapes, state, and what it listens to."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.errors import CheckpointError
+from midirnn.models.config import ModelConfig
+from midirnn.models.language_model import LanguageModel, State, from_weights, masked_logits
+from tests.models.reference import random_weights, step, zero_state
+
+CONFIG = ModelConfig(vocab_size=11, embedding_size=6, hidden_size=8, num_layers=3)
+VARIANTS = pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        dataclasses.replace(CONFIG, residual=False),
+        dataclasses.replace(CONFIG, held_input=False),
+        dataclasses.replace(CONFIG, num_layers=1),
+    ],
+)
+B, T = 3, 10
+
+
+def model_of(config: ModelConfig, seed: int = 0) -> LanguageModel:
+    return from_weights(config, random_weights(config, seed))
+
+
+def inputs(seed: int = 0, steps: int = T) -> tuple[Tensor, Tensor]:
+    """Tokens (B, T), the start token among them, and held notes (B, T, 128)."""
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(0, CONFIG.vocab_size + 1, (B, steps))
+    return torch.from_numpy(tokens), torch.from_numpy(rng.random((B, steps, 128)) < 0.1)
+
+
+@VARIANTS
+@torch.no_grad()
+def test_logits_have_a_row_for_each_token_and_the_state_one_for_each_layer(
+    config: ModelConfig,
+) -> None:
+    logits, (h, c) = LanguageModel(config)(*inputs())
+    assert logits.shape == (B, T, config.vocab_size)
+    assert h.shape == c.shape == (config.num_layers, B, config.hidden_size)
+
+
+@VARIANTS
+@torch.no_grad()
+def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> None:
+    weights = random_weights(config, seed=4)
+    tokens, held = inputs()
+    logits, (h, c) = from_weights(config, weights)(tokens, held)
+    for row in range(B):
+        state = zero_state(config)
+        for t in range(T):
+            token, sounding = int(tokens[row, t]), held[row, t].numpy()
+            expected, state = step(config, weights, token, sounding, state)
+            np.testing.assert_allclose(logits[row, t], expected, atol=1e-4)
+        for layer, (h_last, c_last) in enumerate(state):
+            np.testing.assert_allclose(h[layer, row], h_last, atol=1e-4)
+            np.testing.assert_allclose(c[layer, row], c_last, atol=1e-4)
+
+
+@VARIANTS
+@torch.no_grad()
+def test_a_sequence_in_pieces_with_the_state_carried_is_the_sequence(config: ModelConfig) -> None:
+    model = model_of(config)
+    tokens, held = inputs()
+    whole, behind = model(tokens, held)
+    state: State | None = None
+    pieces = []
+    for cut in (slice(0, 1), slice(1, 4), slice(4, T)):
+        logits, state = model(tokens[:, cut], held[:, cut], None, state)
+        pieces.append(logits)
+    assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-5)
+    assert state is not None
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(state, behind, strict=True))
+
+
+@torch.no_grad()
+def test_no_token_hears_what_comes_after_it() -> None:
+    model = model_of(CONFIG)
+    tokens, held = inputs()
+    before, _ = model(tokens, held)
+    tokens[:, 6], held[:, 6] = (tokens[:, 6] + 1) % CONFIG.vocab_size, ~held[:, 6]
+    after, _ = model(tokens, held)
+    assert torch.equal(after[:, :6], before[:, :6])
+    assert not torch.allclose(after[:, 6:], before[:, 6:])
+
+
+@torch.no_grad()
+def test_rows_do_not_hear_one_another() -> None:
+    model = model_of(CONFIG)
+    tokens, held = inputs()
+    together, _ = model(tokens, held)
+    for row in range(B):
+        alone, _ = model(tokens[row : row + 1], held[row : row + 1])
+        assert torch.allclose(alone[0], together[row], atol=1e-5)
+
+
+@pytest.mark.parametrize("held_input", [True, False])
+@torch.no_grad()
+def test_held_notes_are_heard_if_the_config_says_so(held_input: bool) -> None:
+    model = model_of(dataclasses.replace(CONFIG, held_input=held_input))
+    tokens, held = inputs()
+    heard, _ = model(tokens, held)
+    silent, _ = model(tokens, torch.zeros_like(held))
+    assert torch.allclose(heard, silent) != held_input
+
+
+@torch.no_grad()
+def test_residual_connections_change_what_comes_out_of_the_same_weights() -> None:
+    weights = random_weights(CONFIG)
+    plain = dataclasses.replace(CONFIG, residual=False)
+    with_them, _ = from_weights(CONFIG, weights)(*inputs())
+    without, _ = from_weights(plain, weights)(*inputs())
+    assert not torch.allclose(with_them, without, atol=1e-2)
+
+
+@pytest.mark.parametrize("held_input", [True, False])
+def test_the_table_of_the_first_layer_gives_what_the_embedding_gives(held_input: bool) -> None:
+    # With dropout, however little, training reads the embedding itself.
+    config = dataclasses.replace(CONFIG, held_input=held_input, dropout=1e-12)
+    model = model_of(config)
+    gradients = []
+    logits = []
+    for training in (False, True):
+        model.train(training)
+        model.zero_grad()
+        found, _ = model(*inputs())
+        found.square().sum().backward()
+        logits.append(found.detach())
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert torch.allclose(*logits, atol=1e-4)
+    assert len(gradients[0]) == len(gradients[1])
+    for table, embedding in zip(*gradients, strict=True):
+        assert torch.allclose(table, embedding, rtol=1e-3, atol=1e-3)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = model_of(dataclasses.replace(CONFIG, dropout=0.5))
+    first, again = (model(*inputs())[0] for _ in range(2))
+    assert torch.equal(first, again)
+    model.train()
+    first, again = (model(*inputs())[0] for _ in range(2))
+    assert not torch.allclose(first, again)
+
+
+def test_the_initial_state_is_zero_and_is_what_no_state_means() -> None:
+    model = model_of(CONFIG)
+    state = model.initial_state(B)
+    assert [tuple(part.shape) for part in state] == [(3, B, 8)] * 2
+    assert not any(part.any() for part in state)
+    assert torch.equal(model(*inputs(), None, state)[0], model(*inputs())[0])
+
+
+def test_the_state_it_is_given_is_left_as_it_was() -> None:
+    model = model_of(CONFIG)
+    state = (torch.randn(3, B, 8), torch.randn(3, B, 8))
+    before = tuple(part.clone() for part in state)
+    model(*inputs(), None, state)
+    assert all(torch.equal(a, b) for a, b in zip(state, before, strict=True))
+
+
+def test_tokens_that_the_mask_forbids_get_no_probability() -> None:
+    codec = PerformanceCodec()
+    grammar = codec.grammar()
+    logits = 50 * torch.randn(1, 1, codec.vocab_size, dtype=torch.bfloat16)
+    mask = torch.from_numpy(grammar.mask(grammar.start()))[None, None]
+    masked = masked_logits(logits, mask)
+    p = masked.softmax(dim=-1)
+    assert masked.dtype == torch.float32
+    assert (p[~mask] == 0).all()
+    assert torch.allclose(p[mask], logits[mask].float().softmax(dim=-1))
+
+
+def test_controls_are_not_taken() -> None:
+    tokens, held = inputs()
+    with pytest.raises(ValueError, match="no controls"):
+        LanguageModel(CONFIG)(tokens, held, torch.zeros(B, T, 1))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("vocab_size", 0, "vocab_size is 0; it must be at least 1"),
+        ("num_layers", 0, "num_layers is 0"),
+        ("cell", "gru", "cell is 'gru'; known are lstm"),
+        ("dropout", 1.0, "dropout is 1.0; allowed are 0 up to, not with, 1"),
+        ("dropout", float("nan"), "dropout is nan"),
+    ],
+)
+def test_a_config_that_makes_no_model_is_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        ModelConfig.from_dict(CONFIG.to_dict() | {field: value})
+
+
+def test_a_config_comes_back_from_its_dictionary() -> None:
+    assert ModelConfig.from_dict(CONFIG.to_dict()) == CONFIG
+    assert CONFIG.start_token == CONFIG.vocab_size
