@@ -23,6 +23,14 @@ def generate(
         int | None, Parameter(help="The same seed gives the same bytes. [drawn, and printed]")
     ] = None,
     model: Annotated[str, Parameter(help="A model's name, folder or training run.")] = "piano",
+    engine: Annotated[
+        str,
+        Parameter(
+            help="What computes: onnxruntime (fast, int8) or numpy (exact). Each gives notes of "
+            "its own for a seed. [auto: onnxruntime where it is installed]",
+            show_default=False,
+        ),
+    ] = "auto",
     plot: Annotated[
         Path | None, Parameter(help="Also draw the (first) piece as a piano roll into this file.")
     ] = None,
@@ -51,8 +59,9 @@ def generate(
     loaded = load(model)
     heard = read_midi(primer) if primer is not None else None
     first_seed = secrets.randbelow(2**32) if seed is None else seed
+    stepping = loaded.engine(engine)
     for index in range(count):
-        sampler = Sampler(loaded.engine(), loaded.codec, sampling, seed=first_seed + index)
+        sampler = Sampler(stepping, loaded.codec, sampling, seed=first_seed + index)
         made = continue_primer(sampler, seconds, heard)
         path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
         write_midi(made.performance, path)

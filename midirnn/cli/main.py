@@ -23,13 +23,14 @@ COMMANDS = {
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
     "live": "Play along: listen to a MIDI input, answer on an output.",
 }
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 
-EXTRAS = {"torch": "train"}
+EXTRAS = {"torch": "train", "onnxruntime": "fast"}
 """Optional libraries and the extra of this package that installs each."""
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141

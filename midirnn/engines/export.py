@@ -1,4 +1,21 @@
-"""A model as an ONNX graph of one step, its weights in int8."""
+"""A model as an ONNX graph of one step, its weights in int8.
+
+The graph is written at each start, in a fifth of a second, from the weights that numpy steps too:
+no second file has to come with a model and fit it. The cell is written out, so that input and state
+go through one product a layer. Products that it could be, 3 x 512, one thread of an AMD Zen 4 (ms:
+a step without sampling; error: of random weights' logits, relative to their spread; nats: how much
+less likely a trained 3 x 384 finds 9,600 tokens than in fp32):
+
+==============================================  =====  =====  =======
+product                                         ms     error  nats
+==============================================  =====  =====  =======
+DynamicQuantizeMatMul, a scale for each row     0.139  2.0 %  -0.0003
+MatMulNBits, a scale for each block of 32       0.141  1.1 %   0.0000
+MatMulNBits, blocks of 64                       0.133  1.3 %  +0.0001
+MatMulNBits, blocks of 128                      0.119  1.4 %  -0.0001
+MatMulNBits, blocks of 256                      0.119  1.5 %   0.0000
+==============================================  =====  =====  =======
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class OnnxEngine:
 
 def make_session(model: bytes) -> Any:
     """An onnxruntime session that runs a model on one thread, which never spins."""
-    onnxruntime = _import_onnxruntime()
+    onnxruntime = find_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -87,8 +87,8 @@ def make_session(model: bytes) -> Any:
         raise _cannot_run(error) from error
 
 
-def _import_onnxruntime() -> Any:
-    """The library, if it is there and new enough."""
+def find_onnxruntime() -> Any:
+    """The library onnxruntime. Raises where it is missing or too old; see :class:`OnnxEngine`."""
     try:
         import onnxruntime
     except ImportError as error:

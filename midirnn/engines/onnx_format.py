@@ -112,7 +112,7 @@ class GraphWriter:
 
 def data_type(dtype: npt.DTypeLike) -> int:
     """ONNX's number of an array's type."""
-    return DATA_TYPES[np.dtype(dtype)]
+    return DATA_TYPES[np.dtype(dtype).newbyteorder("=")]
 
 
 def _attribute(name: str, value: int) -> bytes:

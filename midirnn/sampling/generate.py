@@ -38,19 +38,21 @@ def generate(
     primer: Performance | str | os.PathLike[str] | None = None,
     sampling: SamplingConfig | None = None,
     seed: int | None = None,
+    engine: str = "auto",
 ) -> Performance:
     """A performance: the primer, if there is one, and ``seconds`` of new music behind it.
 
     ``model`` is a loaded model, the name of one that comes with midirnn, or a folder. The primer's
     pedal is applied, its tempo map kept, and notes that it still held at its end are ended by the
-    model. Every note ends, by the end at the latest. The same seed gives the same performance.
+    model. Every note ends, by the end at the latest. The same seed gives the same performance
+    with the same ``engine`` (see :meth:`~midirnn.engines.load.Model.engine`) on one machine.
     """
     from midirnn.engines.load import load
 
     loaded = load(model) if isinstance(model, str | os.PathLike) else model
     if primer is not None and not isinstance(primer, Performance):
         primer = read_midi(primer)
-    sampler = Sampler(loaded.engine(), loaded.codec, sampling, seed=seed)
+    sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
     return continue_primer(sampler, seconds, primer).performance
 
 
@@ -61,16 +63,16 @@ def continue_primer(sampler: Sampler, seconds: float, primer: Performance | None
     codec = sampler.codec
     sampler.reset()
     primer = (Performance() if primer is None else primer).without_drums().apply_sustain()
+    # What a track that ends early never released is over; only what sounds at the end sounds on.
+    at_end = codec.steps(primer.end) == codec.steps(primer.duration)
+    primer = primer.replace(unreleased=primer.unreleased & at_end)
     rest_steps = _hear_primer(sampler, primer)
-    rest_seconds = rest_steps / codec.steps_per_second
-    # Where the primer ends between two steps, the grid of what follows is moved behind its end.
-    origin = max(
-        sampler.grammar_state.step / codec.steps_per_second, primer.duration - rest_seconds
-    )
-    begin_seconds = max(origin + rest_seconds, primer.duration)
+    heard_steps = sampler.grammar_state.step
+    # Where the primer ends a little behind a step, what comes in that step waits for its end.
+    begin_seconds = max((heard_steps + rest_steps) / codec.steps_per_second, primer.duration)
     end_seconds = begin_seconds + seconds
     decoder = codec.stream_decoder(
-        start_seconds=origin,
+        start_seconds=heard_steps / codec.steps_per_second,
         sounding=sampler.sounding,
         velocity_bin=sampler.grammar_state.velocity_bin,
     )

@@ -21,7 +21,12 @@ def listed(
 ) -> list[str]:
     """The lines printed where the machine has these ports."""
     asked: list[str | None] = []
-    monkeypatch.setattr(ports, "list_ports", lambda api=None: asked.append(api) or listing)
+
+    def list_ports(api: str | None = None) -> PortListing:
+        asked.append(api)
+        return listing
+
+    monkeypatch.setattr(ports, "list_ports", list_ports)
     assert cli.main(["ports", *argv]) == 0
     out, err = capsys.readouterr()
     assert err == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -29,8 +30,10 @@ PIECES = st.lists(performances(max_notes=12, max_pedals=2).map(CODEC.encode), ma
 SIZES = {"batch_size": st.integers(1, 4), "window": st.integers(1, 9)}
 
 
-def token_by_token(tokens: Tokens) -> tuple[BoolArray, BoolArray]:
+@functools.lru_cache(maxsize=100)
+def token_by_token(piece: bytes) -> tuple[BoolArray, BoolArray]:
     """What is held and what may come before each token of a piece."""
+    tokens = np.frombuffer(piece, np.uint16)
     state = GRAMMAR.start()
     held, mask = [], []
     for token in tokens.tolist():
@@ -42,7 +45,7 @@ def token_by_token(tokens: Tokens) -> tuple[BoolArray, BoolArray]:
 
 def check_row(batch: Batch, row: int, piece: Tokens, begin: int, count: int) -> None:
     """A row reads ``count`` tokens of a piece from ``begin`` on, and nothing after them."""
-    held, mask = token_by_token(piece)
+    held, mask = token_by_token(piece.tobytes())
     inputs = np.concatenate([[START], piece[:-1]])
     part = slice(begin, begin + count)
     assert batch.valid[row].tolist() == [True] * count + [False] * (len(batch.valid[row]) - count)

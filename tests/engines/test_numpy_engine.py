@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -85,7 +85,7 @@ def test_its_logits_are_those_of_torch_with_weights_as_training_begins_with() ->
 )
 def test_its_logits_are_those_of_torch_with_the_weights_of_piano() -> None:
     model = load("piano")
-    found = logits_in_numpy(model.engine(), SONG)
+    found = logits_in_numpy(NumpyEngine(model.config, model.weights), SONG)
     expected = logits_in_torch(model.config, model.weights, SONG)
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
 

@@ -77,9 +77,7 @@ def token_losses(
     w = in_fp64(weights)
     grammar = codec.grammar()
     grammar_state = grammar.start()
-    logits, state = step(
-        config, w, config.start_token, grammar_state.held, zero_state(config)
-    )
+    logits, state = step(config, w, config.start_token, grammar_state.held, zero_state(config))
     losses = []
     for token in piece.tolist():
         allowed = grammar.mask(grammar_state) if use_mask else np.ones(len(logits), dtype=bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from midirnn.errors import OptionError
@@ -61,7 +63,7 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert shares[10:51] == [1.0] * 41
     assert shares[75] == pytest.approx(0.55)
     assert shares[100] == pytest.approx(0.1)
-    assert all(before > after for before, after in zip(shares[50:], shares[51:], strict=False))
+    assert all(before > after for before, after in pairwise(shares[50:]))
 
 
 def test_without_a_fall_the_learning_rate_stays() -> None:

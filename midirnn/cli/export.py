@@ -1,0 +1,87 @@
+"""``midirnn export``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+
+CHECK_PIECES, CHECK_TOKENS = 8, 500
+
+
+def export(
+    model: Annotated[str, Parameter(name="MODEL", help="A model's name, folder or training run.")],
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The ONNX file.")],
+    check: Annotated[
+        Path | None,
+        Parameter(
+            help="A data set: compare the file's likelihood of its validation split with the "
+            "exact model's."
+        ),
+    ] = None,
+) -> None:
+    """Write a model as an ONNX file: one step, its weights in int8.
+
+    The file runs in ONNX Runtime 1.23 or newer, from any language: token, held notes and state go
+    in, logits and the next state come out. midirnn itself needs no such file.
+    """
+    from midirnn.engines.export import export_onnx
+    from midirnn.engines.load import load
+
+    loaded = load(model)
+    content = export_onnx(loaded.config, loaded.weights, codec_settings=loaded.codec.settings())
+    checked = _check(loaded, content, check) if check is not None else ""
+    _write(output, content)
+    weights = sum(array.size for array in loaded.weights.values())
+    print(f"{output}: {len(content) / 1e6:.1f} MB, {weights:,} weights")
+    if checked:
+        print(checked)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write beside the file's place and move it there, so that it is whole or not there."""
+    if path.is_dir():
+        raise OptionError(f"{path} cannot be written (it is a folder)")
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise OptionError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _check(model: Model, content: bytes, dataset: Path) -> str:
+    """A line that says how likely the file and the exact model find the same music."""
+    from midirnn.datasets import Dataset
+    from midirnn.engines.onnx_engine import OnnxEngine
+    from midirnn.sampling.likelihood import compare_engines
+
+    opened = Dataset.open(dataset)
+    if model.codec != opened.codec:
+        raise OptionError(
+            f"{model.name} and {dataset} have other codecs: {model.codec.settings()} and "
+            f"{opened.codec.settings()}"
+        )
+    pieces = opened.pieces("validation")
+    chosen = pieces[:: max(1, len(pieces) // CHECK_PIECES)][:CHECK_PIECES]
+    found = compare_engines(
+        {"exact": model.engine("numpy"), "file": OnnxEngine(model.config, content)},
+        model.codec,
+        [piece[:CHECK_TOKENS] for piece in chosen],
+    )
+    nats = found.nats_per_token
+    return (
+        f"{found.tokens:,} tokens: {nats['file']:.4f} nats per token, "
+        f"{nats['exact']:.4f} with exact weights"
+    )

@@ -1,0 +1,107 @@
+"""How likely engines find music, token by token, and how far they are from one another."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs.grammar import BoolArray
+from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.errors import OptionError
+
+
+def log_likelihood(logits: FloatVector, mask: BoolArray, token: int) -> float:
+    """The logarithm of a token's probability among those that ``mask`` allows; it must be one."""
+    assert mask[token]
+    values = logits.astype(np.float64)
+    allowed = values[mask]
+    top = allowed.max()
+    return float(values[token] - top - np.log(np.exp(allowed - top).sum()))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What engines made of the same tokens. The first engine is what the others differ from."""
+
+    tokens: int
+    nats_per_token: dict[str, float]
+    """By the engine's name: the mean negative log-likelihood under the grammar."""
+    step_ms: dict[str, float]
+    """By the engine's name: the median time that taking a token in took."""
+    logit_spread: float
+    """The standard deviation of the first engine's logits."""
+    mean_difference: dict[str, float]
+    """By the names of the other engines: the mean absolute difference of a logit."""
+    max_difference: dict[str, float]
+
+
+def compare_engines(
+    engines: Mapping[str, StepEngine],
+    codec: PerformanceCodec,
+    pieces: Iterable[Tokens],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Comparison:
+    """The comparison of engines of one model, fed the same pieces from their starts."""
+    grammar = codec.grammar()
+    tallies = {name: _Tally() for name in engines}
+    first, *others = tallies
+    for piece in pieces:
+        state = grammar.start()
+        for engine in engines.values():
+            engine.reset()
+        for token in piece.tolist():
+            mask = grammar.mask(state)
+            expected = engines[first].logits()
+            for name, engine in engines.items():
+                tallies[name].count(engine.logits(), expected, mask, token)
+            grammar.advance(state, token)
+            for name, engine in engines.items():
+                begun = clock()
+                engine.feed(token, state.held)
+                tallies[name].seconds.append(clock() - begun)
+    if not tallies[first].seconds:
+        raise OptionError("there are no tokens to compare engines by")
+    differing = {name: tallies[name] for name in others}
+    return Comparison(
+        tokens=len(tallies[first].seconds),
+        nats_per_token={name: tally.mean(tally.nats) for name, tally in tallies.items()},
+        step_ms={name: 1e3 * float(np.median(tally.seconds)) for name, tally in tallies.items()},
+        logit_spread=tallies[first].spread(),
+        mean_difference={name: tally.mean(tally.difference) for name, tally in differing.items()},
+        max_difference={name: tally.max_difference for name, tally in differing.items()},
+    )
+
+
+class _Tally:
+    """Sums over tokens of what one engine makes of them. Owns nothing of the engine's."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.nats = self.difference = self.max_difference = 0.0
+        self._logits = self._squares = 0.0
+
+    def count(
+        self, logits: FloatVector, expected: FloatVector, mask: BoolArray, token: int
+    ) -> None:
+        """Take in the logits before a token, and what the first engine's were."""
+        self.nats -= log_likelihood(logits, mask, token)
+        differences = np.abs(logits - expected)
+        self.difference += float(differences.mean())
+        self.max_difference = max(self.max_difference, float(differences.max()))
+        self._logits += float(logits.mean(dtype=np.float64))
+        self._squares += float(np.square(logits, dtype=np.float64).mean())
+
+    def mean(self, total: float) -> float:
+        """A sum, by token."""
+        return total / len(self.seconds)
+
+    def spread(self) -> float:
+        """The standard deviation of all logits."""
+        variance = self.mean(self._squares) - self.mean(self._logits) ** 2
+        return math.sqrt(max(variance, 0.0))

@@ -1,0 +1,182 @@
+"""Time a step of each engine, sampling included: batch 1, one thread.
+
+    python3 scripts/benchmark_step.py [--model MODEL | --hidden-size 512 --num-layers 3] [--json]
+
+Each engine makes music, one token a step, in a tight loop and in one that sleeps between steps, as
+live playing does: its caches are cold. torch's nn.LSTM runs as it comes, through oneDNN, and
+without. Nothing is reported, and the exit code is 1, while other processes use more than a fifth of
+a core, unless --anyway says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import MOST_OTHER_CORES, OtherLoad, installed, processor_name, refuse
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.engines.base import StepEngine
+from midirnn.engines.load import Model, load
+from midirnn.errors import MidirnnError
+from midirnn.models.checkpoint import expected_shapes
+from midirnn.models.config import ModelConfig
+from midirnn.sampling import Sampler
+
+WARM_UP_STEPS = 10
+LIBRARIES = ("midirnn", "numpy", "onnxruntime", "torch")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of a step, sampling included; ``pause_ms`` is slept between steps."""
+
+    engine: str
+    pause_ms: float
+    steps: int
+    p10_ms: float
+    median_ms: float
+    p90_ms: float
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    model = load(arguments.model) if arguments.model else random_model(arguments)
+    others = OtherLoad()
+    time.sleep(1.0)
+    if (before := others.cores()) > MOST_OTHER_CORES and not arguments.anyway:
+        return refuse(before)
+    others = OtherLoad()
+    timings, absent = measure_all(model, arguments)
+    about = describe(model, others.cores())
+    if about["other_processes_cores"] > MOST_OTHER_CORES and not arguments.anyway:
+        return refuse(about["other_processes_cores"])
+    if arguments.json:
+        about |= {"timings": [asdict(timing) for timing in timings], "absent": absent}
+        print(json.dumps(about, indent=2))
+    else:
+        print_table(about, timings, absent)
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", help="a model's name or folder [random weights]")
+    parser.add_argument("--hidden-size", type=int, default=512)
+    parser.add_argument("--num-layers", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
+    parser.add_argument("--pause-ms", type=float, default=10.0, help="of the paced loop")
+    parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--anyway", action="store_true", help="report on a busy machine too")
+    return parser.parse_args()
+
+
+def random_model(arguments: argparse.Namespace) -> Model:
+    codec = PerformanceCodec()
+    config = ModelConfig(
+        vocab_size=codec.vocab_size,
+        hidden_size=arguments.hidden_size,
+        num_layers=arguments.num_layers,
+    )
+    rng = np.random.default_rng(0)
+    weights = {
+        name: (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+    return Model("random weights", Path(), config, codec, weights, {})
+
+
+def torch_engine(one_dnn: bool) -> Callable[[Model], StepEngine]:
+    def make(model: Model) -> StepEngine:
+        import torch_step
+
+        return torch_step.TorchEngine(model.config, model.weights, one_dnn=one_dnn)
+
+    return make
+
+
+ENGINES: dict[str, Callable[[Model], StepEngine]] = {
+    "onnxruntime": lambda model: model.engine("onnxruntime"),
+    "numpy": lambda model: model.engine("numpy"),
+    "torch": torch_engine(one_dnn=True),
+    "torch-no-onednn": torch_engine(one_dnn=False),
+}
+
+
+def measure_all(model: Model, arguments: argparse.Namespace) -> tuple[list[Timing], dict[str, str]]:
+    """The timings, and why engines are absent from them."""
+    timings, absent = [], {}
+    for name in arguments.engines:
+        try:
+            engine = ENGINES[name](model)
+        except (ImportError, MidirnnError) as error:
+            absent[name] = str(error)
+            continue
+        sampler = Sampler(engine, model.codec, seed=0)
+        timings += [
+            measure(name, sampler, arguments.seconds, pause_ms)
+            for pause_ms in (0.0, arguments.pause_ms)
+        ]
+    return timings, absent
+
+
+def measure(name: str, sampler: Sampler, seconds: float, pause_ms: float) -> Timing:
+    """The timing of as many steps as that many seconds hold."""
+    clock = time.perf_counter
+    for _ in range(WARM_UP_STEPS):
+        sampler.next()
+    end = clock() + seconds
+    milliseconds = []
+    while (begun := clock()) < end:
+        sampler.next()
+        milliseconds.append(1e3 * (clock() - begun))
+        if pause_ms:
+            time.sleep(pause_ms / 1e3)
+    p10, median, p90 = np.percentile(milliseconds, [10, 50, 90]).tolist()
+    return Timing(name, pause_ms, len(milliseconds), p10, median, p90)
+
+
+def describe(model: Model, other_cores: float) -> dict[str, Any]:
+    """Machine, versions, the model, and what else was running."""
+    config = model.config
+    return {
+        "model": model.name,
+        "num_layers": config.num_layers,
+        "hidden_size": config.hidden_size,
+        "machine": processor_name(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: installed(name) for name in LIBRARIES},
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "other_processes_cores": round(other_cores, 2),
+    }
+
+
+def print_table(about: dict[str, Any], timings: list[Timing], absent: dict[str, str]) -> None:
+    versions = ", ".join(f"{name} {found}" for name, found in about["versions"].items() if found)
+    print(f"{about['num_layers']} x {about['hidden_size']} ({about['model']}), batch 1, one thread")
+    print(f"{about['machine']}, {about['cores']} cores; {about['system']}")
+    print(f"Python {about['python']}, {versions}")
+    print(f"other processes used {about['other_processes_cores']:.2f} of a core")
+    print(f"{'engine':<16} {'loop':<13} {'steps':>6} {'p10 ms':>8} {'median':>8} {'p90':>8}")
+    for t in timings:
+        loop = f"every {t.pause_ms:g} ms" if t.pause_ms else "tight"
+        row = f"{t.engine:<16} {loop:<13} {t.steps:>6}"
+        print(f"{row} {t.p10_ms:>8.3f} {t.median_ms:>8.3f} {t.p90_ms:>8.3f}")
+    for name, reason in absent.items():
+        print(f"{name:<16} absent: {reason}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

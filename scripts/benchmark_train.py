@@ -1,0 +1,153 @@
+"""Tokens a second in training: midirnn's LSTM against torch.nn's, in one run.
+
+    python3 scripts/benchmark_train.py [--hidden-size 512 --num-layers 3] [--threads 1] [--json]
+
+Each model is trained on random windows, forward, backward and update; what is told is the best of
+several steps, in turns, so that a drift of the machine's speed meets all alike. Nothing is
+reported, and the exit code is 1, while other processes use more than a fifth of a core, unless
+--anyway says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from machine import MOST_OTHER_CORES, OtherLoad, installed, processor_name, refuse
+from torch import Tensor, nn
+
+from midirnn.models.config import ModelConfig
+from midirnn.models.language_model import LanguageModel
+
+Step = Callable[[], None]
+
+
+class Stack(nn.Module):
+    """The same model of torch.nn.LSTM or torch.nn.GRU layers, residual connections included."""
+
+    def __init__(self, config: ModelConfig, layer: type[nn.LSTM] | type[nn.GRU]) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(config.vocab_size + 1, config.embedding_size)
+        self.held = nn.Linear(128, config.embedding_size, bias=False)
+        self.layers = nn.ModuleList(
+            layer(config.layer_input_size(index), config.hidden_size)
+            for index in range(config.num_layers)
+        )
+        self.output = nn.Linear(config.hidden_size, config.vocab_size)
+
+    def forward(self, tokens: Tensor, held: Tensor) -> Tensor:
+        x = self.embedding(tokens.t()) + self.held(held.transpose(0, 1).float())
+        for index, layer in enumerate(self.layers):
+            y, _ = layer(x)
+            x = x + y if index else y
+        logits: Tensor = self.output(x)
+        return logits.transpose(0, 1)
+
+
+class Ours(nn.Module):
+    """midirnn's model, from the start of a piece."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.model = LanguageModel(config)
+
+    def forward(self, tokens: Tensor, held: Tensor) -> Tensor:
+        logits: Tensor = self.model(tokens, held)[0]
+        return logits
+
+
+def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -> Step:
+    """A function that makes one update on windows drawn once."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (arguments.batch_size, arguments.window)
+    tokens = torch.randint(388, shape, generator=generator)
+    held = torch.rand((*shape, 128), generator=generator) < 0.04
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            logits = model(tokens, held)
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens.flatten())
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    config = ModelConfig(hidden_size=arguments.hidden_size, num_layers=arguments.num_layers)
+    others = OtherLoad()
+    time.sleep(1.0)
+    if (before := others.cores()) > MOST_OTHER_CORES and not arguments.anyway:
+        return refuse(before)
+    steps = {
+        "midirnn bf16": training_step(Ours(config), True, arguments),
+        "midirnn fp32": training_step(Ours(config), False, arguments),
+        "nn.LSTM autocast bf16": training_step(Stack(config, nn.LSTM), True, arguments),
+        "nn.LSTM fp32": training_step(Stack(config, nn.LSTM), False, arguments),
+        "nn.GRU fp32": training_step(Stack(config, nn.GRU), False, arguments),
+    }
+    for step in steps.values():
+        step()  # compiles, and warms up
+    others = OtherLoad()
+    best = dict.fromkeys(steps, float("inf"))
+    for _ in range(arguments.rounds):
+        for name, step in steps.items():
+            begun = time.perf_counter()
+            step()
+            best[name] = min(best[name], time.perf_counter() - begun)
+    if (during := others.cores()) > MOST_OTHER_CORES and not arguments.anyway:
+        return refuse(during)
+    tokens = arguments.batch_size * arguments.window
+    report = {
+        "machine": processor_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": installed("torch"),
+        "threads": arguments.threads,
+        "hidden_size": arguments.hidden_size,
+        "num_layers": arguments.num_layers,
+        "batch_size": arguments.batch_size,
+        "window": arguments.window,
+        "other_processes_cores": round(during, 2),
+        "tokens_per_second": {name: round(tokens / seconds) for name, seconds in best.items()},
+    }
+    print_report(report, as_json=arguments.json)
+    return 0
+
+
+def print_report(report: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report, indent=2))
+        return
+    speeds = report.pop("tokens_per_second")
+    assert isinstance(speeds, dict)
+    print(", ".join(f"{name} {value}" for name, value in report.items()))
+    for name, speed in speeds.items():
+        print(f"{name:<24} {speed:>8,} tokens/s  {speed / speeds['nn.LSTM fp32']:.2f} x")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--hidden-size", type=int, default=512)
+    parser.add_argument("--num-layers", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--window", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--anyway", action="store_true", help="report on a busy machine too")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

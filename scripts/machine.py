@@ -1,0 +1,66 @@
+"""What a benchmark must say of the machine it ran on: which it is, and what else was running."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+MOST_OTHER_CORES = 0.2
+"""While other processes use more than this share of a core, no timing is reported."""
+
+
+class OtherLoad:
+    """How many cores other processes use, on average since this was made. Owns the start."""
+
+    def __init__(self) -> None:
+        self._seconds = time.monotonic()
+        self._busy = busy_seconds()
+        self._own = sum(os.times()[:4])
+
+    def cores(self) -> float:
+        """Cores in use; where the system does not tell, the load average without ourselves."""
+        if self._busy is None or (busy := busy_seconds()) is None:
+            return max(0.0, os.getloadavg()[0] - 1.0) if hasattr(os, "getloadavg") else 0.0
+        others = busy - self._busy - (sum(os.times()[:4]) - self._own)
+        return max(0.0, others / (time.monotonic() - self._seconds))
+
+
+def busy_seconds() -> float | None:
+    """Processor seconds spent on anything since the machine's start, if the system tells."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, irq, soft_irq, stolen = map(int, fields[1:9])
+    ticks = user + nice + system + irq + soft_irq + stolen
+    return ticks / float(os.sysconf("SC_CLK_TCK"))
+
+
+def processor_name() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def installed(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def refuse(cores: float) -> int:
+    print(
+        f"other processes use {cores:.2f} of a core, over {MOST_OTHER_CORES}: nothing that is "
+        "measured now can be trusted. Try again on a quiet machine, or with --anyway",
+        file=sys.stderr,
+    )
+    return 1

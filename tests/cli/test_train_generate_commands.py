@@ -1,0 +1,312 @@
+"""From MIDI files to a model and back to MIDI files, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midirnn.cli.main import main
+from midirnn.datasets import Dataset
+from midirnn.engines import load as engines
+from midirnn.midifile import read_midi
+from midirnn.models.checkpoint import read_checkpoint
+from midirnn.models.language_model import from_weights
+from midirnn.training.evaluate import evaluate
+from tests.datasets.songs import write_song, write_songs
+
+Capture = pytest.CaptureFixture[str]
+
+
+def recipe(**changes: int) -> list[str]:
+    """The flags of a run that takes a second."""
+    values = {
+        "hidden_size": 16,
+        "embedding_size": 8,
+        "num_layers": 2,
+        "tokens": 1280,
+        "batch_size": 2,
+        "window": 16,
+        "validation_steps": 20,
+        "transpose": 1,
+    }
+    flags = (values | changes).items()
+    return ["--no-bf16", *(f"--{name.replace('_', '-')}={value}" for name, value in flags)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set (data), a run on it (run) and a primer (primer.mid)."""
+    folder = tmp_path_factory.mktemp("place")
+    songs = write_songs(folder / "songs", 6)
+    table = folder / "splits.csv"
+    lines = ["path,split"]
+    for path in sorted(songs.rglob("*.mid")):
+        split = "validation" if path.stem == "song05" else "train"
+        lines.append(f"{path.relative_to(folder)},{split}")
+    table.write_text("\n".join(lines))
+    write_song(folder / "primer.mid", seed=9)
+    data, run = str(folder / "data"), str(folder / "run")
+    assert main(["encode", str(folder), "-o", data, "--splits", str(table), "--workers", "1"]) == 0
+    assert main(["train", data, "-o", run, *recipe()]) == 0
+    return folder
+
+
+def generate(place: Path, output: Path, *flags: str) -> int:
+    argv = ["generate", "-o", str(output), "--model", str(place / "run"), "--seconds", "2"]
+    return main([*argv, *flags])
+
+
+def refused(capsys: Capture, argv: list[str], code: int = 1) -> str:
+    """The one line that says why a command line is refused."""
+    capsys.readouterr()
+    assert main(argv) == code
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert captured.out == ""
+    assert line.startswith("midirnn: error: ")
+    return line
+
+
+class TestTrain:
+    def test_a_run_leaves_checkpoints_metrics_and_curves(self, place: Path) -> None:
+        names = sorted(path.name for path in (place / "run").iterdir())
+        assert names == ["best", "curves.png", "last", "metrics.jsonl"]
+        assert (place / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+        lines = (place / "run" / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [20, 20, 40, 40]
+
+    def test_it_prints_validations_and_the_end(self, place: Path, capsys: Capture) -> None:
+        argv = ["train", str(place / "data"), "-o", str(place / "printed"), *recipe()]
+        assert main(argv) == 0
+        first, second, end = capsys.readouterr().out.splitlines()
+        assert first.startswith("step 20  0.00 M tokens  validation ")
+        assert second.startswith("step 40  0.00 M tokens  validation ")
+        assert end.startswith("finished at step 40 of 40: ")
+        assert end.endswith(f"in {place / 'printed'}")
+
+    def test_without_a_validation_split_it_says_so(self, tmp_path: Path, capsys: Capture) -> None:
+        song = write_song(tmp_path / "a.mid")
+        data = str(tmp_path / "data")
+        shares = ["--validation-share=0", "--test-share=0"]
+        assert main(["encode", str(song), "-o", data, "--workers", "1", *shares]) == 0
+        argv = ["train", data, "-o", str(tmp_path / "run"), *recipe(tokens=64)]
+        assert main(argv) == 0
+        assert "tokens, not validated, in " in capsys.readouterr().out.splitlines()[-1]
+
+    def test_flags_are_the_fields_of_model_and_recipe(self, place: Path) -> None:
+        checkpoint = read_checkpoint(place / "run" / "last")
+        assert (checkpoint.config.hidden_size, checkpoint.config.num_layers) == (16, 2)
+        assert checkpoint.info["training"]["tokens"] == 1280
+        assert checkpoint.info["training"]["bf16"] is False
+
+    def test_a_run_is_not_written_over(self, place: Path, capsys: Capture) -> None:
+        before = (place / "run" / "last" / "model.safetensors").read_bytes()
+        line = refused(capsys, ["train", str(place / "data"), "-o", str(place / "run"), *recipe()])
+        assert line.endswith("go on with it (--resume) or choose another --output")
+        assert (place / "run" / "last" / "model.safetensors").read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--resume"], "holds no run to resume"),
+            (["--vocab-size", "100"], "--vocab-size is 100, and the tokens of"),
+            (["--learning-rate", "-1"], "learning_rate is -1.0; allowed are 0 to 10"),
+            (["--optimizer", "sgd"], "optimizer is 'sgd'; known are adamw, muon"),
+            (["--cell", "gru"], "cell is 'gru'; known are lstm"),
+            (["--transpose", "50"], "transpose is 50; allowed are 0 to 24"),
+            (["--seed", "-1"], "seed is -1; it must be at least 0"),
+        ],
+    )
+    def test_flags_that_mean_nothing_are_refused_and_leave_nothing(
+        self, place: Path, tmp_path: Path, capsys: Capture, flags: list[str], message: str
+    ) -> None:
+        argv = ["train", str(place / "data"), "-o", str(tmp_path / "new"), *flags]
+        assert message in refused(capsys, argv)
+        assert not (tmp_path / "new").exists()
+
+    def test_other_settings_cannot_be_resumed_with(self, place: Path, capsys: Capture) -> None:
+        argv = ["train", str(place / "data"), "-o", str(place / "run"), "--resume"]
+        assert "batch_size = 2, not 3" in refused(capsys, [*argv, *recipe(batch_size=3)])
+
+    @pytest.mark.parametrize("flag", ["--hidden-size=many", "--hiden-size=5", "--tokens"])
+    def test_wrong_usage_has_exit_code_2(self, place: Path, capsys: Capture, flag: str) -> None:
+        argv = ["train", str(place / "data"), "-o", str(place / "new"), flag]
+        assert refused(capsys, argv, 2).endswith("See: midirnn train --help")
+
+    def test_a_place_that_cannot_be_written_is_told(self, place: Path, capsys: Capture) -> None:
+        output = place / "primer.mid" / "run"
+        argv = ["train", str(place / "data"), "-o", str(output), *recipe()]
+        assert refused(capsys, argv).endswith(f"{output} cannot be written (Not a directory)")
+
+
+class TestEvaluate:
+    def test_in_json_it_prints_what_the_library_finds(self, place: Path, capsys: Capture) -> None:
+        assert main(["evaluate", str(place / "run"), str(place / "data"), "--json"]) == 0
+        report: dict[str, Any] = json.loads(capsys.readouterr().out)
+        checkpoint = read_checkpoint(place / "run" / "best")
+        pieces = Dataset.open(place / "data").pieces("validation")
+        found = evaluate(
+            from_weights(checkpoint.config, checkpoint.weights), checkpoint.codec, pieces
+        )
+        assert report == {
+            "model": str(place / "run"),
+            "split": "validation",
+            "pieces": 1,
+            **found.to_dict(),
+        }
+
+    def test_in_words_it_prints_the_same_figures(self, place: Path, capsys: Capture) -> None:
+        argv = ["evaluate", str(place / "run"), str(place / "data"), "--split", "train"]
+        assert main([*argv, "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert main(argv) == 0
+        text = capsys.readouterr().out
+        assert f"on 5 pieces of {place / 'data'} (train):" in text
+        for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
+            assert f"{name:<16} {report[name]:8.4f}" in text
+
+    def test_without_the_mask_the_surprise_is_greater(self, place: Path, capsys: Capture) -> None:
+        found = []
+        for flag in ("--mask", "--no-mask"):
+            assert main(["evaluate", str(place / "run"), str(place / "data"), "--json", flag]) == 0
+            found.append(json.loads(capsys.readouterr().out)["nats_per_token"])
+        assert found[0] < found[1]
+
+    def test_some_pieces_are_picked_evenly(self, place: Path, capsys: Capture) -> None:
+        argv = ["evaluate", str(place / "run"), str(place / "data"), "--split", "train", "--json"]
+        assert main([*argv, "--pieces", "2"]) == 0
+        assert json.loads(capsys.readouterr().out)["pieces"] == 2
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--split", "exam"], "has no split 'exam'; it has train, validation"),
+            (["--threads", "0"], "--threads is 0; it must be at least 1"),
+            (["--pieces", "-1"], "--pieces is -1; it must be at least 0"),
+        ],
+    )
+    def test_flags_that_mean_nothing_are_refused(
+        self, place: Path, capsys: Capture, flags: list[str], message: str
+    ) -> None:
+        argv = ["evaluate", str(place / "run"), str(place / "data"), *flags]
+        assert message in refused(capsys, argv)
+
+    def test_what_is_not_there_is_told(self, place: Path, capsys: Capture) -> None:
+        run, data = str(place / "run"), str(place / "data")
+        assert "there is no model 'none'" in refused(capsys, ["evaluate", "none", data])
+        assert "is no data set" in refused(capsys, ["evaluate", run, str(place / "songs")])
+        assert "holds no model" in refused(capsys, ["evaluate", str(place / "songs"), data])
+
+    def test_a_data_set_of_another_codec_is_refused(self, place: Path, capsys: Capture) -> None:
+        other = str(place / "other")
+        song = str(place / "primer.mid")
+        flags = ["--steps-per-second", "50", "--workers", "1"]
+        assert main(["encode", song, "-o", other, *flags]) == 0
+        assert "have other codecs" in refused(capsys, ["evaluate", str(place / "run"), other])
+
+
+class TestGenerate:
+    def test_it_writes_a_file_and_says_how_to_make_it_again(
+        self, place: Path, tmp_path: Path, capsys: Capture
+    ) -> None:
+        assert generate(place, tmp_path / "a.mid") == 0
+        line = capsys.readouterr().out.strip()
+        seed = line.rpartition("(seed ")[2].rstrip(")")
+        made = read_midi(tmp_path / "a.mid")
+        assert line == f"{tmp_path / 'a.mid'}: {len(made)} new notes in 2 s (seed {seed})"
+        assert generate(place, tmp_path / "b.mid", "--seed", seed) == 0
+        assert (tmp_path / "b.mid").read_bytes() == (tmp_path / "a.mid").read_bytes()
+        assert 0 < made.duration <= 2.001
+
+    def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(
+        self, place: Path, tmp_path: Path
+    ) -> None:
+        primer = ["--primer", str(place / "primer.mid")]
+        for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+            assert generate(place, tmp_path / name, "--seed", seed, *primer) == 0
+        a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+        assert a == b != c
+
+    def test_a_primer_comes_first(self, place: Path, tmp_path: Path) -> None:
+        primer = read_midi(place / "primer.mid").apply_sustain()
+        assert generate(place, tmp_path / "a.mid", "--primer", str(place / "primer.mid")) == 0
+        made = read_midi(tmp_path / "a.mid")
+        assert len(made) > len(primer)
+        np.testing.assert_allclose(made.start[: len(primer)], primer.start, atol=0.001)
+        assert np.array_equal(made.pitch[: len(primer)], primer.pitch)
+        assert primer.duration < made.duration <= primer.duration + 2.02
+
+    def test_several_pieces_get_numbers_and_seeds_one_after_another(
+        self, place: Path, tmp_path: Path, capsys: Capture
+    ) -> None:
+        assert generate(place, tmp_path / "out.mid", "--count", "3", "--seed", "4") == 0
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["out-1.mid", "out-2.mid", "out-3.mid"]
+        lines = capsys.readouterr().out.splitlines()
+        assert [line[-8:] for line in lines] == ["(seed 4)", "(seed 5)", "(seed 6)"]
+        assert generate(place, tmp_path / "alone.mid", "--seed", "5") == 0
+        assert (tmp_path / "alone.mid").read_bytes() == (tmp_path / "out-2.mid").read_bytes()
+
+    def test_a_picture_is_drawn_too(self, place: Path, tmp_path: Path) -> None:
+        picture = tmp_path / "a.png"
+        primer = ["--primer", str(place / "primer.mid"), "--plot", str(picture)]
+        assert generate(place, tmp_path / "a.mid", *primer) == 0
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+    def test_knobs_reach_the_sampler(self, place: Path, tmp_path: Path) -> None:
+        cold = ["--temperature", "0"]
+        for name, seed in (("a", "1"), ("b", "2")):
+            assert generate(place, tmp_path / name, "--seed", seed, *cold) == 0
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+        assert generate(place, tmp_path / "c", "--max-note-seconds", "0.1") == 0
+        made = read_midi(tmp_path / "c")
+        assert (made.end - made.start <= 0.102).all()
+
+    @pytest.mark.parametrize(
+        ("flags", "message"),
+        [
+            (["--seconds", "0"], "seconds is 0; allowed are over 0, up to 86400"),
+            (["--seconds", "nan"], "seconds is nan"),
+            (["--count", "0"], "--count is 0; it must be at least 1"),
+            (["--seed", "-1"], "--seed is -1; it must be 0 or more"),
+            (["--temperature", "-1"], "temperature is -1.0; allowed are 0 to 10"),
+            (["--top-p", "2"], "top_p is 2.0; allowed are 0 to 1"),
+            (["--primer", "none.mid"], "none.mid: there is no such file"),
+            (["--primer", "."], ".: is a folder, not a MIDI file"),
+            (["--engine", "steam"], "there is no engine 'steam'; known are "),
+            (["--plot", "roll.txt"], "roll.txt does not say which kind of picture to write"),
+        ],
+    )
+    def test_flags_that_mean_nothing_are_refused_and_leave_nothing(
+        self, place: Path, tmp_path: Path, capsys: Capture, flags: list[str], message: str
+    ) -> None:
+        argv = ["generate", "-o", str(tmp_path / "a.mid"), "--model", str(place / "run"), *flags]
+        assert message in refused(capsys, argv)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_model_that_is_not_there_is_told(self, tmp_path: Path, capsys: Capture) -> None:
+        argv = ["generate", "-o", str(tmp_path / "a.mid"), "--model", "none"]
+        assert "there is no model 'none'" in refused(capsys, argv)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_place_that_cannot_be_written_is_told(self, place: Path, capsys: Capture) -> None:
+        output = place / "nowhere" / "a.mid"
+        argv = ["generate", "-o", str(output), "--model", str(place / "run"), "--seconds", "0.5"]
+        line = refused(capsys, argv)
+        assert line == f"midirnn: error: {output}: cannot be written (No such file or directory)"
+
+    def test_wrong_usage_has_exit_code_2(self, capsys: Capture) -> None:
+        assert "--output requires an argument" in refused(capsys, ["generate"], 2)
+        argv = ["generate", "-o", "x.mid", "--temprature", "1"]
+        assert "Did you mean --temperature?" in refused(capsys, argv, 2)
+
+
+def test_without_any_model_the_message_says_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(engines, "PRETRAINED", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert "come with midirnn (none)" in refused(capsys, ["generate", "-o", "a.mid"])

@@ -1,0 +1,40 @@
+"""Models and music to step engines with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.models.checkpoint import Weights, expected_shapes
+from midirnn.models.config import ModelConfig
+
+CODEC = PerformanceCodec()
+
+CONFIGS = [
+    ModelConfig(embedding_size=5, hidden_size=8, num_layers=1),
+    ModelConfig(embedding_size=16, hidden_size=32, num_layers=3),
+    ModelConfig(embedding_size=16, hidden_size=130, num_layers=2, residual=False),
+    ModelConfig(embedding_size=24, hidden_size=33, num_layers=2, held_input=False),
+    ModelConfig(embedding_size=32, hidden_size=128, num_layers=4, residual=False, held_input=False),
+]
+"""Sizes below, at and above a block of int8 weights, with each part and without."""
+
+
+def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
+    """Random weights as large as trained ones are: no gate is stuck at its end."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (1.5 * rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+
+
+def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVector:
+    """The logits after each of random tokens, with random notes held; shape ``(steps, V)``."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for token in rng.integers(0, engine.config.vocab_size, steps).tolist():
+        engine.feed(token, rng.random(128) < 0.04)
+        rows.append(engine.logits())
+    return np.stack(rows)

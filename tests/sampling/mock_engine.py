@@ -1,0 +1,56 @@
+"""Engines without a model: logits from a table by the token before."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.engines.base import EngineState, FloatVector
+from midirnn.models.config import ModelConfig
+
+
+class MockEngine:
+    """An engine whose logits hang on the token before, what sounds, and how many came before.
+
+    It writes down what it was fed.
+    """
+
+    def __init__(
+        self,
+        codec: PerformanceCodec,
+        seed: int = 0,
+        *,
+        scale: float = 2.0,
+        likes: dict[TokenType, float] | None = None,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        size = codec.vocab_size
+        self.config = ModelConfig(size, embedding_size=1, hidden_size=1, num_layers=1)
+        self._table = (scale * rng.standard_normal((size + 1, size))).astype(np.float32)
+        self._held = (scale * rng.standard_normal((128, size))).astype(np.float32) / 4
+        for kind, bonus in (likes or {}).items():
+            self._table[:, codec.vocabulary.slice_of(kind)] += bonus
+        self.fed: list[int] = []
+        self.reset()
+
+    def reset(self) -> None:
+        self.fed.clear()
+        self._set(self.config.start_token, np.zeros(128, dtype=bool), 0)
+
+    def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
+        self.fed.append(token)
+        self._set(token, held, int(self._state[1][0]) + 1)
+
+    def logits(self) -> FloatVector:
+        return self._state[2]
+
+    def snapshot(self) -> EngineState:
+        return self._state
+
+    def restore(self, state: EngineState) -> None:
+        self._state = state
+
+    def _set(self, token: int, held: npt.NDArray[np.bool_], count: int) -> None:
+        logits = self._table[token] + self._held[held].sum(axis=0) + count % 7 / 7
+        self._state = (np.array([token]), np.array([count]), logits)

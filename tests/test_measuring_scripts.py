@@ -1,0 +1,111 @@
+"""The scripts that measure engines run, and report nothing from a busy machine."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midirnn.datasets import SplitShares, encode_files
+from midirnn.models.checkpoint import write_checkpoint
+from tests.datasets.songs import write_songs
+from tests.engines.stepping import CODEC, CONFIGS, trained_weights
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+SMALL = ("--hidden-size", "16", "--num-layers", "1", "--seconds", "0.05")
+
+
+def run(script: str, *argv: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / script), *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_checkpoint(folder, CONFIGS[1], CODEC, trained_weights(CONFIGS[1]), {})
+    return folder
+
+
+def test_steps_are_timed_with_what_else_was_running() -> None:
+    for library in ("onnxruntime", "torch"):
+        pytest.importorskip(library, reason="its step is timed")
+    done = run("benchmark_step.py", *SMALL, "--anyway", "--json", "--pause-ms", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["absent"] == {}
+    timings = {(t["engine"], t["pause_ms"]): t for t in report["timings"]}
+    engines = ("onnxruntime", "numpy", "torch", "torch-no-onednn")
+    assert set(timings) == {(name, pause) for name in engines for pause in (0.0, 1.0)}
+    for timing in timings.values():
+        assert 0 < timing["p10_ms"] <= timing["median_ms"] <= timing["p90_ms"]
+        assert timing["steps"] > 0
+    assert report["hidden_size"] == 16
+    assert report["other_processes_cores"] >= 0
+    assert {"machine", "cores", "versions", "load_average"} <= set(report)
+
+
+def test_the_steps_of_a_model_are_timed_in_a_table(model: Path) -> None:
+    argv = ("--model", model, "--engines", "numpy", "--seconds", "0.05", "--anyway")
+    done = run("benchmark_step.py", *argv)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"3 x 32 ({model}), batch 1, one thread"
+    assert [line.split()[0] for line in lines[-2:]] == ["numpy", "numpy"]
+
+
+@pytest.fixture(autouse=True)
+def scripts_import_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+@pytest.mark.parametrize("busy", [(0.9,), (0.0, 0.9)])
+def test_nothing_is_reported_of_a_busy_machine(
+    busy: tuple[float, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script: dict[str, Any] = runpy.run_path(str(SCRIPTS / "benchmark_step.py"))
+    answers = iter(busy)
+    monkeypatch.setattr(script["OtherLoad"], "cores", lambda self: next(answers))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(sys, "argv", ["benchmark_step.py", *SMALL, "--engines", "numpy"])
+    assert script["main"]() == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("other processes use 0.90 of a core, over 0.2")
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="reads the processors' time there")
+def test_what_it_computes_itself_is_not_another_process() -> None:
+    script = runpy.run_path(str(SCRIPTS / "benchmark_step.py"))
+    others, idle = script["OtherLoad"](), script["OtherLoad"]()
+    idle._own += 0.3  # as if this process had computed that much less of what was computed
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    assert idle.cores() > others.cores()
+
+
+def test_engines_are_compared_on_a_data_set(tmp_path: Path, model: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="compares its engine")
+    shares = SplitShares(validation=0.9, test=0.0)
+    songs = write_songs(tmp_path / "songs", 6)
+    encode_files([songs], tmp_path / "ds", codec=CODEC, splits=shares, workers=1)
+    argv = (model, tmp_path / "ds", "--pieces", 2, "--tokens", 30)
+    done = run("compare_engines.py", *argv, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    nats = report["nats_per_token"]
+    assert report["tokens"] == 60
+    assert nats["onnxruntime"] == pytest.approx(nats["numpy"], abs=0.05)
+    assert 0 < report["mean_difference"]["onnxruntime"] < 0.1 * report["logit_spread"]
+    table = run("compare_engines.py", *argv).stdout.splitlines()
+    assert [line.split()[0] for line in table[2:4]] == ["numpy", "onnxruntime"]
