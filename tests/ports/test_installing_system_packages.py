@@ -87,8 +87,15 @@ def test_only_what_is_missing_is_installed(
     installs: list[str],
 ) -> None:
     machine.has_apt(installed=installed, offered=offered)
+    machine.has("g++", "exit 0")
     assert machine.run(*options).returncode == 0
     assert machine.installs == installs
+
+
+def test_a_compiler_is_installed_for_the_tests_where_there_is_none(machine: Machine) -> None:
+    machine.has_apt(installed="libasound2 jackd2")
+    assert machine.run().returncode == machine.run("--tests").returncode == 0
+    assert machine.installs == ["g++"]
 
 
 def test_a_user_installs_with_sudo(machine: Machine) -> None:

@@ -1,0 +1,72 @@
+"""What time it is, and how to wait: on stage by a monotonic clock, in tests by hand."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Seconds that never run backwards, and a way to wait for them."""
+
+    def now(self) -> float:
+        """The time in seconds."""
+        ...
+
+    def wait(self, condition: threading.Condition, until: float) -> None:
+        """Nothing, at ``until`` or once the condition, which the caller holds, is notified.
+
+        It may also return earlier: whoever waits looks again at what they wait for.
+        """
+        ...
+
+
+class MonotonicClock:
+    """The computer's monotonic clock, which ports stamp messages with."""
+
+    def now(self) -> float:
+        """The time in seconds."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, until: float) -> None:
+        """Nothing, at ``until`` or once the condition, which the caller holds, is notified."""
+        seconds = min(until - self.now(), threading.TIMEOUT_MAX)
+        if seconds > 0:
+            condition.wait(seconds)
+
+
+class ManualClock:
+    """A clock that stands still until someone waits. Owns what is to happen, and when.
+
+    Waiting moves the time to ``until``, or to the next action planned with :meth:`at`, and runs
+    it. So a session plays minutes in milliseconds, in one thread, the same each time.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds = seconds
+        self._order = itertools.count()
+        self._actions: list[tuple[float, int, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        """The time in seconds."""
+        return self._seconds
+
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
+        """Nothing; the action runs when the time comes, in the thread that waits for it."""
+        heapq.heappush(self._actions, (seconds, next(self._order), action))
+
+    def advance(self, seconds: float) -> None:
+        """Nothing; so much time has passed, as if something had taken it."""
+        self._seconds += seconds
+
+    def wait(self, condition: threading.Condition, until: float) -> None:
+        """Nothing; it is ``until``, or the time of the next actions, which have run."""
+        if self._actions:
+            until = min(until, self._actions[0][0])
+        self._seconds = max(self._seconds, until)
+        while self._actions and self._actions[0][0] <= self._seconds:
+            heapq.heappop(self._actions)[2]()

@@ -1,0 +1,135 @@
+"""The listener: MIDI messages as they arrive, told as steps of the encoding and as gestures."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs.streams import DRUM_CHANNEL
+from midirnn.live.modes.base import Gesture, Heard
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.ports.base import Message
+
+ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
+
+_PAST_BOUNDARY_SECONDS = 1e-4
+"""So far behind the boundary of two steps no rounding takes a time for one before it."""
+
+
+@dataclass(frozen=True)
+class HeardStep:
+    """What the performer ended and began in one step, pedal applied.
+
+    ``note_ons`` are (pitch, velocity bin) in the order of the encoding.
+    """
+
+    step: int
+    note_offs: tuple[int, ...]
+    note_ons: tuple[tuple[int, int], ...]
+
+
+class Listener:
+    """Takes messages from a port's thread, and tells them in order. Owns the encoder.
+
+    Steps count from ``start_seconds``. A step is told once it is over, since only then its tokens
+    are final. Drums (channel 10) are not heard.
+    """
+
+    def __init__(self, codec: PerformanceCodec, start_seconds: float) -> None:
+        self._codec = codec
+        self._start = start_seconds
+        self._encoder = codec.stream_encoder()
+        self._queue: deque[tuple[Message, float]] = deque()
+        self._last_seconds = 0.0
+        self._token_step = 0
+        self._velocity_bin = 0
+        self._keys: set[tuple[int, int]] = set()
+        self._open_until_step = 0
+
+    def receive(self, message: Message, seconds: float) -> None:
+        """Nothing; the message waits for :meth:`take`. For any thread."""
+        self._queue.append((message, seconds))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether messages wait."""
+        return bool(self._queue)
+
+    def take(self) -> Iterator[tuple[list[HeardStep], Heard | None]]:
+        """Each waiting message: the steps that are over because of it, and its gesture, if any."""
+        while self._queue:
+            message, seconds = self._queue.popleft()
+            for single in self._all_off(message) or [message]:
+                yield self._feed(single, seconds)
+
+    def advance(self, now: float) -> list[HeardStep]:
+        """The steps that are over because it is now so late."""
+        return self._steps(self._encoder.advance(self._later(now)))
+
+    def closes_at(self) -> float:
+        """The time at which a step with something in it will be over; infinite without one."""
+        step = int(self._codec.steps(self._last_seconds))
+        if step >= self._open_until_step:
+            return math.inf
+        boundary = (step + 0.5) / self._codec.steps_per_second
+        return self._start + boundary + _PAST_BOUNDARY_SECONDS
+
+    def _later(self, seconds: float) -> float:
+        """Seconds since the start: those of a clock, but never before what was told last."""
+        self._last_seconds = max(self._last_seconds, seconds - self._start)
+        return self._last_seconds
+
+    def _feed(self, message: Message, seconds: float) -> tuple[list[HeardStep], Heard | None]:
+        since_start = self._later(seconds)
+        steps = self._steps(self._encoder.feed(since_start, message))
+        gesture = self._gesture(message)
+        if gesture is None:
+            return steps, None
+        # A note that is shorter than a step ends in the next.
+        self._open_until_step = int(self._codec.steps(since_start)) + 2
+        return steps, Heard(self._start + since_start, gesture, len(self._keys))
+
+    def _gesture(self, message: Message) -> Gesture | None:
+        """What the performer did, if anything that is heard; the keys that are down are known."""
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if channel == DRUM_CHANNEL or kind > CONTROL_CHANGE:
+            return None
+        if kind == CONTROL_CHANGE:
+            return Gesture.PEDAL if message[1] == SUSTAIN else None
+        if kind == NOTE_ON and message[2]:
+            self._keys.add((channel, message[1]))
+            return Gesture.KEY_DOWN
+        if kind in (NOTE_ON, NOTE_OFF):
+            self._keys.discard((channel, message[1]))
+            return Gesture.KEY_UP
+        return None
+
+    def _all_off(self, message: Message) -> list[Message]:
+        """The note-offs that 'all notes off' and 'all sound off' stand for; none for others."""
+        channel = message[0] & 0x0F
+        is_control = message[0] & 0xF0 == CONTROL_CHANGE
+        if not is_control or message[1] not in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+            return []
+        keys = sorted(key for key in self._keys if key[0] == channel)
+        return [(NOTE_OFF | channel, pitch, 0) for _, pitch in keys]
+
+    def _steps(self, tokens: list[int]) -> list[HeardStep]:
+        """Tokens of the encoder, taken apart into what happens in each step."""
+        happened: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
+        for token in tokens:
+            kind, value = self._codec.vocabulary.describe(token)
+            if kind is TokenType.TIME_SHIFT:
+                self._token_step += value
+                continue
+            if kind is TokenType.VELOCITY:
+                self._velocity_bin = value
+                continue
+            offs, ons = happened.setdefault(self._token_step, ([], []))
+            if kind is TokenType.NOTE_OFF:
+                offs.append(value)
+            else:
+                ons.append((value, self._velocity_bin))
+        return [HeardStep(step, tuple(offs), tuple(ons)) for step, (offs, ons) in happened.items()]

@@ -1,0 +1,25 @@
+"""The modes of playing live, by name. A new one is a file and a line here."""
+
+from __future__ import annotations
+
+from midirnn.errors import OptionError
+from midirnn.live.config import LiveConfig
+from midirnn.live.modes.autopilot import Autopilot
+from midirnn.live.modes.base import NEVER, Gesture, Heard, Mode, Stance
+from midirnn.live.modes.call_and_response import CallAndResponse
+
+MODES: dict[str, type[Mode]] = {
+    "call_and_response": CallAndResponse,
+    "autopilot": Autopilot,
+}
+"""Every mode by its name."""
+
+
+def make_mode(name: str, config: LiveConfig) -> Mode:
+    """A new mode of that name. Raises :class:`OptionError` if there is none."""
+    if name not in MODES:
+        raise OptionError(f"there is no mode {name!r}; known are {', '.join(MODES)}")
+    return MODES[name](config)
+
+
+__all__ = ["MODES", "NEVER", "Gesture", "Heard", "Mode", "Stance", "make_mode"]

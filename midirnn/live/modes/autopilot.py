@@ -1,0 +1,30 @@
+"""Autopilot: the model plays on and on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from midirnn.live.config import LiveConfig
+from midirnn.live.modes.base import NEVER, Heard, Stance
+
+
+class Autopilot:
+    """The model plays all the time; whatever is heard steers it."""
+
+    summary: ClassVar[str] = (
+        "The model plays on its own without end, and takes up whatever you play into its music."
+    )
+
+    def __init__(self, config: LiveConfig) -> None:
+        pass
+
+    def hear(self, heard: Heard) -> None:
+        """Nothing: what is heard changes what is played, not whether."""
+
+    def stance(self, now: float) -> Stance:
+        """Listens and plays, always."""
+        return Stance.BOTH
+
+    def changes_at(self) -> float:
+        """Never."""
+        return NEVER

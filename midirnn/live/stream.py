@@ -1,0 +1,284 @@
+"""One token stream in which two write: what the performer plays, and what the model draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from midirnn.codecs import TokenType
+from midirnn.codecs.grammar import BoolArray
+from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.sampling import Sampler, SamplerState
+
+LONGEST_REST_SECONDS = 10.0
+"""A longer rest is heard as one of this length: music hardly knows any, and models lose their way
+in them."""
+
+LONGEST_PAUSE_SECONDS = 3.0
+"""When it plays, the model begins a note after so long at the latest."""
+
+FIRST_NOTE_SECONDS = 0.5
+"""When it begins to play, its first note comes after so long at the latest."""
+
+LATE_SECONDS = 0.03
+"""So late an event may be drawn and still be played: the rest of a chord, say."""
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """All that what follows depends on."""
+
+    sampler: SamplerState
+    lag: int
+    performers: frozenset[int]
+    onset_by: int
+    last_note: int
+
+
+@dataclass(frozen=True)
+class ModelNote:
+    """A note that the model begins or ends in a step, and the state of the stream behind it.
+
+    ``velocity`` is 0 where it ends.
+    """
+
+    step: int
+    pitch: int
+    velocity: int
+    state: StreamState
+
+    @property
+    def message(self) -> tuple[int, int, int]:
+        """The message on channel 1."""
+        return (NOTE_ON if self.velocity else NOTE_OFF, self.pitch, self.velocity)
+
+
+class SharedStream:
+    """The sampler's token stream, shared by performer and model. Owns whose the notes are.
+
+    Every token that the sampler hears or draws here is allowed by its grammar. Steps are those of
+    the session. The stream's own steps lag behind by the rests that were left out: those before
+    the first note, and what exceeds the longest rest. What the performer holds the model does not
+    end, unless the grammar's limit ends it.
+
+    Between drawing and what the performer writes lies a :meth:`restore`: behind a time shift or a
+    velocity that was drawn the grammar would not take it.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._token = sampler.codec.vocabulary.token
+        self._slice = sampler.codec.vocabulary.slice_of
+        self._lag = 0
+        self._performers: frozenset[int] = frozenset()
+        self._onset_by = 0
+        self._last_note = 0
+        self._told: list[ModelNote] = []
+
+    @property
+    def step(self) -> int:
+        """The step of the last token."""
+        return self._sampler.grammar_state.step + self._lag
+
+    @property
+    def model_pitches(self) -> list[int]:
+        """What the model has sounding, in the order in which it was struck."""
+        return [pitch for pitch in self._sampler.sounding if pitch not in self._performers]
+
+    def snapshot(self) -> StreamState:
+        """The state, to come back to."""
+        return StreamState(
+            self._sampler.snapshot(), self._lag, self._performers, self._onset_by, self._last_note
+        )
+
+    def restore(self, state: StreamState) -> None:
+        """Go back to a snapshot, but not to its random numbers.
+
+        Drawn again, the same ones would put off the next note each time the performer plays.
+        """
+        rng = dict(self._sampler.rng.bit_generator.state)
+        self._sampler.restore(replace(state.sampler, rng=rng))
+        self._lag, self._performers = state.lag, state.performers
+        self._onset_by, self._last_note = state.onset_by, state.last_note
+
+    # The performer writes.
+
+    def write(
+        self, step: int, note_offs: Iterable[int], note_ons: Sequence[tuple[int, int]]
+    ) -> list[ModelNote]:
+        """The notes of the model that end by it; what the performer did in a step is heard.
+
+        ``note_ons`` are (pitch, velocity bin). A note of the model ends where the performer
+        strikes its pitch. Where a step's note-offs are over already, it is told one step later.
+        """
+        gap = self._approach(self._gap(step))
+        struck = {pitch for pitch, _ in note_ons}
+        ending = (self._performers & set(note_offs)) | {p for p in struck if self._holds(p)}
+        if ending or note_ons:
+            self._shift(gap)
+            self._end(ending)
+            for pitch, velocity_bin in note_ons:
+                self._begin(pitch, velocity_bin)
+        return self._take_told()
+
+    def release(self, step: int) -> list[ModelNote]:
+        """The notes of the model that sound: they have ended in that step."""
+        pitches = self.model_pitches
+        if pitches:
+            self._shift(self._approach(self._gap(step)))
+            self._end(pitches)
+        return self._take_told()
+
+    def rest(self, step: int) -> list[ModelNote]:
+        """The notes of the model that end by it; up to the step it is silent.
+
+        The last time shift, at most a full one, is not heard yet: what comes next decides on it.
+        """
+        self._approach(self._gap(step))
+        return self._take_told()
+
+    # The model writes.
+
+    def begin(self, step: int) -> None:
+        """Nothing; the model plays from that step on."""
+        first = round(FIRST_NOTE_SECONDS * self._steps_per_second)
+        gap = self._gap(step)
+        self._onset_by = self._sampler.grammar_state.step + gap + first
+
+    def draw(self, earliest_step: int) -> list[ModelNote]:
+        """The notes that the model begins or ends with its next token; mostly one or none.
+
+        Nothing is drawn for a time that has passed: the token is drawn from what the model would
+        play if it has rested until ``earliest_step``.
+        """
+        gap = self._gap(earliest_step)
+        if gap > LATE_SECONDS * self._steps_per_second and self._longest_shift():
+            gap = self._approach(gap)
+        else:
+            gap = 0
+        token = self._sampler.next(self._allowed(gap))
+        self._book(*self._sampler.codec.vocabulary.describe(token), by_performer=False)
+        return self._take_told()
+
+    def _allowed(self, gap: int) -> BoolArray:
+        """The tokens that the model may draw, ``gap`` steps having passed; shape ``(V,)``."""
+        mask = self._sampler.mask()
+        allowed = mask.copy()
+        offs, shifts = self._slice(TokenType.NOTE_OFF), self._slice(TokenType.TIME_SHIFT)
+        allowed[offs][list(self._performers)] = False
+        left = max(self._onset_by - self._sampler.grammar_state.step, gap)
+        allowed[shifts.start + left : shifts.stop] = False
+        if gap:
+            allowed[: shifts.start + gap - 1] = False
+            allowed[shifts.stop :] = False
+        elif left <= 0:
+            allowed[offs] = False
+        return allowed if allowed.any() else mask
+
+    # Tokens, one after the other.
+
+    @property
+    def _steps_per_second(self) -> int:
+        return self._sampler.codec.steps_per_second
+
+    def _gap(self, step: int) -> int:
+        """Steps from the last token to that step, the rests that are left out taken off."""
+        state = self._sampler.grammar_state
+        gap = max(step - self._lag - state.step, 0)
+        if state.next_rank == 0:
+            left_out = gap
+        else:
+            longest = round(LONGEST_REST_SECONDS * self._steps_per_second)
+            left_out = min(gap, max(0, state.step + gap - self._last_note - longest))
+        self._lag += left_out
+        return gap - left_out
+
+    def _approach(self, gap: int) -> int:
+        """The steps still to go, at most a full shift; those before them have been told.
+
+        So have the ends of notes that last as long as the grammar allows.
+        """
+        self._end_due()
+        while (longest := self._longest_shift()) < gap:
+            if not longest:
+                # Two shifts cannot follow each other: the stream falls behind instead.
+                self._lag += gap
+                return 0
+            self._tell(TokenType.TIME_SHIFT, longest)
+            gap -= longest
+            self._end_due()
+        return gap
+
+    def _longest_shift(self) -> int:
+        """The longest time shift that may come now; 0 if none."""
+        shifts = np.flatnonzero(self._sampler.mask()[self._slice(TokenType.TIME_SHIFT)])
+        return int(shifts[-1]) + 1 if len(shifts) else 0
+
+    def _shift(self, steps: int) -> None:
+        if steps:
+            self._tell(TokenType.TIME_SHIFT, steps)
+            self._end_due()
+
+    def _end_due(self) -> None:
+        """End the notes that must end before anything else may come."""
+        offs = self._slice(TokenType.NOTE_OFF)
+        while True:
+            allowed = np.flatnonzero(self._sampler.mask())
+            if len(allowed) != 1 or not offs.start <= allowed[0] < offs.stop:
+                return
+            self._tell(TokenType.NOTE_OFF, int(allowed[0]) - offs.start)
+
+    def _end(self, pitches: Iterable[int]) -> None:
+        """End notes, one step later if this step's note-offs are over."""
+        for pitch in self._in_order(pitches)[:1]:
+            if not self._sampler.mask()[self._token(TokenType.NOTE_OFF, pitch)]:
+                self._shift(1)
+        for pitch in self._in_order(pitches):
+            self._tell(TokenType.NOTE_OFF, pitch)
+
+    def _in_order(self, pitches: Iterable[int]) -> list[int]:
+        """Those of the pitches that sound, in the order in which they were struck."""
+        ending = set(pitches)
+        return [pitch for pitch in self._sampler.sounding if pitch in ending]
+
+    def _begin(self, pitch: int, velocity_bin: int) -> None:
+        codec, state = self._sampler.codec, self._sampler.grammar_state
+        if codec.velocity_bins and velocity_bin != state.velocity_bin:
+            self._tell(TokenType.VELOCITY, velocity_bin)
+        self._tell(TokenType.NOTE_ON, pitch)
+
+    def _holds(self, pitch: int) -> bool:
+        return bool(self._sampler.grammar_state.held[pitch])
+
+    def _tell(self, kind: TokenType, value: int) -> None:
+        """Let the sampler hear a token that it has not drawn."""
+        self._sampler.hear([self._token(kind, value)])
+        self._book(kind, value, by_performer=True)
+
+    def _book(self, kind: TokenType, value: int, *, by_performer: bool) -> None:
+        """Write down whose note began or ended with a token that the sampler has heard."""
+        if kind not in (TokenType.NOTE_ON, TokenType.NOTE_OFF):
+            return
+        step, begins = self._sampler.grammar_state.step, kind is TokenType.NOTE_ON
+        self._last_note = step
+        if begins:
+            pause = round(LONGEST_PAUSE_SECONDS * self._steps_per_second)
+            self._onset_by = max(self._onset_by, step + pause)
+        if begins and by_performer:
+            self._performers |= {value}
+        elif value in self._performers:
+            self._performers -= {value}
+        else:
+            velocity = self._velocity() if begins else 0
+            self._told.append(ModelNote(self.step, value, velocity, self.snapshot()))
+
+    def _velocity(self) -> int:
+        codec = self._sampler.codec
+        velocity_bin = self._sampler.grammar_state.velocity_bin or codec.default_bin
+        return int(codec.bin_velocity(velocity_bin))
+
+    def _take_told(self) -> list[ModelNote]:
+        told, self._told = self._told, []
+        return told

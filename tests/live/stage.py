@@ -1,0 +1,211 @@
+"""A stage for tests: a small model, a manual clock, ports in memory, a performer by schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.engines.base import StepEngine
+from midirnn.engines.load import Model
+from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
+from midirnn.models.checkpoint import expected_shapes, write_checkpoint
+from midirnn.models.config import ModelConfig
+from midirnn.ports import MemoryOutput, Message
+from midirnn.sampling import Sampler, SamplerState, SamplingConfig
+
+START_SECONDS = 1000.0
+
+Schedule = Iterable[tuple[float, Message]]
+"""(seconds from the start, message)"""
+
+Tokens: TypeAlias = "tuple[int, Tokens | None]"
+"""The last token, and those before it."""
+
+
+@cache
+def tiny_model(codec: PerformanceCodec | None = None) -> Model:
+    """A model of random weights that plays about ten notes a second."""
+    used = codec or PerformanceCodec()
+    rng = np.random.default_rng(0)
+    config = ModelConfig(
+        vocab_size=used.vocab_size, embedding_size=16, hidden_size=16, num_layers=1
+    )
+    weights = {
+        name: (rng.standard_normal(shape) * 0.3).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+    shifts = used.vocabulary.slice_of(TokenType.TIME_SHIFT)
+    weights["output.bias"][shifts] += 1.0 - 0.1 * np.arange(shifts.stop - shifts.start)
+    return Model("tiny", Path(), config, used, weights, {})
+
+
+def write_tiny_model(folder: Path) -> Path:
+    """The folder, which holds the tiny model."""
+    model = tiny_model()
+    write_checkpoint(folder, model.config, model.codec, model.weights, {})
+    return folder
+
+
+@dataclass(frozen=True)
+class CheckedState(SamplerState):
+    tokens: Tokens | None
+
+
+class CheckingSampler(Sampler):
+    """A sampler that hears nothing which its grammar forbids, and knows all that it has heard.
+
+    What it goes back on by :meth:`restore` it has not heard.
+    """
+
+    _tokens: Tokens | None = None
+
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens heard and drawn."""
+        tokens: list[int] = []
+        link = self._tokens
+        while link is not None:
+            token, link = link
+            tokens.append(token)
+        return tokens[::-1]
+
+    def hear(self, tokens: Iterable[int]) -> None:
+        for token in tokens:
+            if not self.mask()[token]:
+                what = self.codec.vocabulary.describe(token)
+                raise AssertionError(f"the grammar forbids {what} after {self.tokens[-5:]}")
+            self._tokens = (token, self._tokens)
+            super().hear([token])
+
+    def snapshot(self) -> CheckedState:
+        state = super().snapshot()
+        return CheckedState(state.engine, state.grammar, state.rng, self._tokens)
+
+    def restore(self, state: SamplerState) -> None:
+        assert isinstance(state, CheckedState)
+        self._tokens = state.tokens
+        super().restore(state)
+
+
+class WrappedEngine:
+    """An engine that does something before each step."""
+
+    def __init__(self, engine: StepEngine, before: Callable[[], None]) -> None:
+        self._engine = engine
+        self._before = before
+        self.config = engine.config
+        self.reset, self.logits = engine.reset, engine.logits
+        self.snapshot, self.restore = engine.snapshot, engine.restore
+
+    def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
+        self._before()
+        self._engine.feed(token, held)
+
+
+class Stage:
+    """A session at a manual clock. Its times are seconds from the start.
+
+    ``before_step`` runs before each step of the model: it may take time, or fail.
+    """
+
+    def __init__(
+        self,
+        mode: str | Mode,
+        config: LiveConfig | None = None,
+        *,
+        codec: PerformanceCodec | None = None,
+        sampling: SamplingConfig | None = None,
+        seed: int = 0,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        model = tiny_model(codec)
+        self.before_step: Callable[[], None] = lambda: None
+        engine = WrappedEngine(NumpyEngine(model.config, model.weights), lambda: self.before_step())
+        self.start = start_seconds
+        self.clock = ManualClock(start_seconds)
+        self.output = MemoryOutput(clock=self.clock.now)
+        self.sampler = CheckingSampler(engine, model.codec, sampling, seed=seed)
+        self.changes: list[tuple[float, Stance]] = []
+        self.session = Session(
+            self.sampler,
+            self.output,
+            mode,
+            config,
+            clock=self.clock,
+            on_change=lambda stance: self.changes.append((self.now, stance)),
+        )
+
+    @property
+    def now(self) -> float:
+        return round(self.clock.now() - self.start, 6)
+
+    def perform(self, schedule: Schedule) -> None:
+        """The performer will play this."""
+        for seconds, message in schedule:
+            at = self.start + seconds
+            self.clock.at(at, lambda at=at, message=message: self.session.receive(message, at))  # type: ignore[misc]
+
+    def run(self, seconds: float) -> None:
+        """Play on for so long; the notes sound on at the end."""
+        self.session.run(seconds, sending_thread=False)
+
+    def play(self, seconds: float) -> list[tuple[float, Message]]:
+        """What was sent in so many seconds and at the end."""
+        with self.session:
+            self.run(seconds)
+        return self.sent
+
+    @property
+    def sent(self) -> list[tuple[float, Message]]:
+        """(seconds from the start, message) of all that was sent."""
+        return [(round(at - self.start, 6), message) for at, message in self.output.sent]
+
+
+def is_note_on(message: Sequence[int]) -> bool:
+    return message[0] & 0xF0 == 0x90 and message[2] > 0
+
+
+def is_note_off(message: Sequence[int]) -> bool:
+    return message[0] & 0xF0 == 0x80
+
+
+def at_note_on(action: Callable[[], object]) -> Callable[[Message, float], None]:
+    """What an output does for each message: the action when it is a note-on."""
+
+    def on_send(message: Message, seconds: float) -> None:
+        if is_note_on(message):
+            action()
+
+    return on_send
+
+
+def note_ons(sent: Iterable[tuple[float, Message]]) -> list[float]:
+    """The times of the note-ons."""
+    return [seconds for seconds, message in sent if is_note_on(message)]
+
+
+def sounding(messages: Iterable[Message]) -> set[tuple[int, int]]:
+    """The (channel, pitch) that sound at the end; no note begins twice or ends unbegun."""
+    notes: set[tuple[int, int]] = set()
+    for message in messages:
+        key = (message[0] & 0x0F, message[1])
+        if is_note_on(message):
+            assert key not in notes, f"{message} begins a note that sounds"
+            notes.add(key)
+        elif is_note_off(message):
+            assert key in notes, f"{message} ends a note that does not sound"
+            notes.remove(key)
+    return notes
+
+
+def note(start: float, end: float, pitch: int, velocity: int = 80) -> list[tuple[float, Message]]:
+    """A note of the performer."""
+    return [(start, (0x90, pitch, velocity)), (end, (0x80, pitch, 0))]
