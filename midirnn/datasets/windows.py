@@ -144,7 +144,7 @@ class TrainingWindows:
         else:
             # A place at or before 0 is the piece's true start, so starts are not rare.
             low = -self.segment // 4
-            position = max(0, int(self.rng.integers(low, len(tokens) - self.segment)))
+            position = max(0, int(self.rng.integers(low, len(tokens) - self.segment + 1)))
             stream.open(tokens, position, position + self.segment)
 
     def state(self) -> dict[str, Any]:
