@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 COMMAND_LINES = [
     line.split("#")[0].strip()
     for block in blocks("sh")
-    for line in block.splitlines()
+    for line in block.replace("\\\n", " ").splitlines()
     if line.startswith("midirnn ")
 ]
 

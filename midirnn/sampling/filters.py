@@ -19,12 +19,13 @@ class SamplingConfig:
     ``temperature`` divides the logits (0 takes the likeliest token). ``top_k`` keeps the k
     likeliest tokens (0: all), ``top_p`` the likeliest that together reach this probability (A.
     Holtzman et al., 2020; 1: all), ``min_p`` those at least this share as likely as the likeliest
-    (0: all). ``max_note_seconds`` bounds how long a note may sound.
+    (0: all). ``max_note_seconds`` bounds how long a note may sound. By default ``top_p`` is below
+    1, because rare tokens, once drawn, lead a model off into babble.
     """
 
     temperature: float = 1.0
     top_k: int = 0
-    top_p: float = 1.0
+    top_p: float = 0.95
     min_p: float = 0.0
     max_note_seconds: float = 20.0
 

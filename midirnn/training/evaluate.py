@@ -74,6 +74,12 @@ def token_losses(
     return losses.view(batch.targets.shape), torch.from_numpy(batch.valid).to(device), behind
 
 
+def _rows(pieces: Sequence[Tokens], most: int) -> int:
+    """How many pieces to read side by side: more would only wait for the longest."""
+    lengths = [len(piece) for piece in pieces]
+    return max(1, min(most, -(-sum(lengths) // max([*lengths, 1]))))
+
+
 @torch.no_grad()
 def evaluate(
     model: LanguageModel,
@@ -92,7 +98,7 @@ def evaluate(
     windows = EvaluationWindows(
         list(pieces),
         codec.grammar(),
-        min(batch_size, max(len(pieces), 1)),
+        _rows(pieces, batch_size),
         window,
         model.config.start_token,
     )

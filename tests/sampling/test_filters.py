@@ -16,7 +16,7 @@ from midirnn.sampling.filters import SamplingConfig, draw, keep_top_k, keep_top_
 Logits = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Case = tuple[Logits, Mask]
-NEUTRAL = SamplingConfig()
+NEUTRAL = SamplingConfig(top_p=1.0)
 
 
 @st.composite
@@ -53,7 +53,8 @@ def softmax(logits: Logits, mask: Mask, temperature: float = 1.0) -> npt.NDArray
 
 
 def kept(case: Case, **knobs: float) -> set[int]:
-    return set(np.flatnonzero(probabilities(*case, SamplingConfig(**knobs))).tolist())  # type: ignore[arg-type]
+    config = SamplingConfig(**{"top_p": 1.0, **knobs})  # type: ignore[arg-type]
+    return set(np.flatnonzero(probabilities(*case, config)).tolist())
 
 
 class TestProbabilities:
@@ -113,7 +114,7 @@ class TestTemperature:
         self, case: Case, one: float, other: float
     ) -> None:
         low, high = sorted((one, other))
-        cold, warm = (probabilities(*case, SamplingConfig(t)) for t in (low, high))
+        cold, warm = (probabilities(*case, SamplingConfig(t, top_p=1.0)) for t in (low, high))
         assert cold.max() >= warm.max() - 1e-12
 
     def test_next_to_zero_is_zero(self) -> None:
@@ -123,7 +124,7 @@ class TestTemperature:
     @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
     def test_it_divides_the_logits(self, temperature: float) -> None:
         logits, mask = np.array([0.0, 1.0, -2.0], np.float32), np.ones(3, dtype=bool)
-        p = probabilities(logits, mask, SamplingConfig(temperature))
+        p = probabilities(logits, mask, SamplingConfig(temperature, top_p=1.0))
         assert np.log(p[1] / p[2]) == pytest.approx(3 / temperature)
 
 
