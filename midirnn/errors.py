@@ -9,7 +9,9 @@
     ├── CheckpointError     a model or a run is missing, damaged or does not fit
     ├── OptionError         a value that a command or a function does not take
     ├── MissingExtraError   an optional library is not installed
-    └── PortError           a MIDI port cannot be found, opened or used
+    ├── ModelLostError      a model process died or does not answer
+    ├── PortError           a MIDI port cannot be found, opened or used
+    └── RecordingError      a session cannot be recorded, or its log not be read
 
 Each message is one line that says what happened, the value, what is allowed
 and what to do next. The command line prints that line and exits with 1.
@@ -70,5 +72,13 @@ class MissingExtraError(MidirnnError):
         return type(self), (self.library, self.extra, self.purpose)
 
 
+class ModelLostError(MidirnnError):
+    """A model process died, or does not answer."""
+
+
 class PortError(MidirnnError):
     """A MIDI port cannot be found, opened or used."""
+
+
+class RecordingError(MidirnnError):
+    """A session cannot be recorded, or its event log cannot be read."""

@@ -11,15 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from midirnn.engines.base import EngineState, FloatVector
+from midirnn.engines.base import Advance, FloatVector, RecurrentEngine, feature_weights
 from midirnn.models.config import ModelConfig
-from midirnn.performance import NUM_PITCHES
 
 # Leaving mkldnn.flags sets what this build has not, and says so.
 warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
 
 
-class TorchEngine:
+class TorchEngine(RecurrentEngine):
     """One step of the language model, batch 1, through nn.LSTM: an implementation of StepEngine.
 
     torch computes on one thread from then on in the whole process.
@@ -32,10 +31,11 @@ class TorchEngine:
         *,
         one_dnn: bool,
     ) -> None:
+        super().__init__(config)
         torch.set_num_threads(1)
-        self._config = config
         self._one_dnn = one_dnn
         self._tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        self._beside = torch.from_numpy(feature_weights(config, weights))
         self._layers = [self._make_layer(layer) for layer in range(config.num_layers)]
         self.reset()
 
@@ -52,44 +52,32 @@ class TorchEngine:
         )
         return made.eval()
 
-    @property
-    def config(self) -> ModelConfig:
-        return self._config
-
-    def reset(self) -> None:
-        shape = (self._config.num_layers, self._config.hidden_size)
-        self._h, self._c = torch.zeros(shape), torch.zeros(shape)
-        self.feed(self._config.start_token, np.zeros(NUM_PITCHES, dtype=bool))
-
-    def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
+    def _advance(self, token: int, features: FloatVector) -> Advance:
         with torch.inference_mode(), self._libraries():
-            self._step(token, torch.from_numpy(held))
+            return self._step(token, torch.from_numpy(features))
 
     def _libraries(self) -> AbstractContextManager[None]:
         return nullcontext() if self._one_dnn else torch.backends.mkldnn.flags(enabled=False)
 
-    def _step(self, token: int, held: Tensor) -> None:
-        x = self._tensors["embedding.weight"][token]
-        if self._config.held_input:
-            x = x + self._tensors["held.weight"] @ held.float()
+    def _step(self, token: int, features: Tensor) -> Advance:
+        h_before, c_before = (torch.from_numpy(part) for part in self._state[:2])
+        x = self._tensors["embedding.weight"][token] + self._beside @ features
         hs, cs = [], []
         for index, layer in enumerate(self._layers):
-            y, (h, c) = layer(x[None], (self._h[index][None], self._c[index][None]))
+            y, (h, c) = layer(x[None], (h_before[index][None], c_before[index][None]))
             x = x + y[0] if self._config.residual and index else y[0]
             hs.append(h[0])
             cs.append(c[0])
-        self._h, self._c = torch.stack(hs), torch.stack(cs)
-        logits = nn.functional.linear(
-            x, self._tensors["output.weight"], self._tensors["output.bias"]
+        logits, trust = (
+            nn.functional.linear(x, self._tensors[f"{head}.weight"], self._tensors[f"{head}.bias"])
+            if f"{head}.weight" in self._tensors
+            else None
+            for head in ("output", "trust")
         )
-        self._logits: FloatVector = logits.numpy()
-
-    def logits(self) -> FloatVector:
-        return self._logits
-
-    def snapshot(self) -> EngineState:
-        return self._h.numpy(), self._c.numpy(), self._logits
-
-    def restore(self, state: EngineState) -> None:
-        h, c, self._logits = state
-        self._h, self._c = torch.from_numpy(h), torch.from_numpy(c)
+        assert logits is not None
+        return Advance(
+            torch.stack(hs).numpy(),
+            torch.stack(cs).numpy(),
+            logits.numpy(),
+            None if trust is None else trust.numpy(),
+        )

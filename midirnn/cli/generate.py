@@ -34,6 +34,17 @@ def generate(
     plot: Annotated[
         Path | None, Parameter(help="Also draw the (first) piece as a piano roll into this file.")
     ] = None,
+    notes_per_second: Annotated[
+        float | None, Parameter(group="Steering", help="How dense. [left to the model]")
+    ] = None,
+    loudness: Annotated[
+        float | None,
+        Parameter(group="Steering", help="The mean velocity, 0 to 127. [left to the model]"),
+    ] = None,
+    pitch_classes: Annotated[
+        str | None,
+        Parameter(group="Steering", help="'C E G', or a key: 'F# minor'. [left to the model]"),
+    ] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
     """Write MIDI files of music that goes on from a primer, or from nothing.
@@ -43,6 +54,7 @@ def generate(
     """
     import secrets
 
+    from midirnn.codecs.controls import Controls, parse_pitch_classes
     from midirnn.engines.load import load
     from midirnn.midifile import read_midi, write_midi
     from midirnn.sampling.generate import continue_primer
@@ -56,13 +68,19 @@ def generate(
         from midirnn.plots.saving import check_suffix
 
         check_suffix(plot)
+    asked = Controls(
+        notes_per_second,
+        loudness,
+        None if pitch_classes is None else parse_pitch_classes(pitch_classes),
+    )
+    controls = None if asked == Controls() else asked
     loaded = load(model)
     heard = read_midi(primer) if primer is not None else None
     first_seed = secrets.randbelow(2**32) if seed is None else seed
     stepping = loaded.engine(engine)
     for index in range(count):
         sampler = Sampler(stepping, loaded.codec, sampling, seed=first_seed + index)
-        made = continue_primer(sampler, seconds, heard)
+        made = continue_primer(sampler, seconds, heard, controls)
         path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
         write_midi(made.performance, path)
         notes = int((made.performance.start >= made.primer_seconds).sum())

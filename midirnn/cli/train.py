@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +18,10 @@ from midirnn.models.config import ModelConfig
 from midirnn.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from midirnn.training.run import Progress, Report
+    from midirnn.training.distributed import Team
+    from midirnn.training.folder import Report
+    from midirnn.training.run import Progress
+    from midirnn.training.tensorboard import TensorBoard
 
 
 def train(
@@ -27,55 +32,118 @@ def train(
         bool,
         Parameter(negative="", show_default=False, help="Go on where the run in --output stopped."),
     ] = False,
+    start_from: Annotated[
+        str | None,
+        Parameter(help="A model of the same size whose weights to begin with: name, folder, run."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, Parameter(negative="", help="Show the metrics in TensorBoard too: tensorboard/.")
+    ] = False,
     model: Annotated[ModelConfig | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[TrainingConfig | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a model on a data set.
 
     The run's folder gets checkpoints (``last``, ``best``), metrics.jsonl and curves.png. Ctrl-C
-    saves and stops; --resume goes on exactly there.
+    saves and stops; --resume goes on exactly there. Several processes, on one machine or many,
+    share the work where torchrun starts them: torchrun --nproc-per-node 2 -m midirnn train ...
     """
+    from midirnn.training.distributed import join
+
+    with join(_print_error) as team:
+        _train(
+            team,
+            dataset,
+            output,
+            model or ModelConfig(),
+            recipe or TrainingConfig(),
+            resume=resume,
+            start_from=start_from,
+            tensorboard=tensorboard,
+        )
+
+
+def _train(
+    team: Team,
+    dataset: Path,
+    output: Path,
+    model: ModelConfig,
+    recipe: TrainingConfig,
+    *,
+    resume: bool,
+    start_from: str | None,
+    tensorboard: bool,
+) -> None:
+    """What :func:`train` does in each process of a run."""
     from midirnn.datasets import Dataset
+    from midirnn.engines.load import find_model
+    from midirnn.models.checkpoint import read_checkpoint
     from midirnn.plots import plot_curves
-    from midirnn.training.run import LAST, METRICS_FILE, Trainer, recover_run
+    from midirnn.training.folder import METRICS_FILE, holds_run
+    from midirnn.training.run import Trainer
+    from midirnn.training.tensorboard import TensorBoard
 
     opened = Dataset.open(dataset)
-    recover_run(output)
-    if (output / LAST).exists() and not resume:
+    if team.is_first and holds_run(output) and not resume:
         raise OptionError(
             f"{output} holds a run already: go on with it (--resume) or choose another --output"
         )
-    if resume and not (output / LAST).exists():
+    if team.is_first and resume and not holds_run(output):
         raise CheckpointError(f"{output} holds no run to resume")
-    chosen = model or ModelConfig()
-    if chosen.vocab_size != opened.codec.vocab_size:
+    if model.vocab_size != opened.codec.vocab_size:
         raise OptionError(
-            f"--vocab-size is {chosen.vocab_size}, and the tokens of {dataset} go to "
+            f"--vocab-size is {model.vocab_size}, and the tokens of {dataset} go to "
             f"{opened.codec.vocab_size}"
         )
-    trainer = Trainer(
-        output,
-        chosen,
-        recipe or TrainingConfig(),
-        opened.codec,
-        opened.pieces("train"),
-        opened.pieces("validation") if "validation" in opened.splits else [],
-        report=_print_report,
-    )
-    if resume:
-        trainer.resume()
-    with _StopOnSignal() as stop:
-        progress = trainer.run(stop.is_asked)
+    with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
+        trainer = Trainer(
+            output,
+            model,
+            recipe,
+            opened.codec,
+            opened.stored_pieces("train"),
+            opened.stored_pieces("validation") if "validation" in opened.splits else [],
+            report=_reporting(board),
+            team=team,
+        )
+        if resume:
+            trainer.resume()
+        elif start_from is not None:
+            trainer.start_from(start_from, read_checkpoint(find_model(start_from)))
+        with _StopOnSignal(quiet=team.size > 1) as stop:
+            progress = trainer.run(stop.is_asked)
+    if not team.is_first:
+        return
     if (output / METRICS_FILE).exists():
         plot_curves([output], output / "curves.png")
     _print_end(progress, trainer.config, output)
 
 
-class _StopOnSignal:
-    """Turns the first Ctrl-C or SIGTERM into a stop after the present step."""
+def _reporting(board: TensorBoard | None) -> Callable[[Report], None]:
+    """Prints a report, and shows it in TensorBoard where that is wanted."""
 
-    def __init__(self) -> None:
-        self._asked = False
+    def report(report: Report) -> None:
+        _print_report(report)
+        if board is not None:
+            board(report)
+
+    return report
+
+
+def _print_error(line: str) -> None:
+    """Tell the error of a process beside the first, of which the command line says nothing."""
+    print(f"midirnn: error: {line}", file=sys.stderr, flush=True)
+
+
+class _StopOnSignal:
+    """Turns the first Ctrl-C or SIGTERM into a stop after the present step.
+
+    A second one of the same kind stops at once: of one Ctrl-C torchrun makes one of each.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._asked: set[int] = set()
+        self._quiet = quiet
 
     def __enter__(self) -> _StopOnSignal:
         self._before = {
@@ -88,14 +156,15 @@ class _StopOnSignal:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if number in self._asked:
             raise KeyboardInterrupt
-        self._asked = True
-        print("stopping after this step; again to stop at once", file=sys.stderr)
+        if not self._asked and not self._quiet:
+            print("stopping after this step; again to stop at once", file=sys.stderr)
+        self._asked.add(number)
 
     def is_asked(self) -> bool:
         """Whether a stop was asked for."""
-        return self._asked
+        return bool(self._asked)
 
 
 def _print_report(report: Report) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
+
+CACHED_TOKENS = 64_000_000
+"""How many tokens :class:`StoredPieces` keeps: 128 MB, more than most data sets hold."""
 
 _METADATA_COLUMNS = ["path", "split", "duration", "notes", "sha256"]
 _ENCODE_AGAIN = "make the data set again with: midirnn encode --overwrite"
@@ -38,7 +42,10 @@ class SplitCounts:
 
 
 def schema() -> pa.Schema:
-    """The columns of a split's file; ``duration`` is in seconds, ``sha256`` that of the file."""
+    """The columns of a split's file.
+
+    ``duration`` is in seconds, ``sha256`` that of the MIDI file, ``length`` a count of tokens.
+    """
     import pyarrow as pa
 
     return pa.schema(
@@ -49,8 +56,14 @@ def schema() -> pa.Schema:
             ("duration", pa.float64()),
             ("notes", pa.int32()),
             ("sha256", pa.string()),
+            ("length", pa.int32()),
         ]
     )
+
+
+def _known_schemas() -> list[pa.Schema]:
+    """What a split's file may look like: the first ones had no ``length``."""
+    return [schema(), schema().remove(schema().get_field_index("length"))]
 
 
 @dataclass(frozen=True)
@@ -100,24 +113,101 @@ class Dataset:
         tokens = np.empty(self.counts[split].tokens, np.uint16)
         ends: list[int] = []
         with _reading(file) as parquet:
-            for values, lengths in _token_lists(parquet):
+            for group in range(parquet.num_row_groups):
+                values, lengths = _token_lists(parquet, group)
                 begin = ends[-1] if ends else 0
                 ends += (begin + np.cumsum(lengths)).tolist()
                 if ends[-1] > len(tokens):
                     break
                 tokens[begin : ends[-1]] = values
         if ends[-1:] != [len(tokens)] or len(ends) != self.counts[split].files:
-            raise _damaged(file, f"it does not hold the {len(tokens)} tokens that {MANIFEST} names")
-        if tokens.max(initial=0) >= self.codec.vocab_size:
-            raise _damaged(file, f"token {tokens.max()} is not in the vocabulary")
+            raise _not_what_is_named(file, len(tokens))
+        _check_vocabulary(file, tokens, self.codec.vocab_size)
         tokens.flags.writeable = False
         return np.split(tokens, ends[:-1])
+
+    def stored_pieces(self, split: str, cached_tokens: int = CACHED_TOKENS) -> StoredPieces:
+        """The same, left on the disk until they are asked for: for more than memory holds."""
+        pieces = StoredPieces(self.file(split), self.codec.vocab_size, cached_tokens)
+        count = self.counts[split]
+        if (len(pieces), int(pieces.lengths.sum())) != (count.files, count.tokens):
+            raise _not_what_is_named(self.file(split), count.tokens)
+        return pieces
 
     def rows(self, split: str) -> list[dict[str, Any]]:
         """What is known of each performance: path, split, duration (seconds), notes, sha256."""
         with _reading(self.file(split)) as parquet:
             rows: list[dict[str, Any]] = parquet.read(columns=_METADATA_COLUMNS).to_pylist()
         return rows
+
+
+class StoredPieces(Sequence[Tokens]):
+    """The pieces of a split, each read with its row group when it is asked for.
+
+    Owns the open file and the row groups read last, about ``cached_tokens`` tokens. Of all others
+    only the lengths are in memory.
+    """
+
+    def __init__(self, file: Path, vocab_size: int, cached_tokens: int = CACHED_TOKENS) -> None:
+        self.file = file
+        self.vocab_size = vocab_size
+        self.cached_tokens = cached_tokens
+        self._groups: OrderedDict[int, tuple[Tokens, npt.NDArray[np.int64]]] = OrderedDict()
+        self._parquet = _open(file)
+        with _one_line_errors(file):
+            metadata = self._parquet.metadata
+            rows = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+            self.lengths = _lengths(self._parquet)
+        self._first_rows = np.cumsum([0, *rows])
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Tokens: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tokens]: ...
+    def __getitem__(self, index: int | slice) -> Tokens | list[Tokens]:
+        """The tokens of a piece: a copy, that keeps no row group in memory."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        group = int(np.searchsorted(self._first_rows, index, side="right")) - 1
+        tokens, offsets = self._group(group)
+        row = index - int(self._first_rows[group])
+        return tokens[offsets[row] : offsets[row + 1]].copy()
+
+    def _group(self, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:
+        """A row group's tokens, joined, and where its rows begin and end."""
+        if group not in self._groups:
+            self._groups[group] = self._read(group)
+            while len(self._groups) > 1 and self._kept() > self.cached_tokens:
+                self._groups.popitem(last=False)
+        self._groups.move_to_end(group)
+        return self._groups[group]
+
+    def _kept(self) -> int:
+        return sum(len(tokens) for tokens, _ in self._groups.values())
+
+    def _read(self, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:
+        with _one_line_errors(self.file):
+            values, lengths = _token_lists(self._parquet, group)
+        rows = slice(self._first_rows[group], self._first_rows[group + 1])
+        if not np.array_equal(lengths, self.lengths[rows]):
+            raise _damaged(self.file, f"the lengths of row group {group} are not those it names")
+        _check_vocabulary(self.file, values, self.vocab_size)
+        return values, np.cumsum([0, *lengths])
+
+
+def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
+    """The number of tokens of each row; of a file that does not name them they are counted."""
+    if "length" in parquet.schema_arrow.names:
+        column = parquet.read(columns=["length"]).column(0)
+        return column.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
+    groups = range(parquet.num_row_groups)
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(_token_lists(parquet, group)[1] for group in groups)]
+    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -146,25 +236,48 @@ def _damaged(path: Path, reason: str) -> DatasetError:
     return DatasetError(f"{path} is damaged ({reason}); {_ENCODE_AGAIN}")
 
 
+def _not_what_is_named(path: Path, tokens: int) -> DatasetError:
+    return _damaged(path, f"it does not hold the {tokens} tokens that {MANIFEST} names")
+
+
+def _check_vocabulary(path: Path, tokens: Tokens, vocab_size: int) -> None:
+    if tokens.max(initial=0) >= vocab_size:
+        raise _damaged(path, f"token {tokens.max()} is not in the vocabulary")
+
+
 @contextmanager
-def _reading(path: Path) -> Iterator[pq.ParquetFile]:
-    """An open Parquet file, its errors made into :class:`DatasetError`."""
+def _one_line_errors(path: Path) -> Iterator[None]:
+    """Make what Arrow says of a file into a :class:`DatasetError`."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(schema()):
-                raise _damaged(path, "its columns are not those of a data set")
-            yield file
+        yield
+    except MemoryError:  # Arrow's too, which says nothing about the file
+        raise
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, str(error).splitlines()[0]) from None
 
 
-def _token_lists(
-    parquet: pq.ParquetFile,
-) -> Iterator[tuple[Tokens, npt.NDArray[np.int32]]]:
-    """The tokens of each row group, joined, and the lengths of its rows."""
-    for group in range(parquet.num_row_groups):
-        for rows in parquet.read_row_group(group, columns=["tokens"]).column(0).chunks:
-            yield rows.flatten().to_numpy(), np.diff(rows.offsets.to_numpy())
+def _open(path: Path) -> pq.ParquetFile:
+    """A split's open file. Raises :class:`DatasetError` where it is damaged."""
+    import pyarrow.parquet as pq
+
+    with _one_line_errors(path):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    if not any(file.schema_arrow.equals(known) for known in _known_schemas()):
+        file.close()
+        raise _damaged(path, "its columns are not those of a data set")
+    return file
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[pq.ParquetFile]:
+    """An open Parquet file, its errors made into :class:`DatasetError`."""
+    with _one_line_errors(path), _open(path) as file:
+        yield file
+
+
+def _token_lists(parquet: pq.ParquetFile, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:
+    """The tokens of a row group, joined, and the lengths of its rows."""
+    rows = parquet.read_row_group(group, columns=["tokens"]).column(0).combine_chunks()
+    return rows.flatten().to_numpy(), np.diff(rows.offsets.to_numpy()).astype(np.int64)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS, measured_controls
 from midirnn.codecs.grammar import BoolArray, GrammarState, PerformanceGrammar
-from midirnn.codecs.vocabulary import Tokens
+from midirnn.codecs.recall import NO_MATCHES, NUM_VIEWPOINTS, Matches, recall, remember
+from midirnn.codecs.vocabulary import Tokens, TokenType
 
 Draw = Callable[[np.random.Generator], Tokens]
 """Draws one piece (augmented or not) as tokens."""
@@ -32,35 +34,72 @@ class Batch:
     """(B, T): false behind the end of a piece"""
     reset: BoolArray
     """(B,): the row begins another piece, from a zero state"""
+    recalled: npt.NDArray[np.int64]
+    """(B, T, 3, 2): what the notes up to each input recall (see :mod:`midirnn.codecs.recall`)"""
+    controls: npt.NDArray[np.float32]
+    """(B, T, 28): what is asked for from each target on (see :mod:`midirnn.codecs.controls`)"""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model reads beside tokens and held notes.
+
+    ``recall_notes`` is how many of the last pitches are searched for what repeats (0: none).
+    """
+
+    start_token: int
+    recall_notes: int = 0
 
 
 class Stream:
-    """Reads tokens window by window. Owns its place in the piece and the grammar's state there."""
+    """Reads tokens window by window. Owns its place in the piece, the grammar's state there and
+    the pitches heard so far."""
 
-    def __init__(self, grammar: PerformanceGrammar, window: int, start_token: int) -> None:
+    def __init__(self, grammar: PerformanceGrammar, window: int, inputs: Inputs) -> None:
         self.grammar = grammar
         self.window = window
-        self.start_token = start_token
+        self.inputs = inputs
         self.tokens: Tokens = np.empty(0, np.uint16)
         self.position = 0
         self.stop = 0
+        self.begin = 0
         self.state: GrammarState = grammar.start()
         self.fresh = True
+        self.shown: BoolArray = np.zeros(len(CONTROLS), dtype=bool)
+        self._controls: npt.NDArray[np.float32] | None = None
+        self._history = b""
+        self._matches = NO_MATCHES
 
     @property
     def is_done(self) -> bool:
         """Whether no token is left to read."""
         return self.position >= self.stop
 
-    def open(self, tokens: Tokens, position: int = 0, stop: int | None = None) -> None:
-        """Begin to read a piece at ``position``, as far as ``stop``."""
+    def open(
+        self,
+        tokens: Tokens,
+        position: int = 0,
+        stop: int | None = None,
+        shown: BoolArray | None = None,
+    ) -> None:
+        """Begin to read a piece at ``position``, as far as ``stop``.
+
+        ``shown`` (3,) says which of the controls are shown: density, loudness, pitch classes.
+        """
         self.tokens = tokens
-        self.position = position
+        self.position = self.begin = position
         self.stop = len(tokens) if stop is None else min(stop, len(tokens))
         self.state = self.grammar.start()
         # The token before the first target is an input, so it is scanned with the first window.
-        self.grammar.skip(self.state, tokens[: max(position - 1, 0)])
+        before = tokens[: max(position - 1, 0)]
+        self.grammar.skip(self.state, before)
         self.fresh = True
+        self.shown = np.zeros(len(CONTROLS), dtype=bool) if shown is None else shown
+        self._controls = self._measure() if self.shown.any() else None
+        self._history, self._matches = b"", NO_MATCHES
+        if self.inputs.recall_notes:
+            self._history = self._pitches(before)[-self.inputs.recall_notes :].tobytes()
+            self._matches = recall(self._history)
 
     def read(self, batch: Batch, row: int) -> None:
         """Write the next window into a row of the batch."""
@@ -72,7 +111,7 @@ class Stream:
         batch.targets[row, :count] = self.tokens[begin:end]
         first = 0
         if begin == 0:
-            batch.inputs[row, 0] = self.start_token
+            batch.inputs[row, 0] = self.inputs.start_token
             batch.held[row, 0] = self.state.held
             batch.mask[row, 0] = self.grammar.mask(self.state)
             first = 1
@@ -82,8 +121,36 @@ class Stream:
         batch.held[row, first:count] = held
         batch.mask[row, first:count] = mask
         batch.valid[row, :count] = True
+        if self.inputs.recall_notes:
+            self._recall(inputs, batch.recalled[row, first:count])
+        if self._controls is not None:
+            batch.controls[row, :count] = self._controls[begin - self.begin : end - self.begin]
         self.position = end
         self.fresh = False
+
+    def _recall(self, inputs: Tokens, rows: Matches) -> None:
+        """Write what each input, and those before it, recall; a row each."""
+        note_on = self.grammar.codec.vocabulary.slice_of(TokenType.NOTE_ON)
+        for index, token in enumerate(inputs.tolist()):
+            if note_on.start <= token < note_on.stop:
+                pitch = token - note_on.start
+                self._history = remember(self._history, pitch, self.inputs.recall_notes)
+                self._matches = recall(self._history)
+            rows[index] = self._matches
+
+    def _pitches(self, tokens: Tokens) -> npt.NDArray[np.uint8]:
+        note_on = self.grammar.codec.vocabulary.slice_of(TokenType.NOTE_ON)
+        begun = tokens[(tokens >= note_on.start) & (tokens < note_on.stop)]
+        pitches: npt.NDArray[np.uint8] = (begun - note_on.start).astype(np.uint8)
+        return pitches
+
+    def _measure(self) -> npt.NDArray[np.float32]:
+        """The controls that are shown, from ``begin`` to ``stop``; the others are 0."""
+        rows = measured_controls(self.tokens, self.grammar.codec, self.begin, self.stop)
+        for part, shown in zip(CONTROLS, self.shown, strict=True):
+            if not shown:
+                rows[:, part] = 0.0
+        return rows
 
 
 def empty_batch(rows: int, window: int, vocab_size: int) -> Batch:
@@ -95,15 +162,19 @@ def empty_batch(rows: int, window: int, vocab_size: int) -> Batch:
         mask=np.ones((rows, window, vocab_size), dtype=bool),
         valid=np.zeros((rows, window), dtype=bool),
         reset=np.zeros(rows, dtype=bool),
+        recalled=np.zeros((rows, window, NUM_VIEWPOINTS, 2), np.int64),
+        controls=np.zeros((rows, window, NUM_CONTROL_INPUTS), np.float32),
     )
 
 
 class TrainingWindows:
     """Endless batches for truncated back-propagation through time.
 
-    Each of ``batch_size`` streams draws a piece, reads ``segment`` tokens of it from a random
-    place (all of it from the start if ``segment`` is None) and draws the next. Owns its random
-    generator and its streams; :meth:`state` and :meth:`restore` make a run resume exactly.
+    Each of the streams ``rows`` draws a piece, reads ``segment`` tokens of it from a random place
+    (all of it from the start if ``segment`` is None) and draws the next. In a share ``steered`` of
+    what is drawn the controls are shown, each of them half the time. Owns its streams and a random
+    generator for each, which goes by ``seed`` and row alone, so that several processes can share
+    the rows of a batch; :meth:`state` and :meth:`restore` make a run resume exactly.
     """
 
     def __init__(
@@ -111,62 +182,66 @@ class TrainingWindows:
         draw: Draw,
         grammar: PerformanceGrammar,
         *,
-        batch_size: int,
+        rows: range,
         window: int,
         segment: int | None,
-        start_token: int,
-        rng: np.random.Generator,
+        inputs: Inputs,
+        seed: int,
+        steered: float = 0.0,
     ) -> None:
         self.draw = draw
         self.grammar = grammar
         self.window = window
         self.segment = segment
-        self.rng = rng
-        self.streams = [Stream(grammar, window, start_token) for _ in range(batch_size)]
+        self.steered = steered
+        self.rngs = [np.random.default_rng([seed, row]) for row in rows]
+        self.streams = [Stream(grammar, window, inputs) for _ in rows]
 
     def __iter__(self) -> TrainingWindows:
         return self
 
     def __next__(self) -> Batch:
         batch = empty_batch(len(self.streams), self.window, self.grammar.vocab_size)
-        for row, stream in enumerate(self.streams):
+        for row, (stream, rng) in enumerate(zip(self.streams, self.rngs, strict=True)):
             if stream.is_done:
-                self._open_another(stream)
+                self._open_another(stream, rng)
             stream.read(batch, row)
         return batch
 
-    def _open_another(self, stream: Stream) -> None:
-        tokens = self.draw(self.rng)
+    def _open_another(self, stream: Stream, rng: np.random.Generator) -> None:
+        tokens = self.draw(rng)
         while len(tokens) == 0:
-            tokens = self.draw(self.rng)
-        if self.segment is None or len(tokens) <= self.segment:
-            stream.open(tokens)
-        else:
+            tokens = self.draw(rng)
+        position, stop = 0, len(tokens)
+        if self.segment is not None and len(tokens) > self.segment:
             # A place at or before 0 is the piece's true start, so starts are not rare.
             low = -self.segment // 4
-            position = max(0, int(self.rng.integers(low, len(tokens) - self.segment + 1)))
-            stream.open(tokens, position, position + self.segment)
+            position = max(0, int(rng.integers(low, len(tokens) - self.segment + 1)))
+            stop = position + self.segment
+        shown = np.zeros(len(CONTROLS), dtype=bool)
+        if self.steered and rng.random() < self.steered:
+            shown = rng.random(len(CONTROLS)) < 0.5
+        stream.open(tokens, position, stop, shown)
 
-    def state(self) -> dict[str, Any]:
-        """All that the following batches depend on."""
-        return {
-            "rng": self.rng.bit_generator.state,
-            "streams": [
-                {
-                    "tokens": stream.tokens,
-                    "position": stream.position,
-                    "stop": stream.stop,
-                    "fresh": stream.fresh,
-                }
-                for stream in self.streams
-            ],
-        }
+    def state(self) -> list[dict[str, Any]]:
+        """All that the following batches depend on: an entry for each row."""
+        return [
+            {
+                "rng": rng.bit_generator.state,
+                "tokens": stream.tokens,
+                "position": stream.position,
+                "stop": stream.stop,
+                "fresh": stream.fresh,
+                "shown": stream.shown,
+            }
+            for stream, rng in zip(self.streams, self.rngs, strict=True)
+        ]
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: list[dict[str, Any]]) -> None:
         """Go on where :meth:`state` was taken."""
-        self.rng.bit_generator.state = state["rng"]
-        for stream, row in zip(self.streams, state["streams"], strict=True):
-            stream.open(row["tokens"], row["position"], row["stop"])
+        for stream, rng, row in zip(self.streams, self.rngs, state, strict=True):
+            rng.bit_generator.state = row["rng"]
+            stream.open(row["tokens"], row["position"], row["stop"], row["shown"])
             stream.fresh = row["fresh"]
 
 
@@ -179,12 +254,12 @@ class EvaluationWindows:
         grammar: PerformanceGrammar,
         batch_size: int,
         window: int,
-        start_token: int,
+        inputs: Inputs,
     ) -> None:
         self.pieces = sorted((piece for piece in pieces if len(piece)), key=len)
         self.grammar = grammar
         self.window = window
-        self.streams = [Stream(grammar, window, start_token) for _ in range(batch_size)]
+        self.streams = [Stream(grammar, window, inputs) for _ in range(batch_size)]
 
     def __iter__(self) -> EvaluationWindows:
         return self

@@ -134,7 +134,7 @@ def _check_start(pool: Executor) -> None:
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes (a fork would copy locked locks), ended without waiting for what is left."""
     pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
     )
     try:
         yield pool
@@ -142,7 +142,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin_worker() -> None:
+def begin_worker() -> None:
     """Leave Ctrl-C to the parent, and end when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

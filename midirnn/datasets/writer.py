@@ -43,6 +43,11 @@ class Row:
     notes: int
     sha256: str
 
+    @property
+    def length(self) -> int:
+        """How many tokens there are."""
+        return len(self.tokens)
+
 
 class DatasetWriter:
     """A context in which a data set is written. Owns a hidden folder beside ``output``.

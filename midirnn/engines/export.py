@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.engines.onnx_format import GraphWriter, data_type
+from midirnn.codecs.recall import NUM_MATCHES
+from midirnn.engines.base import FloatMatrix, feature_weights
+from midirnn.engines.onnx_format import GraphWriter
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
-from midirnn.performance import NUM_PITCHES
 
 BLOCK_SIZE = 128
 """How many weights of a row share a scale."""
@@ -40,8 +41,6 @@ INT8_PRODUCTS = 4
 
 _ZERO_POINT = 128
 _LARGEST = 127
-
-FloatMatrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +58,15 @@ def export_onnx(
 ) -> bytes:
     """The model as an ONNX file's bytes: one step at batch 1, the state passed in and out.
 
-    Inputs are ``token`` (), ``held`` (1, 128) if the config has it, ``h`` and ``c``, each
-    (num_layers, H); outputs ``logits`` (1, V), ``h_next`` and ``c_next``. Matrices are in int8,
-    symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights of a row (operator
-    MatMulNBits of ONNX Runtime, which makes the vectors int8 as well); the table with the first
-    layer's input projection of each token stays fp32, since a step reads one row of it. The
-    model's config, and the codec's settings if given, are in the file's metadata as JSON.
+    Inputs are ``token`` (), ``h`` and ``c``, each (num_layers, H), and ``features`` (1, F): what
+    the config has of held notes (128), of what is recalled (128 pitches and 39 kinds of matches)
+    and of controls (28), in this order. Outputs are ``logits`` (1, V), ``h_next``, ``c_next`` and,
+    of a model that recalls, ``trust`` (1, 39), which is still to be added to the logits of the
+    pitches recalled (:func:`~midirnn.engines.base.boosted`). Matrices are in int8, symmetric, with
+    an fp32 scale for every :data:`BLOCK_SIZE` weights of a row (operator MatMulNBits of ONNX
+    Runtime, which makes the vectors int8 as well); the table with the first layer's input
+    projection of each token stays fp32, since a step reads one row of it. The model's config, and
+    the codec's settings if given, are in the file's metadata as JSON.
     """
     graph = GraphWriter("midirnn_step")
     state = (config.num_layers, config.hidden_size)
@@ -81,12 +83,19 @@ def export_onnx(
         h_all.append(y)
         c_all.append(c_next)
         x = graph.node("Add", x, y) if config.residual else y
-    bias = graph.constant("output.bias", weights["output.bias"])
-    product(graph, "output", x, weights["output.weight"], bias, value="logits")
-    graph.output("logits", np.float32, (1, config.vocab_size))
+    for head, name, size in _heads(config):
+        bias = graph.constant(f"{head}.bias", weights[f"{head}.bias"])
+        product(graph, head, x, weights[f"{head}.weight"], bias, value=name)
+        graph.output(name, np.float32, (1, size))
     for name, parts in (("h_next", h_all), ("c_next", c_all)):
         graph.node("Concat", *parts, name=graph.output(name, np.float32, state), axis=0)
     return graph.to_bytes(_metadata(config, codec_settings))
+
+
+def _heads(config: ModelConfig) -> list[tuple[str, str, int]]:
+    """What is made of the last layer: the weights, the output, its size."""
+    heads = [("output", "logits", config.vocab_size)]
+    return [*heads, ("trust", "trust", NUM_MATCHES)] if config.recall_notes else heads
 
 
 def product(
@@ -133,11 +142,11 @@ def _first_gates(graph: GraphWriter, config: ModelConfig, weights: Weights, h: s
     order = _gate_order(config)
     rows = graph.constant("layers.0.table", np.ascontiguousarray(table[:, order]))
     row = graph.node("Gather", rows, graph.input("token", np.int64, ()), axis=0)
-    if config.held_input:
-        held = graph.input("held", np.bool_, (1, NUM_PITCHES))
-        sounding = graph.node("Cast", held, to=data_type(np.float32))
-        h = graph.node("Concat", h, sounding, axis=1)
-        matrix = np.concatenate([matrix, w_ih @ weights["held.weight"]], axis=1)
+    beside = feature_weights(config, weights)
+    if beside.shape[1]:
+        features = graph.input("features", np.float32, (1, beside.shape[1]))
+        h = graph.node("Concat", h, features, axis=1)
+        matrix = np.concatenate([matrix, w_ih @ beside], axis=1)
     return product(graph, "layers.0", h, matrix[order], row)
 
 

@@ -6,38 +6,41 @@ import numpy as np
 import numpy.typing as npt
 import threadpoolctl
 
-from midirnn.engines.base import EngineState, FloatVector
+from midirnn.engines.base import (
+    Advance,
+    FloatMatrix,
+    FloatVector,
+    RecurrentEngine,
+    feature_weights,
+)
 from midirnn.models.config import ModelConfig
-from midirnn.performance import NUM_PITCHES
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
 HALF = np.float32(0.5)
 
 
-class NumpyEngine:
+class NumpyEngine(RecurrentEngine):
     """One step of the language model, batch 1, in fp32: an implementation of ``StepEngine``.
 
-    The first layer's input projection is a table with a row for each token and one for each held
-    pitch; the other layers multiply input and state by one matrix at once. Owns the state.
+    The first layer's input projection is a table with a row for each token and one for each
+    feature; the other layers multiply input and state by one matrix at once. Owns the state.
 
     From the first engine on, BLAS runs on one thread in the whole process: a product of this size
     gains nothing from a second, and loses tenfold when the other core is busy.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        super().__init__(config)
         threadpoolctl.threadpool_limits(limits=1, user_api="blas")
-        self._config = config
         hidden = config.hidden_size
         scale = _gate_scale(hidden)
         w_ih = weights["layers.0.weight_ih"]
         self._token_table = (
             weights["embedding.weight"] @ w_ih.T + weights["layers.0.bias"]
         ) * scale
-        self._held_table = (
-            (weights["held.weight"].T @ w_ih.T) * scale if config.held_input else None
-        )
-        self._matrices: list[FloatVector] = []  # (4H, I + H); the first layer's (4H, H)
+        self._feature_table = (feature_weights(config, weights).T @ w_ih.T) * scale  # (F, 4H)
+        self._matrices: list[FloatMatrix] = []  # (4H, I + H); the first layer's (4H, H)
         self._biases: list[FloatVector] = []
         no_input = np.zeros((0, 4 * hidden), np.float32)
         for layer in range(config.num_layers):
@@ -45,50 +48,28 @@ class NumpyEngine:
             matrix = np.concatenate([w_input, weights[f"layers.{layer}.weight_hh"].T]) * scale
             self._matrices.append(np.ascontiguousarray(matrix.T, np.float32))
             self._biases.append(weights[f"layers.{layer}.bias"] * scale)
-        self._output = np.ascontiguousarray(weights["output.weight"], np.float32)
-        self._output_bias = weights["output.bias"].astype(np.float32)
+        heads = ["output", "trust"] if config.recall_notes else ["output"]
+        self._output = np.concatenate([weights[f"{head}.weight"] for head in heads])
+        self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
         self.reset()
 
-    @property
-    def config(self) -> ModelConfig:
-        """What the model is made of."""
-        return self._config
-
-    def reset(self) -> None:
-        """Go to the start of a piece: zero state, the start token fed."""
-        shape = (self._config.num_layers, self._config.hidden_size)
-        self._h = np.zeros(shape, np.float32)
-        self._c = np.zeros(shape, np.float32)
-        self.feed(self._config.start_token, np.zeros(NUM_PITCHES, dtype=bool))
-
-    def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
-        """Take a token in; ``held`` (128,) says what sounds after it."""
-        h, c = np.empty_like(self._h), np.empty_like(self._c)
-        gates = self._matrices[0] @ self._h[0]
+    def _advance(self, token: int, features: FloatVector) -> Advance:
+        h_before, c_before = self._state.h, self._state.c
+        h, c = np.empty_like(h_before), np.empty_like(c_before)
+        gates = self._matrices[0] @ h_before[0]
         gates += self._token_table[token]
-        if self._held_table is not None:
-            gates += self._held_table[held].sum(axis=0)
-        h[0], c[0] = _cell(gates, self._c[0])
+        given = np.flatnonzero(features)
+        gates += features[given] @ self._feature_table[given]
+        h[0], c[0] = _cell(gates, c_before[0])
         x = h[0]
         for layer in range(1, self._config.num_layers):
-            gates = self._matrices[layer] @ np.concatenate([x, self._h[layer]])
+            gates = self._matrices[layer] @ np.concatenate([x, h_before[layer]])
             gates += self._biases[layer]
-            h[layer], c[layer] = _cell(gates, self._c[layer])
+            h[layer], c[layer] = _cell(gates, c_before[layer])
             x = x + h[layer] if self._config.residual else h[layer]
-        self._h, self._c = h, c
-        self._logits: FloatVector = self._output @ x + self._output_bias
-
-    def logits(self) -> FloatVector:
-        """The logits of the next token; shape ``(V,)``. Not to be changed."""
-        return self._logits
-
-    def snapshot(self) -> EngineState:
-        """The state, to come back to. Costs nothing: each step makes new arrays."""
-        return self._h, self._c, self._logits
-
-    def restore(self, state: EngineState) -> None:
-        """Go back to a snapshot."""
-        self._h, self._c, self._logits = state
+        output = self._output @ x + self._output_bias
+        size = self._config.vocab_size
+        return Advance(h, c, output[:size], output[size:] if self._config.recall_notes else None)
 
 
 def _cell(gates: FloatVector, c: FloatVector) -> tuple[FloatVector, FloatVector]:

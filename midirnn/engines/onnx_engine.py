@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from midirnn.engines.base import EngineState, FloatVector
+from midirnn.engines.base import Advance, FloatVector, RecurrentEngine
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.models.config import ModelConfig
-from midirnn.performance import NUM_PITCHES
 
 OLDEST_ONNXRUNTIME = (1, 23)
 """The first release that multiplies by 8 bit blocks on ARM as well as on x86."""
 
-_OUTPUTS = ("logits", "h_next", "c_next")
 
-
-class OnnxEngine:
+class OnnxEngine(RecurrentEngine):
     """One step of the language model, batch 1, in int8: an implementation of ``StepEngine``.
 
     Runs an ONNX file's bytes as :func:`~midirnn.engines.export.export_onnx` makes them, on one
@@ -31,44 +27,20 @@ class OnnxEngine:
     """
 
     def __init__(self, config: ModelConfig, model: bytes) -> None:
-        self._config = config
+        super().__init__(config)
+        self._outputs = ["h_next", "c_next", "logits", *(["trust"] if config.recall_notes else [])]
         self._session = make_session(model)
         try:
             self.reset()
         except Exception as error:  # of a type that onnxruntime does not show
             raise _cannot_run(error) from error
 
-    @property
-    def config(self) -> ModelConfig:
-        """What the model is made of."""
-        return self._config
-
-    def reset(self) -> None:
-        """Go to the start of a piece: zero state, the start token fed."""
-        shape = (self._config.num_layers, self._config.hidden_size)
-        self._h = np.zeros(shape, np.float32)
-        self._c = np.zeros(shape, np.float32)
-        self.feed(self._config.start_token, np.zeros(NUM_PITCHES, dtype=bool))
-
-    def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
-        """Take a token in; ``held`` (128,) says what sounds after it."""
-        inputs = {"token": np.array(token, np.int64), "h": self._h, "c": self._c}
-        if self._config.held_input:
-            inputs["held"] = held.reshape(1, NUM_PITCHES)
-        logits, self._h, self._c = self._session.run(_OUTPUTS, inputs)
-        self._logits: FloatVector = logits[0]
-
-    def logits(self) -> FloatVector:
-        """The logits of the next token; shape ``(V,)``. Not to be changed."""
-        return self._logits
-
-    def snapshot(self) -> EngineState:
-        """The state, to come back to. Costs nothing: each step makes new arrays."""
-        return self._h, self._c, self._logits
-
-    def restore(self, state: EngineState) -> None:
-        """Go back to a snapshot."""
-        self._h, self._c, self._logits = state
+    def _advance(self, token: int, features: FloatVector) -> Advance:
+        inputs = {"token": np.array(token, np.int64), "h": self._state.h, "c": self._state.c}
+        if len(features):
+            inputs["features"] = features.reshape(1, -1)
+        h, c, logits, *trust = self._session.run(self._outputs, inputs)
+        return Advance(h, c, logits[0], trust[0][0] if trust else None)
 
 
 def make_session(model: bytes) -> Any:

@@ -15,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import PerformanceCodec, codec_from_settings
+from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError, MidirnnError
 from midirnn.models.config import ModelConfig
+from midirnn.performance import NUM_PITCHES
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -88,10 +91,18 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     gates = 4 * config.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (config.vocab_size + 1, config.embedding_size),
-        "held.weight": (config.embedding_size, 128),
+        "held.weight": (config.embedding_size, NUM_PITCHES),
         "output.weight": (config.vocab_size, config.hidden_size),
         "output.bias": (config.vocab_size,),
     }
+    if config.recall_notes:
+        shapes |= {
+            "recalled.weight": (config.embedding_size, NUM_PITCHES + NUM_MATCHES),
+            "trust.weight": (NUM_MATCHES, config.hidden_size),
+            "trust.bias": (NUM_MATCHES,),
+        }
+    if config.control_inputs:
+        shapes["controls.weight"] = (config.embedding_size, NUM_CONTROL_INPUTS)
     for layer in range(config.num_layers):
         shapes |= {
             f"layers.{layer}.weight_ih": (gates, config.layer_input_size(layer)),

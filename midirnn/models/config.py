@@ -10,6 +10,8 @@ from midirnn.errors import CheckpointError
 
 CELLS = ("lstm",)
 
+MAX_RECALL_NOTES = 65_536
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -17,6 +19,9 @@ class ModelConfig:
 
     ``residual`` adds each layer's input to its output, from the second layer on.
     ``held_input`` adds a linear map of the notes that sound now to the token's embedding.
+    ``recall_notes`` is how many of the last pitches are searched for what repeats (see
+    :mod:`midirnn.codecs.recall`; 0: none); it needs a vocabulary whose first ids are note-ons.
+    ``control_inputs`` lets the model be steered (see :mod:`midirnn.codecs.controls`).
     """
 
     vocab_size: int = 388
@@ -26,12 +31,18 @@ class ModelConfig:
     num_layers: int = 3
     residual: bool = True
     held_input: bool = True
+    recall_notes: int = 0
+    control_inputs: bool = False
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
             if getattr(self, name) < 1:
                 raise CheckpointError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.recall_notes <= MAX_RECALL_NOTES:
+            raise CheckpointError(
+                f"recall_notes is {self.recall_notes}; allowed are 0 to {MAX_RECALL_NOTES}"
+            )
         if self.cell not in CELLS:
             raise CheckpointError(f"cell is {self.cell!r}; known are {', '.join(CELLS)}")
         if not 0.0 <= self.dropout < 1.0:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs.recall import LENGTHS, NUM_MATCHES, NUM_VIEWPOINTS
 from midirnn.models.config import ModelConfig
 from midirnn.models.lstm import LSTMLayer
 from midirnn.performance import NUM_PITCHES
@@ -32,6 +34,12 @@ class LanguageModel(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size + 1, config.embedding_size)
         self.held = nn.Linear(NUM_PITCHES, config.embedding_size, bias=False)
+        if config.recall_notes:
+            # A pitch recalled, and in which viewpoint a context of which length was found.
+            self.recalled = nn.Linear(NUM_PITCHES + NUM_MATCHES, config.embedding_size, bias=False)
+            self.trust = nn.Linear(config.hidden_size, NUM_MATCHES)
+        if config.control_inputs:
+            self.controls = nn.Linear(NUM_CONTROL_INPUTS, config.embedding_size, bias=False)
         self.layers = nn.ModuleList(
             LSTMLayer(config.layer_input_size(layer), config.hidden_size)
             for layer in range(config.num_layers)
@@ -45,6 +53,13 @@ class LanguageModel(nn.Module):
         nn.init.normal_(self.held.weight, std=0.1)
         nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
+        # What is added to a model begins as nothing: it learns how far to trust it.
+        for added in (
+            *([self.recalled, self.trust] if self.config.recall_notes else []),
+            *([self.controls] if self.config.control_inputs else []),
+        ):
+            for weight in added.parameters():
+                nn.init.zeros_(weight)
 
     def initial_state(self, batch_size: int, device: torch.device | None = None) -> State:
         """The state before a piece: zeros of shape (num_layers, B, hidden_size)."""
@@ -55,48 +70,95 @@ class LanguageModel(nn.Module):
         self,
         tokens: Tensor,
         held: Tensor,
+        recalled: Tensor | None = None,
         controls: Tensor | None = None,
         state: State | None = None,
     ) -> tuple[Tensor, State]:
         """Logits (B, T, V) after each of ``tokens`` (B, T), and the state behind the last.
 
-        ``held`` (B, T, 128) says which notes sound after each token. ``controls`` is for models
-        that are steered; this one takes none.
+        ``held`` (B, T, 128) says which notes sound after each token, ``recalled`` (B, T, 3, 2) what
+        the notes so far recall, ``controls`` (B, T, 28) what is asked for. What the config does not
+        have is not looked at; None stands for zeros.
         """
-        if controls is not None:
-            raise ValueError("this model takes no controls")
         h, c = state if state is not None else self.initial_state(len(tokens), tokens.device)
-        tokens, held = tokens.t(), held.transpose(0, 1)  # time first: (T, B), (T, B, 128)
+        if recalled is None:
+            recalled = tokens.new_zeros((*tokens.shape, NUM_VIEWPOINTS, 2))
+        if controls is None:
+            controls = self.embedding.weight.new_zeros((*tokens.shape, NUM_CONTROL_INPUTS))
+        features, weight = self._features(held, recalled, controls)
         hs, cs = [], []
         for index, layer in enumerate(self.layers):
             if index == 0:
-                y, h_last, c_last = self._first_layer(tokens, held, h[0], c[0])
+                y, h_last, c_last = self._first_layer(tokens, features, weight, h[0], c[0])
                 x = y
             else:
                 y, h_last, c_last = layer(self.dropout(x), h[index], c[index])
                 x = x + y if self.config.residual else y  # (T, B, H)
             hs.append(h_last)
             cs.append(c_last)
-        logits = self.output(self.dropout(x)).transpose(0, 1)  # (B, T, V)
+        x = self.dropout(x).transpose(0, 1)  # (B, T, H)
+        logits = self.output(x)  # (B, T, V)
+        if self.config.recall_notes:
+            logits = _boosted(logits, recalled, self.trust(x))
         return logits, (torch.stack(hs), torch.stack(cs))
 
+    def _features(
+        self, held: Tensor, recalled: Tensor, controls: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """All that is read beside the token, side by side (B, T, F), and its weights (E, F)."""
+        parts = []
+        if self.config.held_input:
+            parts.append((held, self.held))
+        if self.config.recall_notes:
+            parts.append((_recall_features(recalled), self.recalled))
+        if self.config.control_inputs:
+            parts.append((controls, self.controls))
+        if not parts:
+            return None, None
+        dtype = self.embedding.weight.dtype
+        return (
+            torch.cat([feature.to(dtype) for feature, _ in parts], dim=2),
+            torch.cat([layer.weight for _, layer in parts], dim=1),
+        )
+
     def _first_layer(
-        self, tokens: Tensor, held: Tensor, h: Tensor, c: Tensor
+        self, tokens: Tensor, features: Tensor | None, weight: Tensor | None, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first layer; on a CPU its input projection is a table with a row for each token."""
         layer = self.layers[0]
         assert isinstance(layer, LSTMLayer)
-        held = held.to(self.embedding.weight.dtype)
+        tokens = tokens.t()  # time first: (T, B)
         if tokens.device.type != "cpu" or (self.training and self.config.dropout):
             x = self.embedding(tokens)  # (T, B, E)
-            if self.config.held_input:
-                x = x + self.held(held)
+            if features is not None and weight is not None:
+                x = x + features.transpose(0, 1) @ weight.t()
             return layer(self.dropout(x), h, c)  # type: ignore[no-any-return]
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)
         projected = nn.functional.embedding(tokens, table)  # (T, B, 4H)
-        if self.config.held_input:
-            projected = projected + held @ (layer.weight_ih @ self.held.weight).t()
+        if features is not None and weight is not None:
+            projected = projected + features.transpose(0, 1) @ (layer.weight_ih @ weight).t()
         return layer.recur(projected, h, c)
+
+
+def _recall_features(recalled: Tensor) -> Tensor:
+    """Which pitches are recalled, and by which match; (B, T, 128 + 39) from (B, T, 3, 2)."""
+    found = (recalled[..., 1] > 0).float()  # (B, T, 3)
+    features = found.new_zeros((*found.shape[:2], NUM_PITCHES + NUM_MATCHES))
+    features = features.scatter_add(2, recalled[..., 0], found)
+    return features.scatter_add(2, NUM_PITCHES + _match_index(recalled), found)
+
+
+def _match_index(recalled: Tensor) -> Tensor:
+    """The number of each viewpoint's match: viewpoint by viewpoint, then by length; (B, T, 3)."""
+    first = torch.arange(0, NUM_MATCHES, LENGTHS, device=recalled.device)
+    return recalled[..., 1] + first
+
+
+def _boosted(logits: Tensor, recalled: Tensor, trust: Tensor) -> Tensor:
+    """Logits with what is recalled made likelier as far as ``trust`` (B, T, 39) goes."""
+    found = recalled[..., 1] > 0
+    boost = trust.float().gather(2, _match_index(recalled)) * found
+    return logits.float().scatter_add(2, recalled[..., 0], boost)  # note-ons are the first ids
 
 
 def masked_logits(logits: Tensor, mask: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.streams import Message
 from midirnn.codecs.vocabulary import TokenType
 from midirnn.errors import OptionError
@@ -37,10 +38,13 @@ def generate(
     seconds: float = 30.0,
     primer: Performance | str | os.PathLike[str] | None = None,
     sampling: SamplingConfig | None = None,
+    controls: Controls | None = None,
     seed: int | None = None,
     engine: str = "auto",
 ) -> Performance:
     """A performance: the primer, if there is one, and ``seconds`` of new music behind it.
+
+    ``controls`` say how dense, how loud and in which pitch classes the new music is to be.
 
     ``model`` is a loaded model, the name of one that comes with midirnn, or a folder. The primer's
     pedal is applied, its tempo map kept, and notes that it still held at its end are ended by the
@@ -53,14 +57,20 @@ def generate(
     if primer is not None and not isinstance(primer, Performance):
         primer = read_midi(primer)
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
-    return continue_primer(sampler, seconds, primer).performance
+    return continue_primer(sampler, seconds, primer, controls).performance
 
 
-def continue_primer(sampler: Sampler, seconds: float, primer: Performance | None) -> Generated:
+def continue_primer(
+    sampler: Sampler,
+    seconds: float,
+    primer: Performance | None,
+    controls: Controls | None = None,
+) -> Generated:
     """Music from a sampler that starts afresh; see :func:`generate`."""
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are over 0, up to {MAX_SECONDS:g}")
     codec = sampler.codec
+    sampler.steer(controls)
     sampler.reset()
     primer = (Performance() if primer is None else primer).without_drums().apply_sustain()
     # What a track that ends early never released is over; only what sounds at the end sounds on.

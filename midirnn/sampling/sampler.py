@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.grammar import BoolArray, GrammarState
 from midirnn.codecs.performance import PerformanceCodec
 from midirnn.engines.base import EngineState, StepEngine
@@ -55,6 +56,17 @@ class Sampler:
         """Draw with other knobs from now on."""
         self.config = config
         self._grammar = self.codec.grammar(config.max_note_seconds)
+
+    def steer(self, controls: Controls | None) -> None:
+        """Ask the model for something from the next token on; None asks for nothing.
+
+        Raises :class:`OptionError` for a model that was not trained to be steered.
+        """
+        if controls is not None and not self.engine.config.control_inputs:
+            raise OptionError(
+                "this model cannot be steered: it was trained without --control-inputs"
+            )
+        self.engine.steer(None if controls is None else controls.vector())
 
     def reset(self) -> None:
         """Go to the start of a piece; the random generator goes on."""

@@ -16,10 +16,13 @@ class TrainingConfig:
     """A recipe. One step is one update of the weights: ``batch_size * window`` tokens.
 
     ``segment`` is how many tokens of a piece a stream reads before it goes on to another (0: all);
-    the state is carried from window to window within it. The learning rate rises over
-    ``warmup_steps``, stays until ``decay_start`` (a share of the run) and falls linearly to
-    ``final_learning_rate_share`` of itself. With ``optimizer="muon"`` the matrices of the recurrent
-    layers learn by Muon (K. Jordan, 2024) at ``muon_learning_rate``.
+    the state is carried from window to window within it. ``steered`` is in which share of the
+    segments a model with ``control_inputs`` is shown controls, each of them half the time. The
+    learning rate rises over ``warmup_steps``, stays until ``decay_start`` (a share of the run) and
+    falls linearly to ``final_learning_rate_share`` of itself. With ``optimizer="muon"`` the
+    matrices of the recurrent layers learn by Muon (K. Jordan, 2024) at ``muon_learning_rate``. With
+    ``ema_decay`` (0.999, say; 0: off) a moving average of the weights is validated and kept as
+    ``best`` (B. Polyak and A. Juditsky, 1992).
     """
 
     tokens: int = 20_000_000
@@ -32,11 +35,13 @@ class TrainingConfig:
     weight_decay: float = 0.01
     beta2: float = 0.99
     clip_norm: float = 1.0
+    ema_decay: float = 0.0
     warmup_steps: int = 100
     decay_start: float = 0.3
     final_learning_rate_share: float = 0.02
     transpose: int = 0
     stretch: float = 0.0
+    steered: float = 0.4
     bf16: bool = True
     seed: int = 0
     threads: int = 1
@@ -69,6 +74,8 @@ class TrainingConfig:
             ("decay_start", 0.0, 1.0),
             ("final_learning_rate_share", 0.0, 1.0),
             ("checkpoint_minutes", 0.0, 1e6),
+            ("steered", 0.0, 1.0),
+            ("ema_decay", 0.0, 0.999999),
         ):
             if not low_float <= getattr(self, name) <= high:
                 raise OptionError(

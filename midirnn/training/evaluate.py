@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from midirnn.codecs import PerformanceCodec, Tokens, TokenType
-from midirnn.datasets.windows import Batch, EvaluationWindows
+from midirnn.datasets.windows import Batch, EvaluationWindows, Inputs
 from midirnn.models.language_model import LanguageModel, State, masked_logits
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,22 @@ class Evaluation:
         }
 
 
+def combined(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The evaluation of all the pieces that some evaluations have between them."""
+    return Evaluation(
+        nats=sum(e.nats for e in evaluations),
+        tokens=sum(e.tokens for e in evaluations),
+        notes=sum(e.notes for e in evaluations),
+        seconds=sum(e.seconds for e in evaluations),
+        nats_by_type=_added([e.nats_by_type for e in evaluations]),
+        tokens_by_type=_added([e.tokens_by_type for e in evaluations]),
+    )
+
+
+def _added(tables: Sequence[dict[str, Number]]) -> dict[str, Number]:
+    return {name: sum(table[name] for table in tables) for name in tables[0]}
+
+
 def token_losses(
     model: LanguageModel, batch: Batch, state: State, *, bf16: bool, use_mask: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor, State]:
@@ -55,23 +74,30 @@ def token_losses(
     Rows that begin another piece begin from a zero state.
     """
     device = next(model.parameters()).device
-    keep = torch.from_numpy(~batch.reset).to(device)[None, :, None]
+    keep = _on(device, ~batch.reset)[None, :, None]
     h, c = state
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         logits, behind = model(
-            torch.from_numpy(batch.inputs).to(device),
-            torch.from_numpy(batch.held).to(device),
-            None,
+            _on(device, batch.inputs),
+            _on(device, batch.held),
+            _on(device, batch.recalled),
+            _on(device, batch.controls),
             (h * keep, c * keep),
         )
     if use_mask:
-        logits = masked_logits(logits, torch.from_numpy(batch.mask).to(device))
+        logits = masked_logits(logits, _on(device, batch.mask))
     losses = torch.nn.functional.cross_entropy(
         logits.float().flatten(0, 1),
-        torch.from_numpy(batch.targets).to(device).flatten(),
+        _on(device, batch.targets).flatten(),
         reduction="none",
     )
-    return losses.view(batch.targets.shape), torch.from_numpy(batch.valid).to(device), behind
+    return losses.view(batch.targets.shape), _on(device, batch.valid), behind
+
+
+def _on(device: torch.device, array: npt.NDArray[Any]) -> torch.Tensor:
+    """The array on a device; to a GPU it is copied while the GPU goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _rows(pieces: Sequence[Tokens], most: int) -> int:
@@ -100,7 +126,7 @@ def evaluate(
         codec.grammar(),
         _rows(pieces, batch_size),
         window,
-        model.config.start_token,
+        Inputs(model.config.start_token, model.config.recall_notes),
     )
     state = model.initial_state(len(windows.streams), next(model.parameters()).device)
     type_index, values = codec.vocabulary.type_index, codec.vocabulary.values

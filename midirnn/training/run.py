@@ -1,11 +1,10 @@
-"""A training run: its folder, its loop, and how it goes on after a stop."""
+"""A training run: its loop, what it saves, and how it goes on after a stop."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,23 +17,35 @@ import torch
 
 from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.datasets.augment import Augmentation
-from midirnn.datasets.windows import TrainingWindows
+from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
+from midirnn.datasets.windows import Inputs, TrainingWindows
 from midirnn.errors import CheckpointError, DatasetError
 from midirnn.models.checkpoint import (
+    Checkpoint,
+    Weights,
     read_checkpoint,
-    recover_folder,
     replacing_folder,
     write_checkpoint,
 )
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
-from midirnn.training.evaluate import evaluate, token_losses
+from midirnn.training.distributed import ALONE, Team
+from midirnn.training.evaluate import combined, evaluate, token_losses
+from midirnn.training.folder import (
+    BEST,
+    LAST,
+    METRICS_FILE,
+    TRAINING_STATE_FILE,
+    Report,
+    RunLock,
+    read_training_state,
+    recover_run,
+    refuse_difference,
+    trim_metrics,
+    writing,
+)
 from midirnn.training.optimizers import make_optimizers
-
-METRICS_FILE = "metrics.jsonl"
-TRAINING_STATE_FILE = "training.pt"
-LAST, BEST = "last", "best"
 
 _LOG_STEPS = 20
 
@@ -58,25 +69,21 @@ _STATE_TYPES: list[Any] = [
     np.ndarray,
     np.dtype,
     type(np.dtype(np.uint16)),
+    type(np.dtype(np.bool_)),
     np.ndarray.__reduce__(np.empty(0))[0],  # what an array is unpickled by
 ]
 """All that a run's state is made of, besides tensors and Python's own types."""
 
-
-@dataclass(frozen=True)
-class Report:
-    """A line of progress, as it goes into metrics.jsonl."""
-
-    step: int
-    total_steps: int
-    values: dict[str, float]
+_FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
+"""What may change when a run is resumed."""
 
 
 class Trainer:
     """Trains a model. Owns the model, the optimisers, the stream of windows and the run's folder.
 
     A run's folder holds ``last`` (the checkpoint to resume from), ``best`` (the one with the best
-    validation) and ``metrics.jsonl``. Each appears whole or not at all.
+    validation) and ``metrics.jsonl``. Each appears whole or not at all. In a ``team`` of several
+    processes each has a trainer of its own, all call the same methods, and the first one writes.
     """
 
     def __init__(
@@ -89,9 +96,10 @@ class Trainer:
         validation: Sequence[Tokens],
         *,
         report: Callable[[Report], None] = lambda report: None,
+        team: Team = ALONE,
     ) -> None:
-        train = [piece for piece in train if len(piece)]
-        if not train:
+        lengths = lengths_of(train)
+        if not lengths.any():
             raise DatasetError("the data set has no pieces in its train split")
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -99,33 +107,87 @@ class Trainer:
         self.config = config
         self.codec = codec
         self.report = report
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.team = team
+        self.rows = team.rows(config.batch_size)
+        self.device = team.device
         self.model = LanguageModel(model_config).to(self.device)
+        self.parameters = list(self.model.parameters())
         self.optimizers = make_optimizers(self.model, config)
-        self.validation = _excerpts(validation, config.validation_tokens)
+        self.average: list[torch.Tensor] = []
+        """The weights' moving average, with ``ema_decay``."""
+        self.validation = excerpts(validation, config.validation_tokens)
         self.data = {
-            "train_pieces": len(train),
-            "train_tokens": sum(map(len, train)),
+            "train_pieces": int(np.count_nonzero(lengths)),
+            "train_tokens": int(lengths.sum()),
             "validation_excerpt_tokens": sum(map(len, self.validation)),
         }
         self.windows = TrainingWindows(
-            _Draw(train, Augmentation(config.transpose, config.stretch), codec),
+            PieceDraw(train, Augmentation(config.transpose, config.stretch), codec),
             codec.grammar(),
-            batch_size=config.batch_size,
+            rows=self.rows,
             window=config.window,
             segment=config.segment or None,
-            start_token=model_config.start_token,
-            rng=np.random.default_rng(config.seed),
+            inputs=Inputs(model_config.start_token, model_config.recall_notes),
+            seed=config.seed,
+            steered=config.steered if model_config.control_inputs else 0.0,
         )
-        self.state: State = self.model.initial_state(config.batch_size, self.device)
+        self.state: State = self.model.initial_state(len(self.rows), self.device)
         self.progress = Progress()
+        self._lock = RunLock(folder)
+        self._seed_dropout()
+        self.origin: dict[str, Any] = {}
+
+    def start_from(self, name: str, checkpoint: Checkpoint) -> None:
+        """Begin from the weights of another model; parts that it has not begin as they are.
+
+        Raises :class:`CheckpointError` where its sizes or its codec are not the same.
+        """
+        refuse_difference(checkpoint.codec.settings(), self.codec.settings(), Path(name))
+        own = self.model.state_dict()
+        for weight, array in checkpoint.weights.items():
+            shape = tuple(own[weight].shape) if weight in own else None
+            if shape != array.shape:
+                raise CheckpointError(
+                    f"{name} cannot be started from: its {weight} is {array.shape}, and "
+                    f"{'there is none' if shape is None else f'it is {shape}'} here"
+                )
+            own[weight] = torch.from_numpy(array)
+        self.model.load_state_dict(own)
+        self.origin = {"model": name, "tokens_seen": checkpoint.info.get("tokens_seen", 0)}
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Progress:
-        """Train to the end, to the early stop, or until ``should_stop`` says so; then save."""
-        with _writing(self.folder):
+        """Train to the end, to the early stop, or until ``should_stop`` says so; then save.
+
+        Raises :class:`CheckpointError` where another process trains into the folder.
+        """
+        if self.team.is_first:
+            self._open_folder()
+        try:
+            self._begin_alike()
+            return self._run(should_stop)
+        finally:
+            self._lock.release()
+
+    def _open_folder(self) -> None:
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
             if self.progress.step == 0:  # of a run that was killed before it had saved anything
                 (self.folder / METRICS_FILE).unlink(missing_ok=True)
+
+    def _begin_alike(self) -> None:
+        """See that all processes have the same data and the same weights, to the last bit."""
+        for rank, data in enumerate(self.team.gather(self.data)):
+            if data != self.data:
+                raise DatasetError(
+                    f"process {rank} trains on {data}, process {self.team.rank} on {self.data}: "
+                    "all need the same data set"
+                )
+        self.team.share_weights(self.parameters)
+        if self.config.ema_decay and not self.average:
+            self.average = [parameter.detach().clone() for parameter in self.parameters]
+
+    def _run(self, should_stop: Callable[[], bool]) -> Progress:
         begun = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
         while self.progress.step < self.config.total_steps and not self._gave_up():
@@ -136,11 +198,13 @@ class Trainer:
                 self._log_training()
             if step % self.config.validation_steps == 0 or step == self.config.total_steps:
                 self._validate()
-            if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
+            late = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
+            stop, save = self.team.any_of(should_stop(), late)
+            if stop:
+                break
+            if save:
                 self.save(LAST)
                 saved = time.monotonic()
-            if should_stop():
-                break
         self.save(LAST)
         return self.progress
 
@@ -155,11 +219,12 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * share
         batch = next(self.windows)
+        tokens = int(batch.valid.sum())
         losses, valid, state = token_losses(self.model, batch, self.state, bf16=self.config.bf16)
-        loss = losses[valid].mean()
+        loss = (losses * valid).sum() / tokens
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        value = float(loss.detach())
+        value, tokens = self.team.average(self.parameters, loss, tokens)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         if not math.isfinite(value + float(norm)):  # before it gets into the weights
             raise CheckpointError(
                 f"the run diverged at step {self.progress.step}: its loss is {value:g}, its "
@@ -170,8 +235,30 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.state = (state[0].detach(), state[1].detach())
         self.progress.step += 1
-        self.progress.tokens += int(batch.valid.sum())
+        self.progress.tokens += tokens
         self.progress.recent.append(value)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Let the moving average follow the weights, at first faster than ``ema_decay`` says."""
+        if self.average:
+            step = self.progress.step
+            decay = min(self.config.ema_decay, (1 + step) / (10 + step))
+            weights = [parameter.detach() for parameter in self.parameters]
+            torch._foreach_lerp_(self.average, weights, 1 - decay)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with its averaged weights, where the recipe has them."""
+        self._swap_average()
+        try:
+            yield
+        finally:
+            self._swap_average()
+
+    def _swap_average(self) -> None:
+        for parameter, average in zip(self.parameters, self.average, strict=bool(self.average)):
+            parameter.data, average.data = average.data, parameter.data
 
     def _log_training(self) -> None:
         progress = self.progress
@@ -188,25 +275,33 @@ class Trainer:
     def _validate(self) -> None:
         if not self.validation:
             return
-        result = evaluate(self.model, self.codec, self.validation, bf16=self.config.bf16)
-        nats = result.nats_per_token
-        self.progress.validations_since_best += 1
-        if nats < self.progress.best_nats:
-            self.progress.best_nats = nats
-            self.progress.validations_since_best = 0
-            self.save(BEST)
+        share = self.validation[self.team.rank :: self.team.size]
+        with self._averaged():
+            mine = evaluate(self.model, self.codec, share, bf16=self.config.bf16)
+            result = combined(self.team.gather(mine))
+            nats = result.nats_per_token
+            self.progress.validations_since_best += 1
+            if nats < self.progress.best_nats:
+                self.progress.best_nats = nats
+                self.progress.validations_since_best = 0
+                self.save(BEST)
         by_type = result.to_dict()["nats_per_token_by_type"]
         self._log({"validation_nats_per_token": nats, **{f"nats_{k}": by_type[k] for k in by_type}})
 
     def _log(self, values: dict[str, float]) -> None:
+        if not self.team.is_first:
+            return
         line = {"step": self.progress.step, "tokens": self.progress.tokens, **values}
         path = self.folder / METRICS_FILE
-        with _writing(path), path.open("a", encoding="utf-8") as file:
+        with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.report(Report(self.progress.step, self.config.total_steps, line))
 
     def save(self, name: str) -> None:
         """Write a checkpoint beside the old one and put it in its place."""
+        training_state = self._training_state() if name == LAST else {}
+        if not self.team.is_first:
+            return
         weights = {
             key: value.detach().cpu().numpy() for key, value in self.model.state_dict().items()
         }
@@ -214,26 +309,34 @@ class Trainer:
         info = {
             "training": self.config.to_dict(),
             "step": self.progress.step,
-            "tokens_seen": self.progress.tokens,
+            "tokens_seen": self.progress.tokens + self.origin.get("tokens_seen", 0),
             "best_validation_nats_per_token": best if math.isfinite(best) else None,
         }
+        if self.origin:
+            info["started_from"] = self.origin
         with replacing_folder(self.folder / name) as fresh:
             write_checkpoint(fresh, self.model.config, self.codec, weights, info)
             if name == LAST:
                 # By way of memory: of a full disk torch makes errors that do not say so.
                 state = io.BytesIO()
-                torch.save(self._training_state(), state)
+                torch.save(training_state, state)
                 (fresh / TRAINING_STATE_FILE).write_bytes(state.getbuffer())
 
     def _training_state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on; of the rows of every process."""
+        h, c = self.state
+        parts = self.team.gather((self.windows.state(), h.cpu(), c.cpu(), self._rng_state()))
+        windows, hs, cs, rngs = zip(*parts, strict=True)
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "windows": self.windows.state(),
-            "state": self.state,
+            "average": self.average,
+            "windows": [row for rows in windows for row in rows],
+            "state": (torch.cat(hs, dim=1), torch.cat(cs, dim=1)),
             "progress": self.progress,
-            "rng": torch.get_rng_state(),
+            "rng": list(rngs),
             "config": self.config.to_dict(),
             "data": self.data,
+            "origin": self.origin,
         }
 
     def resume(self) -> None:
@@ -242,102 +345,63 @@ class Trainer:
         Raises :class:`CheckpointError` where there is none, or where it was made with other
         settings or other data, naming both values.
         """
-        recover_run(self.folder)
-        last = self.folder / LAST
-        checkpoint = read_checkpoint(last)
-        _refuse_difference(checkpoint.config.to_dict(), self.model.config.to_dict(), last)
-        _refuse_difference(checkpoint.codec.settings(), self.codec.settings(), last)
-        state = _read_training_state(last / TRAINING_STATE_FILE)
-        _refuse_difference(state.get("data", self.data), self.data, last)
-        free = {"threads", "checkpoint_minutes", "patience"}
-        kept = {k: v for k, v in state["config"].items() if k not in free}
-        asked = {k: v for k, v in self.config.to_dict().items() if k not in free}
-        _refuse_difference(kept, asked, last)
+        try:
+            weights, state = self.team.from_first(self._read_last)
+        except BaseException:
+            self._lock.release()
+            raise
         self.model.load_state_dict(
-            {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
+            {name: torch.from_numpy(array) for name, array in weights.items()}
         )
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.windows.restore(state["windows"])
+        self.average = [average.to(self.device) for average in state.get("average", [])]
+        rows = slice(self.rows.start, self.rows.stop)
+        self.windows.restore(state["windows"][rows])
         h, c = state["state"]
-        self.state = h.to(self.device), c.to(self.device)
+        self.state = h[:, rows].to(self.device), c[:, rows].to(self.device)
         self.progress = state["progress"]
-        torch.set_rng_state(state["rng"])
-        _trim_metrics(self.folder / METRICS_FILE, self.progress.step)
+        self.origin = state.get("origin", {})
+        self._restore_rng(state["rng"])
 
+    def _read_last(self) -> tuple[Weights, dict[str, Any]]:
+        """The weights and the state of the last checkpoint, which fits; nothing else is there."""
+        last = self.folder / LAST
+        if self.folder.is_dir():
+            self._lock.acquire()
+            recover_run(self.folder)
+        checkpoint = read_checkpoint(last)
+        refuse_difference(checkpoint.config.to_dict(), self.model.config.to_dict(), last)
+        refuse_difference(checkpoint.codec.settings(), self.codec.settings(), last)
+        state = read_training_state(last / TRAINING_STATE_FILE, _STATE_KEYS, _STATE_TYPES)
+        refuse_difference(state.get("data", self.data), self.data, last)
+        asked = self.config.to_dict()
+        kept = TrainingConfig().to_dict() | state["config"]  # of a run older than a setting
+        for free in _FREE_SETTINGS:
+            kept.pop(free), asked.pop(free)
+        refuse_difference(kept, asked, last)
+        trim_metrics(self.folder / METRICS_FILE, state["progress"].step)
+        return checkpoint.weights, state
 
-class _Draw:
-    """Draws pieces with a probability that goes by their length, each augmented afresh."""
+    def _seed_dropout(self) -> None:
+        """Draw other dropout in each process; the first goes on as one alone would."""
+        if self.team.rank:
+            seeds = np.random.SeedSequence([self.config.seed, self.team.rank, self.progress.step])
+            torch.manual_seed(int(seeds.generate_state(1)[0]))
 
-    def __init__(
-        self, pieces: Sequence[Tokens], augmentation: Augmentation, codec: PerformanceCodec
-    ) -> None:
-        self.pieces = pieces
-        self.augmentation = augmentation
-        self.codec = codec
-        self._cumulative = np.cumsum([float(len(piece)) for piece in pieces])
+    def _rng_state(self) -> list[torch.Tensor]:
+        """The state of torch's random generators that this process uses."""
+        states = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.device))
+        return states
 
-    def __call__(self, rng: np.random.Generator) -> Tokens:
-        place = rng.random() * self._cumulative[-1]
-        index = min(int(np.searchsorted(self._cumulative, place)), len(self.pieces) - 1)
-        return self.augmentation.apply(self.pieces[index], self.codec, rng)
-
-
-def recover_run(folder: Path) -> None:
-    """Bring back a checkpoint that was being replaced when the run was killed."""
-    for name in (LAST, BEST):
-        recover_folder(folder / name)
-
-
-def _read_training_state(path: Path) -> dict[str, Any]:
-    """What :meth:`Trainer.save` wrote beside the weights. Runs no code that the file may hold."""
-    try:
-        with torch.serialization.safe_globals(_STATE_TYPES):
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} cannot be resumed: {path.name} is missing") from None
-    except Exception as error:  # whatever pickle and zip make of a damaged file
-        raise CheckpointError(f"{path} cannot be read ({_first_line(error)})") from None
-    missing = _STATE_KEYS - set(state if isinstance(state, dict) else ())
-    if missing:
-        raise CheckpointError(f"{path} cannot be read ({', '.join(sorted(missing))} missing)")
-    return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Make what the file system says into a :class:`CheckpointError`."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written ({error.strerror})") from None
-
-
-def _excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
-    """The beginnings of all pieces, equally long, that together have about ``tokens`` tokens."""
-    each = math.ceil(tokens / max(len(pieces), 1))
-    return [piece[:each] for piece in pieces if len(piece)]
-
-
-def _refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) -> None:
-    for name in sorted(have.keys() | want.keys()):
-        if have.get(name) != want.get(name):
-            raise CheckpointError(
-                f"{folder} was made with {name} = {have.get(name)!r}, not {want.get(name)!r}: "
-                "resume with the same settings, or train into another folder"
-            )
-
-
-def _trim_metrics(path: Path, step: int) -> None:
-    """Drop the lines behind the checkpoint, which the resumed run will write again."""
-    if not path.exists():
-        return
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    shutil.move(fresh, path)
+    def _restore_rng(self, processes: list[list[torch.Tensor]]) -> None:
+        """Draw on where this process stopped; one that was not there then draws afresh."""
+        if self.team.rank >= len(processes):
+            self._seed_dropout()
+            return
+        cpu, *cuda = processes[self.team.rank]
+        torch.set_rng_state(cpu)
+        if cuda and self.device.type == "cuda":
+            torch.cuda.set_rng_state(cuda[0], self.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,9 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs.controls import CONTROLS, measured_controls
 from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs.recall import Matches, recall
 from midirnn.datasets.augment import Augmentation
-from midirnn.datasets.windows import Batch, Draw, EvaluationWindows, TrainingWindows, empty_batch
+from midirnn.datasets.windows import (
+    Batch,
+    Draw,
+    EvaluationWindows,
+    Inputs,
+    TrainingWindows,
+    empty_batch,
+)
 from midirnn.errors import CodecError
 from tests.datasets.songs import song
 from tests.strategies import performances
@@ -23,7 +33,9 @@ from tests.strategies import performances
 CODEC = PerformanceCodec()
 GRAMMAR = CODEC.grammar()
 START = CODEC.vocab_size
-ARRAYS = ("inputs", "targets", "held", "mask", "valid", "reset")
+RECALL_NOTES = 10
+INPUTS = Inputs(START, RECALL_NOTES)
+ARRAYS = [field.name for field in dataclasses.fields(Batch)]
 SONGS = [CODEC.encode(song(seed, notes)) for seed, notes in enumerate((3, 30, 60, 8))]
 
 PIECES = st.lists(performances(max_notes=12, max_pedals=2).map(CODEC.encode), max_size=5)
@@ -43,6 +55,17 @@ def token_by_token(piece: bytes) -> tuple[BoolArray, BoolArray]:
     return np.array(held).reshape(-1, 128), np.array(mask).reshape(-1, CODEC.vocab_size)
 
 
+@functools.lru_cache(maxsize=100)
+def recalled_token_by_token(piece: bytes) -> Matches:
+    """What is recalled before each token of a piece."""
+    tokens = np.frombuffer(piece, np.uint16)
+    rows = []
+    for position in range(len(tokens)):
+        before = tokens[:position]
+        rows.append(recall(before[before < 128][-RECALL_NOTES:].astype(np.uint8).tobytes()))
+    return np.array(rows).reshape(-1, 3, 2)
+
+
 def check_row(batch: Batch, row: int, piece: Tokens, begin: int, count: int) -> None:
     """A row reads ``count`` tokens of a piece from ``begin`` on, and nothing after them."""
     held, mask = token_by_token(piece.tobytes())
@@ -53,6 +76,8 @@ def check_row(batch: Batch, row: int, piece: Tokens, begin: int, count: int) -> 
     assert np.array_equal(batch.inputs[row, :count], inputs[part])
     assert np.array_equal(batch.held[row, :count], held[part])
     assert np.array_equal(batch.mask[row, :count], mask[part])
+    recalled = recalled_token_by_token(piece.tobytes())[part]
+    assert np.array_equal(batch.recalled[row, :count], recalled)
 
 
 def training(
@@ -62,15 +87,18 @@ def training(
     batch_size: int = 3,
     window: int = 8,
     segment: int | None = 20,
+    rows: range | None = None,
+    steered: float = 0.5,
 ) -> TrainingWindows:
     return TrainingWindows(
         draw,
         GRAMMAR,
-        batch_size=batch_size,
+        rows=rows or range(batch_size),
         window=window,
         segment=segment,
-        start_token=START,
-        rng=np.random.default_rng(seed),
+        inputs=INPUTS,
+        seed=seed,
+        steered=steered,
     )
 
 
@@ -100,7 +128,7 @@ class TestEvaluationWindows:
     def test_every_token_of_every_piece_is_a_target_once(
         self, pieces: list[Tokens], batch_size: int, window: int
     ) -> None:
-        batches = list(EvaluationWindows(pieces, GRAMMAR, batch_size, window, START))
+        batches = list(EvaluationWindows(pieces, GRAMMAR, batch_size, window, INPUTS))
         read = [
             tuple(int(t) for batch, row in windows for t in batch.targets[row, batch.valid[row]])
             for windows in self.read(batches)
@@ -113,7 +141,7 @@ class TestEvaluationWindows:
         self, pieces: list[Tokens], batch_size: int, window: int
     ) -> None:
         by_content = {tuple(piece.tolist()): piece for piece in pieces}
-        batches = EvaluationWindows(pieces, GRAMMAR, batch_size, window, START)
+        batches = EvaluationWindows(pieces, GRAMMAR, batch_size, window, INPUTS)
         for windows in self.read(batches):
             counts = [int(batch.valid[row].sum()) for batch, row in windows]
             read = [t for b, row in windows for t in b.targets[row, b.valid[row]].tolist()]
@@ -124,20 +152,20 @@ class TestEvaluationWindows:
                 begin += count
 
     def test_all_windows_but_a_pieces_last_are_full(self) -> None:
-        for windows in self.read(EvaluationWindows(SONGS, GRAMMAR, 2, 16, START)):
+        for windows in self.read(EvaluationWindows(SONGS, GRAMMAR, 2, 16, INPUTS)):
             counts = [int(batch.valid[row].sum()) for batch, row in windows]
             assert counts[:-1] == [16] * (len(counts) - 1)
 
     def test_there_may_be_fewer_pieces_than_rows_or_none(self) -> None:
-        (batch,) = EvaluationWindows([SONGS[0]], GRAMMAR, 4, 50, START)
+        (batch,) = EvaluationWindows([SONGS[0]], GRAMMAR, 4, 50, INPUTS)
         assert batch.valid.any(axis=1).tolist() == [True, False, False, False]
-        assert not list(EvaluationWindows([], GRAMMAR, 2, 8, START))
-        assert not list(EvaluationWindows([np.empty(0, np.uint16)], GRAMMAR, 2, 8, START))
+        assert not list(EvaluationWindows([], GRAMMAR, 2, 8, INPUTS))
+        assert not list(EvaluationWindows([np.empty(0, np.uint16)], GRAMMAR, 2, 8, INPUTS))
 
     def test_tokens_that_break_the_grammar_are_refused(self) -> None:
         broken = np.array([128 + 60, 60], np.uint16)
         with pytest.raises(CodecError, match="breaks the grammar"):
-            next(EvaluationWindows([broken], GRAMMAR, 1, 8, START))
+            next(EvaluationWindows([broken], GRAMMAR, 1, 8, INPUTS))
 
 
 class TestTrainingWindows:
@@ -181,10 +209,10 @@ class TestTrainingWindows:
     def test_segments_begin_anywhere_and_often_where_the_piece_does(self) -> None:
         windows = training(lambda rng: SONGS[2], batch_size=1, window=20, segment=20)
         begins = []
-        for _ in range(300):
+        for _ in range(1200):
             next(windows)
             begins.append(windows.streams[0].position - 20)
-        assert 4 <= begins.count(0) <= 30
+        assert 10 <= begins.count(0) <= 60
         assert len(set(begins)) > 100
         assert max(begins) > len(SONGS[2]) - 40
 
@@ -220,6 +248,37 @@ class TestTrainingWindows:
             batch = next(windows)
             allowed = np.take_along_axis(batch.mask, batch.targets[..., None], axis=2)[..., 0]
             assert allowed[batch.valid].all()
+
+    def test_rows_apart_are_the_rows_together(self) -> None:
+        together = training(any_of(SONGS), batch_size=5)
+        parts = [training(any_of(SONGS), rows=rows) for rows in (range(2), range(2, 5))]
+        for _ in range(20):
+            whole, pieces = next(together), [next(part) for part in parts]
+            for name in ARRAYS:
+                joined = np.concatenate([getattr(piece, name) for piece in pieces])
+                assert np.array_equal(getattr(whole, name), joined)
+
+    def test_controls_are_shown_as_measured_or_not_at_all(self) -> None:
+        windows = training(any_of(SONGS), window=8, steered=0.7)
+        seen = set()
+        for _ in range(60):
+            batch = next(windows)
+            for row, stream in enumerate(windows.streams):
+                count = int(batch.valid[row].sum())
+                part = slice(stream.position - count, stream.position)
+                measured = measured_controls(stream.tokens, CODEC, part.start, part.stop)
+                for control, shown in zip(CONTROLS, stream.shown, strict=True):
+                    expected = measured[:, control] if shown else 0.0
+                    assert np.array_equal(
+                        batch.controls[row, :count, control],
+                        expected * np.ones_like(measured[:, control]),
+                    )
+                seen.add(tuple(stream.shown.tolist()))
+        assert len(seen) == 8  # every combination, none among them
+
+    def test_without_steering_no_control_is_shown(self) -> None:
+        windows = training(any_of(SONGS), steered=0.0)
+        assert not any(next(windows).controls.any() for _ in range(30))
 
     def test_a_piece_without_tokens_is_drawn_again(self) -> None:
         pieces = iter([np.empty(0, np.uint16), np.empty(0, np.uint16), SONGS[0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.engines.base import FloatVector, StepEngine
 from midirnn.models.checkpoint import Weights, expected_shapes
 from midirnn.models.config import ModelConfig
@@ -17,6 +18,9 @@ CONFIGS = [
     ModelConfig(embedding_size=16, hidden_size=130, num_layers=2, residual=False),
     ModelConfig(embedding_size=24, hidden_size=33, num_layers=2, held_input=False),
     ModelConfig(embedding_size=32, hidden_size=128, num_layers=4, residual=False, held_input=False),
+    ModelConfig(embedding_size=16, hidden_size=32, num_layers=2, recall_notes=64),
+    ModelConfig(embedding_size=16, hidden_size=48, recall_notes=20, control_inputs=True),
+    ModelConfig(embedding_size=16, hidden_size=32, held_input=False, control_inputs=True),
 ]
 """Sizes below, at and above a block of int8 weights, with each part and without."""
 
@@ -31,10 +35,16 @@ def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
 
 
 def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVector:
-    """The logits after each of random tokens, with random notes held; shape ``(steps, V)``."""
+    """The logits after each of random tokens, with random notes held; shape ``(steps, V)``.
+
+    Now and then something else is asked for; nothing at first and in the end.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for token in rng.integers(0, engine.config.vocab_size, steps).tolist():
+        if rng.random() < 0.1:
+            engine.steer(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
         engine.feed(token, rng.random(128) < 0.04)
         rows.append(engine.logits())
+    engine.steer(None)
     return np.stack(rows)

@@ -84,15 +84,19 @@ def test_a_file_says_what_goes_in_and_what_comes_out(config: ModelConfig) -> Non
     session = make_session(export_onnx(config, trained_weights(config)))
     state = [config.num_layers, config.hidden_size]
     inputs = {found.name: (found.type, found.shape) for found in session.get_inputs()}
-    held = {"held": ("tensor(bool)", [1, 128])} if config.held_input else {}
     floats = "tensor(float)"
-    assert inputs == held | {
+    parts = ((config.held_input, 128), (config.recall_notes, 167), (config.control_inputs, 28))
+    width = sum(size for part, size in parts if part)
+    features = {"features": (floats, [1, width])} if width else {}
+    assert inputs == features | {
         "token": ("tensor(int64)", []),
         "h": (floats, state),
         "c": (floats, state),
     }
     outputs = [(found.name, found.shape) for found in session.get_outputs()]
-    assert outputs == [("logits", [1, config.vocab_size]), ("h_next", state), ("c_next", state)]
+    trust = [("trust", [1, 39])] if config.recall_notes else []
+    logits = ("logits", [1, config.vocab_size])
+    assert outputs == [logits, *trust, ("h_next", state), ("c_next", state)]
 
 
 def test_a_file_says_which_model_and_codec_it_holds() -> None:

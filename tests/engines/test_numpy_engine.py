@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import time
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs.recall import NO_MATCHES, recall, remember
 from midirnn.engines.base import FloatVector, StepEngine
 from midirnn.engines.load import PRETRAINED, load
 from midirnn.engines.numpy_engine import NumpyEngine
@@ -30,7 +34,11 @@ CONFIGS = [
     ModelConfig(embedding_size=16, hidden_size=32, num_layers=3, residual=False),
     ModelConfig(embedding_size=24, hidden_size=16, num_layers=2, held_input=False),
     ModelConfig(embedding_size=4, hidden_size=40, num_layers=4, residual=False, held_input=False),
+    ModelConfig(embedding_size=8, hidden_size=16, num_layers=2, recall_notes=1000),
+    ModelConfig(embedding_size=8, hidden_size=16, recall_notes=9, control_inputs=True),
+    ModelConfig(embedding_size=8, hidden_size=16, held_input=False, control_inputs=True),
 ]
+ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).vector()
 
 
 def held_after(tokens: Tokens, codec: PerformanceCodec = CODEC) -> BoolArray:
@@ -40,6 +48,7 @@ def held_after(tokens: Tokens, codec: PerformanceCodec = CODEC) -> BoolArray:
 
 def logits_in_numpy(engine: StepEngine, tokens: Tokens) -> FloatVector:
     """The logits before the first token and after each; shape ``(T + 1, V)``."""
+    engine.steer(ASKED)
     engine.reset()
     rows = [engine.logits()]
     for token, held in zip(tokens.tolist(), held_after(tokens), strict=True):
@@ -48,17 +57,30 @@ def logits_in_numpy(engine: StepEngine, tokens: Tokens) -> FloatVector:
     return np.stack(rows)
 
 
+def recalled_after(config: ModelConfig, tokens: Tokens) -> npt.NDArray[np.int64]:
+    """What is recalled before the first token and after each; shape ``(T + 1, 3, 2)``."""
+    history, rows = b"", [NO_MATCHES]
+    for token in tokens.tolist():
+        if token < 128:
+            history = remember(history, token, config.recall_notes)
+        rows.append(recall(history))
+    return np.stack(rows)
+
+
 @torch.no_grad()
 def logits_in_torch(config: ModelConfig, weights: Weights, tokens: Tokens) -> FloatVector:
     fed = np.concatenate([[config.start_token], tokens.astype(np.int64)])
     held = np.concatenate([np.zeros((1, 128), dtype=bool), held_after(tokens)])
     logits, _ = from_weights(config, weights)(
-        torch.from_numpy(fed)[None], torch.from_numpy(held)[None]
+        torch.from_numpy(fed)[None],
+        torch.from_numpy(held)[None],
+        torch.from_numpy(recalled_after(config, tokens))[None] if config.recall_notes else None,
+        torch.from_numpy(ASKED).expand(1, len(fed), -1),
     )
     return logits[0].numpy()
 
 
-def engine_of(config: ModelConfig = CONFIGS[1], seed: int = 0) -> NumpyEngine:
+def engine_of(config: ModelConfig = CONFIGS[6], seed: int = 0) -> NumpyEngine:
     return NumpyEngine(config, random_weights(config, seed))
 
 
@@ -99,6 +121,8 @@ def test_its_weights_are_left_as_they_were() -> None:
 
 def test_it_begins_at_the_start_of_a_piece_and_comes_back_there() -> None:
     engine = engine_of()
+    engine.steer(ASKED)
+    engine.reset()
     before = engine.logits().copy()
     assert np.array_equal(logits_in_numpy(engine, SONG)[0], before)
     engine.reset()
@@ -111,7 +135,7 @@ def test_a_snapshot_brings_exactly_the_same_logits_back() -> None:
     for t in range(100):
         engine.feed(int(SONG[t]), held[t])
     snapshot = engine.snapshot()
-    kept = [part.copy() for part in snapshot]
+    kept = copy.deepcopy(snapshot)
 
     def rest() -> list[FloatVector]:
         rows = [engine.logits()]
@@ -124,7 +148,7 @@ def test_a_snapshot_brings_exactly_the_same_logits_back() -> None:
     for _ in range(2):
         engine.restore(snapshot)
         assert np.array_equal(first, rest())
-    assert all(np.array_equal(part, copy) for part, copy in zip(snapshot, kept, strict=True))
+    assert all(np.array_equal(part, before) for part, before in zip(snapshot, kept, strict=True))
 
 
 def test_a_snapshot_can_be_restored_in_another_engine_with_the_same_weights() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -25,11 +26,11 @@ SILENCE = np.zeros(128, dtype=bool)
 CHORD = np.isin(np.arange(128), [60, 64, 67])
 
 
-def model_of(config: ModelConfig = CONFIGS[1], seed: int = 0) -> Model:
+def model_of(config: ModelConfig = CONFIGS[6], seed: int = 0) -> Model:
     return Model("random", Path(), config, CODEC, trained_weights(config, seed), {})
 
 
-def engine_of(config: ModelConfig = CONFIGS[1], seed: int = 0) -> OnnxEngine:
+def engine_of(config: ModelConfig = CONFIGS[6], seed: int = 0) -> OnnxEngine:
     return OnnxEngine(config, export_onnx(config, trained_weights(config, seed)))
 
 
@@ -69,7 +70,8 @@ def test_what_is_held_is_heard_exactly_where_the_state_is_zero() -> None:
         NumpyEngine(config, weights),
         OnnxEngine(config, export_onnx(config, weights)),
     )
-    zero = (np.zeros((1, 128), np.float32), np.zeros((1, 128), np.float32), exact.logits())
+    zeros = np.zeros((1, 128), np.float32)
+    zero = EngineState(zeros, zeros, exact.logits())
     for engine in (exact, fast):
         engine.restore(zero)
         engine.feed(60, CHORD)
@@ -109,7 +111,7 @@ def test_a_snapshot_stays_what_it_was() -> None:
     engine = engine_of()
     step_through(engine, 3)
     state, logits = engine.snapshot(), engine.logits()
-    copies = tuple(part.copy() for part in (*state, logits))
+    copies = copy.deepcopy((*state, logits))
     step_through(engine, 50)
     engine.reset()
     engine.restore(state)
@@ -121,7 +123,7 @@ def test_a_snapshot_outlives_its_engine() -> None:
     engine = engine_of()
     step_through(engine, 3)
     state = engine.snapshot()
-    copies = tuple(part.copy() for part in state)
+    copies = copy.deepcopy(state)
     del engine
     step_through(engine_of(seed=1), 50)
     assert equal(state, copies)

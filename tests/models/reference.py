@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs.recall import NO_MATCHES
 from midirnn.models.config import ModelConfig
 
 Array = npt.NDArray[np.float64]
@@ -47,12 +48,21 @@ def step(
     token: int,
     held: npt.NDArray[np.bool_],
     state: State,
+    recalled: npt.NDArray[np.int64] = NO_MATCHES,
+    controls: npt.NDArray[np.float32] | None = None,
 ) -> tuple[Array, State]:
     """The logits (V,) after a token, and the state behind it."""
     w = in_fp64(weights)
+    matches = [(v, pitch, length) for v, (pitch, length) in enumerate(recalled.tolist()) if length]
     x = w["embedding.weight"][token]
     if config.held_input:
         x = x + w["held.weight"] @ held
+    if config.recall_notes:
+        for viewpoint, pitch, length in matches:
+            x = x + w["recalled.weight"][:, pitch]
+            x = x + w["recalled.weight"][:, 128 + 13 * viewpoint + length]
+    if config.control_inputs and controls is not None:
+        x = x + w["controls.weight"] @ controls
     behind: State = []
     for layer, (h, c) in enumerate(state):
         name = f"layers.{layer}"
@@ -62,7 +72,12 @@ def step(
         h = sigmoid(o) * np.tanh(c)
         behind.append((h, c))
         x = x + h if config.residual and layer else h
-    return w["output.weight"] @ x + w["output.bias"], behind
+    logits = w["output.weight"] @ x + w["output.bias"]
+    if config.recall_notes:
+        trust = w["trust.weight"] @ x + w["trust.bias"]
+        for viewpoint, pitch, length in matches:
+            logits[pitch] += trust[13 * viewpoint + length]
+    return logits, behind
 
 
 def token_losses(

@@ -15,7 +15,7 @@ from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State, from_weights, masked_logits
 from tests.models.reference import random_weights, step, zero_state
 
-CONFIG = ModelConfig(vocab_size=11, embedding_size=6, hidden_size=8, num_layers=3)
+CONFIG = ModelConfig(vocab_size=150, embedding_size=6, hidden_size=8, num_layers=3)
 VARIANTS = pytest.mark.parametrize(
     "config",
     [
@@ -23,6 +23,9 @@ VARIANTS = pytest.mark.parametrize(
         dataclasses.replace(CONFIG, residual=False),
         dataclasses.replace(CONFIG, held_input=False),
         dataclasses.replace(CONFIG, num_layers=1),
+        dataclasses.replace(CONFIG, recall_notes=100),
+        dataclasses.replace(CONFIG, recall_notes=100, control_inputs=True),
+        dataclasses.replace(CONFIG, control_inputs=True, held_input=False),
     ],
 )
 B, T = 3, 10
@@ -37,6 +40,14 @@ def inputs(seed: int = 0, steps: int = T) -> tuple[Tensor, Tensor]:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, CONFIG.vocab_size + 1, (B, steps))
     return torch.from_numpy(tokens), torch.from_numpy(rng.random((B, steps, 128)) < 0.1)
+
+
+def beside(seed: int = 1) -> tuple[Tensor, Tensor]:
+    """What is recalled (B, T, 3, 2), mostly nothing, and what is asked for (B, T, 28)."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 13, (B, T, 3)) * (rng.random((B, T, 3)) < 0.4)
+    recalled = np.stack([rng.integers(0, 128, (B, T, 3)), lengths], axis=3)
+    return torch.from_numpy(recalled), torch.from_numpy(rng.random((B, T, 28)).astype(np.float32))
 
 
 @VARIANTS
@@ -54,12 +65,14 @@ def test_logits_have_a_row_for_each_token_and_the_state_one_for_each_layer(
 def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> None:
     weights = random_weights(config, seed=4)
     tokens, held = inputs()
-    logits, (h, c) = from_weights(config, weights)(tokens, held)
+    recalled, controls = beside()
+    logits, (h, c) = from_weights(config, weights)(tokens, held, recalled, controls)
     for row in range(B):
         state = zero_state(config)
         for t in range(T):
             token, sounding = int(tokens[row, t]), held[row, t].numpy()
-            expected, state = step(config, weights, token, sounding, state)
+            given = recalled[row, t].numpy(), controls[row, t].numpy()
+            expected, state = step(config, weights, token, sounding, state, *given)
             np.testing.assert_allclose(logits[row, t], expected, atol=1e-4)
         for layer, (h_last, c_last) in enumerate(state):
             np.testing.assert_allclose(h[layer, row], h_last, atol=1e-4)
@@ -71,11 +84,13 @@ def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> Non
 def test_a_sequence_in_pieces_with_the_state_carried_is_the_sequence(config: ModelConfig) -> None:
     model = model_of(config)
     tokens, held = inputs()
-    whole, behind = model(tokens, held)
+    recalled, controls = beside()
+    whole, behind = model(tokens, held, recalled, controls)
     state: State | None = None
     pieces = []
     for cut in (slice(0, 1), slice(1, 4), slice(4, T)):
-        logits, state = model(tokens[:, cut], held[:, cut], None, state)
+        part = (given[:, cut] for given in (tokens, held, recalled, controls))
+        logits, state = model(*part, state)
         pieces.append(logits)
     assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-5)
     assert state is not None
@@ -156,14 +171,14 @@ def test_the_initial_state_is_zero_and_is_what_no_state_means() -> None:
     state = model.initial_state(B)
     assert [tuple(part.shape) for part in state] == [(3, B, 8)] * 2
     assert not any(part.any() for part in state)
-    assert torch.equal(model(*inputs(), None, state)[0], model(*inputs())[0])
+    assert torch.equal(model(*inputs(), state=state)[0], model(*inputs())[0])
 
 
 def test_the_state_it_is_given_is_left_as_it_was() -> None:
     model = model_of(CONFIG)
     state = (torch.randn(3, B, 8), torch.randn(3, B, 8))
     before = tuple(part.clone() for part in state)
-    model(*inputs(), None, state)
+    model(*inputs(), state=state)
     assert all(torch.equal(a, b) for a, b in zip(state, before, strict=True))
 
 
@@ -179,10 +194,37 @@ def test_tokens_that_the_mask_forbids_get_no_probability() -> None:
     assert torch.allclose(p[mask], logits[mask].float().softmax(dim=-1))
 
 
-def test_controls_are_not_taken() -> None:
-    tokens, held = inputs()
-    with pytest.raises(ValueError, match="no controls"):
-        LanguageModel(CONFIG)(tokens, held, torch.zeros(B, T, 1))
+@pytest.mark.parametrize("control_inputs", [True, False])
+@torch.no_grad()
+def test_controls_are_heard_if_the_config_says_so(control_inputs: bool) -> None:
+    model = model_of(dataclasses.replace(CONFIG, control_inputs=control_inputs))
+    asked, _ = model(*inputs(), None, beside()[1])
+    free, _ = model(*inputs())
+    assert torch.allclose(asked, free) != control_inputs
+
+
+@torch.no_grad()
+def test_what_is_recalled_is_made_likelier_as_far_as_it_is_trusted() -> None:
+    config = dataclasses.replace(CONFIG, recall_notes=10)
+    weights = random_weights(config)
+    for name in ("recalled.weight", "trust.weight"):
+        weights[name] = np.zeros_like(weights[name])
+    recalled = torch.zeros((B, T, 3, 2), dtype=torch.int64)
+    recalled[:, :, 1] = torch.tensor([60, 5])  # the second viewpoint, five notes of context
+    recalled[:, :, 2, 0] = 61  # none: its length is 0
+    model = from_weights(config, weights)
+    difference = model(*inputs(), recalled)[0] - model(*inputs())[0]
+    assert torch.allclose(
+        difference[..., 60], torch.tensor(weights["trust.bias"][13 + 5]), atol=1e-5
+    )
+    difference[..., 60] = 0
+    assert not difference.any()
+
+
+@torch.no_grad()
+def test_a_model_begins_by_trusting_nothing_it_recalls_and_following_no_controls() -> None:
+    model = LanguageModel(dataclasses.replace(CONFIG, recall_notes=10, control_inputs=True))
+    assert torch.equal(model(*inputs(), *beside())[0], model(*inputs())[0])
 
 
 @pytest.mark.parametrize(

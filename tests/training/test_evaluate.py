@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.datasets.windows import EvaluationWindows
+from midirnn.datasets.windows import EvaluationWindows, Inputs
 from midirnn.errors import CodecError
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, from_weights
@@ -137,7 +137,7 @@ def test_a_piece_that_breaks_the_grammar_is_refused() -> None:
 
 def test_rows_that_begin_a_piece_begin_from_a_zero_state() -> None:
     model = from_weights(MODEL, reference.random_weights(MODEL))
-    batch = next(EvaluationWindows(PIECES, CODEC.grammar(), 2, 8, MODEL.start_token))
+    batch = next(EvaluationWindows(PIECES, CODEC.grammar(), 2, 8, Inputs(MODEL.start_token)))
     assert batch.reset.tolist() == [True, True]
     carried = (torch.randn(2, 2, 16), torch.randn(2, 2, 16))
     from_zero = token_losses(model, batch, model.initial_state(2), bf16=False)[0]

@@ -195,10 +195,11 @@ class TestFolder:
         assert content["info"]["best_validation_nats_per_token"] is None
 
     def test_validation_reads_the_beginnings_of_all_pieces(self, tmp_path: Path) -> None:
-        made = trainer(tmp_path, recipe(validation_tokens=20))
+        made = trainer(tmp_path, recipe(validation_tokens=256), validation=TRAIN[:2])
         assert [piece.tolist() for piece in made.validation] == [
-            piece[:10].tolist() for piece in VALIDATION
+            piece[:128].tolist() for piece in TRAIN[:2]
         ]
+        assert all(len(piece) > 128 for piece in TRAIN[:2])
 
     def test_a_run_begun_anew_begins_its_metrics_anew(self, tmp_path: Path) -> None:
         folder = tmp_path / "run"
@@ -265,6 +266,8 @@ class TestResume:
             ([10], {}, MODEL),
             ([7, 13], {"optimizer": "muon"}, MODEL),
             ([10], {"bf16": True, "segment": 0}, dataclasses.replace(MODEL, dropout=0.2)),
+            ([9], {"steered": 0.9}, dataclasses.replace(MODEL, control_inputs=True)),
+            ([9], {"segment": 40}, dataclasses.replace(MODEL, recall_notes=32)),
         ],
     )
     def test_it_is_exact(
@@ -364,6 +367,21 @@ class TestResume:
         resumed = trainer(tmp_path / "run", recipe(checkpoint_minutes=9.0, patience=50))
         resumed.resume()
         assert resumed.progress.step == 2
+
+    def test_a_run_older_than_a_setting_goes_on_as_if_it_had_its_default(
+        self, tmp_path: Path
+    ) -> None:
+        stop_after(trainer(tmp_path / "run"), 2)
+        path = tmp_path / "run" / LAST / TRAINING_STATE_FILE
+        state = torch.load(path, weights_only=False)
+        del state["config"]["ema_decay"], state["average"]
+        torch.save(state, path)
+        assert "made with ema_decay = 0.0, not 0.5" in message_of(
+            trainer(tmp_path / "run", recipe(ema_decay=0.5)).resume
+        )
+        resumed = trainer(tmp_path / "run")
+        resumed.resume()
+        assert resumed.run().step == 20
 
     def test_without_a_run_there_is_nothing_to_resume(self, tmp_path: Path) -> None:
         assert "holds no model" in message_of(trainer(tmp_path / "run").resume)

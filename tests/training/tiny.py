@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ def trainer(
     *,
     model: ModelConfig = MODEL,
     codec: PerformanceCodec = CODEC,
-    train: list[Tokens] = TRAIN,
-    validation: list[Tokens] = VALIDATION,
+    train: Sequence[Tokens] = TRAIN,
+    validation: Sequence[Tokens] = VALIDATION,
     **options: Any,
 ) -> Trainer:
     return Trainer(folder, model, config or recipe(), codec, train, validation, **options)

@@ -1,0 +1,106 @@
+"""What came next when the notes just played were heard before: a memory for repetition.
+
+Music repeats itself over spans that no recurrent state holds. Looking up where the last few
+pitches occurred before, and which pitch followed there, tells a model what a repetition would
+bring. After the match models of data compression and of melody prediction (D. Conklin and I.
+Witten, "Multiple viewpoint systems for music prediction", 1995).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+LONGEST = 12
+"""More notes than this in a context make no difference."""
+
+LENGTHS = LONGEST + 1
+"""How many lengths a match can have, 0 (none) included."""
+
+NUM_VIEWPOINTS = 3
+"""A context is found as it was, transposed, or in another order."""
+
+NUM_MATCHES = NUM_VIEWPOINTS * LENGTHS
+"""Kinds of matches: a length in a viewpoint."""
+
+Matches = npt.NDArray[np.int64]
+"""(NUM_VIEWPOINTS, 2): the pitch that would come next, and how many notes of context match."""
+
+NO_MATCHES: Matches = np.zeros((NUM_VIEWPOINTS, 2), np.int64)
+"""What is recalled before anything was played. Not to be changed."""
+NO_MATCHES.setflags(write=False)
+
+_SHORTEST_TRANSPOSED = 2
+_UNORDERED_LENGTHS = range(8, 2, -1)
+
+# Sums of these tell apart sets of pitches: powers of an odd number, modulo 2**64.
+_HASHES = np.array([pow(6364136223846793005, p + 1, 2**64) for p in range(256)], np.uint64)
+
+
+class _Match(NamedTuple):
+    """Where a context was found: the place behind it, and its length (0: nowhere)."""
+
+    place: int
+    length: int
+
+
+_NOWHERE = _Match(0, 0)
+
+
+def remember(history: bytes, pitch: int, size: int) -> bytes:
+    """The last ``size`` pitches, one byte each, with a new one at the end."""
+    return history[-(size - 1) :] + bytes((pitch,)) if size > 1 else bytes((pitch,))
+
+
+def recall(history: bytes) -> Matches:
+    """The pitch that followed the latest occurrence of the longest known context, seen three ways.
+
+    The context is the end of ``history``: its last pitches as they are (1 to 12 notes), as
+    intervals (2 to 12, the pitch transposed along), or as a set (3 to 8, in any order).
+    """
+    matches = NO_MATCHES.copy()
+    pitches = np.frombuffer(history, np.uint8).astype(np.int16)
+    if len(pitches) < 2:
+        return matches
+    exact = _longest(pitches, 1)
+    if exact.length:
+        matches[0] = pitches[exact.place], exact.length
+    intervals = np.diff(pitches)
+    moved = _longest(intervals, _SHORTEST_TRANSPOSED)
+    if moved.length:
+        pitch = int(pitches[-1]) + int(intervals[moved.place])
+        if 0 <= pitch < 128:
+            matches[1] = pitch, moved.length
+    unordered = _unordered(pitches)
+    if unordered.length:
+        matches[2] = pitches[unordered.place], unordered.length
+    return matches
+
+
+def _longest(values: npt.NDArray[np.int16], shortest: int) -> _Match:
+    """The latest place behind the longest earlier occurrence of how ``values`` end."""
+    found = _NOWHERE
+    places = np.arange(1, len(values))
+    for length in range(1, min(LONGEST, len(values) - 1) + 1):
+        places = places[places >= length]
+        places = places[values[places - length] == values[-length]]
+        if not len(places):
+            break
+        if length >= shortest:
+            found = _Match(int(places[-1]), length)
+    return found
+
+
+def _unordered(pitches: npt.NDArray[np.int16]) -> _Match:
+    """The latest place behind the last pitches in any order."""
+    sums = np.concatenate([[np.uint64(0)], np.cumsum(_HASHES[pitches])])
+    for length in _UNORDERED_LENGTHS:
+        if 2 * length > len(pitches):
+            continue
+        of_each = sums[length:] - sums[:-length]
+        found = np.flatnonzero(of_each[:-length] == of_each[-1])  # beside the last, not within
+        if len(found):
+            return _Match(int(found[-1]) + length, length)
+    return _NOWHERE

@@ -1,0 +1,58 @@
+"""Drawing the pieces that training reads, from memory or from the disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.datasets.augment import Augmentation
+from midirnn.datasets.store import StoredPieces
+
+SHORTEST_EXCERPT = 128
+"""Tokens of a piece below which an excerpt tells little: rather fewer pieces than shorter ones."""
+
+
+class PieceDraw:
+    """Draws pieces with a probability that goes by their length, each augmented afresh.
+
+    Only the piece that is drawn is read: the same one, whether the pieces are in memory or not.
+    """
+
+    def __init__(
+        self, pieces: Sequence[Tokens], augmentation: Augmentation, codec: PerformanceCodec
+    ) -> None:
+        self.pieces = pieces
+        self.augmentation = augmentation
+        self.codec = codec
+        self._ends = np.cumsum(lengths_of(pieces), dtype=np.float64)
+
+    def __call__(self, rng: np.random.Generator) -> Tokens:
+        """The tokens of a piece that is drawn."""
+        place = rng.random() * self._ends[-1]
+        # The first piece that ends behind the place: never an empty one.
+        index = min(int(np.searchsorted(self._ends, place, side="right")), len(self.pieces) - 1)
+        return self.augmentation.apply(self.pieces[index], self.codec, rng)
+
+
+def lengths_of(pieces: Sequence[Tokens]) -> npt.NDArray[np.int64]:
+    """The number of tokens of each piece; nothing is read for it."""
+    if isinstance(pieces, StoredPieces):
+        return pieces.lengths
+    return np.fromiter(map(len, pieces), np.int64, len(pieces))
+
+
+def excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
+    """The beginnings of pieces, equally long, that together have about ``tokens`` tokens.
+
+    Of all pieces, or where that would leave each under :data:`SHORTEST_EXCERPT` tokens, of some
+    that are spread evenly over the set; only those are read.
+    """
+    filled = np.flatnonzero(lengths_of(pieces))
+    count = min(len(filled), max(1, tokens // SHORTEST_EXCERPT))
+    each = math.ceil(tokens / max(count, 1))
+    chosen = filled[np.arange(count) * len(filled) // max(count, 1)]
+    return [pieces[int(index)][:each].copy() for index in chosen]

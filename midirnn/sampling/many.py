@@ -1,0 +1,103 @@
+"""Many pieces of a model, made one after another or by several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from midirnn.datasets.workers import begin_worker
+from midirnn.errors import OptionError
+from midirnn.performance import Performance
+from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.generate import continue_primer
+from midirnn.sampling.sampler import Sampler
+
+if TYPE_CHECKING:
+    from midirnn.codecs import PerformanceCodec
+    from midirnn.engines.base import StepEngine
+    from midirnn.engines.load import Model
+
+_AHEAD = 2  # pieces under way or waiting, per process
+
+
+def generate_many(
+    model: Model,
+    count: int,
+    *,
+    seconds: float,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+) -> Iterator[Performance]:
+    """``count`` pieces without a primer, in order; piece i is what ``generate`` makes of seed + i.
+
+    With several ``workers`` each is a process with an engine of its own. How many there are changes
+    nothing in the pieces.
+    """
+    for name, value, low in (("count", count, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < low:
+            raise OptionError(f"{name} is {value}; it must be at least {low}")
+    order = _Order(seconds, sampling, seed)
+    if workers == 1:
+        stepping = model.engine(engine)
+        return (order.make(stepping, model.codec, index) for index in range(count))
+    return _in_processes(model.folder, engine, order, count, min(workers, count))
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What every piece is to be like."""
+
+    seconds: float
+    sampling: SamplingConfig | None
+    seed: int
+
+    def make(self, engine: StepEngine, codec: PerformanceCodec, index: int) -> Performance:
+        """One piece."""
+        sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
+        return continue_primer(sampler, self.seconds, None).performance
+
+
+def _in_processes(
+    folder: Path, engine: str, order: _Order, count: int, workers: int
+) -> Iterator[Performance]:
+    """The pieces, in order; a few are made ahead of what is taken."""
+    # Fresh processes: a fork would copy locked locks.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
+    running: deque[Future[Performance]] = deque()
+    try:
+        for index in range(count):
+            running.append(pool.submit(_make, folder, engine, order, index))
+            if len(running) >= _AHEAD * workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    except BrokenExecutor:
+        raise OptionError(
+            "a process that generates has died; use fewer --workers, and in a script start them "
+            "under \"if __name__ == '__main__':\""
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _make(folder: Path, engine: str, order: _Order, index: int) -> Performance:
+    """One piece, made in a worker process."""
+    return order.make(*_loaded(folder, engine), index)
+
+
+@cache
+def _loaded(folder: Path, engine: str) -> tuple[StepEngine, PerformanceCodec]:
+    """The engine of a process, and the codec; made once."""
+    from midirnn.engines.load import load
+
+    model = load(folder)
+    return model.engine(engine), model.codec

@@ -1,0 +1,193 @@
+"""One run in several processes: each reads its share of the rows, all make the same step.
+
+torchrun starts the processes, on one machine or on many, and tells each by its environment which
+one it is. All hold the whole model: a step sums the gradients of all over the network. That is one
+``all_reduce`` of one flat tensor rather than DistributedDataParallel: the loss is a mean over the
+tokens of the whole batch, of which the processes have unequal shares, and DDP would weigh them
+alike; and a model of some million weights is sent in one piece, so there is nothing to overlap.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
+
+from midirnn.errors import CheckpointError, OptionError
+
+Value = TypeVar("Value")
+
+_PATIENCE = timedelta(minutes=10)
+"""How long a process waits for another, which may compile or write a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a run, as one of them sees it: number ``rank`` of ``size``.
+
+    Alone (``size`` 1) nothing is sent and nothing is copied.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    """The number among those on this machine, and of the GPU that is used."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.rank == 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else _CPU
+
+    def rows(self, batch_size: int) -> range:
+        """The rows of the whole batch that this process reads."""
+        if batch_size < self.size:
+            raise OptionError(
+                f"batch_size is {batch_size}; {self.size} processes need at least one row each"
+            )
+        first, behind = (rank * batch_size // self.size for rank in (self.rank, self.rank + 1))
+        return range(first, behind)
+
+    def average(self, parameters: Sequence[Tensor], loss: Tensor, tokens: int) -> tuple[float, int]:
+        """The loss of the whole batch and its tokens; the gradients become those of its loss.
+
+        ``loss`` and the gradients are means over the ``tokens`` of this process.
+        """
+        if self.size == 1:
+            return float(loss.detach()), tokens
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        ends = torch.ones(1, device=loss.device)
+        flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().view(1), ends]) * tokens
+        with _one_line_errors():
+            dist.all_reduce(flat)
+        total = int(flat[-1])
+        flat /= flat[-1].clone()
+        means = torch.split(flat[:-2], [gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
+            gradient.copy_(mean.view_as(gradient))
+        return float(flat[-2]), total
+
+    def any_of(self, *flags: bool) -> tuple[bool, ...]:
+        """Each flag: whether it is set in some process."""
+        if self.size == 1:
+            return flags
+        votes = torch.tensor(flags, dtype=torch.int32)
+        with _one_line_errors():
+            dist.all_reduce(votes)
+        return tuple(vote > 0 for vote in votes.tolist())
+
+    def gather(self, value: Value) -> list[Value]:
+        """What each process gives, in order of rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Value] = [value] * self.size
+        with _one_line_errors():
+            dist.all_gather_object(values, value)
+        return values
+
+    def from_first(self, make: Callable[[], Value]) -> Value:
+        """What the first process makes, which alone reads the files of the run."""
+        if self.size == 1:
+            return make()
+        box = [make() if self.is_first else None]
+        with _one_line_errors():
+            dist.broadcast_object_list(box)
+        return box[0]  # type: ignore[return-value]
+
+    def share_weights(self, parameters: Sequence[Tensor]) -> None:
+        """Give all processes the first one's weights: machines may differ in the last bit."""
+        if self.size == 1:
+            return
+        with _one_line_errors(), torch.no_grad():
+            for parameter in parameters:
+                dist.broadcast(parameter, 0)
+
+
+_CPU = torch.device("cpu")
+ALONE = Team()
+
+
+@contextmanager
+def join(tell: Callable[[str], None]) -> Iterator[Team]:
+    """The processes that torchrun started together with this one, or this one alone.
+
+    An error in one of them ends them all, and is told once: by the first process as it is raised,
+    by another by ``tell``. All that have nothing to tell exit with 1.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ALONE
+        return
+    team, store = _connect()
+    try:
+        yield team
+    except (Exception, KeyboardInterrupt) as error:
+        with suppress(ValueError):  # torchrun ends the others at once; there is a word to say
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        first_to_tell = _is_first_to_tell(store, team)
+        if first_to_tell and team.is_first:
+            raise
+        if first_to_tell:
+            tell(f"process {team.rank} of {team.size}: {str(error) or type(error).__name__}")
+        raise SystemExit(1) from None
+    dist.destroy_process_group()
+
+
+def _connect() -> tuple[Team, Store]:
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(local_rank)
+    try:
+        store, rank, size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=_PATIENCE,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise OptionError(
+            f"the processes of the run do not find each other ({_reason(error)}); "
+            "start them with torchrun"
+        ) from None
+    return Team(rank, size, local_rank), store
+
+
+def _is_first_to_tell(store: Store, team: Team) -> bool:
+    """Whether no other process has told an error yet: where one fails, the others lose it."""
+    rank = str(team.rank)
+    try:
+        return bool(store.compare_set("told", "", rank) == rank.encode())
+    except RuntimeError:  # whoever kept the store has gone
+        return False
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Make what torch says of a lost process into a :class:`CheckpointError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise CheckpointError(
+            "another process of the run has ended, or does not answer: start all of them again, "
+            "with --resume where there is a checkpoint"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

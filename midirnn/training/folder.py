@@ -1,0 +1,148 @@
+"""The folder of a run: who may write there, what it holds, how it is read again."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import weakref
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from midirnn.errors import CheckpointError
+from midirnn.models.checkpoint import recover_folder
+
+METRICS_FILE = "metrics.jsonl"
+TRAINING_STATE_FILE = "training.pt"
+LAST, BEST = "last", "best"
+
+_LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A line of progress, as it goes into metrics.jsonl."""
+
+    step: int
+    total_steps: int
+    values: dict[str, float]
+
+
+class RunLock:
+    """Keeps all others from training into a folder, from :meth:`acquire` to :meth:`release`.
+
+    Owns the lock on a hidden file, which the system gives up when the process ends, however it
+    ends. Where the file system knows no locks there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / _LOCK_FILE
+        self._release: weakref.finalize[..., RunLock] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or keep it. Raises :class:`CheckpointError` where another has it."""
+        if self._release is not None and self._release.alive:
+            return
+        with writing(self.path.parent):
+            file = _lock(self.path)
+        self._release = weakref.finalize(self, _unlock, self.path, file)
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        if self._release is not None:
+            self._release()
+
+
+def _lock(path: Path) -> int:
+    """The open file, locked, that stands at the path."""
+    import fcntl
+
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                os.close(file)
+                raise CheckpointError(
+                    f"another process is training into {path.parent}: wait until it ends, or "
+                    "choose another --output"
+                ) from None
+        if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+            return file
+        os.close(file)  # its owner has just removed it
+
+
+def _unlock(path: Path, file: int) -> None:
+    path.unlink(missing_ok=True)  # before the lock goes, so that nobody else's is removed
+    os.close(file)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is a run that can be resumed. Changes nothing: another may write there."""
+    return (folder / LAST).exists() or (folder / f".{LAST}.old").exists()
+
+
+def recover_run(folder: Path) -> None:
+    """Bring back a checkpoint that was being replaced when the run was killed."""
+    for name in (LAST, BEST):
+        recover_folder(folder / name)
+
+
+def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -> dict[str, Any]:
+    """What a run wrote beside its weights. Runs no code that the file may hold.
+
+    ``needed`` are the keys that have to be there, ``types`` all that it is made of besides tensors
+    and Python's own types.
+    """
+    try:
+        with torch.serialization.safe_globals(types):
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path.parent} cannot be resumed: {path.name} is missing") from None
+    except Exception as error:  # whatever pickle and zip make of a damaged file
+        raise CheckpointError(f"{path} cannot be read ({_first_line(error)})") from None
+    missing = set(needed) - set(state if isinstance(state, dict) else ())
+    if missing:
+        raise CheckpointError(f"{path} cannot be read ({', '.join(sorted(missing))} missing)")
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make what the file system says into a :class:`CheckpointError`."""
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) -> None:
+    """Raise :class:`CheckpointError` where two settings differ, naming both values."""
+    for name in sorted(have.keys() | want.keys()):
+        if have.get(name) != want.get(name):
+            raise CheckpointError(
+                f"{folder} was made with {name} = {have.get(name)!r}, not {want.get(name)!r}: "
+                "resume with the same settings, or train into another folder"
+            )
+
+
+def trim_metrics(path: Path, step: int) -> None:
+    """Drop the lines behind the checkpoint, which the resumed run will write again."""
+    if not path.exists():
+        return
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    shutil.move(fresh, path)
