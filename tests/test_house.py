@@ -25,7 +25,7 @@ ROOMS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("codecs",),),
     (("datasets",), ("models",)),
     (("engines",),),
-    (("training",), ("sampling",)),
+    (("training",), ("sampling",), ("judging",)),
     (("pretrained",),),
     (("live",), ("plots",)),
     (("web",),),
@@ -167,7 +167,9 @@ def test_torch_is_imported_at_the_top_only_where_models_are_made_and_trained() -
     assert [place for room, place in found if room not in ("models", "training")] == []
 
 
-@pytest.mark.parametrize("name", ["engines.load", "sampling", "live", "midifile", "datasets"])
+@pytest.mark.parametrize(
+    "name", ["engines.load", "sampling", "judging", "live", "midifile", "datasets"]
+)
 def test_what_plays_loads_no_torch(name: str) -> None:
     program = f"import sys, midirnn.{name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0

@@ -2,54 +2,138 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
 from midirnn.errors import OptionError
+from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.generate import MAX_SECONDS
+
+if TYPE_CHECKING:
+    from midirnn.datasets import Dataset
+    from midirnn.engines.load import Model
+    from midirnn.performance import Performance
+
+FEWEST_OPENINGS = 64
+"""Real pieces to judge beside samples, where there are as many, however few these are."""
+
+
+@dataclass(frozen=True)
+class LikelihoodConfig:
+    """How the surprise is measured."""
+
+    mask: Annotated[
+        bool, Parameter(help="Whether the grammar's impossible tokens get no probability.")
+    ] = True
+    pieces: Annotated[int, Parameter(help="Only so many pieces, evenly picked; 0 for all.")] = 0
+    threads: Annotated[int, Parameter(help="How many threads compute.")] = 1
+
+
+@dataclass(frozen=True)
+class SamplesConfig:
+    """Which pieces are generated, and how."""
+
+    samples: Annotated[int, Parameter(help="Generate so many pieces, and judge them.")] = 0
+    sample_seconds: Annotated[
+        float, Parameter(help="How long each is, and the real music beside it.")
+    ] = 180.0
+    seed: Annotated[int, Parameter(help="Of the first piece; the next has the next.")] = 0
+    engine: Annotated[
+        str, Parameter(help="What computes: auto, onnxruntime (fast, int8) or numpy (exact).")
+    ] = "auto"
+    workers: Annotated[int, Parameter(help="How many processes generate.")] = 1
+    save: Annotated[
+        Path | None, Parameter(show_default=False, help="A folder for the pieces, as MIDI files.")
+    ] = None
 
 
 def evaluate(
     model: Annotated[str, Parameter(name="MODEL", help="A model's name, folder or training run.")],
     dataset: Annotated[Path, Parameter(name="DATASET", help="A folder that encode has made.")],
     *,
-    split: Annotated[str, Parameter(help="Which part of the data set.")] = "validation",
-    mask: Annotated[
-        bool, Parameter(help="Whether the grammar's impossible tokens get no probability.")
-    ] = True,
-    pieces: Annotated[int, Parameter(help="Only so many pieces, evenly picked; 0 for all.")] = 0,
-    threads: Annotated[int, Parameter(help="How many threads compute.")] = 1,
+    split: Annotated[
+        str | None,
+        Parameter(help="Which part of the data set. [validation; with --samples test]"),
+    ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
+    likelihood: Annotated[LikelihoodConfig | None, Parameter(name="*", group="Likelihood")] = None,
+    samples: Annotated[SamplesConfig | None, Parameter(name="*", group="Samples")] = None,
+    sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
-    """Measure how well a model predicts a data set.
+    """Measure how well a model predicts a data set, or with --samples how it plays.
 
-    Every piece is read from its start to its end, the state carried all the way. Lower is better.
+    Without --samples every piece is read from its start to its end, the state carried all the way;
+    lower is better. With --samples pieces are generated from nothing and judged beside the openings
+    of real ones: what they are like, and whether they fall silent, babble, loop, or copy from the
+    split 'train'. What real music gets against real music stands beside it, as the scale.
     """
-    import torch
-
     from midirnn.datasets import Dataset
     from midirnn.engines.load import load
-    from midirnn.models.language_model import from_weights
-    from midirnn.training.evaluate import evaluate as run_evaluation
 
-    for name, value, low in (("pieces", pieces, 0), ("threads", threads, 1)):
-        if value < low:
-            raise OptionError(f"--{name} is {value}; it must be at least {low}")
+    measuring, playing = likelihood or LikelihoodConfig(), samples or SamplesConfig()
+    _check(measuring, playing, sampling)
     loaded, opened = load(model), Dataset.open(dataset)
     if loaded.codec != opened.codec:
         raise OptionError(
             f"{model} and {dataset} have other codecs: {loaded.codec.settings()} and "
             f"{opened.codec.settings()}"
         )
-    chosen = opened.pieces(split)
-    if pieces:
-        chosen = chosen[:: max(1, len(chosen) // pieces)][:pieces]
-    torch.set_num_threads(threads)
+    if playing.samples:
+        config = sampling or SamplingConfig()
+        _judge_samples(loaded, opened, split or "test", playing, config, json_output)
+    else:
+        _measure_likelihood(loaded, opened, split or "validation", measuring, json_output)
+
+
+def _check(
+    measuring: LikelihoodConfig, playing: SamplesConfig, sampling: SamplingConfig | None
+) -> None:
+    """Raise :class:`OptionError` for numbers that mean nothing, and flags that go unheard."""
+    for name, value, low in (
+        ("pieces", measuring.pieces, 0),
+        ("threads", measuring.threads, 1),
+        ("samples", playing.samples, 0),
+        ("seed", playing.seed, 0),
+        ("workers", playing.workers, 1),
+    ):
+        if value < low:
+            raise OptionError(f"--{name} is {value}; it must be at least {low}")
+    if not 0.0 < playing.sample_seconds <= MAX_SECONDS:  # also refuses NaN
+        raise OptionError(
+            f"--sample-seconds is {playing.sample_seconds:g}; allowed are over 0, "
+            f"up to {MAX_SECONDS:g}"
+        )
+    if playing.samples == 1:
+        raise OptionError("--samples is 1; there must be 2 or more to compare with real music")
+    if playing.samples and measuring != LikelihoodConfig():
+        raise OptionError(
+            "--mask, --pieces and --threads are for the likelihood, which --samples leaves out"
+        )
+    if not playing.samples and (playing != SamplesConfig() or sampling is not None):
+        raise OptionError("say how many pieces to generate with --samples")
+
+
+def _measure_likelihood(
+    model: Model, dataset: Dataset, split: str, config: LikelihoodConfig, json_output: bool
+) -> None:
+    """Print how surprised a model is by a split."""
+    import torch
+
+    from midirnn.models.language_model import from_weights
+    from midirnn.training.evaluate import evaluate as run_evaluation
+
+    chosen = dataset.pieces(split)
+    if config.pieces:
+        chosen = chosen[:: max(1, len(chosen) // config.pieces)][: config.pieces]
+    torch.set_num_threads(config.threads)
     total = sum(len(piece) for piece in chosen)
     done = 0
     with progress_bar("evaluating") as show:
@@ -61,18 +145,111 @@ def evaluate(
                 show(done, total)
 
         result = run_evaluation(
-            from_weights(loaded.config, loaded.weights),
-            loaded.codec,
+            from_weights(model.config, model.weights),
+            model.codec,
             chosen,
-            use_mask=mask,
+            use_mask=config.mask,
             progress=advance,
         )
-    report = {"model": model, "split": split, "pieces": len(chosen), **result.to_dict()}
+    report = {
+        "model": model.name,
+        "split": split,
+        "pieces": len(chosen),
+        "mask": config.mask,
+        **result.to_dict(),
+    }
     if json_output:
         print(json.dumps(report, indent=2))
         return
-    print(f"{model} on {len(chosen)} pieces of {dataset} ({split}):")
+    masked = "" if config.mask else ", without the grammar's mask"
+    print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         print(f"  {name:<16} {report[name]:8.4f}")
     for kind, nats in report["nats_per_token_by_type"].items():
         print(f"    {kind:<14} {nats:8.4f}  ({report['tokens_by_type'][kind]:,} tokens)")
+
+
+def _judge_samples(
+    model: Model,
+    dataset: Dataset,
+    split: str,
+    config: SamplesConfig,
+    sampling: SamplingConfig,
+    json_output: bool,
+) -> None:
+    """Print what generated pieces are like, beside real ones of a split."""
+    from midirnn.judging import judge, openings, table
+
+    if split == "train":
+        raise OptionError(
+            "--split is 'train', which the model has learned from; it is judged by another"
+        )
+    seconds, count = config.sample_seconds, config.samples
+    training = dataset.pieces("train")
+    real = {
+        split: openings(dataset.codec, dataset.pieces(split), seconds, max(count, FEWEST_OPENINGS)),
+        "train": openings(dataset.codec, training, seconds, count),
+    }
+    # Which it is that computes is settled here: each engine gives notes of its own for a seed.
+    config = dataclasses.replace(config, engine=_engine_of(model, config.engine))
+    made = _generate(model, config, sampling)
+    findings = judge(dataset.codec, made, real, split, training, seconds)
+    paths = [row["path"] for row in dataset.rows("train")]
+    report: dict[str, Any] = {
+        "model": model.name,
+        "split": split,
+        "samples": count,
+        "sample_seconds": seconds,
+        "seed": config.seed,
+        "engine": config.engine,
+        "sampling": dataclasses.asdict(sampling),
+        **findings,
+    }
+    for index, row in enumerate(report["each"]):
+        row["seed"] = config.seed + index
+        for name in ("copied_from", "copied_in_any_key_from"):
+            row[name] = paths[row[name]] if row[name] >= 0 else None
+    if json_output:
+        print(json.dumps(report, indent=2))
+        return
+    print(f"{model.name}, {count} pieces of {seconds:g} s, beside {dataset.path} ({split}):")
+    print("\n".join(f"  {line}".rstrip() for line in table(findings, split)))
+
+
+def _engine_of(model: Model, engine: str) -> str:
+    """The name of the engine that is taken where ``auto`` is asked for."""
+    from midirnn.engines.numpy_engine import NumpyEngine
+
+    if engine != "auto":
+        return engine
+    return "numpy" if isinstance(model.engine(engine), NumpyEngine) else "onnxruntime"
+
+
+def _generate(model: Model, config: SamplesConfig, sampling: SamplingConfig) -> list[Performance]:
+    """The pieces to judge, each saved as soon as it is there."""
+    from midirnn.midifile import write_midi
+    from midirnn.sampling.many import generate_many
+
+    if config.save is not None:
+        try:
+            config.save.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"{config.save} cannot be made ({error.strerror})") from None
+    digits = max(2, len(str(config.samples)))
+    made: list[Performance] = []
+    with progress_bar("generating") as show:
+        for piece in generate_many(
+            model,
+            config.samples,
+            seconds=config.sample_seconds,
+            sampling=sampling,
+            seed=config.seed,
+            engine=config.engine,
+            workers=config.workers,
+        ):
+            made.append(piece)
+            if config.save is not None:
+                write_midi(piece, config.save / f"sample-{len(made):0{digits}}.mid")
+            if show is not None:
+                show(len(made), config.samples)
+    return made

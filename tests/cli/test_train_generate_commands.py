@@ -156,6 +156,7 @@ class TestEvaluate:
             "model": str(place / "run"),
             "split": "validation",
             "pieces": 1,
+            "mask": True,
             **found.to_dict(),
         }
 
@@ -173,8 +174,9 @@ class TestEvaluate:
         found = []
         for flag in ("--mask", "--no-mask"):
             assert main(["evaluate", str(place / "run"), str(place / "data"), "--json", flag]) == 0
-            found.append(json.loads(capsys.readouterr().out)["nats_per_token"])
-        assert found[0] < found[1]
+            found.append(json.loads(capsys.readouterr().out))
+        assert [report["mask"] for report in found] == [True, False]
+        assert found[0]["nats_per_token"] < found[1]["nats_per_token"]
 
     def test_some_pieces_are_picked_evenly(self, place: Path, capsys: Capture) -> None:
         argv = ["evaluate", str(place / "run"), str(place / "data"), "--split", "train", "--json"]

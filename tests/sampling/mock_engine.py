@@ -38,6 +38,9 @@ class MockEngine:
         self.fed.clear()
         self._set(self.config.start_token, np.zeros(128, dtype=bool), 0)
 
+    def steer(self, controls: FloatVector | None) -> None:
+        """Nothing: it plays as it plays."""
+
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self.fed.append(token)
         self._set(token, held, int(self._state[1][0]) + 1)
@@ -53,4 +56,4 @@ class MockEngine:
 
     def _set(self, token: int, held: npt.NDArray[np.bool_], count: int) -> None:
         logits = self._table[token] + self._held[held].sum(axis=0) + count % 7 / 7
-        self._state = (np.array([token]), np.array([count]), logits)
+        self._state = EngineState(np.array([token]), np.array([count]), logits)

@@ -1,0 +1,123 @@
+"""What a piece is like, in a few numbers: what sets of pieces are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.performance import Performance
+
+FloatArray = npt.NDArray[np.float64]
+
+_TIME_EDGES = 0.02 * 2.0 ** np.arange(11) / np.sqrt(2)
+"""Edges in seconds of the bins of durations: around 20 ms and its doubles, to 20 s."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A measure of a piece of ``seconds``: one number, or several that add up to 1."""
+
+    name: str
+    measure: Callable[[Performance, float], FloatArray | float]
+    is_histogram: bool = False
+
+    def of(self, piece: Performance, seconds: float) -> FloatArray:
+        """The measure as an array; shape ``(D,)``, D of 1 but for histograms."""
+        return np.atleast_1d(np.asarray(self.measure(piece, seconds), np.float64))
+
+
+def pitch_class_histogram(piece: Performance, seconds: float) -> FloatArray:
+    """The share of notes on C, C sharp ... B; shape ``(12,)``."""
+    return _shares(np.bincount(piece.pitch % 12, minlength=12))
+
+
+def pitch_range(piece: Performance, seconds: float) -> float:
+    """Semitones from the lowest note to the highest."""
+    return float(np.ptp(piece.pitch.astype(np.int64))) if len(piece) else 0.0
+
+
+def notes_per_second(piece: Performance, seconds: float) -> float:
+    """Notes by the length of the whole piece."""
+    return len(piece) / seconds
+
+
+def polyphony(piece: Performance, seconds: float) -> float:
+    """How many notes sound, on average over the time at which any does."""
+    sounding = seconds - float(silences(piece, seconds).sum())
+    return float((piece.end - piece.start).sum()) / sounding if sounding > 0 else 0.0
+
+
+def velocity(piece: Performance, seconds: float) -> float:
+    """The mean velocity of notes."""
+    return float(piece.velocity.mean()) if len(piece) else 0.0
+
+
+def velocity_spread(piece: Performance, seconds: float) -> float:
+    """The standard deviation of the notes' velocities."""
+    return float(piece.velocity.std()) if len(piece) else 0.0
+
+
+def inter_onset_seconds(piece: Performance, seconds: float) -> float:
+    """The mean time from onset to onset; notes that begin together are one."""
+    gaps = _onset_gaps(piece)
+    return float(gaps.mean()) if len(gaps) else seconds
+
+
+def inter_onset_histogram(piece: Performance, seconds: float) -> FloatArray:
+    """The shares of times from onset to onset, by octaves of time; shape ``(12,)``."""
+    return _time_histogram(_onset_gaps(piece))
+
+
+def duration_seconds(piece: Performance, seconds: float) -> float:
+    """The mean time that a note sounds."""
+    return float((piece.end - piece.start).mean()) if len(piece) else 0.0
+
+
+def duration_histogram(piece: Performance, seconds: float) -> FloatArray:
+    """The shares of the times that notes sound, by octaves of time; shape ``(12,)``."""
+    return _time_histogram(piece.end - piece.start)
+
+
+FEATURES = (
+    Feature("pitch_class_histogram", pitch_class_histogram, is_histogram=True),
+    Feature("pitch_range", pitch_range),
+    Feature("notes_per_second", notes_per_second),
+    Feature("polyphony", polyphony),
+    Feature("velocity", velocity),
+    Feature("velocity_spread", velocity_spread),
+    Feature("inter_onset_seconds", inter_onset_seconds),
+    Feature("inter_onset_histogram", inter_onset_histogram, is_histogram=True),
+    Feature("duration_seconds", duration_seconds),
+    Feature("duration_histogram", duration_histogram, is_histogram=True),
+)
+"""What sets are compared by. The choice follows Yang and Lerch (2020), section 3.2."""
+
+
+def silences(piece: Performance, seconds: float) -> FloatArray:
+    """The lengths of the stretches in which nothing sounds, those at both ends included."""
+    ends = np.maximum.accumulate(np.concatenate([[0.0], piece.end]))
+    gaps = np.append(piece.start, seconds) - ends
+    return gaps[gaps > 0.0]
+
+
+def onset_gaps(piece: Performance, seconds: float) -> FloatArray:
+    """The times in which no note begins, those before the first and after the last included."""
+    return np.diff(piece.start, prepend=0.0, append=max(seconds, piece.start.max(initial=0.0)))
+
+
+def _onset_gaps(piece: Performance) -> FloatArray:
+    return np.diff(np.unique(piece.start))
+
+
+def _shares(counts: npt.NDArray[np.int64]) -> FloatArray:
+    """Counts as shares of their sum; zeros where there is nothing to count."""
+    shares: FloatArray = counts / max(int(counts.sum()), 1)
+    return shares
+
+
+def _time_histogram(values: FloatArray) -> FloatArray:
+    """Shares by octaves of time; what is beyond the edges is in the outer bins."""
+    return _shares(np.bincount(np.searchsorted(_TIME_EDGES, values), minlength=12))

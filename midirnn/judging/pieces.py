@@ -1,0 +1,101 @@
+"""Single pieces judged: whether they fall silent, babble, loop or copy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from midirnn.judging.copying import Corpus, Run, Symbols, pitch_steps
+from midirnn.judging.troubles import Troubles, troubles
+from midirnn.performance import Performance
+
+MAX_GAP_SECONDS = 6.0
+"""A piece in which no note begins for longer has fallen silent."""
+
+MAX_NOTES_PER_SECOND = 50.0
+"""A piece that is denser for 10 seconds babbles: in piano performances up to 42 were seen."""
+
+MAX_LOOP_SECONDS = 10.0
+"""A piece in which one pattern goes round for longer is stuck."""
+
+MAX_COPIED_NOTES = 24
+"""A piece with more consecutive pitches of one training piece copies."""
+
+
+@dataclass(frozen=True)
+class Copying:
+    """The longest runs of consecutive pitches of a piece that stand in the training pieces."""
+
+    copied_notes: int
+    copied_from: int
+    """The index of the training piece; -1 for none."""
+    copied_notes_in_any_key: int
+    copied_in_any_key_from: int
+
+
+@dataclass(frozen=True)
+class PieceJudgement:
+    """What was found in one piece."""
+
+    notes: int
+    troubles: Troubles
+    copying: Copying
+
+    @property
+    def falls_silent(self) -> bool:
+        """Whether no note begins for over 6 s."""
+        return self.troubles.longest_onset_gap_seconds > MAX_GAP_SECONDS
+
+    @property
+    def babbles(self) -> bool:
+        """Whether over 50 notes a second begin for 10 s."""
+        return self.troubles.densest_notes_per_second > MAX_NOTES_PER_SECOND
+
+    @property
+    def loops(self) -> bool:
+        """Whether one pattern goes round for over 10 s."""
+        return self.troubles.longest_loop_seconds > MAX_LOOP_SECONDS
+
+    @property
+    def copies(self) -> bool:
+        """Whether over 24 notes in a row stand in a training piece."""
+        return self.copying.copied_notes > MAX_COPIED_NOTES
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures for JSON."""
+        return {
+            "notes": self.notes,
+            **dataclasses.asdict(self.troubles),
+            **dataclasses.asdict(self.copying),
+        }
+
+
+class Judge:
+    """Judges sets of pieces of ``seconds``. Owns the training pieces' pitches, laid out twice."""
+
+    def __init__(self, seconds: float, training: Sequence[Symbols]) -> None:
+        self.seconds = seconds
+        self._corpus = Corpus(training)
+        self._steps = Corpus([pitch_steps(pitch) for pitch in training])
+
+    def judge(self, pieces: Sequence[Performance]) -> list[PieceJudgement]:
+        """What is found in each piece."""
+        runs = self._corpus.longest_runs([piece.pitch for piece in pieces])
+        moved = self._steps.longest_runs([pitch_steps(piece.pitch) for piece in pieces])
+        return [
+            PieceJudgement(len(piece), troubles(piece, self.seconds), _copying(run, in_any_key))
+            for piece, run, in_any_key in zip(pieces, runs, moved, strict=True)
+        ]
+
+
+def _copying(run: Run, in_any_key: Run) -> Copying:
+    # A run of steps has a note more than steps; a single note stands in every key.
+    steps = in_any_key.length
+    return Copying(
+        copied_notes=run.length,
+        copied_from=run.source,
+        copied_notes_in_any_key=steps + 1 if steps else min(run.length, 1),
+        copied_in_any_key_from=in_any_key.source,
+    )

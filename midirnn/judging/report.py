@@ -1,0 +1,154 @@
+"""The judgement of generated pieces: beside real ones, and against what the model learned from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.judging.copying import pitches
+from midirnn.judging.distances import compare
+from midirnn.judging.features import FEATURES, Feature
+from midirnn.judging.pieces import (
+    MAX_COPIED_NOTES,
+    MAX_GAP_SECONDS,
+    MAX_LOOP_SECONDS,
+    MAX_NOTES_PER_SECOND,
+    Judge,
+    PieceJudgement,
+)
+from midirnn.judging.troubles import Troubles
+from midirnn.performance import Performance
+
+LIMITS = {
+    "gap_seconds": MAX_GAP_SECONDS,
+    "notes_per_second": MAX_NOTES_PER_SECOND,
+    "loop_seconds": MAX_LOOP_SECONDS,
+    "copied_notes": MAX_COPIED_NOTES,
+}
+"""What a piece may reach without being said to fall silent, babble, loop or copy."""
+
+_SPREADS = (
+    *(field.name for field in dataclasses.fields(Troubles)),
+    "copied_notes",
+    "copied_notes_in_any_key",
+)
+_QUANTILES = {"median": 0.5, "p90": 0.9, "max": 1.0}
+
+
+def judge(
+    codec: PerformanceCodec,
+    samples: Sequence[Performance],
+    real: Mapping[str, Sequence[Performance]],
+    reference: str,
+    training: Sequence[Tokens],
+    seconds: float,
+) -> dict[str, Any]:
+    """What is found in samples of so many seconds, and beside it in real music, for JSON.
+
+    ``features`` compares the samples, and the other sets of ``real`` pieces, with the set
+    ``reference`` of ``real``. ``found`` says how many of the samples and of that set fall silent,
+    babble, loop, or copy from ``training``; ``each`` what was found in each sample.
+    """
+    pieces = Judge(seconds, [pitches(codec, tokens) for tokens in training])
+    judgements = pieces.judge([*samples, *real[reference]])
+    of_samples, of_reference = judgements[: len(samples)], judgements[len(samples) :]
+    return {
+        "training_pieces": len(training),
+        "limits": dict(LIMITS),
+        "features": compare_sets({"samples": samples, **real}, reference, seconds),
+        "found": {"samples": summary(of_samples), reference: summary(of_reference)},
+        "each": [judgement.to_dict() for judgement in of_samples],
+    }
+
+
+def summary(judgements: Sequence[PieceJudgement]) -> dict[str, Any]:
+    """What was found in a set of pieces: shares of them, and quantiles."""
+    rows = [judgement.to_dict() for judgement in judgements]
+    return {
+        "pieces": len(judgements),
+        "share_that_falls_silent": float(np.mean([j.falls_silent for j in judgements])),
+        "share_that_babbles": float(np.mean([j.babbles for j in judgements])),
+        "share_that_loops": float(np.mean([j.loops for j in judgements])),
+        "share_that_copies": float(np.mean([j.copies for j in judgements])),
+        **{name: _quantiles([row[name] for row in rows]) for name in _SPREADS},
+    }
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
+    return {name: float(np.quantile(values, share)) for name, share in _QUANTILES.items()}
+
+
+def compare_sets(
+    sets: Mapping[str, Sequence[Performance]], reference: str, seconds: float
+) -> dict[str, dict[str, Any]]:
+    """By feature: each set's mean and deviation, and how far it is from the reference set."""
+    return {feature.name: _compare(feature, sets, reference, seconds) for feature in FEATURES}
+
+
+def _compare(
+    feature: Feature, sets: Mapping[str, Sequence[Performance]], reference: str, seconds: float
+) -> dict[str, Any]:
+    values = {
+        name: np.stack([feature.of(piece, seconds) for piece in pieces])
+        for name, pieces in sets.items()
+    }
+    described = {name: _describe(feature, array) for name, array in values.items()}
+    for name in values.keys() - {reference}:
+        described[name] |= dataclasses.asdict(compare(values[name], values[reference]))
+    return described
+
+
+def _describe(feature: Feature, values: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """The mean of a feature over a set; of single numbers the standard deviation too."""
+    if feature.is_histogram:
+        return {"mean": values.mean(axis=0).tolist()}
+    return {"mean": float(values.mean()), "deviation": float(values.std())}
+
+
+def table(findings: Mapping[str, Any], reference: str) -> list[str]:
+    """Lines that show what :func:`judge` has found: samples beside real music."""
+    short = "{:<26}{:>20}{:>20}"
+    row = short + "{:>8}" * 4
+    near = ("OA", "own OA")
+    lines = [
+        f"{'':<66}{'samples':>16}{'train':>16}",
+        row.format("", "samples", reference, *near * 2),
+    ]
+    for name, sets in findings["features"].items():
+        samples, real, train = sets["samples"], sets[reference], sets["train"]
+        areas = [f"{of[key]:.2f}" for of in (samples, train) for key in _AREAS]
+        lines.append(row.format(name, _mean(samples), _mean(real), *areas))
+    samples, real = findings["found"]["samples"], findings["found"][reference]
+    lines += ["", short.format("median, 90 %, largest", "samples", reference)]
+    lines += [short.format(n, _spread(samples[n]), _spread(real[n])) for n in _SPREADS]
+    lines += ["", short.format("share of pieces", "samples", reference)]
+    lines += [
+        short.format(words.format(**findings["limits"]), f"{samples[n]:.1%}", f"{real[n]:.1%}")
+        for n, words in _SHARES.items()
+    ]
+    return lines
+
+
+_AREAS = ("overlapping_area", "own_overlapping_area")
+_SHARES = {
+    "share_that_falls_silent": "no onset for over {gap_seconds:g} s",
+    "share_that_babbles": "over {notes_per_second:g} notes a second",
+    "share_that_loops": "a loop of over {loop_seconds:g} s",
+    "share_that_copies": "over {copied_notes} notes copied",
+}
+
+
+def _mean(described: Mapping[str, Any]) -> str:
+    """A mean and a deviation; nothing for a histogram."""
+    if "deviation" not in described:
+        return ""
+    return f"{described['mean']:.2f} +- {described['deviation']:.2f}"
+
+
+def _spread(quantiles: Mapping[str, float]) -> str:
+    return "  ".join(f"{round(quantiles[name], 3):.3g}" for name in _QUANTILES)
