@@ -232,7 +232,7 @@ class TrainingWindows:
                 "position": stream.position,
                 "stop": stream.stop,
                 "fresh": stream.fresh,
-                "shown": stream.shown,
+                "shown": stream.shown.tolist(),
             }
             for stream, rng in zip(self.streams, self.rngs, strict=True)
         ]
@@ -241,7 +241,7 @@ class TrainingWindows:
         """Go on where :meth:`state` was taken."""
         for stream, rng, row in zip(self.streams, self.rngs, state, strict=True):
             rng.bit_generator.state = row["rng"]
-            stream.open(row["tokens"], row["position"], row["stop"], row["shown"])
+            stream.open(row["tokens"], row["position"], row["stop"], np.array(row["shown"]))
             stream.fresh = row["fresh"]
 
 
