@@ -71,9 +71,15 @@ class PerformanceGrammar:
     """Which tokens may follow which. Without state of its own: see :class:`GrammarState`.
 
     ``max_note_seconds`` bounds how long a note may sound: a stream under the mask ends it in time.
+    ``max_sounding`` bounds how many may sound at once.
     """
 
-    def __init__(self, codec: PerformanceCodec, max_note_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        codec: PerformanceCodec,
+        max_note_seconds: float | None = None,
+        max_sounding: int | None = None,
+    ) -> None:
         self.codec = codec
         self.vocab_size = codec.vocab_size
         self.max_note_steps = (
@@ -81,6 +87,7 @@ class PerformanceGrammar:
             if max_note_seconds is None
             else max(1, round(max_note_seconds * codec.steps_per_second))
         )
+        self.max_sounding = max_sounding
         vocabulary = codec.vocabulary
         self._type = vocabulary.type_index
         self._value = vocabulary.values
@@ -108,6 +115,9 @@ class PerformanceGrammar:
             if state.velocity_bin:
                 mask[self._velocity.start + state.velocity_bin - 1] = False
         mask[self._on] = ~held
+        if self.max_sounding is not None and last != types[TokenType.VELOCITY]:
+            if np.count_nonzero(held) >= self.max_sounding:
+                mask[self._on] = mask[self._velocity] = False
         if self.max_note_steps is not None and held.any():
             self._limit(mask, state, held)
         return mask
@@ -208,8 +218,8 @@ class PerformanceGrammar:
         Returns held notes (shape ``(T, 128)``) and masks (shape ``(T, V)``): row t after token t.
         Raises :class:`CodecError` where a token breaks the grammar or is not in the vocabulary.
         """
-        if self.max_note_steps is not None:
-            raise CodecError("a grammar with a limit on note length is for sampling, not for scan")
+        if self.max_note_steps is not None or self.max_sounding is not None:
+            raise CodecError("a grammar with limits on its notes is for sampling, not for scan")
         tokens = self.codec.vocabulary.check(tokens)
         count = len(tokens)
         kind, value = self._type[tokens], self._value[tokens]

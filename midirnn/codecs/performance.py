@@ -203,11 +203,13 @@ class PerformanceCodec:
             part=np.zeros(int(keep.sum()), np.int32),
         )
 
-    def grammar(self, max_note_seconds: float | None = None) -> PerformanceGrammar:
-        """Which tokens may follow which, and how long a note may last."""
+    def grammar(
+        self, max_note_seconds: float | None = None, max_sounding: int | None = None
+    ) -> PerformanceGrammar:
+        """Which tokens may follow which, how long a note may last, how many may sound at once."""
         from midirnn.codecs.grammar import PerformanceGrammar
 
-        return PerformanceGrammar(self, max_note_seconds)
+        return PerformanceGrammar(self, max_note_seconds, max_sounding)
 
     def stream_encoder(self, *, velocity_bin: int = 0) -> StreamEncoder:
         """An encoder fed message by message; ``velocity_bin`` is in force before the first note."""

@@ -74,6 +74,11 @@ class StreamEncoder:
         """The pitches that sound after all closed steps."""
         return frozenset(self._sounding)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the present step may have something in it."""
+        return bool(self._events or self._due)
+
     def feed(self, seconds: float, message: Sequence[int]) -> list[int]:
         """The tokens that become final when a message (status, data 1, data 2) is heard.
 

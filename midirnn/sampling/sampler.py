@@ -55,7 +55,7 @@ class Sampler:
     def configure(self, config: SamplingConfig) -> None:
         """Draw with other knobs from now on."""
         self.config = config
-        self._grammar = self.codec.grammar(config.max_note_seconds)
+        self._grammar = self.codec.grammar(config.max_note_seconds, config.max_sounding)
 
     def steer(self, controls: Controls | None) -> None:
         """Ask the model for something from the next token on; None asks for nothing.

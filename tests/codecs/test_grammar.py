@@ -267,9 +267,9 @@ class TestScan:
             GRAMMAR.scan(GRAMMAR.start(), np.array([60, 388], np.uint16))
 
     def test_a_grammar_with_a_limit_does_not_scan(self) -> None:
-        grammar = CODEC.grammar(max_note_seconds=1.0)
-        with pytest.raises(CodecError, match="for sampling, not for scan"):
-            grammar.scan(grammar.start(), np.array([60], np.uint16))
+        for grammar in (CODEC.grammar(max_note_seconds=1.0), CODEC.grammar(max_sounding=9)):
+            with pytest.raises(CodecError, match="for sampling, not for scan"):
+                grammar.scan(grammar.start(), np.array([60], np.uint16))
 
 
 class TestState:
@@ -339,6 +339,35 @@ class TestLimit:
         tokens = walk(grammar, choice, seed, length=200)
         assert self.longest_notes(tokens, codec) <= max(1, round(seconds * codec.steps_per_second))
         codec.grammar().scan(codec.grammar().start(), np.array(tokens, np.uint16))
+
+    @given(st.integers(1, 6), st.sampled_from([None, 0.05, 1.0]), CHOICES, SEEDS)
+    def test_no_more_notes_sound_in_any_walk_than_may(
+        self, most: int, seconds: float | None, choice: Choice, seed: int
+    ) -> None:
+        grammar = CODEC.grammar(max_note_seconds=seconds, max_sounding=most)
+        tokens = walk(grammar, choice, seed, length=200)
+        held, _ = GRAMMAR.scan(GRAMMAR.start(), np.array(tokens, np.uint16))
+        assert held.sum(axis=1).max(initial=0) <= most
+
+    def test_as_many_notes_sound_as_may(self) -> None:
+        grammar = CODEC.grammar(max_sounding=3)
+        tokens = walk(grammar, no_note_off_if_it_can_be_helped, seed=1, length=100)
+        held, _ = GRAMMAR.scan(GRAMMAR.start(), np.array(tokens, np.uint16))
+        assert held.sum(axis=1).max() == 3
+
+    @given(streams(), st.integers(1, 3), CHOICES, SEEDS)
+    def test_where_too_many_sound_already_none_is_added_until_enough_have_ended(
+        self, primer: Tokens, most: int, choice: Choice, seed: int
+    ) -> None:
+        grammar = CODEC.grammar(max_note_seconds=1.0, max_sounding=most)
+        state = grammar.start()
+        grammar.skip(state, primer)
+        if state.last_type == list(TokenType).index(TokenType.VELOCITY):
+            return  # the note it announces comes in any case
+        allowed = max(most, int(state.held.sum()))
+        for one in walk(grammar, choice, seed, length=100, state=state.copy()):
+            grammar.advance(state, one)
+            assert int(state.held.sum()) <= allowed
 
     def test_it_is_reached_to_the_step(self) -> None:
         grammar = CODEC.grammar(max_note_seconds=0.5)
