@@ -51,7 +51,7 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     """
     data, name = _load(source)
     chunks = parse_midi(data, name)
-    performance = _assemble(chunks)
+    performance = assemble(chunks)
     hours = max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
     if hours > MAX_HOURS:
         raise MidiFileError(name, f"lasts {hours:.0f} hours, over {MAX_HOURS:.0f}: it is damaged")
@@ -117,7 +117,7 @@ def _tpq(chunks: MidiChunks) -> int:
     return chunks.ticks_per_quarter
 
 
-def _assemble(chunks: MidiChunks) -> Performance:
+def assemble(chunks: MidiChunks) -> Performance:
     """One performance from all tracks."""
     if chunks.format != 2:
         clock = _TickClock(chunks, (tempo for track in chunks.tracks for tempo in track.tempos))

@@ -38,6 +38,7 @@ class JackServer:
     def __init__(self, *, period: int = 256) -> None:
         self.name = ""
         self.pid = 0
+        self._process: subprocess.Popen[bytes]
         self._period = period
         self._stack = ExitStack()
 
@@ -45,10 +46,8 @@ class JackServer:
         with ExitStack() as stack:
             self.name = stack.enter_context(_free_name())
             stack.enter_context(_environment("JACK_DEFAULT_SERVER", self.name))
-            process = self._start()
-            stack.callback(_end, process)
-            self.pid = process.pid
             self._stack = stack.pop_all()
+        self.start()
         return self
 
     def __exit__(
@@ -66,6 +65,21 @@ class JackServer:
     def thaw(self) -> None:
         """Nothing; the server answers again."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Nothing; the server has died without a word. :meth:`start` starts another."""
+        self._process.kill()
+        self._process.wait()
+
+    def start(self) -> None:
+        """Nothing; a server runs under the same name."""
+        try:
+            self._process = self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        self.pid = self._process.pid
+        self._stack.callback(_end, self._process)
 
     def _start(self) -> subprocess.Popen[bytes]:
         """A server that answers: in real time if that is permitted, otherwise without."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.playing import ControlConfig, PlayingConfig, join_link, learn
 from midirnn.cli.ports import how_to_hear
+from midirnn.cli.stage import SoundConfig, StagePorts, Status, about_session, recording
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
-if TYPE_CHECKING:
-    from midirnn.live import Stance
-
 SWITCH_SECONDS = 0.0005
-"""How long Python lets the model's thread run while a message is due in another."""
+"""How long Python lets another thread run while a message is due."""
 
 
 def live(
@@ -38,7 +38,11 @@ def live(
         ),
     ] = None,
     mode: Annotated[
-        str, Parameter(help="call_and_response answers your phrases; autopilot plays on and on.")
+        str,
+        Parameter(
+            help="call_and_response answers your phrases, duet plays along, autopilot plays alone, "
+            "echo returns your phrase varied, shadow thickens what you play."
+        ),
     ] = "call_and_response",
     virtual: Annotated[
         bool,
@@ -58,18 +62,18 @@ def live(
     seed: Annotated[
         int | None, Parameter(help="The same seed draws the same way. [drawn, and printed]")
     ] = None,
-    silence_seconds: Annotated[
-        float, Parameter(help="A phrase of yours ends after so much silence.")
-    ] = 1.0,
-    answer_seconds: Annotated[
-        float | None, Parameter(help="How long an answer lasts. [as long as your phrase]")
-    ] = None,
-    channel: Annotated[int, Parameter(help="The channel to play on, 1 to 16.")] = 1,
     seconds: Annotated[float | None, Parameter(help="Stop after so long. [at Ctrl-C]")] = None,
+    record: Annotated[
+        Path | None,
+        Parameter(help="Record into this folder: MIDI, and a log to replay. [nothing is recorded]"),
+    ] = None,
     quiet: Annotated[
         bool,
         Parameter(name=["--quiet", "-q"], negative="", show_default=False, help="Say nothing."),
     ] = False,
+    sound: Annotated[SoundConfig | None, Parameter(name="*", group="Sound")] = None,
+    playing: Annotated[PlayingConfig | None, Parameter(name="*", group="Playing")] = None,
+    control: Annotated[ControlConfig | None, Parameter(name="*", group="Controllers")] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
     """Play along: listen to a MIDI input, answer on an output.
@@ -77,75 +81,101 @@ def live(
     Ctrl-C ends it, and so do SIGTERM and SIGHUP; each note gets its note-off first, and the exit
     code is 0. `midirnn ports` lists what can be opened.
     """
+    import gc
     import secrets
+    import time
 
-    from midirnn.engines.load import load
-    from midirnn.live import LiveConfig, Session
+    from midirnn.engines.load import ENGINES, load
+    from midirnn.live import MonotonicClock, Session
+    from midirnn.live.console import Console
+    from midirnn.live.messages import ModelSettings
+    from midirnn.live.model_process import ModelProcess
     from midirnn.live.modes import make_mode
+    from midirnn.live.observers import Observers
+    from midirnn.live.scoreboard import Scoreboard
     from midirnn.live.signals import EndSignals
-    from midirnn.ports import open_input, open_output
-    from midirnn.sampling import Sampler
+    from midirnn.live.terminal import Terminal
 
     if seconds is not None and not 0.0 < seconds < math.inf:
         raise OptionError(f"--seconds is {seconds:g}; it must be over 0")
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
-    config = LiveConfig(
-        silence_seconds=silence_seconds, answer_seconds=answer_seconds, channel=channel
-    )
+    config = (playing or PlayingConfig()).config()
     chosen = make_mode(mode, config)
-    used_seed = secrets.randbelow(2**32) if seed is None else seed
+    controllers = control or ControlConfig()
+    if controllers.learn is not None:
+        with ExitStack() as stack:
+            ports = StagePorts(stack, virtual=virtual, api=api, tell=print)
+            wait = math.inf if seconds is None else seconds
+            learn(controllers, lambda hear: ports.open_input(input_name, hear), print, wait)
+        return
+    control_map = controllers.read()
+    if engine not in ENGINES:
+        raise OptionError(f"there is no engine {engine!r}; known are {', '.join(ENGINES)}")
+    settings = ModelSettings(
+        model=model,
+        engine=engine,
+        sampling=sampling or SamplingConfig(),
+        seed=secrets.randbelow(2**32) if seed is None else seed,
+        start_seconds=time.monotonic(),
+        channel=config.channel - 1,
+    )
+    hearing = sound or SoundConfig()
+    hearing.check(output_name)
     loaded = load(model)
-    sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=used_seed)
     status = Status(quiet)
     with ExitStack() as stack:
-        output = stack.enter_context(open_output(output_name, virtual=virtual, api=api))
-        session = Session(sampler, output, chosen, config, on_change=status.change)
+        # It loads its weights while the ports are opened.
+        process = stack.enter_context(ModelProcess(settings, loaded.codec))
+        ports = StagePorts(stack, virtual=virtual, api=api, tell=status.note)
+        if hearing.audio:
+            output = ports.open_synthesizer(hearing)
+        else:
+            output = ports.open_output(output_name)
+        if not (virtual or hearing.audio):  # one of our own would vanish with us
+            process.protect(output.name, getattr(output, "api", None))
+        about = about_session(mode, config)
+        log = stack.enter_context(recording(record, settings, loaded.folder, about, status))
+        board = Scoreboard(settings.start_seconds, mode, settings.sampling, ports.seen)
+        console = Console(
+            config,
+            control_map=control_map,
+            beats=join_link(config, stack),
+            steerable=loaded.config.control_inputs,
+        )
+        session = Session(
+            process,
+            output,
+            chosen,
+            config,
+            console=console,
+            on_change=status.change,
+            on_trouble=status.warn,
+            observer=Observers([board] if log is None else [log, board]),
+        )
         heard = None
         if mode != "autopilot" or input_name is not None or virtual:
-            heard = open_input(input_name, session.receive, virtual=virtual, api=api)
-            stack.enter_context(heard)
+            follows = config.follow == "midi"
+            heard = ports.open_input(input_name, session.receive, clock=follows)
+        ports.watch()
         status.tell(f"input: {heard.name if heard else 'none'}")
-        status.tell(f"output: {output.name}, channel {channel}")
-        if virtual:
+        status.tell(f"output: {output.name}, channel {config.channel}")
+        if virtual and not hearing.audio:
             status.tell(how_to_hear(output.name))
-        status.tell(f"{mode}: {chosen.summary} (model {model}, seed {used_seed})")
+        process.wait_until_ready()
+        status.tell(f"{mode}: {chosen.summary} (model {model}, seed {settings.seed})")
         sys.setswitchinterval(SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()  # what was loaded is never searched again: that would hold up every thread
         # The session ends first: its notes are released while its ports are open.
         signals = stack.enter_context(EndSignals())
+        if sys.stdout.isatty() and not quiet:
+            status.board = board
+            stack.callback(status.leave_board)
+            stack.enter_context(Terminal(board.view, MonotonicClock()))
         stack.enter_context(session)
         with signals.running(session.stop):
             session.run(math.inf if seconds is None else seconds)
     status.end()
-
-
-class Status:
-    """Tells what goes on: lines, and on a terminal a last line that changes in place."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._in_place = sys.stdout.isatty()
-        self._line = ""
-
-    def tell(self, line: str) -> None:
-        """Nothing; the line is printed, unless all is quiet."""
-        if not self._quiet:
-            print(line, flush=True)
-
-    def change(self, stance: Stance) -> None:
-        """Nothing; what the model does now is printed."""
-        from midirnn.live import Stance
-
-        words = {Stance.LISTENS: "listening", Stance.PLAYS: "playing", Stance.BOTH: "playing"}
-        if self._quiet:
-            return
-        if self._in_place:
-            print(f"\r{words[stance]:<{len(self._line)}}", end="", flush=True)
-        else:
-            print(words[stance], flush=True)
-        self._line = words[stance]
-
-    def end(self) -> None:
-        """Nothing; the line that changes in place is ended."""
-        if self._in_place and self._line and not self._quiet:
-            print()
+    if console.guard.acted:
+        status.tell(console.guard.report())

@@ -27,10 +27,17 @@ COMMANDS = {
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
     "live": "Play along: listen to a MIDI input, answer on an output.",
+    "replay": "Play a recorded session again, and compare it note for note.",
+    "doctor": "Examine this machine before a concert: ports, speed, lateness.",
 }
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 
-EXTRAS = {"torch": "train", "onnxruntime": "fast"}
+EXTRAS = {
+    "torch": "train",
+    "onnxruntime": "fast",
+    "fluidsynth": "audio",
+    "tensorboard": "tensorboard",
+}
 """Optional libraries and the extra of this package that installs each."""
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
@@ -115,7 +122,12 @@ def _unknown_command(token: str) -> str:
 
 
 def _fail(line: str, code: int, error: BaseException, show_traceback: bool) -> int:
-    """Say in one line, and if wanted in full, what went wrong; the exit code comes back."""
+    """Say in one line, and if wanted in full, what went wrong; the exit code comes back.
+
+    Of the processes that torchrun starts with the same command line only the first says it.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return code
     if show_traceback:
         traceback.print_exception(error)
     print(f"midirnn: {_printable(line)}", file=sys.stderr)

@@ -62,4 +62,5 @@ def how_to_hear(output: str | None = None) -> str:
     """Why nothing sounds, and what to do about it, in one line."""
     connect = f"connect {output!r} to a synthesizer" if output else "it takes a synthesizer"
     example = _SYNTHESIZERS.get(sys.platform, _SYNTHESIZERS["linux"])
-    return f"MIDI is silent by itself: {connect}, for example {example}"
+    alone = "without one, midirnn live --audio sounds by itself"
+    return f"MIDI is silent by itself: {connect}, for example {example}; {alone}"

@@ -115,9 +115,12 @@ class PerformanceGrammar:
             if state.velocity_bin:
                 mask[self._velocity.start + state.velocity_bin - 1] = False
         mask[self._on] = ~held
-        if self.max_sounding is not None and last != types[TokenType.VELOCITY]:
-            if np.count_nonzero(held) >= self.max_sounding:
-                mask[self._on] = mask[self._velocity] = False
+        if (
+            self.max_sounding is not None
+            and last != types[TokenType.VELOCITY]  # the note it announces must come
+            and np.count_nonzero(held) >= self.max_sounding
+        ):
+            mask[self._on] = mask[self._velocity] = False
         if self.max_note_steps is not None and held.any():
             self._limit(mask, state, held)
         return mask

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from midirnn.live.clock import Clock, ManualClock, MonotonicClock
 from midirnn.live.config import LiveConfig
+from midirnn.live.console import Console
 from midirnn.live.modes import MODES, Mode, Stance
 from midirnn.live.session import Session
 
 __all__ = [
     "MODES",
     "Clock",
+    "Console",
     "LiveConfig",
     "ManualClock",
     "Mode",

@@ -10,6 +10,8 @@ Key: TypeAlias = tuple[int, int]
 """(channel, pitch)"""
 
 MODEL = "model"
+PERFORMER = "performer"
+"""Owners of notes. What the performer holds may sound for as long as they like."""
 
 
 @dataclass(frozen=True)
@@ -24,30 +26,39 @@ class SoundingNote:
 class Ledger:
     """The notes that sound on an output. Owns them until their note-off has been sent.
 
-    A note must end by its own ``latest_end``, and no later than :meth:`extend` has said last: a
-    player who plans on says so again and again, and one who has died leaves no note behind.
+    Each owner's note of a key (channel and pitch) is counted apart, while the output has one note
+    of a key at a time: :attr:`on_output` says which. A note must end by its own ``latest_end``, and
+    no later than :meth:`extend` has said last: a player who plans on says so again and again, and
+    one who has died leaves no note behind.
     """
 
     def __init__(self) -> None:
-        self._notes: dict[Key, SoundingNote] = {}
+        self._notes: dict[tuple[Key, str], SoundingNote] = {}
         self._all_end = math.inf
+        self.on_output: set[Key] = set()
+        """What was begun on the output and not ended there."""
         self.channels: set[int] = set()
         """The channels that a note was ever begun on."""
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._notes
+        return any(note.key == key for note in self._notes.values())
+
+    def owns(self, key: Key, owner: str = MODEL) -> bool:
+        """Whether a note of that owner sounds there."""
+        return (key, owner) in self._notes
 
     def begin(self, key: Key, latest_end: float, owner: str = MODEL) -> None:
         """Nothing; the note is in the ledger. To be called before its note-on is sent."""
-        self._notes[key] = SoundingNote(key, owner, latest_end)
+        self._notes[key, owner] = SoundingNote(key, owner, latest_end)
+        self.on_output.add(key)
         self.channels.add(key[0])
 
-    def end(self, key: Key) -> None:
-        """Nothing; the note is out of the ledger. To be called when its note-off was sent."""
-        self._notes.pop(key, None)
+    def end(self, key: Key, owner: str = MODEL) -> None:
+        """Nothing; the owner's note is out of the ledger."""
+        self._notes.pop((key, owner), None)
 
     def extend(self, until: float) -> None:
-        """Nothing; all notes may sound until then, but none longer than its own latest end."""
+        """Nothing; notes may sound until then, but none longer than its own latest end."""
         self._all_end = until
 
     @property
@@ -58,12 +69,13 @@ class Ledger:
     @property
     def next_deadline(self) -> float:
         """The second at which the next note must have ended; infinite in silence."""
-        if not self._notes:
-            return math.inf
-        return min(self._all_end, *(note.latest_end for note in self._notes.values()))
+        return min((self._deadline(note) for note in self._notes.values()), default=math.inf)
 
-    def overdue(self, now: float) -> list[Key]:
+    def overdue(self, now: float) -> list[SoundingNote]:
         """The notes that must have ended by now."""
-        if self._all_end <= now:
-            return list(self._notes)
-        return [note.key for note in self._notes.values() if note.latest_end <= now]
+        return [note for note in self._notes.values() if self._deadline(note) <= now]
+
+    def _deadline(self, note: SoundingNote) -> float:
+        if note.owner == PERFORMER:
+            return note.latest_end
+        return min(self._all_end, note.latest_end)

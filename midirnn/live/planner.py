@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
-from midirnn.live.listener import HeardStep
-from midirnn.live.scheduler import PlannedEvent
+import numpy as np
+
+from midirnn.engines.base import EngineState
+from midirnn.live.messages import Begin, HeardStep, PlannedEvent, Surprise
 from midirnn.live.stream import ModelNote, SharedStream, StreamState
 from midirnn.sampling import Sampler
+
+
+@dataclass(frozen=True)
+class _LatestStep:
+    """The step heard last, which may be told again: the state before, and what ended in it."""
+
+    step: HeardStep
+    before: StreamState
+    ended: frozenset[int]
+    is_over: bool = False
 
 
 class Planner:
@@ -24,72 +38,166 @@ class Planner:
     """
 
     def __init__(self, sampler: Sampler, *, start_seconds: float = 0.0, channel: int = 0) -> None:
+        self._sampler = sampler
         self._stream = SharedStream(sampler)
         self._steps_per_second = sampler.codec.steps_per_second
         self._start = start_seconds
         self._channel = channel
+        self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
         self._number = 0
         self._base = self._stream.snapshot()
         self._planned: deque[tuple[int, StreamState]] = deque()
+        self._latest: _LatestStep | None = None
 
     @property
     def seconds(self) -> float:
         """The time that the plan has reached."""
-        return self._seconds(self._stream.step)
+        return self.seconds_of(self._stream.step)
+
+    @property
+    def step(self) -> int:
+        """The step that the plan has reached."""
+        return self._stream.step
 
     @property
     def model_pitches(self) -> list[int]:
         """What the model has sounding at the end of the plan."""
         return self._stream.model_pitches
 
-    def begin(self, step: int) -> None:
-        """Nothing; the model plays from that step on."""
-        self._stream.begin(step)
-        self._base = self._stream.snapshot()
+    @property
+    def entropy(self) -> float:
+        """That of the model's last draw, in nats."""
+        return self._stream.entropy
 
-    def draw(self, earliest_step: int) -> list[PlannedEvent]:
+    @property
+    def rests(self) -> bool:
+        """Whether nothing comes until the performer plays."""
+        return self._stream.rests
+
+    @property
+    def base(self) -> StreamState:
+        """The state behind what has sounded, as far as is known."""
+        return self._base
+
+    def adopt(self, state: StreamState) -> None:
+        """Nothing; the stream goes on from a state that another planner had as its base."""
+        self._sampler.rng = np.random.default_rng()
+        self._sampler.rng.bit_generator.state = state.sampler.rng
+        self._stream.restore(state)
+        self._planned.clear()
+        self._settle()
+
+    def reset(self) -> None:
+        """Nothing; all is forgotten, and the music begins anew where it has got to."""
+        self._stream.reset()
+        self._planned.clear()
+        self._settle()
+
+    def think_of(self, state: EngineState) -> None:
+        """Nothing; the model has another state in mind. What sounds is not changed by it."""
+        self._sampler.engine.restore(state)
+        self._settle()
+
+    def set_pitches(self, lowest: int, highest: int) -> None:
+        """Nothing; the model begins notes from ``lowest`` to ``highest``."""
+        self._stream.pitches = range(lowest, highest + 1)
+
+    def begin(self, begin: Begin) -> None:
+        """Nothing; the model plays from that step on."""
+        self._stream.begin(begin)
+        self._settle()
+
+    def draw(self, earliest_step: int, thinning: int = 0) -> list[PlannedEvent]:
         """The events of the model's next token; mostly one or none."""
+        self._stream.thinning = thinning
         return [self._plan(note) for note in self._stream.draw(earliest_step)]
 
     def forget(self, last_sent: int) -> None:
         """Nothing; what was sent up to that number will not be taken back."""
         while self._planned and self._planned[0][0] <= last_sent:
             self._base = self._planned.popleft()[1]
+            self._close_step()
 
-    def rewind(self, last_sent: int) -> None:
-        """Nothing; the stream is where it was after the event sent last, or heard since."""
+    def rewind(self, last_sent: int, plan: int) -> None:
+        """Nothing; the stream is where it was after the event sent last, or heard since.
+
+        The next event is numbered behind it, and drawn with random numbers that belong to the
+        plan: how far the last plan got makes no difference. (Were they the same again, they would
+        put off the next note each time the performer plays.)
+        """
         self.forget(last_sent)
         self._planned.clear()
         self._stream.restore(self._base)
+        self._number = last_sent + 1
+        seed = np.random.SeedSequence(self._seed, spawn_key=(plan,))
+        self._sampler.rng = np.random.default_rng(seed)
 
     def hear(self, steps: Iterable[HeardStep]) -> list[int]:
-        """The pitches of the model that end by what the performer did, which is heard."""
-        notes: list[ModelNote] = []
-        for step in steps:
-            notes += self._stream.write(step.step, step.note_offs, step.note_ons)
-        return self._settle(notes)
+        """The pitches of the model that end by what the performer did, which is heard.
+
+        A step that was told last and is told again takes the place of what was told, unless
+        something of the model has sounded since: then what is new in it is heard now.
+        """
+        ended = [note.pitch for step in steps for note in self._hear(step)]
+        self._base = self._stream.snapshot()
+        return ended
+
+    def take_surprises(self) -> list[Surprise]:
+        """How surprising the notes were that were heard since the last call."""
+        return self._stream.take_surprises()
+
+    def _hear(self, step: HeardStep) -> Sequence[ModelNote]:
+        latest, released = self._latest, frozenset[int]()
+        if latest is None or latest.step.step != step.step:
+            before = self._stream.snapshot()
+        elif latest.is_over:
+            told, before = latest.step, self._stream.snapshot()
+            new = [on for on in step.note_ons if on not in told.note_ons]
+            notes = self._stream.write(step.step, step.note_offs, new)
+            self._latest = _LatestStep(step, before, frozenset(), is_over=True)
+            return notes
+        else:
+            before, released = latest.before, latest.ended
+            self._stream.restore(before)
+        notes = self._stream.write(step.step, step.note_offs, step.note_ons, released)
+        ended = released | {note.pitch for note in notes}
+        self._latest = _LatestStep(step, before, ended)
+        return notes
 
     def release(self, step: int) -> list[int]:
         """The pitches of the model that sound: they have ended in that step."""
-        return self._settle(self._stream.release(step))
+        return self._end(self._stream.release(step))
 
     def rest(self, step: int) -> list[int]:
         """The pitches of the model that end by it; it rests until that step."""
-        return self._settle(self._stream.rest(step))
+        return self._end(self._stream.rest(step))
 
-    def _settle(self, notes: Sequence[ModelNote]) -> list[int]:
-        """Go on from here, whatever is rewound."""
+    def _end(self, notes: Sequence[ModelNote]) -> list[int]:
+        """Go on from here; what ended has ended if the latest step is told again, too."""
         self._base = self._stream.snapshot()
-        return [note.pitch for note in notes]
+        pitches = [note.pitch for note in notes]
+        if self._latest is not None:
+            self._latest = replace(self._latest, ended=self._latest.ended.union(pitches))
+        return pitches
+
+    def _settle(self) -> None:
+        """Go on from here, whatever is rewound or told again."""
+        self._base = self._stream.snapshot()
+        self._close_step()
+
+    def _close_step(self) -> None:
+        if self._latest is not None and not self._latest.is_over:
+            self._latest = replace(self._latest, is_over=True)
 
     def _plan(self, note: ModelNote) -> PlannedEvent:
         status, pitch, velocity = note.message
         event = PlannedEvent(
-            self._number, self._seconds(note.step), (status | self._channel, pitch, velocity)
+            self._number, self.seconds_of(note.step), (status | self._channel, pitch, velocity)
         )
         self._planned.append((self._number, note.state))
         self._number += 1
         return event
 
-    def _seconds(self, step: int) -> float:
+    def seconds_of(self, step: int) -> float:
+        """The time of a step."""
         return self._start + step / self._steps_per_second

@@ -9,7 +9,11 @@ import numpy as np
 
 from midirnn.codecs import TokenType
 from midirnn.codecs.grammar import BoolArray
+from midirnn.engines.base import FloatVector
+from midirnn.live.messages import Begin, HeardStep, Surprise
+from midirnn.live.sources import FreeSource, TokenSource, make_source
 from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.performance import NUM_PITCHES
 from midirnn.sampling import Sampler, SamplerState
 
 LONGEST_REST_SECONDS = 10.0
@@ -25,6 +29,18 @@ FIRST_NOTE_SECONDS = 0.5
 LATE_SECONDS = 0.03
 """So late an event may be drawn and still be played: the rest of a chord, say."""
 
+SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)
+"""By degree of thinning, the shortest time from one onset of the model to the next. Above 0 it also
+draws no velocities, which are a fifth of the tokens and change no note."""
+
+NO_STEP = 2**62
+"""A step that never comes."""
+
+MOST_PHRASE_STEPS = 4000
+"""So much of the performer's phrase is remembered."""
+
+MOST_THINNING = len(SHORTEST_SHIFT_SECONDS) - 1
+
 
 @dataclass(frozen=True)
 class StreamState:
@@ -35,6 +51,10 @@ class StreamState:
     performers: frozenset[int]
     onset_by: int
     last_note: int
+    quiet_until: int
+    source: TokenSource
+    phrase: tuple[HeardStep, ...]
+    phrase_is_over: bool
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,17 @@ class ModelNote:
         return (NOTE_ON if self.velocity else NOTE_OFF, self.pitch, self.velocity)
 
 
+def entropy(logits: FloatVector, allowed: BoolArray) -> float:
+    """The entropy of the next token among the allowed ones, in nats."""
+    values = logits[allowed].astype(np.float64)
+    if not len(values):
+        return 0.0
+    values -= values.max()
+    p = np.exp(values)
+    total = float(p.sum())
+    return float(np.log(total) - (p @ values) / total)
+
+
 class SharedStream:
     """The sampler's token stream, shared by performer and model. Owns whose the notes are.
 
@@ -65,6 +96,9 @@ class SharedStream:
 
     Between drawing and what the performer writes lies a :meth:`restore`: behind a time shift or a
     velocity that was drawn the grammar would not take it.
+
+    The model begins and ends nothing in a step that the performer has written in: until the step
+    is over more may be written there.
     """
 
     def __init__(self, sampler: Sampler) -> None:
@@ -75,7 +109,20 @@ class SharedStream:
         self._performers: frozenset[int] = frozenset()
         self._onset_by = 0
         self._last_note = 0
+        self._quiet_until = 0
+        self._source: TokenSource = FreeSource()
+        self._phrase: tuple[HeardStep, ...] = ()
+        self._phrase_is_over = False
         self._told: list[ModelNote] = []
+        self._surprises: list[Surprise] = []
+        self.pitches = range(NUM_PITCHES)
+        """What the model may begin."""
+        self.thinning = 0
+        """How much cheaper its music is to be: 0 to ``MOST_THINNING``."""
+        self.rests = False
+        """Whether the last draw gave nothing, nor will the next until the performer plays."""
+        self.entropy = 0.0
+        """That of the model's last draw, in nats, at temperature 1."""
 
     @property
     def step(self) -> int:
@@ -90,7 +137,15 @@ class SharedStream:
     def snapshot(self) -> StreamState:
         """The state, to come back to."""
         return StreamState(
-            self._sampler.snapshot(), self._lag, self._performers, self._onset_by, self._last_note
+            self._sampler.snapshot(),
+            self._lag,
+            self._performers,
+            self._onset_by,
+            self._last_note,
+            self._quiet_until,
+            self._source,
+            self._phrase,
+            self._phrase_is_over,
         )
 
     def restore(self, state: StreamState) -> None:
@@ -102,26 +157,68 @@ class SharedStream:
         self._sampler.restore(replace(state.sampler, rng=rng))
         self._lag, self._performers = state.lag, state.performers
         self._onset_by, self._last_note = state.onset_by, state.last_note
+        self._quiet_until = state.quiet_until
+        self._source, self._phrase = state.source, state.phrase
+        self._phrase_is_over = state.phrase_is_over
+
+    def reset(self) -> None:
+        """Nothing; all is forgotten, and the time goes on from here."""
+        self._onset_by = max(self._onset_by - self._sampler.grammar_state.step, 0)
+        self._lag, self._last_note, self._performers = self.step, 0, frozenset()
+        self._phrase = ()
+        self._sampler.reset()
 
     # The performer writes.
 
     def write(
-        self, step: int, note_offs: Iterable[int], note_ons: Sequence[tuple[int, int]]
+        self,
+        step: int,
+        note_offs: Sequence[int],
+        note_ons: Sequence[tuple[int, int]],
+        released: Iterable[int] = (),
     ) -> list[ModelNote]:
         """The notes of the model that end by it; what the performer did in a step is heard.
 
         ``note_ons`` are (pitch, velocity bin). A note of the model ends where the performer
-        strikes its pitch. Where a step's note-offs are over already, it is told one step later.
+        strikes its pitch, and so do those that were ``released``. Where a step's note-offs are over
+        already, it is told one step later.
         """
+        self._remember(HeardStep(step, tuple(note_offs), tuple(note_ons)))
         gap = self._approach(self._gap(step))
+        note_ons = note_ons[: self._sampler.config.max_sounding]
         struck = {pitch for pitch, _ in note_ons}
         ending = (self._performers & set(note_offs)) | {p for p in struck if self._holds(p)}
+        with_theirs = self._source.ending_with(note_offs)
+        ending |= (with_theirs | set(released)) & set(self.model_pitches)
+        ending |= self._crowded_out(ending, len(note_ons))
         if ending or note_ons:
             self._shift(gap)
             self._end(ending)
             for pitch, velocity_bin in note_ons:
                 self._begin(pitch, velocity_bin)
+            self._quiet_until = self.step + 1
+        self._source = self._source.struck([pitch for pitch, _ in note_ons])
         return self._take_told()
+
+    def _crowded_out(self, ending: set[int], begun: int) -> set[int]:
+        """What must end so that so many can begin: the model's notes first, the oldest first."""
+        left = [pitch for pitch in self._sampler.sounding if pitch not in ending]
+        excess = len(left) + begun - self._sampler.config.max_sounding
+        left.sort(key=lambda pitch: pitch in self._performers)
+        return set(left[: max(excess, 0)])
+
+    def _remember(self, step: HeardStep) -> None:
+        """Write down a step of the performer's phrase; one begins with the first note behind an
+        answer."""
+        if self._phrase_is_over and step.note_ons:
+            self._phrase, self._phrase_is_over = (), False
+        if not self._phrase_is_over:
+            self._phrase = (*self._phrase[1 - MOST_PHRASE_STEPS :], step)
+
+    def take_surprises(self) -> list[Surprise]:
+        """How surprising the notes were that the performer has begun since the last call."""
+        surprises, self._surprises = self._surprises, []
+        return surprises
 
     def release(self, step: int) -> list[ModelNote]:
         """The notes of the model that sound: they have ended in that step."""
@@ -141,11 +238,17 @@ class SharedStream:
 
     # The model writes.
 
-    def begin(self, step: int) -> None:
+    def begin(self, begin: Begin) -> None:
         """Nothing; the model plays from that step on."""
-        first = round(FIRST_NOTE_SECONDS * self._steps_per_second)
-        gap = self._gap(step)
+        first = 0 if begin.at_once else round(FIRST_NOTE_SECONDS * self._steps_per_second)
+        gap = self._gap(begin.step)
         self._onset_by = self._sampler.grammar_state.step + gap + first
+        if begin.at_once:
+            self._quiet_until = max(self._quiet_until, self.step + gap)
+        if begin.source != "model":
+            self._onset_by = NO_STEP  # its rests are its own
+        self._source = make_source(begin, self._phrase, self._sampler.codec)
+        self._phrase_is_over = True
 
     def draw(self, earliest_step: int) -> list[ModelNote]:
         """The notes that the model begins or ends with its next token; mostly one or none.
@@ -153,13 +256,20 @@ class SharedStream:
         Nothing is drawn for a time that has passed: the token is drawn from what the model would
         play if it has rested until ``earliest_step``.
         """
-        gap = self._gap(earliest_step)
+        gap = self._gap(max(earliest_step, self._quiet_until))
         if gap > LATE_SECONDS * self._steps_per_second and self._longest_shift():
             gap = self._approach(gap)
         else:
-            gap = 0
-        token = self._sampler.next(self._allowed(gap))
-        self._book(*self._sampler.codec.vocabulary.describe(token), by_performer=False)
+            gap = max(self._quiet_until - self.step, 0)
+        possible = self._allowed(gap)
+        self.entropy = entropy(self._sampler.engine.logits(), possible)
+        allowed = self._source.narrow(possible, self._sampler)
+        self.rests = not allowed.any()
+        if not self.rests:
+            token = self._sampler.next(allowed)
+            kind, value = self._sampler.codec.vocabulary.describe(token)
+            self._source = self._source.after((kind, value))
+            self._book(kind, value, by_performer=False)
         return self._take_told()
 
     def _allowed(self, gap: int) -> BoolArray:
@@ -175,7 +285,35 @@ class SharedStream:
             allowed[shifts.stop :] = False
         elif left <= 0:
             allowed[offs] = False
-        return allowed if allowed.any() else mask
+        allowed = self._in_range(allowed)
+        return self._thin(allowed) if allowed.any() else mask
+
+    def _in_range(self, allowed: BoolArray) -> BoolArray:
+        """Those that begin no note out of range, if there are any."""
+        if len(self.pitches) == NUM_PITCHES:
+            return allowed
+        ons = self._slice(TokenType.NOTE_ON)
+        kept = allowed.copy()
+        kept[ons.start : ons.start + self.pitches.start] = False
+        kept[ons.start + self.pitches.stop : ons.stop] = False
+        velocities = self._slice(TokenType.VELOCITY)
+        kept[velocities] &= kept[ons].any() or not allowed[ons].any()
+        return kept if kept.any() else allowed
+
+    def _thin(self, allowed: BoolArray) -> BoolArray:
+        """Those that make cheaper music, if there are any."""
+        if not self.thinning:
+            return allowed
+        kept = allowed.copy()
+        kept[self._slice(TokenType.VELOCITY)] = False
+        shifts = self._slice(TokenType.TIME_SHIFT)
+        shortest = round(SHORTEST_SHIFT_SECONDS[self.thinning] * self._steps_per_second)
+        if shortest and kept[shifts].any():
+            first, longest = shifts.start + max(shortest - 1, 0), self._longest(kept)
+            kept[shifts.start : min(first, shifts.start + longest - 1)] = False
+            if self._last_note == self._sampler.grammar_state.step:
+                kept[self._slice(TokenType.NOTE_ON)] = False
+        return kept if kept.any() else allowed
 
     # Tokens, one after the other.
 
@@ -213,7 +351,11 @@ class SharedStream:
 
     def _longest_shift(self) -> int:
         """The longest time shift that may come now; 0 if none."""
-        shifts = np.flatnonzero(self._sampler.mask()[self._slice(TokenType.TIME_SHIFT)])
+        return self._longest(self._sampler.mask())
+
+    def _longest(self, mask: BoolArray) -> int:
+        """The longest time shift of a mask; 0 if none."""
+        shifts = np.flatnonzero(mask[self._slice(TokenType.TIME_SHIFT)])
         return int(shifts[-1]) + 1 if len(shifts) else 0
 
     def _shift(self, steps: int) -> None:
@@ -247,7 +389,16 @@ class SharedStream:
         codec, state = self._sampler.codec, self._sampler.grammar_state
         if codec.velocity_bins and velocity_bin != state.velocity_bin:
             self._tell(TokenType.VELOCITY, velocity_bin)
+        self._surprises.append(Surprise(self.step, pitch, self._surprise(pitch)))
         self._tell(TokenType.NOTE_ON, pitch)
+
+    def _surprise(self, pitch: int) -> float:
+        """-log p of a pitch now, in nats, given that a note begins."""
+        ons = self._slice(TokenType.NOTE_ON)
+        logits = self._sampler.engine.logits()[ons].astype(np.float64)
+        logits[self._sampler.grammar_state.held] = -np.inf
+        most = logits.max()
+        return float(most + np.log(np.exp(logits - most).sum()) - logits[pitch])
 
     def _holds(self, pitch: int) -> bool:
         return bool(self._sampler.grammar_state.held[pitch])

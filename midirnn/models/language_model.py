@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.recall import LENGTHS, NUM_MATCHES, NUM_VIEWPOINTS
 from midirnn.models.config import ModelConfig
-from midirnn.models.lstm import LSTMLayer
+from midirnn.models.lstm import LSTMLayer, has_own_loop
 from midirnn.performance import NUM_PITCHES
 
 State = tuple[Tensor, Tensor]
@@ -128,7 +128,7 @@ class LanguageModel(nn.Module):
         layer = self.layers[0]
         assert isinstance(layer, LSTMLayer)
         tokens = tokens.t()  # time first: (T, B)
-        if tokens.device.type != "cpu" or (self.training and self.config.dropout):
+        if not has_own_loop(tokens.device) or (self.training and self.config.dropout):
             x = self.embedding(tokens)  # (T, B, E)
             if features is not None and weight is not None:
                 x = x + features.transpose(0, 1) @ weight.t()

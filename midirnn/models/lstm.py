@@ -13,6 +13,7 @@ import functools
 import shutil
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -72,13 +73,16 @@ def _kernel(function: Callable[..., Any], gates: int) -> Callable[..., Any]:
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled; as it is, with a warning, where compiling does not work."""
     works = shutil.which("g++") is not None or shutil.which("clang++") is not None
-    compiled = torch.compile(function, dynamic=False) if works else function
+    made: dict[Any, Callable[..., Any]] = {}
 
     def run(*arguments: Tensor) -> Any:
         nonlocal works
         if works:
+            key = arguments[0].shape, arguments[0].dtype, torch.get_num_threads()
             try:
-                return compiled(*arguments)
+                if key not in made:
+                    made[key] = _compile(function, arguments)
+                return made[key](*arguments)
             except Exception as error:  # whatever the compiler's tool chain raises
                 works = False
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -90,6 +94,45 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Callable[..., Any]:
+    """The function compiled for tensors like these.
+
+    Without torch.compile's guards, which take longer than the kernel: shapes and types of the
+    arguments all follow from those of the first, and nothing else changes.
+    """
+    from torch._inductor import compile as compile_graph
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    with torch.no_grad():
+        copies: list[Any] = [argument.clone() for argument in arguments]
+        compiled: Callable[..., Any] = compile_graph(make_fx(function)(*copies), copies)
+    return compiled
+
+
+def _product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
+    """What multiplies ``rows`` rows by ``weight.t()``, many times.
+
+    In bf16 the weight is laid out once as oneDNN needs it, which else does so at every step.
+    """
+    if weight.dtype == torch.bfloat16 and rows * weight.numel() >= SMALLEST_PACKED and _can_pack():
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+        linear = torch.ops.mkldnn._linear_pointwise.default
+        return lambda x: linear(x, packed, None, "none", [], "")
+    transposed = weight.t()
+    return lambda x: torch.mm(x, transposed)
+
+
+SMALLEST_PACKED = 1 << 20
+"""Multiplications in a product from which on packing its weight is worth the while."""
+
+
+@functools.cache
+def _can_pack() -> bool:
+    """Whether oneDNN is there and this processor has products in bf16."""
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _warn_uncompiled(why: str) -> None:
     warnings.warn(
         f"{why}: the LSTM's pointwise part runs uncompiled, and training about a quarter slower. "
@@ -97,6 +140,11 @@ def _warn_uncompiled(why: str) -> None:
         RuntimeWarning,
         stacklevel=3,
     )
+
+
+def has_own_loop(device: torch.device) -> bool:
+    """Whether the loop over time is the one below; elsewhere than on a CPU it is torch's."""
+    return device.type == "cpu"
 
 
 class _Recurrence(torch.autograd.Function):
@@ -110,14 +158,13 @@ class _Recurrence(torch.autograd.Function):
         hidden, dtype = gates // 4, projected.dtype
         weight = weight_hh.to(dtype)
         cell = _kernel(_cell_forward, batch * gates)
-        activations = torch.empty(steps, batch, gates, dtype=dtype)
-        cells = torch.empty(steps + 1, batch, hidden, dtype=torch.float32)
-        outputs = torch.empty(steps + 1, batch, hidden, dtype=dtype)
+        activations = projected.new_empty(steps, batch, gates)
+        cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
+        outputs = projected.new_empty(steps + 1, batch, hidden)
         cells[0], outputs[0] = c, h
-        recurrent = torch.empty(batch, gates, dtype=dtype)
-        weight_t = weight.t()
+        product = _product(weight, batch)
         for t in range(steps):
-            torch.mm(outputs[t], weight_t, out=recurrent)
+            recurrent = product(outputs[t])
             cell(recurrent, projected[t], cells[t], activations[t], cells[t + 1], outputs[t + 1])
         ctx.save_for_backward(weight, activations, cells, outputs)
         return outputs[1:], outputs[-1].float(), cells[-1].clone()
@@ -133,9 +180,10 @@ class _Recurrence(torch.autograd.Function):
         dh = dh_last.to(activations.dtype).contiguous()
         dc = dc_last.contiguous()
         dy = dy.contiguous()
+        product = _product(weight.t(), batch)
         for t in range(steps - 1, -1, -1):
             dc = cell(dy[t], dh, dc, activations[t], cells[t], cells[t + 1], dgates[t])
-            dh = torch.mm(dgates[t], weight)
+            dh = product(dgates[t])
         flat = dgates.view(steps * batch, gates)
         dweight = flat.t() @ outputs[:-1].reshape(steps * batch, -1)
         return dgates, dweight.float(), dh.float(), dc
@@ -171,20 +219,29 @@ class LSTMLayer(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs (T, B, H), then h and c (B, H) behind the last step, for inputs (T, B, I)."""
-        if x.device.type == "cpu":
+        if has_own_loop(x.device):
             return self.recur(nn.functional.linear(x, self.weight_ih, self.bias), h, c)
-        y, h_last, c_last = torch.lstm(  # cuDNN where there is one
-            x,
-            (h[None].to(x.dtype), c[None].to(x.dtype)),
-            [self.weight_ih, self.weight_hh, self.bias, torch.zeros_like(self.bias)],
-            True,
-            1,
-            0.0,
-            self.training,
-            False,
-            False,
-        )
-        return y, h_last[0], c_last[0]
+        return self._by_torch(x, h, c)
+
+    def _by_torch(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same by torch's own LSTM: cuDNN's where there is one, in autocast's type."""
+        device = x.device.type
+        lower = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if lower else x.dtype
+        weights = [self.weight_ih, self.weight_hh, self.bias, torch.zeros_like(self.bias)]
+        with torch.autocast(device, enabled=False) if lower else nullcontext():
+            y, h_last, c_last = torch.lstm(
+                x.to(dtype),
+                (h[None].to(dtype), c[None].to(dtype)),
+                [weight.to(dtype) for weight in weights],
+                True,
+                1,
+                0.0,
+                self.training,
+                False,
+                False,
+            )
+        return y, h_last[0].float(), c_last[0].float()
 
     def recur(self, projected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same from inputs already projected to the gates, bias included: (T, B, 4H)."""

@@ -14,6 +14,7 @@ MIDI system that is itself stuck (a JACK server that was stopped, say): then
 from __future__ import annotations
 
 import atexit
+import ctypes
 import faulthandler
 import gc
 import os
@@ -101,6 +102,19 @@ class _RtMidiPort:
         _open_ports.discard(self)
         if os.getpid() == self._process_id:  # a fork must not close its parent's port
             self._shut()
+
+    def abandon(self) -> None:
+        """Nothing; the port counts as closed, and stays as it is until the process has ended.
+
+        A client of a JACK server that has died takes a second to close, during which no thread
+        runs, and may take the process with it.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        _open_ports.discard(self)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))  # it is never collected
 
     def _shut(self) -> None:
         try:

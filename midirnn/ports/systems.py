@@ -52,7 +52,7 @@ SYSTEMS = (
 
 _INITIALIZE_FAILED = re.compile(r"error creating \w+ sequencer client|server not running")
 _CLIENT_REFUSED = re.compile(r"^Cannot open .* client$")
-_REFUSED = "the server is running but takes no client"
+REFUSED = "the server is running but takes no client"
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.1
 _MISSING_LIBRARY = re.compile(r"(\S+\.so[.\d]*): cannot open shared object file")
@@ -164,7 +164,7 @@ def open_client(
                 return factory(number, name=name)
         except Exception as error:
             failure = _failure(system, error, printed)
-            if failure.reason != _REFUSED:
+            if failure.reason != REFUSED:
                 break
     raise DeadSystemError(failure)
 
@@ -174,7 +174,7 @@ def _failure(system: MidiSystem, error: Exception, printed: list[str]) -> System
     if not _INITIALIZE_FAILED.search(str(error)):
         return SystemFailure(system.name, _one_line(error))
     if any(_CLIENT_REFUSED.search(line) for line in printed):
-        return SystemFailure(system.name, _REFUSED)
+        return SystemFailure(system.name, REFUSED)
     return SystemFailure(system.name, system.dead, system.hint)
 
 
@@ -222,7 +222,7 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
         try:
             client = open_client(rtmidi, system, direction, client_name)
             found.clients[system.name] = client
-            found.rows += [PortRow(system.name, direction, name) for name in _port_names(client)]
+            found.rows += [PortRow(system.name, direction, name) for name in port_names(client)]
         except DeadSystemError as dead:
             found.failures.append(dead.failure)
         except Exception as error:
@@ -232,10 +232,10 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
 
 def open_port(client: RtMidi, row: PortRow) -> None:
     """Nothing; the client has opened that port."""
-    client.open_port(_port_names(client).index(row.name), name=row.direction)
+    client.open_port(port_names(client).index(row.name), name=row.direction)
 
 
-def _port_names(client: RtMidi) -> list[str]:
+def port_names(client: RtMidi) -> list[str]:
     """The names a client sees, each at the index that opens it."""
     return [name or "" for name in client.get_ports()]
 

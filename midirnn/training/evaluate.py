@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -76,7 +77,7 @@ def token_losses(
     device = next(model.parameters()).device
     keep = _on(device, ~batch.reset)[None, :, None]
     h, c = state
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+    with torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
         logits, behind = model(
             _on(device, batch.inputs),
             _on(device, batch.held),
@@ -97,7 +98,9 @@ def token_losses(
 def _on(device: torch.device, array: npt.NDArray[Any]) -> torch.Tensor:
     """The array on a device; to a GPU it is copied while the GPU goes on."""
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def _rows(pieces: Sequence[Tokens], most: int) -> int:

@@ -45,6 +45,7 @@ from midirnn.training.folder import (
     trim_metrics,
     writing,
 )
+from midirnn.training.memory import keep_freed_memory
 from midirnn.training.optimizers import make_optimizers
 
 _LOG_STEPS = 20
@@ -102,6 +103,7 @@ class Trainer:
         if not lengths.any():
             raise DatasetError("the data set has no pieces in its train split")
         torch.set_num_threads(config.threads)
+        keep_freed_memory()
         torch.manual_seed(config.seed)
         self.folder = folder
         self.config = config

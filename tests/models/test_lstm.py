@@ -151,17 +151,44 @@ def test_without_a_compiler_it_warns_once_and_gives_the_same(
 def test_where_compiling_fails_it_warns_and_gives_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(function: Any, **options: Any) -> Callable[..., Any]:
-        def fail(*arguments: Any) -> Any:
-            raise OSError("no Python.h\nand much more")
+    def broken(function: Any, arguments: Any) -> Callable[..., Any]:
+        raise OSError("no Python.h\nand much more")
 
-        return fail
-
-    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(lstm, "_compile", broken)
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     with pytest.warns(RuntimeWarning, match=r"compiling failed \(no Python\.h\)"):
         check(*ours_and_theirs(USUAL))
     check(*ours_and_theirs(USUAL))
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+@pytest.mark.usefixtures("compiled")
+def test_each_size_and_type_is_compiled_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[int, ...]] = []
+    compile_kernel = lstm._compile
+
+    def noted(function: Any, arguments: tuple[Tensor, ...]) -> Callable[..., Any]:
+        made.append(tuple(arguments[0].shape))
+        return compile_kernel(function, arguments)
+
+    monkeypatch.setattr(lstm, "_compile", noted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            check(*ours_and_theirs((3, 2, 4, 8)))
+            check(*ours_and_theirs((3, 5, 4, 8)))
+            check(*ours_and_theirs((3, 2, 4, 8), bf16=True), tolerance=0.05)
+    assert made == [(2, 32), (2, 8), (5, 32), (5, 8), (2, 32), (2, 8)]
+
+
+def test_a_packed_weight_gives_the_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, x = torch.randn(48, 32).bfloat16(), torch.randn(7, 32).bfloat16()
+    expected = x.float() @ weight.float().t()
+    for smallest in (0, 1 << 30):
+        monkeypatch.setattr(lstm, "SMALLEST_PACKED", smallest)
+        for given in (weight, weight.t().contiguous().t()):
+            product = lstm._product(given, 7)(x)
+            torch.testing.assert_close(product.float(), expected, atol=0.1, rtol=0.01)
 
 
 def test_small_steps_are_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,14 +88,22 @@ def test_only_what_is_missing_is_installed(
 ) -> None:
     machine.has_apt(installed=installed, offered=offered)
     machine.has("g++", "exit 0")
+    machine.has("fluidsynth", "exit 0")
     assert machine.run(*options).returncode == 0
     assert machine.installs == installs
 
 
-def test_a_compiler_is_installed_for_the_tests_where_there_is_none(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [("fluidsynth", "g++"), ("g++", "fluidsynth"), ("clang++", "fluidsynth")],
+)
+def test_programs_are_installed_for_the_tests_where_there_are_none(
+    machine: Machine, there: str, missing: str
+) -> None:
     machine.has_apt(installed="libasound2 jackd2")
+    machine.has(there, "exit 0")
     assert machine.run().returncode == machine.run("--tests").returncode == 0
-    assert machine.installs == ["g++"]
+    assert machine.installs == [missing]
 
 
 def test_a_user_installs_with_sudo(machine: Machine) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from midirnn.errors import OptionError
 from midirnn.live.config import LiveConfig
 from midirnn.live.modes.autopilot import Autopilot
-from midirnn.live.modes.base import NEVER, Gesture, Heard, Mode, Stance
+from midirnn.live.modes.base import NEVER, Gesture, Heard, Mode, Source, Stance
 from midirnn.live.modes.call_and_response import CallAndResponse
+from midirnn.live.modes.duet import Duet
+from midirnn.live.modes.echo import Echo
+from midirnn.live.modes.shadow import Shadow
 
 MODES: dict[str, type[Mode]] = {
     "call_and_response": CallAndResponse,
+    "duet": Duet,
     "autopilot": Autopilot,
+    "echo": Echo,
+    "shadow": Shadow,
 }
 """Every mode by its name."""
 
@@ -22,4 +28,13 @@ def make_mode(name: str, config: LiveConfig) -> Mode:
     return MODES[name](config)
 
 
-__all__ = ["MODES", "NEVER", "Gesture", "Heard", "Mode", "Stance", "make_mode"]
+__all__ = [
+    "MODES",
+    "NEVER",
+    "Gesture",
+    "Heard",
+    "Mode",
+    "Source",
+    "Stance",
+    "make_mode",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Heard, Stance
+from midirnn.live.modes.base import NEVER, Heard, Source, Stance
 
 
 class Autopilot:
@@ -14,9 +14,10 @@ class Autopilot:
     summary: ClassVar[str] = (
         "The model plays on its own without end, and takes up whatever you play into its music."
     )
+    source: ClassVar[Source] = Source.MODEL
 
     def __init__(self, config: LiveConfig) -> None:
-        pass
+        self.config = config
 
     def hear(self, heard: Heard) -> None:
         """Nothing: what is heard changes what is played, not whether."""

@@ -20,12 +20,28 @@ class Stance(Flag):
     BOTH = LISTENS | PLAYS
 
 
+class Source(Enum):
+    """Where what the model plays comes from."""
+
+    MODEL = "model"
+    """It is drawn, one token after the other."""
+
+    PHRASE = "phrase"
+    """It is the performer's last phrase, its unlikely tokens drawn anew."""
+
+    CHORD = "chord"
+    """It is drawn to the performer's notes, begins with them and ends with them."""
+
+
 class Gesture(Enum):
-    """What the performer did."""
+    """What the performer did. ``PEDAL`` is a movement that leaves the pedal up, or down."""
 
     KEY_DOWN = auto()
     KEY_UP = auto()
     PEDAL = auto()
+    PEDAL_DOWN = auto()
+    PEDAL_UP = auto()
+    SWITCH = auto()
 
 
 @dataclass(frozen=True)
@@ -40,10 +56,13 @@ class Heard:
 class Mode(Protocol):
     """A small state machine without I/O. Times are seconds of the session's clock and rise.
 
-    ``summary`` says in one sentence what a performer hears.
+    ``summary`` says in one sentence what a performer hears, ``source`` where it comes from while
+    the model plays. ``config`` may be another from any time on.
     """
 
     summary: ClassVar[str]
+    source: ClassVar[Source]
+    config: LiveConfig
 
     def __init__(self, config: LiveConfig) -> None: ...
 

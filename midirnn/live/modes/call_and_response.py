@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Gesture, Heard, Stance
+from midirnn.live.modes.base import NEVER, Gesture, Heard, Source, Stance
 
 SHORTEST_ANSWER_SECONDS = 2.0
 """An answer lasts so long at least, even to a single short note."""
@@ -13,36 +13,54 @@ SHORTEST_ANSWER_SECONDS = 2.0
 HELD_PATIENCE = 4.0
 """While a key is down a phrase ends after so many times the silence: its note-off may be lost."""
 
+ENDING_GESTURES: dict[str, Gesture | None] = {
+    "silence": None,
+    "pedal_up": Gesture.PEDAL_UP,
+    "pedal_down": Gesture.PEDAL_DOWN,
+    "switch": None,
+}
+"""The gesture that ends a phrase, by ``phrase_end``. The foot switch does so always."""
+
 
 class CallAndResponse:
     """Listens to a phrase, answers it, stops when the performer begins again.
 
     A phrase ends when no key is down and nothing has happened for ``silence_seconds``; a pedal
-    that stays down delays nothing, and a key that stays down not for ever. An answer is as long as
-    the phrase, or ``answer_seconds``. It goes on while the performer lets go of keys and pedals;
-    a new key ends it.
+    that stays down delays nothing, and a key that stays down not for ever. With another
+    ``phrase_end`` only that gesture ends it, and silence does not. The foot switch ends a phrase
+    at once; in an answer it ends the answer, and behind one it asks for another.
+
+    An answer is as long as the phrase, or ``answer_seconds``. It goes on while the performer lets
+    go of keys and pedals; a new key ends it.
     """
 
     summary: ClassVar[str] = (
         "You play a phrase; when you pause, the model answers it, and it falls silent as soon as "
         "you play again."
     )
+    source: ClassVar[Source] = Source.MODEL
 
     def __init__(self, config: LiveConfig) -> None:
-        self._silence = config.silence_seconds
-        self._answer = config.answer_seconds
+        self.config = config
         self._phrase_start: float | None = None
+        self._phrase_seconds: float | None = None
         self._last = 0.0
         self._keys_down = 0
         self._answer_end: float | None = None
 
     def hear(self, heard: Heard) -> None:
         """Nothing; a key begins a phrase or goes on with it, and ends an answer."""
-        self._last, self._keys_down = heard.seconds, heard.keys_down
+        self._keys_down = heard.keys_down
+        if heard.gesture is Gesture.SWITCH:
+            self._switch(heard.seconds)
+            return
+        self._last = heard.seconds
         if heard.gesture is Gesture.KEY_DOWN:
             self._answer_end = None
             if self._phrase_start is None:
                 self._phrase_start = heard.seconds
+        elif self._phrase_start is not None and heard.gesture is self._ending:
+            self._begin_answer(heard.seconds)
 
     def stance(self, now: float) -> Stance:
         """Listens; during an answer it also plays."""
@@ -56,12 +74,31 @@ class CallAndResponse:
             return self._answer_end
         if self._phrase_start is None:
             return NEVER
-        return self._last + self._silence * (HELD_PATIENCE if self._keys_down else 1.0)
+        if self.config.phrase_end != "silence":
+            return NEVER
+        return self._last + self.config.silence_seconds * (HELD_PATIENCE if self._keys_down else 1)
+
+    @property
+    def _ending(self) -> Gesture | None:
+        return ENDING_GESTURES[self.config.phrase_end]
 
     def _change(self, now: float) -> None:
         """From the phrase to its answer, or from the answer to silence."""
         if self._phrase_start is None:
             self._answer_end = None
-            return
-        length = self._answer or max(self._last - self._phrase_start, SHORTEST_ANSWER_SECONDS)
-        self._phrase_start, self._answer_end = None, now + length
+        else:
+            self._begin_answer(now)
+
+    def _switch(self, now: float) -> None:
+        """What the foot switch asks for."""
+        if self._answer_end is not None and now < self._answer_end:
+            self._answer_end = None
+        elif self._phrase_start is not None or self._phrase_seconds is not None:
+            self._begin_answer(now)
+
+    def _begin_answer(self, now: float) -> None:
+        if self._phrase_start is not None:
+            self._phrase_seconds = self._last - self._phrase_start
+        equal = max(self._phrase_seconds or 0.0, SHORTEST_ANSWER_SECONDS)
+        self._answer_end = now + (self.config.answer_seconds or equal)
+        self._phrase_start = None

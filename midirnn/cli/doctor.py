@@ -1,0 +1,82 @@
+"""``midirnn doctor``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from midirnn.live.checkup import Checkup
+
+EXIT_TOO_SLOW = 1
+
+
+def doctor(
+    *,
+    model: Annotated[str, Parameter(help="A model's name, folder or training run.")] = "piano",
+    engine: Annotated[
+        str, Parameter(help="auto, numpy or onnxruntime; auto is onnxruntime where installed.")
+    ] = "auto",
+    api: Annotated[
+        str | None, Parameter(help="Only of alsa, jack, coremidi or winmm. [all]")
+    ] = None,
+    json_output: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
+    ] = False,
+) -> int:
+    """Examine this machine before a concert: ports, speed, lateness. It takes a few seconds.
+
+    Says in words what to do. The exit code is 1 if the model is too slow here, otherwise 0.
+    """
+    from midirnn.engines.load import load
+    from midirnn.live.checkup import examine
+    from midirnn.ports import list_ports
+
+    loaded = load(model)
+    found = examine(loaded, engine, list_ports(api), api)
+    if json_output:
+        print(json.dumps(found.to_dict(), indent=2))
+    else:
+        print("\n".join(lines(found)))
+    return 0 if found.can_play else EXIT_TOO_SLOW
+
+
+def lines(found: Checkup) -> list[str]:
+    """What was found, in words, and the verdict."""
+    from midirnn.live.checkup import advice
+
+    ports = [f"{port['direction']} {port['name']!r} ({port['api']})" for port in found.ports]
+    missing = [f"{api}: {reason}" for api, reason in found.systems_missing.items()]
+    rows = [
+        ("ports", ", ".join(ports) or "none"),
+        *([("not there", "; ".join(missing))] if missing else []),
+        ("sound", found.sound or found.why_not.get("sound", "none")),
+        ("model", f"{found.model} on {found.engine}"),
+        ("step, tight", str(found.step_tight)),
+        ("step, paced", f"{found.step_paced}; {100 * (found.load or 0.0):.0f} % of the time"),
+        ("sent late", str(found.lateness or found.why_not.get("lateness"))),
+        ("real time", "yes" if found.realtime else f"no: {found.why_not.get('realtime')}"),
+        ("through MIDI", _loop(found)),
+    ]
+    todo = advice(found)
+    return [
+        *(f"{name:<14}{value}" for name, value in rows),
+        "",
+        _verdict(found, todo),
+        *(f"- {line}" for line in todo),
+    ]
+
+
+def _loop(found: Checkup) -> str:
+    if found.loopback_lost:
+        return f"{found.loopback_lost} messages were lost"
+    return str(found.loopback) if found.loopback else f"not timed: {found.why_not['loopback']}"
+
+
+def _verdict(found: Checkup, todo: list[str]) -> str:
+    ahead = f"plan {found.lookahead_seconds:g} s ahead"
+    if not found.can_play:
+        return "This machine cannot keep up:"
+    return f"This machine is ready; {ahead}." if not todo else f"It will play ({ahead}), but:"

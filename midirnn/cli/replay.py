@@ -1,0 +1,81 @@
+"""``midirnn replay``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from midirnn.live.event_log import SessionLog
+
+EXIT_DIFFERENT = 1
+
+
+def replay(
+    log: Path,
+    /,
+    *,
+    out: Annotated[
+        Path | None,
+        Parameter(name=["--out", "-o"], help="Write what both played to this MIDI file."),
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(help="The model's folder, if it has moved. [as in the log]")
+    ] = None,
+    check: Annotated[
+        bool, Parameter(help="Let the model play again, and compare each note.")
+    ] = True,
+) -> int:
+    """Play a recorded session again, without hardware, and compare it note for note.
+
+    LOG is the event log that `midirnn live --record` wrote; one that was cut off will do. The exit
+    code is 0 if the same requests give the same notes, and 1 with the place if they do not.
+    """
+    from midirnn.live.event_log import read_log
+    from midirnn.live.recording import MODEL, PERFORMER, notes_of
+    from midirnn.midifile import write_midi
+
+    session = read_log(log)
+    if session.cut_off:
+        print("the log was cut off in its last line")
+    if out is not None:
+        performance = session.recording().performance()
+        write_midi(performance, out)
+        played = ", ".join(f"{who} {notes_of(performance, who)}" for who in (PERFORMER, MODEL))
+        print(f"{out}: {performance.duration:.1f} s; notes: {played}")
+    return _compare(session, model) if check else 0
+
+
+def _compare(session: SessionLog, model: str | None) -> int:
+    """The exit code; what the comparison showed is printed."""
+    from dataclasses import replace as changed
+
+    from midirnn.engines.load import find_model
+    from midirnn.errors import RecordingError
+    from midirnn.live.messages import ModelSettings
+    from midirnn.live.replay import Answer, serve, weights_sha256
+    from midirnn.live.replay import replay as play_again
+
+    name = model or session.settings.model
+    if weights_sha256(find_model(name)) != session.header["weights_sha256"]:
+        raise RecordingError(
+            f"the weights of {name!r} are not those that the log was made with "
+            f"(SHA-256 {session.header['weights_sha256'][:12]}…). Give their folder with --model"
+        )
+
+    def make(settings: ModelSettings) -> Answer:
+        return serve(changed(settings, model=name))
+
+    result = play_again(session, make)
+    if result.difference is not None:
+        print(f"different {result.difference}")
+        return EXIT_DIFFERENT
+    moved = result.notes_sent - result.notes_as_planned
+    print(
+        f"identical: {result.requests} requests gave the same {result.events} events again; of "
+        f"{result.notes_sent} notes that were sent {result.notes_as_planned} were as planned"
+        + (f", {moved} moved to a tempo or a balance" if moved else "")
+    )
+    return 0

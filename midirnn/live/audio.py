@@ -1,0 +1,199 @@
+"""Sound for those who have no synthesizer: an output that FluidSynth plays in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from midirnn.errors import MissingExtraError, OptionError, PortError
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE
+from midirnn.ports.base import check_message
+from midirnn.ports.systems import quiet_stderr
+
+PITCH_BEND, PITCH_BEND_CENTRE = 0xE0, 8192
+SYSTEM_RESET = 0xFF
+SAMPLE_RATE = 44100
+CHANNELS = 16
+SETTINGS: dict[str, int | float] = {
+    "synth.gain": 0.6,
+    "synth.polyphony": 192,
+    "audio.period-size": 256,
+    "audio.periods": 3,
+}
+"""Of FluidSynth: loud enough for a piano, and about 17 ms late."""
+
+DRIVERS: dict[str, tuple[str, ...]] = {
+    "linux": ("pipewire", "pulseaudio", "alsa", "jack"),
+    "darwin": ("coreaudio",),
+    "win32": ("wasapi", "dsound"),
+}
+"""FluidSynth's ways to the loudspeakers, in the order in which they are tried."""
+
+FONT_FOLDERS = (
+    "~/.local/share/soundfonts",
+    "/usr/share/sounds/sf2",
+    "/usr/share/sounds/sf3",
+    "/usr/share/soundfonts",
+    "/usr/local/share/soundfonts",
+    "/opt/homebrew/share/soundfonts",
+)
+BEST_FONTS = ("FluidR3_GM.sf2", "FluidR3Mono_GM.sf3", "default-GM.sf2", "default-GM.sf3")
+FONT_PATTERNS = ("*.sf2", "*.sf3")
+
+INSTALL_LIBRARY = (
+    "Install it with: apt-get install fluidsynth (Debian, Ubuntu), brew install fluid-synth "
+    "(macOS), choco install fluidsynth (Windows)"
+)
+
+
+class Synthesizer:
+    """An output port that sounds. Owns FluidSynth's synthesizer and its way to the loudspeakers.
+
+    ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
+    works); with ``sounding`` false there is none, and :meth:`render` gives the sound.
+    """
+
+    def __init__(
+        self, soundfont: Path | None = None, *, driver: str | None = None, sounding: bool = True
+    ) -> None:
+        fluidsynth = load_fluidsynth()
+        self._library = fluidsynth
+        font = find_soundfont(soundfont)
+        self.driver: str | None = None
+        self._closed = False
+        with quiet_stderr():
+            self._synth = fluidsynth.Synth(
+                samplerate=SAMPLE_RATE, channels=CHANNELS, gain=SETTINGS["synth.gain"], **SETTINGS
+            )
+            if self._synth.sfload(str(font)) < 0:
+                self._synth.delete()
+                raise PortError(f"FluidSynth cannot read the SoundFont {font}")
+        self._name = f"FluidSynth ({font.name})"
+        for channel in range(CHANNELS):
+            self._synth.program_change(channel, 0)
+        if sounding:
+            self._start([driver] if driver else DRIVERS.get(sys.platform, DRIVERS["linux"]))
+
+    @property
+    def name(self) -> str:
+        """What plays, and with which sounds."""
+        return self._name
+
+    def send(self, message: Sequence[int]) -> None:
+        """Nothing; the message sounds. What no synthesizer plays, such as a clock, is passed over.
+
+        Raises :class:`PortError` if it is no MIDI message or the synthesizer is closed.
+        """
+        status, *data = check_message(message)
+        if self._closed:
+            raise PortError(f"{self._name} is closed")
+        kind, channel = status & 0xF0, status & 0x0F
+        if kind == NOTE_ON and data[1]:
+            self._synth.noteon(channel, data[0], data[1])
+        elif kind in (NOTE_ON, NOTE_OFF):
+            self._synth.noteoff(channel, data[0])
+        elif kind == CONTROL_CHANGE:
+            self._synth.cc(channel, data[0], data[1])
+        elif kind == PROGRAM_CHANGE:
+            self._synth.program_change(channel, data[0])
+        elif kind == PITCH_BEND:
+            self._synth.pitch_bend(channel, data[0] + 128 * data[1] - PITCH_BEND_CENTRE)
+        elif status == SYSTEM_RESET:
+            self._synth.system_reset()
+
+    def render(self, seconds: float) -> Any:
+        """So much of the sound, left and right in turn, as 16-bit samples; shape ``(2 N,)``."""
+        return self._synth.get_samples(round(seconds * SAMPLE_RATE))
+
+    def close(self) -> None:
+        """Nothing; the synthesizer is gone."""
+        if not self._closed:
+            self._closed = True
+            with quiet_stderr():
+                self._synth.delete()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self, drivers: Sequence[str]) -> None:
+        """Connect to the loudspeakers, by the first driver that can."""
+        synth, tried = self._synth, []
+        os.environ.setdefault("JACK_NO_START_SERVER", "1")  # to try JACK is not to want a server
+        for driver in drivers:
+            with quiet_stderr() as printed:
+                synth.setting("audio.driver", driver)
+                # pyfluidsynth's own start() would open MIDI ports as well.
+                make = self._library.new_fluid_audio_driver
+                synth.audio_driver = make(synth.settings, synth.synth)
+            if synth.audio_driver:
+                self.driver = driver
+                return
+            synth.audio_driver = None
+            tried.append(f"{driver}: {printed[-1].strip()}" if printed else driver)
+        self.close()
+        raise PortError(
+            f"FluidSynth finds no way to the loudspeakers (tried {'; '.join(tried)}). Name one "
+            "with --audio-driver, or play on a MIDI output"
+        )
+
+
+def load_fluidsynth() -> Any:
+    """The module of pyfluidsynth. Raises an error that says what to install."""
+    if find_spec("fluidsynth") is None:
+        raise MissingExtraError("pyfluidsynth", "audio", "midirnn live --audio")
+    try:
+        import fluidsynth
+    except (ImportError, OSError) as error:
+        raise PortError(
+            f"midirnn live --audio needs the FluidSynth library. {INSTALL_LIBRARY}"
+        ) from error
+    if not hasattr(fluidsynth, "Synth"):
+        raise PortError(
+            "midirnn live --audio needs pyfluidsynth, but another package named fluidsynth is "
+            "installed. Replace it with: pip uninstall fluidsynth; pip install pyfluidsynth"
+        )
+    return fluidsynth
+
+
+def find_soundfont(wanted: Path | None = None) -> Path:
+    """A SoundFont: the one that is wanted, the best of those installed, or pretty_midi's own.
+
+    Raises :class:`OptionError` where it is not there.
+    """
+    if wanted is not None:
+        if not wanted.is_file():
+            raise OptionError(f"there is no SoundFont {wanted}")
+        return wanted
+    font = next(_installed_fonts(), None)
+    if font is None:
+        raise OptionError(
+            "no SoundFont is found. Install one, for example with: apt-get install "
+            "fluid-soundfont-gm, or name a .sf2 file with --soundfont"
+        )
+    return font
+
+
+def _installed_fonts() -> Iterator[Path]:
+    """The SoundFonts of this machine, the best first."""
+    folders = [Path(folder).expanduser() for folder in FONT_FOLDERS]
+    for name in BEST_FONTS:
+        yield from (folder / name for folder in folders if (folder / name).is_file())
+    for folder in folders:
+        for pattern in FONT_PATTERNS:
+            yield from sorted(folder.glob(pattern))
+    pretty_midi = find_spec("pretty_midi")
+    for place in (pretty_midi.submodule_search_locations if pretty_midi else None) or []:
+        yield from sorted(Path(place).glob("*.sf2"))

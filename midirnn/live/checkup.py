@@ -1,0 +1,274 @@
+"""How well this machine will play: what is there, and how long things take. Finishes in seconds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from midirnn.engines.load import Model
+from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.errors import MidirnnError
+from midirnn.live.clock import MonotonicClock
+from midirnn.live.messages import Begin, ModelSettings, Plan, PlannedEvent
+from midirnn.live.model_process import ModelProcess
+from midirnn.live.scheduler import Scheduler, SentEvent
+from midirnn.ports import MemoryOutput, Message, PortListing, open_input, open_output
+from midirnn.sampling import Sampler
+
+TIGHT_SECONDS, PACED_SECONDS, PAUSE_SECONDS = 0.4, 0.8, 0.01
+WARM_UP_STEPS = 10
+
+MESSAGES, GAP_SECONDS = 150, 0.006
+"""So many messages are timed, that far apart."""
+
+ARRIVAL_SECONDS = 1.0
+"""How long is waited for the last of them."""
+
+TOKENS_PER_SECOND = 40.0
+"""What piano music takes, by the data sets it was learned from."""
+
+STALLS_COVERED = 100
+"""The look-ahead holds so many of the slowest steps: a burst of notes, all of them slow."""
+
+LOOKAHEADS = (1.0, 1.5, 2.0, 3.0, 4.0)
+HEAVY_LOAD, MOST_LOAD = 0.4, 0.8
+"""Shares of the time that the model may compute: with more it thins out, or cannot keep up."""
+
+LATE_MS, SLOW_LOOP_MS = 5.0, 15.0
+"""Above this one hears that notes come late."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How some times are spread, in milliseconds."""
+
+    count: int
+    median_ms: float
+    p99_ms: float
+    worst_ms: float
+
+    @classmethod
+    def of(cls, milliseconds: Sequence[float]) -> Spread:
+        """The spread of at least one time."""
+        median, p99, worst = np.percentile(milliseconds, [50, 99, 100]).tolist()
+        return cls(len(milliseconds), median, p99, worst)
+
+    def __str__(self) -> str:
+        return f"median {self.median_ms:.2f} ms, 99% under {self.p99_ms:.2f}, at most " + (
+            f"{self.worst_ms:.2f} ({self.count})"
+        )
+
+
+@dataclass
+class Checkup:
+    """What was found. Whatever could not be measured is None, and ``why_not`` says why."""
+
+    model: str
+    engine: str = ""
+    ports: list[dict[str, str]] = field(default_factory=list)
+    systems_missing: dict[str, str] = field(default_factory=dict)
+    step_tight: Spread | None = None
+    step_paced: Spread | None = None
+    lateness: Spread | None = None
+    realtime: bool = False
+    loopback: Spread | None = None
+    loopback_lost: int = 0
+    sound: str | None = None
+    why_not: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def load(self) -> float | None:
+        """The share of the time that the model computes when it plays."""
+        if self.step_paced is None:
+            return None
+        return TOKENS_PER_SECOND * self.step_paced.median_ms / 1e3
+
+    @property
+    def lookahead_seconds(self) -> float:
+        """How far ahead to plan on this machine."""
+        worst_ms = self.step_paced.worst_ms if self.step_paced else 0.0
+        needed = STALLS_COVERED * worst_ms / 1e3
+        return next((seconds for seconds in LOOKAHEADS if seconds >= needed), LOOKAHEADS[-1])
+
+    @property
+    def can_play(self) -> bool:
+        """Whether the model keeps up with the music."""
+        return self.load is not None and self.load <= MOST_LOAD
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON holds it."""
+        about = asdict(self)
+        return about | {
+            "load": self.load,
+            "lookahead_seconds": self.lookahead_seconds,
+            "can_play": self.can_play,
+            "advice": advice(self),
+        }
+
+
+def advice(found: Checkup) -> list[str]:
+    """What to do about what was found; nothing where all is well."""
+    return [line for applies, line in _ADVICE if applies(found)]
+
+
+_ADVICE: tuple[tuple[Callable[[Checkup], bool], str], ...] = (
+    (
+        lambda found: found.load is not None and found.load > MOST_LOAD,
+        "the model is too slow here: use a smaller one, or pip install 'midirnn[fast]'",
+    ),
+    (
+        lambda found: found.load is not None and HEAVY_LOAD < found.load <= MOST_LOAD,
+        "the model takes much of the time: close other programs, or pip install 'midirnn[fast]'",
+    ),
+    (
+        lambda found: not found.realtime,
+        "sending does not run in real time: allow it with ulimit -r (on Linux, join the group "
+        "audio or realtime, and log in again)",
+    ),
+    (
+        lambda found: found.lateness is not None and found.lateness.p99_ms > LATE_MS,
+        "notes are sent late: close other programs, or switch the processor's energy saving off",
+    ),
+    (
+        lambda found: found.loopback is not None and found.loopback.p99_ms > SLOW_LOOP_MS,
+        "the way through the MIDI system is slow: with JACK, a shorter period helps",
+    ),
+    (
+        lambda found: found.loopback_lost > 0,
+        "the MIDI system lost messages: with JACK, a longer period or real time (-R) helps",
+    ),
+    (
+        lambda found: not found.ports and found.sound is None,
+        "there is no MIDI port: plug in an instrument or start a synthesizer, or hear midirnn by "
+        "itself: pip install 'midirnn[audio]', then midirnn live --audio",
+    ),
+    (
+        lambda found: not found.ports and found.sound is not None,
+        "there is no MIDI port: plug in an instrument, or hear midirnn with midirnn live --audio",
+    ),
+)
+
+
+def examine(model: Model, engine: str, listing: PortListing, api: str | None = None) -> Checkup:
+    """What is found on this machine. Raises nothing but what the model raises."""
+    found = Checkup(model.name)
+    found.ports = [asdict(row) for row in listing.ports]
+    found.systems_missing = {failure.api: failure.reason for failure in listing.failures}
+    stepping = model.engine(engine)
+    found.engine = "numpy" if isinstance(stepping, NumpyEngine) else "onnxruntime"
+    sampler = Sampler(stepping, model.codec, seed=0)
+    found.step_tight = time_steps(sampler, TIGHT_SECONDS)
+    found.step_paced = time_steps(sampler, PACED_SECONDS, PAUSE_SECONDS)
+    _try(found, "lateness", lambda: _examine_sending(found, model, engine))
+    _try(found, "loopback", lambda: _examine_loop(found, api))
+    _try(found, "sound", lambda: _examine_sound(found))
+    return found
+
+
+def _try(found: Checkup, what: str, examination: Callable[[], None]) -> None:
+    try:
+        examination()
+    except MidirnnError as error:
+        found.why_not[what] = str(error)
+
+
+def time_steps(sampler: Sampler, seconds: float, pause_seconds: float = 0.0) -> Spread:
+    """How long a step takes, sampling included; with a pause between steps its caches are cold."""
+    clock = time.perf_counter
+    for _ in range(WARM_UP_STEPS):
+        sampler.next()
+    end, milliseconds = clock() + seconds, []
+    while (begun := clock()) < end:
+        sampler.next()
+        milliseconds.append(1e3 * (clock() - begun))
+        if pause_seconds:
+            time.sleep(pause_seconds)
+    return Spread.of(milliseconds)
+
+
+def _examine_sending(found: Checkup, model: Model, engine: str) -> None:
+    """Time the sending thread while a model process steps as fast as it can."""
+    settings = ModelSettings(str(model.folder), engine)
+    with ModelProcess(settings, model.codec) as process:
+        process.wait_until_ready()
+        process.ask((Begin(0), Plan(-1, 0, 10**7, 10**6)))
+        late_ms, not_realtime = time_sending()
+    found.lateness = Spread.of(late_ms)
+    found.realtime = not_realtime is None
+    if not_realtime is not None:
+        found.why_not["realtime"] = not_realtime
+
+
+def time_sending() -> tuple[list[float], str | None]:
+    """How late messages are sent, in milliseconds, and why that does not happen in real time."""
+    clock, sent, all_sent = MonotonicClock(), list[SentEvent](), threading.Event()
+
+    def note(event: SentEvent) -> None:
+        sent.append(event)
+        if len(sent) == MESSAGES:
+            all_sent.set()
+
+    scheduler = Scheduler(MemoryOutput(), clock, max_note_seconds=60.0, on_sent=note)
+    start = clock.now() + 0.05
+    scheduler.add(
+        PlannedEvent(number, start + number * GAP_SECONDS, _message(number))
+        for number in range(MESSAGES)
+    )
+    scheduler.start()
+    all_sent.wait(MESSAGES * GAP_SECONDS + ARRIVAL_SECONDS)
+    scheduler.close()
+    late = [1e3 * (event.seconds - event.due_seconds) for event in sent[:MESSAGES]]
+    return late, scheduler.not_realtime
+
+
+def _message(number: int) -> Message:
+    """Note-ons and note-offs of one pitch in turn, each of its own velocity."""
+    return (0x80 if number % 2 else 0x90, 60, 1 + number % 127)
+
+
+def _examine_loop(found: Checkup, api: str | None) -> None:
+    milliseconds, lost = time_loop(api)
+    found.loopback_lost = lost
+    if milliseconds:
+        found.loopback = Spread.of(milliseconds)
+
+
+def time_loop(api: str | None = None) -> tuple[list[float], int]:
+    """How long messages take from a port of our own to another, and how many were lost.
+
+    Raises :class:`PortError` where no port of our own can be had.
+    """
+    arrived: list[float] = []
+    sent: list[float] = []
+    all_arrived = threading.Event()
+
+    def hear(message: Message, seconds: float) -> None:
+        arrived.append(seconds)
+        if len(arrived) == MESSAGES:
+            all_arrived.set()
+
+    name = "midirnn checkup"
+    with (
+        open_input(name, hear, virtual=True, api=api) as ear,
+        open_output(name, api=ear.api) as voice,
+    ):
+        for number in range(MESSAGES):
+            sent.append(time.monotonic())
+            voice.send(_message(number))
+            time.sleep(GAP_SECONDS)
+        all_arrived.wait(ARRIVAL_SECONDS)
+    if len(arrived) < MESSAGES:
+        return [], MESSAGES - len(arrived)
+    return [1e3 * (there - here) for here, there in zip(sent, arrived, strict=True)], 0
+
+
+def _examine_sound(found: Checkup) -> None:
+    from midirnn.live.audio import find_soundfont, load_fluidsynth
+
+    load_fluidsynth()
+    found.sound = f"FluidSynth with {find_soundfont().name}"

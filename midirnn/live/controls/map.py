@@ -1,0 +1,194 @@
+"""The control map: which controller turns which knob, read from TOML and written to it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from midirnn.errors import OptionError
+from midirnn.live.controls.knobs import KNOBS, MOST, Knob, Value, find_knob
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+
+FILE_NAME = "controls.toml"
+
+PAD_CHANNEL = 10
+"""The channel of drum pads, whose notes the model does not hear."""
+
+FIRST_MODE_MESSAGE = 120
+"""Controllers from here on are no controllers: 'all notes off' and the like."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What turns a knob: a controller or a note's key, on a channel (1 to 16; None: on any)."""
+
+    cc: int | None = None
+    note: int | None = None
+    channel: int | None = None
+
+    def __str__(self) -> str:
+        what = f"CC {self.cc}" if self.cc is not None else f"note {self.note}"
+        return what if self.channel is None else f"{what} on channel {self.channel}"
+
+    def midi_value(self, message: Sequence[int]) -> int | None:
+        """What the message sets this to, 0 to 127; None if it is about something else."""
+        kind, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
+        if len(message) != 3 or self.channel not in (None, channel):
+            return None
+        if kind == CONTROL_CHANGE and message[1] == self.cc:
+            return message[2]
+        if kind in (NOTE_ON, NOTE_OFF) and message[1] == self.note:
+            return MOST if kind == NOTE_ON and message[2] else 0
+        return None
+
+
+def default_path() -> Path:
+    """Where the control map of this user is kept."""
+    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(home) / "midirnn" / FILE_NAME
+
+
+@dataclass(frozen=True)
+class ControlChange:
+    """A knob was turned to a value."""
+
+    name: str
+    value: Value
+
+
+def default_bindings() -> dict[str, Binding]:
+    """The bindings that work out of the box: those of the table of knobs."""
+    return {
+        name: Binding(cc=knob.cc)
+        if knob.cc is not None
+        else Binding(note=knob.pad, channel=PAD_CHANNEL)
+        for name, knob in KNOBS.items()
+    }
+
+
+@dataclass(frozen=True)
+class ControlMap:
+    """Which controller or pad turns which knob. A knob that is not in it is not turned."""
+
+    bindings: Mapping[str, Binding] = field(default_factory=default_bindings)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ControlMap:
+        """The map in a TOML file: what it says, over the default map.
+
+        A line is ``temperature = { cc = 74 }``, with ``note`` in place of ``cc`` for a pad,
+        ``channel`` (1 to 16) if only that counts, and ``{}`` for a knob that nothing turns. Raises
+        :class:`OptionError` if there is no such file, or something in it that means nothing.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise OptionError(f"cannot read the control map {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise OptionError(f"the control map {path} is no TOML: {error}") from None
+        try:
+            return cls.from_table(table)
+        except OptionError as error:
+            raise OptionError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> ControlMap:
+        """The map that a table says, over the default map."""
+        bindings = default_bindings()
+        for name, entry in table.items():
+            find_knob(name)
+            binding = _binding(name, entry)
+            bindings = _bound(bindings, name, binding)
+        return cls(bindings)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Nothing; the file holds the map. It is written whole or not at all."""
+        target = Path(path)
+        draft = target.with_name(target.name + ".new")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(self.to_toml(), encoding="utf-8")
+            draft.replace(target)
+        except OSError as error:
+            raise OptionError(f"cannot write the control map {path}: {error.strerror}") from None
+
+    def to_toml(self) -> str:
+        """The map as TOML, with a comment on what each knob does."""
+        return "".join(
+            f"# {_describe(knob)}\n{name} = {_inline(self.bindings.get(name))}\n"
+            for name, knob in KNOBS.items()
+        )
+
+    def bind(self, name: str, binding: Binding) -> ControlMap:
+        """A map in which that turns the knob, and nothing else that it turned before."""
+        find_knob(name)
+        return ControlMap(_bound(self.bindings, name, binding))
+
+    def translate(self, message: Sequence[int]) -> list[ControlChange]:
+        """The knobs that a message turns; none if it is music."""
+        if not message:
+            return []
+        values = ((name, binding.midi_value(message)) for name, binding in self.bindings.items())
+        return [
+            ControlChange(name, KNOBS[name].value(midi))
+            for name, midi in values
+            if midi is not None
+        ]
+
+
+def _bound(
+    bindings: Mapping[str, Binding], name: str, binding: Binding | None
+) -> dict[str, Binding]:
+    kept = {
+        other: old
+        for other, old in bindings.items()
+        if other != name and (binding is None or not _clash(old, binding))
+    }
+    return kept if binding is None else {**kept, name: binding}
+
+
+def _clash(one: Binding, other: Binding) -> bool:
+    """Whether a message could mean both."""
+    return (one.cc, one.note) == (other.cc, other.note) and (
+        one.channel == other.channel or None in (one.channel, other.channel)
+    )
+
+
+_LIMITS = {"cc": (0, FIRST_MODE_MESSAGE - 1), "note": (0, MOST), "channel": (1, 16)}
+
+
+def _binding(name: str, entry: Any) -> Binding | None:
+    """What an entry of the table says; :class:`OptionError` if it says nothing."""
+    example = f"{name} = {{ cc = 74 }}"
+    if not isinstance(entry, dict):
+        raise OptionError(f"{name} is {entry!r}; write it as: {example}")
+    for key, value in entry.items():
+        if key not in _LIMITS:
+            raise OptionError(f"{name} has {key!r}; allowed are {', '.join(_LIMITS)}")
+        low, high = _LIMITS[key]
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise OptionError(f"{name}: {key} is {value!r}; allowed are {low} to {high}")
+    if not entry:
+        return None
+    if ("cc" in entry) == ("note" in entry):
+        raise OptionError(f"{name} needs either cc or note, as in: {example}")
+    if entry.get("cc") == SUSTAIN:
+        raise OptionError(f"{name}: cc is {SUSTAIN}, the sustain pedal, which the model hears")
+    return Binding(**entry)
+
+
+def _inline(binding: Binding | None) -> str:
+    if binding is None:
+        return "{}"
+    values = {"cc": binding.cc, "note": binding.note, "channel": binding.channel}
+    inside = ", ".join(f"{key} = {value}" for key, value in values.items() if value is not None)
+    return f"{{ {inside} }}"
+
+
+def _describe(knob: Knob) -> str:
+    free = "; at 0 the model is free" if knob.free else ""
+    return f"{knob.summary} ({knob.allowed}{free})"

@@ -1,0 +1,107 @@
+"""The panel: where every knob stands, and what that asks of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from midirnn.codecs.controls import PITCH_CLASSES, Controls, parse_pitch_classes
+from midirnn.live.controls.knobs import KNOBS, Scale, Value, find_knob
+from midirnn.live.controls.map import ControlChange
+from midirnn.sampling.filters import SamplingConfig
+
+MODEL_INPUTS = ("density", "loudness", "key")
+"""Knobs that are inputs of the model: one that was trained without them does not have them."""
+
+FADING_SECONDS = 10.0
+"""What the performer played so long ago counts 1/e of what is played now."""
+
+
+class Panel:
+    """Where every knob stands. Owns nothing else; :meth:`turn` is told each change."""
+
+    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+        self._values: dict[str, Value] = {name: knob.default for name, knob in KNOBS.items()}
+        self._turned: set[str] = set()
+        for name, value in (values or {}).items():
+            self.turn(ControlChange(name, value))
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[find_knob(name).name]
+
+    def number(self, name: str) -> float:
+        """Where a knob that has a number stands."""
+        value = self[name]
+        assert isinstance(value, int | float)
+        return float(value)
+
+    def turn(self, change: ControlChange) -> bool:
+        """Whether the knob stands at something else now."""
+        knob = find_knob(change.name)
+        value = knob.check(change.value)
+        before, self._values[change.name] = self._values[change.name], value
+        self._turned.add(change.name)
+        return value != before
+
+    def pressed(self, name: str) -> bool:
+        """Whether a switch is pressed now."""
+        assert find_knob(name).scale is Scale.SWITCH
+        return self[name] is True
+
+    def sampling(self, base: SamplingConfig) -> SamplingConfig:
+        """How to draw: like ``base``, but for the knobs that have been turned."""
+        return replace(
+            base,
+            temperature=self._or("temperature", base.temperature),
+            top_p=self._or("top_p", base.top_p),
+        )
+
+    def _or(self, name: str, value: float) -> float:
+        """Where a knob stands if it has been turned, else ``value``."""
+        return self.number(name) if name in self._turned else value
+
+    @property
+    def register(self) -> tuple[int, int]:
+        """The lowest and the highest pitch that the model may play; the lower one first."""
+        pitches = round(self.number("lowest_pitch")), round(self.number("highest_pitch"))
+        return min(pitches), max(pitches)
+
+    def controls(self, performer: PitchClasses) -> Controls:
+        """What to ask of the model.
+
+        ``performer`` is what they have played of late, for a key that follows it.
+        """
+        density, loudness, key = (self[name] for name in MODEL_INPUTS)
+        assert not isinstance(density, str) and not isinstance(loudness, str)
+        if key == "performer":
+            classes = performer.shares()
+        else:
+            classes = None if key == "free" else parse_pitch_classes(str(key))
+        return Controls(density, loudness, classes)
+
+    def velocity(self, velocity: int) -> int:
+        """A velocity of the model's at this balance, 1 to 127."""
+        return min(max(round(velocity * self.number("balance")), 1), 127)
+
+
+class PitchClasses:
+    """What pitch classes were played of late. Owns a count of each, which fades."""
+
+    def __init__(self, fading_seconds: float = FADING_SECONDS) -> None:
+        self._fading = fading_seconds
+        self._counts = np.zeros(PITCH_CLASSES)
+        self._seconds = -math.inf
+
+    def hear(self, pitch: int, seconds: float) -> None:
+        """Nothing; a note was struck. Times rise."""
+        self._counts *= math.exp(min(self._seconds - seconds, 0.0) / self._fading)
+        self._seconds = max(seconds, self._seconds)
+        self._counts[pitch % PITCH_CLASSES] += 1.0
+
+    def shares(self) -> tuple[float, ...] | None:
+        """The share of each pitch class, C first; they add up to 1. None before any note."""
+        total = float(self._counts.sum())
+        return tuple((self._counts / total).tolist()) if total else None

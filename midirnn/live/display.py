@@ -1,0 +1,219 @@
+"""What a terminal shows of a session: a pure function from what is known to what is drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+PAST_SECONDS, AHEAD_SECONDS = 6.0, 3.0
+"""What the piano roll shows, before and behind now."""
+
+LOWEST_PITCH, HIGHEST_PITCH = 28, 99
+"""What the piano roll shows at least; what lies beyond is drawn at its edge."""
+
+FEWEST_COLUMNS, FEWEST_LINES = 30, 4
+LINES_AROUND_THE_ROLL = 9
+
+HEARD, SENT, PLANNED = "heard", "sent", "planned"
+COLOURS = {HEARD: "cyan", SENT: "yellow", PLANNED: "bright_black"}
+"""What a note on the roll is, the most important last but drawn on top of those behind it."""
+
+SURPRISING_NATS = 6.0
+"""A bar of surprise is full here: one in 400."""
+
+BARS = " ▁▂▃▄▅▆▇█"
+UPPER_HALF, LOWER_HALF = "▀", "▄"
+BLANK, NOW = (" ", ""), ("│", "dim")
+
+
+@dataclass(frozen=True)
+class RollNote:
+    """A note on the roll: seconds of the clock (``end`` infinite while it sounds), and whose."""
+
+    start: float
+    end: float
+    pitch: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """How late messages were sent, in milliseconds, and how many that tells of."""
+
+    count: int = 0
+    median_ms: float = 0.0
+    p99_ms: float = 0.0
+    worst_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class StageView:
+    """All that is drawn. Times are seconds of the session's clock.
+
+    ``surprises`` are nats of the notes heard last, the newest last. ``planned_until`` is the time
+    that the plan has reached. ``ports`` are (what, name, whether it is there). ``knobs`` are (name,
+    where it stands). ``lines`` are what happened last.
+    """
+
+    now: float
+    start: float
+    mode: str
+    doing: str
+    ports: tuple[tuple[str, str, bool], ...] = ()
+    notes: tuple[RollNote, ...] = ()
+    planned_until: float = -math.inf
+    knobs: tuple[tuple[str, str], ...] = ()
+    lateness: Lateness = Lateness()
+    surprises: tuple[float, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+def render(view: StageView, width: int, height: int) -> Group:
+    """What rich draws of a view, in so many columns and lines of text."""
+    from rich.console import Group
+
+    columns = max(FEWEST_COLUMNS, width)
+    lines = max(FEWEST_LINES, height - LINES_AROUND_THE_ROLL - len(view.lines))
+    rows = [
+        _headline(view),
+        _ports(view),
+        *_roll(view, columns, lines),
+        _time_axis(columns),
+        _surprises(view, columns),
+        _lateness(view),
+        _knobs(view),
+        *(_plain(line, "bold") for line in view.lines),
+    ]
+    for row in rows:
+        row.no_wrap = True
+        row.overflow = "ellipsis"
+        row.truncate(columns, overflow="ellipsis")
+    return Group(*rows)
+
+
+def _plain(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(text, style)
+
+
+def _pieces(*pieces: tuple[str, str]) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*pieces)
+
+
+def _headline(view: StageView) -> Text:
+    minutes, seconds = divmod(int(view.now - view.start), 60)
+    playing = "green" if view.doing == "playing" else "cyan"
+    return _pieces(
+        (view.mode, "bold"), ("  ", ""), (view.doing, playing), (f"  {minutes}:{seconds:02}", "dim")
+    )
+
+
+def _ports(view: StageView) -> Text:
+    pieces: list[tuple[str, str]] = []
+    for what, name, present in view.ports:
+        pieces.append((f"{what} ", "dim"))
+        pieces.append((f"{name}  ", "") if present else (f"{name} (gone)  ", "bold red"))
+    return _pieces(*pieces)
+
+
+def _knobs(view: StageView) -> Text:
+    pieces: list[tuple[str, str]] = []
+    for name, value in view.knobs:
+        pieces += [(f"{name} ", "dim"), (f"{value}  ", "")]
+    return _pieces(*pieces)
+
+
+def _lateness(view: StageView) -> Text:
+    late = view.lateness
+    ahead = max(0.0, view.planned_until - view.now)
+    planned = ("planned ahead ", "dim"), (f"{ahead:.2f} s  ", "")
+    if not late.count:
+        return _pieces(*planned)
+    worst = "red" if late.worst_ms > 10.0 else ""
+    return _pieces(
+        *planned,
+        ("late ", "dim"),
+        (f"{late.median_ms:.2f} ms, 99% under {late.p99_ms:.2f}", ""),
+        (f", at most {late.worst_ms:.1f}", worst),
+    )
+
+
+def _surprises(view: StageView, columns: int) -> Text:
+    """A bar for each note heard of late, the higher the less the model expected it."""
+    name = "surprise "
+    shown = view.surprises[-max(1, columns - len(name) - 12) :]
+    if not shown:
+        return _pieces((name, "dim"), ("nothing heard yet", "dim"))
+    pieces = [(name, "dim")]
+    for nats in shown:
+        level = min(len(BARS) - 1, 1 + int(nats / SURPRISING_NATS * (len(BARS) - 1)))
+        pieces.append((BARS[level], "red" if nats > SURPRISING_NATS else "cyan"))
+    pieces.append((f" {shown[-1]:.1f} nats", ""))
+    return _pieces(*pieces)
+
+
+def _time_axis(columns: int) -> Text:
+    """Seconds below the roll; now is 0."""
+    line = [" "] * columns
+    for second in range(-int(PAST_SECONDS), int(AHEAD_SECONDS) + 1):
+        label = str(second) if second <= 0 else f"+{second}"
+        at = _column(float(second), columns)
+        if at + len(label) <= columns:
+            line[at : at + len(label)] = label
+    return _plain("".join(line), "dim")
+
+
+def _column(seconds_from_now: float, columns: int) -> int:
+    share = (seconds_from_now + PAST_SECONDS) / (PAST_SECONDS + AHEAD_SECONDS)
+    return math.floor(share * columns)
+
+
+def _roll(view: StageView, columns: int, lines: int) -> list[Text]:
+    """The piano roll: a line of text for two rows, high pitches above; now is a line."""
+    cells = _cells(view, columns, 2 * lines)
+    now = _column(0.0, columns)
+    roll = []
+    for upper, lower in zip(cells[::2], cells[1::2], strict=True):
+        drawn = [_two_halves(*kinds) for kinds in zip(upper, lower, strict=True)]
+        if drawn[now] == BLANK:
+            drawn[now] = NOW
+        runs = groupby(drawn, key=lambda cell: cell[1])
+        roll.append(_pieces(*(("".join(c for c, _ in run), style) for style, run in runs)))
+    return roll
+
+
+def _two_halves(upper: str, lower: str) -> tuple[str, str]:
+    """A character of two halves, and its style."""
+    if upper and lower:
+        return UPPER_HALF, f"{COLOURS[upper]} on {COLOURS[lower]}"
+    if upper:
+        return UPPER_HALF, COLOURS[upper]
+    return (LOWER_HALF, COLOURS[lower]) if lower else BLANK
+
+
+def _cells(view: StageView, columns: int, rows: int) -> list[list[str]]:
+    """What is in each row and column of the roll; the upper row first. Empty text for nothing."""
+    cells = [[""] * columns for _ in range(rows)]
+    order = list(COLOURS)
+    for note in sorted(view.notes, key=lambda note: -order.index(note.kind)):
+        first = max(0, _column(note.start - view.now, columns))
+        until = view.now if note.end == math.inf else note.end
+        last = min(columns - 1, max(first, _column(until - view.now, columns) - 1))
+        for column in range(first, last + 1):
+            cells[_row(note.pitch, rows)][column] = note.kind
+    return cells
+
+
+def _row(pitch: int, rows: int) -> int:
+    span = HIGHEST_PITCH - LOWEST_PITCH + 1
+    inside = min(max(pitch, LOWEST_PITCH), HIGHEST_PITCH) - LOWEST_PITCH
+    return rows - 1 - inside * rows // span

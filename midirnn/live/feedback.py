@@ -1,0 +1,56 @@
+"""Feedback: what was sent comes back, because the output is wired to the input."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.ports.base import Message
+
+WITHIN_SECONDS = 0.1
+"""What comes back later than this is someone's playing."""
+
+IN_A_ROW = 4
+"""So many notes come back one after the other, none of another kind between, before it is said."""
+
+MEMORY = 256
+
+
+class FeedbackDetector:
+    """Recognises our own notes when they come in. Owns what was sent of late.
+
+    Once there is feedback, :meth:`hear` says of each of our own notes that it is ours.
+    """
+
+    def __init__(self) -> None:
+        self.found = False
+        self._sent: deque[tuple[float, Message]] = deque(maxlen=MEMORY)
+        self._in_a_row = 0
+        self._lock = threading.Lock()
+
+    def sent(self, message: Message, seconds: float) -> None:
+        """Nothing; a message was sent. For any thread."""
+        if message[0] & 0xF0 in (NOTE_ON, NOTE_OFF):
+            with self._lock:
+                self._sent.append((seconds, message))
+
+    def hear(self, message: Message, seconds: float) -> bool:
+        """Whether a message that came in is one of ours, and there is feedback."""
+        if message[0] & 0xF0 not in (NOTE_ON, NOTE_OFF):
+            return False
+        if not self._came_back(message, seconds):
+            self._in_a_row = 0
+            return False
+        self._in_a_row += 1
+        self.found = self.found or self._in_a_row >= IN_A_ROW
+        return self.found
+
+    def _came_back(self, message: Message, seconds: float) -> bool:
+        """Whether it was sent a moment ago. It is taken from the memory: it comes back once."""
+        with self._lock:
+            for entry in self._sent:
+                if entry[1] == message and abs(seconds - entry[0]) <= WITHIN_SECONDS:
+                    self._sent.remove(entry)
+                    return True
+        return False

@@ -1,0 +1,200 @@
+"""The guard: notices when the model falls silent, loops or babbles, and leads it out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+SILENCE_SECONDS = 12.0
+SILENCE_NOTES = 6
+"""So few notes in so long are silence: of piano performances hardly one in a thousand such
+stretches holds fewer."""
+
+LOOP_SECONDS = 8.0
+LOOP_NOTES = 24
+LOOP_ROUNDS = 4
+LOOP_SHARE = 0.9
+LONGEST_LOOP_NOTES = 32
+"""A loop is a figure of up to so many notes that came so often and for so long, with so large a
+share of its pitches, or of its intervals, the same each time."""
+
+BABBLE_SECONDS = 6.0
+BABBLE_NOTES_PER_SECOND = 45.0
+BABBLE_TOKENS = 128
+BABBLE_NATS = 3.3
+"""So many notes a second, or so much entropy of the next token on average, are babble. Of a token
+that could be any of 388 the entropy is 5.96 nats; under `piano`, piano music is at 1.7 to 2.9."""
+
+CHORD_SECONDS = 0.03
+"""What begins so close together is a chord, whose notes have no order."""
+
+REMEDY_SECONDS = 6.0
+"""How long a changed temperature lasts."""
+
+RELAPSE_SECONDS = 30.0
+"""A fault so soon after the last is a relapse: then the model goes back to what primed it."""
+
+LOOKED_NOTES = 8
+"""Loops are looked for each time that so many notes have come."""
+
+WATCHED_NOTES = LONGEST_LOOP_NOTES * LOOP_ROUNDS * 2
+
+
+class Fault(StrEnum):
+    """What can go wrong with music that a model goes on with for long."""
+
+    SILENCE = "silence"
+    LOOP = "loop"
+    BABBLE = "babble"
+
+
+TEMPERATURE_FACTORS = {Fault.SILENCE: 1.25, Fault.LOOP: 1.4, Fault.BABBLE: 0.7}
+"""What the temperature is multiplied by to lead the model out."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do about a fault: a change of temperature and, on a relapse, to go back.
+
+    With ``go_back`` the model should have in mind again what it had when the performer stopped.
+    """
+
+    fault: Fault
+    seconds: float
+    temperature_factor: float
+    until: float
+    go_back: bool
+
+
+class CollapseGuard:
+    """Watches what the model plays. Owns the last notes, the present remedy, and a count of all.
+
+    It depends on nothing but what it is told: the same notes at the same times, the same remedies.
+    """
+
+    def __init__(self) -> None:
+        self.acted: Counter[Fault] = Counter()
+        """How often it acted on each fault."""
+        self.went_back = 0
+        """How often that was to go back to what primed the model."""
+        self._remedy: Remedy | None = None
+        self.end()
+
+    def begin(self, seconds: float) -> None:
+        """Nothing; the model begins to play."""
+        self.end()
+        self._since = seconds
+
+    def end(self) -> None:
+        """Nothing; the model does not play, and nothing is noticed until it does."""
+        self._since = math.inf
+        self._chord = -math.inf
+        self._notes: deque[tuple[float, int]] = deque(maxlen=WATCHED_NOTES)
+        self._onsets: deque[float] = deque()
+        self._entropies: deque[float] = deque(maxlen=BABBLE_TOKENS)
+        self._unseen = 0
+
+    def hear_note(self, seconds: float, pitch: int) -> None:
+        """Nothing; the model began a note. Times rise."""
+        if seconds - self._chord > CHORD_SECONDS:
+            self._chord = seconds
+        self._notes.append((self._chord, pitch))
+        self._onsets.append(seconds)
+        self._unseen += 1
+
+    def hear_entropy(self, nats: float) -> None:
+        """Nothing; the model drew a token from a distribution of that entropy."""
+        self._entropies.append(nats)
+
+    def look(self, now: float) -> Remedy | None:
+        """What to do from now on, if anything new. While a remedy lasts there is no other."""
+        before = self._remedy
+        if before is not None and now < before.until:
+            return None
+        fault = self._fault(now)
+        if fault is None:
+            return None
+        relapse = before is not None and now - before.until < RELAPSE_SECONDS
+        self._remedy = Remedy(
+            fault, now, TEMPERATURE_FACTORS[fault], now + REMEDY_SECONDS, go_back=relapse
+        )
+        self.acted[fault] += 1
+        self.went_back += relapse
+        self.begin(now)
+        return self._remedy
+
+    def temperature_factor(self, now: float) -> float:
+        """What the temperature is to be multiplied by now; 1 when all is well."""
+        remedy = self._remedy
+        return remedy.temperature_factor if remedy is not None and now < remedy.until else 1.0
+
+    def looks_at(self, now: float) -> float:
+        """When to look again if nothing more is heard: an end of a remedy, or silence."""
+        ends = [self._since + SILENCE_SECONDS]
+        if self._remedy is not None:
+            ends.append(self._remedy.until)
+        return min((end for end in ends if end > now), default=now + 1.0)
+
+    def report(self) -> str:
+        """How often it acted, in words."""
+        if not self.acted:
+            return "guard: never needed"
+        faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.acted.items()))
+        return f"guard: {faults} (went back to your music {self.went_back} times)"
+
+    def _fault(self, now: float) -> Fault | None:
+        while self._onsets and self._onsets[0] <= now - SILENCE_SECONDS:
+            self._onsets.popleft()
+        if self._is_silent(now):
+            return Fault.SILENCE
+        if self._babbles(now):
+            return Fault.BABBLE
+        return Fault.LOOP if self._loops(now) else None
+
+    def _is_silent(self, now: float) -> bool:
+        return now - self._since >= SILENCE_SECONDS and len(self._onsets) <= SILENCE_NOTES
+
+    def _babbles(self, now: float) -> bool:
+        is_full = len(self._entropies) == BABBLE_TOKENS
+        if is_full and sum(self._entropies) > BABBLE_NATS * BABBLE_TOKENS:
+            return True
+        if now - self._since < BABBLE_SECONDS:
+            return False
+        late = sum(onset > now - BABBLE_SECONDS for onset in self._onsets)
+        return late > BABBLE_NOTES_PER_SECOND * BABBLE_SECONDS
+
+    def _loops(self, now: float) -> bool:
+        if self._unseen < LOOKED_NOTES or len(self._notes) < LOOP_NOTES:
+            return False
+        self._unseen = 0
+        notes = sorted(self._notes)
+        seconds = np.array([note[0] for note in notes])
+        pitches = np.array([note[1] for note in notes])
+        if now - seconds[0] < LOOP_SECONDS:
+            return False
+        lasting = len(seconds) - int(np.searchsorted(seconds, now - LOOP_SECONDS, side="right")) + 1
+        return loop_period(pitches, lasting) > 0
+
+
+def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: int) -> int:
+    """The length in notes of the figure that the pitches end in over and over; 0 if there is none.
+
+    The last ``lasting`` notes at least must be of it.
+    """
+    intervals = np.diff(pitches)
+    for period in range(1, LONGEST_LOOP_NOTES + 1):
+        count = max(period * LOOP_ROUNDS, LOOP_NOTES, lasting)
+        if count > len(pitches):
+            continue
+        if _repeats(pitches[-count:], period) or _repeats(intervals[1 - count :], period):
+            return period
+    return 0
+
+
+def _repeats(values: np.ndarray[tuple[int], np.dtype[np.int64]], period: int) -> bool:
+    """Whether nearly all values are those one period before."""
+    return float(np.mean(values[period:] == values[:-period])) >= LOOP_SHARE

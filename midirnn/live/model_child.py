@@ -1,0 +1,210 @@
+"""The model process: reads requests from its standard input, writes replies to its output.
+
+Started by :class:`~midirnn.live.model_process.ModelProcess`. Both ways go pickled objects: first
+the :class:`ModelSettings`, then batches of requests, :class:`Protect`, and at an orderly end None.
+Back come :class:`Answer`.
+
+If its input ends without None, the process that owns the ports has died: then this one opens the
+output that it was told of, and ends all that may sound there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import os
+import pickle
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, TypeAlias
+
+from midirnn.errors import MidirnnError
+from midirnn.live.ledger import Key
+from midirnn.live.messages import Failed, ModelSettings, Plan, Planned, Reply, Request, Rewind
+from midirnn.live.model_server import ModelServer
+from midirnn.live.realtime import step_back
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.ports.base import OutputPort
+
+ALL_NOTES_OFF = 123
+CHANNELS = range(16)
+OPEN_ATTEMPTS = 5
+OPEN_PAUSE_SECONDS = 0.2
+SWITCH_SECONDS = 0.0005
+
+
+@dataclass(frozen=True)
+class Protect:
+    """What sounds on this output is to be ended if the port process dies."""
+
+    name: str
+    api: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Replies; with ``done`` a batch of requests has been dealt with."""
+
+    replies: tuple[Reply, ...]
+    done: bool
+
+
+Batch: TypeAlias = tuple[Request, ...] | Protect
+
+
+class Inbox:
+    """What has come in and is not yet dealt with. Owns the thread that reads.
+
+    ``orphaned`` says that the input has ended without saying so.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.ended = False
+        self.orphaned = False
+        self._stream = stream
+        self._batches: deque[Batch] = deque()
+        self._arrived = threading.Condition()
+        threading.Thread(target=self._read, name="midirnn inbox", daemon=True).start()
+
+    def _read(self) -> None:
+        while not self.ended:
+            try:
+                batch = pickle.load(self._stream)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                batch, self.orphaned = None, True
+            with self._arrived:
+                if batch is None:
+                    self.ended = True
+                else:
+                    self._batches.append(batch)
+                self._arrived.notify()
+
+    def take(self) -> Batch | None:
+        """What came in first, as soon as there is something; None at the end."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._batches or self.ended)
+            return None if self.ended else self._batches.popleft()
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether something waits that makes going on with a plan useless."""
+        if self.ended:
+            return True
+        with self._arrived:
+            return any(
+                isinstance(request, Rewind)
+                for batch in self._batches
+                if not isinstance(batch, Protect)
+                for request in batch
+            )
+
+
+class Aftermath:
+    """Knows what to end if the port process dies. Owns which keys may sound."""
+
+    def __init__(self) -> None:
+        self.output: Protect | None = None
+        self._begun: dict[Key, None] = {}
+
+    def note(self, reply: Reply) -> None:
+        """Nothing; what a plan begins may sound. Of what it ends nobody knows if that was sent."""
+        if isinstance(reply, Planned):
+            for event in reply.events:
+                if event.message[0] & 0xF0 == NOTE_ON:
+                    self._begun[event.message[0] & 0x0F, event.message[1]] = None
+
+    def end_all(self, output: OutputPort) -> None:
+        """Nothing; all that may sound has ended, the performer's notes included."""
+        for channel, pitch in self._begun:
+            output.send((NOTE_OFF | channel, pitch, 0))
+        for channel in CHANNELS:
+            output.send((CONTROL_CHANGE | channel, SUSTAIN, 0))
+            output.send((CONTROL_CHANGE | channel, ALL_NOTES_OFF, 0))
+
+    def rescue(self) -> None:
+        """Nothing; the output was opened and all has ended there, if that could be done."""
+        if self.output is None:
+            return
+        from midirnn.ports import open_output
+
+        for _ in range(OPEN_ATTEMPTS):
+            with contextlib.suppress(MidirnnError):
+                with open_output(self.output.name, api=self.output.api) as output:
+                    self.end_all(output)
+                return
+            time.sleep(OPEN_PAUSE_SECONDS)
+
+
+def serve(
+    inbox: Inbox, server: ModelServer, send: Callable[[Answer], None], aftermath: Aftermath
+) -> None:
+    """Nothing; every batch until the end has been answered."""
+    while (batch := inbox.take()) is not None:
+        if isinstance(batch, Protect):
+            aftermath.output = batch
+            send(Answer((), done=True))
+            continue
+        replies: list[Reply] = []
+        for request in batch:
+            for reply in server.handle(request):
+                aftermath.note(reply)
+                if isinstance(reply, Planned) and not reply.done:
+                    if reply.events:
+                        send(Answer((*replies, reply), done=False))
+                        replies.clear()
+                else:
+                    replies.append(reply)
+                if isinstance(request, Plan) and inbox.takes_back:
+                    break
+        send(Answer(tuple(replies), done=True))
+
+
+def main() -> None:
+    """Nothing, once the input has ended."""
+    reading, writing = _own_pipes()
+    step_back()
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+    def send(answer: Answer) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the inbox says what is to be done then
+            writing.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
+
+    aftermath = Aftermath()
+    try:
+        settings: ModelSettings = pickle.load(reading)
+        server = ModelServer.load(settings)
+        gc.freeze()  # what was imported is never searched again for garbage
+        inbox = Inbox(reading)
+        send(Answer((), done=True))
+        serve(inbox, server, send, aftermath)
+        if inbox.orphaned:
+            aftermath.rescue()
+    except EOFError:
+        return
+    except Exception as error:
+        send(Answer((Failed(portable(error)),), done=True))
+        sys.exit(1)
+
+
+def portable(error: Exception) -> Exception:
+    """The error, or one with its text where it cannot be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Standard input and output for our own use; what others print goes to standard error."""
+    reading = os.fdopen(os.dup(0), "rb")
+    writing = io.FileIO(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return reading, writing

@@ -1,0 +1,41 @@
+"""Duet: both play, all the time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from midirnn.live.config import LiveConfig
+from midirnn.live.modes.base import NEVER, Gesture, Heard, Source, Stance
+
+
+class Duet:
+    """The model comes in with the performer's first key, and from then on both play.
+
+    Whether the performer plays or rests, it goes on; the foot switch lets it pause, and the next
+    key lets it come in again.
+    """
+
+    summary: ClassVar[str] = (
+        "The model comes in when you begin and plays along with you all the time, through your "
+        "rests, too."
+    )
+    source: ClassVar[Source] = Source.MODEL
+
+    def __init__(self, config: LiveConfig) -> None:
+        self.config = config
+        self._plays = False
+
+    def hear(self, heard: Heard) -> None:
+        """Nothing; a key lets the model in, the foot switch out."""
+        if heard.gesture is Gesture.KEY_DOWN:
+            self._plays = True
+        elif heard.gesture is Gesture.SWITCH:
+            self._plays = False
+
+    def stance(self, now: float) -> Stance:
+        """Listens; from the first key on it also plays."""
+        return Stance.BOTH if self._plays else Stance.LISTENS
+
+    def changes_at(self) -> float:
+        """Never of itself."""
+        return NEVER

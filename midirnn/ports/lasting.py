@@ -1,0 +1,325 @@
+"""Ports that outlive their device: it may vanish and return, and so may a JACK server.
+
+Whoever holds one notices nothing: while the device is gone, what is sent is lost. Once it is back,
+under a changed number too, it is opened again, and the notes that it was left with are ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from midirnn.errors import PortError
+from midirnn.ports.base import Clock, InputCallback, InputPort, Message, OutputPort, Port
+from midirnn.ports.matching import Direction, PortRow, stable_name
+from midirnn.ports.systems import PortListing
+from midirnn.ports.watch import Sight
+
+NOTE_OFF, NOTE_ON, CONTROL_CHANGE = 0x80, 0x90, 0xB0
+SUSTAIN, ALL_NOTES_OFF = 64, 123
+
+OPPOSITE: dict[Direction, Direction] = {"input": "output", "output": "input"}
+"""Where others see what we have: our output is an input for them."""
+
+log = logging.getLogger("midirnn.ports")
+
+
+class SystemPort(Port, Protocol):
+    """A port of this machine."""
+
+    @property
+    def api(self) -> str:
+        """The MIDI system that the port belongs to."""
+        ...
+
+    def abandon(self) -> None:
+        """Nothing; the port is left as it is, since closing it would go wrong."""
+        ...
+
+
+class SystemInput(InputPort, SystemPort, Protocol):
+    """An input of this machine."""
+
+
+class SystemOutput(OutputPort, SystemPort, Protocol):
+    """An output of this machine."""
+
+
+P = TypeVar("P", bound=SystemPort)
+
+
+def own_port_is_listed(row: PortRow, own: str) -> bool:
+    """Whether a row is a port of ours of that name, whatever its client and numbers are."""
+    name = stable_name(row.name)
+    return name == own or name.endswith(f":{own}")
+
+
+def answers(listing: PortListing, api: str) -> bool:
+    """Whether a MIDI system answers."""
+    return not any(failure.api == api for failure in listing.failures)
+
+
+def our_end_is_there(listing: PortListing, port: PortRow, own: str) -> bool:
+    """Whether a port of ours of that name is seen; only JACK and a port of our own lose it.
+
+    A JACK server that was started anew between two listings has the devices, but not our end.
+    """
+    return answers(listing, port.api) and any(
+        row.api == port.api
+        and row.direction == OPPOSITE[port.direction]
+        and own_port_is_listed(row, own)
+        for row in listing.ports
+    )
+
+
+def same_device(listing: PortListing, port: PortRow) -> list[PortRow]:
+    """The ports that may be this one: those of its name, whatever their numbers."""
+    return [
+        row
+        for row in listing.ports
+        if (row.api, row.direction, stable_name(row.name))
+        == (port.api, port.direction, stable_name(port.name))
+    ]
+
+
+class _LastingPort(Generic[P]):
+    """What both directions share. Owns the port, and opens it again when its device returns.
+
+    ``reopen`` gives a port for (name, api). ``tell`` is given a line when something happens.
+    """
+
+    direction: Direction
+
+    def __init__(
+        self,
+        port: P,
+        reopen: Callable[[str, str], P],
+        *,
+        virtual: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._port = port
+        self._reopen = reopen
+        self._virtual = virtual
+        self._tell = tell
+        self._present = True
+        self._failing = False
+        self._closed = False
+        self._opened_seconds = time.monotonic()
+        self._lock = threading.RLock()
+        self._row = PortRow(port.api, self.direction, port.name)
+        self._twins: list[PortRow] = []
+
+    @property
+    def name(self) -> str:
+        """The port's full name, as the system gave it last."""
+        return self._row.name
+
+    @property
+    def api(self) -> str:
+        """The MIDI system that the port belongs to."""
+        return self._row.api
+
+    @property
+    def present(self) -> bool:
+        """Whether the device is there, as far as is known."""
+        return self._present
+
+    def look(self, sight: Sight) -> None:
+        """Nothing; what became of the port is known, and it is opened again if it is back."""
+        if self._closed or sight.seconds < self._opened_seconds:
+            return
+        if self._present and (self._failing or not self._is_there(sight.listing)):
+            self._lose(sight.listing)
+        elif self._present:
+            same = same_device(sight.listing, self._row)
+            self._twins = [row for row in same if row != self._row]
+        if not self._present and (name := self._returning(sight.listing)) is not None:
+            self._return(name)
+
+    def close(self) -> None:
+        """Nothing; the port is closed."""
+        with self._lock:
+            self._closed = True
+            if self._present:
+                self._port.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _is_there(self, listing: PortListing) -> bool:
+        """Whether the port leads somewhere: its device is there, and our end of it."""
+        if (self._virtual or self._row.api == "jack") and not self._our_end_is_there(listing):
+            return False
+        return self._virtual or self._row in listing.ports
+
+    def _our_end_is_there(self, listing: PortListing) -> bool:
+        if self._row.api != "jack" and not self._virtual:
+            return True
+        own = self._row.name if self._virtual else self.direction
+        return our_end_is_there(listing, self._row, own)
+
+    def _returning(self, listing: PortListing) -> str | None:
+        """The name by which the port can be opened again; None if it is not back."""
+        if self._virtual:
+            return self._row.name if answers(listing, self._row.api) else None
+        found = [row.name for row in same_device(listing, self._row) if row not in self._twins]
+        return self._row.name if self._row.name in found else next(iter(found), None)
+
+    def _lose(self, listing: PortListing) -> None:
+        """The device is gone; its port is closed if that is safe."""
+        with self._lock:
+            if self._closed:
+                return
+            self._present = False
+            port = self._port
+        self._tell(f"{self.direction} {self.name!r} has vanished; waiting for it to return")
+        self._lost()
+        if self._our_end_is_there(listing):
+            port.close()
+        else:
+            port.abandon()  # its server is gone
+
+    def _return(self, name: str) -> None:
+        try:
+            port = self._reopen(name, self._row.api)
+        except PortError as error:  # it has gone again, or is not ready yet
+            log.info("%s", error)
+            return
+        with self._lock:
+            if self._closed:
+                port.close()
+                return
+            self._opened_seconds = time.monotonic()
+            self._port = port
+            self._row = replace(self._row, name=port.name)
+            self._failing = False
+            self._returned()
+            self._present = True
+        self._tell(f"{self.direction} {self.name!r} is back")
+
+    def _lost(self) -> None:
+        """What else is to be done when the device is gone."""
+
+    def _returned(self) -> None:
+        """What else is to be done, before anything else is sent, when it is back."""
+
+
+class LastingOutput(_LastingPort[SystemOutput]):
+    """An output that outlives its device. Owns the knowledge of what sounds there."""
+
+    direction: Direction = "output"
+
+    def __init__(
+        self,
+        port: SystemOutput,
+        reopen: Callable[[str, str], SystemOutput],
+        *,
+        virtual: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        super().__init__(port, reopen, virtual=virtual, tell=tell)
+        self._sounding: dict[tuple[int, int], None] = {}
+        self._channels: set[int] = set()
+
+    def send(self, message: Sequence[int]) -> None:
+        """Nothing; the message is sent, or lost if the device is gone."""
+        with self._lock:
+            if not self._present:
+                return
+            self._note(message)
+            try:
+                self._port.send(message)
+            except PortError as error:
+                if self._closed:
+                    raise
+                log.warning("%s", error)
+                self._failing = True
+
+    def _note(self, message: Sequence[int]) -> None:
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == NOTE_ON and message[2]:
+            self._sounding[channel, message[1]] = None
+            self._channels.add(channel)
+        elif kind in (NOTE_ON, NOTE_OFF):
+            self._sounding.pop((channel, message[1]), None)
+
+    def _returned(self) -> None:
+        """End what sounded when the device went: it may not have noticed that we were gone."""
+        for channel, pitch in self._sounding:
+            self._port.send((NOTE_OFF | channel, pitch, 0))
+        for channel in sorted(self._channels):
+            self._port.send((CONTROL_CHANGE | channel, SUSTAIN, 0))
+            self._port.send((CONTROL_CHANGE | channel, ALL_NOTES_OFF, 0))
+        self._sounding.clear()
+
+
+class LastingInput(_LastingPort[SystemInput]):
+    """An input that outlives its device. Lets go of what is held down when the device goes.
+
+    ``held`` is the :class:`HeldDown` that the port has as its callback.
+    """
+
+    direction: Direction = "input"
+
+    def __init__(
+        self,
+        port: SystemInput,
+        reopen: Callable[[str, str], SystemInput],
+        held: HeldDown,
+        *,
+        virtual: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        super().__init__(port, reopen, virtual=virtual, tell=tell)
+        self._held = held
+
+    @property
+    def callback_error(self) -> BaseException | None:
+        """The first exception that the callback raised. The port stays open all the same."""
+        return self._port.callback_error
+
+    def _lost(self) -> None:
+        self._held.let_go()
+
+
+class HeldDown:
+    """A callback between a port and another callback. Owns which keys and pedals are down."""
+
+    def __init__(self, callback: InputCallback, clock: Clock = time.monotonic) -> None:
+        self._callback = callback
+        self._clock = clock
+        self._keys: dict[tuple[int, int], None] = {}
+        self._pedals: set[int] = set()
+
+    def __call__(self, message: Message, seconds: float) -> None:
+        """Nothing; the message has gone on to the callback."""
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == NOTE_ON and message[2]:
+            self._keys[channel, message[1]] = None
+        elif kind in (NOTE_ON, NOTE_OFF):
+            self._keys.pop((channel, message[1]), None)
+        elif kind == CONTROL_CHANGE and message[1] == SUSTAIN:
+            (self._pedals.add if message[2] >= 64 else self._pedals.discard)(channel)
+        self._callback(message, seconds)
+
+    def let_go(self) -> None:
+        """Nothing; the callback was told that all is released."""
+        seconds = self._clock()
+        for channel, pitch in list(self._keys):
+            self((NOTE_OFF | channel, pitch, 0), seconds)
+        for channel in sorted(self._pedals):
+            self((CONTROL_CHANGE | channel, SUSTAIN, 0), seconds)

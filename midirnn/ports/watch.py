@@ -1,0 +1,249 @@
+"""Which MIDI ports come and go, asked again and again in a process of its own.
+
+Nobody says that a device was unplugged or that a JACK server has died: sending goes on into
+nothing, and a client that was there before still sees the old ports. So the names must be listed
+anew, by clients that are made anew, which holds up every thread of the process that does it for
+tens of milliseconds. A small child does it, and writes down each listing for its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from midirnn.errors import PortError
+from midirnn.ports.base import log
+from midirnn.ports.matching import DIRECTIONS, Direction, PortRow
+from midirnn.ports.systems import (
+    REFUSED,
+    PortListing,
+    RtMidi,
+    Scan,
+    SystemFailure,
+    load_rtmidi,
+    port_names,
+    scan,
+    usable_systems,
+)
+
+POLL_SECONDS = 0.6
+"""From one listing to the next. What vanishes or returns is known within twice that time."""
+
+RESTART_SECONDS = 1.0
+"""So long after a child has died the next is started."""
+
+END_SECONDS = 2.0
+"""So long a child may take to end before it is ended."""
+
+FORGETFUL = ("jack",)
+"""Systems whose clients do not see what becomes of their server: each listing has new ones."""
+
+CLIENT_NAME = "midirnn watch"
+
+_CHILD = "from midirnn.ports.watch import tell; tell({api!r}, {poll_seconds!r})"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The ports that were there at a time of ``time.monotonic``, or a little later."""
+
+    seconds: float
+    listing: PortListing
+
+    def to_line(self) -> str:
+        """The sight as a line of JSON."""
+        rows = [[row.api, row.direction, row.name] for row in self.listing.ports]
+        failures = [[fault.api, fault.reason, fault.hint] for fault in self.listing.failures]
+        return json.dumps({"seconds": self.seconds, "ports": rows, "failures": failures})
+
+    @classmethod
+    def from_line(cls, line: str) -> Sight:
+        """The sight that a line of JSON holds."""
+        fields: dict[str, Any] = json.loads(line)
+        rows = tuple(PortRow(*row) for row in fields["ports"])
+        failures = tuple(SystemFailure(*failure) for failure in fields["failures"])
+        return cls(fields["seconds"], PortListing(rows, failures))
+
+
+Look = Callable[[Sight], None]
+"""Told again and again what ports there are, on a thread of the watch."""
+
+
+class PortWatch:
+    """Tells whoever looks which ports there are. Owns the child, and the thread that reads it.
+
+    ``api`` is the one MIDI system that is watched (by default all), ``command`` what the child
+    runs. A child that dies is started again.
+    """
+
+    def __init__(
+        self,
+        looks: Sequence[Look],
+        *,
+        api: str | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        code = _CHILD.format(api=api, poll_seconds=poll_seconds)
+        self._command = list(command or (sys.executable, "-c", code))
+        self._looks = list(looks)
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._run, name="midirnn port watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process that lists the ports, if one is running."""
+        child = self._child
+        return child.pid if child else None
+
+    def close(self) -> None:
+        """Nothing; nobody is told anything more, and the child is gone."""
+        with self._lock:
+            self._closing.set()
+            child = self._child
+        if child is not None:
+            _end(child)
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(END_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._read()
+            except OSError as error:
+                log.warning("MIDI ports are not watched: %s", error)
+            self._closing.wait(RESTART_SECONDS)
+
+    def _read(self) -> None:
+        """Tell what one child says, until it ends."""
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._child = _start(self._command)
+        with self._child as child:
+            for line in child.stdout or ():
+                if not self._closing.is_set():
+                    self._tell(line)
+            child.wait()
+        self._child = None
+
+    def _tell(self, line: str) -> None:
+        try:
+            sight = Sight.from_line(line)
+            for look in self._looks:
+                look(sight)
+        except Exception:
+            log.exception("what the port watch said was not understood")
+
+
+def _start(command: list[str]) -> subprocess.Popen[str]:
+    """A child out of reach of the terminal's Ctrl-C; it ends with its standard input."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(OSError):
+        if child.stdin is not None:
+            child.stdin.close()
+    try:
+        child.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:  # its MIDI system is stuck
+        child.kill()
+        child.wait()
+
+
+# In the child.
+
+
+@dataclass
+class Lister:
+    """Lists the ports. Owns the clients of the systems that need no new ones each time."""
+
+    rtmidi: RtMidi
+    api: str | None = None
+    kept: dict[str, Scan] = field(default_factory=dict)
+
+    def listing(self) -> PortListing | None:
+        """The ports there are now; None if a server is too busy to say."""
+        rows: list[PortRow] = []
+        failures: dict[str, SystemFailure] = {}
+        for direction in DIRECTIONS:
+            for found in self._scans(direction):
+                rows += found.rows
+                failures |= {failure.api: failure for failure in found.failures}
+        if any(failure.reason == REFUSED for failure in failures.values()):
+            return None
+        return PortListing(tuple(rows), tuple(failures.values()))
+
+    def _scans(self, direction: Direction) -> list[Scan]:
+        systems = usable_systems(self.rtmidi, self.api)
+        forgetful = [system for system in systems if system.name in FORGETFUL]
+        lasting = [system for system in systems if system.name not in FORGETFUL]
+        fresh = scan(self.rtmidi, forgetful, direction, CLIENT_NAME)
+        fresh.close()
+        if direction not in self.kept or self.kept[direction].failures:
+            self._forget(direction)
+            self.kept[direction] = scan(self.rtmidi, lasting, direction, CLIENT_NAME)
+        kept = self.kept[direction]
+        kept.rows = [
+            PortRow(api, direction, name)
+            for api, client in kept.clients.items()
+            for name in port_names(client)
+        ]
+        return [kept, fresh]
+
+    def _forget(self, direction: Direction) -> None:
+        if direction in self.kept:
+            self.kept.pop(direction).close()
+
+
+def tell(api: str | None = None, poll_seconds: float = POLL_SECONDS) -> None:
+    """Nothing, ever: the child's life. It ends when its standard input does."""
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        lister = Lister(load_rtmidi(), api)
+    except PortError:
+        return
+    while True:
+        seconds = time.monotonic()
+        listing = lister.listing()
+        if listing is not None:
+            print(Sight(seconds, listing).to_line(), flush=True)
+        time.sleep(max(0.0, seconds + poll_seconds - time.monotonic()))
+
+
+def _end_with_input() -> None:
+    """Nothing; the process has ended, however stuck its MIDI system is."""
+    sys.stdin.read()
+    os._exit(0)

@@ -1,0 +1,146 @@
+"""``midirnn doctor``: figures are measured, advice fits them, and nothing crashes without MIDI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from midirnn.cli.doctor import doctor, lines
+from midirnn.engines.load import load
+from midirnn.errors import PortError
+from midirnn.live import checkup
+from midirnn.live.checkup import Checkup, Spread, advice, examine, time_loop, time_steps
+from midirnn.ports import PortListing, PortRow
+from midirnn.sampling import Sampler
+from tests.jack import JackServer, jack_is_installed
+from tests.live.stage import WrappedEngine, tiny_model, write_tiny_model
+
+QUICK = Spread(100, 0.5, 1.0, 2.0)
+PORT = {"api": "alsa", "direction": "output", "name": "Synth"}
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less is measured, and no JACK server but one of our own is found."""
+    monkeypatch.setattr(checkup, "TIGHT_SECONDS", 0.05)
+    monkeypatch.setattr(checkup, "PACED_SECONDS", 0.1)
+    monkeypatch.setattr(checkup, "MESSAGES", 40)
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "midirnn-test-nobody")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def healthy() -> Checkup:
+    return Checkup(
+        "piano",
+        "numpy",
+        [PORT],
+        step_tight=QUICK,
+        step_paced=QUICK,
+        lateness=QUICK,
+        realtime=True,
+        loopback=QUICK,
+        sound="FluidSynth with a.sf2",
+    )
+
+
+def changed(**what: object) -> Checkup:
+    found = healthy()
+    for name, value in what.items():
+        setattr(found, name, value)
+    return found
+
+
+def test_on_a_good_machine_there_is_nothing_to_do() -> None:
+    assert advice(healthy()) == []
+    assert lines(healthy())[-1] == "This machine is ready; plan 1 s ahead."
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (changed(step_paced=Spread(9, 25.0, 30.0, 30.0)), "too slow here"),
+        (changed(step_paced=Spread(9, 15.0, 16.0, 20.0)), "takes much of the time"),
+        (changed(realtime=False), "ulimit -r"),
+        (changed(lateness=Spread(9, 0.1, 9.0, 20.0)), "sent late"),
+        (changed(loopback=Spread(9, 10.0, 22.0, 30.0)), "a shorter period"),
+        (changed(loopback=None, loopback_lost=3), "lost messages"),
+        (changed(ports=[]), "midirnn live --audio"),
+        (changed(ports=[], sound=None), "midirnn[audio]"),
+    ],
+)
+def test_each_fault_has_its_advice(found: Checkup, words: str) -> None:
+    found.why_not |= {"realtime": "not permitted", "loopback": "no port", "sound": "none"}
+    (line,) = advice(found)
+    assert words in line
+    assert f"- {line}" in lines(found)
+
+
+def test_a_model_that_is_too_slow_cannot_play_and_a_stalling_one_plans_further_ahead() -> None:
+    assert not changed(step_paced=Spread(9, 25.0, 30.0, 30.0)).can_play
+    assert changed(step_paced=Spread(9, 1.0, 5.0, 18.0)).lookahead_seconds == 2.0
+    assert changed(step_paced=Spread(9, 1.0, 5.0, 900.0)).lookahead_seconds == 4.0
+
+
+def test_steps_are_timed() -> None:
+    model = tiny_model()
+    quick = time_steps(Sampler(model.engine("numpy"), model.codec, seed=0), 0.1)
+    waiting = WrappedEngine(model.engine("numpy"), lambda: checkup.time.sleep(0.004))
+    slow = time_steps(Sampler(waiting, model.codec, seed=0), 0.1)
+    assert quick.count > slow.count > 3
+    assert 4.0 <= slow.median_ms < 100.0
+
+
+def test_without_any_midi_it_finishes_and_says_what_to_do(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert doctor(model=str(model), engine="numpy", api="jack") == 0
+    out = capsys.readouterr().out
+    assert "jack: no server is running" in out
+    assert "through MIDI  not timed: cannot open a virtual MIDI input" in out
+    assert "there is no MIDI port" in out
+
+
+def test_json_holds_the_same(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor(model=str(model), engine="numpy", api="jack", json_output=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["can_play"] is True
+    assert found["lateness"]["count"] == 40
+    assert 0.0 <= found["lateness"]["median_ms"] <= found["lateness"]["worst_ms"]
+    assert found["loopback"] is None
+    assert found["systems_missing"] == {"jack": "no server is running"}
+    assert found["lookahead_seconds"] in checkup.LOOKAHEADS
+
+
+def test_a_machine_without_python_rtmidi_is_examined_all_the_same(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise PortError("MIDI ports need python-rtmidi, which is not installed")
+
+    monkeypatch.setattr("midirnn.ports.rtmidi_ports.load_rtmidi", missing)
+    found = examine(load(model), "numpy", PortListing(ports=(PortRow("alsa", "input", "Keys"),)))
+    assert found.can_play
+    assert "python-rtmidi" in found.why_not["loopback"]
+
+
+@pytest.fixture
+def jack_server(short: None) -> Iterator[JackServer]:
+    if not jack_is_installed():
+        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
+    with JackServer(period=256) as server:
+        yield server
+
+
+def test_the_way_through_jack_is_timed(jack_server: JackServer) -> None:
+    milliseconds, lost = time_loop("jack")
+    assert lost == 0
+    assert len(milliseconds) == 40
+    assert min(milliseconds) > 0.0
+    assert sorted(milliseconds)[20] < 30.0
