@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -200,7 +200,7 @@ class SharedStream:
         self._source = self._source.struck([pitch for pitch, _ in note_ons])
         return self._take_told()
 
-    def _crowded_out(self, ending: set[int], begun: int) -> set[int]:
+    def _crowded_out(self, ending: Set[int], begun: int) -> set[int]:
         """What must end so that so many can begin: the model's notes first, the oldest first."""
         left = [pitch for pitch in self._sampler.sounding if pitch not in ending]
         excess = len(left) + begun - self._sampler.config.max_sounding

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ TRAINING_STATE_FILE = "training.pt"
 LAST, BEST = "last", "best"
 
 _LOCK_FILE = ".lock"
+_HAS_LOCKS = find_spec("fcntl") is not None
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class RunLock:
     """Keeps all others from training into a folder, from :meth:`acquire` to :meth:`release`.
 
     Owns the lock on a hidden file, which the system gives up when the process ends, however it
-    ends. Where the file system knows no locks there is none.
+    ends. Where the system or the file system knows no such locks there is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +49,7 @@ class RunLock:
 
     def acquire(self) -> None:
         """Take the lock, or keep it. Raises :class:`CheckpointError` where another has it."""
-        if self._release is not None and self._release.alive:
+        if not _HAS_LOCKS or (self._release is not None and self._release.alive):
             return
         with writing(self.path.parent):
             file = _lock(self.path)

@@ -85,7 +85,7 @@ def test_after_an_interruption_the_model_has_heard_what_sounded_and_nothing_else
 
 
 def test_the_end_of_the_answer_is_heard_where_the_performer_begins_again() -> None:
-    stage = stage_with(*PHRASE, *note(8.2, 30.0, 70))
+    stage = stage_with(*PHRASE, *note(8.2, 30.0, 70, velocity=121))
     stage.run(9.0)
     words = [stage.sampler.codec.vocabulary.describe(token) for token in stage.sampler.tokens]
     kinds = [kind for kind, _ in words]
