@@ -19,6 +19,11 @@ from midirnn.errors import OptionError
 
 FloatArray = npt.NDArray[np.float32]
 
+DEFAULT_STRENGTH = 1.5
+"""Makes the weights `piano` follow closest; see tests/sampling/test_steering.py."""
+
+MAX_STRENGTH = 10.0
+
 HORIZON_SECONDS = 4.0
 """How far ahead is looked when a piece is measured."""
 
@@ -51,12 +56,14 @@ class Controls:
     """What is asked for over the next seconds; None leaves it to the model.
 
     ``loudness`` is a mean velocity, 0 to 127. ``pitch_classes`` are twelve weights from C on, of
-    which only the proportions count.
+    which only the proportions count. ``strength`` is how urgently all of it is asked: in training
+    it is 1, and what the model has just played then weighs as much.
     """
 
     notes_per_second: float | None = None
     loudness: float | None = None
     pitch_classes: Sequence[float] | None = None
+    strength: float = DEFAULT_STRENGTH
 
     def __post_init__(self) -> None:
         if self.notes_per_second is not None and not 0.0 <= self.notes_per_second <= 127.0:
@@ -65,6 +72,8 @@ class Controls:
             )
         if self.loudness is not None and not 0.0 <= self.loudness <= MAX_VELOCITY:
             raise OptionError(f"loudness is {self.loudness:g}; allowed are 0 to {MAX_VELOCITY}")
+        if not 0.0 <= self.strength <= MAX_STRENGTH:
+            raise OptionError(f"strength is {self.strength:g}; allowed are 0 to {MAX_STRENGTH:g}")
         if self.pitch_classes is not None:
             weights = np.asarray(self.pitch_classes, np.float64)
             if weights.shape != (PITCH_CLASSES,) or not (weights >= 0).all() or not weights.any():
@@ -83,7 +92,7 @@ class Controls:
         if self.pitch_classes is not None:
             weights = np.asarray(self.pitch_classes, np.float64)
             row[HISTOGRAM] = weights / weights.sum()
-        return row
+        return row * np.float32(self.strength)
 
 
 def parse_pitch_classes(text: str) -> tuple[float, ...]:

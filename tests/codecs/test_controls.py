@@ -38,14 +38,20 @@ def test_more_asked_for_is_further_along_the_knots(one: float, other: float) -> 
     for name, part in (("notes_per_second", DENSITY), ("loudness", LOUDNESS)):
         places = [float(Controls(**{name: v}).vector()[part] @ knots) for v in (low, high)]
         assert places[0] <= places[1] + 1e-5
-    weights = Controls(loudness=low).vector()[LOUDNESS]
+    weights = Controls(loudness=low, strength=1.0).vector()[LOUDNESS]
     assert weights.sum() == pytest.approx(1.0)
     assert float(weights @ LOUDNESS_KNOTS) == pytest.approx(low, abs=1e-3)
 
 
+def test_strength_multiplies_all_that_is_asked() -> None:
+    asked = {"notes_per_second": 3.0, "pitch_classes": [1.0] * 12}
+    one, two = (Controls(**asked, strength=s).vector() for s in (1.0, 2.0))  # type: ignore[arg-type]
+    np.testing.assert_allclose(two, 2 * one)
+
+
 def test_pitch_classes_count_by_their_proportions() -> None:
     weights = [2.0, 0, 0, 0, 1.0, 0, 0, 1.0, 0, 0, 0, 0]
-    histogram = Controls(pitch_classes=weights).vector()[HISTOGRAM]
+    histogram = Controls(pitch_classes=weights, strength=1.0).vector()[HISTOGRAM]
     assert histogram.tolist() == [0.5, 0, 0, 0, 0.25, 0, 0, 0.25, 0, 0, 0, 0]
 
 
@@ -77,6 +83,7 @@ def test_a_piece_is_measured_by_the_notes_from_each_token_on(
             pitch_classes=np.bincount([p % 12 for p, _ in notes], minlength=12).tolist()
             if notes
             else None,
+            strength=1.0,
         )
         np.testing.assert_allclose(found[row], expected.vector(), atol=1e-5)
 
@@ -108,6 +115,7 @@ def test_other_names_are_refused(text: str) -> None:
         ({"notes_per_second": -1.0}, "notes_per_second is -1; allowed are 0 to 127"),
         ({"notes_per_second": float("nan")}, "notes_per_second is nan; allowed are 0 to 127"),
         ({"loudness": 128.0}, "loudness is 128; allowed are 0 to 127"),
+        ({"strength": -1.0}, "strength is -1; allowed are 0 to 10"),
         ({"pitch_classes": [1.0]}, "allowed are twelve weights"),
         ({"pitch_classes": [0.0] * 12}, "not all 0"),
         ({"pitch_classes": [-1.0] + [1.0] * 11}, "none below 0"),
