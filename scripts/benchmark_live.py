@@ -231,7 +231,7 @@ def measure_reaction(
         strike = stage.connect(session.receive)
         with running(session):
             time.sleep(LEFT_ALONE_SECONDS)
-            ahead = session._planned_until - time.monotonic()
+            ahead = session.interplay.plan.until - time.monotonic()
             figures.setdefault("ahead_ms", round(1e3 * ahead, 1))
             for _ in range(arguments.reactions):
                 pitch = rng.choice(PITCHES)

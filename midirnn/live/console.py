@@ -11,6 +11,7 @@ from typing import Protocol
 from midirnn.codecs.controls import Controls
 from midirnn.live.bank import StateBank
 from midirnn.live.beat_gate import BeatGate
+from midirnn.live.channel_messages import is_system
 from midirnn.live.config import LiveConfig
 from midirnn.live.controls import (
     KNOBS,
@@ -36,8 +37,6 @@ ASKED_BY = ("temperature", "top_p", "density", "loudness", "key", "lowest_pitch"
 
 PRIMED = "primed"
 """The name of the state that the performer's playing has left the model in."""
-
-FIRST_SYSTEM_MESSAGE = 0xF0
 
 FOLLOWED_SECONDS = 1.0
 """How often the model is told what key the performer plays in."""
@@ -129,7 +128,7 @@ class Console:
 
     def take(self, message: Message, seconds: float) -> bool:
         """Whether the message is for the console, not for the model."""
-        if message and message[0] >= FIRST_SYSTEM_MESSAGE:
+        if is_system(message):
             if self.config.follow == "midi":
                 self._clocks.append((message, seconds))
             return True

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 
 from midirnn.codecs import PerformanceCodec, TokenType
 from midirnn.codecs.streams import DRUM_CHANNEL
+from midirnn.live.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF
 from midirnn.live.messages import HeardStep
 from midirnn.live.modes.base import Gesture, Heard
 from midirnn.live.tempo import TimeMap
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.performance import SUSTAIN_DOWN
 from midirnn.ports.base import Message
-
-ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
 
 _PAST_BOUNDARY_SECONDS = 1e-4
 """So far behind the boundary of two steps no rounding takes a time for one before it."""

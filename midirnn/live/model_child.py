@@ -24,15 +24,14 @@ from dataclasses import dataclass
 from typing import IO, TypeAlias
 
 from midirnn.errors import MidirnnError
+from midirnn.live.channel_messages import endings
 from midirnn.live.ledger import Key
 from midirnn.live.messages import Failed, ModelSettings, Plan, Planned, Reply, Request, Rewind
 from midirnn.live.model_server import ModelServer
 from midirnn.live.realtime import step_back
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import OutputPort
 
-ALL_NOTES_OFF = 123
-CHANNELS = range(16)
 OPEN_ATTEMPTS = 5
 OPEN_PAUSE_SECONDS = 0.2
 SWITCH_SECONDS = 0.0005
@@ -122,9 +121,8 @@ class Aftermath:
         """Nothing; all that may sound has ended, the performer's notes included."""
         for channel, pitch in self._begun:
             output.send((NOTE_OFF | channel, pitch, 0))
-        for channel in CHANNELS:
-            output.send((CONTROL_CHANGE | channel, SUSTAIN, 0))
-            output.send((CONTROL_CHANGE | channel, ALL_NOTES_OFF, 0))
+        for message in endings():
+            output.send(message)
 
     def rescue(self) -> None:
         """Nothing; the output was opened and all has ended there, if that could be done."""

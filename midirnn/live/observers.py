@@ -1,21 +1,46 @@
-"""Several observers of a session as one."""
+"""Observers of a session: told all that happens, to record it or to show it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from midirnn.live.messages import ModelSettings, Reply, Request
 from midirnn.ports.base import Message
 
-if TYPE_CHECKING:
-    from midirnn.live.session import Observer
+
+class Observer(Protocol):
+    """Told all that happens, in several threads, with the second of each thing. To be quick."""
+
+    def heard(self, message: Message, seconds: float) -> None:
+        """Nothing; the performer played that."""
+        ...
+
+    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
+        """Nothing; that was sent, for the model or for the performer."""
+        ...
+
+    def started(self, settings: ModelSettings, seconds: float) -> None:
+        """Nothing; a model starts from these settings."""
+        ...
+
+    def asked(self, request: Request, seconds: float) -> None:
+        """Nothing; that was asked of the model."""
+        ...
+
+    def answered(self, reply: Reply, seconds: float) -> None:
+        """Nothing; the model answered that."""
+        ...
+
+    def noted(self, text: str, seconds: float) -> None:
+        """Nothing; something else happened that is worth knowing."""
+        ...
 
 
 class Observers:
-    """An observer that tells others, in turn."""
+    """An observer that tells others, in turn; without others, nobody."""
 
-    def __init__(self, observers: Iterable[Observer]) -> None:
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)
 
     def heard(self, message: Message, seconds: float) -> None:

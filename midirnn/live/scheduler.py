@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from midirnn.errors import PortError
+from midirnn.live.channel_messages import endings
 from midirnn.live.clock import Clock
 from midirnn.live.ledger import MODEL, PERFORMER, Key, Ledger, SoundingNote
 from midirnn.live.messages import PlannedEvent
 from midirnn.live.realtime import go_first
 from midirnn.live.tempo import STOP as CLOCK_STOP
 from midirnn.live.tempo import ClockSender
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message, OutputPort
 
-ALL_NOTES_OFF = 123
 PATIENCE_SECONDS = 2.0
 """How long notes may sound on after the time up to which someone has planned."""
 
@@ -173,7 +173,7 @@ class Scheduler:
             self._released.clear()
             self._released += [(note.key, note.owner) for note in self._ledger.sounding]
             # Note-offs may have been lost before anyone knew that the last output was.
-            self._endings.extend(_endings(self._ledger.channels))
+            self._endings.extend(endings(self._ledger.channels))
             self._changed.notify_all()
         if restart or (self._thread is not None and not self._thread.is_alive()):
             self.start()
@@ -336,7 +336,7 @@ class Scheduler:
             self._attempt(errors, (CLOCK_STOP,))
         for key in self._keys():
             self._attempt(errors, (NOTE_OFF | key[0], key[1], 0), key)
-        for message in _endings(self._ledger.channels):
+        for message in endings(self._ledger.channels):
             self._attempt(errors, message)
         if not errors:
             self._ledger.channels.clear()
@@ -364,12 +364,3 @@ class Scheduler:
         left = len(self._ledger.sounding)
         log.error("%d notes may still sound on %r", left, self._output.name)
         raise PortError(f"notes may hang on MIDI output {self._output.name!r}: {errors[0]}")
-
-
-def _endings(channels: Iterable[int]) -> list[Message]:
-    """Sustain pedal up and all notes off, for each channel."""
-    return [
-        (CONTROL_CHANGE | channel, controller, 0)
-        for channel in sorted(channels)
-        for controller in (SUSTAIN, ALL_NOTES_OFF)
-    ]

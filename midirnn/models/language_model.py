@@ -102,41 +102,34 @@ class LanguageModel(nn.Module):
             logits = _boosted(logits, recalled, self.trust(x))
         return logits, (torch.stack(hs), torch.stack(cs))
 
-    def _features(
-        self, held: Tensor, recalled: Tensor, controls: Tensor
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def _features(self, held: Tensor, recalled: Tensor, controls: Tensor) -> tuple[Tensor, Tensor]:
         """All that is read beside the token, side by side (B, T, F), and its weights (E, F)."""
-        parts = []
+        embedding = self.embedding.weight
+        features, weights = [embedding.new_zeros((*held.shape[:2], 0))], [embedding[:0].t()]
         if self.config.held_input:
-            parts.append((held, self.held))
+            features.append(held.to(embedding.dtype))
+            weights.append(self.held.weight)
         if self.config.recall_notes:
-            parts.append((_recall_features(recalled), self.recalled))
+            features.append(_recall_features(recalled))
+            weights.append(self.recalled.weight)
         if self.config.control_inputs:
-            parts.append((controls, self.controls))
-        if not parts:
-            return None, None
-        dtype = self.embedding.weight.dtype
-        return (
-            torch.cat([feature.to(dtype) for feature, _ in parts], dim=2),
-            torch.cat([layer.weight for _, layer in parts], dim=1),
-        )
+            features.append(controls)
+            weights.append(self.controls.weight)
+        return torch.cat(features, dim=2), torch.cat(weights, dim=1)
 
     def _first_layer(
-        self, tokens: Tensor, features: Tensor | None, weight: Tensor | None, h: Tensor, c: Tensor
+        self, tokens: Tensor, features: Tensor, weight: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first layer; on a CPU its input projection is a table with a row for each token."""
         layer = self.layers[0]
         assert isinstance(layer, LSTMLayer)
-        tokens = tokens.t()  # time first: (T, B)
+        tokens, features = tokens.t(), features.transpose(0, 1)  # time first: (T, B), (T, B, F)
         if not has_own_loop(tokens.device) or (self.training and self.config.dropout):
-            x = self.embedding(tokens)  # (T, B, E)
-            if features is not None and weight is not None:
-                x = x + features.transpose(0, 1) @ weight.t()
+            x = self.embedding(tokens) + features @ weight.t()  # (T, B, E)
             return layer(self.dropout(x), h, c)  # type: ignore[no-any-return]
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)
         projected = nn.functional.embedding(tokens, table)  # (T, B, 4H)
-        if features is not None and weight is not None:
-            projected = projected + features.transpose(0, 1) @ (layer.weight_ih @ weight).t()
+        projected = projected + features @ (layer.weight_ih @ weight).t()
         return layer.recur(projected, h, c)
 
 

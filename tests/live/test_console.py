@@ -132,13 +132,14 @@ def test_the_temperature_is_the_models_at_once() -> None:
 def test_many_movements_of_a_knob_at_a_moment_are_one_change() -> None:
     stage = Stage("autopilot")
     asked: list[Knobs] = []
-    change_model = stage.session.change_model
+    instrument = stage.session.interplay
+    change_model = instrument.change_model
 
     def note_down(requests: list[Knobs], now: float) -> None:
         asked.extend(requests)
         change_model(requests, now)
 
-    stage.session.change_model = note_down  # type: ignore[method-assign, assignment]
+    instrument.change_model = note_down  # type: ignore[method-assign, assignment]
     stage.perform(turn(2.0, "temperature", midi) for midi in range(100))
     stage.run(3.0)
     assert len(asked) == 1

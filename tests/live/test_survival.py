@@ -244,7 +244,7 @@ def test_a_model_that_is_slower_than_its_music_makes_cheaper_music_and_is_never_
     concert.session.scheduler.add = note_down  # type: ignore[method-assign, assignment]
     with concert.session:
         concert.run(60.0)
-        thinning = concert.session._overload.thinning
+        thinning = concert.session.interplay.plan.overload.thinning
     onsets = note_ons(concert.sent)
     assert len(onsets) > 15
     assert max(onsets) > 57.0
@@ -287,7 +287,7 @@ def test_whatever_happens_every_note_on_is_answered_by_its_note_off(
             assert concert.sounding == held
     except ModelLostError:  # it was killed too often
         COUNTS["given up"] += 1
-        if concert.session._muted:
+        if concert.session.interplay.muted:
             return
     COUNTS["note-ons"] += len(note_ons(concert.sent))
     assert concert.sounding == set()

@@ -1,0 +1,129 @@
+"""The plan: how far it reaches, when the model is asked for more, and which answers still count."""
+
+from __future__ import annotations
+
+import math
+
+from midirnn.live.messages import Plan, Planned, Rewind
+from midirnn.live.overload import Overload
+from midirnn.live.scheduler import Scheduler
+from midirnn.live.tempo import TimeMap
+
+REFILL_SECONDS = 0.005
+"""So much of the plan has been played before it is filled up again."""
+
+NEAR_SECONDS = 0.2
+"""How far ahead is planned when the performer has just played, and the next note is likely to undo
+the plan. From then on it is planned twice as fast as time passes, until all is planned."""
+
+
+class PlanAhead:
+    """Says when to ask for how much more of the plan. Owns the plan's number and how far it is.
+
+    The plan is in two places: in the model, which can take it back, and in the scheduler, which
+    plays it. :meth:`drop` drops it in both. Seconds are those of the session's clock; the model
+    counts steps from ``start_seconds`` in its own time, which ``time_map`` knows.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        time_map: TimeMap,
+        *,
+        start_seconds: float,
+        steps_per_second: int,
+        lookahead_seconds: float,
+    ) -> None:
+        self.number = 0
+        """That of the present plan. What is still answered to an older one does not count."""
+        self.until = -math.inf
+        """How far it reaches."""
+        self.overload = Overload()
+        self.lookahead_seconds = lookahead_seconds
+        self._scheduler = scheduler
+        self._time = time_map
+        self._start = start_seconds
+        self._steps_per_second = steps_per_second
+        self._is_out = False
+        self._asked_at: float | None = None
+        self._gaining_from = 0.0
+        self._disturbed_at = -math.inf
+
+    def begin(self) -> None:
+        """Nothing; the model begins to play, and nothing is planned yet."""
+        self.until = -math.inf
+
+    def disturb(self, now: float) -> None:
+        """Nothing; the performer has played: what is planned far ahead may well be undone."""
+        self._disturbed_at = now
+
+    def drop(self) -> Rewind | None:
+        """What to ask so that the model is where the music is; None where no plan is out.
+
+        What has not sounded of the plan is dropped.
+        """
+        if not self._is_out:
+            return None
+        self._renew()
+        return Rewind(self.number, self._scheduler.cut())
+
+    def lose(self) -> None:
+        """Nothing; the model that planned is gone, and its plan with it."""
+        self._scheduler.cut()
+        self._renew()
+
+    def _renew(self) -> None:
+        self.number += 1
+        self._is_out, self._asked_at = False, None
+        self.until = -math.inf
+
+    def keep_sounding(self, now: float) -> None:
+        """Nothing; what sounds may sound on while the model answers, and as far as is planned."""
+        # If the model does not answer, its notes must not sound on for ever.
+        alive = now if self._asked_at is None else self._asked_at
+        self._scheduler.extend(max(alive, self.until))
+
+    def more(self, now: float, earliest_step: int, end: float) -> Plan | None:
+        """What to ask for, if it is time to plan on. Nothing is to be planned beyond ``end``."""
+        until = min(now + self._ahead(now), end)
+        if self._asked_at is not None or self.until >= until:
+            return None
+        ahead = self._time.musical(until) - self._start
+        self._is_out = True
+        self._asked_at = now
+        self._gaining_from = max(self.until, now)
+        return Plan(
+            sent=self._scheduler.last_sent,
+            earliest_step=earliest_step,
+            until_step=math.ceil(ahead * self._steps_per_second),
+            tokens=self.overload.tokens,
+            thinning=self.overload.thinning,
+        )
+
+    def more_at(self, end: float) -> float:
+        """The time at which to ask for more; infinite while an answer is awaited."""
+        if self._asked_at is not None:
+            return math.inf
+        return end if self.until >= end else self._refill_at()
+
+    def expects(self, reply: Planned) -> bool:
+        """Whether the reply belongs to the present plan, and was asked for."""
+        return reply.plan == self.number and self._asked_at is not None
+
+    def take(self, reply: Planned, now: float) -> None:
+        """Nothing; a reply that was expected is known, and what it cost once it is complete."""
+        self.until = self._time.seconds(reply.seconds)
+        if reply.done and self._asked_at is not None:
+            gained = reply.seconds - self._gaining_from
+            self.overload.note(reply.tokens, now - self._asked_at, gained)
+            self._asked_at = None
+
+    def _ahead(self, now: float) -> float:
+        """How many seconds ahead to plan."""
+        return min(self.lookahead_seconds, NEAR_SECONDS + 2.0 * (now - self._disturbed_at))
+
+    def _refill_at(self) -> float:
+        """The time at which the plan no longer reaches far enough ahead."""
+        full = self.until - self.lookahead_seconds
+        growing = (self.until - NEAR_SECONDS + 2.0 * self._disturbed_at) / 3.0
+        return max(full, growing) + REFILL_SECONDS
