@@ -41,6 +41,7 @@ from machine import MOST_OTHER_CORES, OtherLoad, installed, processor_name, refu
 from midirnn.cli.live import SWITCH_SECONDS
 from midirnn.engines.load import load
 from midirnn.live import LiveConfig, MonotonicClock, Session
+from midirnn.live.delivery import Delivery
 from midirnn.live.messages import (
     Begin,
     ModelSettings,
@@ -117,6 +118,9 @@ class Watch:
             self.reactions.append(time.monotonic() - self._struck)
             self._struck = None
             self.answered_all.set()
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        pass
 
     def noted(self, text: str, seconds: float) -> None:
         pass

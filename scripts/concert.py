@@ -33,8 +33,9 @@ from midirnn import MidirnnError, Performance, PortError, read_midi  # noqa: E40
 from midirnn.live.audio import find_soundfont  # noqa: E402
 from midirnn.live.controls.knobs import find_knob  # noqa: E402
 from midirnn.live.event_log import read_log  # noqa: E402
+from midirnn.live.ledger import MODEL, PERFORMER  # noqa: E402
 from midirnn.live.messages import Knobs  # noqa: E402
-from midirnn.live.recording import MODEL, PERFORMER, notes_of  # noqa: E402
+from midirnn.live.recording import notes_of  # noqa: E402
 from midirnn.ports import Message, OutputPort, open_output  # noqa: E402
 from tests.jack import JackServer  # noqa: E402
 

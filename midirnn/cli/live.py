@@ -69,7 +69,12 @@ def live(
     ] = None,
     quiet: Annotated[
         bool,
-        Parameter(name=["--quiet", "-q"], negative="", show_default=False, help="Say nothing."),
+        Parameter(
+            name=["--quiet", "-q"],
+            negative="",
+            show_default=False,
+            help="Say nothing while all is well.",
+        ),
     ] = False,
     sound: Annotated[SoundConfig | None, Parameter(name="*", group="Sound")] = None,
     playing: Annotated[PlayingConfig | None, Parameter(name="*", group="Playing")] = None,
@@ -91,8 +96,8 @@ def live(
     from midirnn.live.messages import ModelSettings
     from midirnn.live.model_process import ModelProcess
     from midirnn.live.modes import make_mode
+    from midirnn.live.monitor import Monitor
     from midirnn.live.observers import Observers
-    from midirnn.live.scoreboard import Scoreboard
     from midirnn.live.signals import EndSignals
     from midirnn.live.terminal import Terminal
 
@@ -100,14 +105,15 @@ def live(
         raise OptionError(f"--seconds is {seconds:g}; it must be over 0")
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
+    status = Status(quiet)
     config = (playing or PlayingConfig()).config()
     chosen = make_mode(mode, config)
     controllers = control or ControlConfig()
     if controllers.learn is not None:
         with ExitStack() as stack:
-            ports = StagePorts(stack, virtual=virtual, api=api, tell=print)
+            ports = StagePorts(stack, virtual=virtual, api=api, tell=status.tell)
             wait = math.inf if seconds is None else seconds
-            learn(controllers, lambda hear: ports.open_input(input_name, hear), print, wait)
+            learn(controllers, lambda hear: ports.open_input(input_name, hear), status.tell, wait)
         return
     control_map = controllers.read()
     if engine not in ENGINES:
@@ -123,7 +129,6 @@ def live(
     hearing = sound or SoundConfig()
     hearing.check(output_name)
     loaded = load(model)
-    status = Status(quiet)
     with ExitStack() as stack:
         # It loads its weights while the ports are opened.
         process = stack.enter_context(ModelProcess(settings, loaded.codec))
@@ -136,7 +141,7 @@ def live(
             process.protect(output.name, getattr(output, "api", None))
         about = about_session(mode, config)
         log = stack.enter_context(recording(record, settings, loaded.folder, about, status))
-        board = Scoreboard(settings.start_seconds, mode, settings.sampling, ports.seen)
+        monitor = Monitor(settings.start_seconds, mode, settings.sampling, ports.seen)
         console = Console(
             config,
             control_map=control_map,
@@ -151,7 +156,8 @@ def live(
             console=console,
             on_change=status.change,
             on_trouble=status.warn,
-            observer=Observers([board] if log is None else [log, board]),
+            on_notice=status.tell,
+            observer=Observers([monitor] if log is None else [log, monitor]),
         )
         heard = None
         if mode != "autopilot" or input_name is not None or virtual:
@@ -170,9 +176,9 @@ def live(
         # The session ends first: its notes are released while its ports are open.
         signals = stack.enter_context(EndSignals())
         if sys.stdout.isatty() and not quiet:
-            status.board = board
-            stack.callback(status.leave_board)
-            stack.enter_context(Terminal(board.view, MonotonicClock()))
+            status.monitor = monitor
+            stack.callback(status.leave_monitor)
+            stack.enter_context(Terminal(monitor.view, MonotonicClock()))
         stack.enter_context(session)
         with signals.running(session.stop):
             session.run(math.inf if seconds is None else seconds)

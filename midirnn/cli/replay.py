@@ -34,7 +34,8 @@ def replay(
     code is 0 if the same requests give the same notes, and 1 with the place if they do not.
     """
     from midirnn.live.event_log import read_log
-    from midirnn.live.recording import MODEL, PERFORMER, notes_of
+    from midirnn.live.ledger import MODEL, PERFORMER
+    from midirnn.live.recording import notes_of
     from midirnn.midifile import write_midi
 
     session = read_log(log)
@@ -76,6 +77,6 @@ def _compare(session: SessionLog, model: str | None) -> int:
     print(
         f"identical: {result.requests} requests gave the same {result.events} events again; of "
         f"{result.notes_sent} notes that were sent {result.notes_as_planned} were as planned"
-        + (f", {moved} moved to a tempo or a balance" if moved else "")
+        + (f", {moved} at the tempo or balance that was set" if moved else "")
     )
     return 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from midirnn.live import LiveConfig, Stance
     from midirnn.live.event_log import EventLog
     from midirnn.live.messages import ModelSettings
-    from midirnn.live.scoreboard import Scoreboard
+    from midirnn.live.monitor import Monitor
     from midirnn.ports import InputCallback, InputPort, OutputPort, Port
     from midirnn.ports.lasting import LastingInput, LastingOutput
 
@@ -58,13 +58,13 @@ class SoundConfig:
 
 
 class Status:
-    """Tells what goes on: lines or, once there is a ``board``, what the terminal shows.
+    """Tells what goes on: lines or, once there is a ``monitor``, what the terminal shows.
 
-    Without a board, on a terminal, the last line changes in place.
+    Without a monitor, on a terminal, the last line changes in place.
     """
 
     def __init__(self, quiet: bool) -> None:
-        self.board: Scoreboard | None = None
+        self.monitor: Monitor | None = None
         self.log: EventLog | None = None
         self._quiet = quiet
         self._in_place = sys.stdout.isatty()
@@ -72,8 +72,8 @@ class Status:
 
     def tell(self, line: str) -> None:
         """Nothing; the line is printed, unless all is quiet."""
-        if self.board is not None:
-            self.board.tell(line)
+        if self.monitor is not None:
+            self.monitor.tell(line)
         elif not self._quiet:
             print(line, flush=True)
 
@@ -85,8 +85,8 @@ class Status:
 
     def warn(self, text: str) -> None:
         """Nothing; what went wrong is printed to standard error, quiet or not."""
-        if self.board is not None:
-            self.board.tell(text)
+        if self.monitor is not None:
+            self.monitor.tell(text)
             return
         if self._in_place and self._line:
             print(flush=True)
@@ -97,8 +97,8 @@ class Status:
         from midirnn.live import Stance
 
         words = {Stance.LISTENS: "listening", Stance.PLAYS: "playing", Stance.BOTH: "playing"}
-        if self.board is not None:
-            self.board.does(words[stance])
+        if self.monitor is not None:
+            self.monitor.does(words[stance])
         elif self._quiet:
             return
         elif self._in_place:
@@ -107,9 +107,9 @@ class Status:
             print(words[stance], flush=True)
         self._line = words[stance]
 
-    def leave_board(self) -> None:
+    def leave_monitor(self) -> None:
         """Nothing; lines are printed again, since nothing more is drawn."""
-        self.board, self._line = None, ""
+        self.monitor, self._line = None, ""
 
     def end(self) -> None:
         """Nothing; the line that changes in place is ended."""

@@ -1,4 +1,7 @@
-"""The console: what the performer turns and presses while playing, and what becomes of it."""
+"""The console, of knobs and pads: what the performer turns while playing, and what becomes of it.
+
+What a terminal shows is elsewhere: ``monitor``, ``display`` and ``terminal``.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,12 @@ from midirnn.live.controls import (
     Value,
 )
 from midirnn.live.controls.panel import MODEL_INPUTS
+from midirnn.live.delivery import Delivery, delivered
 from midirnn.live.guard import CollapseGuard
 from midirnn.live.messages import Begin, Knobs, PlannedEvent, Recall, Request, Store
 from midirnn.live.modes import MODES, Gesture, Mode
-from midirnn.live.tempo import Beats, ClockFollower, ClockSender, Stretch, next_beat
+from midirnn.live.stretch import Stretch
+from midirnn.live.tempo import Beats, ClockFollower, ClockSender, next_beat
 from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
@@ -175,12 +180,14 @@ class Console:
         """What to ask when the model has heard the performer: to remember where that led it."""
         return [Store(PRIMED)] if notes and self._model_plays else []
 
-    def timed(self, event: PlannedEvent) -> PlannedEvent:
+    @property
+    def delivery(self) -> Delivery:
+        """What the model's plan is played with now."""
+        return Delivery(self.stretch.map.rate, self.panel.number("balance"))
+
+    def delivered(self, event: PlannedEvent) -> PlannedEvent:
         """A planned event at its time of the clock, and at the balance that is set."""
-        message = event.message
-        if message[0] & 0xF0 == NOTE_ON and message[2]:
-            message = (message[0], message[1], self.panel.velocity(message[2]))
-        return replace(event, seconds=self.stretch.map.seconds(event.seconds), message=message)
+        return delivered(event, self.stretch.map, self.panel.number("balance"))
 
     def step(self, instrument: Instrument, now: float) -> float:
         """The time to come again; what was turned and noticed until now has been done."""
@@ -268,7 +275,7 @@ class Console:
         remedy = self.guard.look(now)
         if remedy is not None:
             back = ", and back to your music" if remedy.go_back else ""
-            self.on_note(f"{remedy.fault}: temperature x {remedy.temperature_factor:g}{back}")
+            self.on_note(f"{remedy.fault}: temperature x {remedy.temperature_factor:.2g}{back}")
             if remedy.go_back:
                 instrument.change_model([Recall(PRIMED)], now)
         return self.guard.looks_at(now)

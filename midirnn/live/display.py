@@ -1,4 +1,4 @@
-"""What a terminal shows of a session: a pure function from what is known to what is drawn."""
+"""The display: a pure function from what is known of a session to what is drawn of it."""
 
 from __future__ import annotations
 

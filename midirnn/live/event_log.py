@@ -23,8 +23,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from midirnn.errors import RecordingError
+from midirnn.live.delivery import Delivery
+from midirnn.live.ledger import MODEL, PERFORMER
 from midirnn.live.messages import ModelSettings, Reply, Request
-from midirnn.live.recording import MODEL, PERFORMER, Recording
+from midirnn.live.recording import Recording
 from midirnn.ports.base import Message
 
 FORMAT = 1
@@ -48,7 +50,7 @@ def known_types() -> dict[str, type]:
     from midirnn.live import messages
 
     found = [value for value in vars(messages).values() if isinstance(value, type)]
-    return {kind.__name__: kind for kind in [*found, Controls] if is_dataclass(kind)}
+    return {kind.__name__: kind for kind in [*found, Controls, Delivery] if is_dataclass(kind)}
 
 
 def to_plain(value: Any) -> Any:
@@ -156,6 +158,10 @@ class EventLog:
     def answered(self, reply: Reply, seconds: float) -> None:
         """Nothing; the model answered that."""
         self._queue.put((seconds, "answer", reply))
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Nothing; what is planned is played like this from now on."""
+        self._queue.put((seconds, "tune", delivery))
 
     def noted(self, text: str, seconds: float) -> None:
         """Nothing; something else happened that is worth knowing."""

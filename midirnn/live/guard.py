@@ -38,6 +38,10 @@ REMEDY_SECONDS = 6.0
 RELAPSE_SECONDS = 30.0
 """A fault so soon after the last is a relapse: then the model goes back to what primed it."""
 
+MOST_DEGREES = 3
+"""A relapse into the same fault is met with one degree more, up to so many: what did not help once
+would not help again."""
+
 LOOKED_NOTES = 8
 """Loops are looked for each time that so many notes have come."""
 
@@ -53,7 +57,7 @@ class Fault(StrEnum):
 
 
 TEMPERATURE_FACTORS = {Fault.SILENCE: 1.25, Fault.LOOP: 1.4, Fault.BABBLE: 0.7}
-"""What the temperature is multiplied by to lead the model out."""
+"""What the temperature is multiplied by, once for each degree, to lead the model out."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class CollapseGuard:
         self.went_back = 0
         """How often that was to go back to what primed the model."""
         self._remedy: Remedy | None = None
+        self._degree = 0
         self.end()
 
     def begin(self, seconds: float) -> None:
@@ -119,9 +124,10 @@ class CollapseGuard:
         if fault is None:
             return None
         relapse = before is not None and now - before.until < RELAPSE_SECONDS
-        self._remedy = Remedy(
-            fault, now, TEMPERATURE_FACTORS[fault], now + REMEDY_SECONDS, go_back=relapse
-        )
+        again = before is not None and relapse and before.fault is fault
+        self._degree = min(self._degree + 1, MOST_DEGREES) if again else 1
+        factor = TEMPERATURE_FACTORS[fault] ** self._degree
+        self._remedy = Remedy(fault, now, factor, now + REMEDY_SECONDS, go_back=relapse)
         self.acted[fault] += 1
         self.went_back += relapse
         self.begin(now)

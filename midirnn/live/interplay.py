@@ -10,6 +10,7 @@ from midirnn.live.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, endings
 from midirnn.live.clock import Clock
 from midirnn.live.config import LiveConfig
 from midirnn.live.console import Console
+from midirnn.live.delivery import Delivery
 from midirnn.live.hearing import Hearing
 from midirnn.live.ledger import PERFORMER
 from midirnn.live.listener import Listener
@@ -26,8 +27,7 @@ from midirnn.live.messages import (
     Saved,
 )
 from midirnn.live.model_link import ModelLink
-from midirnn.live.modes import Gesture, Mode, Stance, make_mode
-from midirnn.live.modes import Heard as HeardGesture
+from midirnn.live.modes import Gesture, Mode, Performed, Stance, make_mode
 from midirnn.live.observers import Observer
 from midirnn.live.plan_ahead import PlanAhead
 from midirnn.live.scheduler import Scheduler
@@ -87,6 +87,7 @@ class Interplay:
         self._say = say
         self._hearing = Hearing()
         self._requests: list[Request] = []
+        self._delivery = Delivery()
         self._held_back = False
         self._rested_until = -math.inf
 
@@ -110,6 +111,7 @@ class Interplay:
         if self._scheduler.take_rescued():
             self._silence(now)
         console_at = self._console.step(self, now)
+        self._note_delivery(now)
         self._listen(now)
         self._follow(now)
         again = self._play(now) if self.plays else self._rest(now)
@@ -120,6 +122,13 @@ class Interplay:
         closes_at = self._listener.closes_at() + GRACE_SECONDS
         return min(again, self._changes_at(), self.supervisor.looks_at(), closes_at, console_at)
 
+    def _note_delivery(self, now: float) -> None:
+        """Let it be known when the plan is played at another tempo or balance from now on."""
+        delivery = self._console.delivery
+        if delivery != self._delivery:
+            self._delivery = delivery
+            self._observer.tuned(delivery, now)
+
     def _changes_at(self) -> float:
         """When the stance changes if nothing more is heard."""
         return min(self.mode.changes_at(), self._console.gate.changes_at())
@@ -129,13 +138,13 @@ class Interplay:
     def _listen(self, now: float) -> None:
         """Hear what has come in, and do what the mode makes of it."""
         self._let_hear()
-        for steps, heard in self._listener.take():
+        for steps, performed in self._listener.take():
             self._hear(steps, now)
-            if heard is not None:
-                if heard.gesture is Gesture.KEY_DOWN:
+            if performed is not None:
+                if performed.gesture is Gesture.KEY_DOWN:
                     self._held_back = False
-                self.mode.hear(heard)
-                self._follow(heard.seconds)
+                self.mode.hear(performed)
+                self._follow(performed.seconds)
         self._hear(self._listener.advance(now - GRACE_SECONDS), now)
         if not self._hearing.is_busy and (present := self._listener.present_step()):
             self._hear([present], now)
@@ -247,7 +256,7 @@ class Interplay:
         """Have it sent, unless it belongs to a plan that was dropped."""
         if not self.plan.expects(reply):
             return
-        self._scheduler.add([self._console.timed(event) for event in reply.events])
+        self._scheduler.add([self._console.delivered(event) for event in reply.events])
         if reply.entropy is not None:
             self._console.guard.hear_entropy(reply.entropy)
         self.plan.take(reply, now)
@@ -262,7 +271,7 @@ class Interplay:
 
     def gesture(self, gesture: Gesture, now: float) -> None:
         """Nothing; the mode knows that the performer did that."""
-        self.mode.hear(HeardGesture(now, gesture, self._listener.keys_down))
+        self.mode.hear(Performed(now, gesture, self._listener.keys_down))
         self._follow(now)
 
     def change_mode(self, name: str, now: float) -> None:

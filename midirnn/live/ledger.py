@@ -11,7 +11,7 @@ Key: TypeAlias = tuple[int, int]
 
 MODEL = "model"
 PERFORMER = "performer"
-"""Owners of notes. What the performer holds may sound for as long as they like."""
+"""Who plays: the owners of notes. What the performer holds may sound for as long as they like."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ class Ledger:
     def end(self, key: Key, owner: str = MODEL) -> None:
         """Nothing; the owner's note is out of the ledger."""
         self._notes.pop((key, owner), None)
+
+    def forget(self, key: Key) -> None:
+        """Nothing; no note of that key sounds any more, whoever played it."""
+        self.on_output.discard(key)
+        for owner in (MODEL, PERFORMER):
+            self.end(key, owner)
 
     def extend(self, until: float) -> None:
         """Nothing; notes may sound until then, but none longer than its own latest end."""

@@ -11,8 +11,8 @@ from midirnn.codecs import PerformanceCodec, TokenType
 from midirnn.codecs.streams import DRUM_CHANNEL
 from midirnn.live.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF
 from midirnn.live.messages import HeardStep
-from midirnn.live.modes.base import Gesture, Heard
-from midirnn.live.tempo import TimeMap
+from midirnn.live.modes.base import Gesture, Performed
+from midirnn.live.stretch import TimeMap
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.performance import SUSTAIN_DOWN
 from midirnn.ports.base import Message
@@ -59,7 +59,7 @@ class Listener:
         """Whether messages wait."""
         return bool(self._queue)
 
-    def take(self) -> Iterator[tuple[list[HeardStep], Heard | None]]:
+    def take(self) -> Iterator[tuple[list[HeardStep], Performed | None]]:
         """Each waiting message: the steps that are over because of it, and its gesture, if any."""
         while self._queue:
             message, seconds = self._queue.popleft()
@@ -95,7 +95,7 @@ class Listener:
         self._last_seconds = max(self._last_seconds, self._time.musical(seconds) - self._start)
         return self._last_seconds
 
-    def _feed(self, message: Message, seconds: float) -> tuple[list[HeardStep], Heard | None]:
+    def _feed(self, message: Message, seconds: float) -> tuple[list[HeardStep], Performed | None]:
         since_start = self._later(seconds)
         steps = self._steps(self._encoder.feed(since_start, message))
         gesture = self._gesture(message)
@@ -105,7 +105,7 @@ class Listener:
         # A note that is shorter than a step ends in the next.
         self._open_until_step = int(self._codec.steps(since_start)) + 2
         at = self._time.seconds(self._start + since_start)
-        return steps, Heard(at, gesture, len(self._keys))
+        return steps, Performed(at, gesture, len(self._keys))
 
     def _gesture(self, message: Message) -> Gesture | None:
         """What the performer did, if anything that is heard; the keys that are down are known."""

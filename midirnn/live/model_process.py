@@ -71,9 +71,8 @@ class _Child:
         data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
         try:
             written = self._stdin.write(data)
-        except (OSError, ValueError) as error:
-            self.lost = self.lost or ModelLostError(f"the model process has died: {error}")
-            return
+        except (OSError, ValueError):
+            return  # it has died: the thread that reads will know why once it has read the last
         if written != len(data):
             self.lost = self.lost or ModelLostError("the model process takes no more requests")
 

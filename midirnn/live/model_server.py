@@ -33,7 +33,7 @@ from midirnn.live.messages import (
     Store,
 )
 from midirnn.live.planner import Planner
-from midirnn.live.stream import StreamState
+from midirnn.live.stream_state import StreamState
 from midirnn.sampling import Sampler
 
 

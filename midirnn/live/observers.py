@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from midirnn.live.delivery import Delivery
 from midirnn.live.messages import ModelSettings, Reply, Request
 from midirnn.ports.base import Message
 
@@ -30,6 +31,10 @@ class Observer(Protocol):
 
     def answered(self, reply: Reply, seconds: float) -> None:
         """Nothing; the model answered that."""
+        ...
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Nothing; what is planned is played like this from now on. At first it is as planned."""
         ...
 
     def noted(self, text: str, seconds: float) -> None:
@@ -67,6 +72,11 @@ class Observers:
         """Nothing; the model answered that."""
         for observer in self._observers:
             observer.answered(reply, seconds)
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Nothing; what is planned is played like this from now on."""
+        for observer in self._observers:
+            observer.tuned(delivery, seconds)
 
     def noted(self, text: str, seconds: float) -> None:
         """Nothing; something else happened that is worth knowing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from midirnn.live.stream import MOST_THINNING
+from midirnn.live.choice import MOST_THINNING
 
 TOO_BUSY = 0.7
 """Over this share of the time spent planning, the music is made cheaper."""

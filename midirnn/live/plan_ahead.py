@@ -7,7 +7,7 @@ import math
 from midirnn.live.messages import Plan, Planned, Rewind
 from midirnn.live.overload import Overload
 from midirnn.live.scheduler import Scheduler
-from midirnn.live.tempo import TimeMap
+from midirnn.live.stretch import TimeMap
 
 REFILL_SECONDS = 0.005
 """So much of the plan has been played before it is filled up again."""

@@ -15,7 +15,8 @@ import numpy as np
 
 from midirnn.engines.base import EngineState
 from midirnn.live.messages import Begin, HeardStep, PlannedEvent, Surprise
-from midirnn.live.stream import ModelNote, SharedStream, StreamState
+from midirnn.live.stream import SharedStream
+from midirnn.live.stream_state import ModelNote, StreamState
 from midirnn.sampling import Sampler
 
 
@@ -100,7 +101,7 @@ class Planner:
 
     def set_pitches(self, lowest: int, highest: int) -> None:
         """Nothing; the model begins notes from ``lowest`` to ``highest``."""
-        self._stream.pitches = range(lowest, highest + 1)
+        self._stream.choice.pitches = range(lowest, highest + 1)
 
     def begin(self, begin: Begin) -> None:
         """Nothing; the model plays from that step on."""
@@ -109,7 +110,7 @@ class Planner:
 
     def draw(self, earliest_step: int, thinning: int = 0) -> list[PlannedEvent]:
         """The events of the model's next token; mostly one or none."""
-        self._stream.thinning = thinning
+        self._stream.choice.thinning = thinning
         return [self._plan(note) for note in self._stream.draw(earliest_step)]
 
     def forget(self, last_sent: int) -> None:

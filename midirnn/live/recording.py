@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from midirnn.live.ledger import MODEL, PERFORMER
 from midirnn.midievents import Event, MidiChunks, Track
 from midirnn.midifile import assemble
 from midirnn.performance import Performance
@@ -12,7 +13,6 @@ from midirnn.ports.base import Message
 TICKS_PER_SECOND = 1_000_000
 """Times are kept to the microsecond."""
 
-PERFORMER, MODEL = "performer", "model"
 PLAYERS = (PERFORMER, MODEL)
 """Who plays, in the order of the tracks."""
 

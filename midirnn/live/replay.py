@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from midirnn.errors import RecordingError
+from midirnn.live.delivery import delivered
 from midirnn.live.event_log import Record, SessionLog
+from midirnn.live.ledger import MODEL
 from midirnn.live.messages import (
     Adopt,
     Heard,
@@ -20,7 +22,7 @@ from midirnn.live.messages import (
     Request,
     Saved,
 )
-from midirnn.live.recording import MODEL
+from midirnn.live.stretch import TimeMap
 from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
 
@@ -53,8 +55,8 @@ class Difference:
 class Replay:
     """What came of a replay. ``difference`` is the first, None if all is the same.
 
-    ``notes_as_planned`` of those sent were sent just as they were planned; of the others the
-    session moved the time to a tempo, or balanced the velocity.
+    ``notes_as_planned`` of those sent were sent just as they were planned; the others at the tempo
+    of a clock, or louder or softer by the balance, as the log says.
     """
 
     requests: int = 0
@@ -81,7 +83,9 @@ class _Comparison:
     said: deque[Heard | Saved] = field(default_factory=deque)
     plans: defaultdict[int, deque[PlannedEvent]] = field(default_factory=_queues)
     planned: set[tuple[float, Message]] = field(default_factory=set)
-    keys: set[Message] = field(default_factory=set)
+    due: set[tuple[float, Message]] = field(default_factory=set)
+    time_map: TimeMap = field(default_factory=TimeMap)
+    balance: float = 1.0
     states: dict[bytes, bytes] = field(default_factory=dict)
 
     def run(self) -> Replay:
@@ -104,8 +108,6 @@ class _Comparison:
         for reply in self.model(self._with_state(record.value)):
             if isinstance(reply, Planned):
                 self.plans[reply.plan] += reply.events
-                self.planned |= {(event.seconds, event.message) for event in reply.events}
-                self.keys |= {event.message[:2] for event in reply.events}
             elif isinstance(reply, Heard | Saved):
                 self.said.append(reply)
 
@@ -126,6 +128,9 @@ class _Comparison:
                 queue = self.plans[reply.plan]
                 self._compare(record, event, queue.popleft() if queue else None)
                 self.result.events += 1
+                played = delivered(event, self.time_map, self.balance)
+                self.planned.add((event.seconds, event.message))
+                self.due.add((played.seconds, played.message))
         elif isinstance(reply, Heard):
             self._compare(record, reply, self.said.popleft() if self.said else None)
         elif isinstance(reply, Saved):
@@ -135,19 +140,22 @@ class _Comparison:
             else:
                 self._differ(record, "a state", said)
 
-    def out(self, record: Record) -> None:
-        """A note that was sent for the model was planned by it.
+    def tune(self, record: Record) -> None:
+        """What is planned is played at another tempo or balance from here on."""
+        self.time_map.set_rate(record.seconds, record.value.rate)
+        self.balance = record.value.balance
 
-        Where the session moves notes in time, to a clock's tempo, or balances how loud they are,
-        it is the key alone that must have been planned.
+    def out(self, record: Record) -> None:
+        """A note that was sent for the model was planned by it, and came when it was due.
+
+        That is at the tempo of a clock, and as loud as the balance had it, when it was planned.
         """
         message, due_seconds, player = record.value
         if player != MODEL or message[0] & 0xF0 != NOTE_ON or not message[2]:
             return
         self.result.notes_sent += 1
-        if (due_seconds, message) in self.planned:
-            self.result.notes_as_planned += 1
-        elif message[:2] not in self.keys:
+        self.result.notes_as_planned += (due_seconds, message) in self.planned
+        if (due_seconds, message) not in self.due:
             self._differ(record, f"{message} sent, due at {due_seconds!r}", None)
 
     def _compare(self, record: Record, logged: object, said: object) -> None:
@@ -164,6 +172,7 @@ _STEPS: dict[str, Callable[[_Comparison, Record], None]] = {
     "start": _Comparison.start,
     "ask": _Comparison.ask,
     "answer": _Comparison.answer,
+    "tune": _Comparison.tune,
     "out": _Comparison.out,
 }
 

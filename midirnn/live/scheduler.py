@@ -6,12 +6,13 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from midirnn.errors import PortError
 from midirnn.live.channel_messages import endings
 from midirnn.live.clock import Clock
+from midirnn.live.ending import end_all
 from midirnn.live.ledger import MODEL, PERFORMER, Key, Ledger, SoundingNote
 from midirnn.live.messages import PlannedEvent
 from midirnn.live.realtime import go_first
@@ -326,41 +327,16 @@ class Scheduler:
             raise PortError(f"MIDI output {self._output.name!r} is stuck: notes may hang there")
         if not self._lost:
             with self._changed:
-                self._raise_first(self._send_endings())
+                self._end_all()
 
-    def _send_endings(self) -> list[Exception]:
-        """What went wrong while note-offs and controllers were sent."""
-        errors: list[Exception] = []
+    def _end_all(self) -> None:
+        """All that sounds ends. Raises the first failure, once the rest has been sent."""
+        stop: list[Message] = []
         if self.clock_out is not None and self.clock_out.running:
             self.clock_out.stop()
-            self._attempt(errors, (CLOCK_STOP,))
-        for key in self._keys():
-            self._attempt(errors, (NOTE_OFF | key[0], key[1], 0), key)
-        for message in endings(self._ledger.channels):
-            self._attempt(errors, message)
-        if not errors:
-            self._ledger.channels.clear()
-        return errors
-
-    def _keys(self) -> list[Key]:
-        """What sounds on the output, in the order in which it was begun."""
-        begun = dict.fromkeys(note.key for note in self._ledger.sounding)
-        return [key for key in begun if key in self._ledger.on_output]
-
-    def _attempt(self, errors: list[Exception], message: Message, key: Key | None = None) -> None:
-        try:
-            self._output.send(message)
-        except Exception as error:
-            errors.append(error)
-            return
-        if key is not None:
-            self._ledger.on_output.discard(key)
-            for owner in {note.owner for note in self._ledger.sounding if note.key == key}:
-                self._ledger.end(key, owner)
-
-    def _raise_first(self, errors: Sequence[Exception]) -> None:
-        if not errors:
-            return
-        left = len(self._ledger.sounding)
-        log.error("%d notes may still sound on %r", left, self._output.name)
-        raise PortError(f"notes may hang on MIDI output {self._output.name!r}: {errors[0]}")
+            stop.append((CLOCK_STOP,))
+        errors = end_all(self._output, self._ledger, first=stop)
+        if errors:
+            left = len(self._ledger.sounding)
+            log.error("%d notes may still sound on %r", left, self._output.name)
+            raise PortError(f"notes may hang on MIDI output {self._output.name!r}: {errors[0]}")

@@ -47,8 +47,10 @@ class Session:
     an input port as its callback; use the session in a ``with``, whose end releases every note.
 
     ``on_change`` is told what the model does whenever that changes, ``on_trouble`` what went wrong
-    and is mended. An output that fails ends the session, unless there is an ``on_output_lost``,
-    which is told why: then the session goes on without one until :meth:`output_found`.
+    and is mended, ``on_notice`` what is worth knowing and no trouble yet. An output that fails ends
+    the session, unless there is an ``on_output_lost``, which is told why: then the session goes on
+    without one until :meth:`output_found`. (A port of ``midirnn.ports.lasting`` does not fail: it
+    outlives its device.)
 
     One thread decides everything: the one that calls :meth:`run`. What other threads want done
     there waits in a queue; with the scheduler's thread it shares nothing but the scheduler.
@@ -64,6 +66,7 @@ class Session:
         clock: Clock | None = None,
         on_change: Callable[[Stance], None] = lambda stance: None,
         on_trouble: Tell = lambda text: None,
+        on_notice: Tell = lambda text: None,
         on_output_lost: Callable[[Exception], None] | None = None,
         observer: Observer | None = None,
         console: Console | None = None,
@@ -71,6 +74,7 @@ class Session:
         self._config = config = config or LiveConfig()
         self._clock = clock = clock or MonotonicClock()
         self._on_trouble = on_trouble
+        self._on_notice = on_notice
         self._on_output_lost = on_output_lost
         self._observer: Observer = observer or Observers()
         self._news = threading.Condition()
@@ -229,7 +233,9 @@ class Session:
         if sending_thread:
             self.scheduler.start()
             if self.scheduler.not_realtime:
-                self._say(f"messages may go out late: {self.scheduler.not_realtime}")
+                notice = f"messages may go out late: {self.scheduler.not_realtime}"
+                self._note(notice)
+                self._on_notice(notice)
         now = self._clock.now()
         self._choose_sound(now)
         self.scheduler.start_clock(now)

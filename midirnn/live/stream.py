@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from midirnn.codecs import TokenType
 from midirnn.codecs.grammar import BoolArray
-from midirnn.engines.base import FloatVector
+from midirnn.live.choice import Choice, longest_shift
 from midirnn.live.messages import Begin, HeardStep, Surprise
+from midirnn.live.phrase import Phrase
 from midirnn.live.sources import FreeSource, TokenSource, make_source
-from midirnn.midievents import NOTE_OFF, NOTE_ON
-from midirnn.performance import NUM_PITCHES
-from midirnn.sampling import Sampler, SamplerState
+from midirnn.live.stream_state import ModelNote, StreamState
+from midirnn.live.surprise import entropy, surprise
+from midirnn.sampling import Sampler
 
 LONGEST_REST_SECONDS = 10.0
 """A longer rest is heard as one of this length: music hardly knows any, and models lose their way
@@ -29,70 +30,18 @@ FIRST_NOTE_SECONDS = 0.5
 LATE_SECONDS = 0.03
 """So late an event may be drawn and still be played: the rest of a chord, say."""
 
-SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)
-"""By degree of thinning, the shortest time from one onset of the model to the next. Above 0 it also
-draws no velocities, which are a fifth of the tokens and change no note."""
-
 NO_STEP = 2**62
 """A step that never comes."""
-
-MOST_PHRASE_STEPS = 4000
-"""So much of the performer's phrase is remembered."""
-
-MOST_THINNING = len(SHORTEST_SHIFT_SECONDS) - 1
-
-
-@dataclass(frozen=True)
-class StreamState:
-    """All that what follows depends on."""
-
-    sampler: SamplerState
-    lag: int
-    performers: frozenset[int]
-    onset_by: int
-    last_note: int
-    quiet_until: int
-    source: TokenSource
-    phrase: tuple[HeardStep, ...]
-    phrase_is_over: bool
-
-
-@dataclass(frozen=True)
-class ModelNote:
-    """A note that the model begins or ends in a step, and the state of the stream behind it.
-
-    ``velocity`` is 0 where it ends.
-    """
-
-    step: int
-    pitch: int
-    velocity: int
-    state: StreamState
-
-    @property
-    def message(self) -> tuple[int, int, int]:
-        """The message on channel 1."""
-        return (NOTE_ON if self.velocity else NOTE_OFF, self.pitch, self.velocity)
-
-
-def entropy(logits: FloatVector, allowed: BoolArray) -> float:
-    """The entropy of the next token among the allowed ones, in nats."""
-    values = logits[allowed].astype(np.float64)
-    if not len(values):
-        return 0.0
-    values -= values.max()
-    p = np.exp(values)
-    total = float(p.sum())
-    return float(np.log(total) - (p @ values) / total)
 
 
 class SharedStream:
     """The sampler's token stream, shared by performer and model. Owns whose the notes are.
 
-    Every token that the sampler hears or draws here is allowed by its grammar. Steps are those of
-    the session. The stream's own steps lag behind by the rests that were left out: those before
-    the first note, and what exceeds the longest rest. What the performer holds the model does not
-    end, unless the grammar's limit ends it.
+    Every token that the sampler hears or draws here is allowed by its grammar, but that a performer
+    may have more notes sounding than the model is let. Steps are those of the session. The stream's
+    own steps lag behind by the rests that were left out: those before the first note, and what
+    exceeds the longest rest. What the performer holds the model does not end, unless the grammar's
+    limit ends it.
 
     Between drawing and what the performer writes lies a :meth:`restore`: behind a time shift or a
     velocity that was drawn the grammar would not take it.
@@ -111,14 +60,11 @@ class SharedStream:
         self._last_note = 0
         self._quiet_until = 0
         self._source: TokenSource = FreeSource()
-        self._phrase: tuple[HeardStep, ...] = ()
-        self._phrase_is_over = False
+        self._phrase = Phrase()
         self._told: list[ModelNote] = []
         self._surprises: list[Surprise] = []
-        self.pitches = range(NUM_PITCHES)
-        """What the model may begin."""
-        self.thinning = 0
-        """How much cheaper its music is to be: 0 to ``MOST_THINNING``."""
+        self.choice = Choice(sampler.codec)
+        """What the model may draw."""
         self.rests = False
         """Whether the last draw gave nothing, nor will the next until the performer plays."""
         self.entropy = 0.0
@@ -145,7 +91,6 @@ class SharedStream:
             self._quiet_until,
             self._source,
             self._phrase,
-            self._phrase_is_over,
         )
 
     def restore(self, state: StreamState) -> None:
@@ -159,13 +104,12 @@ class SharedStream:
         self._onset_by, self._last_note = state.onset_by, state.last_note
         self._quiet_until = state.quiet_until
         self._source, self._phrase = state.source, state.phrase
-        self._phrase_is_over = state.phrase_is_over
 
     def reset(self) -> None:
         """Nothing; all is forgotten, and the time goes on from here."""
         self._onset_by = max(self._onset_by - self._sampler.grammar_state.step, 0)
         self._lag, self._last_note, self._performers = self.step, 0, frozenset()
-        self._phrase = ()
+        self._phrase = replace(self._phrase, steps=())
         self._sampler.reset()
 
     # The performer writes.
@@ -183,9 +127,8 @@ class SharedStream:
         strikes its pitch, and so do those that were ``released``. Where a step's note-offs are over
         already, it is told one step later.
         """
-        self._remember(HeardStep(step, tuple(note_offs), tuple(note_ons)))
+        self._phrase = self._phrase.add(HeardStep(step, tuple(note_offs), tuple(note_ons)))
         gap = self._approach(self._gap(step))
-        note_ons = note_ons[: self._sampler.config.max_sounding]
         struck = {pitch for pitch, _ in note_ons}
         ending = (self._performers & set(note_offs)) | {p for p in struck if self._holds(p)}
         with_theirs = self._source.ending_with(note_offs)
@@ -201,19 +144,14 @@ class SharedStream:
         return self._take_told()
 
     def _crowded_out(self, ending: Set[int], begun: int) -> set[int]:
-        """What must end so that so many can begin: the model's notes first, the oldest first."""
+        """The notes of the model that end so that so many of the performer's can begin.
+
+        They are its oldest. Where the performer alone has more than may sound, all are heard.
+        """
         left = [pitch for pitch in self._sampler.sounding if pitch not in ending]
         excess = len(left) + begun - self._sampler.config.max_sounding
-        left.sort(key=lambda pitch: pitch in self._performers)
-        return set(left[: max(excess, 0)])
-
-    def _remember(self, step: HeardStep) -> None:
-        """Write down a step of the performer's phrase; one begins with the first note behind an
-        answer."""
-        if self._phrase_is_over and step.note_ons:
-            self._phrase, self._phrase_is_over = (), False
-        if not self._phrase_is_over:
-            self._phrase = (*self._phrase[1 - MOST_PHRASE_STEPS :], step)
+        models = [pitch for pitch in left if pitch not in self._performers]
+        return set(models[: max(excess, 0)])
 
     def take_surprises(self) -> list[Surprise]:
         """How surprising the notes were that the performer has begun since the last call."""
@@ -247,8 +185,8 @@ class SharedStream:
             self._quiet_until = max(self._quiet_until, self.step + gap)
         if begin.source != "model":
             self._onset_by = NO_STEP  # its rests are its own
-        self._source = make_source(begin, self._phrase, self._sampler.codec)
-        self._phrase_is_over = True
+        self._source = make_source(begin, self._phrase.steps, self._sampler.codec)
+        self._phrase = self._phrase.end()
 
     def draw(self, earliest_step: int) -> list[ModelNote]:
         """The notes that the model begins or ends with its next token; mostly one or none.
@@ -274,46 +212,14 @@ class SharedStream:
 
     def _allowed(self, gap: int) -> BoolArray:
         """The tokens that the model may draw, ``gap`` steps having passed; shape ``(V,)``."""
-        mask = self._sampler.mask()
-        allowed = mask.copy()
-        offs, shifts = self._slice(TokenType.NOTE_OFF), self._slice(TokenType.TIME_SHIFT)
-        allowed[offs][list(self._performers)] = False
-        left = max(self._onset_by - self._sampler.grammar_state.step, gap)
-        allowed[shifts.start + left : shifts.stop] = False
-        if gap:
-            allowed[: shifts.start + gap - 1] = False
-            allowed[shifts.stop :] = False
-        elif left <= 0:
-            allowed[offs] = False
-        allowed = self._in_range(allowed)
-        return self._thin(allowed) if allowed.any() else mask
-
-    def _in_range(self, allowed: BoolArray) -> BoolArray:
-        """Those that begin no note out of range, if there are any."""
-        if len(self.pitches) == NUM_PITCHES:
-            return allowed
-        ons = self._slice(TokenType.NOTE_ON)
-        kept = allowed.copy()
-        kept[ons.start : ons.start + self.pitches.start] = False
-        kept[ons.start + self.pitches.stop : ons.stop] = False
-        velocities = self._slice(TokenType.VELOCITY)
-        kept[velocities] &= kept[ons].any() or not allowed[ons].any()
-        return kept if kept.any() else allowed
-
-    def _thin(self, allowed: BoolArray) -> BoolArray:
-        """Those that make cheaper music, if there are any."""
-        if not self.thinning:
-            return allowed
-        kept = allowed.copy()
-        kept[self._slice(TokenType.VELOCITY)] = False
-        shifts = self._slice(TokenType.TIME_SHIFT)
-        shortest = round(SHORTEST_SHIFT_SECONDS[self.thinning] * self._steps_per_second)
-        if shortest and kept[shifts].any():
-            first, longest = shifts.start + max(shortest - 1, 0), self._longest(kept)
-            kept[shifts.start : min(first, shifts.start + longest - 1)] = False
-            if self._last_note == self._sampler.grammar_state.step:
-                kept[self._slice(TokenType.NOTE_ON)] = False
-        return kept if kept.any() else allowed
+        step = self._sampler.grammar_state.step
+        return self.choice.allowed(
+            self._sampler.mask(),
+            self._performers,
+            gap=gap,
+            onset_in=self._onset_by - step,
+            after_onset=self._last_note == step,
+        )
 
     # Tokens, one after the other.
 
@@ -351,12 +257,7 @@ class SharedStream:
 
     def _longest_shift(self) -> int:
         """The longest time shift that may come now; 0 if none."""
-        return self._longest(self._sampler.mask())
-
-    def _longest(self, mask: BoolArray) -> int:
-        """The longest time shift of a mask; 0 if none."""
-        shifts = np.flatnonzero(mask[self._slice(TokenType.TIME_SHIFT)])
-        return int(shifts[-1]) + 1 if len(shifts) else 0
+        return longest_shift(self._sampler.mask()[self._slice(TokenType.TIME_SHIFT)])
 
     def _shift(self, steps: int) -> None:
         if steps:
@@ -394,11 +295,8 @@ class SharedStream:
 
     def _surprise(self, pitch: int) -> float:
         """-log p of a pitch now, in nats, given that a note begins."""
-        ons = self._slice(TokenType.NOTE_ON)
-        logits = self._sampler.engine.logits()[ons].astype(np.float64)
-        logits[self._sampler.grammar_state.held] = -np.inf
-        most = logits.max()
-        return float(most + np.log(np.exp(logits - most).sum()) - logits[pitch])
+        logits = self._sampler.engine.logits()[self._slice(TokenType.NOTE_ON)]
+        return surprise(logits, ~self._sampler.grammar_state.held, pitch)
 
     def _holds(self, pitch: int) -> bool:
         return bool(self._sampler.grammar_state.held[pitch])

@@ -1,4 +1,4 @@
-"""Tempo: MIDI clock heard and sent, beats, and musical time that stretches with the tempo.
+"""Tempo: MIDI clock heard and sent, and the beats.
 
 Source: MIDI 1.0 Detailed Specification, System Real Time Messages: 24 timing clocks a quarter note;
 a song position counts sixteenths, six clocks each. Start and Continue take effect at the clock that
@@ -7,11 +7,9 @@ follows them.
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from midirnn.errors import OptionError
@@ -23,6 +21,8 @@ CLOCK, START, CONTINUE, STOP = 0xF8, 0xFA, 0xFB, 0xFC
 CLOCKS_PER_BEAT = 24
 CLOCKS_PER_SIXTEENTH = 6
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
+TEMPO_SLACK = 0.01
+"""By this share a clock may be beyond them: at a limit it is, by rounding or jitter."""
 
 LOST_CLOCKS = 12.0
 """After so many clocks' time without one the clock is gone."""
@@ -177,8 +177,9 @@ class ClockFollower:
     def _begin(self, seconds: float, gap: float) -> None:
         """Begin the average anew, from this interval if it is one."""
         self._averaged, self._off = 0, 0.0
-        if _within_limits(gap) == gap:
-            self._interval = gap
+        limited = _within_limits(gap)
+        if math.isclose(limited, gap, rel_tol=TEMPO_SLACK):
+            self._interval = limited
         self._expected = seconds + (self._interval or math.inf)
 
 
@@ -266,86 +267,3 @@ def _check_bpm(bpm: float) -> float:
     if not SLOWEST_BPM <= bpm <= FASTEST_BPM:
         raise OptionError(f"bpm is {bpm:g}; allowed are {SLOWEST_BPM:g} to {FASTEST_BPM:g}")
     return bpm
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """From these two times on musical time runs at ``rate`` musical seconds a second."""
-
-    seconds: float
-    musical: float
-    rate: float
-
-
-class TimeMap:
-    """Between seconds of the clock and the model's own, which stretch with the tempo.
-
-    At ``rate`` 2 (twice the reference tempo) two musical seconds pass in one. Owns the rates up to
-    now; a new one holds from the time it is set, so what has sounded stays where it was.
-    """
-
-    def __init__(self, seconds: float = 0.0, rate: float = 1.0) -> None:
-        self._segments = [_Segment(seconds, seconds, rate)]
-
-    @property
-    def rate(self) -> float:
-        """Musical seconds a second, at the end."""
-        return self._segments[-1].rate
-
-    @property
-    def _is_plain(self) -> bool:
-        return len(self._segments) == 1 and self.rate == 1.0
-
-    def set_rate(self, seconds: float, rate: float) -> None:
-        """Nothing; from that time on the rate is this. Times rise."""
-        if not (math.isfinite(rate) and rate > 0.0):
-            raise OptionError(f"the rate of musical time is {rate:g}; it must be over 0")
-        last = self._segments[-1]
-        if rate == last.rate:
-            return
-        at = max(seconds, last.seconds)
-        segment = _Segment(at, self.musical(at), rate)
-        if at == last.seconds:
-            self._segments[-1] = segment
-        else:
-            self._segments.append(segment)
-
-    def musical(self, seconds: float) -> float:
-        """The model's time at a time of the clock."""
-        if self._is_plain:
-            return seconds
-        at = bisect.bisect_right(self._segments, seconds, key=lambda segment: segment.seconds)
-        segment = self._segments[max(at - 1, 0)]
-        return segment.musical + (seconds - segment.seconds) * segment.rate
-
-    def seconds(self, musical: float) -> float:
-        """The clock's time at a time of the model's."""
-        if self._is_plain:
-            return musical
-        at = bisect.bisect_right(self._segments, musical, key=lambda segment: segment.musical)
-        segment = self._segments[max(at - 1, 0)]
-        return segment.seconds + (musical - segment.musical) / segment.rate
-
-
-STEADY_SHARE = 0.005
-"""A change of tempo by less than this share does not stretch anything."""
-
-
-class Stretch:
-    """The time map that goes with a clock. Owns the map; :meth:`follow` is told the time."""
-
-    def __init__(self, beats: Beats, reference_bpm: float, seconds: float = 0.0) -> None:
-        self.map = TimeMap(seconds)
-        self._beats = beats
-        self._reference = reference_bpm
-
-    def follow(self, now: float) -> bool:
-        """Whether the tempo is a new one, which the map has from now on."""
-        bpm = self._beats.bpm
-        if bpm is None:
-            return False
-        rate = bpm / self._reference
-        if abs(rate - self.map.rate) <= STEADY_SHARE * self.map.rate:
-            return False
-        self.map.set_rate(now, rate)
-        return True

@@ -19,7 +19,8 @@ from midirnn import ports
 from midirnn.cli import main as cli
 from midirnn.live import audio
 from midirnn.live.event_log import EventLog, read_log
-from midirnn.live.recording import MODEL, PERFORMER, notes_of
+from midirnn.live.ledger import MODEL, PERFORMER
+from midirnn.live.recording import notes_of
 from midirnn.midifile import read_midi
 from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message
 from tests.jack import JackServer, jack_is_installed

@@ -85,7 +85,8 @@ def list_of(link: Tokens | None) -> list[int]:
 class CheckingSampler(Sampler):
     """A sampler that hears nothing which its grammar forbids, and knows all that it has heard.
 
-    What it goes back on by :meth:`restore` it has not heard.
+    How many notes may sound is for those that are drawn: all that a performer holds is heard. What
+    it goes back on by :meth:`restore` it has not heard.
     """
 
     _tokens: Tokens | None = None
@@ -95,11 +96,20 @@ class CheckingSampler(Sampler):
         """The tokens heard and drawn."""
         return list_of(self._tokens)
 
+    def latest(self, count: int) -> list[int]:
+        """The last of them, as many as that, if there are so many."""
+        tokens, link = [], self._tokens
+        while link is not None and len(tokens) < count:
+            token, link = link
+            tokens.append(token)
+        return tokens[::-1]
+
     def hear(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            if not self.mask()[token]:
+            grammar = self.codec.grammar(self.config.max_note_seconds)
+            if not grammar.mask(self.grammar_state)[token]:
                 what = self.codec.vocabulary.describe(token)
-                raise AssertionError(f"the grammar forbids {what} after {self.tokens[-5:]}")
+                raise AssertionError(f"the grammar forbids {what} after {self.latest(5)}")
             self._tokens = (token, self._tokens)
             super().hear([token])
 

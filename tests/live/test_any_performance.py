@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midirnn.live import MODES, LiveConfig, stream
@@ -50,6 +50,7 @@ def test_every_note_on_is_answered_by_its_note_off(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=settings().max_examples // 4)  # in each of the modes
 @given(schedules(channels=1), st.integers(0, 9))
 def test_the_model_has_heard_all_that_sounded_when_it_sounded(
     mode: str, schedule: list[tuple[float, Message]], seed: int

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.live import LiveConfig, Stance
+from midirnn.live.interplay import REST_SECONDS
+from midirnn.live.messages import Request, Rest
 from midirnn.live.stream import FIRST_NOTE_SECONDS
 from midirnn.ports import Message
 from tests.live.stage import Stage, is_note_off, is_note_on, note, note_ons, sounding
@@ -144,3 +149,21 @@ def test_whenever_the_performer_begins_again_the_model_is_silent_from_then_on(at
         later = [message for seconds, message in stage.sent if seconds > at + 1e-5]
     assert not [message for message in later if is_note_on(message)]
     assert not later or at >= ANSWER_ENDS
+
+
+def test_while_keys_are_held_the_model_hears_only_now_and_then_that_it_rests() -> None:
+    stage = Stage("call_and_response")
+    asked: list[Request] = []
+    ask = stage.session.model.ask
+
+    def note_down(requests: Sequence[Request]) -> None:
+        asked.extend(requests)
+        ask(requests)
+
+    stage.session.model.ask = note_down  # type: ignore[method-assign]
+    stage.perform(note(1.0, 9.0, 60))
+    stage.perform((1.0 + 0.008 * i, (0xB0, 64, 64 + i % 60)) for i in range(800))
+    stage.run(8.0)
+    steps = np.array([request.step for request in asked if isinstance(request, Rest)])
+    assert len(steps) > 20
+    assert np.diff(steps).min() >= REST_SECONDS * 100

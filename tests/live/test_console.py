@@ -9,11 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.engines.base import FloatVector
 from midirnn.live import MODES, LiveConfig, Stance
 from midirnn.live.console import NO_SUCH_INPUT, Console
 from midirnn.live.controls import ControlMap
 from midirnn.live.controls.knobs import KNOBS
-from midirnn.live.guard import Fault
+from midirnn.live.guard import Fault, loop_period
 from midirnn.live.messages import Knobs
 from midirnn.live.tempo import CLOCK, CONTINUE, START, STOP
 from midirnn.ports import Message
@@ -289,7 +291,7 @@ def test_at_half_the_reference_tempo_a_step_lasts_twice_as_long() -> None:
 def test_a_phrase_that_is_played_at_a_tempo_is_heard_as_at_the_reference() -> None:
     stage = stage_with("echo", *clocks(60.0, 0.0, 20.0), *PHRASE, config=FOLLOW)
     stage.run(5.5)
-    phrase = stage.session.model.server.planner.base.phrase  # type: ignore[attr-defined]
+    phrase = stage.session.model.server.planner.base.phrase.steps  # type: ignore[attr-defined]
     onsets = [step.step for step in phrase if step.note_ons]
     assert np.diff(sorted(set(onsets))).tolist() == pytest.approx([25, 25], abs=1)
 
@@ -360,7 +362,51 @@ def test_the_guard_acts_on_a_model_that_babbles_and_counts_it() -> None:
     assert stage.sampler.config.temperature == pytest.approx(0.7)
     stage.run(8.0)
     assert "went back to your music" in stage.session.console.guard.report()
-    assert noted[1:] == ["babble: temperature x 0.7, and back to your music"] * len(noted[1:])
+    assert noted[1] == "babble: temperature x 0.49, and back to your music"
+
+
+FIGURE = [60, 64, 67, 72]
+SCALE = range(58, 75)
+STUCK_NATS = 8.0
+"""So much likelier the next note of the figure is than each other, once the figure goes on."""
+
+
+def stuck(tokens: list[int], codec: PerformanceCodec) -> FloatVector:
+    """The logits of a model that plays notes of 150 ms at random, and cannot leave a figure."""
+    token = codec.vocabulary.token
+    described = [codec.vocabulary.describe(heard) for heard in tokens]
+    logits = np.full(codec.vocab_size, -20.0, np.float32)
+    kind = described[-1][0] if described else TokenType.NOTE_OFF
+    pitches = [pitch for on, pitch in described if on is TokenType.NOTE_ON]
+    if kind is TokenType.NOTE_ON:
+        logits[token(TokenType.TIME_SHIFT, 15)] = 20.0
+    elif kind is TokenType.TIME_SHIFT and pitches:
+        logits[token(TokenType.NOTE_OFF, pitches[-1])] = 20.0
+    logits[[token(TokenType.NOTE_ON, pitch) for pitch in SCALE]] = 0.0
+    if all((a, b) in itertools.pairwise(FIGURE * 2) for a, b in itertools.pairwise(pitches[-3:])):
+        last = pitches[-1] if pitches else FIGURE[-1]
+        logits[token(TokenType.NOTE_ON, FIGURE[(FIGURE.index(last) + 1) % 4])] = STUCK_NATS
+    return logits
+
+
+def play_stuck(seed: int, *, guard: bool) -> tuple[Stage, int]:
+    """A minute of that model, and the period of the loop that it ends in; 0 for none."""
+    stage = Stage("autopilot", guard=guard, seed=seed)
+    stage.sampler.engine.logits = (  # type: ignore[method-assign]
+        lambda: stuck(stage.sampler.latest(12), stage.sampler.codec)
+    )
+    sent = stage.play(60.0)
+    pitches = np.array([message[1] for _, message in sent if is_note_on(message)])
+    assert len(pitches) > 300
+    return stage, loop_period(pitches, 24)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_guard_leads_a_model_out_of_a_loop_that_it_would_not_leave(seed: int) -> None:
+    assert play_stuck(seed, guard=False)[1] == len(FIGURE)
+    stage, period = play_stuck(seed, guard=True)
+    assert set(stage.session.console.guard.acted) == {Fault.LOOP}
+    assert period == 0
 
 
 def test_without_the_guard_nothing_is_done() -> None:

@@ -26,6 +26,7 @@ from midirnn.live.controls import (
     default_path,
     find_knob,
 )
+from midirnn.live.delivery import balanced
 from midirnn.sampling import SamplingConfig
 
 MIDI = st.integers(0, 127)
@@ -273,8 +274,8 @@ def test_the_register_has_its_lower_end_first() -> None:
 
 @given(st.integers(1, 127), st.floats(0.25, 4.0))
 def test_a_velocity_at_any_balance_is_one(velocity: int, balance: float) -> None:
-    assert 1 <= Panel({"balance": balance}).velocity(velocity) <= 127
-    assert Panel().velocity(velocity) == velocity
+    assert 1 <= balanced(velocity, balance) <= 127
+    assert balanced(velocity, Panel().number("balance")) == velocity
 
 
 def test_only_a_switch_is_pressed() -> None:

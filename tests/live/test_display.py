@@ -31,9 +31,9 @@ from midirnn.live.display import (
     StageView,
     render,
 )
+from midirnn.live.ledger import MODEL, PERFORMER
 from midirnn.live.messages import Heard, Knobs, Planned, PlannedEvent, Rewind, Surprise
-from midirnn.live.recording import MODEL, PERFORMER
-from midirnn.live.scoreboard import Scoreboard, lateness, planned_notes
+from midirnn.live.monitor import Monitor, lateness, planned_notes
 from midirnn.live.terminal import Terminal
 from midirnn.sampling import SamplingConfig
 
@@ -163,17 +163,17 @@ def test_it_fits_whatever_happens(
 # What is known.
 
 
-def scoreboard() -> Scoreboard:
-    return Scoreboard(1000.0, "duet", SamplingConfig(), lambda: (("in", "Keys", True),))
+def a_monitor() -> Monitor:
+    return Monitor(1000.0, "duet", SamplingConfig(), lambda: (("in", "Keys", True),))
 
 
 def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
-    board = scoreboard()
-    board.heard((0x90, 60, 64), 1001.0)
-    board.heard((0x90, 60, 0), 1002.0)
-    board.sent((0x90, 72, 64), 1002.0, 1001.999, MODEL)
-    board.sent((0x90, 50, 64), 1002.0, 1002.0, PERFORMER)
-    view = board.view(1003.0)
+    monitor = a_monitor()
+    monitor.heard((0x90, 60, 64), 1001.0)
+    monitor.heard((0x90, 60, 0), 1002.0)
+    monitor.sent((0x90, 72, 64), 1002.0, 1001.999, MODEL)
+    monitor.sent((0x90, 50, 64), 1002.0, 1002.0, PERFORMER)
+    view = monitor.view(1003.0)
     assert set(view.notes) == {
         RollNote(1001.0, 1002.0, 60, HEARD),
         RollNote(1002.0, math.inf, 72, SENT),
@@ -183,19 +183,19 @@ def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
 
 
 def test_a_plan_is_on_the_roll_until_it_is_taken_back() -> None:
-    board = scoreboard()
+    monitor = a_monitor()
     events = (
         PlannedEvent(0, 1001.0, (0x90, 60, 64)),
         PlannedEvent(1, 1001.5, (0x80, 60, 0)),
         PlannedEvent(2, 1001.5, (0x90, 62, 64)),
     )
-    board.answered(Planned(1, events, 1001.75, 5, False), 1000.5)
-    view = board.view(1000.5)
+    monitor.answered(Planned(1, events, 1001.75, 5, False), 1000.5)
+    view = monitor.view(1000.5)
     assert view.planned_until == 1001.75
     assert view.notes[0] == RollNote(1001.0, 1001.5, 60, PLANNED)
     assert view.notes[1].pitch == 62
-    board.asked(Rewind(2, -1), 1000.6)
-    assert board.view(1000.7).notes == ()
+    monitor.asked(Rewind(2, -1), 1000.6)
+    assert monitor.view(1000.7).notes == ()
 
 
 def test_a_plan_shows_the_end_of_a_note_that_sounds() -> None:
@@ -205,13 +205,13 @@ def test_a_plan_shows_the_end_of_a_note_that_sounds() -> None:
 
 
 def test_surprises_knobs_and_lines_are_known() -> None:
-    board = scoreboard()
-    board.answered(Heard((), (Surprise(3, 60, 2.5), Surprise(4, 62, 0.5))), 1001.0)
+    monitor = a_monitor()
+    monitor.answered(Heard((), (Surprise(3, 60, 2.5), Surprise(4, 62, 0.5))), 1001.0)
     controls = Controls(notes_per_second=4.0, pitch_classes=(1.0, *[0.0] * 10, 0.5))
-    board.asked(Knobs(SamplingConfig(temperature=0.8, min_p=0.05), controls), 1001.0)
-    board.tell("the output is gone")
-    board.does("listening", "echo")
-    view = board.view(1001.0)
+    monitor.asked(Knobs(SamplingConfig(temperature=0.8, min_p=0.05), controls), 1001.0)
+    monitor.tell("the output is gone")
+    monitor.does("listening", "echo")
+    view = monitor.view(1001.0)
     assert view.surprises == (2.5, 0.5)
     assert dict(view.knobs)["temperature"] == "0.80"
     assert dict(view.knobs)["notes a second"] == "4.0"
@@ -228,13 +228,13 @@ def test_figures_of_lateness_are_in_order(late_ms: list[float]) -> None:
 
 
 def test_a_view_costs_little_to_make_and_to_send() -> None:
-    board = scoreboard()
+    monitor = a_monitor()
     for number in range(400):
-        board.heard((0x90 if number % 2 else 0x80, 60, 64), 1000.0 + number / 100)
-        board.sent((0x90, 30 + number % 60, 64), 1000.0 + number / 100, 1000.0, MODEL)
+        monitor.heard((0x90 if number % 2 else 0x80, 60, 64), 1000.0 + number / 100)
+        monitor.sent((0x90, 30 + number % 60, 64), 1000.0 + number / 100, 1000.0, MODEL)
     begun = time.perf_counter()
     for _ in range(20):
-        data = pickle.dumps(board.view(1004.0), pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(monitor.view(1004.0), pickle.HIGHEST_PROTOCOL)
     assert (time.perf_counter() - begun) / 20 < 0.02
     assert len(data) < 100_000
 
@@ -243,7 +243,7 @@ def test_a_view_costs_little_to_make_and_to_send() -> None:
 
 
 def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
-    board = scoreboard()
+    monitor = a_monitor()
     leader, follower = pty.openpty()
     shown: list[bytes] = []
 
@@ -254,9 +254,9 @@ def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
 
     reading = threading.Thread(target=read, daemon=True)
     reading.start()
-    with Terminal(board.view, MonotonicClock(), stdout=follower):
+    with Terminal(monitor.view, MonotonicClock(), stdout=follower):
         time.sleep(1.0)
-        board.does("listening", "shadow")
+        monitor.does("listening", "shadow")
     os.close(follower)
     reading.join(20.0)
     os.close(leader)
@@ -268,7 +268,7 @@ def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
 
 def test_a_process_that_draws_nothing_any_more_is_nobody_elses_trouble() -> None:
     command = (sys.executable, "-c", "raise SystemExit")
-    with Terminal(scoreboard().view, MonotonicClock(), command=command) as terminal:
+    with Terminal(a_monitor().view, MonotonicClock(), command=command) as terminal:
         terminal._child.wait(20.0)
         time.sleep(0.3)
     assert not terminal._thread.is_alive()

@@ -18,6 +18,7 @@ from midirnn.codecs.controls import Controls
 from midirnn.errors import RecordingError
 from midirnn.live import messages
 from midirnn.live.event_log import EventLog, free_path, from_plain, header, read_log, to_plain
+from midirnn.live.ledger import MODEL, PERFORMER
 from midirnn.live.messages import (
     Adopt,
     Blend,
@@ -34,7 +35,7 @@ from midirnn.live.messages import (
     Saved,
     Surprise,
 )
-from midirnn.live.recording import MODEL, PERFORMER, notes_of
+from midirnn.live.recording import notes_of
 from midirnn.sampling import SamplingConfig
 
 SETTINGS = ModelSettings("piano", "numpy", SamplingConfig(temperature=0.9), 7, 1000.0, 3)

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from midirnn.live.event_log import SessionLog, read_log
-from midirnn.live.recording import MODEL, notes_of
+from midirnn.live.ledger import MODEL
+from midirnn.live.recording import notes_of
 from midirnn.live.replay import replay
 from midirnn.ports import Message, RtMidiInput, open_input, open_output
 from tests.jack import JackServer, jack_is_installed

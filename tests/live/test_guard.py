@@ -15,6 +15,7 @@ from midirnn.live.guard import (
     BABBLE_NATS,
     BABBLE_TOKENS,
     LOOP_SECONDS,
+    MOST_DEGREES,
     RELAPSE_SECONDS,
     REMEDY_SECONDS,
     SILENCE_SECONDS,
@@ -155,6 +156,22 @@ def test_a_remedy_changes_the_temperature_for_a_while() -> None:
     assert guard.temperature_factor(remedy.seconds + 0.1) == factor
     assert guard.looks_at(remedy.seconds + 0.1) == remedy.seconds + REMEDY_SECONDS
     assert guard.temperature_factor(remedy.until) == 1.0
+
+
+def test_each_relapse_is_met_with_more_up_to_a_limit() -> None:
+    remedies = watch(over_and_over([60, 64], 75.0, 0.15), 75.0)
+    factor = TEMPERATURE_FACTORS[Fault.LOOP]
+    degrees = [*range(1, MOST_DEGREES + 1), MOST_DEGREES, MOST_DEGREES]
+    assert [remedy.temperature_factor for remedy in remedies[:5]] == [factor**n for n in degrees]
+
+
+def test_a_relapse_into_another_fault_begins_mildly() -> None:
+    guard = CollapseGuard()
+    (loop,) = watch(over_and_over([60, 64], 9.0, 0.15), 9.0, guard)
+    silence = guard.look(loop.seconds + SILENCE_SECONDS)
+    assert silence is not None
+    assert silence.go_back
+    assert silence.temperature_factor == TEMPERATURE_FACTORS[Fault.SILENCE]
 
 
 def test_a_relapse_goes_back_to_what_primed_the_model_and_a_later_fault_does_not() -> None:

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from midirnn.errors import OptionError
 from midirnn.live import MODES, LiveConfig, Mode, Stance
 from midirnn.live.config import PHRASE_ENDS
-from midirnn.live.modes import NEVER, Gesture, Heard, Source, make_mode
+from midirnn.live.modes import NEVER, Gesture, Performed, Source, make_mode
 from midirnn.live.modes.call_and_response import HELD_PATIENCE, SHORTEST_ANSWER_SECONDS
 
 LISTENS, BOTH = Stance.LISTENS, Stance.BOTH
 
 
 def press(mode: Mode, seconds: float, keys_down: int = 1) -> None:
-    mode.hear(Heard(seconds, Gesture.KEY_DOWN, keys_down))
+    mode.hear(Performed(seconds, Gesture.KEY_DOWN, keys_down))
 
 
 def let_go(mode: Mode, seconds: float, keys_down: int = 0) -> None:
-    mode.hear(Heard(seconds, Gesture.KEY_UP, keys_down))
+    mode.hear(Performed(seconds, Gesture.KEY_UP, keys_down))
 
 
 def a_phrase(start: float, end: float, config: LiveConfig | None = None) -> Mode:
@@ -60,7 +60,7 @@ def test_at_first_it_listens_for_as_long_as_nothing_is_played() -> None:
 
 def test_a_pedal_alone_is_no_phrase() -> None:
     mode = make_mode("call_and_response", LiveConfig())
-    mode.hear(Heard(1.0, Gesture.PEDAL, 0))
+    mode.hear(Performed(1.0, Gesture.PEDAL, 0))
     assert mode.changes_at() == NEVER
 
 
@@ -104,7 +104,7 @@ def test_a_key_that_never_goes_up_does_not_silence_the_model_for_ever() -> None:
 
 def test_a_pedal_movement_puts_off_the_end_of_a_phrase_but_a_pedal_held_does_not() -> None:
     mode = a_phrase(0.0, 1.0)
-    mode.hear(Heard(1.5, Gesture.PEDAL, 0))
+    mode.hear(Performed(1.5, Gesture.PEDAL, 0))
     assert mode.changes_at() == 2.5
 
 
@@ -123,14 +123,14 @@ def test_letting_go_and_pedals_do_not_end_an_answer() -> None:
     press(mode, 0.0)
     assert mode.stance(4.0) == BOTH
     let_go(mode, 4.5)
-    mode.hear(Heard(4.6, Gesture.PEDAL, 0))
+    mode.hear(Performed(4.6, Gesture.PEDAL, 0))
     assert mode.stance(4.7) == BOTH
     assert mode.stance(6.0) == LISTENS
     assert mode.changes_at() == NEVER
 
 
 def gesture(mode: Mode, seconds: float, what: Gesture, keys_down: int = 0) -> None:
-    mode.hear(Heard(seconds, what, keys_down))
+    mode.hear(Performed(seconds, what, keys_down))
 
 
 @pytest.mark.parametrize("name", ["call_and_response", "echo"])
@@ -242,7 +242,7 @@ def test_whatever_happens_a_mode_listens_and_changes_when_it_says(
         now += gap
         if now < change:
             assert mode.stance(now) == before
-        mode.hear(Heard(now, what, keys_down))
+        mode.hear(Performed(now, what, keys_down))
         mode.stance(now)
 
 

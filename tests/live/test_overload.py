@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from midirnn.live.choice import MOST_THINNING
 from midirnn.live.overload import MOST_TOKENS, Overload
-from midirnn.live.stream import MOST_THINNING
 
 
 def work(overload: Overload, seconds_per_token: float, music_per_token: float = 0.025) -> None:

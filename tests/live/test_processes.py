@@ -17,6 +17,7 @@ import pytest
 from midirnn.engines.load import load
 from midirnn.errors import CheckpointError, ModelLostError
 from midirnn.live import LiveConfig, Session, supervisor
+from midirnn.live.delivery import Delivery
 from midirnn.live.messages import Adopt, ModelSettings, Planned, PlannedEvent, Reply, Request
 from midirnn.live.model_child import Aftermath
 from midirnn.live.model_process import ModelProcess
@@ -54,6 +55,9 @@ class Diary:
 
     def answered(self, reply: Reply, seconds: float) -> None:
         self.replies.append(reply)
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        pass
 
     def noted(self, text: str, seconds: float) -> None:
         pass

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.live.recording import MODEL, PERFORMER, Recording, notes_of
+from midirnn.live.ledger import MODEL, PERFORMER
+from midirnn.live.recording import Recording, notes_of
 from midirnn.midifile import read_midi, write_midi
 from tests.live.stage import note
 

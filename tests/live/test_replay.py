@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from midirnn.cli.replay import replay as replay_command
 from midirnn.errors import RecordingError
-from midirnn.live.event_log import EventLog, SessionLog, header, read_log
+from midirnn.live import LiveConfig, ManualClock, Session
+from midirnn.live.event_log import EventLog, Record, SessionLog, header, read_log
+from midirnn.live.ledger import MODEL
 from midirnn.live.messages import (
     Adopt,
     Begin,
@@ -34,11 +36,13 @@ from midirnn.live.messages import (
     Saved,
 )
 from midirnn.live.model_server import ModelServer
-from midirnn.live.recording import MODEL
 from midirnn.live.replay import Answer, replay, weights_sha256
 from midirnn.midifile import read_midi
+from midirnn.ports import MemoryOutput
 from midirnn.sampling import Sampler, SamplingConfig
-from tests.live.stage import START_SECONDS, tiny_model, write_tiny_model
+from tests.live.flaky import FlakyModel
+from tests.live.stage import START_SECONDS, is_note_on, tiny_model, write_tiny_model
+from tests.live.test_console import clocks, turn
 
 
 def tiny_server(settings: ModelSettings) -> ModelServer:
@@ -190,12 +194,63 @@ def test_a_note_that_was_sent_but_not_planned_is_found_out(tmp_path: Path) -> No
     assert "(159, 61, 1) sent, due at 1003.25" in str(result.difference)
 
 
-def test_a_note_that_was_moved_to_a_tempo_counts_as_sent_but_not_as_planned(tmp_path: Path) -> None:
-    evening = an_evening(tmp_path / "log.jsonl")
-    evening.log.sent((0x90, evening.pitches[0], 99), evening.seconds, 1003.25, MODEL)
-    result = replay(evening.end(), serve_tiny)
+def tuned_session(path: Path) -> SessionLog:
+    """The log of a session in which a clock was followed through two tempos and balances turned."""
+    clock = ManualClock(START_SECONDS)
+    model = FlakyModel(clock)
+    model.settings = SETTINGS
+    config = LiveConfig(follow="midi", guard=False)
+    with EventLog(path, header(SETTINGS, "", {})) as log:
+        output = MemoryOutput(clock=clock.now)
+        session = Session(model, output, "autopilot", config, clock=clock, observer=log)
+        # An answer that is on its way when the tempo changes still counts.
+        events = [*clocks(100.0, 2.0, 5.0), *clocks(170.0, 5.0, 9.0), turn(3.0, "balance", 20)]
+        for seconds, message in [*events, turn(6.5, "balance", 90)]:
+            at = START_SECONDS + seconds
+            clock.at(at, lambda at=at, message=message: session.receive(message, at))  # type: ignore[misc]
+        with session:
+            session.run(12.0, sending_thread=False)
+    return read_log(path)
+
+
+def test_a_session_at_a_clocks_tempo_and_another_balance_is_replayed(tmp_path: Path) -> None:
+    log = tuned_session(tmp_path / "log.jsonl")
+    tuned = [record.value for record in log.records if record.kind == "tune"]
+    assert len({delivery.rate for delivery in tuned}) == 2
+    assert len({delivery.balance for delivery in tuned}) == 3
+    result = replay(log, serve_flaky)
     assert result.difference is None
-    assert result.notes_as_planned == result.notes_sent - 1
+    assert result.notes_sent > 60
+    assert 0 < result.notes_as_planned < result.notes_sent - 40
+
+
+@pytest.mark.parametrize("part", ["due_seconds", "velocity"])
+def test_at_a_tempo_too_a_note_that_was_not_due_like_that_is_found_out(
+    tmp_path: Path, part: str
+) -> None:
+    log = tuned_session(tmp_path / "log.jsonl")
+    records = list(log.records)
+    place = next(
+        n for n, r in enumerate(records) if r.kind == "out" and r.seconds > 1008.0 and note_on(r)
+    )
+    message, due_seconds, player = records[place].value
+    if part == "velocity":
+        message = (*message[:2], message[2] + 1)
+    else:
+        due_seconds += 1e-6
+    records[place] = replace(records[place], value=(message, due_seconds, player))
+    difference = replay(replace(log, records=records), serve_flaky).difference
+    assert difference is not None
+    assert "sent, due at" in str(difference)
+
+
+def note_on(record: Record) -> bool:
+    return is_note_on(record.value[0])
+
+
+def serve_flaky(settings: ModelSettings) -> Answer:
+    """The model that the session with a clock had."""
+    return FlakyModel(ManualClock(settings.start_seconds)).server.handle
 
 
 def test_an_event_that_is_a_microsecond_late_is_found_out(tmp_path: Path) -> None:

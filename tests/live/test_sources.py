@@ -18,7 +18,7 @@ from midirnn.live.sources import (
     Word,
     phrase_words,
 )
-from midirnn.live.stream import entropy
+from midirnn.live.surprise import entropy
 from midirnn.sampling import Sampler
 from tests.sampling.mock_engine import MockEngine
 

@@ -25,10 +25,10 @@ ALONE = LiveConfig(silence_seconds=60.0)
 
 
 def shared_stream(
-    codec: PerformanceCodec = CODEC, max_note_seconds: float = 20.0
+    codec: PerformanceCodec = CODEC, max_note_seconds: float = 20.0, max_sounding: int = 32
 ) -> tuple[SharedStream, CheckingSampler]:
     model = tiny_model(codec)
-    sampling = SamplingConfig(max_note_seconds=max_note_seconds)
+    sampling = SamplingConfig(max_note_seconds=max_note_seconds, max_sounding=max_sounding)
     sampler = CheckingSampler(NumpyEngine(model.config, model.weights), codec, sampling, seed=0)
     return SharedStream(sampler), sampler
 
@@ -72,6 +72,7 @@ def test_a_performer_is_heard_with_the_tokens_of_the_recording(
     with patch.object(stream, "LONGEST_REST_SECONDS", 1e6), stage.session:
         stage.run(until)
         stage.session.step()
+        stage.planner.rest(int(codec.steps(until)))  # which the session says from time to time
     assert stage.sampler.tokens == encoded(schedule, until, codec)
     assert stage.output.messages == []
 
@@ -200,6 +201,30 @@ def test_the_first_note_comes_soon() -> None:
         assert notes[0].velocity
 
 
+def test_the_performer_is_heard_however_many_notes_may_sound() -> None:
+    shared, sampler = shared_stream(max_sounding=8)
+    shared.begin(Begin(0))
+    while len(shared.model_pitches) < 3:
+        shared.draw(0)
+    shared.restore(shared.snapshot())
+    cluster = list(range(30, 42))
+    step = shared.step + 10
+    shared.write(step, [], [(pitch, 20) for pitch in cluster])
+    assert sorted(sampler.sounding) == cluster
+    shared.write(step + 5, [], [(99, 20)])
+    assert sorted(sampler.sounding) == [*cluster, 99]
+    shared.begin(Begin(step + 6))
+    for later in range(step + 6, step + 400, 10):
+        shared.draw(later)
+    assert sorted(sampler.sounding) == [*cluster, 99]
+    shared.restore(shared.snapshot())
+    shared.write(step + 400, cluster, [])
+    for _ in range(200):
+        shared.draw(step + 400)
+    assert shared.model_pitches
+    assert len(sampler.sounding) <= 8
+
+
 @pytest.mark.parametrize("likes", [TokenType.TIME_SHIFT, TokenType.NOTE_OFF])
 def test_a_model_that_does_not_want_to_play_plays_all_the_same(likes: TokenType) -> None:
     stage = Stage("autopilot")
@@ -234,13 +259,15 @@ other_actions: st.SearchStrategy[Action] = st.tuples(
     st.lists(st.one_of(writing, other_actions), max_size=60),
     performance_codecs(),
     st.sampled_from([0.05, 0.5, 20.0]),
+    st.sampled_from([2, 5, 32]),
 )
 def test_whatever_the_two_do_the_grammar_is_kept_and_every_note_has_an_owner(
     done: list[Action],
     codec: PerformanceCodec,
     max_note_seconds: float,
+    max_sounding: int,
 ) -> None:
-    shared, sampler = shared_stream(codec, max_note_seconds)
+    shared, sampler = shared_stream(codec, max_note_seconds, max_sounding)
     last = shared.snapshot()
     now = 0
     for action, steps, offs, ons in done:
@@ -248,6 +275,7 @@ def test_whatever_the_two_do_the_grammar_is_kept_and_every_note_has_an_owner(
             for _ in range(8):
                 for drawn in shared.draw(now):
                     last = drawn.state
+                    assert not drawn.velocity or len(sampler.sounding) <= max_sounding
             continue
         shared.restore(last)
         if action == "write":

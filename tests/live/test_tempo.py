@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
+from midirnn.live.stretch import Stretch, TimeMap
 from midirnn.live.tempo import (
     CLOCK,
     CLOCKS_PER_BEAT,
@@ -20,8 +21,6 @@ from midirnn.live.tempo import (
     STOP,
     ClockFollower,
     ClockSender,
-    Stretch,
-    TimeMap,
     next_beat,
 )
 from midirnn.ports import Message

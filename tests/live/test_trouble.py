@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import PortError
 from midirnn.live import MODES, LiveConfig, Session
-from midirnn.live.modes import NEVER, Heard, Source, Stance
+from midirnn.live.modes import NEVER, Performed, Source, Stance
 from midirnn.live.scheduler import PATIENCE_SECONDS
 from midirnn.live.signals import EndSignals
 from midirnn.ports import MemoryOutput, Message, loopback_pair
@@ -170,7 +170,7 @@ class Deaf:
     def __init__(self, config: LiveConfig) -> None:
         self.config = config
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, performed: Performed) -> None:
         pass
 
     def stance(self, now: float) -> Stance:

@@ -82,10 +82,6 @@ class Panel:
             classes = None if key == "free" else parse_pitch_classes(str(key))
         return Controls(density, loudness, classes)
 
-    def velocity(self, velocity: int) -> int:
-        """A velocity of the model's at this balance, 1 to 127."""
-        return min(max(round(velocity * self.number("balance")), 1), 127)
-
 
 class PitchClasses:
     """What pitch classes were played of late. Owns a count of each, which fades."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from midirnn.errors import OptionError
 from midirnn.live.config import LiveConfig
 from midirnn.live.modes.autopilot import Autopilot
-from midirnn.live.modes.base import NEVER, Gesture, Heard, Mode, Source, Stance
+from midirnn.live.modes.base import NEVER, Gesture, Mode, Performed, Source, Stance
 from midirnn.live.modes.call_and_response import CallAndResponse
 from midirnn.live.modes.duet import Duet
 from midirnn.live.modes.echo import Echo
@@ -32,8 +32,8 @@ __all__ = [
     "MODES",
     "NEVER",
     "Gesture",
-    "Heard",
     "Mode",
+    "Performed",
     "Source",
     "Stance",
     "make_mode",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Heard, Source, Stance
+from midirnn.live.modes.base import NEVER, Performed, Source, Stance
 
 
 class Autopilot:
@@ -19,7 +19,7 @@ class Autopilot:
     def __init__(self, config: LiveConfig) -> None:
         self.config = config
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, performed: Performed) -> None:
         """Nothing: what is heard changes what is played, not whether."""
 
     def stance(self, now: float) -> Stance:

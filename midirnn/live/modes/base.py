@@ -45,7 +45,7 @@ class Gesture(Enum):
 
 
 @dataclass(frozen=True)
-class Heard:
+class Performed:
     """Something that the performer did, and how many keys are down since."""
 
     seconds: float
@@ -66,7 +66,7 @@ class Mode(Protocol):
 
     def __init__(self, config: LiveConfig) -> None: ...
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, performed: Performed) -> None:
         """Nothing; the mode knows what the performer did."""
         ...
 

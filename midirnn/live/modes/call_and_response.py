@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Gesture, Heard, Source, Stance
+from midirnn.live.modes.base import NEVER, Gesture, Performed, Source, Stance
 
 SHORTEST_ANSWER_SECONDS = 2.0
 """An answer lasts so long at least, even to a single short note."""
@@ -48,19 +48,19 @@ class CallAndResponse:
         self._keys_down = 0
         self._answer_end: float | None = None
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, performed: Performed) -> None:
         """Nothing; a key begins a phrase or goes on with it, and ends an answer."""
-        self._keys_down = heard.keys_down
-        if heard.gesture is Gesture.SWITCH:
-            self._switch(heard.seconds)
+        self._keys_down = performed.keys_down
+        if performed.gesture is Gesture.SWITCH:
+            self._switch(performed.seconds)
             return
-        self._last = heard.seconds
-        if heard.gesture is Gesture.KEY_DOWN:
+        self._last = performed.seconds
+        if performed.gesture is Gesture.KEY_DOWN:
             self._answer_end = None
             if self._phrase_start is None:
-                self._phrase_start = heard.seconds
-        elif self._phrase_start is not None and heard.gesture is self._ending:
-            self._begin_answer(heard.seconds)
+                self._phrase_start = performed.seconds
+        elif self._phrase_start is not None and performed.gesture is self._ending:
+            self._begin_answer(performed.seconds)
 
     def stance(self, now: float) -> Stance:
         """Listens; during an answer it also plays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Gesture, Heard, Source, Stance
+from midirnn.live.modes.base import NEVER, Gesture, Performed, Source, Stance
 
 
 class Duet:
@@ -25,11 +25,11 @@ class Duet:
         self.config = config
         self._plays = False
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, performed: Performed) -> None:
         """Nothing; a key lets the model in, the foot switch out."""
-        if heard.gesture is Gesture.KEY_DOWN:
+        if performed.gesture is Gesture.KEY_DOWN:
             self._plays = True
-        elif heard.gesture is Gesture.SWITCH:
+        elif performed.gesture is Gesture.SWITCH:
             self._plays = False
 
     def stance(self, now: float) -> Stance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Heard, Source, Stance
+from midirnn.live.modes.base import NEVER, Performed, Source, Stance
 
 
 class Shadow:
@@ -21,9 +21,9 @@ class Shadow:
         self.config = config
         self._keys_down = 0
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, performed: Performed) -> None:
         """Nothing; it is known how many keys are down."""
-        self._keys_down = heard.keys_down
+        self._keys_down = performed.keys_down
 
     def stance(self, now: float) -> Stance:
         """Listens; while a key is down it also plays."""

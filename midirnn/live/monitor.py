@@ -1,4 +1,4 @@
-"""What is known of a session while it goes on, for those who want to see it."""
+"""The monitor: gathers what is to be seen of a session, for a terminal to draw."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from midirnn.live.delivery import Delivery
 from midirnn.live.display import (
     AHEAD_SECONDS,
     HEARD,
@@ -18,6 +19,7 @@ from midirnn.live.display import (
     RollNote,
     StageView,
 )
+from midirnn.live.ledger import MODEL
 from midirnn.live.messages import (
     Heard,
     Knobs,
@@ -28,7 +30,6 @@ from midirnn.live.messages import (
     Request,
     Rewind,
 )
-from midirnn.live.recording import MODEL
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message
 from midirnn.sampling import SamplingConfig
@@ -41,7 +42,7 @@ MOST_LINES = 4
 Ports = Callable[[], tuple[tuple[str, str, bool], ...]]
 
 
-class Scoreboard:
+class Monitor:
     """Gathers what a :class:`StageView` shows. Owns the last few of everything.
 
     It is an ``Observer`` of a session. :meth:`view` does the work, in the thread of whoever wants
@@ -82,6 +83,9 @@ class Scoreboard:
         self._late_ms.append(1e3 * (seconds - due_seconds))
         if player == MODEL:
             self._note(SENT, message, seconds)
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Nothing: what is drawn is what is planned."""
 
     def noted(self, text: str, seconds: float) -> None:
         """Nothing: what is to be read comes by :meth:`tell`."""

@@ -1,0 +1,97 @@
+"""What the model may draw next, of all that the grammar lets come."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs.grammar import BoolArray
+from midirnn.performance import NUM_PITCHES
+
+SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)
+"""By degree of thinning, the shortest time from one onset of the model to the next. Above 0 it also
+draws no velocities, which are a fifth of the tokens and change no note."""
+
+MOST_THINNING = len(SHORTEST_SHIFT_SECONDS) - 1
+
+
+class Choice:
+    """Narrows what may be drawn. Owns the model's register and how thin it plays.
+
+    Masks are over the vocabulary, of shape ``(V,)``, and not changed.
+    """
+
+    def __init__(self, codec: PerformanceCodec) -> None:
+        self.pitches = range(NUM_PITCHES)
+        """What the model may begin."""
+        self.thinning = 0
+        """How much cheaper its music is to be: 0 to ``MOST_THINNING``."""
+        self._steps_per_second = codec.steps_per_second
+        slice_of = codec.vocabulary.slice_of
+        self._ons, self._offs = slice_of(TokenType.NOTE_ON), slice_of(TokenType.NOTE_OFF)
+        self._shifts = slice_of(TokenType.TIME_SHIFT)
+        self._velocities = slice_of(TokenType.VELOCITY)
+
+    def allowed(
+        self, mask: BoolArray, performers: Set[int], *, gap: int, onset_in: int, after_onset: bool
+    ) -> BoolArray:
+        """Those of the mask that the model may draw; all false if it can only wait.
+
+        It ends none of the ``performers`` notes. ``gap`` steps have passed: the token is a time
+        shift behind them. A note begins in ``onset_in`` steps at the latest. ``after_onset`` says
+        that the step has a note-on already.
+        """
+        kept = mask.copy()
+        kept[self._offs][list(performers)] = False
+        left = max(onset_in, gap)
+        kept[self._shifts.start + left : self._shifts.stop] = False
+        if gap:
+            kept[: self._shifts.start + gap - 1] = False
+            kept[self._shifts.stop :] = False
+        elif left <= 0:
+            kept[self._offs] = False
+        kept = self._in_register(kept)
+        return self._thin(kept, after_onset) if kept.any() else self._otherwise(mask, performers)
+
+    def _otherwise(self, mask: BoolArray, performers: Set[int]) -> BoolArray:
+        """What is left where nothing is wanted: all but the ends of the performer's notes.
+
+        A note that must end now, alone in the mask, does so whoever holds it.
+        """
+        if np.count_nonzero(mask) == 1:
+            return mask
+        kept = mask.copy()
+        kept[self._offs][list(performers)] = False
+        return kept
+
+    def _in_register(self, mask: BoolArray) -> BoolArray:
+        """Those that begin no note out of range, if there are any."""
+        if len(self.pitches) == NUM_PITCHES:
+            return mask
+        kept = mask.copy()
+        kept[self._ons.start : self._ons.start + self.pitches.start] = False
+        kept[self._ons.start + self.pitches.stop : self._ons.stop] = False
+        kept[self._velocities] &= kept[self._ons].any() or not mask[self._ons].any()
+        return kept if kept.any() else mask
+
+    def _thin(self, mask: BoolArray, after_onset: bool) -> BoolArray:
+        """Those that make cheaper music, if there are any."""
+        if not self.thinning:
+            return mask
+        kept = mask.copy()
+        kept[self._velocities] = False
+        shortest = round(SHORTEST_SHIFT_SECONDS[self.thinning] * self._steps_per_second)
+        if shortest and kept[self._shifts].any():
+            begin, longest = self._shifts.start, longest_shift(kept[self._shifts])
+            kept[begin : begin + min(max(shortest, 1), longest) - 1] = False
+            if after_onset:
+                kept[self._ons] = False
+        return kept if kept.any() else mask
+
+
+def longest_shift(shifts: BoolArray) -> int:
+    """The longest time shift, in steps, of a mask over the time shifts; 0 if none."""
+    allowed = np.flatnonzero(shifts)
+    return int(allowed[-1]) + 1 if len(allowed) else 0

@@ -1,0 +1,27 @@
+"""How sure the model is of what comes, and how surprised at what came; in nats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from midirnn.codecs.grammar import BoolArray
+from midirnn.engines.base import FloatVector
+
+
+def entropy(logits: FloatVector, allowed: BoolArray) -> float:
+    """The entropy of the next token among the allowed ones."""
+    values = logits[allowed].astype(np.float64)
+    if not len(values):
+        return 0.0
+    values -= values.max()
+    p = np.exp(values)
+    total = float(p.sum())
+    return float(np.log(total) - (p @ values) / total)
+
+
+def surprise(logits: FloatVector, possible: BoolArray, chosen: int) -> float:
+    """-log p of the one that was chosen among the possible ones, itself one of them."""
+    values = logits.astype(np.float64)
+    values[~possible] = -np.inf
+    most = values.max()
+    return float(most + np.log(np.exp(values - most).sum()) - logits[chosen])
