@@ -125,7 +125,8 @@ def test_a_server_that_dies_and_returns_finds_us_again(jack_server: JackServer) 
         output.send((0x90, 60, 64))
         jack_server.start()
         wait_until(lambda: output.present and ear.present)
-        assert held_up() < 0.2  # no thread waited for the dead server
+        # No thread waited for the dead server. A busy machine takes tenths of a second, too.
+        assert held_up() < 0.6
         listened: list[Message] = []
         with (
             open_output("ear", api="jack") as keys,
