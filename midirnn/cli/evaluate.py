@@ -56,6 +56,7 @@ class SamplesConfig:
 def evaluate(
     model: Annotated[str, Parameter(name="MODEL", help="A model's name, folder or training run.")],
     dataset: Annotated[Path, Parameter(name="DATASET", help="A folder that encode has made.")],
+    /,
     *,
     split: Annotated[
         str | None,
@@ -187,8 +188,11 @@ def _judge_samples(
     seconds, count = config.sample_seconds, config.samples
     training = dataset.pieces("train")
     real = {
-        split: openings(dataset.codec, dataset.pieces(split), seconds, max(count, FEWEST_OPENINGS)),
-        "train": openings(dataset.codec, training, seconds, count),
+        name: openings(dataset.codec, pieces, seconds, most, of=f"{name} ")
+        for name, pieces, most in (
+            (split, dataset.pieces(split), max(count, FEWEST_OPENINGS)),
+            ("train", training, count),
+        )
     }
     # Which it is that computes is settled here: each engine gives notes of its own for a seed.
     config = dataclasses.replace(config, engine=_engine_of(model, config.engine))

@@ -18,6 +18,7 @@ CHECK_PIECES, CHECK_TOKENS = 8, 500
 
 def export(
     model: Annotated[str, Parameter(name="MODEL", help="A model's name, folder or training run.")],
+    /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="The ONNX file.")],
     check: Annotated[

@@ -46,7 +46,8 @@ class PlayingConfig:
         int | None, Parameter(help="The sound to choose there, 1 to 128. [as it is]")
     ] = None
     input_channels: Annotated[
-        tuple[int, ...], Parameter(help="The channels to listen to. [all]", show_default=False)
+        tuple[int, ...],
+        Parameter(negative="", help="The channels to listen to. [all]", show_default=False),
     ] = ()
     thru: Annotated[
         bool, Parameter(negative="", show_default=False, help="Send your own notes on, too.")

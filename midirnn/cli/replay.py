@@ -14,12 +14,12 @@ EXIT_DIFFERENT = 1
 
 
 def replay(
-    log: Path,
+    log: Annotated[Path, Parameter(help="What live --record wrote: the .jsonl file.")],
     /,
     *,
-    out: Annotated[
+    output: Annotated[
         Path | None,
-        Parameter(name=["--out", "-o"], help="Write what both played to this MIDI file."),
+        Parameter(name=["--output", "-o"], help="Write what both played to this MIDI file."),
     ] = None,
     model: Annotated[
         str | None, Parameter(help="The model's folder, if it has moved. [as in the log]")
@@ -41,11 +41,11 @@ def replay(
     session = read_log(log)
     if session.cut_off:
         print("the log was cut off in its last line")
-    if out is not None:
+    if output is not None:
         performance = session.recording().performance()
-        write_midi(performance, out)
+        write_midi(performance, output)
         played = ", ".join(f"{who} {notes_of(performance, who)}" for who in (PERFORMER, MODEL))
-        print(f"{out}: {performance.duration:.1f} s; notes: {played}")
+        print(f"{output}: {performance.duration:.1f} s; notes: {played}")
     return _compare(session, model) if check else 0
 
 

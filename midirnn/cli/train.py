@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def train(
     dataset: Annotated[Path, Parameter(name="DATASET", help="A folder that encode has made.")],
+    /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="The folder of the run.")],
     resume: Annotated[
@@ -37,7 +38,12 @@ def train(
         Parameter(help="A model of the same size whose weights to begin with: name, folder, run."),
     ] = None,
     tensorboard: Annotated[
-        bool, Parameter(negative="", help="Show the metrics in TensorBoard too: tensorboard/.")
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Show the metrics in TensorBoard too: tensorboard/.",
+        ),
     ] = False,
     model: Annotated[ModelConfig | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[TrainingConfig | None, Parameter(name="*", group="Recipe")] = None,

@@ -17,23 +17,30 @@ MAX_RECALL_NOTES = 65_536
 class ModelConfig:
     """The sizes and parts of a recurrent language model over tokens.
 
-    ``residual`` adds each layer's input to its output, from the second layer on.
-    ``held_input`` adds a linear map of the notes that sound now to the token's embedding.
-    ``recall_notes`` is how many of the last pitches are searched for what repeats (see
-    :mod:`midirnn.codecs.recall`; 0: none); it needs a vocabulary whose first ids are note-ons.
-    ``control_inputs`` lets the model be steered (see :mod:`midirnn.codecs.controls`).
+    ``recall_notes`` (:mod:`midirnn.codecs.recall`) needs a vocabulary whose first ids are note-ons;
+    ``control_inputs`` are those of :mod:`midirnn.codecs.controls`.
     """
 
     vocab_size: int = 388
+    """How many tokens there are: as many as the data set's codec has."""
     cell: str = "lstm"
+    """The kind of recurrent cell."""
     embedding_size: int = 256
+    """Numbers that stand for a token."""
     hidden_size: int = 512
+    """Cells in each layer."""
     num_layers: int = 3
+    """Recurrent layers."""
     residual: bool = True
+    """Add each layer's input to its output, from the second layer on."""
     held_input: bool = True
+    """Add a linear map of the notes that sound now to the token's embedding."""
     recall_notes: int = 0
+    """How many of the last pitches are searched for what repeats (0: none)."""
     control_inputs: bool = False
+    """Make a model that can be steered: density, loudness, key."""
     dropout: float = 0.0
+    """The share of numbers between layers that are left out at random while training."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):

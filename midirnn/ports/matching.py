@@ -13,6 +13,10 @@ Direction: TypeAlias = Literal["input", "output"]
 DIRECTIONS: tuple[Direction, ...] = ("input", "output")
 
 LISTING_HINT = "List them with: midirnn ports"
+DOING_WITHOUT: dict[Direction, str] = {
+    "input": "Without one: --virtual, or --mode autopilot",
+    "output": "Without one: --virtual, or --audio",
+}
 
 _ALSA_NUMBERS = re.compile(r"\s+\d+:\d+$")
 _NOT_AN_INSTRUMENT = ("midi through", "midirnn")
@@ -94,7 +98,8 @@ def choose_port(
 def _none_message(query: str | None, names: list[str], direction: Direction, why: str) -> str:
     asked = "there is no MIDI {0} to open" if query is None else "no MIDI {0} matches {1!r}"
     found = _quoted(names) or (f"none ({why})" if why else "none")
-    return f"{asked.format(direction, query)}. Found: {found}. {LISTING_HINT}"
+    hint = LISTING_HINT if query is not None else f"{LISTING_HINT}. {DOING_WITHOUT[direction]}"
+    return f"{asked.format(direction, query)}. Found: {found}. {hint}"
 
 
 def _several_message(query: str | None, names: list[str], direction: Direction) -> str:

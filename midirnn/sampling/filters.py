@@ -16,20 +16,23 @@ FloatVector = npt.NDArray[np.float64]
 class SamplingConfig:
     """How the next token is drawn.
 
-    ``temperature`` divides the logits (0 takes the likeliest token). ``top_k`` keeps the k
-    likeliest tokens (0: all), ``top_p`` the likeliest that together reach this probability (A.
-    Holtzman et al., 2020; 1: all), ``min_p`` those at least this share as likely as the likeliest
-    (0: all). ``max_note_seconds`` bounds how long a note may sound, ``max_sounding`` how
-    many may at once: no piece of MAESTRO's test split has more than 33. By default ``top_p`` is
-    below 1, because rare tokens, once drawn, lead a model off into babble.
+    ``temperature`` divides the logits; ``top_p`` is A. Holtzman et al.'s (2020), by default below
+    1, because rare tokens, once drawn, lead a model off into babble. No piece of MAESTRO's test
+    split has more than 33 notes ``max_sounding``.
     """
 
     temperature: float = 1.0
+    """How daring it is drawn: over 1 more, below less (0: always the likeliest)."""
     top_k: int = 0
+    """Draw from the so many likeliest (0: all)."""
     top_p: float = 0.95
+    """Draw from the likeliest that together reach this probability (1: all)."""
     min_p: float = 0.0
+    """Draw from those at least this share as likely as the likeliest (0: all)."""
     max_note_seconds: float = 20.0
+    """How long a note may sound."""
     max_sounding: int = 32
+    """How many notes may sound at once."""
 
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0.0, 10.0)

@@ -15,39 +15,56 @@ OPTIMIZERS = ("adamw", "muon")
 class TrainingConfig:
     """A recipe. One step is one update of the weights: ``batch_size * window`` tokens.
 
-    ``segment`` is how many tokens of a piece a stream reads before it goes on to another (0: all);
-    the state is carried from window to window within it. ``steered`` is in which share of the
-    segments a model with ``control_inputs`` is shown controls, each of them half the time. The
-    learning rate rises over ``warmup_steps``, stays until ``decay_start`` (a share of the run) and
-    falls linearly to ``final_learning_rate_share`` of itself. With ``optimizer="muon"`` the
-    matrices of the recurrent layers learn by Muon (K. Jordan, 2024) at ``muon_learning_rate``. With
-    ``ema_decay`` (0.999, say; 0: off) a moving average of the weights is validated and kept as
-    ``best`` (B. Polyak and A. Juditsky, 1992).
+    The state is carried from window to window within a ``segment``. The learning rate falls
+    linearly. Muon is K. Jordan's (2024), the average of weights B. Polyak and A. Juditsky's (1992).
     """
 
     tokens: int = 20_000_000
+    """How many tokens to learn from, in all."""
     batch_size: int = 16
+    """How many pieces are read side by side."""
     window: int = 128
+    """Tokens of each piece in one step."""
     segment: int = 1024
+    """Tokens of a piece that are read before another is drawn (0: all)."""
     optimizer: str = "adamw"
+    """adamw, or muon for the matrices of the recurrent layers and adamw for the rest."""
     learning_rate: float = 3e-3
+    """Of AdamW, at its highest."""
     muon_learning_rate: float = 1e-2
+    """Of Muon, at its highest."""
     weight_decay: float = 0.01
+    """How strongly weights are drawn to 0."""
     beta2: float = 0.99
+    """Of AdamW: how slowly its mean of squared gradients moves."""
     clip_norm: float = 1.0
+    """Longer gradients are cut to this length."""
     ema_decay: float = 0.0
+    """Validate and keep as best a moving average of the weights: 0.999, say (0: off)."""
     warmup_steps: int = 100
+    """Steps in which the learning rate rises."""
     decay_start: float = 0.3
+    """The share of the run after which the learning rate falls."""
     final_learning_rate_share: float = 0.02
+    """What share of the learning rate is left at the end."""
     transpose: int = 0
+    """Move pieces by up to so many semitones, at random."""
     stretch: float = 0.0
+    """Play pieces slower or faster by up to this share, at random."""
     steered: float = 0.4
+    """The share of segments that show a model with control inputs controls, each half the time."""
     bf16: bool = True
+    """Multiply matrices in bfloat16, which is faster."""
     seed: int = 0
+    """The same seed draws the same weights and pieces."""
     threads: int = 1
+    """How many threads compute."""
     checkpoint_minutes: float = 3.0
+    """How often the run is saved."""
     validation_steps: int = 500
+    """After how many steps each the validation split is looked at."""
     validation_tokens: int = 200_000
+    """How much of it, at most."""
     patience: int = 0
     """Validations without a better result before the run stops (0: it goes to its end)."""
 

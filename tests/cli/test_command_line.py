@@ -37,6 +37,15 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"\b{name}\s+{re.escape(line)}", text), name
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_argument_says_what_it_does_and_goes_by_one_name(command: str) -> None:
+    arguments = cli.make_app()[command].assemble_argument_collection(parse_docstring=True)
+    shown = [argument for argument in arguments if argument.show]
+    assert [argument.name for argument in shown if not argument.parameter.help] == []
+    names = [name for argument in shown for name in argument.names]
+    assert [name for name in names if re.match("--(empty-|.*[A-Z])", name)] == []
+
+
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["--version"], ["bad"], ["--bad"]])
 def test_neither_help_nor_a_wrong_command_loads_what_only_commands_need(argv: list[str]) -> None:
     script = (

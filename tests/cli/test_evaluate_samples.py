@@ -120,7 +120,7 @@ def test_torch_is_not_loaded_for_samples(place: Path) -> None:
         (["--samples=2", "--workers=0"], "--workers is 0; it must be at least 1"),
         (["--samples=2", "--sample-seconds=0"], "--sample-seconds is 0; allowed are over 0"),
         (["--samples=2", "--sample-seconds=nan"], "--sample-seconds is nan"),
-        (["--samples=2", "--sample-seconds=90"], "0 of 3 pieces last 90 s or more"),
+        (["--samples=2", "--sample-seconds=90"], "0 of 3 test pieces last 90 s or more"),
         (["--samples=2", "--split=train"], "--split is 'train', which the model has learned from"),
         (["--samples=2", "--split=exam"], "has no split 'exam'; it has train, validation, test"),
         (["--samples=2", "--no-mask"], "--mask, --pieces and --threads are for the likelihood"),

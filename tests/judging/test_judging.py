@@ -51,8 +51,8 @@ def test_openings_are_picked_evenly() -> None:
 
 def test_where_no_two_pieces_last_long_enough_it_says_so() -> None:
     pieces = [CODEC.encode(at_random(notes)) for notes in (4, 8, 80)]
-    with pytest.raises(OptionError, match="1 of 3 pieces last 15 s or more, and at least 2 must"):
-        openings(CODEC, pieces, 15.0, 5)
+    with pytest.raises(OptionError, match="1 of 3 test pieces last 15 s or more, and at least 2"):
+        openings(CODEC, pieces, 15.0, 5, of="test ")
 
 
 def test_what_goes_wrong_in_a_sample_is_found() -> None:

@@ -152,3 +152,5 @@ def test_without_a_name_several_instruments_are_a_question() -> None:
 def test_without_a_name_and_without_an_instrument_there_is_nothing_to_open() -> None:
     with pytest.raises(PortError, match=r"there is no MIDI input to open\. Found: 'Midi Through'"):
         choose_port(None, rows("Midi Through"), "input")
+    with pytest.raises(PortError, match=r"Without one: --virtual, or --mode autopilot$"):
+        choose_port(None, [], "input")
