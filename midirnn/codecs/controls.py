@@ -19,7 +19,7 @@ from midirnn.errors import OptionError
 
 FloatArray = npt.NDArray[np.float32]
 
-DEFAULT_STRENGTH = 1.5
+DEFAULT_STRENGTH = 2.0
 """Makes the weights `piano` follow closest; see tests/sampling/test_steering.py."""
 
 MAX_STRENGTH = 10.0
