@@ -6,6 +6,8 @@ command NAME runs, and that module imports what it needs inside its function.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
     "train": "Train a model on a data set.",
-    "evaluate": "Measure how well a model predicts a data set.",
+    "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
     "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
@@ -83,15 +85,18 @@ def run(tokens: Sequence[str]) -> int:
     if tokens and tokens[0] not in COMMANDS and tokens[0] not in _HELP_AND_VERSION:
         raise UsageError(_unknown_command(tokens[0]))
     try:
-        result = make_app()(tokens, exit_on_error=False, print_error=False)
+        result = make_app(*tokens[:1])(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         chain = ["midirnn", *tokens[:1]]
         raise UsageError(f"{_one_line(error)} See: {' '.join(chain)} --help") from error
     return result if isinstance(result, int) else 0
 
 
-def make_app() -> App:
-    """The command line, with every command but none of their modules."""
+def make_app(asked: str | None = None) -> App:
+    """The command line, with every command but none of their modules.
+
+    The help of the command ``asked`` for is its docstring, that of the others their line.
+    """
     from cyclopts import App
 
     app = App(
@@ -104,8 +109,16 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for order, (name, line) in enumerate(COMMANDS.items()):
-        app.command(f"midirnn.cli.{name}:{name}", name=name, help=line, sort_key=order)
+        shown = _whole_help(name) if name == asked else line
+        app.command(f"midirnn.cli.{name}:{name}", name=name, help=shown, sort_key=order)
     return app
+
+
+def _whole_help(name: str) -> str:
+    """The docstring of a command, a line for each paragraph."""
+    command = getattr(importlib.import_module(f"midirnn.cli.{name}"), name)
+    paragraphs = (inspect.getdoc(command) or "").replace("``", "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _version() -> str:
