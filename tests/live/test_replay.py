@@ -305,7 +305,7 @@ def rewrite(path: Path, lines: Iterable[str]) -> None:
 def test_the_command_says_that_all_is_the_same_and_writes_the_midi(
     logged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert replay_command(logged, out=tmp_path / "out.mid") == 0
+    assert replay_command(logged, output=tmp_path / "out.mid") == 0
     out = capsys.readouterr().out
     assert "identical:" in out
     performance = read_midi(tmp_path / "out.mid")
@@ -347,5 +347,5 @@ def test_without_the_model_the_midi_can_be_had(logged: Path, tmp_path: Path) -> 
     first = json.loads(changed[0])
     first["settings"]["model"] = "/nowhere"
     rewrite(logged, [json.dumps(first) + "\n", *changed[1:]])
-    assert replay_command(logged, out=tmp_path / "out.mid", check=False) == 0
+    assert replay_command(logged, output=tmp_path / "out.mid", check=False) == 0
     assert len(read_midi(tmp_path / "out.mid")) > 20
