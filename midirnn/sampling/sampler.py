@@ -11,9 +11,17 @@ import numpy as np
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.grammar import BoolArray, GrammarState
 from midirnn.codecs.performance import PerformanceCodec
+from midirnn.codecs.recall import NO_MATCHES
+from midirnn.codecs.vocabulary import TokenType
 from midirnn.engines.base import EngineState, StepEngine
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
+
+LONGEST_REPEAT_NOTES = 16
+"""After so many notes in a row that came back as they were, what was played before is forgotten,"""
+
+FORGETFUL_NOTES = 32
+"""and nothing is recalled for so many notes."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,8 @@ class SamplerState:
     engine: EngineState
     grammar: GrammarState
     rng: dict[str, Any]
+    repeated: int
+    """how many of the last notes drawn were those recalled; below 0, how long to recall none"""
 
 
 class Sampler:
@@ -72,6 +82,7 @@ class Sampler:
         """Go to the start of a piece; the random generator goes on."""
         self.engine.reset()
         self.grammar_state = self._grammar.start()
+        self._repeated = 0
 
     @property
     def sounding(self) -> list[int]:
@@ -102,8 +113,27 @@ class Sampler:
     def next(self, allowed: BoolArray | None = None) -> int:
         """The next token, drawn (from those ``allowed``) and taken in."""
         token = draw(self.distribution(allowed), self.rng)
+        self._tire(token)
         self.hear([token])
         return token
+
+    def _tire(self, token: int) -> None:
+        """Recall nothing more once enough of the past has come back note for note.
+
+        What comes back is recalled all the better the next time: without an end it would loop.
+        """
+        note_on = self.codec.vocabulary.slice_of(TokenType.NOTE_ON)
+        if not note_on.start <= token < note_on.stop:
+            return
+        state = self.engine.snapshot()
+        pitch, length = state.matches[0].tolist()
+        if self._repeated >= 0:
+            self._repeated = self._repeated + 1 if length and pitch == token - note_on.start else 0
+            if self._repeated >= LONGEST_REPEAT_NOTES:
+                self._repeated = -FORGETFUL_NOTES
+        if self._repeated < 0:
+            self._repeated += 1
+            self.engine.restore(state._replace(history=b"", matches=NO_MATCHES))
 
     def snapshot(self) -> SamplerState:
         """The state, to come back to."""
@@ -111,6 +141,7 @@ class Sampler:
             self.engine.snapshot(),
             self.grammar_state.copy(),
             dict(self.rng.bit_generator.state),
+            self._repeated,
         )
 
     def restore(self, state: SamplerState) -> None:
@@ -118,3 +149,4 @@ class Sampler:
         self.engine.restore(state.engine)
         self.grammar_state = state.grammar.copy()
         self.rng.bit_generator.state = state.rng
+        self._repeated = state.repeated

@@ -62,16 +62,26 @@ class CheckedState(SamplerState):
     tokens: Tokens | None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return checked_state, (self.engine, self.grammar, self.rng, list_of(self.tokens))
+        return checked_state, (
+            self.engine,
+            self.grammar,
+            self.rng,
+            self.repeated,
+            list_of(self.tokens),
+        )
 
 
 def checked_state(
-    engine: EngineState, grammar: GrammarState, rng: dict[str, Any], tokens: list[int]
+    engine: EngineState,
+    grammar: GrammarState,
+    rng: dict[str, Any],
+    repeated: int,
+    tokens: list[int],
 ) -> CheckedState:
     link: Tokens | None = None
     for token in tokens:
         link = (token, link)
-    return CheckedState(engine, grammar, rng, link)
+    return CheckedState(engine, grammar, rng, repeated, link)
 
 
 def list_of(link: Tokens | None) -> list[int]:
@@ -115,7 +125,7 @@ class CheckingSampler(Sampler):
 
     def snapshot(self) -> CheckedState:
         state = super().snapshot()
-        return CheckedState(state.engine, state.grammar, state.rng, self._tokens)
+        return CheckedState(state.engine, state.grammar, state.rng, state.repeated, self._tokens)
 
     def restore(self, state: SamplerState) -> None:
         assert isinstance(state, CheckedState)

@@ -12,7 +12,7 @@ from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.sampler import Sampler
+from midirnn.sampling.sampler import LONGEST_REPEAT_NOTES, Sampler
 from tests.datasets.songs import song
 from tests.models.reference import random_weights
 from tests.sampling.mock_engine import MockEngine
@@ -161,3 +161,20 @@ def test_a_model_and_a_codec_that_do_not_belong_together_are_refused() -> None:
 def test_a_seed_below_zero_is_refused() -> None:
     with pytest.raises(OptionError, match="seed is -1; it must be 0 or more"):
         sampler(-1)
+
+
+def test_what_was_recalled_for_long_is_forgotten_for_a_while() -> None:
+    config = ModelConfig(embedding_size=4, hidden_size=8, num_layers=1, recall_notes=100)
+    weights = random_weights(config, seed=3)
+    weights["trust.bias"][:] = 50.0  # plays whatever it recalls
+    sampler = Sampler(NumpyEngine(config, weights), CODEC, seed=1)
+    runs, repeated = [0], 0
+    for _ in range(3000):
+        pitch, length = sampler.engine.snapshot().matches[0].tolist()
+        token = sampler.next()
+        if token < 128:
+            repeated = repeated + 1 if length and token == pitch else 0
+            runs.append(repeated)
+            if repeated == LONGEST_REPEAT_NOTES:
+                assert len(sampler.engine.snapshot().history) <= 1
+    assert max(runs) == LONGEST_REPEAT_NOTES
