@@ -17,8 +17,9 @@ class SamplingConfig:
     """How the next token is drawn.
 
     ``temperature`` divides the logits; ``top_p`` is A. Holtzman et al.'s (2020), by default below
-    1, because rare tokens, once drawn, lead a model off into babble. No piece of MAESTRO's test
-    split has more than 33 notes ``max_sounding``.
+    1, because rare tokens, once drawn, lead a model off into babble. So do notes that pile up:
+    of 64 three-minute openings of the test split, pedal applied, half reach 18 ``max_sounding``
+    at some moment, one in ten 35, the fullest 52.
     """
 
     temperature: float = 1.0

@@ -326,8 +326,8 @@ def happen(concert: Concert, what: str, pitch: int) -> None:
 
 
 def test_all_of_that_has_happened() -> None:
-    if not COUNTS:
-        pytest.skip("the test before was not run")
+    if not COUNTS:  # the test before was left out, or ran in another process
+        test_whatever_happens_every_note_on_is_answered_by_its_note_off()
     print(dict(COUNTS))
     assert COUNTS["note-ons"] > 20
     assert min(COUNTS[what] for what in ("kill", "hang", "vanish", "fail", "replug")) > 1
