@@ -61,46 +61,47 @@ def recall(history: bytes) -> Matches:
     intervals (2 to 12, the pitch transposed along), or as a set (3 to 8, in any order).
     """
     matches = NO_MATCHES.copy()
-    pitches = np.frombuffer(history, np.uint8).astype(np.int16)
-    if len(pitches) < 2:
+    if len(history) < 2:
         return matches
-    exact = _longest(pitches, 1)
+    exact = _longest(history, 1)
     if exact.length:
-        matches[0] = pitches[exact.place], exact.length
-    intervals = np.diff(pitches)
+        matches[0] = history[exact.place], exact.length
+    pitches = np.frombuffer(history, np.uint8)
+    intervals = np.diff(pitches).tobytes()  # modulo 256, which tells all intervals apart
     moved = _longest(intervals, _SHORTEST_TRANSPOSED)
     if moved.length:
-        pitch = int(pitches[-1]) + int(intervals[moved.place])
-        if 0 <= pitch < 128:
+        pitch = (history[-1] + intervals[moved.place]) % 256
+        if pitch < 128:
             matches[1] = pitch, moved.length
     unordered = _unordered(pitches)
     if unordered.length:
-        matches[2] = pitches[unordered.place], unordered.length
+        matches[2] = history[unordered.place], unordered.length
     return matches
 
 
-def _longest(values: npt.NDArray[np.int16], shortest: int) -> _Match:
+def _longest(values: bytes, shortest: int) -> _Match:
     """The latest place behind the longest earlier occurrence of how ``values`` end."""
     found = _NOWHERE
-    places = np.arange(1, len(values))
-    for length in range(1, min(LONGEST, len(values) - 1) + 1):
-        places = places[places >= length]
-        places = places[values[places - length] == values[-length]]
-        if not len(places):
+    end = len(values) - 1
+    for length in range(1, min(LONGEST, end) + 1):
+        start = values.rfind(values[-length:], 0, end)
+        if start < 0:
             break
+        end = start + length  # a longer one ends here or earlier
         if length >= shortest:
-            found = _Match(int(places[-1]), length)
+            found = _Match(end, length)
     return found
 
 
-def _unordered(pitches: npt.NDArray[np.int16]) -> _Match:
+def _unordered(pitches: npt.NDArray[np.uint8]) -> _Match:
     """The latest place behind the last pitches in any order."""
     sums = np.concatenate([[np.uint64(0)], np.cumsum(_HASHES[pitches])])
     for length in _UNORDERED_LENGTHS:
         if 2 * length > len(pitches):
             continue
         of_each = sums[length:] - sums[:-length]
-        found = np.flatnonzero(of_each[:-length] == of_each[-1])  # beside the last, not within
-        if len(found):
-            return _Match(int(found[-1]) + length, length)
+        equal = of_each[:-length] == of_each[-1]  # beside the last, not within
+        start = equal.tobytes().rfind(1)
+        if start >= 0:
+            return _Match(start + length, length)
     return _NOWHERE
