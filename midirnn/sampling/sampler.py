@@ -16,12 +16,7 @@ from midirnn.codecs.vocabulary import TokenType
 from midirnn.engines.base import EngineState, StepEngine
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
-
-LONGEST_REPEAT_NOTES = 16
-"""After so many notes in a row that came back as they were, what was played before is forgotten,"""
-
-FORGETFUL_NOTES = 32
-"""and nothing is recalled for so many notes."""
+from midirnn.sampling.repetition import Repetition
 
 
 @dataclass(frozen=True)
@@ -31,8 +26,7 @@ class SamplerState:
     engine: EngineState
     grammar: GrammarState
     rng: dict[str, Any]
-    repeated: int
-    """how many of the last notes drawn were those recalled; below 0, how long to recall none"""
+    repetition: Repetition
 
 
 class Sampler:
@@ -58,6 +52,7 @@ class Sampler:
             raise OptionError(f"seed is {seed}; it must be 0 or more")
         self.engine = engine
         self.codec = codec
+        self._note_ons = codec.vocabulary.slice_of(TokenType.NOTE_ON)
         self.rng = np.random.default_rng(seed)
         self.configure(config or SamplingConfig())
         self.reset()
@@ -82,7 +77,7 @@ class Sampler:
         """Go to the start of a piece; the random generator goes on."""
         self.engine.reset()
         self.grammar_state = self._grammar.start()
-        self._repeated = 0
+        self._repetition = Repetition()
 
     @property
     def sounding(self) -> list[int]:
@@ -111,28 +106,31 @@ class Sampler:
         return probabilities(self.engine.logits(), mask, self.config)
 
     def next(self, allowed: BoolArray | None = None) -> int:
-        """The next token, drawn (from those ``allowed``) and taken in."""
-        token = draw(self.distribution(allowed), self.rng)
-        self._tire(token)
+        """The next token, drawn (from those ``allowed``) and taken in.
+
+        A trill that has gone on for long enough is not carried on while there is a choice.
+        """
+        mask = self._without_worn_out(self.mask() if allowed is None else allowed)
+        token = draw(self.distribution(mask), self.rng)
+        if self._note_ons.start <= token < self._note_ons.stop:
+            self._follow_repetition(token - self._note_ons.start)
         self.hear([token])
         return token
 
-    def _tire(self, token: int) -> None:
-        """Recall nothing more once enough of the past has come back note for note.
+    def _without_worn_out(self, mask: BoolArray) -> BoolArray:
+        worn_out = self._repetition.worn_out
+        if not worn_out:
+            return mask
+        kept = mask.copy()
+        kept[self._note_ons][worn_out] = False
+        return kept if kept.any() else mask
 
-        What comes back is recalled all the better the next time: without an end it would loop.
-        """
-        note_on = self.codec.vocabulary.slice_of(TokenType.NOTE_ON)
-        if not note_on.start <= token < note_on.stop:
-            return
+    def _follow_repetition(self, pitch: int) -> None:
+        """Recall nothing more once enough of the past has come back note for note."""
         state = self.engine.snapshot()
-        pitch, length = state.matches[0].tolist()
-        if self._repeated >= 0:
-            self._repeated = self._repeated + 1 if length and pitch == token - note_on.start else 0
-            if self._repeated >= LONGEST_REPEAT_NOTES:
-                self._repeated = -FORGETFUL_NOTES
-        if self._repeated < 0:
-            self._repeated += 1
+        recalled, length = state.matches[0].tolist()
+        self._repetition = self._repetition.after(pitch, recalled if length else None)
+        if self._repetition.forgets:
             self.engine.restore(state._replace(history=b"", matches=NO_MATCHES))
 
     def snapshot(self) -> SamplerState:
@@ -141,7 +139,7 @@ class Sampler:
             self.engine.snapshot(),
             self.grammar_state.copy(),
             dict(self.rng.bit_generator.state),
-            self._repeated,
+            self._repetition,
         )
 
     def restore(self, state: SamplerState) -> None:
@@ -149,4 +147,4 @@ class Sampler:
         self.engine.restore(state.engine)
         self.grammar_state = state.grammar.copy()
         self.rng.bit_generator.state = state.rng
-        self._repeated = state.repeated
+        self._repetition = state.repetition

@@ -66,7 +66,7 @@ class CheckedState(SamplerState):
             self.engine,
             self.grammar,
             self.rng,
-            self.repeated,
+            self.repetition,
             list_of(self.tokens),
         )
 
@@ -125,7 +125,7 @@ class CheckingSampler(Sampler):
 
     def snapshot(self) -> CheckedState:
         state = super().snapshot()
-        return CheckedState(state.engine, state.grammar, state.rng, state.repeated, self._tokens)
+        return CheckedState(state.engine, state.grammar, state.rng, state.repetition, self._tokens)
 
     def restore(self, state: SamplerState) -> None:
         assert isinstance(state, CheckedState)

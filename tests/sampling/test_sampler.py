@@ -12,7 +12,8 @@ from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.sampler import LONGEST_REPEAT_NOTES, Sampler
+from midirnn.sampling.repetition import LONGEST_REPEAT_NOTES, LONGEST_TRILL_NOTES
+from midirnn.sampling.sampler import Sampler
 from tests.datasets.songs import song
 from tests.models.reference import random_weights
 from tests.sampling.mock_engine import MockEngine
@@ -178,3 +179,35 @@ def test_what_was_recalled_for_long_is_forgotten_for_a_while() -> None:
             if repeated == LONGEST_REPEAT_NOTES:
                 assert len(sampler.engine.snapshot().history) <= 1
     assert max(runs) == LONGEST_REPEAT_NOTES
+
+
+def trilling_sampler() -> Sampler:
+    """A sampler of a model that plays on E and F as long as it may."""
+    codec = PerformanceCodec(velocity_bins=0)
+    config = ModelConfig(vocab_size=codec.vocab_size, embedding_size=4, hidden_size=8, num_layers=1)
+    weights = random_weights(config, seed=3)
+    weights["output.bias"][:128] = -50.0
+    weights["output.bias"][[64, 65]] = 10.0
+    return Sampler(NumpyEngine(config, weights), codec, seed=1)
+
+
+def test_a_trill_ends_after_so_many_notes_and_may_begin_anew() -> None:
+    pitches = [token for token in tokens(trilling_sampler(), 2000) if token < 128]
+    others = [index for index, pitch in enumerate(pitches) if pitch not in (64, 65)]
+    assert len(others) > 3
+    assert set((np.diff([-1, *others]) - 1).tolist()) == {LONGEST_TRILL_NOTES}
+
+
+def test_a_trill_goes_on_where_there_is_no_choice() -> None:
+    made = trilling_sampler()
+    on_two_pitches = np.ones(made.codec.vocab_size, dtype=bool)
+    on_two_pitches[:128] = False
+    on_two_pitches[[64, 65]] = True
+    pitches = []
+    for _ in range(500):
+        allowed = made.mask() & on_two_pitches
+        note_ons = allowed & (np.arange(len(allowed)) < 128)
+        token = made.next(note_ons if note_ons.any() else allowed)
+        pitches += [token] if token < 128 else []
+    assert len(pitches) > 2 * LONGEST_TRILL_NOTES
+    assert set(pitches) == {64, 65}
