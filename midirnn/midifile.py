@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import mido
     import pretty_midi
 
+SUFFIXES = (".mid", ".midi")
+"""Names of MIDI files end in one of these, in capitals or not."""
+
 TICKS_PER_QUARTER = 960
 MAX_HOURS = 24.0
 """A file that lasts longer is taken for damaged."""
@@ -234,12 +237,14 @@ def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     """Write a performance as a MIDI file of format 1: a tempo track, then a track for each part.
 
     Times are rounded to a tick, which is 1/960 of a quarter note (0.52 ms at 120 a minute).
-    The file appears whole or not at all. Raises :class:`MidiFileError` if it cannot be written.
+    A folder that is missing is made. The file appears whole or not at all. Raises
+    :class:`MidiFileError` if it cannot be written.
     """
     target = Path(path)
     data = midi_bytes(performance)
     temporary = ""
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=target.parent, prefix=".midirnn-", delete=False
         ) as file:

@@ -28,7 +28,6 @@ ROOMS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("training",), ("sampling",), ("judging",)),
     (("pretrained",),),
     (("live",), ("plots",)),
-    (("web",),),
     (("cli",),),
 )
 """Lines of rooms: a module imports from its own room or from a line above it."""

@@ -353,6 +353,11 @@ class TestSources:
         assert read_midi(path) == read_midi(str(path)) == read_midi(self.data)
         assert [file.name for file in tmp_path.iterdir()] == [name]
 
+    def test_a_folder_that_is_missing_is_made(self, tmp_path: Path) -> None:
+        path = tmp_path / "new" / "folder" / "a.mid"
+        write_midi(read_midi(self.data), path)
+        assert read_midi(path) == read_midi(self.data)
+
     def test_a_file_written_in_the_working_folder_is_found_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

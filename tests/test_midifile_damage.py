@@ -264,10 +264,11 @@ class TestWritingThatFails:
         assert len(str(caught.value).splitlines()) == 1
         return caught.value.reason
 
-    def test_to_a_folder_that_does_not_exist(self, tmp_path: Path) -> None:
-        path = tmp_path / "none" / "a.mid"
-        assert self.reason(path) == "cannot be written (No such file or directory)"
-        assert list(tmp_path.iterdir()) == []
+    def test_into_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        path = tmp_path / "file" / "folder" / "a.mid"
+        assert self.reason(path) == "cannot be written (Not a directory)"
+        assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
     def test_to_a_folder_that_may_not_be_written_to(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o555)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generate import MAX_SECONDS
@@ -120,6 +121,8 @@ def _check(
         )
     if not playing.samples and (playing != SamplesConfig() or sampling is not None):
         raise OptionError("say how many pieces to generate with --samples")
+    if playing.save is not None:
+        check_folder(playing.save)
 
 
 def _measure_likelihood(

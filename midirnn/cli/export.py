@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
+SUFFIXES = (".onnx",)
 CHECK_PIECES, CHECK_TOKENS = 8, 500
 
 
@@ -37,6 +39,7 @@ def export(
     from midirnn.engines.export import export_onnx
     from midirnn.engines.load import load
 
+    check_file(output, SUFFIXES)
     loaded = load(model)
     content = export_onnx(loaded.config, loaded.weights, codec_settings=loaded.codec.settings())
     checked = _check(loaded, content, check) if check is not None else ""
@@ -49,8 +52,6 @@ def export(
 
 def _write(path: Path, content: bytes) -> None:
     """Write beside the file's place and move it there, so that it is whole or not there."""
-    if path.is_dir():
-        raise OptionError(f"{path} cannot be written (it is a folder)")
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

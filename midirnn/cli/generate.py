@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
@@ -56,7 +57,7 @@ def generate(
 
     from midirnn.codecs.controls import Controls, parse_pitch_classes
     from midirnn.engines.load import load
-    from midirnn.midifile import read_midi, write_midi
+    from midirnn.midifile import SUFFIXES, read_midi, write_midi
     from midirnn.sampling.generate import continue_primer
     from midirnn.sampling.sampler import Sampler
 
@@ -64,10 +65,11 @@ def generate(
         raise OptionError(f"--count is {count}; it must be at least 1")
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
+    check_file(output, SUFFIXES)
     if plot is not None:
         from midirnn.plots.saving import check_suffix
 
-        check_suffix(plot)
+        check_file(check_suffix(plot))
     asked = Controls(
         notes_per_second,
         loudness,

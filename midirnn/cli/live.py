@@ -14,6 +14,7 @@ from midirnn.cli.playing import ControlConfig, PlayingConfig, join_link, learn
 from midirnn.cli.ports import how_to_hear
 from midirnn.cli.stage import SoundConfig, StagePorts, Status, about_session, recording
 from midirnn.errors import OptionError
+from midirnn.live.modes import MODES
 from midirnn.sampling.filters import SamplingConfig
 
 SWITCH_SECONDS = 0.0005
@@ -39,10 +40,7 @@ def live(
     ] = None,
     mode: Annotated[
         str,
-        Parameter(
-            help="call_and_response answers your phrases, duet plays along, autopilot plays alone, "
-            "echo returns your phrase varied, shadow thickens what you play."
-        ),
+        Parameter(help=" ".join(f"{name}: {mode.summary}" for name, mode in MODES.items())),
     ] = "call_and_response",
     virtual: Annotated[
         bool,

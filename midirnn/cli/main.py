@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midirnn.errors import MidirnnError, MissingExtraError
@@ -139,12 +143,32 @@ def _fail(line: str, code: int, error: BaseException, show_traceback: bool) -> i
 
     Of the processes that torchrun starts with the same command line only the first says it.
     """
-    if os.environ.get("RANK", "0") != "0":
-        return code
-    if show_traceback:
-        traceback.print_exception(error)
-    print(f"midirnn: {_printable(line)}", file=sys.stderr)
+    if is_first_process():
+        if show_traceback:
+            traceback.print_exception(error)
+        _say(line)
     return code
+
+
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def print_error(line: str) -> None:
+    """Tell the error of a process beside the first, of which :func:`main` says nothing."""
+    _say(f"error: {line}")
+
+
+def _say(line: str) -> None:
+    """Print why the process ends. torchrun, if it started it, repeats that in its own report."""
+    said = f"midirnn: {_printable(line)}"
+    print(said, file=sys.stderr, flush=True)
+    report = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if report:
+        about = {"message": said, "extraInfo": {"timestamp": str(int(time.time()))}}
+        with suppress(OSError):
+            Path(report).write_text(json.dumps({"message": about}), encoding="utf-8")
 
 
 def _one_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 
 
@@ -27,6 +28,7 @@ def plot(
 
     Curves are those of the metrics.jsonl in each run's folder, one colour a run.
     """
+    check_file(output)
     missing = [source for source in sources if not source.exists()]
     if missing:
         raise OptionError(f"{missing[0]}: there is no such file or folder")
@@ -36,6 +38,7 @@ def plot(
         if primer is not None:
             raise OptionError("--primer marks a part of a MIDI file; training runs have none")
         plot_curves(sources, output, title=title)
+        print(f"{output}: the curves of {', '.join(map(str, sources))}")
         return
     if len(sources) != 1:
         raise OptionError(
@@ -47,3 +50,4 @@ def plot(
     plot_piano_roll(
         read_midi(sources[0]), output, title=title or sources[0].stem, primer_seconds=primer
     )
+    print(f"{output}: the piano roll of {sources[0]}")

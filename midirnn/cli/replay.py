@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.targets import check_file
+
 if TYPE_CHECKING:
     from midirnn.live.event_log import SessionLog
 
@@ -36,8 +38,10 @@ def replay(
     from midirnn.live.event_log import read_log
     from midirnn.live.ledger import MODEL, PERFORMER
     from midirnn.live.recording import notes_of
-    from midirnn.midifile import write_midi
+    from midirnn.midifile import SUFFIXES, write_midi
 
+    if output is not None:
+        check_file(output, SUFFIXES)
     session = read_log(log)
     if session.cut_off:
         print("the log was cut off in its last line")

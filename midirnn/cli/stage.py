@@ -29,6 +29,9 @@ P = TypeVar("P", bound="Port")
 RECORDING_NAME = "%Y-%m-%d-%H%M%S"
 """How recordings are called: by the time at which they begin."""
 
+FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
+"""FluidSynth's way to no loudspeaker, and where it writes what would sound."""
+
 
 @dataclass(frozen=True)
 class SoundConfig:
@@ -170,7 +173,10 @@ class StagePorts:
         """The built-in synthesizer, which sounds."""
         from midirnn.live.audio import Synthesizer
 
-        return self._keep("out", Synthesizer(sound.soundfont, driver=sound.audio_driver))
+        synthesizer = Synthesizer(sound.soundfont, driver=sound.audio_driver)
+        if sound.audio_driver == FILE_DRIVER:
+            self._tell(f"the sound goes into {Path(SOUND_FILE).absolute()}, and is not heard")
+        return self._keep("out", synthesizer)
 
     def watch(self) -> None:
         """Nothing; from now on it is noticed when a port vanishes or returns."""

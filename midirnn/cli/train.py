@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.main import is_first_process, print_error
+from midirnn.cli.targets import check_folder
 from midirnn.errors import CheckpointError, OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.training.config import TrainingConfig
 
 if TYPE_CHECKING:
+    from midirnn.datasets import Dataset
     from midirnn.training.distributed import Team
     from midirnn.training.folder import Report
     from midirnn.training.run import Progress
@@ -54,19 +57,53 @@ def train(
     saves and stops; --resume goes on exactly there. Several processes, on one machine or many,
     share the work where torchrun starts them: torchrun --nproc-per-node 2 -m midirnn train ...
     """
+    model, recipe = model or ModelConfig(), recipe or TrainingConfig()
+    if is_first_process():  # what is wrong is told before torch is loaded, which takes seconds
+        _open(dataset, model)
+        _check(output, resume=resume, start_from=start_from)
     from midirnn.training.distributed import join
 
-    with join(_print_error) as team:
+    with join(print_error) as team:
         _train(
             team,
             dataset,
             output,
-            model or ModelConfig(),
-            recipe or TrainingConfig(),
+            model,
+            recipe,
             resume=resume,
             start_from=start_from,
             tensorboard=tensorboard,
         )
+
+
+def _open(dataset: Path, model: ModelConfig) -> Dataset:
+    """The data set, which is one to train the model on."""
+    from midirnn.datasets import Dataset
+
+    opened = Dataset.open(dataset)
+    opened.file("train")
+    if model.vocab_size != opened.codec.vocab_size:
+        raise OptionError(
+            f"--vocab-size is {model.vocab_size}, and the tokens of {dataset} go to "
+            f"{opened.codec.vocab_size}"
+        )
+    return opened
+
+
+def _check(output: Path, *, resume: bool, start_from: str | None) -> None:
+    """Raise an error where the run cannot begin, or not go on, in that folder."""
+    from midirnn.engines.load import find_model
+    from midirnn.training.folder import holds_run
+
+    if holds_run(output) and not resume:
+        raise OptionError(
+            f"{output} holds a run already: go on with it (--resume) or choose another --output"
+        )
+    if resume and not holds_run(output):
+        raise CheckpointError(f"{output} holds no run to resume")
+    if start_from is not None and not resume:
+        find_model(start_from)
+    check_folder(output)
 
 
 def _train(
@@ -81,26 +118,14 @@ def _train(
     tensorboard: bool,
 ) -> None:
     """What :func:`train` does in each process of a run."""
-    from midirnn.datasets import Dataset
     from midirnn.engines.load import find_model
     from midirnn.models.checkpoint import read_checkpoint
     from midirnn.plots import plot_curves
-    from midirnn.training.folder import METRICS_FILE, holds_run
+    from midirnn.training.folder import METRICS_FILE
     from midirnn.training.run import Trainer
     from midirnn.training.tensorboard import TensorBoard
 
-    opened = Dataset.open(dataset)
-    if team.is_first and holds_run(output) and not resume:
-        raise OptionError(
-            f"{output} holds a run already: go on with it (--resume) or choose another --output"
-        )
-    if team.is_first and resume and not holds_run(output):
-        raise CheckpointError(f"{output} holds no run to resume")
-    if model.vocab_size != opened.codec.vocab_size:
-        raise OptionError(
-            f"--vocab-size is {model.vocab_size}, and the tokens of {dataset} go to "
-            f"{opened.codec.vocab_size}"
-        )
+    opened = _open(dataset, model)
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
         trainer = Trainer(
             output,
@@ -134,11 +159,6 @@ def _reporting(board: TensorBoard | None) -> Callable[[Report], None]:
             board(report)
 
     return report
-
-
-def _print_error(line: str) -> None:
-    """Tell the error of a process beside the first, of which the command line says nothing."""
-    print(f"midirnn: error: {line}", file=sys.stderr, flush=True)
 
 
 class _StopOnSignal:

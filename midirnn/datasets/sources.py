@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from midirnn.errors import DatasetError
-
-SUFFIXES = (".mid", ".midi")
-"""Names of MIDI files end in one of these, in capitals or not."""
+from midirnn.midifile import SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,11 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         if (candidate / CONFIG_FILE).is_file():
             return candidate
     names = ", ".join(pretrained_names()) or "none"
+    if folder.is_file():
+        raise CheckpointError(
+            f"{folder} is a file, and a model is a folder: name the checkpoint or training run "
+            f"that it came from. Models with midirnn: {names}"
+        )
     if folder.is_dir():
         raise CheckpointError(
             f"{folder} holds no model ({CONFIG_FILE} is missing). Models with midirnn: {names}"

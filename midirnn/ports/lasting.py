@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from midirnn.errors import PortError
 from midirnn.ports.base import Clock, InputCallback, InputPort, Message, OutputPort, Port
@@ -87,7 +86,7 @@ def same_device(listing: PortListing, port: PortRow) -> list[PortRow]:
     ]
 
 
-class _LastingPort(Generic[P]):
+class _LastingPort(Port, Generic[P]):
     """What both directions share. Owns the port, and opens it again when its device returns.
 
     ``reopen`` gives a port for (name, api). ``tell`` is given a line when something happens.
@@ -148,17 +147,6 @@ class _LastingPort(Generic[P]):
             self._closed = True
             if self._present:
                 self._port.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _is_there(self, listing: PortListing) -> bool:
         """Whether the port leads somewhere: its device is there, and our end of it."""

@@ -96,10 +96,13 @@ def choose_port(
 
 
 def _none_message(query: str | None, names: list[str], direction: Direction, why: str) -> str:
-    asked = "there is no MIDI {0} to open" if query is None else "no MIDI {0} matches {1!r}"
     found = _quoted(names) or (f"none ({why})" if why else "none")
-    hint = LISTING_HINT if query is not None else f"{LISTING_HINT}. {DOING_WITHOUT[direction]}"
-    return f"{asked.format(direction, query)}. Found: {found}. {hint}"
+    if query is not None:
+        return f"no MIDI {direction} matches {query!r}. Found: {found}. {LISTING_HINT}"
+    if names:
+        found = f"none but midirnn's own and loops ({found}), which are opened only by name"
+    hints = f"{LISTING_HINT}. {DOING_WITHOUT[direction]}"
+    return f"there is no MIDI {direction} to open. Found: {found}. {hints}"
 
 
 def _several_message(query: str | None, names: list[str], direction: Direction) -> str:

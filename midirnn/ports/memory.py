@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from midirnn.errors import PortError
 from midirnn.ports.base import (
@@ -13,11 +11,12 @@ from midirnn.ports.base import (
     Ignored,
     InputCallback,
     Message,
+    Port,
     check_message,
 )
 
 
-class _MemoryPort:
+class _MemoryPort(Port):
     """What both directions share: a name, and whether the port is open and plugged in."""
 
     def __init__(self, name: str) -> None:
@@ -41,17 +40,6 @@ class _MemoryPort:
     def close(self) -> None:
         """Nothing; the port is closed."""
         self.closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class MemoryInput(_MemoryPort):

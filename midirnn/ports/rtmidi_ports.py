@@ -23,11 +23,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from midirnn.errors import PortError
-from midirnn.ports.base import Clock, Ignored, InputCallback, Receiver, check_message, log
+from midirnn.ports.base import (
+    Clock,
+    Ignored,
+    InputCallback,
+    Port,
+    Receiver,
+    check_message,
+    log,
+)
 from midirnn.ports.matching import LISTING_HINT, Direction, PortRow, choose_port
 from midirnn.ports.systems import (
     NO_VIRTUAL_PORTS,
@@ -66,7 +72,7 @@ class _Found:
         return self.row.name
 
 
-class _RtMidiPort:
+class _RtMidiPort(Port):
     """What both directions share. Owns one client of python-rtmidi and closes it once."""
 
     def __init__(self, found: _Found) -> None:
@@ -123,17 +129,6 @@ class _RtMidiPort:
                 self._client.delete()
         except Exception as error:
             log.warning("closing MIDI port %r failed: %s", self._name, error)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class RtMidiInput(_RtMidiPort):

@@ -141,7 +141,7 @@ def join(tell: Callable[[str], None]) -> Iterator[Team]:
         if first_to_tell and team.is_first:
             raise
         if first_to_tell:
-            tell(f"process {team.rank} of {team.size}: {str(error) or type(error).__name__}")
+            tell(_in_words(error, team))
         raise SystemExit(1) from None
     dist.destroy_process_group()
 
@@ -175,6 +175,13 @@ def _is_first_to_tell(store: Store, team: Team) -> bool:
         return bool(store.compare_set("told", "", rank) == rank.encode())
     except RuntimeError:  # whoever kept the store has gone
         return False
+
+
+def _in_words(error: BaseException, team: Team) -> str:
+    """What went wrong, and where; Ctrl-C goes to the whole run, whoever is the first to notice."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return f"process {team.rank} of {team.size}: {str(error) or type(error).__name__}"
 
 
 @contextmanager

@@ -14,8 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from midirnn.errors import CheckpointError
 from midirnn.models.checkpoint import recover_folder
 
@@ -103,6 +101,8 @@ def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -
     ``needed`` are the keys that have to be there, ``types`` all that it is made of besides tensors
     and Python's own types.
     """
+    import torch  # only here: what a run's folder holds is looked at before torch is loaded
+
     try:
         with torch.serialization.safe_globals(types):
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -92,13 +92,16 @@ def test_encode_says_how_to_replace_a_data_set(
     assert main([*argv, "--overwrite"]) == 0
 
 
-def test_plot_draws_a_midi_file(tmp_path: Path) -> None:
+def test_plot_draws_a_midi_file_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, picture = write_song(tmp_path / "a.mid"), tmp_path / "roll.png"
     assert main(["plot", str(path), "-o", str(picture), "--primer", "2"]) == 0
+    assert capsys.readouterr().out == f"{picture}: the piano roll of {path}\n"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_plot_draws_runs(tmp_path: Path) -> None:
+def test_plot_draws_runs_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = {"step": 1, "tokens": 100, "loss": 3.0, "lr": 0.1, "tokens_per_second": 10.0}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -106,6 +109,8 @@ def test_plot_draws_runs(tmp_path: Path) -> None:
     picture = tmp_path / "curves.svg"
     argv = ["plot", str(tmp_path / "one"), str(tmp_path / "two"), "-o", str(picture)]
     assert main(argv) == 0
+    said = f"{picture}: the curves of {tmp_path / 'one'}, {tmp_path / 'two'}\n"
+    assert capsys.readouterr().out == said
     assert "<svg" in picture.read_text()
 
 

@@ -148,4 +148,4 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_generated(
     capsys.readouterr()
     assert main(sampling(place, "--save", str(taken))) == 1
     line = capsys.readouterr().err.strip()
-    assert line == f"midirnn: error: {taken} cannot be made (Not a directory)"
+    assert line == f"midirnn: error: {taken} cannot be written (Not a directory)"

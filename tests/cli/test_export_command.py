@@ -136,6 +136,8 @@ def test_a_file_that_cannot_be_written_is_told_with_the_reason(
     folder.mkdir()
     assert f"{folder} cannot be written (it is a folder)" in refusal(capsys, model, "-o", folder)
     assert ". cannot be written (it is a folder)" in refusal(capsys, model, "-o", ".")
+    other = refusal(capsys, "no model", "-o", tmp_path / "model.bin")
+    assert other.endswith("model.bin cannot be written (its name must end in .onnx)")
     below = model / "config.json" / "model.onnx"
     assert f"{below} cannot be written (" in refusal(capsys, model, "-o", below)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "model"]

@@ -18,7 +18,7 @@ from midirnn import live as live_room
 from midirnn import ports
 from midirnn.cli import main as cli
 from midirnn.cli.live import Status
-from midirnn.live import Session, Stance, model_process, scheduler, supervisor
+from midirnn.live import MODES, Session, Stance, model_process, scheduler, supervisor
 from midirnn.ports import (
     Ignored,
     InputCallback,
@@ -103,6 +103,12 @@ def test_autopilot_plays_for_as_long_as_was_asked_and_releases_its_notes(
         f"its music. (model {model}, seed 1)",
         "playing",
     ]
+
+
+def test_the_help_says_of_every_mode_what_it_does() -> None:
+    arguments = cli.make_app()["live"].assemble_argument_collection()
+    (told,) = [argument.parameter.help for argument in arguments if argument.name == "--mode"]
+    assert [name for name, mode in MODES.items() if f"{name}: {mode.summary}" not in told] == []
 
 
 def test_quiet_says_nothing(

@@ -85,6 +85,14 @@ def test_a_recording_has_both_players_and_a_log_that_replays(
     assert "identical" in capsys.readouterr().out
 
 
+def test_a_place_for_the_music_that_cannot_be_written_is_told_before_the_log_is_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["replay", "none.jsonl", "-o", "a.txt"]) == 1
+    line = capsys.readouterr().err
+    assert line.endswith("a.txt cannot be written (its name must end in .mid or .midi)\n")
+
+
 def test_nothing_is_recorded_unless_asked_for(
     output: MemoryOutput, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +163,21 @@ def test_the_built_in_synthesizer_takes_the_place_of_an_output(
     out = capsys.readouterr().out
     assert "output: FluidSynth (a.sf2), channel 1" in out
     assert "silent by itself" not in out
+
+
+def test_sound_that_goes_into_a_file_is_told(
+    output: MemoryOutput,
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(audio, "Synthesizer", FakeSynthesizer)
+    monkeypatch.chdir(tmp_path)
+    for driver, told in (("file", True), ("alsa", False)):
+        assert play(model, "--audio", "--audio-driver", driver, seconds=0.2) == 0
+        line = f"the sound goes into {tmp_path / 'fluidsynth.wav'}, and is not heard"
+        assert (line in capsys.readouterr().out.splitlines()) is told
 
 
 @pytest.mark.parametrize(

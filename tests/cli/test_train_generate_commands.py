@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,30 @@ class TestTrain:
         argv = ["train", str(place / "data"), "-o", str(place / "new"), flag]
         assert refused(capsys, argv, 2).endswith("See: midirnn train --help")
 
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (["none", "-o", "new"], "none does not exist; make one with: midirnn encode"),
+            (["data", "-o", "new", "--vocab-size=100"], "--vocab-size is 100, and the tokens of"),
+            (["data", "-o", "run"], "run holds a run already: go on with it (--resume) or"),
+            (["data", "-o", "new", "--resume"], "new holds no run to resume"),
+            (["data", "-o", "new", "--start-from=none"], "there is no model 'none'"),
+            (["data", "-o", "primer.mid"], "primer.mid cannot be written (Not a directory)"),
+        ],
+    )
+    def test_what_is_wrong_is_told_before_torch_is_loaded(
+        self, place: Path, argv: list[str], message: str
+    ) -> None:
+        script = (
+            "import sys; from midirnn.cli.main import main; "
+            f"code = main({['train', *argv]!r}); print(code, 'torch' in sys.modules)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=place, capture_output=True, text=True, timeout=60
+        )
+        assert message in done.stderr
+        assert done.stdout == "1 False\n"
+
     def test_a_place_that_cannot_be_written_is_told(self, place: Path, capsys: Capture) -> None:
         output = place / "primer.mid" / "run"
         argv = ["train", str(place / "data"), "-o", str(output), *recipe()]
@@ -228,9 +254,9 @@ class TestGenerate:
         self, place: Path, tmp_path: Path
     ) -> None:
         primer = ["--primer", str(place / "primer.mid")]
-        for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+        for name, seed in (("a.mid", "7"), ("b.midi", "7"), ("c.MID", "8")):
             assert generate(place, tmp_path / name, "--seed", seed, *primer) == 0
-        a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+        a, b, c = (path.read_bytes() for path in sorted(tmp_path.iterdir()))
         assert a == b != c
 
     def test_a_primer_comes_first(self, place: Path, tmp_path: Path) -> None:
@@ -260,11 +286,11 @@ class TestGenerate:
 
     def test_knobs_reach_the_sampler(self, place: Path, tmp_path: Path) -> None:
         cold = ["--temperature", "0"]
-        for name, seed in (("a", "1"), ("b", "2")):
+        for name, seed in (("a.mid", "1"), ("b.mid", "2")):
             assert generate(place, tmp_path / name, "--seed", seed, *cold) == 0
-        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-        assert generate(place, tmp_path / "c", "--max-note-seconds", "0.1") == 0
-        made = read_midi(tmp_path / "c")
+        assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
+        assert generate(place, tmp_path / "c.mid", "--max-note-seconds", "0.1") == 0
+        made = read_midi(tmp_path / "c.mid")
         assert (made.end - made.start <= 0.102).all()
 
     @pytest.mark.parametrize(
@@ -294,11 +320,30 @@ class TestGenerate:
         assert "there is no model 'none'" in refused(capsys, argv)
         assert not list(tmp_path.iterdir())
 
-    def test_a_place_that_cannot_be_written_is_told(self, place: Path, capsys: Capture) -> None:
-        output = place / "nowhere" / "a.mid"
-        argv = ["generate", "-o", str(output), "--model", str(place / "run"), "--seconds", "0.5"]
-        line = refused(capsys, argv)
-        assert line == f"midirnn: error: {output}: cannot be written (No such file or directory)"
+    def test_a_folder_that_is_missing_is_made(self, place: Path, tmp_path: Path) -> None:
+        assert generate(place, tmp_path / "new" / "folder" / "a.mid") == 0
+        assert len(read_midi(tmp_path / "new" / "folder" / "a.mid")) > 0
+
+    @pytest.mark.parametrize(
+        ("output", "reason"),
+        [
+            ("primer.mid/a.mid", "Not a directory"),
+            ("run", "it is a folder"),
+            ("a.txt", "its name must end in .mid or .midi"),
+            ("x" * 300 + ".mid", "File name too long"),
+        ],
+    )
+    def test_a_place_that_cannot_be_written_is_told_before_anything_is_loaded(
+        self, place: Path, capsys: Capture, output: str, reason: str
+    ) -> None:
+        path = place / output
+        line = refused(capsys, ["generate", "-o", str(path), "--model", "none"])
+        assert line == f"midirnn: error: {path} cannot be written ({reason})"
+
+    def test_so_is_a_picture_that_cannot_be_written(self, place: Path, capsys: Capture) -> None:
+        picture = place / "primer.mid" / "a.png"
+        argv = ["generate", "-o", str(place / "a.mid"), "--model", "none", "--plot", str(picture)]
+        assert f"{picture} cannot be written (Not a directory)" in refused(capsys, argv)
 
     def test_wrong_usage_has_exit_code_2(self, capsys: Capture) -> None:
         assert "--output requires an argument" in refused(capsys, ["generate"], 2)

@@ -48,4 +48,5 @@ def test_what_is_wrong_for_all_is_told_once(tmp_path: Path) -> None:
     assert done.returncode != 0
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("midirnn: ")]
     assert line.endswith(f"{tmp_path / 'none'} does not exist; make one with: midirnn encode")
+    assert line in done.stderr.splitlines()[-2]  # torchrun's report ends with it
     assert not (tmp_path / "run").exists()

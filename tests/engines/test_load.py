@@ -95,6 +95,13 @@ class TestByFolder:
             "Models with midirnn: harp, piano"
         )
 
+    def test_a_file_is_told_to_be_none(self, tmp_path: Path) -> None:
+        (tmp_path / "harp.onnx").touch()
+        assert message_of(tmp_path / "harp.onnx") == (
+            f"{tmp_path / 'harp.onnx'} is a file, and a model is a folder: name the checkpoint or "
+            "training run that it came from. Models with midirnn: harp, piano"
+        )
+
     def test_a_damaged_model_is_told_with_its_file(self, tmp_path: Path) -> None:
         folder = write_model(tmp_path / "model")
         (folder / CONFIG_FILE).write_text("{")

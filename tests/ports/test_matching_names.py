@@ -150,7 +150,12 @@ def test_without_a_name_several_instruments_are_a_question() -> None:
 
 
 def test_without_a_name_and_without_an_instrument_there_is_nothing_to_open() -> None:
-    with pytest.raises(PortError, match=r"there is no MIDI input to open\. Found: 'Midi Through'"):
-        choose_port(None, rows("Midi Through"), "input")
+    with pytest.raises(PortError) as caught:
+        choose_port(None, rows("Midi Through", "midirnn:in"), "input")
+    assert str(caught.value) == (
+        "there is no MIDI input to open. Found: none but midirnn's own and loops ('Midi Through', "
+        "'midirnn:in'), which are opened only by name. List them with: midirnn ports. "
+        "Without one: --virtual, or --mode autopilot"
+    )
     with pytest.raises(PortError, match=r"Without one: --virtual, or --mode autopilot$"):
         choose_port(None, [], "input")

@@ -30,6 +30,8 @@ def main(folder: Path, team: Team) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return False
 
+    # torchrun ends the others at once; as on the command line, that does not cut them short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     losing = trainer(folder / "lost", RECIPE, team=team)
     losing.run(lose)
 

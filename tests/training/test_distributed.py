@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import torch
 from midirnn.errors import OptionError
 from midirnn.models.checkpoint import read_checkpoint
 from midirnn.models.language_model import LanguageModel
+from midirnn.training import distributed
 from midirnn.training.distributed import ALONE, Team, join
 from midirnn.training.evaluate import combined, evaluate
 from midirnn.training.run import BEST, LAST
@@ -118,6 +120,18 @@ class TestTeam:
         monkeypatch.delenv("WORLD_SIZE", raising=False)
         with join(print) as team:
             assert team == ALONE
+
+    def test_ctrl_c_is_told_in_one_word_and_by_one_process(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, told = torch.distributed.HashStore(), list[str]()
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        for rank in (1, 0):
+            monkeypatch.setattr(distributed, "_connect", lambda rank=rank: (Team(rank, 2), store))
+            with pytest.raises(SystemExit), join(told.append):
+                raise KeyboardInterrupt
+        assert told == ["interrupted"]
 
     def test_processes_that_are_not_told_where_the_others_are_say_so(
         self, monkeypatch: pytest.MonkeyPatch
