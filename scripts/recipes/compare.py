@@ -1,0 +1,106 @@
+"""Train a small model again and again, one thing changed at a time, and print what it gave.
+
+    python3 scripts/recipes/compare.py DATASET RUNS [--rows muon dropout ...] [--tokens 5000000]
+
+A row that RUNS holds already is not run again, and one that was stopped goes on where it was.
+README.md beside this has the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+FIRST = "first"
+
+BASE = {
+    "--embedding-size": "96",
+    "--hidden-size": "128",
+    "--recall-notes": "2048",
+    "--batch-size": "32",
+    "--window": "64",
+    "--segment": "2048",
+    "--learning-rate": "3e-3",
+    "--warmup-steps": "100",
+    "--validation-steps": "1000000",
+    "--validation-tokens": "100000",
+}
+
+ROWS: dict[str, dict[str, str | None]] = {
+    FIRST: {},
+    "muon": {"--optimizer": "muon"},
+    "dropout": {"--dropout": "0.1"},
+    "average": {"--ema-decay": "0.999"},
+    "batch-16": {"--batch-size": "16"},
+    "window-128": {"--window": "128", "--batch-size": "16"},
+    "width-192": {"--hidden-size": "192"},
+    "2-layers": {"--num-layers": "2"},
+    "4-layers": {"--num-layers": "4"},
+    "embedding-192": {"--embedding-size": "192"},
+    "rate-6e-3": {"--learning-rate": "6e-3"},
+    "transpose": {"--transpose": "3"},
+    "no-held": {"--no-held-input": None},
+    "no-recall": {"--recall-notes": "0"},
+    "controls": {"--control-inputs": None},
+    "seed-1": {"--seed": "1"},
+}
+"""What is changed in each row; None stands for a flag without a value."""
+
+TYPES = ("note_on", "note_off", "time_shift", "velocity")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    found = {}
+    for name in [FIRST, *(name for name in arguments.rows if name != FIRST)]:
+        run = arguments.runs / name
+        if not validation(run):
+            train(arguments.dataset, run, {**BASE, "--tokens": str(arguments.tokens), **ROWS[name]})
+        found[name] = validation(run)
+    print_table(found)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("runs", type=Path, help="the folder to train in")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS)[1:], default=list(ROWS))
+    parser.add_argument("--tokens", type=int, default=5_000_000)
+    return parser.parse_args()
+
+
+def train(dataset: Path, run: Path, flags: dict[str, str | None]) -> None:
+    words = [word for flag in flags.items() for word in flag if word is not None]
+    resume = ["--resume"] if (run / "last").is_dir() else []
+    command = [sys.executable, "-m", "midirnn", "train", str(dataset), "-o", str(run)]
+    subprocess.run([*command, *words, *resume], check=True, stdout=sys.stderr)
+
+
+def validation(run: Path) -> dict[str, Any]:
+    """The validation at the end of a run; empty if there is none yet."""
+    metrics = run / "metrics.jsonl"
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    found = [row for row in map(json.loads, lines) if "validation_nats_per_token" in row]
+    return found[-1] if found else {}
+
+
+def print_table(found: dict[str, dict[str, Any]]) -> None:
+    first = found[FIRST]["validation_nats_per_token"]
+    columns = ["change", "nats per token", "against the first", *TYPES]
+    print(f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", sep="\n")
+    for name, row in sorted(found.items(), key=lambda item: _nats(item[1])):
+        against = "" if name == FIRST else f"{_nats(row) - first:+.3f}"
+        by_type = " | ".join(f"{row[f'nats_{kind}']:.2f}" for kind in TYPES)
+        print(f"| {name} | {_nats(row):.3f} | {against} | {by_type} |")
+
+
+def _nats(row: dict[str, Any]) -> float:
+    return float(row["validation_nats_per_token"])
+
+
+if __name__ == "__main__":
+    main()
