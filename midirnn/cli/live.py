@@ -136,7 +136,7 @@ def live(
         else:
             output = ports.open_output(output_name)
         if not (virtual or hearing.audio):  # one of our own would vanish with us
-            process.protect(output.name, getattr(output, "api", None))
+            process.protect(output)
         about = about_session(mode, config)
         log = stack.enter_context(recording(record, settings, loaded.folder, about, status))
         monitor = Monitor(settings.start_seconds, mode, settings.sampling, ports.seen)

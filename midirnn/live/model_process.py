@@ -21,6 +21,9 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.errors import ModelLostError
 from midirnn.live.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_child import Answer, Protect
+from midirnn.live.realtime import DECIDING_PRIORITY, go_first
+from midirnn.ports.base import OutputPort
+from midirnn.ports.lasting import LastingOutput
 
 _HOME = str(Path(__file__).parents[2])
 _PROGRAM = (
@@ -77,6 +80,7 @@ class _Child:
             self.lost = self.lost or ModelLostError("the model process takes no more requests")
 
     def _read(self, on_reply: Callable[[], None]) -> None:
+        go_first(DECIDING_PRIORITY)
         with io.BufferedReader(cast(io.RawIOBase, self.process.stdout)) as reading:
             while self._take(reading):
                 on_reply()
@@ -139,6 +143,7 @@ class ModelProcess:
         self._on_reply: Callable[[], None] = lambda: None
         self._news = threading.Condition()
         self._protected: Protect | None = None
+        self._sending = threading.Lock()  # the thread that watches ports sends, too
         self._child = self._start()
 
     def _start(self) -> _Child:
@@ -191,14 +196,20 @@ class ModelProcess:
         """Nothing; the requests are on their way."""
         self._send(tuple(requests))
 
-    def protect(self, name: str, api: str | None = None) -> None:
-        """Nothing; if this process is killed, all ends on the output of that name."""
-        self._protected = Protect(name, api)
+    def protect(self, output: OutputPort) -> None:
+        """Nothing; if this process is killed, all ends on that output, under its latest name."""
+        self._protect(output)
+        if isinstance(output, LastingOutput):
+            output.on_return = lambda: self._protect(output)
+
+    def _protect(self, output: OutputPort) -> None:
+        self._protected = Protect(output.name, getattr(output, "api", None))
         self._send(self._protected)
 
     def _send(self, thing: object) -> None:
-        self._child.asked.append(time.monotonic())
-        self._child.send(thing)
+        with self._sending:
+            self._child.asked.append(time.monotonic())
+            self._child.send(thing)
 
     @property
     def has_replies(self) -> bool:

@@ -126,6 +126,7 @@ class ModelServer:
         # Where nothing comes until the performer plays, all is planned.
         reached = request.until_step if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
+        self.planner.get_ready(self._plan + 1)
 
     def _planned(
         self,

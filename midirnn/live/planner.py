@@ -45,6 +45,7 @@ class Planner:
         self._start = start_seconds
         self._channel = channel
         self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
+        self._chances: dict[int, np.random.Generator] = {}
         self._number = 0
         self._base = self._stream.snapshot()
         self._planned: deque[tuple[int, StreamState]] = deque()
@@ -130,8 +131,17 @@ class Planner:
         self._planned.clear()
         self._stream.restore(self._base)
         self._number = last_sent + 1
-        seed = np.random.SeedSequence(self._seed, spawn_key=(plan,))
-        self._sampler.rng = np.random.default_rng(seed)
+        self.get_ready(plan)
+        self._sampler.rng = self._chances.pop(plan)
+
+    def get_ready(self, plan: int) -> None:
+        """Nothing; :meth:`rewind` will have less to do if it is for that plan."""
+        if plan not in self._chances:
+            self._chances = {plan: self._chance(plan)}
+
+    def _chance(self, plan: int) -> np.random.Generator:
+        """The random numbers that belong to a plan, from the first."""
+        return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(plan,)))
 
     def hear(self, steps: Iterable[HeardStep]) -> list[int]:
         """The pitches of the model that end by what the performer did, which is heard.

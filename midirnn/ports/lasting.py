@@ -106,6 +106,8 @@ class _LastingPort(Port, Generic[P]):
         self._reopen = reopen
         self._virtual = virtual
         self._tell = tell
+        self.on_return: Callable[[], None] = lambda: None
+        """Called, in the thread that looks, when the device is back; its name may be another."""
         self._present = True
         self._failing = False
         self._closed = False
@@ -198,6 +200,7 @@ class _LastingPort(Port, Generic[P]):
             self._returned()
             self._present = True
         self._tell(f"{self.direction} {self.name!r} is back")
+        self.on_return()
 
     def _lost(self) -> None:
         """What else is to be done when the device is gone."""

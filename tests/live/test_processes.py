@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from midirnn.live.model_server import ModelServer
 from midirnn.ports import MemoryOutput, Message, open_input
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_on, sounding, write_tiny_model
+from tests.ports.test_ports_come_and_go import Machine
 
 LIMIT_SECONDS = 30.0
 
@@ -98,14 +100,19 @@ class Stand:
 
     def wait_for(self, what: Callable[[], bool]) -> float:
         """The time at which it was so."""
-        end = time.monotonic() + LIMIT_SECONDS
-        while not what():
-            assert time.monotonic() < end, self.output.messages[-20:]
-            time.sleep(0.001)
-        return time.monotonic()
+        return wait_for(what, lambda: self.output.messages[-20:])
 
     def onsets(self) -> int:
         return sum(is_note_on(message) for message in list(self.output.messages))
+
+
+def wait_for(what: Callable[[], bool], else_show: Callable[[], object] = lambda: None) -> float:
+    """The time at which it was so."""
+    end = time.monotonic() + LIMIT_SECONDS
+    while not what():
+        assert time.monotonic() < end, else_show()
+        time.sleep(0.001)
+    return time.monotonic()
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])
@@ -193,6 +200,33 @@ def test_it_ends_with_the_session_and_leaves_no_process(model: str) -> None:
     process.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process.process_id, 0)
+
+
+SAYS_WHAT_IT_PROTECTS = """
+from midirnn.live import model_child
+
+def rescue(aftermath):
+    print("protected:", aftermath.output.name, aftermath.output.api, file=model_child.sys.stderr)
+
+model_child.Aftermath.rescue = rescue
+model_child.main()
+"""
+
+
+def test_the_model_process_learns_the_name_under_which_the_output_has_returned(
+    model: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = (sys.executable, "-c", SAYS_WHAT_IT_PROTECTS)
+    machine = Machine("Synth 20:0")
+    with ModelProcess(ModelSettings(model, "numpy"), load(model).codec, command=command) as process:
+        process.wait_until_ready(LIMIT_SECONDS)
+        process.protect(machine.lasting)
+        machine.see()
+        machine.see("Synth 28:0")
+        wait_for(lambda: process.waiting_since == math.inf)
+        process._child._stdin.close()  # as if this process had died
+        process._child.process.wait(LIMIT_SECONDS)
+    assert "protected: Synth 28:0 alsa" in capfd.readouterr().err
 
 
 def test_the_aftermath_ends_what_was_begun_and_silences_every_channel() -> None:

@@ -99,6 +99,17 @@ def test_a_device_that_returns_under_another_number_plays_on_without_the_notes_i
     ]
 
 
+def test_whoever_wants_to_know_learns_the_name_under_which_a_device_has_returned() -> None:
+    machine = Machine()
+    names: list[str] = []
+    machine.lasting.on_return = lambda: names.append(machine.lasting.name)
+    machine.see("Synth 20:0")
+    machine.see()
+    assert names == []
+    machine.see("Synth 28:0")
+    assert names == ["Synth 28:0"]
+
+
 def test_a_twin_does_not_take_the_place_of_the_device_that_has_gone() -> None:
     machine = Machine()
     machine.see("Synth 20:0", "Synth 24:0")
