@@ -28,7 +28,7 @@ from midirnn.live.channel_messages import endings
 from midirnn.live.ledger import Key
 from midirnn.live.messages import Failed, ModelSettings, Plan, Planned, Reply, Request, Rewind
 from midirnn.live.model_server import ModelServer
-from midirnn.live.realtime import MODEL_PRIORITY, Haste, go_first, step_back
+from midirnn.live.realtime import step_back
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import OutputPort
 
@@ -71,7 +71,6 @@ class Inbox:
         threading.Thread(target=self._read, name="midirnn inbox", daemon=True).start()
 
     def _read(self) -> None:
-        go_first(MODEL_PRIORITY)
         while not self.ended:
             try:
                 batch = pickle.load(self._stream)
@@ -84,16 +83,10 @@ class Inbox:
                     self._batches.append(batch)
                 self._arrived.notify()
 
-    def take(self, haste: Haste) -> Batch | None:
-        """What came in first, as soon as there is something; None at the end.
-
-        What has to be waited for finds this thread in haste.
-        """
+    def take(self) -> Batch | None:
+        """What came in first, as soon as there is something; None at the end."""
         with self._arrived:
-            if not (self._batches or self.ended):
-                haste.rest()
-                self._arrived.wait_for(lambda: self._batches or self.ended)
-                haste.begin()
+            self._arrived.wait_for(lambda: self._batches or self.ended)
             return None if self.ended else self._batches.popleft()
 
     @property
@@ -146,14 +139,10 @@ class Aftermath:
 
 
 def serve(
-    inbox: Inbox,
-    server: ModelServer,
-    send: Callable[[Answer], None],
-    aftermath: Aftermath,
-    haste: Haste,
+    inbox: Inbox, server: ModelServer, send: Callable[[Answer], None], aftermath: Aftermath
 ) -> None:
     """Nothing; every batch until the end has been answered."""
-    while (batch := inbox.take(haste)) is not None:
+    while (batch := inbox.take()) is not None:
         if isinstance(batch, Protect):
             aftermath.output = batch
             send(Answer((), done=True))
@@ -161,7 +150,6 @@ def serve(
         replies: list[Reply] = []
         for request in batch:
             for reply in server.handle(request):
-                haste.go_on()
                 aftermath.note(reply)
                 if isinstance(reply, Planned) and not reply.done:
                     if reply.events:
@@ -191,7 +179,7 @@ def main() -> None:
         gc.freeze()  # what was imported is never searched again for garbage
         inbox = Inbox(reading)
         send(Answer((), done=True))
-        serve(inbox, server, send, aftermath, Haste(MODEL_PRIORITY))
+        serve(inbox, server, send, aftermath)
         if inbox.orphaned:
             aftermath.rescue()
     except EOFError:

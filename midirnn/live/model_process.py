@@ -21,7 +21,6 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.errors import ModelLostError
 from midirnn.live.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_child import Answer, Protect
-from midirnn.live.realtime import DECIDING_PRIORITY, go_first
 from midirnn.ports.base import OutputPort
 from midirnn.ports.lasting import LastingOutput
 
@@ -80,7 +79,6 @@ class _Child:
             self.lost = self.lost or ModelLostError("the model process takes no more requests")
 
     def _read(self, on_reply: Callable[[], None]) -> None:
-        go_first(DECIDING_PRIORITY)
         with io.BufferedReader(cast(io.RawIOBase, self.process.stdout)) as reading:
             while self._take(reading):
                 on_reply()

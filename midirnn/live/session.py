@@ -6,7 +6,6 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +23,6 @@ from midirnn.live.model_link import LocalModel, ModelLink
 from midirnn.live.modes import Mode, Stance, make_mode
 from midirnn.live.observers import Observer, Observers
 from midirnn.live.pedal_out import PedalOutput
-from midirnn.live.realtime import DECIDING_PRIORITY, going_first
 from midirnn.live.scheduler import Scheduler, SentEvent
 from midirnn.midievents import PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
@@ -238,14 +236,10 @@ class Session:
                 notice = f"messages may go out late: {self.scheduler.not_realtime}"
                 self._note(notice)
                 self._on_notice(notice)
-        decides_only = sending_thread and not isinstance(self.model, LocalModel)
-        with going_first(DECIDING_PRIORITY) if decides_only else nullcontext():
-            self._run_until(self._clock.now() + seconds, sending_thread=sending_thread)
-
-    def _run_until(self, end: float, *, sending_thread: bool) -> None:
         now = self._clock.now()
         self._choose_sound(now)
         self.scheduler.start_clock(now)
+        end = now + seconds
         while not self._stopping and self._clock.now() < end:
             again = self.step()
             if not sending_thread:
