@@ -78,11 +78,13 @@ def export_onnx(
     x, c_next = _cell(graph, config, gates, c[0])
     h_all, c_all = [x], [c_next]
     for layer in range(1, config.num_layers):
-        gates = _gates(graph, config, weights, layer, graph.node("Concat", x, h[layer], axis=1))
+        read = _read(graph, config, weights, layer, x)
+        gates = _gates(graph, config, weights, layer, graph.node("Concat", read, h[layer], axis=1))
         y, c_next = _cell(graph, config, gates, c[layer])
         h_all.append(y)
         c_all.append(c_next)
         x = graph.node("Add", x, y) if config.residual else y
+    x = _read(graph, config, weights, config.num_layers, x)
     for head, name, size in _heads(config):
         bias = graph.constant(f"{head}.bias", weights[f"{head}.bias"])
         product(graph, head, x, weights[f"{head}.weight"], bias, value=name)
@@ -156,6 +158,17 @@ def _gates(graph: GraphWriter, config: ModelConfig, weights: Weights, layer: int
     matrix = np.concatenate([weights[f"{name}.weight_ih"], weights[f"{name}.weight_hh"]], axis=1)
     bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"][order])
     return product(graph, name, x_h, matrix[order], bias)
+
+
+def _read(graph: GraphWriter, config: ModelConfig, weights: Weights, layer: int, x: str) -> str:
+    """What a layer after the first reads (1, H) of those below it; the output is the last."""
+    if not config.layer_norm:
+        return x
+    name = f"norms.{layer - 1}"
+    scale, bias = (
+        graph.constant(part, weights[part]) for part in (f"{name}.weight", f"{name}.bias")
+    )
+    return graph.node("LayerNormalization", x, scale, bias, axis=1)
 
 
 def _cell(graph: GraphWriter, config: ModelConfig, gates: str, c: str) -> tuple[str, str]:

@@ -19,6 +19,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 HALF = np.float32(0.5)
 
+LAYER_NORM_EPSILON = np.float32(1e-5)
+"""That of torch.nn.LayerNorm and of ONNX's LayerNormalization."""
+
 
 class NumpyEngine(RecurrentEngine):
     """One step of the language model, batch 1, in fp32: an implementation of ``StepEngine``.
@@ -48,6 +51,10 @@ class NumpyEngine(RecurrentEngine):
             matrix = np.concatenate([w_input, weights[f"layers.{layer}.weight_hh"].T]) * scale
             self._matrices.append(np.ascontiguousarray(matrix.T, np.float32))
             self._biases.append(weights[f"layers.{layer}.bias"] * scale)
+        self._norms = [  # (2, H) for each layer: what it puts out is scaled and moved by
+            np.stack([weights[f"norms.{layer}.weight"], weights[f"norms.{layer}.bias"]])
+            for layer in range(config.num_layers if config.layer_norm else 0)
+        ]
         heads = ["output", "trust"] if config.recall_notes else ["output"]
         self._output = np.concatenate([weights[f"{head}.weight"] for head in heads])
         self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
@@ -63,13 +70,23 @@ class NumpyEngine(RecurrentEngine):
         h[0], c[0] = _cell(gates, c_before[0])
         x = h[0]
         for layer in range(1, self._config.num_layers):
-            gates = self._matrices[layer] @ np.concatenate([x, h_before[layer]])
+            gates = self._matrices[layer] @ np.concatenate([self._read(x, layer), h_before[layer]])
             gates += self._biases[layer]
             h[layer], c[layer] = _cell(gates, c_before[layer])
             x = x + h[layer] if self._config.residual else h[layer]
-        output = self._output @ x + self._output_bias
+        output = self._output @ self._read(x, self._config.num_layers) + self._output_bias
         size = self._config.vocab_size
         return Advance(h, c, output[:size], output[size:] if self._config.recall_notes else None)
+
+    def _read(self, x: FloatVector, layer: int) -> FloatVector:
+        """What a layer after the first reads of those below it (H,); the output is the last."""
+        if not self._norms:
+            return x
+        scale, bias = self._norms[layer - 1]
+        centred = x - x.mean()
+        normalized = centred / np.sqrt(centred @ centred / len(x) + LAYER_NORM_EPSILON)
+        read: FloatVector = normalized * scale + bias
+        return read
 
 
 def _cell(gates: FloatVector, c: FloatVector) -> tuple[FloatVector, FloatVector]:

@@ -109,6 +109,11 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
             f"layers.{layer}.weight_hh": (gates, config.hidden_size),
             f"layers.{layer}.bias": (gates,),
         }
+        if config.layer_norm:
+            shapes |= {
+                f"norms.{layer}.weight": (config.hidden_size,),
+                f"norms.{layer}.bias": (config.hidden_size,),
+            }
     return shapes
 
 

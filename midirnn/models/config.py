@@ -33,6 +33,8 @@ class ModelConfig:
     """Recurrent layers."""
     residual: bool = True
     """Add each layer's input to its output, from the second layer on."""
+    layer_norm: bool = False
+    """Normalise what each layer after the first reads, and what the output reads."""
     held_input: bool = True
     """Add a linear map of the notes that sound now to the token's embedding."""
     recall_notes: int = 0

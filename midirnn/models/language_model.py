@@ -44,6 +44,8 @@ class LanguageModel(nn.Module):
             LSTMLayer(config.layer_input_size(layer), config.hidden_size)
             for layer in range(config.num_layers)
         )
+        if config.layer_norm:  # of what each layer puts out, before it is read
+            self.norms = nn.ModuleList(nn.LayerNorm(config.hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden_size, config.vocab_size)
         self._initialize()
@@ -92,15 +94,25 @@ class LanguageModel(nn.Module):
                 y, h_last, c_last = self._first_layer(tokens, features, weight, h[0], c[0])
                 x = y
             else:
-                y, h_last, c_last = layer(self.dropout(x), h[index], c[index])
+                y, h_last, c_last = layer(self._read(x, index), h[index], c[index])
                 x = x + y if self.config.residual else y  # (T, B, H)
             hs.append(h_last)
             cs.append(c_last)
-        x = self.dropout(x).transpose(0, 1)  # (B, T, H)
+        x = self._read(x, len(self.layers)).transpose(0, 1)  # (B, T, H)
         logits = self.output(x)  # (B, T, V)
         if self.config.recall_notes:
             logits = _boosted(logits, recalled, self.trust(x))
         return logits, (torch.stack(hs), torch.stack(cs))
+
+    def _read(self, x: Tensor, layer: int) -> Tensor:
+        """What a layer after the first reads of those below it (T, B, H); the output is the last.
+
+        Layer normalisation is J. Ba, J. Kiros and G. Hinton's (2016), between layers only.
+        """
+        if self.config.layer_norm:
+            x = self.norms[layer - 1](x)
+        dropped: Tensor = self.dropout(x)
+        return dropped
 
     def _features(self, held: Tensor, recalled: Tensor, controls: Tensor) -> tuple[Tensor, Tensor]:
         """All that is read beside the token, side by side (B, T, F), and its weights (E, F)."""

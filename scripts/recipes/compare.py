@@ -33,6 +33,8 @@ BASE = {
 ROWS: dict[str, dict[str, str | None]] = {
     FIRST: {},
     "muon": {"--optimizer": "muon"},
+    "layer-norm": {"--layer-norm": None},
+    "muon-layer-norm": {"--optimizer": "muon", "--layer-norm": None},
     "dropout": {"--dropout": "0.1"},
     "average": {"--ema-decay": "0.999"},
     "batch-16": {"--batch-size": "16"},

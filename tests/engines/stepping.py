@@ -21,6 +21,7 @@ CONFIGS = [
     ModelConfig(embedding_size=16, hidden_size=32, num_layers=2, recall_notes=64),
     ModelConfig(embedding_size=16, hidden_size=48, recall_notes=20, control_inputs=True),
     ModelConfig(embedding_size=16, hidden_size=32, held_input=False, control_inputs=True),
+    ModelConfig(embedding_size=16, hidden_size=48, layer_norm=True, recall_notes=20),
 ]
 """Sizes below, at and above a block of int8 weights, with each part and without."""
 

@@ -37,6 +37,7 @@ CONFIGS = [
     ModelConfig(embedding_size=8, hidden_size=16, num_layers=2, recall_notes=1000),
     ModelConfig(embedding_size=8, hidden_size=16, recall_notes=9, control_inputs=True),
     ModelConfig(embedding_size=8, hidden_size=16, held_input=False, control_inputs=True),
+    ModelConfig(embedding_size=8, hidden_size=16, layer_norm=True, recall_notes=9),
 ]
 ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).vector()
 

@@ -42,6 +42,11 @@ def sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
+def layer_norm(x: Array, w: Mapping[str, Array], layer: int) -> Array:
+    normalized = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+    return normalized * w[f"norms.{layer}.weight"] + w[f"norms.{layer}.bias"]
+
+
 def step(
     config: ModelConfig,
     weights: Mapping[str, npt.NDArray[Any]],
@@ -64,17 +69,19 @@ def step(
     if config.control_inputs and controls is not None:
         x = x + w["controls.weight"] @ controls
     behind: State = []
+    below = x
     for layer, (h, c) in enumerate(state):
         name = f"layers.{layer}"
-        gates = w[f"{name}.weight_ih"] @ x + w[f"{name}.weight_hh"] @ h + w[f"{name}.bias"]
+        gates = w[f"{name}.weight_ih"] @ below + w[f"{name}.weight_hh"] @ h + w[f"{name}.bias"]
         i, f, g, o = np.split(gates, 4)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
         behind.append((h, c))
         x = x + h if config.residual and layer else h
-    logits = w["output.weight"] @ x + w["output.bias"]
+        below = layer_norm(x, w, layer) if config.layer_norm else x
+    logits = w["output.weight"] @ below + w["output.bias"]
     if config.recall_notes:
-        trust = w["trust.weight"] @ x + w["trust.bias"]
+        trust = w["trust.weight"] @ below + w["trust.bias"]
         for viewpoint, pitch, length in matches:
             logits[pitch] += trust[13 * viewpoint + length]
     return logits, behind

@@ -23,6 +23,8 @@ VARIANTS = pytest.mark.parametrize(
         dataclasses.replace(CONFIG, residual=False),
         dataclasses.replace(CONFIG, held_input=False),
         dataclasses.replace(CONFIG, num_layers=1),
+        dataclasses.replace(CONFIG, layer_norm=True),
+        dataclasses.replace(CONFIG, layer_norm=True, residual=False, recall_notes=100),
         dataclasses.replace(CONFIG, recall_notes=100),
         dataclasses.replace(CONFIG, recall_notes=100, control_inputs=True),
         dataclasses.replace(CONFIG, control_inputs=True, held_input=False),
