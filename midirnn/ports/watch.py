@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -40,6 +40,9 @@ POLL_SECONDS = 0.6
 
 RESTART_SECONDS = 1.0
 """So long after a child has died the next is started."""
+
+SILENT_SECONDS = 8.0
+"""A child that says nothing for so long is ended: its MIDI system is stuck."""
 
 END_SECONDS = 2.0
 """So long a child may take to end before it is ended."""
@@ -144,7 +147,7 @@ class PortWatch:
                 return
             self._child = _start(self._command)
         with self._child as child:
-            for line in child.stdout or ():
+            for line in _lines(child):
                 if not self._closing.is_set():
                     self._tell(line)
             child.wait()
@@ -170,6 +173,24 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
         encoding="utf-8",
         start_new_session=True,
     )
+
+
+def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+    """What a child says until it ends, as it does where it has been silent for too long.
+
+    A JACK server that dies while a client is being made can leave it waiting for ever.
+    """
+    has_spoken = threading.Event()
+
+    def watch() -> None:
+        while has_spoken.wait(SILENT_SECONDS):
+            has_spoken.clear()
+        child.kill()
+
+    threading.Thread(target=watch, name="midirnn port watchdog", daemon=True).start()
+    for line in child.stdout or ():
+        has_spoken.set()
+        yield line
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -68,7 +68,7 @@ def test_a_recording_has_both_players_and_a_log_that_replays(
     output: MemoryOutput, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "my recordings"
-    assert play(model, "--record", str(folder)) == 0
+    assert play(model, "--record", str(folder), seconds=4.0) == 0
     log, midi = sorted(folder.iterdir())
     assert (log.suffix, midi.suffix) == (".jsonl", ".mid")
     assert f"recorded: {midi}, {log.name}" in capsys.readouterr().out

@@ -248,6 +248,14 @@ def test_a_child_that_dies_is_started_again_and_nonsense_is_passed_over() -> Non
         assert sights.wait_for(2) == [SIGHT, SIGHT]
 
 
+def test_a_child_that_is_stuck_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midirnn.ports.watch.SILENT_SECONDS", 0.5)
+    code = f"import time; print({SIGHT.to_line()!r}, flush=True); time.sleep(60)"
+    sights = Sights()
+    with PortWatch([sights.look], command=[sys.executable, "-c", code]):
+        assert sights.wait_for(2) == [SIGHT, SIGHT]
+
+
 def test_the_child_ends_with_the_watch() -> None:
     sights = Sights()
     with PortWatch([sights.look], api="jack", poll_seconds=0.05) as watch:
