@@ -7,6 +7,9 @@ end to either a model goes round in circles for minutes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+
+from midirnn.performance import NUM_PITCHES
 
 LONGEST_REPEAT_NOTES = 16
 """After so many notes in a row that came back as they were, what was played before is forgotten,"""
@@ -15,8 +18,9 @@ FORGETFUL_NOTES = 32
 """and nothing is recalled for so many notes."""
 
 LONGEST_TRILL_NOTES = 20
-"""After so many notes in a row on one or two pitches the next one is another. Real trills are
-longer now and then; a model's tend to be."""
+"""After so many notes in a row on one or two pitches, or up or down by the same one or two steps in
+turn (a chromatic scale, in broken thirds, say), the next one is another. Real ones are longer now
+and then; a model's tend to be."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,13 @@ class Repetition:
 
     @property
     def worn_out(self) -> list[int]:
-        """The one or two pitches that have been trilled on for long enough; mostly none."""
+        """The pitches that would go on with what has gone on for long enough; mostly none."""
+        if len(self.pitches) < LONGEST_TRILL_NOTES:
+            return []
         trilled = set(self.pitches)
-        is_over = len(self.pitches) == LONGEST_TRILL_NOTES and len(trilled) <= 2
-        return sorted(trilled) if is_over else []
+        if len(trilled) <= 2:
+            return sorted(trilled)
+        steps = [after - before for before, after in pairwise(self.pitches)]
+        following = self.pitches[-1] + steps[-2]
+        goes_on = steps[2:] == steps[:-2] and 0 <= following < NUM_PITCHES
+        return [following] if goes_on else []

@@ -108,7 +108,7 @@ class Sampler:
     def next(self, allowed: BoolArray | None = None) -> int:
         """The next token, drawn (from those ``allowed``) and taken in.
 
-        A trill that has gone on for long enough is not carried on while there is a choice.
+        A trill or a scale that has gone on for long enough stops while there is a choice.
         """
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
         token = draw(self.distribution(mask), self.rng)
