@@ -11,7 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from midirnn.engines.base import Advance, FloatVector, RecurrentEngine, feature_weights
+from midirnn.engines.base import (
+    Advance,
+    EngineState,
+    FloatVector,
+    RecurrentEngine,
+    feature_weights,
+)
 from midirnn.models.config import ModelConfig
 
 # Leaving mkldnn.flags sets what this build has not, and says so.
@@ -52,15 +58,15 @@ class TorchEngine(RecurrentEngine):
         )
         return made.eval()
 
-    def _advance(self, token: int, features: FloatVector) -> Advance:
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
         with torch.inference_mode(), self._libraries():
-            return self._step(token, torch.from_numpy(features))
+            return self._run(before, token, torch.from_numpy(features))
 
     def _libraries(self) -> AbstractContextManager[None]:
         return nullcontext() if self._one_dnn else torch.backends.mkldnn.flags(enabled=False)
 
-    def _step(self, token: int, features: Tensor) -> Advance:
-        h_before, c_before = (torch.from_numpy(part) for part in self._state[:2])
+    def _run(self, before: EngineState, token: int, features: Tensor) -> Advance:
+        h_before, c_before = (torch.from_numpy(part) for part in (before.h, before.c))
         x = self._tensors["embedding.weight"][token] + self._beside @ features
         hs, cs = [], []
         for index, layer in enumerate(self._layers):

@@ -17,7 +17,7 @@ any but velocity      a velocity other than the one in force, if a pitch is sile
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +64,16 @@ class GrammarState:
 
     def copy(self) -> GrammarState:
         """A state that changes apart from this one."""
-        return replace(self, onset_rank=self.onset_rank.copy(), onset_step=self.onset_step.copy())
+        return GrammarState(  # three times as fast as dataclasses.replace, and often called
+            self.onset_rank.copy(),
+            self.onset_step.copy(),
+            self.next_rank,
+            self.step,
+            self.velocity_bin,
+            self.last_type,
+            self.last_shift_full,
+            self.last_off_rank,
+        )
 
 
 class PerformanceGrammar:
@@ -122,20 +131,21 @@ class PerformanceGrammar:
         ):
             mask[self._on] = mask[self._velocity] = False
         if self.max_note_steps is not None and held.any():
-            self._limit(mask, state, held)
+            left = int(state.onset_step[held].min()) + self.max_note_steps - state.step
+            if left < self.codec.max_shift_steps:
+                self._limit(mask, state, held, left)
         return mask
 
-    def _limit(self, mask: BoolArray, state: GrammarState, held: BoolArray) -> None:
-        """Take away what would let a note outlast the limit."""
-        assert self.max_note_steps is not None
-        due_step = np.where(held, state.onset_step + self.max_note_steps, np.iinfo(np.int64).max)
-        left = int(due_step.min()) - state.step
+    def _limit(self, mask: BoolArray, state: GrammarState, held: BoolArray, left: int) -> None:
+        """Take away what would let a note outlast the limit, which is ``left`` steps away."""
         mask[self._shift.start + max(left, 1) : self._shift.stop] = False
         if left > 0:
             return
         # A note is due: of those, the one that began first ends now. Where this step's note-offs
         # are over already, all that may pass before it ends is one step.
-        due = np.where(due_step <= state.step, state.onset_rank, np.iinfo(np.int64).max)
+        assert self.max_note_steps is not None
+        is_due = held & (state.onset_step + self.max_note_steps <= state.step)
+        due = np.where(is_due, state.onset_rank, np.iinfo(np.int64).max)
         first = int(np.argmin(due))
         if mask[self._off][first]:
             mask[:] = False

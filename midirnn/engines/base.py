@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,19 +21,88 @@ _NOTHING_ASKED = np.zeros(NUM_CONTROL_INPUTS, np.float32)
 _NO_FEATURES = np.zeros(0, np.float32)
 
 
-class EngineState(NamedTuple):
-    """All that the next logits depend on. Never changed in place."""
+class EngineState:
+    """All that the next logits depend on. Never changed.
+
+    What a step gives may be worked out :meth:`later`, when it is first looked at: whoever plays a
+    note that was drawn need not wait for what the model makes of it.
+    """
+
+    __slots__ = ("_later", "_parts")
+
+    def __init__(
+        self,
+        h: npt.NDArray[np.float32],
+        c: npt.NDArray[np.float32],
+        logits: FloatVector,
+        history: bytes = b"",
+        matches: Matches = NO_MATCHES,
+    ) -> None:
+        self._parts: _Parts | None = _Parts(h, c, logits, history, matches)
+        self._later: Callable[[], EngineState] | None = None
+
+    @classmethod
+    def later(cls, work_out: Callable[[], EngineState]) -> EngineState:
+        """The state that ``work_out`` gives, which is called once, when somebody looks."""
+        state = cls.__new__(cls)
+        state._parts, state._later = None, work_out
+        return state
+
+    @property
+    def h(self) -> npt.NDArray[np.float32]:
+        """(num_layers, H)"""
+        return self._known.h
+
+    @property
+    def c(self) -> npt.NDArray[np.float32]:
+        """(num_layers, H)"""
+        return self._known.c
+
+    @property
+    def logits(self) -> FloatVector:
+        """(V,): those that follow"""
+        return self._known.logits
+
+    @property
+    def history(self) -> bytes:
+        """The last pitches, for a model that recalls."""
+        return self._known.history
+
+    @property
+    def matches(self) -> Matches:
+        """What they recall."""
+        return self._known.matches
+
+    def work_out(self) -> None:
+        """Nothing; the state is worked out."""
+        _ = self._known
+
+    def replace(self, **parts: Any) -> EngineState:
+        """The state with other parts."""
+        return EngineState(**(self._known._asdict() | parts))
+
+    @property
+    def _known(self) -> _Parts:
+        if self._parts is None:
+            assert self._later is not None
+            self._parts, self._later = self._later()._known, None
+        return self._parts
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._known)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EngineState, tuple(self._known)
+
+
+class _Parts(NamedTuple):
+    """What a state is made of, worked out."""
 
     h: npt.NDArray[np.float32]
-    """(num_layers, H)"""
     c: npt.NDArray[np.float32]
-    """(num_layers, H)"""
     logits: FloatVector
-    """(V,): those that follow"""
-    history: bytes = b""
-    """the last pitches, for a model that recalls"""
-    matches: Matches = NO_MATCHES
-    """what they recall"""
+    history: bytes
+    matches: Matches
 
 
 class Advance(NamedTuple):
@@ -66,7 +135,7 @@ class StepEngine(Protocol):
         ...
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
-        """Take a token in; ``held`` (128,) says what sounds after it."""
+        """Take a token in; ``held`` (128,), which stays as it is, says what sounds after it."""
         ...
 
     def logits(self) -> FloatVector:
@@ -110,21 +179,35 @@ class RecurrentEngine(ABC):
         self._controls = _NOTHING_ASKED if controls is None else controls
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
-        """Take a token in; ``held`` (128,) says what sounds after it."""
-        _, _, _, history, matches = self._state
+        """Take a token in; ``held`` (128,), which stays as it is, says what sounds after it.
+
+        The step itself waits until somebody asks what follows.
+        """
+        before, controls = self._state, self._controls
+        before.work_out()  # so that at most one step waits
+        self._state = EngineState.later(lambda: self._behind(before, token, held, controls))
+
+    def _behind(
+        self, before: EngineState, token: int, held: npt.NDArray[np.bool_], controls: FloatVector
+    ) -> EngineState:
+        """The state behind a token."""
+        history, matches = before.history, before.matches
         if self._config.recall_notes and token < NUM_PITCHES:  # note-ons are the first ids
             history = remember(history, token, self._config.recall_notes)
             matches = recall(history)
-        h, c, logits, trust = self._advance(token, self._features(held, matches))
+        features = self._features(held, matches, controls)
+        h, c, logits, trust = self._advance(before, token, features)
         if trust is not None:
             logits = boosted(logits, trust, matches)
-        self._state = EngineState(h, c, logits, history, matches)
+        return EngineState(h, c, logits, history, matches)
 
     @abstractmethod
-    def _advance(self, token: int, features: FloatVector) -> Advance:
-        """What a step makes of the state, a token and the features (F,) beside it."""
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
+        """What a step makes of a state, a token and the features (F,) beside it."""
 
-    def _features(self, held: npt.NDArray[np.bool_], matches: Matches) -> FloatVector:
+    def _features(
+        self, held: npt.NDArray[np.bool_], matches: Matches, controls: FloatVector
+    ) -> FloatVector:
         """All that is read beside the token, side by side; shape ``(F,)``."""
         parts: list[npt.NDArray[Any]] = []
         if self._config.held_input:
@@ -132,7 +215,7 @@ class RecurrentEngine(ABC):
         if self._config.recall_notes:
             parts.append(recall_features(matches))
         if self._config.control_inputs:
-            parts.append(self._controls)
+            parts.append(controls)
         return np.concatenate(parts, dtype=np.float32) if parts else _NO_FEATURES
 
     def logits(self) -> FloatVector:

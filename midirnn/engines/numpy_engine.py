@@ -8,6 +8,7 @@ import threadpoolctl
 
 from midirnn.engines.base import (
     Advance,
+    EngineState,
     FloatMatrix,
     FloatVector,
     RecurrentEngine,
@@ -60,8 +61,8 @@ class NumpyEngine(RecurrentEngine):
         self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
         self.reset()
 
-    def _advance(self, token: int, features: FloatVector) -> Advance:
-        h_before, c_before = self._state.h, self._state.c
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
+        h_before, c_before = before.h, before.c
         h, c = np.empty_like(h_before), np.empty_like(c_before)
         gates = self._matrices[0] @ h_before[0]
         gates += self._token_table[token]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.engines.base import Advance, FloatVector, RecurrentEngine
+from midirnn.engines.base import Advance, EngineState, FloatVector, RecurrentEngine
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.models.config import ModelConfig
 
@@ -32,11 +32,12 @@ class OnnxEngine(RecurrentEngine):
         self._session = make_session(model)
         try:
             self.reset()
+            self.logits()
         except Exception as error:  # of a type that onnxruntime does not show
             raise _cannot_run(error) from error
 
-    def _advance(self, token: int, features: FloatVector) -> Advance:
-        inputs = {"token": np.array(token, np.int64), "h": self._state.h, "c": self._state.c}
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
+        inputs = {"token": np.array(token, np.int64), "h": before.h, "c": before.c}
         if len(features):
             inputs["features"] = features.reshape(1, -1)
         h, c, logits, *trust = self._session.run(self._outputs, inputs)

@@ -121,13 +121,15 @@ class Console:
         self._clocks: deque[tuple[Message, float]] = deque()
         self._played: deque[tuple[float, int]] = deque()
         self._asked: Knobs | None = None
+        self._stand: tuple[int, float] | None = None
+        """What the knobs were asked at: how often they had been turned, and the guard's factor."""
         self._knobs_at = 0.0
         self._model_plays = False
 
     def connect(self, sampling: SamplingConfig) -> None:
         """Nothing; this is how the model draws while no knob is turned."""
         self._sampling = sampling
-        self._asked = self.knobs(-math.inf)
+        self._asked, self._stand = self.knobs(-math.inf), None
 
     # For any thread.
 
@@ -219,9 +221,12 @@ class Console:
 
     def _ask(self, instrument: Instrument, now: float) -> None:
         """Ask for what the knobs say, if that has changed."""
-        asked = self.knobs(now)
+        stand = self.panel.turns, self.guard.temperature_factor(now)
         follows = self.panel["key"] == "performer"
-        if asked == self._asked or (follows and now < self._knobs_at):
+        if (follows and now < self._knobs_at) or (not follows and stand == self._stand):
+            return
+        self._stand, asked = stand, self.knobs(now)
+        if asked == self._asked:
             return
         self._asked, self._knobs_at = asked, now + FOLLOWED_SECONDS
         instrument.change_model([asked], now)

@@ -108,6 +108,8 @@ class Begin:
 class Plan:
     """Draw events until the plan reaches ``until_step``, with at most ``tokens`` tokens.
 
+    As long as there is no event since the last :class:`Rewind` or :class:`Begin`, it goes on until
+    ``first_until_step``: what the model does next is known, however long it waits for that.
     Nothing is drawn for a time before ``earliest_step``. Events up to number ``sent`` have been
     sent. ``thinning`` above 0 makes the music cheaper: see ``midirnn.live.overload``. Answered by
     :class:`Planned`, one or several.
@@ -118,6 +120,7 @@ class Plan:
     until_step: int
     tokens: int
     thinning: int = 0
+    first_until_step: int = 0
 
 
 @dataclass(frozen=True)

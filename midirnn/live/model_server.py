@@ -58,6 +58,7 @@ class ModelServer:
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
         self._plan = 0
+        self._has_events = False
         self._knobs = Knobs(sampler.config)
         self._stored: dict[str, EngineState] = {}
         self._ways: dict[type[Any], Callable[[Any], Iterable[Reply]]] = {
@@ -95,6 +96,7 @@ class ModelServer:
 
     def _rewind(self, request: Rewind) -> Iterable[Reply]:
         self._plan = request.plan
+        self._has_events = False
         self.planner.rewind(request.after, request.plan)
         return ()
 
@@ -111,14 +113,16 @@ class ModelServer:
         return (Heard(tuple(ended)),) if ended else ()
 
     def _begin(self, request: Begin) -> Iterable[Reply]:
+        self._has_events = False
         self.planner.begin(request)
         return ()
 
     def _draw(self, request: Plan) -> Iterable[Reply]:
         self.planner.forget(request.sent)
         tokens = 0
-        while tokens < request.tokens and self.planner.step < request.until_step:
+        while tokens < request.tokens and self.planner.step < self._until(request):
             events = self.planner.draw(request.earliest_step, request.thinning)
+            self._has_events |= bool(events)
             tokens += 1
             if self.planner.rests:
                 break
@@ -127,6 +131,11 @@ class ModelServer:
         reached = request.until_step if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
         self.planner.get_ready(self._plan + 1)
+
+    def _until(self, request: Plan) -> int:
+        """The step that the plan is to reach."""
+        first = 0 if self._has_events else request.first_until_step
+        return max(request.until_step, first)
 
     def _planned(
         self,
@@ -181,7 +190,7 @@ def blended(parts: list[tuple[EngineState, float]]) -> EngineState:
     shares = np.array([weight for _, weight in parts], np.float32)
     shares /= shares.sum()
     heaviest = parts[int(shares.argmax())][0]
-    return heaviest._replace(
+    return heaviest.replace(
         h=np.tensordot(shares, [state.h for state, _ in parts], 1),
         c=np.tensordot(shares, [state.c for state, _ in parts], 1),
         logits=np.tensordot(shares, [state.logits for state, _ in parts], 1),

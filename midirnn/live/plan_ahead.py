@@ -13,8 +13,8 @@ REFILL_SECONDS = 0.005
 """So much of the plan has been played before it is filled up again."""
 
 NEAR_SECONDS = 0.2
-"""How far ahead is planned when the performer has just played, and the next note is likely to undo
-the plan. From then on it is planned twice as fast as time passes, until all is planned."""
+"""How far ahead is planned, but for the plan's first event, when the performer has just played, and
+the next note is likely to undo the plan. From then on it is planned twice as fast as time passes, until all is planned."""
 
 
 class PlanAhead:
@@ -88,17 +88,21 @@ class PlanAhead:
         until = min(now + self._ahead(now), end)
         if self._asked_at is not None or self.until >= until:
             return None
-        ahead = self._time.musical(until) - self._start
         self._is_out = True
         self._asked_at = now
         self._gaining_from = max(self.until, now)
         return Plan(
             sent=self._scheduler.last_sent,
             earliest_step=earliest_step,
-            until_step=math.ceil(ahead * self._steps_per_second),
+            until_step=self._step_at(until),
             tokens=self.overload.tokens,
             thinning=self.overload.thinning,
+            first_until_step=self._step_at(min(now + self.lookahead_seconds, end)),
         )
+
+    def _step_at(self, seconds: float) -> int:
+        """The first step that is not before that time."""
+        return math.ceil((self._time.musical(seconds) - self._start) * self._steps_per_second)
 
     def more_at(self, end: float) -> float:
         """The time at which to ask for more; infinite while an answer is awaited."""

@@ -83,7 +83,9 @@ class Sampler:
     def sounding(self) -> list[int]:
         """The pitches that sound now, in the order in which they were struck."""
         rank = self.grammar_state.onset_rank
-        return sorted(np.flatnonzero(rank >= 0).tolist(), key=lambda pitch: int(rank[pitch]))
+        pitches = np.flatnonzero(rank >= 0)
+        in_order: list[int] = pitches[np.argsort(rank[pitches])].tolist()
+        return in_order
 
     def hear(self, tokens: Iterable[int]) -> None:
         """Take tokens in as if they had been drawn."""
@@ -131,7 +133,7 @@ class Sampler:
         recalled, length = state.matches[0].tolist()
         self._repetition = self._repetition.after(pitch, recalled if length else None)
         if self._repetition.forgets:
-            self.engine.restore(state._replace(history=b"", matches=NO_MATCHES))
+            self.engine.restore(state.replace(history=b"", matches=NO_MATCHES))
 
     def snapshot(self) -> SamplerState:
         """The state, to come back to."""

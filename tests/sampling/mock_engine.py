@@ -43,10 +43,10 @@ class MockEngine:
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self.fed.append(token)
-        self._set(token, held, int(self._state[1][0]) + 1)
+        self._set(token, held, int(self._state.c[0]) + 1)
 
     def logits(self) -> FloatVector:
-        return self._state[2]
+        return self._state.logits
 
     def snapshot(self) -> EngineState:
         return self._state

@@ -26,6 +26,8 @@ class Panel:
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
         self._values: dict[str, Value] = {name: knob.default for name, knob in KNOBS.items()}
         self._turned: set[str] = set()
+        self.turns = 0
+        """How often a knob has been turned."""
         for name, value in (values or {}).items():
             self.turn(ControlChange(name, value))
 
@@ -44,6 +46,7 @@ class Panel:
         value = knob.check(change.value)
         before, self._values[change.name] = self._values[change.name], value
         self._turned.add(change.name)
+        self.turns += 1
         return value != before
 
     def pressed(self, name: str) -> bool:
