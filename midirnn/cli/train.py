@@ -137,6 +137,8 @@ def _train(
             report=_reporting(board),
             team=team,
         )
+        if recipe.bf16 and not trainer.bf16 and team.is_first:
+            print("no instructions for bfloat16 here: training in fp32", file=sys.stderr)
         if resume:
             trainer.resume()
         elif start_from is not None:

@@ -10,6 +10,7 @@ part of a step is one compiled kernel.
 from __future__ import annotations
 
 import functools
+import platform
 import shutil
 import warnings
 from collections.abc import Callable
@@ -131,6 +132,19 @@ def _can_pack() -> bool:
     """Whether oneDNN is there and this processor has products in bf16."""
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@functools.cache
+def is_fast_in_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for products in bf16.
+
+    Where a processor has none they are imitated, at a quarter of fp32's speed (on AMD's Zen 3).
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return _can_pack()
+    return bool(torch.cpu._is_avx512_bf16_supported())  # which those with AMX have, too
 
 
 def _warn_uncompiled(why: str) -> None:

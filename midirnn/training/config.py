@@ -54,7 +54,7 @@ class TrainingConfig:
     steered: float = 0.4
     """The share of segments that show a model with control inputs controls, each half the time."""
     bf16: bool = True
-    """Multiply matrices in bfloat16, which is faster."""
+    """Multiply matrices in bfloat16 where the processor has instructions for that: faster."""
     seed: int = 0
     """The same seed draws the same weights and pieces."""
     threads: int = 1

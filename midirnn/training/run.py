@@ -29,6 +29,7 @@ from midirnn.models.checkpoint import (
 )
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
+from midirnn.models.lstm import is_fast_in_bf16
 from midirnn.training.config import TrainingConfig
 from midirnn.training.distributed import ALONE, Team
 from midirnn.training.evaluate import combined, evaluate, token_losses
@@ -112,6 +113,8 @@ class Trainer:
         self.team = team
         self.rows = team.rows(config.batch_size)
         self.device = team.device
+        self.bf16 = config.bf16 and is_fast_in_bf16(team.device)
+        """Whether matrices are multiplied in bfloat16."""
         self.model = LanguageModel(model_config).to(self.device)
         self.parameters = list(self.model.parameters())
         self.optimizers = make_optimizers(self.model, config)
@@ -222,7 +225,7 @@ class Trainer:
                 group["lr"] = group["initial_lr"] * share
         batch = next(self.windows)
         tokens = int(batch.valid.sum())
-        losses, valid, state = token_losses(self.model, batch, self.state, bf16=self.config.bf16)
+        losses, valid, state = token_losses(self.model, batch, self.state, bf16=self.bf16)
         loss = (losses * valid).sum() / tokens
         loss.backward()  # type: ignore[no-untyped-call]
         value, tokens = self.team.average(self.parameters, loss, tokens)
@@ -279,7 +282,7 @@ class Trainer:
             return
         share = self.validation[self.team.rank :: self.team.size]
         with self._averaged():
-            mine = evaluate(self.model, self.codec, share, bf16=self.config.bf16)
+            mine = evaluate(self.model, self.codec, share, bf16=self.bf16)
             result = combined(self.team.gather(mine))
             nats = result.nats_per_token
             self.progress.validations_since_best += 1
@@ -310,6 +313,7 @@ class Trainer:
         best = self.progress.best_nats
         info = {
             "training": self.config.to_dict(),
+            "products": "bf16" if self.bf16 else "fp32",
             "step": self.progress.step,
             "tokens_seen": self.progress.tokens + self.origin.get("tokens_seen", 0),
             "best_validation_nats_per_token": best if math.isfinite(best) else None,

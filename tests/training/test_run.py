@@ -27,6 +27,7 @@ from midirnn.errors import CheckpointError, DatasetError, OptionError
 from midirnn.midifile import write_midi
 from midirnn.models.checkpoint import read_checkpoint
 from midirnn.models.config import ModelConfig
+from midirnn.training import run
 from midirnn.training.config import TrainingConfig
 from midirnn.training.evaluate import evaluate
 from midirnn.training.run import BEST, LAST, METRICS_FILE, TRAINING_STATE_FILE, Report, Trainer
@@ -72,8 +73,9 @@ class TestLearning:
         ],
     )
     def test_a_tiny_model_learns_a_tiny_data_set(
-        self, tmp_path: Path, changes: dict[str, Any]
+        self, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(run, "is_fast_in_bf16", lambda device: True)
         config = recipe(tokens=80 * 64, batch_size=4, transpose=0, stretch=0.0, **changes)
         made = trainer(tmp_path / "run", config)
         before = evaluate(made.model, CODEC, VALIDATION).nats_per_token
@@ -91,6 +93,21 @@ class TestLearning:
         assert metrics(tmp_path / "one") == metrics(tmp_path / "again")
         assert same_weights(tmp_path / "one" / LAST, tmp_path / "again" / LAST)
         assert metrics(tmp_path / "one") != metrics(tmp_path / "other")
+
+    @pytest.mark.parametrize(("has_bf16", "products"), [(False, "fp32"), (True, "bf16")])
+    def test_bf16_is_for_processors_that_have_it(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        has_bf16: bool,
+        products: str,
+    ) -> None:
+        monkeypatch.setattr(run, "is_fast_in_bf16", lambda device: has_bf16)
+        trainer(tmp_path / "asked", recipe(bf16=True)).run()
+        trainer(tmp_path / "exact", recipe(bf16=False)).run()
+        is_exact = same_weights(tmp_path / "asked" / LAST, tmp_path / "exact" / LAST)
+        assert is_exact is not has_bf16
+        assert read_checkpoint(tmp_path / "asked" / LAST).info["products"] == products
 
     def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(self, tmp_path: Path) -> None:
         adamw, muon = trainer(tmp_path, recipe(optimizer="muon")).optimizers
