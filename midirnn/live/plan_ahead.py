@@ -14,7 +14,8 @@ REFILL_SECONDS = 0.005
 
 NEAR_SECONDS = 0.2
 """How far ahead is planned, but for the plan's first event, when the performer has just played, and
-the next note is likely to undo the plan. From then on it is planned twice as fast as time passes, until all is planned."""
+the next note is likely to undo the plan. From then on it is planned twice as fast as time passes,
+until all is planned."""
 
 
 class PlanAhead:

@@ -131,6 +131,21 @@ def test_each_note_that_is_heard_is_answered_by_how_surprising_it_was(
     assert all(0.0 < surprise.nats < 20.0 for surprise in heard.surprises)
 
 
+def test_the_first_event_is_planned_however_far_it_is() -> None:
+    near, far = (Plan(-1, 6, 6, 200, first_until_step=first) for first in (0, 500))
+    model, _ = server()
+    list(model.handle(Hear((HeardStep(5, (), ((60, 9),)),))))
+    assert not any(reply.events for reply in model.handle(near) if isinstance(reply, Planned))
+    list(model.handle(Rewind(1, -1)))
+    for plan in (2, 3):  # anew in each plan
+        *drawn, done = (reply for reply in model.handle(far) if isinstance(reply, Planned))
+        assert [bool(reply.events) for reply in drawn] == [False] * (len(drawn) - 1) + [True]
+        assert done.seconds >= 0.06
+        # Once there is one, the plan reaches as far as it is asked to.
+        assert list(model.handle(far)) == [Planned(plan - 1, (), done.seconds, 0, done=True)]
+        list(model.handle(Rewind(plan, -1)))
+
+
 def test_how_far_a_plan_got_makes_no_difference_to_the_next() -> None:
     (short, _), (long, _) = server(), server()
     for model, tokens in ((short, 10), (long, 200)):
