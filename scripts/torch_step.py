@@ -17,6 +17,7 @@ from midirnn.engines.base import (
     FloatVector,
     RecurrentEngine,
     feature_weights,
+    head_weights,
 )
 from midirnn.models.config import ModelConfig
 
@@ -41,6 +42,10 @@ class TorchEngine(RecurrentEngine):
         torch.set_num_threads(1)
         self._one_dnn = one_dnn
         self._tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        self._heads = {
+            head: torch.from_numpy(head_weights(config, weights, head))
+            for head in (["output", "trust"] if config.recall_notes else ["output"])
+        }
         self._beside = torch.from_numpy(feature_weights(config, weights))
         self._layers = [self._make_layer(layer) for layer in range(config.num_layers)]
         self.reset()
@@ -62,6 +67,9 @@ class TorchEngine(RecurrentEngine):
         with torch.inference_mode(), self._libraries():
             return self._run(before, token, torch.from_numpy(features))
 
+    def _head(self, head: str, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self._heads[head], self._tensors[f"{head}.bias"])
+
     def _libraries(self) -> AbstractContextManager[None]:
         return nullcontext() if self._one_dnn else torch.backends.mkldnn.flags(enabled=False)
 
@@ -74,13 +82,8 @@ class TorchEngine(RecurrentEngine):
             x = x + y[0] if self._config.residual and index else y[0]
             hs.append(h[0])
             cs.append(c[0])
-        logits, trust = (
-            nn.functional.linear(x, self._tensors[f"{head}.weight"], self._tensors[f"{head}.bias"])
-            if f"{head}.weight" in self._tensors
-            else None
-            for head in ("output", "trust")
-        )
-        assert logits is not None
+        logits = self._head("output", x)
+        trust = self._head("trust", x) if self._config.recall_notes else None
         return Advance(
             torch.stack(hs).numpy(),
             torch.stack(cs).numpy(),

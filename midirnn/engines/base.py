@@ -240,6 +240,12 @@ def feature_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix]) -> 
     return np.concatenate(parts, axis=1)
 
 
+def head_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix], head: str) -> FloatMatrix:
+    """The weights (N, H) of ``output`` or ``trust``; a tied embedding is the output's."""
+    tied = config.tied_embedding and head == "output"
+    return weights["embedding.weight"][: config.vocab_size] if tied else weights[f"{head}.weight"]
+
+
 def recall_features(matches: Matches) -> FloatVector:
     """Which pitches are recalled, and by which match; shape ``(128 + 39,)``."""
     features = np.zeros(NUM_PITCHES + NUM_MATCHES, np.float32)

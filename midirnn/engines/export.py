@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.recall import NUM_MATCHES
-from midirnn.engines.base import FloatMatrix, feature_weights
+from midirnn.engines.base import FloatMatrix, feature_weights, head_weights
 from midirnn.engines.onnx_format import GraphWriter
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
@@ -87,7 +87,7 @@ def export_onnx(
     x = _read(graph, config, weights, config.num_layers, x)
     for head, name, size in _heads(config):
         bias = graph.constant(f"{head}.bias", weights[f"{head}.bias"])
-        product(graph, head, x, weights[f"{head}.weight"], bias, value=name)
+        product(graph, head, x, head_weights(config, weights, head), bias, value=name)
         graph.output(name, np.float32, (1, size))
     for name, parts in (("h_next", h_all), ("c_next", c_all)):
         graph.node("Concat", *parts, name=graph.output(name, np.float32, state), axis=0)

@@ -13,6 +13,7 @@ from midirnn.engines.base import (
     FloatVector,
     RecurrentEngine,
     feature_weights,
+    head_weights,
 )
 from midirnn.models.config import ModelConfig
 
@@ -57,7 +58,7 @@ class NumpyEngine(RecurrentEngine):
             for layer in range(config.num_layers if config.layer_norm else 0)
         ]
         heads = ["output", "trust"] if config.recall_notes else ["output"]
-        self._output = np.concatenate([weights[f"{head}.weight"] for head in heads])
+        self._output = np.concatenate([head_weights(config, weights, head) for head in heads])
         self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
         self.reset()
 

@@ -92,9 +92,10 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (config.vocab_size + 1, config.embedding_size),
         "held.weight": (config.embedding_size, NUM_PITCHES),
-        "output.weight": (config.vocab_size, config.hidden_size),
         "output.bias": (config.vocab_size,),
     }
+    if not config.tied_embedding:
+        shapes["output.weight"] = (config.vocab_size, config.hidden_size)
     if config.recall_notes:
         shapes |= {
             "recalled.weight": (config.embedding_size, NUM_PITCHES + NUM_MATCHES),

@@ -35,6 +35,8 @@ class ModelConfig:
     """Add each layer's input to its output, from the second layer on."""
     layer_norm: bool = False
     """Normalise what each layer after the first reads, and what the output reads."""
+    tied_embedding: bool = False
+    """Weigh a token by its embedding when it is predicted, too; both sizes must be the same."""
     held_input: bool = True
     """Add a linear map of the notes that sound now to the token's embedding."""
     recall_notes: int = 0
@@ -48,6 +50,11 @@ class ModelConfig:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
             if getattr(self, name) < 1:
                 raise CheckpointError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.tied_embedding and self.embedding_size != self.hidden_size:
+            raise CheckpointError(
+                f"embedding_size is {self.embedding_size} and hidden_size {self.hidden_size}; with "
+                "tied_embedding they must be the same"
+            )
         if not 0 <= self.recall_notes <= MAX_RECALL_NOTES:
             raise CheckpointError(
                 f"recall_notes is {self.recall_notes}; allowed are 0 to {MAX_RECALL_NOTES}"

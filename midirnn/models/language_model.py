@@ -48,12 +48,16 @@ class LanguageModel(nn.Module):
             self.norms = nn.ModuleList(nn.LayerNorm(config.hidden_size) for _ in self.layers)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.hidden_size, config.vocab_size)
+        if config.tied_embedding:
+            self.output.register_parameter("weight", None)
         self._initialize()
 
     def _initialize(self) -> None:
-        nn.init.normal_(self.embedding.weight, std=0.5)
+        tied = self.config.tied_embedding
+        nn.init.normal_(self.embedding.weight, std=0.1 if tied else 0.5)
         nn.init.normal_(self.held.weight, std=0.1)
-        nn.init.normal_(self.output.weight, std=0.02)
+        if not tied:
+            nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
         # What is added to a model begins as nothing: it learns how far to trust it.
         for added in (
@@ -99,10 +103,19 @@ class LanguageModel(nn.Module):
             hs.append(h_last)
             cs.append(c_last)
         x = self._read(x, len(self.layers)).transpose(0, 1)  # (B, T, H)
-        logits = self.output(x)  # (B, T, V)
+        logits = nn.functional.linear(x, self._output_weight, self.output.bias)  # (B, T, V)
         if self.config.recall_notes:
             logits = _boosted(logits, recalled, self.trust(x))
         return logits, (torch.stack(hs), torch.stack(cs))
+
+    @property
+    def _output_weight(self) -> Tensor:
+        """What each token's logit weighs the last layer by (V, H).
+
+        With a tied embedding that is the token's own (O. Press and L. Wolf, 2017).
+        """
+        tied = self.config.tied_embedding
+        return self.embedding.weight[: self.config.vocab_size] if tied else self.output.weight
 
     def _read(self, x: Tensor, layer: int) -> Tensor:
         """What a layer after the first reads of those below it (T, B, H); the output is the last.

@@ -48,6 +48,7 @@ ROWS: dict[str, dict[str, str | None]] = {
     "no-held": {"--no-held-input": None},
     "no-recall": {"--recall-notes": "0"},
     "controls": {"--control-inputs": None},
+    "tied": {"--embedding-size": "128", "--tied-embedding": None},
     "seed-1": {"--seed": "1"},
 }
 """What is changed in each row; None stands for a flag without a value."""

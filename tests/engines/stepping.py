@@ -22,6 +22,7 @@ CONFIGS = [
     ModelConfig(embedding_size=16, hidden_size=48, recall_notes=20, control_inputs=True),
     ModelConfig(embedding_size=16, hidden_size=32, held_input=False, control_inputs=True),
     ModelConfig(embedding_size=16, hidden_size=48, layer_norm=True, recall_notes=20),
+    ModelConfig(embedding_size=48, hidden_size=48, tied_embedding=True, recall_notes=20),
 ]
 """Sizes below, at and above a block of int8 weights, with each part and without."""
 

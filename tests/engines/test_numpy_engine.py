@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.grammar import BoolArray
 from midirnn.codecs.recall import NO_MATCHES, recall, remember
-from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.engines.base import Advance, EngineState, FloatVector, StepEngine
 from midirnn.engines.load import PRETRAINED, load
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.models.checkpoint import Weights
@@ -38,6 +40,7 @@ CONFIGS = [
     ModelConfig(embedding_size=8, hidden_size=16, recall_notes=9, control_inputs=True),
     ModelConfig(embedding_size=8, hidden_size=16, held_input=False, control_inputs=True),
     ModelConfig(embedding_size=8, hidden_size=16, layer_norm=True, recall_notes=9),
+    ModelConfig(embedding_size=16, hidden_size=16, tied_embedding=True, recall_notes=9),
 ]
 ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).vector()
 
@@ -159,6 +162,64 @@ def test_a_snapshot_can_be_restored_in_another_engine_with_the_same_weights() ->
     one.feed(300, np.zeros(128, dtype=bool))
     other.feed(300, np.zeros(128, dtype=bool))
     assert np.array_equal(one.logits(), other.logits())
+
+
+class CountingEngine(NumpyEngine):
+    """Counts its steps."""
+
+    steps = 0
+
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
+        self.steps += 1
+        return super()._advance(before, token, features)
+
+
+class TestAStepThatWaits:
+    @pytest.fixture
+    def engine(self) -> CountingEngine:
+        engine = CountingEngine(CONFIGS[5], random_weights(CONFIGS[5]))
+        engine.logits()
+        engine.steps = 0
+        return engine
+
+    def test_is_made_once_when_somebody_asks_what_follows(self, engine: CountingEngine) -> None:
+        engine.feed(60, np.zeros(128, dtype=bool))
+        kept = engine.snapshot()
+        assert engine.steps == 0
+        assert np.array_equal(engine.logits(), kept.logits)
+        assert engine.steps == 1
+
+    def test_is_made_by_the_next_at_the_latest(self, engine: CountingEngine) -> None:
+        for count, token in enumerate((60, 300, 62)):
+            engine.feed(token, np.zeros(128, dtype=bool))
+            assert engine.steps == count
+
+    def test_is_not_made_where_the_state_is_left(self, engine: CountingEngine) -> None:
+        before = engine.snapshot()
+        engine.feed(60, np.zeros(128, dtype=bool))
+        engine.restore(before)
+        engine.logits()
+        assert engine.steps == 0
+
+    @pytest.mark.parametrize("keep", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+    def test_is_made_for_a_copy(
+        self, engine: CountingEngine, keep: Callable[[EngineState], EngineState]
+    ) -> None:
+        engine.feed(60, np.zeros(128, dtype=bool))
+        kept = keep(engine.snapshot())
+        assert all(map(np.array_equal, kept, engine.snapshot()))
+        assert kept.history == bytes([60])
+
+    def test_asks_what_was_asked_when_the_token_was_fed(self) -> None:
+        config = CONFIGS[6]
+        for asked, other in ((ASKED, None), (None, ASKED)):
+            engine, expected = (NumpyEngine(config, random_weights(config)) for _ in range(2))
+            for one in (engine, expected):
+                one.steer(asked)
+                one.feed(60, np.zeros(128, dtype=bool))
+            expected.logits()
+            engine.steer(other)
+            assert np.array_equal(engine.logits(), expected.logits())
 
 
 def test_a_snapshot_costs_microseconds() -> None:

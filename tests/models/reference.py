@@ -79,7 +79,9 @@ def step(
         behind.append((h, c))
         x = x + h if config.residual and layer else h
         below = layer_norm(x, w, layer) if config.layer_norm else x
-    logits = w["output.weight"] @ below + w["output.bias"]
+    tied = config.tied_embedding
+    output = w["embedding.weight"][:-1] if tied else w["output.weight"]
+    logits = output @ below + w["output.bias"]
     if config.recall_notes:
         trust = w["trust.weight"] @ below + w["trust.bias"]
         for viewpoint, pitch, length in matches:
