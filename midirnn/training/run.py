@@ -6,8 +6,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from midirnn.models.checkpoint import (
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.models.lstm import is_fast_in_bf16
+from midirnn.training.averaging import MovingAverage
 from midirnn.training.config import TrainingConfig
 from midirnn.training.distributed import ALONE, Team
 from midirnn.training.evaluate import combined, evaluate, token_losses
@@ -48,6 +48,7 @@ from midirnn.training.folder import (
 )
 from midirnn.training.memory import keep_freed_memory
 from midirnn.training.optimizers import make_optimizers
+from midirnn.training.randomness import random_state, restore_random_state, seed_dropout
 
 _LOG_STEPS = 20
 
@@ -118,8 +119,7 @@ class Trainer:
         self.model = LanguageModel(model_config).to(self.device)
         self.parameters = list(self.model.parameters())
         self.optimizers = make_optimizers(self.model, config)
-        self.average: list[torch.Tensor] = []
-        """The weights' moving average, with ``ema_decay``."""
+        self.average = MovingAverage(self.parameters, config.ema_decay)
         self.validation = excerpts(validation, config.validation_tokens)
         self.data = {
             "train_pieces": int(np.count_nonzero(lengths)),
@@ -139,7 +139,7 @@ class Trainer:
         self.state: State = self.model.initial_state(len(self.rows), self.device)
         self.progress = Progress()
         self._lock = RunLock(folder)
-        self._seed_dropout()
+        seed_dropout(config.seed, team.rank, 0)
         self.origin: dict[str, Any] = {}
 
     def start_from(self, name: str, checkpoint: Checkpoint) -> None:
@@ -189,8 +189,7 @@ class Trainer:
                     "all need the same data set"
                 )
         self.team.share_weights(self.parameters)
-        if self.config.ema_decay and not self.average:
-            self.average = [parameter.detach().clone() for parameter in self.parameters]
+        self.average.begin()
 
     def _run(self, should_stop: Callable[[], bool]) -> Progress:
         begun = time.monotonic() - self.progress.seconds
@@ -242,28 +241,7 @@ class Trainer:
         self.progress.step += 1
         self.progress.tokens += tokens
         self.progress.recent.append(value)
-        self._follow()
-
-    def _follow(self) -> None:
-        """Let the moving average follow the weights, at first faster than ``ema_decay`` says."""
-        if self.average:
-            step = self.progress.step
-            decay = min(self.config.ema_decay, (1 + step) / (10 + step))
-            weights = [parameter.detach() for parameter in self.parameters]
-            torch._foreach_lerp_(self.average, weights, 1 - decay)
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The model with its averaged weights, where the recipe has them."""
-        self._swap_average()
-        try:
-            yield
-        finally:
-            self._swap_average()
-
-    def _swap_average(self) -> None:
-        for parameter, average in zip(self.parameters, self.average, strict=bool(self.average)):
-            parameter.data, average.data = average.data, parameter.data
+        self.average.follow(self.progress.step)
 
     def _log_training(self) -> None:
         progress = self.progress
@@ -281,7 +259,7 @@ class Trainer:
         if not self.validation:
             return
         share = self.validation[self.team.rank :: self.team.size]
-        with self._averaged():
+        with self.average.in_place():
             mine = evaluate(self.model, self.codec, share, bf16=self.bf16)
             result = combined(self.team.gather(mine))
             nats = result.nats_per_token
@@ -331,11 +309,12 @@ class Trainer:
     def _training_state(self) -> dict[str, Any]:
         """All that the rest of the run depends on; of the rows of every process."""
         h, c = self.state
-        parts = self.team.gather((self.windows.state(), h.cpu(), c.cpu(), self._rng_state()))
+        random = random_state(self.device)
+        parts = self.team.gather((self.windows.state(), h.cpu(), c.cpu(), random))
         windows, hs, cs, rngs = zip(*parts, strict=True)
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "average": self.average,
+            "average": self.average.weights,
             "windows": [row for rows in windows for row in rows],
             "state": (torch.cat(hs, dim=1), torch.cat(cs, dim=1)),
             "progress": self.progress,
@@ -361,14 +340,18 @@ class Trainer:
         )
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.average = [average.to(self.device) for average in state.get("average", [])]
+        self.average.restore(state.get("average", []), self.device)
         rows = slice(self.rows.start, self.rows.stop)
         self.windows.restore(state["windows"][rows])
         h, c = state["state"]
         self.state = h[:, rows].to(self.device), c[:, rows].to(self.device)
         self.progress = state["progress"]
         self.origin = state.get("origin", {})
-        self._restore_rng(state["rng"])
+        rank, random_states = self.team.rank, state["rng"]
+        if rank < len(random_states):
+            restore_random_state(random_states[rank], self.device)
+        else:  # there was no such process then
+            seed_dropout(self.config.seed, rank, self.progress.step)
 
     def _read_last(self) -> tuple[Weights, dict[str, Any]]:
         """The weights and the state of the last checkpoint, which fits; nothing else is there."""
@@ -388,26 +371,3 @@ class Trainer:
         refuse_difference(kept, asked, last)
         trim_metrics(self.folder / METRICS_FILE, state["progress"].step)
         return checkpoint.weights, state
-
-    def _seed_dropout(self) -> None:
-        """Draw other dropout in each process; the first goes on as one alone would."""
-        if self.team.rank:
-            seeds = np.random.SeedSequence([self.config.seed, self.team.rank, self.progress.step])
-            torch.manual_seed(int(seeds.generate_state(1)[0]))
-
-    def _rng_state(self) -> list[torch.Tensor]:
-        """The state of torch's random generators that this process uses."""
-        states = [torch.get_rng_state()]
-        if self.device.type == "cuda":
-            states.append(torch.cuda.get_rng_state(self.device))
-        return states
-
-    def _restore_rng(self, processes: list[list[torch.Tensor]]) -> None:
-        """Draw on where this process stopped; one that was not there then draws afresh."""
-        if self.team.rank >= len(processes):
-            self._seed_dropout()
-            return
-        cpu, *cuda = processes[self.team.rank]
-        torch.set_rng_state(cpu)
-        if cuda and self.device.type == "cuda":
-            torch.cuda.set_rng_state(cuda[0], self.device)

@@ -29,7 +29,7 @@ def test_it_is_the_mean_that_the_decay_defines(tmp_path: Path) -> None:
     for step, weights in enumerate(history, 1):
         decay = min(0.5, (1 + step) / (10 + step))
         expected = [decay * e + (1 - decay) * w for e, w in zip(expected, weights, strict=True)]
-    for average, mean in zip(made.average, expected, strict=True):
+    for average, mean in zip(made.average.weights, expected, strict=True):
         torch.testing.assert_close(average, mean)
 
 
@@ -38,7 +38,7 @@ def test_it_is_validated_and_kept_as_the_best_while_the_weights_go_on(tmp_path: 
     made = trainer(tmp_path / "run", config)
     made.run()
     last, best = (read_checkpoint(tmp_path / "run" / name).weights for name in (LAST, BEST))
-    averages = dict(zip(dict(made.model.named_parameters()), made.average, strict=True))
+    averages = dict(zip(dict(made.model.named_parameters()), made.average.weights, strict=True))
     for name, parameter in made.model.named_parameters():
         assert np.array_equal(last[name], parameter.detach().numpy())
         assert np.array_equal(best[name], averages[name].numpy())
@@ -65,7 +65,7 @@ def test_a_run_with_it_resumes_exactly(tmp_path: Path) -> None:
     resumed = trainer(tmp_path / "parts", config)
     resumed.resume()
     resumed.run()
-    assert all(map(torch.equal, whole.average, resumed.average))
+    assert all(map(torch.equal, whole.average.weights, resumed.average.weights))
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "parts")
 
 
@@ -76,7 +76,7 @@ def test_it_begins_with_the_weights_that_a_run_is_started_from(tmp_path: Path) -
     made.start_from("first", checkpoint)
     made.run(lambda: True)
     names = dict(made.model.named_parameters())
-    for name, average in zip(names, made.average, strict=True):
+    for name, average in zip(names, made.average.weights, strict=True):
         np.testing.assert_allclose(average.numpy(), checkpoint.weights[name], rtol=1e-6)
 
 

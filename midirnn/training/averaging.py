@@ -1,0 +1,47 @@
+"""A moving average of a model's weights, after B. Polyak and A. Juditsky (1992)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+
+class MovingAverage:
+    """Follows the weights of a model. Owns their average; without a ``decay`` there is none."""
+
+    def __init__(self, parameters: Sequence[torch.nn.Parameter], decay: float) -> None:
+        self._parameters = parameters
+        self._decay = decay
+        self.weights: list[torch.Tensor] = []
+        """The average of each parameter; none before :meth:`begin`."""
+
+    def begin(self) -> None:
+        """Start from the present weights, if there is no average yet and one is wanted."""
+        if self._decay and not self.weights:
+            self.weights = [parameter.detach().clone() for parameter in self._parameters]
+
+    def follow(self, step: int) -> None:
+        """Take the weights after a step in, at first faster than ``decay`` says."""
+        if self.weights:
+            decay = min(self._decay, (1 + step) / (10 + step))
+            present = [parameter.detach() for parameter in self._parameters]
+            torch._foreach_lerp_(self.weights, present, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The model with its averaged weights, if there are any."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for parameter, average in zip(self._parameters, self.weights, strict=bool(self.weights)):
+            parameter.data, average.data = average.data, parameter.data
+
+    def restore(self, weights: Sequence[torch.Tensor], device: torch.device) -> None:
+        """Go on from averages that were saved."""
+        self.weights = [average.to(device) for average in weights]
