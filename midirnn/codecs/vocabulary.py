@@ -81,8 +81,14 @@ class Vocabulary:
 
     def describe(self, token: int) -> tuple[TokenType, int]:
         """The type and the value of a token id."""
-        self.check(np.array([token]))
-        return self.ranges[int(self.type_index[token])].type, int(self.values[token])
+        if not 0 <= token < self.size:
+            self.check(np.array([token]))
+        return self._words[token]
+
+    @cached_property
+    def _words(self) -> list[tuple[TokenType, int]]:
+        types = [self.ranges[index].type for index in self.type_index.tolist()]
+        return list(zip(types, self.values.tolist(), strict=True))
 
     def check(self, tokens: npt.ArrayLike) -> Tokens:
         """The tokens as an array of uint16; :class:`CodecError` if any is not in the vocabulary."""

@@ -203,8 +203,8 @@ Request: TypeAlias = (
 class Planned:
     """Events of plan number ``plan``, in order; behind them the plan reaches until ``seconds``.
 
-    ``tokens`` is how many were drawn for them. With ``done`` the request is dealt with; else
-    ``entropy`` is that of the token drawn last, in nats.
+    ``tokens`` is how many were drawn for them. With ``done`` the request is dealt with. With
+    events, ``entropy`` is that of the token drawn last, in nats.
     """
 
     plan: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -139,14 +139,14 @@ class ModelServer:
 
     def _planned(
         self,
-        events: Iterable[PlannedEvent],
+        events: Sequence[PlannedEvent],
         tokens: int,
         *,
         done: bool,
         reached: int | None = None,
     ) -> Planned:
         seconds = self.planner.seconds_of(self.planner.step if reached is None else reached)
-        entropy = None if done else self.planner.entropy
+        entropy = self.planner.entropy if events else None
         return Planned(self._plan, tuple(events), seconds, tokens, done, entropy)
 
     def _set_knobs(self, request: Knobs) -> Iterable[Reply]:

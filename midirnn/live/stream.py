@@ -9,6 +9,7 @@ import numpy as np
 
 from midirnn.codecs import TokenType
 from midirnn.codecs.grammar import BoolArray
+from midirnn.engines.base import FloatVector
 from midirnn.live.choice import Choice, longest_shift
 from midirnn.live.messages import Begin, HeardStep, Surprise
 from midirnn.live.phrase import Phrase
@@ -67,13 +68,17 @@ class SharedStream:
         """What the model may draw."""
         self.rests = False
         """Whether the last draw gave nothing, nor will the next until the performer plays."""
-        self.entropy = 0.0
-        """That of the model's last draw, in nats, at temperature 1."""
+        self._drawn_from: tuple[FloatVector, BoolArray] | None = None
 
     @property
     def step(self) -> int:
         """The step of the last token."""
         return self._sampler.grammar_state.step + self._lag
+
+    @property
+    def entropy(self) -> float:
+        """That of the model's last draw, in nats, at temperature 1."""
+        return entropy(*self._drawn_from) if self._drawn_from else 0.0
 
     @property
     def model_pitches(self) -> list[int]:
@@ -200,7 +205,7 @@ class SharedStream:
         else:
             gap = max(self._quiet_until - self.step, 0)
         possible = self._allowed(gap)
-        self.entropy = entropy(self._sampler.engine.logits(), possible)
+        self._drawn_from = self._sampler.engine.logits(), possible
         allowed = self._source.narrow(possible, self._sampler)
         self.rests = not allowed.any()
         if not self.rests:

@@ -7,6 +7,7 @@ end to either a model goes round in circles for minutes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from midirnn.performance import NUM_PITCHES
@@ -48,7 +49,7 @@ class Repetition:
         """Whether nothing is to be recalled."""
         return self.repeated < 0
 
-    @property
+    @cached_property
     def worn_out(self) -> list[int]:
         """The pitches that would go on with what has gone on for long enough; mostly none."""
         if len(self.pitches) < LONGEST_TRILL_NOTES:

@@ -356,11 +356,11 @@ def test_the_guard_acts_on_a_model_that_babbles_and_counts_it() -> None:
     stage = Stage("autopilot", guard=True)
     noted: list[str] = []
     stage.session.console.on_note = noted.append
-    stage.run(4.0)
+    stage.run(6.0)
     assert stage.session.console.guard.acted == {Fault.BABBLE: 1}
     assert noted == ["babble: temperature x 0.7"]
     assert stage.sampler.config.temperature == pytest.approx(0.7)
-    stage.run(8.0)
+    stage.run(12.0)
     assert "went back to your music" in stage.session.console.guard.report()
     assert noted[1] == "babble: temperature x 0.49, and back to your music"
 
