@@ -152,6 +152,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--reactions", type=int, default=300, help="how many note-ons are played")
     parser.add_argument("--events", type=int, default=10_000, help="how many are sent on time")
     parser.add_argument("--events-per-second", type=float, default=200.0)
+    parser.add_argument("--no-keep-warm", dest="keep_warm", action="store_false")
     parser.add_argument("--jack", action="store_true", help="over JACK, too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--anyway", action="store_true", help="report on a busy machine too")
@@ -198,7 +199,11 @@ def jack_stage() -> Iterator[Stage]:
 @contextmanager
 def model_process(arguments: argparse.Namespace) -> Iterator[ModelProcess]:
     settings = ModelSettings(
-        arguments.model, engine=arguments.engine, seed=1, start_seconds=time.monotonic()
+        arguments.model,
+        engine=arguments.engine,
+        seed=1,
+        start_seconds=time.monotonic(),
+        keep_warm=arguments.keep_warm,
     )
     with ModelProcess(settings, load(arguments.model).codec) as process:
         process.wait_until_ready()
@@ -333,6 +338,7 @@ def describe(arguments: argparse.Namespace, other_cores: float) -> dict[str, Any
     return {
         "model": arguments.model,
         "engine": arguments.engine,
+        "keep_warm": arguments.keep_warm,
         "machine": processor_name(),
         "cores": os.cpu_count(),
         "system": platform.platform(),

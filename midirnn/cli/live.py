@@ -123,6 +123,7 @@ def live(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         start_seconds=time.monotonic(),
         channel=config.channel - 1,
+        keep_warm=config.keep_warm,
     )
     hearing = sound or SoundConfig()
     hearing.check(output_name)

@@ -19,6 +19,7 @@ FloatMatrix = npt.NDArray[np.float32]
 
 _NOTHING_ASKED = np.zeros(NUM_CONTROL_INPUTS, np.float32)
 _NO_FEATURES = np.zeros(0, np.float32)
+_SILENCE = np.zeros(NUM_PITCHES, dtype=bool)
 
 
 class EngineState:
@@ -138,6 +139,10 @@ class StepEngine(Protocol):
         """Take a token in; ``held`` (128,), which stays as it is, says what sounds after it."""
         ...
 
+    def rehearse(self) -> None:
+        """Make a step that nothing comes of: the next finds the weights in the caches."""
+        ...
+
     def logits(self) -> FloatVector:
         """The logits of the next token; shape ``(V,)``. Not to be changed."""
         ...
@@ -186,6 +191,12 @@ class RecurrentEngine(ABC):
         before, controls = self._state, self._controls
         before.work_out()  # so that at most one step waits
         self._state = EngineState.later(lambda: self._behind(before, token, held, controls))
+
+    def rehearse(self) -> None:
+        """Make a step that nothing comes of; see :class:`StepEngine`."""
+        self._state.work_out()
+        features = self._features(_SILENCE, self._state.matches, self._controls)
+        self._advance(self._state, self._config.start_token, features)
 
     def _behind(
         self, before: EngineState, token: int, held: npt.NDArray[np.bool_], controls: FloatVector

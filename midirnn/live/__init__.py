@@ -20,9 +20,10 @@ what can be turned      ``controls/`` (the knobs, and what turns them), ``consol
 time                    ``tempo`` (MIDI clock), ``link`` (Ableton Link), ``stretch`` (musical time)
 the model, asked        ``messages`` (requests and replies), ``model_link`` (the seam),
                         ``model_process`` (from outside), ``model_child`` (from inside)
-the model, answering    ``model_server``, ``planner`` (what can be taken back), ``stream`` and
-                        ``stream_state`` (one token stream for two), ``choice`` (what may be drawn),
-                        ``sources`` (free, phrase, chords), ``phrase``, ``surprise``
+the model, answering    ``model_server``, ``warmth`` (between two answers), ``planner`` (what can be
+                        taken back), ``stream`` and ``stream_state`` (one token stream for two),
+                        ``choice`` (what may be drawn), ``sources`` (free, phrase, chords),
+                        ``phrase``, ``surprise``
 what may go wrong       ``supervisor`` (the model dies or hangs), ``overload`` (it is too slow),
                         ``guard`` (its music falls silent, loops or babbles)
 what is seen and kept   ``observers``, ``event_log``, ``recording``, ``replay``; ``monitor``,

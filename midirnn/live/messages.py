@@ -21,7 +21,10 @@ from midirnn.sampling.filters import SamplingConfig
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model process starts from. ``channel`` counts from 0; ``seed`` is never drawn."""
+    """What a model process starts from. ``channel`` counts from 0; ``seed`` is never drawn.
+
+    With ``keep_warm`` it does not rest while there is music: see ``midirnn.live.warmth``.
+    """
 
     model: str
     engine: str = "auto"
@@ -29,6 +32,7 @@ class ModelSettings:
     seed: int = 0
     start_seconds: float = 0.0
     channel: int = 0
+    keep_warm: bool = False
 
 
 @dataclass(frozen=True)

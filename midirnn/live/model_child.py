@@ -29,6 +29,7 @@ from midirnn.live.ledger import Key
 from midirnn.live.messages import Failed, ModelSettings, Plan, Planned, Reply, Request, Rewind
 from midirnn.live.model_server import ModelServer
 from midirnn.live.realtime import step_back
+from midirnn.live.warmth import Warmth
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import OutputPort
 
@@ -83,8 +84,13 @@ class Inbox:
                     self._batches.append(batch)
                 self._arrived.notify()
 
-    def take(self) -> Batch | None:
-        """What came in first, as soon as there is something; None at the end."""
+    def take(self, meanwhile: Callable[[], bool] = lambda: False) -> Batch | None:
+        """What came in first, as soon as there is something; None at the end.
+
+        Until then ``meanwhile`` is called, over and over as long as it says that it is of use.
+        """
+        while not self._batches and not self.ended and meanwhile():
+            pass
         with self._arrived:
             self._arrived.wait_for(lambda: self._batches or self.ended)
             return None if self.ended else self._batches.popleft()
@@ -139,14 +145,19 @@ class Aftermath:
 
 
 def serve(
-    inbox: Inbox, server: ModelServer, send: Callable[[Answer], None], aftermath: Aftermath
+    inbox: Inbox,
+    server: ModelServer,
+    send: Callable[[Answer], None],
+    aftermath: Aftermath,
+    warmth: Warmth,
 ) -> None:
     """Nothing; every batch until the end has been answered."""
-    while (batch := inbox.take()) is not None:
+    while (batch := inbox.take(warmth.keep)) is not None:
         if isinstance(batch, Protect):
             aftermath.output = batch
             send(Answer((), done=True))
             continue
+        warmth.renew(batch)
         replies: list[Reply] = []
         for request in batch:
             for reply in server.handle(request):
@@ -179,7 +190,8 @@ def main() -> None:
         gc.freeze()  # what was imported is never searched again for garbage
         inbox = Inbox(reading)
         send(Answer((), done=True))
-        serve(inbox, server, send, aftermath)
+        warmth = Warmth(server.rehearse, wanted=settings.keep_warm)
+        serve(inbox, server, send, aftermath, warmth)
         if inbox.orphaned:
             aftermath.rescue()
     except EOFError:

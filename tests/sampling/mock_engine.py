@@ -45,6 +45,9 @@ class MockEngine:
         self.fed.append(token)
         self._set(token, held, int(self._state.c[0]) + 1)
 
+    def rehearse(self) -> None:
+        """Nothing: it has no weights."""
+
     def logits(self) -> FloatVector:
         return self._state.logits
 

@@ -1,0 +1,103 @@
+"""The model is kept warm while there is music, and nothing else comes of it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from midirnn.engines.base import RecurrentEngine
+from midirnn.engines.load import ENGINES
+from midirnn.live import ManualClock
+from midirnn.live.messages import Hear, HeardStep, Plan, Release, Reply, Request, Rest, Rewind
+from midirnn.live.model_child import Inbox
+from midirnn.live.warmth import WARM_SECONDS, Warmth
+from tests.engines.test_onnx_engine import model_of
+from tests.live.test_hearing import server
+
+NOTE = Hear((HeardStep(5, (), ((60, 9),)),))
+PLAN = Plan(-1, 6, 100, 32)
+
+
+class Rehearsals:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+@pytest.mark.parametrize(
+    ("requests", "warm"),
+    [((NOTE,), True), ((Rewind(1, -1), PLAN), True), ((Rest(7),), False), ((), False)],
+)
+def test_music_keeps_it_warm_for_a_while(requests: tuple[Request, ...], warm: bool) -> None:
+    rehearsals, clock = Rehearsals(), ManualClock(100.0)
+    warmth = Warmth(rehearsals, wanted=True, clock=clock.now, processors=2)
+    assert not warmth.keep()
+    warmth.renew(requests)
+    for seconds in (0.0, 0.9 * WARM_SECONDS):
+        clock.advance(seconds)
+        assert warmth.keep() is warm
+    clock.advance(0.2 * WARM_SECONDS)
+    assert not warmth.keep()
+    assert rehearsals.count == 2 * warm
+
+
+@pytest.mark.parametrize(("wanted", "processors"), [(False, 2), (True, 1)])
+def test_it_rests_where_that_is_wanted_or_a_processor_is_all_there_is(
+    wanted: bool, processors: int
+) -> None:
+    rehearsals = Rehearsals()
+    warmth = Warmth(rehearsals, wanted=wanted, clock=lambda: 0.0, processors=processors)
+    warmth.renew((NOTE,))
+    assert not warmth.keep()
+    assert rehearsals.count == 0
+
+
+def test_what_comes_in_is_dealt_with_before_another_rehearsal() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as sender:
+        inbox, rehearsals = Inbox(stream), Rehearsals()
+
+        def rehearse() -> bool:
+            rehearsals()
+            if rehearsals.count == 3:
+                sender.write(pickle.dumps((NOTE,)))
+            return True
+
+        assert inbox.take(rehearse) == (NOTE,)
+        count = rehearsals.count
+        assert count >= 3
+        sender.write(pickle.dumps((PLAN,)))
+        sender.write(pickle.dumps(None))
+        while not inbox.ended:
+            pass
+        assert inbox.take(rehearse) is None
+        assert rehearsals.count == count
+
+
+def test_rehearsing_changes_no_reply() -> None:
+    def replies(times: int) -> list[Reply]:
+        model, _ = server()
+        told: list[Reply] = []
+        for request in (NOTE, PLAN, Rewind(1, 0), NOTE, PLAN, Rewind(2, 1), Release(90), PLAN):
+            for _ in range(times):
+                model.rehearse()
+            told += model.handle(request)
+        return told
+
+    assert replies(0) == replies(3)
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "auto"])
+def test_a_rehearsed_step_leaves_the_state_alone(name: str) -> None:
+    rehearsing, resting = (model_of().engine(name) for _ in range(2))
+    assert isinstance(rehearsing, RecurrentEngine)
+    for token in (60, 300, 64, 370):
+        for engine in (rehearsing, resting):
+            engine.feed(token, np.zeros(128, dtype=bool))
+        rehearsing.rehearse()
+        assert all(map(np.array_equal, rehearsing.snapshot(), resting.snapshot()))
