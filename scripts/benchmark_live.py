@@ -152,7 +152,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--reactions", type=int, default=300, help="how many note-ons are played")
     parser.add_argument("--events", type=int, default=10_000, help="how many are sent on time")
     parser.add_argument("--events-per-second", type=float, default=200.0)
-    parser.add_argument("--no-keep-warm", dest="keep_warm", action="store_false")
+    parser.add_argument(
+        "--no-keep-warm",
+        dest="keep_warm",
+        action="store_false",
+        help="the model rests between plans",
+    )
     parser.add_argument("--jack", action="store_true", help="over JACK, too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--anyway", action="store_true", help="report on a busy machine too")

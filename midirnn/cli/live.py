@@ -57,6 +57,10 @@ def live(
     engine: Annotated[
         str, Parameter(help="auto, numpy or onnxruntime; auto is onnxruntime where installed.")
     ] = "auto",
+    keep_warm: Annotated[
+        bool,
+        Parameter(help="Occupy a processor while there is music: faster reactions, warmer laptop."),
+    ] = True,
     seed: Annotated[
         int | None, Parameter(help="The same seed draws the same way. [drawn, and printed]")
     ] = None,
@@ -123,7 +127,7 @@ def live(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         start_seconds=time.monotonic(),
         channel=config.channel - 1,
-        keep_warm=config.keep_warm,
+        keep_warm=keep_warm,
     )
     hearing = sound or SoundConfig()
     hearing.check(output_name)

@@ -77,10 +77,6 @@ class PlayingConfig:
     guard: Annotated[bool, Parameter(help="Lead the model out of silence, loops and babble.")] = (
         True
     )
-    keep_warm: Annotated[
-        bool,
-        Parameter(help="Occupy a processor while there is music: faster reactions, warmer laptop."),
-    ] = True
 
     def config(self) -> LiveConfig:
         """The configuration; :class:`OptionError` if something in it is not allowed."""

@@ -137,12 +137,12 @@ def _train(
             report=_reporting(board),
             team=team,
         )
-        if recipe.bf16 and not trainer.bf16 and team.is_first:
-            print("no instructions for bfloat16 here: training in fp32", file=sys.stderr)
         if resume:
             trainer.resume()
         elif start_from is not None:
             trainer.start_from(start_from, read_checkpoint(find_model(start_from)))
+        if recipe.bf16 and not trainer.bf16 and team.is_first:
+            print("no instructions for bfloat16: training in fp32", file=sys.stderr)
         with _StopOnSignal(quiet=team.size > 1) as stop:
             progress = trainer.run(stop.is_asked)
     if not team.is_first:

@@ -84,9 +84,11 @@ class EngineState:
 
     @property
     def _known(self) -> _Parts:
+        later = self._later
         if self._parts is None:
-            assert self._later is not None
-            self._parts, self._later = self._later()._known, None
+            assert later is not None
+            self._parts = later()._known
+            self._later = None  # now that all threads find the parts
         return self._parts
 
     def __iter__(self) -> Iterator[Any]:

@@ -34,8 +34,7 @@ class LiveConfig:
     With ``clock_out_bpm`` it keeps time of its own instead, and sends MIDI clock.
     ``reference_bpm`` is the tempo at which the model plays as it learned: at a clock's other tempo
     its time stretches. ``guard`` leads the model out of silence, loops and babble.
-    ``lookahead_seconds`` is how far ahead it plans. With ``keep_warm`` the model occupies a
-    processor while there is music, if there are two, and reacts faster for it.
+    ``lookahead_seconds`` is how far ahead it plans.
     """
 
     silence_seconds: float = 1.0
@@ -54,7 +53,6 @@ class LiveConfig:
     clock_out_bpm: float | None = None
     reference_bpm: float = 120.0
     guard: bool = True
-    keep_warm: bool = True
 
     def __post_init__(self) -> None:
         _check("silence_seconds", self.silence_seconds, 0.05, 60.0)

@@ -112,7 +112,7 @@ class CollapseGuard:
         self._unseen += 1
 
     def hear_entropy(self, nats: float) -> None:
-        """Nothing; the model drew a token from a distribution of that entropy."""
+        """Nothing; the model drew a token that begins or ends a note, from that much entropy."""
         self._entropies.append(nats)
 
     def look(self, now: float) -> Remedy | None:

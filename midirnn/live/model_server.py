@@ -133,7 +133,7 @@ class ModelServer:
                 break
             yield self._planned(events, tokens, done=False)
         # Where nothing comes until the performer plays, all is planned.
-        reached = request.until_step if self.planner.rests else self.planner.step
+        reached = self._until(request) if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
         self.planner.get_ready(self._plan + 1)
 

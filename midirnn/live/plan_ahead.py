@@ -46,6 +46,7 @@ class PlanAhead:
         self._start = start_seconds
         self._steps_per_second = steps_per_second
         self._is_out = False
+        self._has_events = False
         self._asked_at: float | None = None
         self._gaining_from = 0.0
         self._disturbed_at = -math.inf
@@ -53,6 +54,7 @@ class PlanAhead:
     def begin(self) -> None:
         """Nothing; the model begins to play, and nothing is planned yet."""
         self.until = -math.inf
+        self._has_events = False
 
     def disturb(self, now: float) -> None:
         """Nothing; the performer has played: what is planned far ahead may well be undone."""
@@ -75,6 +77,7 @@ class PlanAhead:
 
     def _renew(self) -> None:
         self.number += 1
+        self._has_events = False
         self._is_out, self._asked_at = False, None
         self.until = -math.inf
 
@@ -86,8 +89,8 @@ class PlanAhead:
 
     def more(self, now: float, earliest_step: int, end: float) -> Plan | None:
         """What to ask for, if it is time to plan on. Nothing is to be planned beyond ``end``."""
-        until = min(now + self._ahead(now), end)
-        if self._asked_at is not None or self.until >= until:
+        near, far = (min(now + s, end) for s in (self._ahead(now), self.lookahead_seconds))
+        if self._asked_at is not None or self.until >= (near if self._has_events else far):
             return None
         self._is_out = True
         self._asked_at = now
@@ -95,10 +98,10 @@ class PlanAhead:
         return Plan(
             sent=self._scheduler.last_sent,
             earliest_step=earliest_step,
-            until_step=self._step_at(until),
+            until_step=self._step_at(near),
             tokens=self.overload.tokens,
             thinning=self.overload.thinning,
-            first_until_step=self._step_at(min(now + self.lookahead_seconds, end)),
+            first_until_step=self._step_at(far),
         )
 
     def _step_at(self, seconds: float) -> int:
@@ -118,6 +121,7 @@ class PlanAhead:
     def take(self, reply: Planned, now: float) -> None:
         """Nothing; a reply that was expected is known, and what it cost once it is complete."""
         self.until = self._time.seconds(reply.seconds)
+        self._has_events |= bool(reply.events)
         if reply.done and self._asked_at is not None:
             gained = reply.seconds - self._gaining_from
             self.overload.note(reply.tokens, now - self._asked_at, gained)
@@ -130,5 +134,7 @@ class PlanAhead:
     def _refill_at(self) -> float:
         """The time at which the plan no longer reaches far enough ahead."""
         full = self.until - self.lookahead_seconds
+        if not self._has_events:
+            return full + REFILL_SECONDS
         growing = (self.until - NEAR_SECONDS + 2.0 * self._disturbed_at) / 3.0
         return max(full, growing) + REFILL_SECONDS

@@ -17,6 +17,13 @@ WARM_SECONDS = 1.0
 """So long after the last music the model is kept warm."""
 
 
+LONGEST_SECONDS = 0.004
+"""A model whose step takes longer is not kept warm: what comes in would wait for its end."""
+
+SLOW_STEPS = 3
+"""After so many in a row that were too long it is known to be such a model."""
+
+
 class Warmth:
     """Says whether to go on rehearsing, and does so. Owns the time at which to leave off.
 
@@ -29,12 +36,15 @@ class Warmth:
         *,
         wanted: bool,
         clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[], float] = time.thread_time,
         processors: int | None = None,
     ) -> None:
         self._rehearse = rehearse
         self._clock = clock
+        self._spent = spent  # what a step takes, however often others interrupt it
         self._wanted = wanted and (usable_processors() if processors is None else processors) > 1
         self._until = -1.0
+        self._slow = 0
 
     def renew(self, requests: Iterable[Request]) -> None:
         """Keep warm from now on, if these are about music."""
@@ -45,8 +55,11 @@ class Warmth:
         """Whether the model has made a step, and may be asked to make another."""
         if not self._wanted or self._clock() >= self._until:
             return False
+        begun = self._spent()
         self._rehearse()
-        return True
+        self._slow = self._slow + 1 if self._spent() - begun > LONGEST_SECONDS else 0
+        self._wanted = self._slow < SLOW_STEPS
+        return self._wanted
 
 
 def usable_processors() -> int:

@@ -92,6 +92,7 @@ def continue_primer(
     while decoder.seconds < end_seconds:
         messages += decoder.feed(sampler.next())
     messages += decoder.finish()
+    sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
     return Generated(_join(primer, timed), begin_seconds)
 

@@ -32,7 +32,7 @@ class Comparison:
     nats_per_token: dict[str, float]
     """By the engine's name: the mean negative log-likelihood under the grammar."""
     step_ms: dict[str, float]
-    """By the engine's name: the median time that taking a token in took."""
+    """By the engine's name: the median time of a step."""
     logit_spread: float
     """The standard deviation of the first engine's logits."""
     mean_difference: dict[str, float]
@@ -64,6 +64,7 @@ def compare_engines(
             for name, engine in engines.items():
                 begun = clock()
                 engine.feed(token, state.held)
+                engine.logits()  # the step waits for this
                 tallies[name].seconds.append(clock() - begun)
     if not tallies[first].seconds:
         raise OptionError("there are no tokens to compare engines by")

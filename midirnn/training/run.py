@@ -114,8 +114,8 @@ class Trainer:
         self.team = team
         self.rows = team.rows(config.batch_size)
         self.device = team.device
-        self.bf16 = config.bf16 and is_fast_in_bf16(team.device)
-        """Whether matrices are multiplied in bfloat16."""
+        self.bf16 = config.bf16 and all(team.gather(is_fast_in_bf16(team.device)))
+        """Whether matrices are multiplied in bfloat16: in all processes, and to a run's end."""
         self.model = LanguageModel(model_config).to(self.device)
         self.parameters = list(self.model.parameters())
         self.optimizers = make_optimizers(self.model, config)
@@ -148,6 +148,11 @@ class Trainer:
         Raises :class:`CheckpointError` where its sizes or its codec are not the same.
         """
         refuse_difference(checkpoint.codec.settings(), self.codec.settings(), Path(name))
+        tied = checkpoint.config.tied_embedding
+        if tied != self.model.config.tied_embedding:
+            raise CheckpointError(
+                f"{name} cannot be started from: its tied_embedding is {tied}, and {not tied} here"
+            )
         own = self.model.state_dict()
         for weight, array in checkpoint.weights.items():
             shape = tuple(own[weight].shape) if weight in own else None
@@ -291,7 +296,7 @@ class Trainer:
         best = self.progress.best_nats
         info = {
             "training": self.config.to_dict(),
-            "products": "bf16" if self.bf16 else "fp32",
+            "bf16_used": self.bf16,
             "step": self.progress.step,
             "tokens_seen": self.progress.tokens + self.origin.get("tokens_seen", 0),
             "best_validation_nats_per_token": best if math.isfinite(best) else None,
@@ -318,6 +323,7 @@ class Trainer:
             "windows": [row for rows in windows for row in rows],
             "state": (torch.cat(hs, dim=1), torch.cat(cs, dim=1)),
             "progress": self.progress,
+            "bf16": self.bf16,
             "rng": list(rngs),
             "config": self.config.to_dict(),
             "data": self.data,
@@ -346,6 +352,7 @@ class Trainer:
         h, c = state["state"]
         self.state = h[:, rows].to(self.device), c[:, rows].to(self.device)
         self.progress = state["progress"]
+        self.bf16 = state.get("bf16", self.config.bf16)
         self.origin = state.get("origin", {})
         rank, random_states = self.team.rank, state["rng"]
         if rank < len(random_states):

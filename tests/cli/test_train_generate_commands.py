@@ -57,6 +57,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_training_says_where_the_processor_has_no_bf16(
+    place: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, has_bf16: bool
+) -> None:
+    monkeypatch.setattr("midirnn.training.run.is_fast_in_bf16", lambda device: has_bf16)
+    _, *flags = recipe()
+    assert main(["train", str(place / "data"), "-o", str(tmp_path / "run"), *flags]) == 0
+    assert ("no instructions for bfloat16" in capsys.readouterr().err) is not has_bf16
+
+
 def generate(place: Path, output: Path, *flags: str) -> int:
     argv = ["generate", "-o", str(output), "--model", str(place / "run"), "--seconds", "2"]
     return main([*argv, *flags])

@@ -70,7 +70,7 @@ class Stand:
 
     def __init__(self, model: str, mode: str = "autopilot", *, engine: str = "numpy") -> None:
         self.settings = ModelSettings(
-            model=model, engine=engine, seed=5, start_seconds=time.monotonic()
+            model=model, engine=engine, seed=5, start_seconds=time.monotonic(), keep_warm=True
         )
         self.process = ModelProcess(self.settings, load(model).codec)
         self.output = MemoryOutput()

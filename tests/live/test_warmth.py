@@ -11,9 +11,20 @@ import pytest
 from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.load import ENGINES
 from midirnn.live import ManualClock
-from midirnn.live.messages import Hear, HeardStep, Plan, Release, Reply, Request, Rest, Rewind
-from midirnn.live.model_child import Inbox
-from midirnn.live.warmth import WARM_SECONDS, Warmth
+from midirnn.live.messages import (
+    Hear,
+    Heard,
+    HeardStep,
+    Plan,
+    Planned,
+    Release,
+    Reply,
+    Request,
+    Rest,
+    Rewind,
+)
+from midirnn.live.model_child import Aftermath, Answer, Inbox, serve
+from midirnn.live.warmth import LONGEST_SECONDS, SLOW_STEPS, WARM_SECONDS, Warmth
 from tests.engines.test_onnx_engine import model_of
 from tests.live.test_hearing import server
 
@@ -44,6 +55,42 @@ def test_music_keeps_it_warm_for_a_while(requests: tuple[Request, ...], warm: bo
     clock.advance(0.2 * WARM_SECONDS)
     assert not warmth.keep()
     assert rehearsals.count == 2 * warm
+
+
+def test_a_model_whose_steps_are_long_is_let_rest() -> None:
+    spent = 0.0
+
+    def rehearse() -> None:
+        nonlocal spent
+        spent += next(steps)
+
+    long, short = 1.5 * LONGEST_SECONDS, 0.5 * LONGEST_SECONDS
+    steps = iter([long, short, *[long] * SLOW_STEPS])
+    warmth = Warmth(rehearse, wanted=True, clock=lambda: 0.0, spent=lambda: spent, processors=2)
+    warmth.renew((NOTE,))
+    assert [warmth.keep() for _ in range(2 + SLOW_STEPS)] == [True] * (1 + SLOW_STEPS) + [False]
+    warmth.renew((NOTE,))
+    assert not warmth.keep()
+
+
+def test_a_model_process_rehearses_between_what_it_is_asked() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as sender:
+        inbox, rehearsals, answers = Inbox(stream), Rehearsals(), list[Answer]()
+
+        def rehearse() -> None:
+            rehearsals()
+            if rehearsals.count == 2:
+                sender.write(pickle.dumps((PLAN,)))
+            elif rehearsals.count == 4:
+                sender.write(pickle.dumps(None))
+
+        warmth = Warmth(rehearse, wanted=True, clock=lambda: 0.0, processors=2)
+        sender.write(pickle.dumps((NOTE,)))
+        serve(inbox, server()[0], answers.append, Aftermath(), warmth)
+    assert rehearsals.count >= 4
+    assert isinstance(answers[0].replies[0], Heard)
+    assert isinstance(answers[-1].replies[-1], Planned)
 
 
 @pytest.mark.parametrize(("wanted", "processors"), [(False, 2), (True, 1)])

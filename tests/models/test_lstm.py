@@ -214,3 +214,24 @@ def test_recurrent_weights_begin_orthogonal_and_the_forget_gate_open() -> None:
     for gate in layer.weight_hh.data.chunk(4):
         assert torch.allclose(gate @ gate.t(), torch.eye(8), atol=1e-5)
     assert layer.bias.tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+@pytest.mark.parametrize(
+    ("machine", "asked"),
+    [
+        ("x86_64", "torch.cpu._is_avx512_bf16_supported"),
+        ("AMD64", "torch.cpu._is_avx512_bf16_supported"),
+        ("aarch64", "midirnn.models.lstm._can_pack"),
+    ],
+)
+def test_the_processor_is_asked_whether_it_has_bf16(
+    monkeypatch: pytest.MonkeyPatch, machine: str, asked: str, has_it: bool
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(asked, lambda: has_it)
+    lstm.is_fast_in_bf16.cache_clear()
+    try:
+        assert lstm.is_fast_in_bf16(torch.device("cpu")) is has_it
+    finally:
+        lstm.is_fast_in_bf16.cache_clear()

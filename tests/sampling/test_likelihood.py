@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from midirnn.codecs import TokenType
+from midirnn.engines.base import Advance
 from midirnn.engines.load import Model
+from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.sampling.likelihood import compare_engines, log_likelihood
@@ -59,6 +62,20 @@ def test_times_are_those_of_the_clock() -> None:
     engines = {"a": MockEngine(CODEC), "b": MockEngine(CODEC)}
     found = compare_engines(engines, CODEC, PIECES[:1], clock=lambda: next(ticks) / 1000)
     assert found.step_ms == pytest.approx({"a": 1.0, "b": 1.0})
+
+
+def test_times_are_those_of_whole_steps() -> None:
+    seconds = 0.0
+
+    class Engine(NumpyEngine):
+        def _advance(self, *arguments: Any) -> Advance:
+            nonlocal seconds
+            seconds += 0.25
+            return super()._advance(*arguments)
+
+    engine = Engine(CONFIGS[0], trained_weights(CONFIGS[0]))
+    found = compare_engines({"slow": engine}, CODEC, PIECES[:1], clock=lambda: seconds)
+    assert found.step_ms == {"slow": 250.0}
 
 
 def test_no_music_is_refused() -> None:

@@ -1,0 +1,85 @@
+"""How far the plan reaches: near after a note of the performer's, but always to its first event."""
+
+from __future__ import annotations
+
+import pytest
+
+from midirnn.live import LiveConfig, ManualClock
+from midirnn.live.messages import Hear, Plan, Planned, PlannedEvent
+from midirnn.live.plan_ahead import NEAR_SECONDS, PlanAhead
+from midirnn.live.scheduler import Scheduler
+from midirnn.live.stretch import TimeMap
+from midirnn.ports import MemoryOutput
+from tests.live.test_survival import Concert
+
+START = 100.0
+EVENT = PlannedEvent(0, START + 0.4, (0x90, 60, 64))
+
+
+@pytest.fixture
+def plan() -> PlanAhead:
+    clock = ManualClock(START)
+    made = PlanAhead(
+        Scheduler(MemoryOutput(), clock, max_note_seconds=20.0),
+        TimeMap(START),
+        start_seconds=START,
+        steps_per_second=100,
+        lookahead_seconds=1.0,
+    )
+    made.begin()
+    made.disturb(START)
+    return made
+
+
+def planned(until: float, *events: PlannedEvent) -> Planned:
+    return Planned(0, events, START + until, tokens=1, done=True)
+
+
+def test_a_plan_without_an_event_goes_on_at_once(plan: PlanAhead) -> None:
+    asked = plan.more(START, 1, START + 60.0)
+    assert asked is not None
+    assert asked.until_step == pytest.approx(100 * NEAR_SECONDS, abs=1)
+    assert asked.first_until_step == 100
+    plan.take(planned(0.5), START)
+    assert plan.more_at(START + 60.0) <= START
+    assert plan.more(START, 1, START + 60.0) is not None
+
+
+def test_a_plan_with_an_event_goes_on_when_it_no_longer_reaches_far(plan: PlanAhead) -> None:
+    assert plan.more(START, 1, START + 60.0) is not None
+    plan.take(planned(0.4, EVENT), START)
+    assert plan.more(START, 1, START + 60.0) is None
+    again = plan.more_at(START + 60.0)
+    assert START < again < START + 0.4
+    assert plan.more(again, 1, START + 60.0) is not None
+
+
+def test_the_next_plan_has_its_first_event_to_come(plan: PlanAhead) -> None:
+    plan.more(START, 1, START + 60.0)
+    plan.take(planned(0.4, EVENT), START)
+    assert plan.drop() is not None
+    plan.disturb(START)
+    assert plan.more(START, 1, START + 60.0) is not None
+    plan.take(planned(0.5), START)
+    assert plan.more(START, 1, START + 60.0) is not None
+
+
+def test_nothing_is_planned_beyond_the_end(plan: PlanAhead) -> None:
+    asked = plan.more(START, 1, START + 0.1)
+    assert asked is not None
+    assert asked.until_step == asked.first_until_step == 10
+    plan.take(planned(0.1), START)
+    assert plan.more(START, 1, START + 0.1) is None
+    assert plan.more_at(START + 0.1) == START + 0.1
+
+
+def test_a_note_is_answered_by_a_plan_that_may_reach_far_for_its_first_event() -> None:
+    concert = Concert("autopilot", config=LiveConfig(guard=False))
+    at = concert.start + 2.0
+    concert.clock.at(at, lambda: concert.session.receive((0x90, 60, 80), at))
+    with concert.session:
+        concert.run(2.1)
+    kinds = [type(request) for request in concert.model.asked]
+    behind = concert.model.asked[kinds.index(Hear) :]
+    plan = next(request for request in behind if isinstance(request, Plan))
+    assert plan.first_until_step - plan.until_step == pytest.approx(80, abs=3)
