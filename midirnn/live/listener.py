@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import pickle
 from collections import deque
 from collections.abc import Iterator
 
 from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.codecs.streams import DRUM_CHANNEL, StreamEncoder
+from midirnn.codecs.streams import DRUM_CHANNEL
 from midirnn.live.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF
 from midirnn.live.messages import HeardStep
 from midirnn.live.modes.base import Gesture, Performed
@@ -76,7 +74,7 @@ class Listener:
         if not self._has_more or not self._encoder.has_news:
             return None
         self._has_more = False
-        encoder = _copy(self._encoder)
+        encoder = self._encoder.copy()
         before = self._token_step, self._velocity_bin
         step = int(self._codec.steps(self._last_seconds))
         told = self._steps(encoder.advance((step + 1) / self._codec.steps_per_second))
@@ -160,12 +158,3 @@ class Listener:
             else:
                 ons.append((value, self._velocity_bin))
         return [HeardStep(step, tuple(offs), tuple(ons)) for step, (offs, ons) in happened.items()]
-
-
-def _copy(encoder: StreamEncoder) -> StreamEncoder:
-    """An encoder that goes on apart from this one, with the same codec."""
-    state = {name: value for name, value in vars(encoder).items() if name != "codec"}
-    copied = copy.copy(encoder)
-    # Several times as fast as copy.deepcopy, between a note and what the model hears of it.
-    vars(copied).update(pickle.loads(pickle.dumps(state, pickle.HIGHEST_PROTOCOL)))
-    return copied

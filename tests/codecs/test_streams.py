@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.streams import StreamEncoder
 from midirnn.errors import CodecError
 from midirnn.midifile import read_midi
 from midirnn.performance import Performance
@@ -65,6 +66,22 @@ def played(draw: st.DrawFn) -> Messages:
             messages.append((tick, (0xB0 | channel, 64, draw(st.sampled_from([0, 63, 64, 127])))))
     # A recording ends with its last note-off: a note-on behind that has no length and is dropped.
     return [*messages, (tick + 30, (0x90, 72, 50)), (tick + 60, (0x80, 72, 0))]
+
+
+@given(played(), st.integers(0, 40))
+def test_a_copy_goes_on_as_the_encoder_would_and_leaves_it_alone(
+    messages: Messages, place: int
+) -> None:
+    def rest(encoder: StreamEncoder) -> list[int]:
+        tokens = [token for m in timed[place:] for token in encoder.feed(*m)]
+        return tokens + encoder.finish()
+
+    timed = [(tick / 1000, message) for tick, message in messages]
+    encoder = CODEC.stream_encoder()
+    for seconds, message in timed[:place]:
+        encoder.feed(seconds, message)
+    copied = encoder.copy()
+    assert rest(copied) == rest(encoder.copy()) == rest(encoder)
 
 
 @given(played())
