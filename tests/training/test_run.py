@@ -108,19 +108,18 @@ class TestLearning:
         assert is_exact is not has_bf16
         assert read_checkpoint(tmp_path / "asked" / LAST).info["bf16_used"] is has_bf16
 
+    @pytest.mark.parametrize("has_bf16", [False, True])
     def test_a_run_goes_on_as_it_began_on_another_processor(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_bf16: bool
     ) -> None:
-        for has_bf16 in (False, True):
-            folder = tmp_path / str(has_bf16)
-            monkeypatch.setattr(run, "is_fast_in_bf16", lambda device: has_bf16)  # noqa: B023
-            trainer(folder / "whole", recipe(bf16=True)).run()
-            stop_after(trainer(folder / "parts", recipe(bf16=True)), 9)
-            monkeypatch.setattr(run, "is_fast_in_bf16", lambda device: not has_bf16)  # noqa: B023
-            resumed = trainer(folder / "parts", recipe(bf16=True))
-            resumed.resume()
-            resumed.run()
-            assert same_weights(folder / "whole" / LAST, folder / "parts" / LAST)
+        monkeypatch.setattr(run, "is_fast_in_bf16", lambda device: has_bf16)
+        trainer(tmp_path / "whole", recipe(bf16=True)).run()
+        stop_after(trainer(tmp_path / "parts", recipe(bf16=True)), 9)
+        monkeypatch.setattr(run, "is_fast_in_bf16", lambda device: not has_bf16)
+        resumed = trainer(tmp_path / "parts", recipe(bf16=True))
+        resumed.resume()
+        resumed.run()
+        assert same_weights(tmp_path / "whole" / LAST, tmp_path / "parts" / LAST)
 
     def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(self, tmp_path: Path) -> None:
         adamw, muon = trainer(tmp_path, recipe(optimizer="muon")).optimizers
