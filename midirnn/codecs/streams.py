@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,7 +92,8 @@ class StreamEncoder:
                 twins[note] = _Note(**vars(note))
             return twins[note]
 
-        copied = copy(self)
+        copied = StreamEncoder.__new__(StreamEncoder)
+        vars(copied).update(vars(self))
         copied._events = [
             _Event(event.seconds, event.kind, event.channel, event.note and twin(event.note))
             for event in self._events
@@ -160,7 +160,7 @@ class StreamEncoder:
                 "a stream is fed in order of time"
             )
         self._last_seconds = seconds
-        step = int(self.codec.steps(seconds))
+        step = self.codec.step(seconds)
         tokens: list[int] = []
         if step > self._step:
             tokens += self._close_step()

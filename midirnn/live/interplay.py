@@ -222,7 +222,7 @@ class Interplay:
 
     def _step_of(self, seconds: float) -> int:
         musical = self._console.stretch.map.musical(seconds)
-        return int(self._model.codec.steps(musical - self._model.start_seconds))
+        return self._model.codec.step(musical - self._model.start_seconds)
 
     # What is asked and answered.
 

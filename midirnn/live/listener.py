@@ -76,14 +76,14 @@ class Listener:
         self._has_more = False
         encoder = self._encoder.copy()
         before = self._token_step, self._velocity_bin
-        step = int(self._codec.steps(self._last_seconds))
+        step = self._codec.step(self._last_seconds)
         told = self._steps(encoder.advance((step + 1) / self._codec.steps_per_second))
         self._token_step, self._velocity_bin = before
         return told[-1] if told and told[-1].step == step else None
 
     def closes_at(self) -> float:
         """The time at which a step with something in it will be over; infinite without one."""
-        step = int(self._codec.steps(self._last_seconds))
+        step = self._codec.step(self._last_seconds)
         if step >= self._open_until_step:
             return math.inf
         boundary = (step + 0.5) / self._codec.steps_per_second
@@ -102,7 +102,7 @@ class Listener:
             return steps, None
         self._has_more = True
         # A note that is shorter than a step ends in the next.
-        self._open_until_step = int(self._codec.steps(since_start)) + 2
+        self._open_until_step = self._codec.step(since_start) + 2
         at = self._time.seconds(self._start + since_start)
         return steps, Performed(at, gesture, len(self._keys))
 

@@ -103,8 +103,7 @@ class SharedStream:
 
         Drawn again, the same ones would put off the next note each time the performer plays.
         """
-        rng = dict(self._sampler.rng.bit_generator.state)
-        self._sampler.restore(replace(state.sampler, rng=rng))
+        self._sampler.restore(state.sampler, same_chances=False)
         self._lag, self._performers = state.lag, state.performers
         self._onset_by, self._last_note = state.onset_by, state.last_note
         self._quiet_until = state.quiet_until
@@ -280,15 +279,18 @@ class SharedStream:
 
     def _end(self, pitches: Iterable[int]) -> None:
         """End notes, one step later if this step's note-offs are over."""
-        for pitch in self._in_order(pitches)[:1]:
-            if not self._sampler.mask()[self._token(TokenType.NOTE_OFF, pitch)]:
-                self._shift(1)
-        for pitch in self._in_order(pitches):
+        in_order = self._in_order(pitches)
+        if in_order and not self._sampler.mask()[self._token(TokenType.NOTE_OFF, in_order[0])]:
+            self._shift(1)
+            in_order = self._in_order(in_order)  # less those that were due
+        for pitch in in_order:
             self._tell(TokenType.NOTE_OFF, pitch)
 
     def _in_order(self, pitches: Iterable[int]) -> list[int]:
         """Those of the pitches that sound, in the order in which they were struck."""
         ending = set(pitches)
+        if not ending:
+            return []
         return [pitch for pitch in self._sampler.sounding if pitch in ending]
 
     def _begin(self, pitch: int, velocity_bin: int) -> None:

@@ -56,11 +56,18 @@ def probabilities(
 
     The likeliest allowed token always stays. ``mask`` must allow at least one.
     """
-    values: FloatVector = np.where(mask, logits.astype(np.float64), -np.inf)
-    values -= values.max()
+    allowed = np.flatnonzero(mask)
+    p = np.zeros(len(mask))
+    p[allowed] = _among(logits[allowed].astype(np.float64), config)
+    return p
+
+
+def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
+    """The distribution over tokens that are all allowed; of the shape of their logits."""
+    values = logits - logits.max()
     if config.temperature == 0.0:
         values = np.where(np.arange(len(values)) == values.argmax(), 0.0, -np.inf)
-    else:
+    elif config.temperature != 1.0:
         with np.errstate(over="ignore"):  # next to 0 all but the likeliest go to -inf
             values /= config.temperature
     p: FloatVector = np.exp(values)
@@ -70,8 +77,8 @@ def probabilities(
         p = np.where(p >= config.min_p * p.max(), p, 0.0)
     if config.top_p < 1.0:
         p = keep_top_p(p / p.sum(), config.top_p)
-    total: np.float64 = p.sum()
-    return p / total
+    p /= p.sum()
+    return p
 
 
 def keep_top_k(p: FloatVector, k: int) -> FloatVector:

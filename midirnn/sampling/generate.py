@@ -101,7 +101,7 @@ def _hear_primer(sampler: Sampler, primer: Performance) -> int:
     """Take a primer in, all but the last steps of a rest at its end: how many these are."""
     codec = sampler.codec
     sampler.hear(codec.encode(primer, open_end=True).tolist())
-    rest = max(0, int(codec.steps(primer.duration)) - sampler.grammar_state.step)
+    rest = max(0, codec.step(primer.duration) - sampler.grammar_state.step)
     full_shift = codec.vocabulary.token(TokenType.TIME_SHIFT, codec.max_shift_steps)
     shifts = max(0, rest - 1) // codec.max_shift_steps
     sampler.hear([full_shift] * shifts)

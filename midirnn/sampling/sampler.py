@@ -52,6 +52,7 @@ class Sampler:
             raise OptionError(f"seed is {seed}; it must be 0 or more")
         self.engine = engine
         self.codec = codec
+        self._mask: BoolArray | None = None
         self._note_ons = codec.vocabulary.slice_of(TokenType.NOTE_ON)
         self.rng = np.random.default_rng(seed)
         self.configure(config or SamplingConfig())
@@ -61,6 +62,7 @@ class Sampler:
         """Draw with other knobs from now on."""
         self.config = config
         self._grammar = self.codec.grammar(config.max_note_seconds, config.max_sounding)
+        self._mask = None
 
     def steer(self, controls: Controls | None) -> None:
         """Ask the model for something from the next token on; None asks for nothing.
@@ -77,6 +79,7 @@ class Sampler:
         """Go to the start of a piece; the random generator goes on."""
         self.engine.reset()
         self.grammar_state = self._grammar.start()
+        self._mask = None
         self._repetition = Repetition()
 
     @property
@@ -92,10 +95,17 @@ class Sampler:
         for token in tokens:
             self._grammar.advance(self.grammar_state, token)
             self.engine.feed(token, self.grammar_state.held)
+        self._mask = None
 
     def mask(self) -> BoolArray:
-        """True for each token that the grammar lets come next; shape ``(V,)``. Never all false."""
-        return self._grammar.mask(self.grammar_state)
+        """True for each token that the grammar lets come next; shape ``(V,)``. Never all false.
+
+        Not to be changed: it is worked out once for each token.
+        """
+        if self._mask is None:
+            self._mask = self._grammar.mask(self.grammar_state)
+            self._mask.flags.writeable = False
+        return self._mask
 
     def distribution(
         self, allowed: BoolArray | None = None
@@ -144,9 +154,14 @@ class Sampler:
             self._repetition,
         )
 
-    def restore(self, state: SamplerState) -> None:
-        """Go back to a snapshot; the same tokens will be drawn again."""
+    def restore(self, state: SamplerState, *, same_chances: bool = True) -> None:
+        """Go back to a snapshot; the same tokens will be drawn again.
+
+        Unless ``same_chances`` is false: then the random numbers go on.
+        """
         self.engine.restore(state.engine)
         self.grammar_state = state.grammar.copy()
-        self.rng.bit_generator.state = state.rng
+        self._mask = None
+        if same_chances:
+            self.rng.bit_generator.state = state.rng
         self._repetition = state.repetition

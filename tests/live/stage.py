@@ -127,10 +127,10 @@ class CheckingSampler(Sampler):
         state = super().snapshot()
         return CheckedState(state.engine, state.grammar, state.rng, state.repetition, self._tokens)
 
-    def restore(self, state: SamplerState) -> None:
+    def restore(self, state: SamplerState, *, same_chances: bool = True) -> None:
         assert isinstance(state, CheckedState)
         self._tokens = state.tokens
-        super().restore(state)
+        super().restore(state, same_chances=same_chances)
 
 
 class WrappedEngine:

@@ -200,7 +200,7 @@ def test_without_a_note_of_the_performers_there_is_no_chord() -> None:
 def test_a_chord_waits_for_the_first_step_that_is_free() -> None:
     sampler = a_sampler()
     source = ChordSource(notes=1).struck([60])
-    later = sampler.mask()
+    later = sampler.mask().copy()
     later[: CODEC.vocabulary.slice_of(SHIFT).start + 4] = False
     later[CODEC.vocabulary.slice_of(SHIFT).stop :] = False
     (token,) = np.flatnonzero(source.narrow(later, sampler))

@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,17 @@ class ControlMap:
         find_knob(name)
         return ControlMap(_bound(self.bindings, name, binding))
 
+    @cached_property
+    def _turning(self) -> frozenset[tuple[bool, int | None]]:
+        """What turns any knob: whether it is a controller, and which controller or key."""
+        bindings = self.bindings.values()
+        controllers = {(True, binding.cc) for binding in bindings}
+        return frozenset(controllers | {(False, binding.note) for binding in bindings})
+
     def translate(self, message: Sequence[int]) -> list[ControlChange]:
         """The knobs that a message turns; none if it is music."""
-        if not message:
-            return []
+        if len(message) != 3 or (message[0] & 0xF0 == CONTROL_CHANGE, message[1]) not in self._turning:
+            return []  # most are music
         values = ((name, binding.midi_value(message)) for name, binding in self.bindings.items())
         return [
             ControlChange(name, KNOBS[name].value(midi))
