@@ -49,6 +49,8 @@ class Planner:
         self._number = 0
         self._base = self._stream.snapshot()
         self._planned: deque[tuple[int, StreamState]] = deque()
+        self._undone = self._planned
+        """The plan dropped last: to free its states takes time, which :meth:`get_ready` has."""
         self._latest: _LatestStep | None = None
 
     @property
@@ -128,14 +130,14 @@ class Planner:
         put off the next note each time the performer plays.)
         """
         self.forget(last_sent)
-        self._planned.clear()
+        self._undone, self._planned = self._planned, deque()
         self._stream.restore(self._base)
         self._number = last_sent + 1
-        self.get_ready(plan)
-        self._sampler.rng = self._chances.pop(plan)
+        self._sampler.rng = self._chances.pop(plan, None) or self._chance(plan)
 
     def get_ready(self, plan: int) -> None:
         """Nothing; :meth:`rewind` will have less to do if it is for that plan."""
+        self._undone = deque()
         if plan not in self._chances:
             self._chances = {plan: self._chance(plan)}
 

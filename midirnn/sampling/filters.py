@@ -102,4 +102,4 @@ def draw(p: FloatVector, rng: np.random.Generator) -> int:
     """A token id drawn from ``p``, by one uniform number."""
     cumulative = np.cumsum(p)
     token = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
-    return min(token, int(np.flatnonzero(p)[-1]))
+    return token if token < len(p) else int(np.flatnonzero(p)[-1])  # rounded up to the sum
