@@ -97,7 +97,7 @@ def live(
     from midirnn.live.console import Console
     from midirnn.live.messages import ModelSettings
     from midirnn.live.model_process import ModelProcess
-    from midirnn.live.modes import make_mode
+    from midirnn.live.modes import make_mode, mode_name
     from midirnn.live.monitor import Monitor
     from midirnn.live.observers import Observers
     from midirnn.live.signals import EndSignals
@@ -144,33 +144,38 @@ def live(
             process.protect(output)
         about = about_session(mode, config)
         log = stack.enter_context(recording(record, settings, loaded.folder, about, status))
-        monitor = Monitor(settings.start_seconds, mode, settings.sampling, ports.seen)
         console = Console(
             config,
             control_map=control_map,
             beats=join_link(config, stack),
             steerable=loaded.config.control_inputs,
         )
+        time_map = console.stretch.map
+        monitor = Monitor(settings.start_seconds, mode, settings.sampling, ports.seen, time_map)
         session = Session(
             process,
             output,
             chosen,
             config,
             console=console,
-            on_change=status.change,
+            on_change=lambda stance: status.change(stance, mode_name(session.mode)),
             on_trouble=status.warn,
             on_notice=status.tell,
             observer=Observers([monitor] if log is None else [log, monitor]),
         )
         heard = None
-        if mode != "autopilot" or input_name is not None or virtual:
-            follows = config.follow == "midi"
+        follows = config.follow == "midi"
+        if mode != "autopilot" or input_name is not None or virtual or follows:
             heard = ports.open_input(input_name, session.receive, clock=follows)
         ports.watch()
         status.tell(f"input: {heard.name if heard else 'none'}")
         status.tell(f"output: {output.name}, channel {config.channel}")
         if virtual and not hearing.audio:
             status.tell(how_to_hear(output.name))
+            status.tell(
+                "the output is one of our own: if midirnn itself is killed, nobody can end its "
+                "notes there"
+            )
         process.wait_until_ready()
         status.tell(f"{mode}: {chosen.summary} (model {model}, seed {settings.seed})")
         sys.setswitchinterval(SWITCH_SECONDS)

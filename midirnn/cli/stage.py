@@ -95,13 +95,13 @@ class Status:
             print(flush=True)
         print(f"midirnn: {text}", file=sys.stderr, flush=True)
 
-    def change(self, stance: Stance) -> None:
-        """Nothing; what the model does now is printed."""
+    def change(self, stance: Stance, mode: str) -> None:
+        """Nothing; what the model does now is printed, or shown with the mode that it is in."""
         from midirnn.live import Stance
 
         words = {Stance.LISTENS: "listening", Stance.PLAYS: "playing", Stance.BOTH: "playing"}
         if self.monitor is not None:
-            self.monitor.does(words[stance])
+            self.monitor.does(words[stance], mode)
         elif self._quiet:
             return
         elif self._in_place:

@@ -29,7 +29,7 @@ from midirnn.live.controls.panel import MODEL_INPUTS
 from midirnn.live.delivery import Delivery, delivered
 from midirnn.live.guard import CollapseGuard
 from midirnn.live.messages import Begin, Knobs, PlannedEvent, Recall, Request, Store
-from midirnn.live.modes import MODES, Gesture, Mode
+from midirnn.live.modes import MODES, Gesture, Mode, Source
 from midirnn.live.stretch import Stretch
 from midirnn.live.tempo import Beats, ClockFollower, ClockSender, next_beat
 from midirnn.midievents import NOTE_ON
@@ -125,6 +125,7 @@ class Console:
         """What the knobs were asked at: how often they had been turned, and the guard's factor."""
         self._knobs_at = 0.0
         self._model_plays = False
+        self._draws_freely = True
 
     def connect(self, sampling: SamplingConfig) -> None:
         """Nothing; this is how the model draws while no knob is turned."""
@@ -160,6 +161,7 @@ class Console:
     def begin(self, mode: Mode, step_of: Callable[[float], int], now: float) -> list[Request]:
         """What to ask so that the model begins to play, on the beat if it waited for one."""
         self._model_plays = True
+        self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
         at_once = self.gate.beat is not None
         return [
@@ -275,9 +277,11 @@ class Console:
         """The time to look again; where the model has gone astray, it is led back."""
         while self._played:
             self.guard.hear_note(*self._played.popleft())
-        if not (self.config.guard and self._model_plays):
-            return math.inf
-        remedy = self.guard.look(now)
+        if not (self.config.guard and self._model_plays and self._draws_freely):
+            return math.inf  # what follows the performer's notes is as sparse as they are
+        density = self.panel["density"]
+        asked = density if isinstance(density, float) and self._steerable else None
+        remedy = self.guard.look(now, asked)
         if remedy is not None:
             back = ", and back to your music" if remedy.go_back else ""
             self.on_note(f"{remedy.fault}: temperature x {remedy.temperature_factor:.2g}{back}")

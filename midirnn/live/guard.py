@@ -14,6 +14,9 @@ SILENCE_NOTES = 6
 """So few notes in so long are silence: of piano performances hardly one in a thousand such
 stretches holds fewer."""
 
+SILENCE_SHARE = 0.25
+"""Where the performer has asked for sparse music, silence is less than this share of it."""
+
 LOOP_SECONDS = 8.0
 LOOP_NOTES = 24
 LOOP_ROUNDS = 4
@@ -116,12 +119,15 @@ class CollapseGuard:
         """Nothing; the model drew a token that begins or ends a note, from that much entropy."""
         self._entropies.append(nats)
 
-    def look(self, now: float) -> Remedy | None:
-        """What to do from now on, if anything new. While a remedy lasts there is no other."""
+    def look(self, now: float, notes_per_second: float | None = None) -> Remedy | None:
+        """What to do from now on, if anything new. While a remedy lasts there is no other.
+
+        ``notes_per_second`` is what was asked of the model, if anything: so few are no silence.
+        """
         before = self._remedy
         if before is not None and now < before.until:
             return None
-        fault = self._fault(now)
+        fault = self._fault(now, notes_per_second)
         if fault is None:
             return None
         relapse = before is not None and now - before.until < RELAPSE_SECONDS
@@ -153,17 +159,20 @@ class CollapseGuard:
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.acted.items()))
         return f"guard: {faults} (went back to your music {self.went_back} times)"
 
-    def _fault(self, now: float) -> Fault | None:
+    def _fault(self, now: float, notes_per_second: float | None) -> Fault | None:
         while self._onsets and self._onsets[0] <= now - SILENCE_SECONDS:
             self._onsets.popleft()
-        if self._is_silent(now):
+        if self._is_silent(now, notes_per_second):
             return Fault.SILENCE
         if self._babbles(now):
             return Fault.BABBLE
         return Fault.LOOP if self._loops(now) else None
 
-    def _is_silent(self, now: float) -> bool:
-        return now - self._since >= SILENCE_SECONDS and len(self._onsets) <= SILENCE_NOTES
+    def _is_silent(self, now: float, notes_per_second: float | None) -> bool:
+        few: float = SILENCE_NOTES
+        if notes_per_second is not None:
+            few = min(few, SILENCE_SHARE * notes_per_second * SILENCE_SECONDS)
+        return now - self._since >= SILENCE_SECONDS and len(self._onsets) <= few
 
     def _babbles(self, now: float) -> bool:
         is_full = len(self._entropies) == BABBLE_TOKENS

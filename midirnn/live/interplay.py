@@ -15,16 +15,19 @@ from midirnn.live.hearing import Hearing
 from midirnn.live.ledger import PERFORMER
 from midirnn.live.listener import Listener
 from midirnn.live.messages import (
+    Blend,
     Hear,
     Heard,
     HeardStep,
     Knobs,
     Planned,
+    Recall,
     Release,
     Request,
     Reset,
     Rest,
     Saved,
+    Store,
 )
 from midirnn.live.model_link import ModelLink
 from midirnn.live.modes import Gesture, Mode, Performed, Stance, make_mode
@@ -141,13 +144,19 @@ class Interplay:
         for steps, performed in self._listener.take():
             self._hear(steps, now)
             if performed is not None:
-                if performed.gesture is Gesture.KEY_DOWN:
-                    self._held_back = False
-                self.mode.hear(performed)
-                self._follow(performed.seconds)
+                self._perform(performed)
         self._hear(self._listener.advance(now - GRACE_SECONDS), now)
         if not self._hearing.is_busy and (present := self._listener.present_step()):
             self._hear([present], now)
+
+    def _perform(self, performed: Performed) -> None:
+        """Do what the mode makes of a gesture; while frozen a key that goes down is none."""
+        if performed.gesture is Gesture.KEY_DOWN:
+            self._held_back = False
+            if self._console.frozen:
+                performed = replace(performed, gesture=Gesture.PEDAL)  # how many keys are down
+        self.mode.hear(performed)
+        self._follow(performed.seconds)
 
     def _hear(self, steps: Sequence[HeardStep], now: float) -> None:
         """Let the model hear what the performer did, behind what has sounded of its plan."""
@@ -306,10 +315,13 @@ class Interplay:
         if not requests:
             return
         self._drop_plan()
+        if any(isinstance(request, Store | Recall | Blend | Reset) for request in requests):
+            self.supervisor.save_soon(now)
         for request in requests:
             if isinstance(request, Reset):
                 self._silence(now)
                 self._hearing.forget_told()
+                self.supervisor.forget_heard()
             if isinstance(request, Knobs):
                 self.supervisor.knobs = request
             self._request(request)
@@ -327,8 +339,8 @@ class Interplay:
             if self.plays:
                 self._begin(now)
         elif (reason := self.supervisor.loss(now)) is not None:
+            self.plan.lose()  # first: what it drops cannot begin any more
             self._scheduler.release()
-            self.plan.lose()
             self._hearing.drop()
             self._requests = []
             self.supervisor.restart(now, reason)

@@ -30,7 +30,9 @@ from midirnn.live.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.stretch import TimeMap
 from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.performance import NUM_PITCHES
 from midirnn.ports.base import Message
 from midirnn.sampling import SamplingConfig
 
@@ -50,11 +52,17 @@ class Monitor:
     """
 
     def __init__(
-        self, start_seconds: float, mode: str, sampling: SamplingConfig, ports: Ports = tuple
+        self,
+        start_seconds: float,
+        mode: str,
+        sampling: SamplingConfig,
+        ports: Ports = tuple,
+        time_map: TimeMap | None = None,
     ) -> None:
         self._start = start_seconds
         self._mode = mode
         self._ports = ports
+        self._time = time_map or TimeMap()
         self._lock = threading.Lock()
         self._doing = "listening"
         self._notes: deque[RollNote] = deque(maxlen=MOST_NOTES)
@@ -65,6 +73,7 @@ class Monitor:
         self._late_ms: deque[float] = deque(maxlen=MOST_LATENESSES)
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
         self._knobs = Knobs(sampling)
+        self._balance = 1.0
 
     def tell(self, line: str) -> None:
         """Nothing; the line is among those that happened last."""
@@ -85,7 +94,8 @@ class Monitor:
             self._note(SENT, message, seconds)
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Nothing: what is drawn is what is planned."""
+        """Nothing; the plan is played that loud, and at a tempo that the time map knows."""
+        self._balance = delivery.balance
 
     def noted(self, text: str, seconds: float) -> None:
         """Nothing: what is to be read comes by :meth:`tell`."""
@@ -103,11 +113,12 @@ class Monitor:
             self._knobs = request
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Nothing; the model answered that."""
+        """Nothing; the model answered that, in its own time."""
         if isinstance(reply, Planned):
+            at = self._time.seconds
             with self._lock:
-                self._plan.extend(reply.events)
-                self._planned_until = reply.seconds
+                self._plan.extend(replace(e, seconds=at(e.seconds)) for e in reply.events)
+                self._planned_until = at(reply.seconds)
         elif isinstance(reply, Heard):
             self._surprises.extend(surprise.nats for surprise in reply.surprises)
 
@@ -125,7 +136,7 @@ class Monitor:
             ports=self._ports(),
             notes=(*shown, *planned_notes(plan, now)),
             planned_until=self._planned_until,
-            knobs=described(self._knobs),
+            knobs=described(self._knobs, self._balance),
             lateness=lateness(list(self._late_ms)),
             surprises=tuple(self._surprises),
             lines=tuple(self._lines),
@@ -172,7 +183,7 @@ def lateness(late_ms: list[float]) -> Lateness:
     )
 
 
-def described(knobs: Knobs) -> tuple[tuple[str, str], ...]:
+def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]:
     """Where the knobs stand, in words; those that nobody has turned are left out."""
     sampling, asked = knobs.sampling, knobs.controls
     shown = [("temperature", f"{sampling.temperature:.2f}"), ("top_p", f"{sampling.top_p:.2f}")]
@@ -186,6 +197,10 @@ def described(knobs: Knobs) -> tuple[tuple[str, str], ...]:
         shown.append(("loudness", f"{asked.loudness:.0f}"))
     if asked is not None and asked.pitch_classes is not None:
         shown.append(("pitch classes", _weights(asked.pitch_classes)))
+    if (knobs.lowest, knobs.highest) != (0, NUM_PITCHES - 1):
+        shown.append(("pitches", f"{knobs.lowest} to {knobs.highest}"))
+    if balance != 1.0:
+        shown.append(("balance", f"{balance:.2f}"))
     return tuple(shown)
 
 

@@ -133,7 +133,8 @@ class Planner:
         self._undone, self._planned = self._planned, deque()
         self._stream.restore(self._base)
         self._number = last_sent + 1
-        self._sampler.rng = self._chances.pop(plan, None) or self._chance(plan)
+        ready = self._chances.pop(plan) if plan in self._chances else self._chance(plan)
+        self._sampler.rng = ready
 
     def get_ready(self, plan: int) -> None:
         """Nothing; :meth:`rewind` will have less to do if it is for that plan."""

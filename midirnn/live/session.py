@@ -79,6 +79,8 @@ class Session:
         self._observer: Observer = observer or Observers()
         self._news = threading.Condition()
         self._stopping = False
+        self._woken = False
+        """Whether there may be something that the present step came too early for."""
         self._orders: deque[Callable[[float], None]] = deque()
         self._feedback = FeedbackDetector()
         self.console = console or Console(config)
@@ -201,6 +203,7 @@ class Session:
 
     def _wake(self) -> None:
         with self._news:
+            self._woken = True
             self._news.notify_all()
 
     def _is_listened_to(self, message: Message) -> bool:
@@ -250,13 +253,15 @@ class Session:
 
     @property
     def _has_news(self) -> bool:
-        return self.listener.has_news or self.model.has_replies or bool(self._orders)
+        has_come = self.listener.has_news or self.model.has_replies or bool(self._orders)
+        return has_come or self._woken
 
     def step(self) -> float:
         """The time at which to come again; what has happened until now was dealt with.
 
         A model in this process draws for about 30 ms at most, so that no message waits longer.
         """
+        self._woken = False
         now = self._clock.now()
         self.interplay.start()
         self._check_output(now)

@@ -30,6 +30,9 @@ START_SECONDS = 30.0
 SAVE_SECONDS = 5.0
 """How often the state of the model is asked for, to start another from."""
 
+SOON_SECONDS = 0.1
+"""So soon it is asked for when it was stored, recalled, blended or reset."""
+
 MOST_LOSSES = 5
 WITHIN_SECONDS = 30.0
 """A model that is lost so often in so long is not started again."""
@@ -83,16 +86,24 @@ class Supervisor:
         is_time = self._clock.now() >= self._save_at
         return self._model.can_be_lost and self.connected and is_time and not self._saving
 
+    def save_soon(self, now: float) -> None:
+        """Nothing; the state is asked for in a moment: the performer has put it in order."""
+        self._save_at = min(self._save_at, now + SOON_SECONDS)
+
+    def forget_heard(self) -> None:
+        """Nothing; the model forgets what it has heard, and so would another."""
+        self._steps, self._steps_since_save = {}, {}
+
     def save(self) -> Save:
         """What to ask for it."""
         self._saving = True
+        self._save_at = self._clock.now() + SAVE_SECONDS
         self._steps_since_save = {}
         return Save()
 
     def saved(self, reply: Saved) -> None:
         """Nothing; this is the state to start another from."""
         self._state, self._saving = reply, False
-        self._save_at = self._clock.now() + SAVE_SECONDS
         self._steps = dict(self._steps_since_save)
 
     def loss(self, now: float) -> Exception | None:

@@ -69,6 +69,9 @@ class Terminal:
         """Nothing; the last picture has been drawn, and stays."""
         self._closing.set()
         self._thread.join(END_SECONDS)
+        if self._thread.is_alive():  # what it sends is not taken: the terminal stands still
+            self._child.kill()
+            self._thread.join()
         with contextlib.suppress(OSError):
             self._send()
         with contextlib.suppress(OSError):

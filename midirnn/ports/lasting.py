@@ -19,8 +19,11 @@ from midirnn.ports.matching import Direction, PortRow, stable_name
 from midirnn.ports.systems import PortListing
 from midirnn.ports.watch import Sight
 
-NOTE_OFF, NOTE_ON, CONTROL_CHANGE = 0x80, 0x90, 0xB0
+NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE = 0x80, 0x90, 0xB0, 0xC0
 SUSTAIN, ALL_NOTES_OFF = 64, 123
+
+UNNOTICED_SECONDS = 3.0
+"""What was sent so shortly before a device was known to be gone may not have reached it."""
 
 OPPOSITE: dict[Direction, Direction] = {"input": "output", "output": "input"}
 """Where others see what we have: our output is an input for them."""
@@ -210,7 +213,7 @@ class _LastingPort(Port, Generic[P]):
 
 
 class LastingOutput(_LastingPort[SystemOutput]):
-    """An output that outlives its device. Owns the knowledge of what sounds there."""
+    """An output that outlives its device. Owns what is known of it: notes, and its programs."""
 
     direction: Direction = "output"
 
@@ -224,14 +227,17 @@ class LastingOutput(_LastingPort[SystemOutput]):
     ) -> None:
         super().__init__(port, reopen, virtual=virtual, tell=tell)
         self._sounding: dict[tuple[int, int], None] = {}
+        self._ended: dict[tuple[int, int], float] = {}
+        self._lost_seconds = 0.0
         self._channels: set[int] = set()
+        self._programs: dict[int, int] = {}
 
     def send(self, message: Sequence[int]) -> None:
         """Nothing; the message is sent, or lost if the device is gone."""
         with self._lock:
+            self._note(message)
             if not self._present:
                 return
-            self._note(message)
             try:
                 self._port.send(message)
             except PortError as error:
@@ -242,20 +248,36 @@ class LastingOutput(_LastingPort[SystemOutput]):
 
     def _note(self, message: Sequence[int]) -> None:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind == NOTE_ON and message[2]:
+        if kind == PROGRAM_CHANGE:
+            self._programs[channel] = message[1]
+        elif not self._present:
+            return
+        elif kind == NOTE_ON and message[2]:
             self._sounding[channel, message[1]] = None
             self._channels.add(channel)
         elif kind in (NOTE_ON, NOTE_OFF):
             self._sounding.pop((channel, message[1]), None)
+            self._ended[channel, message[1]] = time.monotonic()
+
+    def _lost(self) -> None:
+        self._lost_seconds = time.monotonic()
 
     def _returned(self) -> None:
-        """End what sounded when the device went: it may not have noticed that we were gone."""
-        for channel, pitch in self._sounding:
+        """End what sounded when the device went: it may not have noticed that we were gone.
+
+        It may have been switched off, too, and has its own sound again.
+        """
+        unsure = self._lost_seconds - UNNOTICED_SECONDS
+        ended = [key for key, seconds in self._ended.items() if seconds > unsure]
+        for channel, pitch in dict.fromkeys([*self._sounding, *ended]):
             self._port.send((NOTE_OFF | channel, pitch, 0))
+        for channel, program in self._programs.items():
+            self._port.send((PROGRAM_CHANGE | channel, program))
         for channel in sorted(self._channels):
             self._port.send((CONTROL_CHANGE | channel, SUSTAIN, 0))
             self._port.send((CONTROL_CHANGE | channel, ALL_NOTES_OFF, 0))
         self._sounding.clear()
+        self._ended.clear()
 
 
 class LastingInput(_LastingPort[SystemInput]):

@@ -105,6 +105,14 @@ def test_autopilot_plays_for_as_long_as_was_asked_and_releases_its_notes(
     ]
 
 
+def test_autopilot_listens_to_a_clock_that_it_is_to_follow(
+    fake_ports: FakePorts, model: str, no_run: list[Session]
+) -> None:
+    argv = ["live", "--mode", "autopilot", "--model", model, "--follow", "midi"]
+    assert cli.main(argv) == 0
+    assert [what for what, *_ in fake_ports.asked] == ["output", "input"]
+
+
 def test_the_help_says_of_every_mode_what_it_does() -> None:
     arguments = cli.make_app()["live"].assemble_argument_collection()
     (told,) = [argument.parameter.help for argument in arguments if argument.name == "--mode"]
@@ -244,8 +252,8 @@ def test_on_a_terminal_the_state_changes_in_place(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     status = Status(quiet=False)
-    status.change(Stance.LISTENS)
-    status.change(Stance.BOTH)
+    status.change(Stance.LISTENS, "duet")
+    status.change(Stance.BOTH, "duet")
     status.end()
     assert capsys.readouterr().out == "\rlistening\rplaying  \n"
 

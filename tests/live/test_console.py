@@ -81,6 +81,16 @@ def test_the_mode_that_is_switched_to_knows_which_keys_are_down() -> None:
     assert stage.session.stance == Stance.LISTENS
 
 
+def test_shadow_sounds_on_with_what_the_pedal_holds() -> None:
+    pedal: list[Timed] = [(0.5, (0xB0, 64, 127)), (2.0, (0xB0, 64, 0))]
+    stage = stage_with("shadow", *note(1.0, 1.4, 60), *pedal)
+    stage.run(1.9)
+    assert sounding(message for _, message in stage.sent)
+    stage.run(0.2)
+    assert sounding(message for _, message in stage.sent) == set()
+    assert {round(at, 1) for at, message in stage.sent if is_note_off(message)} == {2.0}
+
+
 def test_shadow_sounds_with_the_performers_notes_and_never_else() -> None:
     stage = stage_with("shadow", *note(1.0, 1.4, 60), *note(2.0, 3.0, 64), *note(2.5, 3.5, 67))
     sent = stage.play(8.0)
@@ -176,6 +186,19 @@ def test_frozen_the_model_plays_on_and_hears_nothing_new() -> None:
     stage.perform([turn(5.0, "freeze", 0), *note(6.0, 9.0, 61)])
     stage.run(3.0)
     assert 61 in stage.sampler.sounding
+
+
+@pytest.mark.parametrize("mode", ["call_and_response", "echo"])
+def test_frozen_an_answer_goes_on_whatever_is_played(mode: str) -> None:
+    config = LiveConfig(silence_seconds=0.5, answer_seconds=4.0)
+    phrase = note(0.2, 0.6, 60) + note(0.6, 1.0, 64)
+    for frozen in (True, False):
+        stage = stage_with(mode, *phrase, *note(3.0, 3.2, 70), config=config)
+        if frozen:
+            stage.perform([turn(2.0, "freeze", 127)])
+        stage.run(5.0)
+        ends = [at for at, stance in stage.changes if Stance.PLAYS not in stance and at > 1.0]
+        assert (ends[:1] == [3.0]) is not frozen
 
 
 def test_a_note_that_was_held_before_freezing_ends_all_the_same() -> None:

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from midirnn.codecs.controls import Controls
+from midirnn.live import terminal as terminal_room
 from midirnn.live.clock import MonotonicClock
+from midirnn.live.delivery import Delivery
 from midirnn.live.display import (
     HEARD,
     HIGHEST_PITCH,
@@ -34,6 +36,7 @@ from midirnn.live.display import (
 from midirnn.live.ledger import MODEL, PERFORMER
 from midirnn.live.messages import Heard, Knobs, Planned, PlannedEvent, Rewind, Surprise
 from midirnn.live.monitor import Monitor, lateness, planned_notes
+from midirnn.live.stretch import TimeMap
 from midirnn.live.terminal import Terminal
 from midirnn.sampling import SamplingConfig
 
@@ -182,6 +185,20 @@ def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
     assert view.lateness.worst_ms == pytest.approx(1.0)
 
 
+def test_a_plan_is_on_the_roll_at_the_tempo_and_balance_it_is_played_with() -> None:
+    time_map = TimeMap(1000.0, 2.0)
+    monitor = Monitor(1000.0, "duet", SamplingConfig(), time_map=time_map)
+    monitor.tuned(Delivery(2.0, 0.5), 1000.0)
+    monitor.asked(Knobs(SamplingConfig(), lowest=40), 1000.0)
+    events = (PlannedEvent(0, 1004.0, (0x90, 60, 64)), PlannedEvent(1, 1005.0, (0x80, 60, 0)))
+    monitor.answered(Planned(1, events, 1006.0, 5, False), 1000.5)
+    view = monitor.view(1001.0)
+    assert view.notes == (RollNote(1002.0, 1002.5, 60, PLANNED),)
+    assert view.planned_until == 1003.0
+    assert ("balance", "0.50") in view.knobs
+    assert ("pitches", "40 to 127") in view.knobs
+
+
 def test_a_plan_is_on_the_roll_until_it_is_taken_back() -> None:
     monitor = a_monitor()
     events = (
@@ -264,6 +281,23 @@ def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
     assert "duet" in text
     assert "shadow" in text
     assert "\x1b[1A" in text  # it goes back up to draw over what it drew
+
+
+def test_a_terminal_that_stands_still_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(terminal_room, "END_SECONDS", 0.3)
+    monitor = a_monitor()
+    for number in range(2000):  # pictures that fill the pipe soon
+        monitor.heard((0x90 if number % 2 else 0x80, number // 2 % 128, 64), 1e9 + number)
+    command = (sys.executable, "-c", "import time; time.sleep(60)")
+    terminal = Terminal(monitor.view, MonotonicClock(), command=command)
+    begun = time.monotonic()
+    with terminal:
+        os.set_blocking(terminal._child.stdin.fileno(), True)  # type: ignore[union-attr]
+        time.sleep(1.5)
+    assert time.monotonic() - begun < 10.0
+    assert not terminal._thread.is_alive()
 
 
 def test_a_process_that_draws_nothing_any_more_is_nobody_elses_trouble() -> None:

@@ -75,6 +75,17 @@ def test_a_melody_that_goes_on_is_let_alone(seed: int) -> None:
     assert watch(a_walk(40.0, 0.15, seed), 40.0) == []
 
 
+def test_sparse_music_that_was_asked_for_is_no_silence() -> None:
+    guard = CollapseGuard()
+    guard.begin(0.0)
+    for seconds in (2.0, 4.0, 6.0, 8.0, 10.0):
+        guard.hear_note(seconds, 60)
+    assert guard.look(SILENCE_SECONDS, 0.5) is None
+    remedy = guard.look(SILENCE_SECONDS, 8.0)
+    assert remedy is not None
+    assert remedy.fault is Fault.SILENCE
+
+
 @pytest.mark.parametrize("notes", [[], [(0.5, 60), (6.0, 64)]], ids=["no note", "two notes"])
 def test_silence_is_noticed(notes: Notes) -> None:
     remedies = watch(notes, SILENCE_SECONDS + 1.0)

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 
 from midirnn.errors import ModelLostError
 from midirnn.live import LiveConfig, ManualClock, Session
+from midirnn.live.controls import ControlMap
 from midirnn.live.messages import Adopt, Hear, Save
 from midirnn.live.modes import MODES
 from midirnn.live.supervisor import MOST_LOSSES, SAVE_SECONDS, STALL_SECONDS
 from midirnn.ports import MemoryOutput, Message
 from tests.live.flaky import START_SECONDS, FlakyModel
 from tests.live.stage import is_note_off, is_note_on, note, note_ons, sounding
+
+SWITCH = ControlMap().bindings["switch"].cc
+"""The controller of the foot switch."""
 
 FEEDBACK = "the output is wired to it"
 
@@ -71,6 +75,15 @@ class Concert:
     @property
     def sounding(self) -> set[tuple[int, int]]:
         """What the device has sounding, to which all that was sent has gone."""
+        return self._left(by=(123,))
+
+    @property
+    def unanswered(self) -> set[tuple[int, int]]:
+        """The note-ons sent that no note-off has followed; 'all notes off' does not count."""
+        return self._left()
+
+    def _left(self, by: tuple[int, ...] = ()) -> set[tuple[int, int]]:
+        """What is not ended by note-offs, or by one of these controllers."""
         notes: set[tuple[int, int]] = set()
         for _, message in self.sent:
             channel = message[0] & 0x0F
@@ -78,9 +91,12 @@ class Concert:
                 notes.add((channel, message[1]))
             elif is_note_off(message):
                 notes.discard((channel, message[1]))
-            elif message[0] & 0xF0 == 0xB0 and message[1] == 123:
+            elif message[0] & 0xF0 == 0xB0 and message[1] in by:
                 notes = {key for key in notes if key[0] != channel}
         return notes
+
+    def panic(self) -> None:
+        self.session._order(lambda now: self.session.interplay.panic(now))
 
 
 def test_when_the_model_dies_its_notes_end_at_once_and_it_plays_on() -> None:
@@ -139,6 +155,68 @@ def test_a_model_that_is_lost_again_and_again_ends_the_session_with_the_reason()
         concert.run(1.5)
     assert concert.model.restarts == MOST_LOSSES
     assert concert.sounding == set()
+
+
+def test_when_the_model_is_lost_nothing_of_its_plan_begins_any_more() -> None:
+    concert = Concert("autopilot")
+    scheduler = concert.session.scheduler
+    left: list[int] = []
+    release = scheduler.release
+
+    def note_down() -> None:
+        left.append(len(scheduler._plan))
+        release()
+
+    with concert.session:
+        concert.run(3.0)
+        scheduler.release = note_down  # type: ignore[method-assign, assignment]
+        assert scheduler._plan
+        concert.model.kill()
+        concert.run(0.01)
+    assert left[0] == 0
+
+
+def test_a_mood_that_was_just_stored_is_known_to_the_next_model_and_what_was_forgotten_is_not() -> (
+    None
+):
+    concert = Concert("call_and_response", config=LiveConfig(silence_seconds=60.0))
+    with concert.session:
+        concert.run(1.0)
+        concert.play((0x90, 60, 80))
+        concert.run(0.5)
+        concert.session.ask(*concert.session.console.bank.store(1))
+        concert.run(0.3)
+        concert.model.kill()
+        concert.run(START_SECONDS + 0.3)
+        assert "mood 1" in concert.model.server._stored
+        assert concert.model.sampler.tokens
+        concert.play((0x80, 60, 0))
+        concert.run(0.1)
+        concert.session.ask(*concert.session.console.bank.reset())
+        concert.run(0.01)
+        asked = len(concert.model.asked)
+        concert.model.kill()
+        concert.run(START_SECONDS + 0.3)
+        assert not any(isinstance(request, Hear) for request in concert.model.asked[asked:])
+
+
+def test_what_comes_while_the_session_is_at_work_is_not_slept_upon() -> None:
+    concert = Concert("autopilot")
+    session, interplay = concert.session, concert.session.interplay
+    times: list[float] = []
+    step = interplay.step
+
+    def interrupted(now: float) -> float:
+        again = step(now)
+        if not times:
+            session.receive((0xB0, SWITCH or 0, 127), now)  # the step is past the console already
+        times.append(concert.clock.now())
+        return again if len(times) > 1 else now + 60.0
+
+    interplay.step = interrupted  # type: ignore[method-assign]
+    with session:
+        concert.run(0.1)
+    assert times[1] == times[0]
 
 
 def test_the_performer_is_heard_while_the_model_is_gone() -> None:
@@ -275,6 +353,7 @@ def test_whatever_happens_every_note_on_is_answered_by_its_note_off(
     mode: str, thru: bool, happenings: list[tuple[str, int, int]]
 ) -> None:
     concert = Concert(mode, config=LiveConfig(silence_seconds=0.2, thru=thru))
+    has_vanished = any(what == "vanish" for what, _, _ in happenings)  # note-offs are lost with it
     try:
         with concert.session:
             for what, pitch, milliseconds in happenings:
@@ -285,12 +364,17 @@ def test_whatever_happens_every_note_on_is_answered_by_its_note_off(
             concert.run(0.01)
             held = {key for key in concert.sounding if is_held(concert, key)}
             assert concert.sounding == held
+            assert has_vanished or concert.unanswered == held
+            concert.panic()
+            concert.run(0.01)
+            assert has_vanished or concert.unanswered == set()
     except ModelLostError:  # it was killed too often
         COUNTS["given up"] += 1
         if concert.session.interplay.muted:
             return
     COUNTS["note-ons"] += len(note_ons(concert.sent))
     assert concert.sounding == set()
+    assert has_vanished or concert.unanswered == set()
 
 
 def is_held(concert: Concert, key: tuple[int, int]) -> bool:

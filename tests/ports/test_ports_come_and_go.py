@@ -91,12 +91,23 @@ def test_a_device_that_returns_under_another_number_plays_on_without_the_notes_i
     machine.lasting.send((0x90, 74, 64))
     assert machine.asked == ["Synth 28:0"]
     assert machine.opened[0].messages[-1] == (0x90, 67, 64)
-    released: list[Message] = [(0x80, 60, 0), (0x80, 67, 0), *ENDINGS]
+    # The note-off of 64 may have been lost: it was sent just before the device was missed.
+    released: list[Message] = [(0x80, 60, 0), (0x80, 67, 0), (0x80, 64, 0), *ENDINGS]
     assert machine.opened[1].messages == [*released, (0x90, 74, 64)]
     assert machine.told == [
         "output 'Synth 20:0' has vanished; waiting for it to return",
         "output 'Synth 28:0' is back",
     ]
+
+
+def test_a_device_that_returns_has_the_program_that_it_was_told_last() -> None:
+    machine = Machine()
+    machine.lasting.send((0xC0, 5))
+    machine.lasting.send((0xC1, 19))
+    machine.see()
+    machine.lasting.send((0xC0, 7))
+    machine.see("Synth 20:0")
+    assert machine.opened[1].messages == [(0xC0, 7), (0xC1, 19)]
 
 
 def test_whoever_wants_to_know_learns_the_name_under_which_a_device_has_returned() -> None:

@@ -138,7 +138,10 @@ class ControlMap:
 
     def translate(self, message: Sequence[int]) -> list[ControlChange]:
         """The knobs that a message turns; none if it is music."""
-        if len(message) != 3 or (message[0] & 0xF0 == CONTROL_CHANGE, message[1]) not in self._turning:
+        if (
+            len(message) != 3
+            or (message[0] & 0xF0 == CONTROL_CHANGE, message[1]) not in self._turning
+        ):
             return []  # most are music
         values = ((name, binding.midi_value(message)) for name, binding in self.bindings.items())
         return [

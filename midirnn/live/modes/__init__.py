@@ -28,6 +28,12 @@ def make_mode(name: str, config: LiveConfig) -> Mode:
     return MODES[name](config)
 
 
+def mode_name(mode: Mode) -> str:
+    """The name of a mode; of one that is not in the table that of its class."""
+    names = (name for name, known in MODES.items() if type(mode) is known)
+    return next(names, type(mode).__name__)
+
+
 __all__ = [
     "MODES",
     "NEVER",
@@ -37,4 +43,5 @@ __all__ = [
     "Source",
     "Stance",
     "make_mode",
+    "mode_name",
 ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Performed, Source, Stance
+from midirnn.live.modes.base import NEVER, Gesture, Performed, Source, Stance
 
 
 class Shadow:
-    """Plays while a key is down: notes that begin with the performer's and end with them."""
+    """Plays while the performer's notes sound: its own begin with them and end with them.
+
+    They sound while a key is down, and behind that until the pedal goes up.
+    """
 
     summary: ClassVar[str] = (
         "Each note you play sounds thicker by notes of the model's that begin and end with yours; "
@@ -19,15 +22,18 @@ class Shadow:
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config
-        self._keys_down = 0
+        self._pedal_down = False
+        self._sounds = False
 
     def hear(self, performed: Performed) -> None:
-        """Nothing; it is known how many keys are down."""
-        self._keys_down = performed.keys_down
+        """Nothing; it is known whether the performer's notes sound."""
+        if performed.gesture in (Gesture.PEDAL_DOWN, Gesture.PEDAL_UP):
+            self._pedal_down = performed.gesture is Gesture.PEDAL_DOWN
+        self._sounds = performed.keys_down > 0 or (self._sounds and self._pedal_down)
 
     def stance(self, now: float) -> Stance:
-        """Listens; while a key is down it also plays."""
-        return Stance.BOTH if self._keys_down else Stance.LISTENS
+        """Listens; while the performer's notes sound it also plays."""
+        return Stance.BOTH if self._sounds else Stance.LISTENS
 
     def changes_at(self) -> float:
         """Never of itself."""
