@@ -3,9 +3,9 @@
     python3 scripts/benchmark_train.py [--hidden-size 512 --num-layers 3] [--threads 1] [--json]
 
 Each model is trained on random windows, forward, backward and update; what is told is the best of
-several steps, in turns, so that a drift of the machine's speed meets all alike. Nothing is
-reported, and the exit code is 1, while other processes use more than a fifth of a core, unless
---anyway says so.
+several steps, in turns, so that a drift of the machine's speed meets all alike; bf16 is left out
+where the processor has no instructions for it. Nothing is reported, and the exit code is 1, while
+other processes use more than a fifth of a core, unless --anyway says so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel
+from midirnn.models.lstm import is_fast_in_bf16
 
 Step = Callable[[], None]
 
@@ -62,6 +63,16 @@ class Ours(nn.Module):
         return logits
 
 
+MODELS: dict[str, tuple[Callable[[ModelConfig], nn.Module], bool]] = {
+    "midirnn bf16": (Ours, True),
+    "midirnn fp32": (Ours, False),
+    "nn.LSTM autocast bf16": (lambda config: Stack(config, nn.LSTM), True),
+    "nn.LSTM fp32": (lambda config: Stack(config, nn.LSTM), False),
+    "nn.GRU fp32": (lambda config: Stack(config, nn.GRU), False),
+}
+"""What is trained, and whether its matrices are multiplied in bf16."""
+
+
 def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -> Step:
     """A function that makes one update on windows drawn once."""
     generator = torch.Generator().manual_seed(0)
@@ -89,12 +100,11 @@ def main() -> int:
     time.sleep(1.0)
     if (before := others.cores()) > MOST_OTHER_CORES and not arguments.anyway:
         return refuse(before)
+    has_bf16 = is_fast_in_bf16(torch.device("cpu"))
     steps = {
-        "midirnn bf16": training_step(Ours(config), True, arguments),
-        "midirnn fp32": training_step(Ours(config), False, arguments),
-        "nn.LSTM autocast bf16": training_step(Stack(config, nn.LSTM), True, arguments),
-        "nn.LSTM fp32": training_step(Stack(config, nn.LSTM), False, arguments),
-        "nn.GRU fp32": training_step(Stack(config, nn.GRU), False, arguments),
+        name: training_step(make(config), bf16, arguments)
+        for name, (make, bf16) in MODELS.items()
+        if has_bf16 or not bf16
     }
     for step in steps.values():
         step()  # compiles, and warms up

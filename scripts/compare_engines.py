@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 from midirnn.datasets import Dataset
+from midirnn.datasets.draws import evenly
 from midirnn.engines.load import load
 from midirnn.sampling.likelihood import Comparison, compare_engines
 
@@ -24,7 +25,7 @@ def main() -> None:
     arguments = parse_arguments()
     model = load(arguments.model)
     pieces = Dataset.open(arguments.dataset).pieces(arguments.split)
-    chosen = pieces[:: max(1, len(pieces) // max(1, arguments.pieces))][: arguments.pieces]
+    chosen = evenly(pieces, arguments.pieces)
     comparison = compare_engines(
         {name: model.engine(name) for name in ENGINES},
         model.codec,

@@ -2,7 +2,9 @@
 
     python3 scripts/package_weights.py RUN midirnn/pretrained/NAME --evaluations FILE.json ...
 
-The card (README.md) and the licence beside the weights are written by hand and stay as they are.
+The evaluations are what midirnn evaluate --json printed: of splits, with the grammar's mask and
+without it, and of samples, of which only what sums them up is kept. The card (README.md) and the
+licence beside the weights are written by hand and stay as they are.
 """
 
 from __future__ import annotations
@@ -10,28 +12,30 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from midirnn.engines.load import find_model
 from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 
+SAMPLES = "samples"
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--evaluations", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(find_model(arguments.run))
-    evaluations = [json.loads(path.read_text(encoding="utf-8")) for path in arguments.evaluations]
-    info = checkpoint.info | {
-        "weights": "float16",
-        "evaluation": {
-            e["split"]: {key: value for key, value in e.items() if key not in ("model", "split")}
-            for e in evaluations
-        },
-    }
+    evaluations: dict[str, dict[str, Any]] = {}
+    for path in arguments.evaluations:
+        name, kept = named(json.loads(path.read_text(encoding="utf-8")))
+        if name in evaluations:
+            parser.error(f"{path} is a second evaluation of {name!r}: give one of each")
+        evaluations[name] = kept
+    info = checkpoint.info | {"weights": "float16", "evaluation": evaluations}
     arguments.target.mkdir(parents=True, exist_ok=True)
     write_checkpoint(
         arguments.target,
@@ -43,6 +47,18 @@ def main() -> None:
     )
     size = sum(array.size for array in checkpoint.weights.values())
     print(f"{arguments.target}: {size:,} weights, {checkpoint.info.get('tokens_seen', 0):,} tokens")
+
+
+def named(evaluation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What an evaluation goes by in the package, and what is kept of it."""
+    if SAMPLES in evaluation:
+        return SAMPLES, without(evaluation, "model", "each")
+    masked = "" if evaluation["mask"] else " without mask"
+    return evaluation["split"] + masked, without(evaluation, "model", "split")
+
+
+def without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 if __name__ == "__main__":

@@ -67,6 +67,13 @@ class TorchEngine(RecurrentEngine):
         with torch.inference_mode(), self._libraries():
             return self._run(before, token, torch.from_numpy(features))
 
+    def _read(self, x: Tensor, layer: int) -> Tensor:
+        """What a layer reads of those below it; the output is the last."""
+        if not self._config.layer_norm or layer == 0:
+            return x
+        scale, bias = (self._tensors[f"norms.{layer - 1}.{part}"] for part in ("weight", "bias"))
+        return nn.functional.layer_norm(x, x.shape, scale, bias)
+
     def _head(self, head: str, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self._heads[head], self._tensors[f"{head}.bias"])
 
@@ -78,10 +85,12 @@ class TorchEngine(RecurrentEngine):
         x = self._tensors["embedding.weight"][token] + self._beside @ features
         hs, cs = [], []
         for index, layer in enumerate(self._layers):
-            y, (h, c) = layer(x[None], (h_before[index][None], c_before[index][None]))
+            read = self._read(x, index)
+            y, (h, c) = layer(read[None], (h_before[index][None], c_before[index][None]))
             x = x + y[0] if self._config.residual and index else y[0]
             hs.append(h[0])
             cs.append(c[0])
+        x = self._read(x, len(self._layers))
         logits = self._head("output", x)
         trust = self._head("trust", x) if self._config.recall_notes else None
         return Advance(

@@ -10,15 +10,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from midirnn.datasets import SplitShares, encode_files
+from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.models.checkpoint import write_checkpoint
+from midirnn.models.config import ModelConfig
 from tests.datasets.songs import write_songs
-from tests.engines.stepping import CODEC, CONFIGS, trained_weights
+from tests.engines.stepping import CODEC, CONFIGS, step_through, trained_weights
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SMALL = ("--hidden-size", "16", "--num-layers", "1", "--seconds", "0.05")
+SMALL_TRAINING = (
+    *("--hidden-size", "16", "--num-layers", "2", "--batch-size", "2", "--window", "8"),
+    *("--rounds", "1", "--threads", "1"),
+)
 
 
 def run(script: str, *argv: object) -> subprocess.CompletedProcess[str]:
@@ -61,22 +68,44 @@ def test_the_steps_of_a_model_are_timed_in_a_table(model: Path) -> None:
     assert [line.split()[0] for line in lines[-2:]] == ["numpy", "numpy"]
 
 
+def test_training_is_timed_with_what_else_was_running() -> None:
+    done = run("benchmark_train.py", *SMALL_TRAINING, "--anyway", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    speeds = report["tokens_per_second"]
+    in_bf16 = {"midirnn bf16", "nn.LSTM autocast bf16"}  # where the processor has it
+    assert set(speeds) - in_bf16 == {"midirnn fp32", "nn.LSTM fp32", "nn.GRU fp32"}
+    assert all(speed > 0 for speed in speeds.values())
+    assert (report["hidden_size"], report["batch_size"], report["window"]) == (16, 2, 8)
+    assert report["other_processes_cores"] >= 0
+    assert {"machine", "cores", "python", "torch", "threads"} <= set(report)
+
+
 @pytest.fixture(autouse=True)
 def scripts_import_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("benchmark_step.py", (*SMALL, "--engines", "numpy")),
+        ("benchmark_train.py", SMALL_TRAINING),
+    ],
+)
 @pytest.mark.parametrize("busy", [(0.9,), (0.0, 0.9)])
 def test_nothing_is_reported_of_a_busy_machine(
+    name: str,
+    flags: tuple[str, ...],
     busy: tuple[float, ...],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    script: dict[str, Any] = runpy.run_path(str(SCRIPTS / "benchmark_step.py"))
+    script: dict[str, Any] = runpy.run_path(str(SCRIPTS / name))
     answers = iter(busy)
     monkeypatch.setattr(script["OtherLoad"], "cores", lambda self: next(answers))
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(sys, "argv", ["benchmark_step.py", *SMALL, "--engines", "numpy"])
+    monkeypatch.setattr(sys, "argv", [name, *flags])
     assert script["main"]() == 1
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -92,6 +121,16 @@ def test_what_it_computes_itself_is_not_another_process() -> None:
     while time.process_time() < end:
         pass
     assert idle.cores() > others.cores()
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_torch_steps_through_a_model_as_the_engines_do(config: ModelConfig) -> None:
+    pytest.importorskip("torch", reason="makes the step")
+    script = runpy.run_path(str(SCRIPTS / "torch_step.py"))
+    weights = trained_weights(config)
+    found = step_through(script["TorchEngine"](config, weights, one_dnn=True), 50)
+    expected = step_through(NumpyEngine(config, weights), 50)
+    np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-4)
 
 
 def test_engines_are_compared_on_a_data_set(tmp_path: Path, model: Path) -> None:

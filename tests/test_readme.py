@@ -10,6 +10,7 @@ import pytest
 
 from midirnn import read_midi
 from midirnn.cli.main import COMMANDS, make_app
+from midirnn.engines.load import PRETRAINED, load
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,17 @@ COMMAND_LINES = [
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_each_command_line_is_understood(line: str) -> None:
     make_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.skipif(
+    not (PRETRAINED / "piano" / "config.json").exists(),
+    reason="the weights of 'piano' are not in the package",
+)
+def test_a_run_that_starts_from_piano_is_shown_with_the_flags_it_needs() -> None:
+    (flags,) = re.findall(r"`(--start-from\s+piano[^`]*)`", README)
+    argv = ["train", "my-data", "-o", "my-run", *flags.split()]
+    _, bound, _ = make_app().parse_args(argv, exit_on_error=False, print_error=False)
+    assert bound.arguments["model"] == load("piano").config
 
 
 def test_every_command_is_shown_but_those_for_experts() -> None:

@@ -131,12 +131,13 @@ def _measure_likelihood(
     """Print how surprised a model is by a split."""
     import torch
 
+    from midirnn.datasets.draws import evenly
     from midirnn.models.language_model import from_weights
     from midirnn.training.evaluate import evaluate as run_evaluation
 
     chosen = dataset.pieces(split)
     if config.pieces:
-        chosen = chosen[:: max(1, len(chosen) // config.pieces)][: config.pieces]
+        chosen = evenly(chosen, config.pieces)
     torch.set_num_threads(config.threads)
     total = sum(len(piece) for piece in chosen)
     done = 0

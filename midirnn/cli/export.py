@@ -66,6 +66,7 @@ def _write(path: Path, content: bytes) -> None:
 def _check(model: Model, content: bytes, dataset: Path) -> str:
     """A line that says how likely the file and the exact model find the same music."""
     from midirnn.datasets import Dataset
+    from midirnn.datasets.draws import evenly
     from midirnn.engines.onnx_engine import OnnxEngine
     from midirnn.sampling.likelihood import compare_engines
 
@@ -75,8 +76,7 @@ def _check(model: Model, content: bytes, dataset: Path) -> str:
             f"{model.name} and {dataset} have other codecs: {model.codec.settings()} and "
             f"{opened.codec.settings()}"
         )
-    pieces = opened.pieces("validation")
-    chosen = pieces[:: max(1, len(pieces) // CHECK_PIECES)][:CHECK_PIECES]
+    chosen = evenly(opened.pieces("validation"), CHECK_PIECES)
     found = compare_engines(
         {"exact": model.engine("numpy"), "file": OnnxEngine(model.config, content)},
         model.codec,

@@ -17,8 +17,12 @@ def plot(
         Parameter(name="SOURCE", required=True, help="One MIDI file, or folders of training runs."),
     ],
     output: Annotated[
-        Path, Parameter(name=["--output", "-o"], help="The picture: .png, .svg or .pdf.")
-    ],
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            help="The picture: .png, .svg or .pdf. [of one run: curves.png in its folder]",
+        ),
+    ] = None,
     title: Annotated[str | None, Parameter(help="A title. [the name of the file]")] = None,
     primer: Annotated[
         float | None, Parameter(help="Mark the first SECONDS of a MIDI file as its primer.")
@@ -28,10 +32,11 @@ def plot(
 
     Curves are those of the metrics.jsonl in each run's folder, one colour a run.
     """
-    check_file(output)
     missing = [source for source in sources if not source.exists()]
     if missing:
         raise OptionError(f"{missing[0]}: there is no such file or folder")
+    output = output or _output_of(sources)
+    check_file(output)
     if sources and all(source.is_dir() for source in sources):
         from midirnn.plots import plot_curves
 
@@ -51,3 +56,12 @@ def plot(
         read_midi(sources[0]), output, title=title or sources[0].stem, primer_seconds=primer
     )
     print(f"{output}: the piano roll of {sources[0]}")
+
+
+def _output_of(sources: tuple[Path, ...]) -> Path:
+    """The picture that is drawn where none is named, of one run."""
+    if len(sources) == 1 and sources[0].is_dir():
+        return sources[0] / "curves.png"
+    raise OptionError(
+        "say where to draw with --output: only a single run has a place, curves.png in its folder"
+    )

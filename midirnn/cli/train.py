@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from midirnn.datasets import Dataset
     from midirnn.training.distributed import Team
     from midirnn.training.folder import Report
-    from midirnn.training.run import Progress
+    from midirnn.training.run import Progress, Trainer
     from midirnn.training.tensorboard import TensorBoard
 
 
@@ -141,8 +141,8 @@ def _train(
             trainer.resume()
         elif start_from is not None:
             trainer.start_from(start_from, read_checkpoint(find_model(start_from)))
-        if recipe.bf16 and not trainer.bf16 and team.is_first:
-            print("no instructions for bfloat16: training in fp32", file=sys.stderr)
+        if team.is_first:
+            _print_precision(trainer)
         with _StopOnSignal(quiet=team.size > 1) as stop:
             progress = trainer.run(stop.is_asked)
     if not team.is_first:
@@ -150,6 +150,20 @@ def _train(
     if (output / METRICS_FILE).exists():
         plot_curves([output], output / "curves.png")
     _print_end(progress, trainer.config, output)
+
+
+def _print_precision(trainer: Trainer) -> None:
+    """Say where the run is in another precision than was asked, or in one that is slow here."""
+    asked, used, has_bf16 = trainer.config.bf16, trainer.bf16, trainer.has_bf16
+    if used and not has_bf16:
+        line = "no instructions for bfloat16: going on slowly in it, in which the run began"
+    elif asked and not used and has_bf16:
+        line = "going on in fp32, in which the run began"
+    elif asked and not used:
+        line = "no instructions for bfloat16: training in fp32"
+    else:
+        return
+    print(line, file=sys.stderr)
 
 
 def _reporting(board: TensorBoard | None) -> Callable[[Report], None]:

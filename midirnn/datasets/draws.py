@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.store import StoredPieces
+
+Item = TypeVar("Item")
 
 SHORTEST_EXCERPT = 128
 """Tokens of a piece below which an excerpt tells little: rather fewer pieces than shorter ones."""
@@ -51,8 +54,13 @@ def excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
     Of all pieces, or where that would leave each under :data:`SHORTEST_EXCERPT` tokens, of some
     that are spread evenly over the set; only those are read.
     """
-    filled = np.flatnonzero(lengths_of(pieces))
-    count = min(len(filled), max(1, tokens // SHORTEST_EXCERPT))
-    each = math.ceil(tokens / max(count, 1))
-    chosen = filled[np.arange(count) * len(filled) // max(count, 1)]
-    return [pieces[int(index)][:each].copy() for index in chosen]
+    filled: list[int] = np.flatnonzero(lengths_of(pieces)).tolist()
+    chosen = evenly(filled, max(1, tokens // SHORTEST_EXCERPT))
+    each = math.ceil(tokens / max(len(chosen), 1))
+    return [pieces[index][:each].copy() for index in chosen]
+
+
+def evenly(pieces: Sequence[Item], count: int) -> list[Item]:
+    """So many of the pieces, or all where there are no more, spread evenly over them."""
+    count = min(count, len(pieces))
+    return [pieces[number * len(pieces) // count] for number in range(count)]

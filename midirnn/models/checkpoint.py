@@ -164,7 +164,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     Whatever happens, ``target`` is the old folder or the new one, whole. Only a process that is
     killed between two renames leaves neither: :func:`recover_folder` brings the old one back.
     """
-    fresh, old = (target.with_name(f".{target.name}.{suffix}") for suffix in (_NEW, _OLD))
+    fresh, old = _beside(target)
     try:
         recover_folder(target)
         for leftover in (fresh, old):
@@ -187,9 +187,21 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 def recover_folder(target: Path) -> None:
     """Bring back what a process took away that was killed in :func:`replacing_folder`."""
-    old = target.with_name(f".{target.name}.{_OLD}")
+    _, old = _beside(target)
     if old.exists() and not target.exists():
         old.rename(target)
+
+
+def remove_folder(target: Path) -> None:
+    """Remove a folder, if it is there, and what :func:`replacing_folder` left beside it."""
+    for folder in (*_beside(target), target):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _beside(target: Path) -> tuple[Path, Path]:
+    """Where the new folder is made, and where the old one goes for a moment."""
+    return target.with_name(f".{target.name}.{_NEW}"), target.with_name(f".{target.name}.{_OLD}")
 
 
 def _reason(error: Exception) -> str:

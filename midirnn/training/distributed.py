@@ -126,12 +126,20 @@ def join(tell: Callable[[str], None]) -> Iterator[Team]:
     """The processes that torchrun started together with this one, or this one alone.
 
     An error in one of them ends them all, and is told once: by the first process as it is raised,
-    by another by ``tell``. All that have nothing to tell exit with 1.
+    by another by ``tell``. All that have nothing to tell exit with 1. Before they are connected
+    each tells its own.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    team, store = _connect()
+    try:
+        team, store = _connect()
+    except OptionError as error:
+        rank, size = os.environ.get("RANK", "0"), os.environ["WORLD_SIZE"]
+        if rank == "0":
+            raise
+        tell(f"process {rank} of {size}: {error}")
+        raise SystemExit(1) from None
     try:
         yield team
     except (Exception, KeyboardInterrupt) as error:
@@ -150,6 +158,7 @@ def _connect() -> tuple[Team, Store]:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     if cuda:
+        _check_gpus(local_rank)
         torch.cuda.set_device(local_rank)
     try:
         store, rank, size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
@@ -166,6 +175,17 @@ def _connect() -> tuple[Team, Store]:
             "start them with torchrun"
         ) from None
     return Team(rank, size, local_rank), store
+
+
+def _check_gpus(local_rank: int) -> None:
+    """Raise :class:`OptionError` where there is no GPU for this process."""
+    gpus = torch.cuda.device_count()
+    if local_rank >= gpus:
+        processes = os.environ.get("LOCAL_WORLD_SIZE", local_rank + 1)
+        raise OptionError(
+            f"{processes} processes on this machine, and only {gpus} GPU{'s' * (gpus != 1)}: "
+            f"start them with --nproc-per-node {gpus}"
+        )
 
 
 def _is_first_to_tell(store: Store, team: Team) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from midirnn.errors import CheckpointError
-from midirnn.models.checkpoint import recover_folder
+from midirnn.models.checkpoint import recover_folder, remove_folder
 
 METRICS_FILE = "metrics.jsonl"
 TRAINING_STATE_FILE = "training.pt"
@@ -93,6 +93,15 @@ def recover_run(folder: Path) -> None:
     """Bring back a checkpoint that was being replaced when the run was killed."""
     for name in (LAST, BEST):
         recover_folder(folder / name)
+
+
+def clear_run(folder: Path) -> None:
+    """Remove what is there of a run that was killed before there was anything to resume.
+
+    It may have got as far as its metrics and its first best checkpoint.
+    """
+    (folder / METRICS_FILE).unlink(missing_ok=True)
+    remove_folder(folder / BEST)
 
 
 def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -> dict[str, Any]:

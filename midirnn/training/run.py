@@ -40,6 +40,7 @@ from midirnn.training.folder import (
     TRAINING_STATE_FILE,
     Report,
     RunLock,
+    clear_run,
     read_training_state,
     recover_run,
     refuse_difference,
@@ -80,6 +81,9 @@ _STATE_TYPES: list[Any] = [
 _FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
 """What may change when a run is resumed."""
 
+_SAME_PARTS = ("cell", "held_input", "layer_norm", "residual", "tied_embedding")
+"""What must be the same where a run begins from other weights, and shapes need not tell."""
+
 
 class Trainer:
     """Trains a model. Owns the model, the optimisers, the stream of windows and the run's folder.
@@ -114,7 +118,9 @@ class Trainer:
         self.team = team
         self.rows = team.rows(config.batch_size)
         self.device = team.device
-        self.bf16 = config.bf16 and all(team.gather(is_fast_in_bf16(team.device)))
+        self.has_bf16 = all(team.gather(is_fast_in_bf16(team.device)))
+        """Whether the devices of all processes have instructions for bfloat16."""
+        self.bf16 = config.bf16 and self.has_bf16
         """Whether matrices are multiplied in bfloat16: in all processes, and to a run's end."""
         self.model = LanguageModel(model_config).to(self.device)
         self.parameters = list(self.model.parameters())
@@ -145,14 +151,16 @@ class Trainer:
     def start_from(self, name: str, checkpoint: Checkpoint) -> None:
         """Begin from the weights of another model; parts that it has not begin as they are.
 
-        Raises :class:`CheckpointError` where its sizes or its codec are not the same.
+        Raises :class:`CheckpointError` where its sizes, its codec or what is made of its weights
+        are not the same.
         """
         refuse_difference(checkpoint.codec.settings(), self.codec.settings(), Path(name))
-        tied = checkpoint.config.tied_embedding
-        if tied != self.model.config.tied_embedding:
-            raise CheckpointError(
-                f"{name} cannot be started from: its tied_embedding is {tied}, and {not tied} here"
-            )
+        for part in _SAME_PARTS:
+            its, here = getattr(checkpoint.config, part), getattr(self.model.config, part)
+            if its != here:
+                raise CheckpointError(
+                    f"{name} cannot be started from: its {part} is {its}, and {here} here"
+                )
         own = self.model.state_dict()
         for weight, array in checkpoint.weights.items():
             shape = tuple(own[weight].shape) if weight in own else None
@@ -182,8 +190,8 @@ class Trainer:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-            if self.progress.step == 0:  # of a run that was killed before it had saved anything
-                (self.folder / METRICS_FILE).unlink(missing_ok=True)
+            if self.progress.step == 0:
+                clear_run(self.folder)
 
     def _begin_alike(self) -> None:
         """See that all processes have the same data and the same weights, to the last bit."""

@@ -2,7 +2,8 @@
 
     python3 scripts/recipes/compare.py DATASET RUNS [--rows muon dropout ...] [--tokens 5000000]
 
-A row that RUNS holds already is not run again, and one that was stopped goes on where it was.
+A row that RUNS holds already is not run again, and one that was stopped goes on where it was; one
+of another number of tokens is refused.
 README.md beside this has the table.
 """
 
@@ -59,7 +60,10 @@ TYPES = ("note_on", "note_off", "time_shift", "velocity")
 def main() -> None:
     arguments = parse_arguments()
     found = {}
-    for name in [FIRST, *(name for name in arguments.rows if name != FIRST)]:
+    names = [FIRST, *(name for name in arguments.rows if name != FIRST)]
+    for name in names:
+        check_tokens(arguments.runs / name, arguments.tokens)
+    for name in names:
         run = arguments.runs / name
         if not validation(run):
             train(arguments.dataset, run, {**BASE, "--tokens": str(arguments.tokens), **ROWS[name]})
@@ -74,6 +78,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS)[1:], default=list(ROWS))
     parser.add_argument("--tokens", type=int, default=5_000_000)
     return parser.parse_args()
+
+
+def check_tokens(run: Path, tokens: int) -> None:
+    """Exit where a run is there that was made with another number of tokens."""
+    for config in (run / checkpoint / "config.json" for checkpoint in ("last", "best")):
+        if config.exists():
+            info = json.loads(config.read_text(encoding="utf-8"))["info"]
+            if (made := info["training"]["tokens"]) != tokens:
+                sys.exit(f"{run} was made with --tokens {made}, not {tokens}: use another RUNS")
 
 
 def train(dataset: Path, run: Path, flags: dict[str, str | None]) -> None:

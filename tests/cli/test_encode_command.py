@@ -114,6 +114,31 @@ def test_plot_draws_runs_and_says_where(tmp_path: Path, capsys: pytest.CaptureFi
     assert "<svg" in picture.read_text()
 
 
+def test_plot_draws_one_run_into_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = {"step": 1, "tokens": 100, "loss": 3.0, "lr": 0.1, "tokens_per_second": 10.0}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+    assert main(["plot", str(tmp_path)]) == 0
+    picture = tmp_path / "curves.png"
+    assert capsys.readouterr().out == f"{picture}: the curves of {tmp_path}\n"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("sources", [["a.mid"], [".", "."]])
+def test_plot_asks_where_else_it_shall_draw(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sources: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_song(Path("a.mid"))
+    assert main(["plot", *sources]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "say where to draw with --output" in line
+
+
 @pytest.mark.parametrize(
     ("sources", "flags", "message"),
     [

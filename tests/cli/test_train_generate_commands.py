@@ -57,16 +57,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("has_bf16", [True, False])
-def test_training_says_where_the_processor_has_no_bf16(
-    place: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, has_bf16: bool
-) -> None:
-    monkeypatch.setattr("midirnn.training.run.is_fast_in_bf16", lambda device: has_bf16)
-    _, *flags = recipe()
-    assert main(["train", str(place / "data"), "-o", str(tmp_path / "run"), *flags]) == 0
-    assert ("no instructions for bfloat16" in capsys.readouterr().err) is not has_bf16
-
-
 def generate(place: Path, output: Path, *flags: str) -> int:
     argv = ["generate", "-o", str(output), "--model", str(place / "run"), "--seconds", "2"]
     return main([*argv, *flags])
@@ -216,8 +206,17 @@ class TestEvaluate:
 
     def test_some_pieces_are_picked_evenly(self, place: Path, capsys: Capture) -> None:
         argv = ["evaluate", str(place / "run"), str(place / "data"), "--split", "train", "--json"]
-        assert main([*argv, "--pieces", "2"]) == 0
-        assert json.loads(capsys.readouterr().out)["pieces"] == 2
+        assert main([*argv, "--pieces", "3"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        checkpoint = read_checkpoint(place / "run" / "best")
+        pieces = Dataset.open(place / "data").pieces("train")
+        found = evaluate(
+            from_weights(checkpoint.config, checkpoint.weights),
+            checkpoint.codec,
+            [pieces[index] for index in (0, 1, 3)],
+        )
+        assert (report["pieces"], len(pieces)) == (3, 5)
+        assert report.items() >= found.to_dict().items()
 
     @pytest.mark.parametrize(
         ("flags", "message"),

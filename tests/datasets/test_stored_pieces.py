@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.datasets import Dataset, store, writer
 from midirnn.datasets.augment import Augmentation
-from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
+from midirnn.datasets.draws import PieceDraw, evenly, excerpts, lengths_of
 from midirnn.datasets.store import StoredPieces
 from midirnn.errors import DatasetError
 from tests.datasets.made import write_pieces
@@ -217,3 +217,22 @@ class TestExcerpts:
     def test_without_pieces_there_are_none(self) -> None:
         assert excerpts([], 100) == []
         assert excerpts([np.empty(0, np.uint16)], 100) == []
+
+
+class TestEvenly:
+    @pytest.mark.parametrize(
+        ("count", "picked"),
+        [(0, []), (1, [0]), (2, [0, 3]), (4, [0, 1, 3, 5]), (7, [0, 1, 2, 3, 4, 5, 6])],
+    )
+    def test_pieces_are_picked_from_all_over(self, count: int, picked: list[int]) -> None:
+        assert evenly(range(7), count) == picked
+
+    def test_more_than_half_reach_to_the_end(self) -> None:
+        picked = evenly(range(148), 75)
+        assert len(picked) == len(set(picked)) == 75
+        assert picked[-1] == 146
+
+    @pytest.mark.parametrize("count", [3, 10**6])
+    def test_there_are_no_more_than_there_are(self, count: int) -> None:
+        assert evenly([1, 2, 3], count) == [1, 2, 3]
+        assert evenly([], count) == []

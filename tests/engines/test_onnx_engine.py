@@ -12,16 +12,19 @@ import pytest
 
 from midirnn.engines.base import EngineState
 from midirnn.engines.export import export_onnx
-from midirnn.engines.load import Model
+from midirnn.engines.load import Model, load
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.onnx_engine import OnnxEngine
 from midirnn.errors import MissingExtraError, OptionError
+from midirnn.midifile import read_midi
 from midirnn.models.config import ModelConfig
 from midirnn.sampling import generate
+from midirnn.sampling.likelihood import compare_engines
 from tests.engines.stepping import CODEC, CONFIGS, step_through, trained_weights
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="this is about its engine")
 
+EXAMPLE = Path(__file__).parents[2] / "data" / "examples" / "bach_prelude_bwv846.mid"
 SILENCE = np.zeros(128, dtype=bool)
 CHORD = np.isin(np.arange(128), [60, 64, 67])
 
@@ -36,6 +39,17 @@ def engine_of(config: ModelConfig = CONFIGS[6], seed: int = 0) -> OnnxEngine:
 
 def equal(one: EngineState, other: EngineState) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("name", ["piano", "piano-small"])
+def test_real_music_is_as_likely_in_int8(name: str) -> None:
+    model, music = load(name), read_midi(EXAMPLE)
+    engines = {kind: model.engine(kind) for kind in ("numpy", "onnxruntime")}
+    found = compare_engines(engines, model.codec, [model.codec.encode(music)])
+    assert found.tokens > 500
+    exact, int8 = (found.nats_per_token[kind] for kind in engines)
+    assert exact < 3.0
+    assert abs(int8 - exact) < 0.01
 
 
 @pytest.mark.parametrize("config", CONFIGS)

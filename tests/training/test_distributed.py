@@ -144,6 +144,27 @@ class TestTeam:
         ):
             pass
 
+    @pytest.mark.parametrize("rank", [0, 1])
+    def test_more_processes_than_gpus_are_told_by_those_that_have_none(
+        self, monkeypatch: pytest.MonkeyPatch, rank: int
+    ) -> None:
+        told = list[str]()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        for name, value in (
+            ("WORLD_SIZE", 4), ("LOCAL_WORLD_SIZE", 2), ("LOCAL_RANK", 1), ("RANK", rank),
+        ):  # fmt: skip
+            monkeypatch.setenv(name, str(value))
+        message = "2 processes on this machine, and only 1 GPU: start them with --nproc-per-node 1"
+        with pytest.raises(SystemExit if rank else OptionError) as caught, join(told.append):
+            pass
+        if rank:
+            assert caught.value.code == 1
+            assert told == [f"process 1 of 4: {message}"]
+        else:
+            assert str(caught.value) == message
+            assert told == []
+
 
 def test_evaluations_of_shares_combine_to_that_of_the_whole() -> None:
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from midirnn.errors import CheckpointError
-from midirnn.training.folder import LAST, RunLock, holds_run
+from midirnn.training.folder import BEST, LAST, RunLock, holds_run
 from tests.training.tiny import metrics, recipe, trainer
 
 HOLD = """
@@ -111,3 +112,14 @@ class TestTwoTrainings:
         (tmp_path / f".{LAST}.old").mkdir()
         assert holds_run(tmp_path)
         assert names(tmp_path) == {f".{LAST}.old"}
+
+    def test_a_run_begun_anew_leaves_no_best_checkpoint_of_the_one_before(
+        self, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "run"
+        trainer(folder, recipe(7)).run()
+        shutil.rmtree(folder / LAST)  # as if it had been killed before it saved that
+        shutil.copytree(folder / BEST, folder / ".best.old")
+        shutil.copytree(folder / BEST, folder / ".best.new")
+        trainer(folder, recipe(5, seed=1), validation=[]).run()
+        assert [path.name for path in folder.iterdir()] == [LAST]

@@ -393,9 +393,11 @@ class TestResume:
 
     def test_threads_and_how_often_to_save_may_change(self, tmp_path: Path) -> None:
         stop_after(trainer(tmp_path / "run"), 2)
-        resumed = trainer(tmp_path / "run", recipe(checkpoint_minutes=9.0, patience=50))
+        config = recipe(threads=2, checkpoint_minutes=9.0, patience=50)
+        resumed = trainer(tmp_path / "run", config)
         resumed.resume()
         assert resumed.progress.step == 2
+        assert torch.get_num_threads() == 2
 
     def test_a_run_older_than_a_setting_goes_on_as_if_it_had_its_default(
         self, tmp_path: Path

@@ -54,6 +54,9 @@ def test_parts_that_are_new_change_nothing_at_first(tmp_path: Path) -> None:
         (dataclasses.replace(MODEL, recall_notes=8), MODEL, "and there is none here"),
         (dataclasses.replace(TIED, tied_embedding=False), TIED, "is False, and True here"),
         (TIED, dataclasses.replace(TIED, tied_embedding=False), "is True, and False here"),
+        (MODEL, dataclasses.replace(MODEL, residual=False), "its residual is True, and False here"),
+        (dataclasses.replace(MODEL, held_input=False), MODEL, "its held_input is False, and True"),
+        (MODEL, dataclasses.replace(MODEL, layer_norm=True), "its layer_norm is False, and True"),
     ],
 )
 def test_what_does_not_fit_is_refused(
