@@ -213,8 +213,9 @@ model_child.main()
 """
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 def test_the_model_process_learns_the_name_under_which_the_output_has_returned(
-    model: str, capfd: pytest.CaptureFixture[str]
+    model: str, capfd: pytest.CaptureFixture[str], restarted: bool
 ) -> None:
     command = (sys.executable, "-c", SAYS_WHAT_IT_PROTECTS)
     machine = Machine("Synth 20:0")
@@ -223,6 +224,9 @@ def test_the_model_process_learns_the_name_under_which_the_output_has_returned(
         process.protect(machine.lasting)
         machine.see()
         machine.see("Synth 28:0")
+        if restarted:
+            process.restart()
+            process.wait_until_ready(LIMIT_SECONDS)
         wait_for(lambda: process.waiting_since == math.inf)
         process._child._stdin.close()  # as if this process had died
         process._child.process.wait(LIMIT_SECONDS)
