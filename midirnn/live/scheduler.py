@@ -120,10 +120,14 @@ class Scheduler:
             self._changed.notify_all()
 
     def pass_on(self, message: Message, seconds: float) -> None:
-        """Nothing; a message of the performer goes out at once. Its notes are the performer's."""
+        """Nothing; a message of the performer goes out at once. Its notes are the performer's.
+
+        While the output is gone it is dropped: it would come late.
+        """
         with self._changed:
-            self._passing.append((message, seconds))
-            self._changed.notify_all()
+            if not self._lost:
+                self._passing.append((message, seconds))
+                self._changed.notify_all()
 
     def cut(self) -> int:
         """The number of the event sent last; those planned behind it are dropped.

@@ -266,14 +266,20 @@ class Session:
         self.interplay.start()
         self._check_output(now)
         self.interplay.catch_up(now)
-        while self._orders:
-            self._orders.popleft()(now)
+        self._take_orders(now)
         again = self.interplay.step(now)
         return min(again, self.scheduler.stuck_at, now + IDLE_SECONDS)
 
+    def _take_orders(self, now: float) -> None:
+        while self._orders:
+            self._orders.popleft()(now)
+
     def close(self) -> None:
-        """Nothing; every note of the model has ended."""
-        self.scheduler.close()
+        """Nothing; every note has ended, on an output that was found just now if there is one."""
+        try:
+            self._take_orders(self._clock.now())
+        finally:
+            self.scheduler.close()
 
     def __enter__(self) -> Self:
         return self

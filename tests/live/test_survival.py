@@ -255,6 +255,33 @@ def test_an_output_that_fails_is_waited_for_and_play_goes_on_there() -> None:
     assert concert.sounding == set()
 
 
+def test_an_output_found_as_the_session_ends_is_silent_too() -> None:
+    concert = Concert("autopilot", config=LiveConfig(thru=True))
+    concert.play((0x90, 60, 80))
+    with concert.session:
+        concert.run(3.0)
+        assert len(concert.sounding) > 1
+        concert.replug()
+    assert concert.sounding == set()
+    assert concert.unanswered == set()
+
+
+def test_what_the_performer_played_while_there_was_no_output_does_not_sound_late() -> None:
+    concert = Concert("call_and_response", config=LiveConfig(silence_seconds=60.0, thru=True))
+    with concert.session:
+        concert.run(0.1)
+        concert.session.output_lost()
+        for pitch in (60, 62, 64):
+            concert.play((0x90, pitch, 80))
+            concert.run(0.1)
+        concert.replug()
+        concert.run(0.1)
+        assert note_ons(concert.sent) == []
+        concert.play((0x90, 67, 80))
+        concert.run(0.1)
+    assert len(note_ons(concert.sent)) == 1
+
+
 def test_when_the_input_goes_its_keys_and_pedals_count_as_released() -> None:
     concert = Concert("call_and_response", config=LiveConfig(silence_seconds=0.3, thru=True))
     with concert.session:
@@ -370,8 +397,8 @@ def test_whatever_happens_every_note_on_is_answered_by_its_note_off(
             assert has_vanished or concert.unanswered == set()
     except ModelLostError:  # it was killed too often
         COUNTS["given up"] += 1
-        if concert.session.interplay.muted:
-            return
+        if concert.session.interplay.muted or not concert.output.plugged:
+            return  # there is no device
     COUNTS["note-ons"] += len(note_ons(concert.sent))
     assert concert.sounding == set()
     assert has_vanished or concert.unanswered == set()

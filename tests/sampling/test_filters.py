@@ -73,7 +73,9 @@ class TestProbabilities:
     ) -> None:
         logits, mask = case
         p = probabilities(logits, mask, config)
-        assert p[np.where(mask, logits, -np.inf).argmax()] == p.max()
+        most = logits[mask].max()
+        as_likely = mask & (logits >= most - 1e-12 * max(abs(most), 1.0))  # once rounded
+        assert p[as_likely].max() == p.max()
 
     @given(cases(), CONFIGS)
     def test_what_is_kept_keeps_its_proportions(self, case: Case, config: SamplingConfig) -> None:
