@@ -118,8 +118,7 @@ class PerformanceGrammar:
         if last != types[TokenType.VELOCITY]:
             if last != types[TokenType.NOTE_ON]:
                 mask[self._off] = held & (state.onset_rank > state.last_off_rank)
-            if last != types[TokenType.TIME_SHIFT] or state.last_shift_full:
-                mask[self._shift] = True
+            mask[self._shift] = self._may_shift(state)
             mask[self._velocity] = not held.all()
             if state.velocity_bin:
                 mask[self._velocity.start + state.velocity_bin - 1] = False
@@ -130,26 +129,46 @@ class PerformanceGrammar:
             and np.count_nonzero(held) >= self.max_sounding
         ):
             mask[self._on] = mask[self._velocity] = False
-        if self.max_note_steps is not None and held.any():
-            left = int(state.onset_step[held].min()) + self.max_note_steps - state.step
-            if left < self.codec.max_shift_steps:
-                self._limit(mask, state, held, left)
+        left = self._steps_left(state)
+        mask[self._shift.start + max(left, 1) : self._shift.stop] = False
+        if left <= 0 and (pitch := self.due(state)) is not None:
+            mask[:] = False
+            mask[self._off.start + pitch] = True
         return mask
 
-    def _limit(self, mask: BoolArray, state: GrammarState, held: BoolArray, left: int) -> None:
-        """Take away what would let a note outlast the limit, which is ``left`` steps away."""
-        mask[self._shift.start + max(left, 1) : self._shift.stop] = False
-        if left > 0:
-            return
-        # A note is due: of those, the one that began first ends now. Where this step's note-offs
-        # are over already, all that may pass before it ends is one step.
-        assert self.max_note_steps is not None
-        is_due = held & (state.onset_step + self.max_note_steps <= state.step)
-        due = np.where(is_due, state.onset_rank, np.iinfo(np.int64).max)
-        first = int(np.argmin(due))
-        if mask[self._off][first]:
-            mask[:] = False
-            mask[self._off.start + first] = True
+    def longest_shift(self, state: GrammarState) -> int:
+        """The longest time shift that :meth:`mask` allows, in steps; 0 if none."""
+        left = self._steps_left(state)
+        if not self._may_shift(state) or (left <= 0 and self.due(state) is not None):
+            return 0
+        return min(max(left, 1), self.codec.max_shift_steps)
+
+    def due(self, state: GrammarState) -> int | None:
+        """The pitch whose note-off is all that may come: its note has sounded for long enough.
+
+        Of several it is the one that began first. None if there is none, or if it ends a step
+        later, since the note-offs of this step are over.
+        """
+        if self.max_note_steps is None or self._steps_left(state) > 0:
+            return None
+        is_due = state.held & (state.onset_step + self.max_note_steps <= state.step)
+        ranks = np.where(is_due, state.onset_rank, np.iinfo(np.int64).max)
+        pitch = int(np.argmin(ranks))
+        types = self._types
+        offs_are_over = state.last_type in (types[TokenType.VELOCITY], types[TokenType.NOTE_ON])
+        return None if offs_are_over or ranks[pitch] <= state.last_off_rank else pitch
+
+    def _may_shift(self, state: GrammarState) -> bool:
+        """Whether a time shift may follow the last token, but for its length."""
+        if state.last_type == self._types[TokenType.TIME_SHIFT]:
+            return state.last_shift_full
+        return state.last_type != self._types[TokenType.VELOCITY]
+
+    def _steps_left(self, state: GrammarState) -> int:
+        """Steps until the first note must end; more than a shift where none is that near."""
+        if self.max_note_steps is not None and len(begun := state.onset_step[state.held]):
+            return int(begun.min()) + self.max_note_steps - state.step
+        return self.codec.max_shift_steps + 1
 
     def advance(self, state: GrammarState, token: int) -> None:
         """Take a token into the state. Any token of the vocabulary is taken."""

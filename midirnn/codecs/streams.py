@@ -263,7 +263,7 @@ class StreamEncoder:
                 del self._sounding[note.pitch]
             tokens.append(token(TokenType.NOTE_OFF, note.pitch))
         for note in sorted(ons.values(), key=lambda note: (note.seconds, note.pitch)):
-            velocity_bin = int(self.codec.velocity_bin(note.velocity))
+            velocity_bin = self.codec.bin_of(note.velocity)
             if self.codec.velocity_bins and velocity_bin != self._velocity_bin:
                 tokens.append(token(TokenType.VELOCITY, velocity_bin))
                 self._velocity_bin = velocity_bin

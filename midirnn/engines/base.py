@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +21,9 @@ FloatMatrix = npt.NDArray[np.float32]
 _NOTHING_ASKED = np.zeros(NUM_CONTROL_INPUTS, np.float32)
 _NO_FEATURES = np.zeros(0, np.float32)
 _SILENCE = np.zeros(NUM_PITCHES, dtype=bool)
+
+RECENT_STEPS = 16
+"""So many steps are known by heart."""
 
 
 class EngineState:
@@ -73,6 +77,11 @@ class EngineState:
     def matches(self) -> Matches:
         """What they recall."""
         return self._known.matches
+
+    @property
+    def is_worked_out(self) -> bool:
+        """Whether nobody has to wait for it any more."""
+        return self._parts is not None
 
     def work_out(self) -> None:
         """Nothing; the state is worked out."""
@@ -145,6 +154,13 @@ class StepEngine(Protocol):
         """Make a step that nothing comes of: the next finds the weights in the caches."""
         ...
 
+    def foresee(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> bool:
+        """Make a step that may come, unless it is known: whether it was made.
+
+        Feeding that token behind ``before`` costs nothing then, for a while.
+        """
+        ...
+
     def logits(self) -> FloatVector:
         """The logits of the next token; shape ``(V,)``. Not to be changed."""
         ...
@@ -158,16 +174,35 @@ class StepEngine(Protocol):
         ...
 
 
+class _Step(NamedTuple):
+    """One step: what it starts from, and the state behind it."""
+
+    before: EngineState
+    token: int
+    held: npt.NDArray[np.bool_]
+    controls: FloatVector
+    behind: EngineState
+
+    def starts_from(
+        self, before: EngineState, token: int, held: npt.NDArray[np.bool_], controls: FloatVector
+    ) -> bool:
+        """Whether that is what it starts from."""
+        is_same = self.before is before and self.token == token and self.controls is controls
+        return is_same and np.array_equal(self.held, held)
+
+
 class RecurrentEngine(ABC):
     """What all engines share: the state, what is recalled, and what is asked for.
 
-    Owns the state. An engine adds :meth:`_advance`, and calls :meth:`reset` when it is ready.
+    Owns the state, and knows the last steps by heart. An engine adds :meth:`_advance`, and calls
+    :meth:`reset` when it is ready.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._controls: FloatVector = _NOTHING_ASKED
         self._state: EngineState
+        self._recent: deque[_Step] = deque(maxlen=RECENT_STEPS)
 
     @property
     def config(self) -> ModelConfig:
@@ -190,9 +225,26 @@ class RecurrentEngine(ABC):
 
         The step itself waits until somebody asks what follows.
         """
-        before, controls = self._state, self._controls
+        self._state = self._follow(self._state, token, held)
+
+    def foresee(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> bool:
+        """Make a step that may come, unless it is known; see :class:`StepEngine`."""
+        behind = self._follow(before, token, held)
+        if behind.is_worked_out:
+            return False
+        behind.work_out()
+        return True
+
+    def _follow(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> EngineState:
+        """The state behind a token: one of the last, if that step was among them, or a new one."""
         before.work_out()  # so that at most one step waits
-        self._state = EngineState.later(lambda: self._behind(before, token, held, controls))
+        controls = self._controls
+        for step in self._recent:
+            if step.starts_from(before, token, held, controls):
+                return step.behind
+        behind = EngineState.later(lambda: self._behind(before, token, held, controls))
+        self._recent.append(_Step(before, token, held, controls, behind))
+        return behind
 
     def rehearse(self) -> None:
         """Make a step that nothing comes of; see :class:`StepEngine`."""

@@ -49,6 +49,8 @@ class FeedbackDetector:
     def _came_back(self, message: Message, seconds: float) -> bool:
         """Whether it was sent a moment ago. It is taken from the memory: it comes back once."""
         with self._lock:
+            while self._sent and self._sent[0][0] < seconds - WITHIN_SECONDS:
+                self._sent.popleft()
             for entry in self._sent:
                 if entry[1] == message and abs(seconds - entry[0]) <= WITHIN_SECONDS:
                     self._sent.remove(entry)

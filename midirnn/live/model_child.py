@@ -190,7 +190,7 @@ def main() -> None:
         gc.freeze()  # what was imported is never searched again for garbage
         inbox = Inbox(reading)
         send(Answer((), done=True))
-        warmth = Warmth(server.rehearse, wanted=settings.keep_warm)
+        warmth = Warmth(lambda: server.rehearse(time.monotonic()), wanted=settings.keep_warm)
         serve(inbox, server, send, aftermath, warmth)
         if inbox.orphaned:
             aftermath.rescue()

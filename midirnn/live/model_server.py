@@ -94,9 +94,10 @@ class ModelServer:
         """
         yield from self._ways[type(request)](request)
 
-    def rehearse(self) -> None:
-        """Nothing at all; what comes next takes less time for it."""
-        self._sampler.engine.rehearse()
+    def rehearse(self, seconds: float) -> None:
+        """Nothing at all; what comes next takes less time, most of all a note at that time."""
+        if not self.planner.foresee(seconds):
+            self._sampler.engine.rehearse()
         self._sampler.distribution()
 
     def _rewind(self, request: Rewind) -> Iterable[Reply]:

@@ -142,6 +142,15 @@ class Planner:
         if plan not in self._chances:
             self._chances = {plan: self._chance(plan)}
 
+    def foresee(self, seconds: float) -> bool:
+        """Whether the model has worked out what the rest until then makes of it, which is new.
+
+        That is what it hears first of a performer who plays at that time. Nothing else comes of it.
+        """
+        sounded = (s for _, s in reversed(self._planned) if self.seconds_of(s.step) <= seconds)
+        step = self._sampler.codec.step(seconds - self._start)
+        return self._stream.foresee(next(sounded, self._base), step)
+
     def _chance(self, plan: int) -> np.random.Generator:
         """The random numbers that belong to a plan, from the first."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(plan,)))

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
-import numpy as np
-
 from midirnn.codecs import TokenType
 from midirnn.codecs.grammar import BoolArray
 from midirnn.engines.base import FloatVector
-from midirnn.live.choice import Choice, longest_shift
+from midirnn.live.choice import Choice
 from midirnn.live.messages import Begin, HeardStep, Surprise
 from midirnn.live.phrase import Phrase
 from midirnn.live.sources import FreeSource, TokenSource, make_source
@@ -199,7 +197,7 @@ class SharedStream:
         play if it has rested until ``earliest_step``.
         """
         gap = self._gap(max(earliest_step, self._quiet_until))
-        if gap > LATE_SECONDS * self._steps_per_second and self._longest_shift():
+        if gap > LATE_SECONDS * self._steps_per_second and self._sampler.longest_shift():
             gap = self._approach(gap)
         else:
             gap = max(self._quiet_until - self.step, 0)
@@ -225,6 +223,19 @@ class SharedStream:
             after_onset=self._last_note == step,
         )
 
+    # What the performer may be about to do.
+
+    def foresee(self, state: StreamState, step: int) -> bool:
+        """Whether a rest from that state until that step was worked out: one short enough, and new.
+
+        Whoever goes back to that state and writes in that step waits for it no more.
+        """
+        gap, sampler = step - state.step, self._sampler
+        if not 0 < gap <= sampler.codec.max_shift_steps:
+            return False
+        token = self._token(TokenType.TIME_SHIFT, gap)
+        return sampler.engine.foresee(state.sampler.engine, token, state.sampler.grammar.held)
+
     # Tokens, one after the other.
 
     @property
@@ -249,7 +260,7 @@ class SharedStream:
         So have the ends of notes that last as long as the grammar allows.
         """
         self._end_due()
-        while (longest := self._longest_shift()) < gap:
+        while (longest := self._sampler.longest_shift()) < gap:
             if not longest:
                 # Two shifts cannot follow each other: the stream falls behind instead.
                 self._lag += gap
@@ -259,10 +270,6 @@ class SharedStream:
             self._end_due()
         return gap
 
-    def _longest_shift(self) -> int:
-        """The longest time shift that may come now; 0 if none."""
-        return longest_shift(self._sampler.mask()[self._slice(TokenType.TIME_SHIFT)])
-
     def _shift(self, steps: int) -> None:
         if steps:
             self._tell(TokenType.TIME_SHIFT, steps)
@@ -270,12 +277,8 @@ class SharedStream:
 
     def _end_due(self) -> None:
         """End the notes that must end before anything else may come."""
-        offs = self._slice(TokenType.NOTE_OFF)
-        while True:
-            allowed = np.flatnonzero(self._sampler.mask())
-            if len(allowed) != 1 or not offs.start <= allowed[0] < offs.stop:
-                return
-            self._tell(TokenType.NOTE_OFF, int(allowed[0]) - offs.start)
+        while (pitch := self._sampler.due()) is not None:
+            self._tell(TokenType.NOTE_OFF, pitch)
 
     def _end(self, pitches: Iterable[int]) -> None:
         """End notes, one step later if this step's note-offs are over."""

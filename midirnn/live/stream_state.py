@@ -23,6 +23,11 @@ class StreamState:
     source: TokenSource
     phrase: Phrase
 
+    @property
+    def step(self) -> int:
+        """The step of the last token."""
+        return self.sampler.grammar.step + self.lag
+
 
 @dataclass(frozen=True)
 class ModelNote:

@@ -107,6 +107,14 @@ class Sampler:
             self._mask.flags.writeable = False
         return self._mask
 
+    def longest_shift(self) -> int:
+        """The longest time shift in :meth:`mask`, in steps; 0 if none. In a fifth of the time."""
+        return self._grammar.longest_shift(self.grammar_state)
+
+    def due(self) -> int | None:
+        """The pitch whose note-off is all that :meth:`mask` allows, if its note must end now."""
+        return self._grammar.due(self.grammar_state)
+
     def distribution(
         self, allowed: BoolArray | None = None
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -340,6 +340,21 @@ class TestLimit:
         assert self.longest_notes(tokens, codec) <= max(1, round(seconds * codec.steps_per_second))
         codec.grammar().scan(codec.grammar().start(), np.array(tokens, np.uint16))
 
+    @given(performance_codecs(), st.sampled_from([None, 0.001, 0.05, 1.0, 60.0]), CHOICES, SEEDS)
+    def test_the_longest_shift_and_the_note_that_is_due_are_those_of_the_mask(
+        self, codec: PerformanceCodec, seconds: float | None, choice: Choice, seed: int
+    ) -> None:
+        grammar, state = codec.grammar(max_note_seconds=seconds), codec.grammar().start()
+        for one in walk(grammar, choice, seed):
+            allowed = list(map(codec.vocabulary.describe, np.flatnonzero(grammar.mask(state))))
+            shifts = [value for kind, value in allowed if kind is SHIFT]
+            assert grammar.longest_shift(state) == max(shifts, default=0)
+            if (due := grammar.due(state)) is not None:
+                assert allowed == [(OFF, due)]
+            else:
+                assert len(allowed) > 1 or allowed[0][0] is not OFF
+            grammar.advance(state, one)
+
     @given(st.integers(1, 6), st.sampled_from([None, 0.05, 1.0]), CHOICES, SEEDS)
     def test_no_more_notes_sound_in_any_walk_than_may(
         self, most: int, seconds: float | None, choice: Choice, seed: int

@@ -267,6 +267,11 @@ class TestVelocity:
         assert 1 <= velocity_bin <= bins
         assert codec.velocity_bin(codec.bin_velocity(velocity_bin)) == velocity_bin
 
+    @given(performance_codecs())
+    def test_of_one_velocity_it_is_the_same(self, codec: PerformanceCodec) -> None:
+        velocities = range(1, 128)
+        assert [codec.bin_of(v) for v in velocities] == codec.velocity_bin(velocities).tolist()
+
     def test_every_bin_decodes_to_a_velocity_of_midi(self) -> None:
         for bins in range(1, 128):
             velocities = PerformanceCodec(velocity_bins=bins).bin_velocity(np.arange(bins) + 1)

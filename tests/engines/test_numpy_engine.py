@@ -18,7 +18,7 @@ from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.grammar import BoolArray
 from midirnn.codecs.recall import NO_MATCHES, recall, remember
-from midirnn.engines.base import Advance, EngineState, FloatVector, StepEngine
+from midirnn.engines.base import RECENT_STEPS, Advance, EngineState, FloatVector, StepEngine
 from midirnn.engines.load import PRETRAINED, load
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.models.checkpoint import Weights
@@ -220,6 +220,66 @@ class TestAStepThatWaits:
             expected.logits()
             engine.steer(other)
             assert np.array_equal(engine.logits(), expected.logits())
+
+
+class TestAStepThatIsKnown:
+    SILENT = np.zeros(128, dtype=bool)
+
+    @pytest.fixture
+    def engine(self) -> CountingEngine:
+        config = CONFIGS[6]
+        engine = CountingEngine(config, random_weights(config))
+        engine.feed(60, self.SILENT)
+        engine.logits()
+        engine.steps = 0
+        return engine
+
+    def test_is_not_made_twice(self, engine: CountingEngine) -> None:
+        before = engine.snapshot()
+        assert engine.foresee(before, 300, self.SILENT)
+        assert not engine.foresee(before, 300, self.SILENT)
+        assert engine.snapshot() is before
+        engine.feed(300, self.SILENT)
+        foreseen = engine.logits()
+        assert engine.steps == 1
+        other = NumpyEngine(engine.config, random_weights(engine.config))
+        other.feed(60, self.SILENT)
+        other.feed(300, self.SILENT)
+        assert np.array_equal(foreseen, other.logits())
+
+    def test_is_known_to_whoever_goes_back_and_takes_the_same_way(
+        self, engine: CountingEngine
+    ) -> None:
+        before = engine.snapshot()
+        for _ in range(2):
+            engine.restore(before)
+            for token in (300, 380, 64):
+                engine.feed(token, self.SILENT)
+            engine.logits()
+        assert engine.steps == 3
+
+    @pytest.mark.parametrize("what", ["state", "token", "held", "controls"])
+    def test_is_another_where_anything_is(self, engine: CountingEngine, what: str) -> None:
+        before, token, held = engine.snapshot(), 300, self.SILENT
+        engine.foresee(before, token, held)
+        if what == "state":
+            engine.restore(before.replace(history=b"<"))
+        elif what == "token":
+            token = 301
+        elif what == "held":
+            held = np.arange(128) == 60
+        else:
+            engine.steer(ASKED)
+        engine.feed(token, held)
+        engine.logits()
+        assert engine.steps == 2
+
+    def test_is_forgotten_after_a_while(self, engine: CountingEngine) -> None:
+        before = engine.snapshot()
+        engine.foresee(before, 300, self.SILENT)
+        for token in range(RECENT_STEPS):
+            assert engine.foresee(before, 301 + token, self.SILENT)
+        assert engine.foresee(before, 300, self.SILENT)
 
 
 def test_a_snapshot_costs_microseconds() -> None:

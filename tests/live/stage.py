@@ -142,7 +142,7 @@ class WrappedEngine:
         self.config = engine.config
         self.reset, self.logits = engine.reset, engine.logits
         self.snapshot, self.restore = engine.snapshot, engine.restore
-        self.rehearse = engine.rehearse
+        self.rehearse, self.foresee = engine.rehearse, engine.foresee
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self._before()

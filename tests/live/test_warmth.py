@@ -24,10 +24,15 @@ from midirnn.live.messages import (
     Rewind,
 )
 from midirnn.live.model_child import Aftermath, Answer, Inbox, serve
+from midirnn.live.model_server import ModelServer
 from midirnn.live.warmth import LONGEST_SECONDS, SLOW_STEPS, WARM_SECONDS, Warmth
+from midirnn.sampling import Sampler
+from tests.engines.test_numpy_engine import CountingEngine
 from tests.engines.test_onnx_engine import model_of
+from tests.live.stage import tiny_model
 from tests.live.test_hearing import server
 
+MODEL = tiny_model()
 NOTE = Hear((HeardStep(5, (), ((60, 9),)),))
 PLAN = Plan(-1, 6, 100, 32)
 
@@ -82,13 +87,16 @@ def test_a_model_process_rehearses_between_what_it_is_asked() -> None:
             rehearsals()
             if rehearsals.count == 2:
                 sender.write(pickle.dumps((PLAN,)))
-            elif rehearsals.count == 4:
+
+        def answer(answer: Answer) -> None:
+            answers.append(answer)
+            if any(isinstance(reply, Planned) and reply.done for reply in answer.replies):
                 sender.write(pickle.dumps(None))
 
         warmth = Warmth(rehearse, wanted=True, clock=lambda: 0.0, processors=2)
         sender.write(pickle.dumps((NOTE,)))
-        serve(inbox, server()[0], answers.append, Aftermath(), warmth)
-    assert rehearsals.count >= 4
+        serve(inbox, server()[0], answer, Aftermath(), warmth)
+    assert rehearsals.count >= 2
     assert isinstance(answers[0].replies[0], Heard)
     assert isinstance(answers[-1].replies[-1], Planned)
 
@@ -126,17 +134,40 @@ def test_what_comes_in_is_dealt_with_before_another_rehearsal() -> None:
         assert rehearsals.count == count
 
 
-def test_rehearsing_changes_no_reply() -> None:
-    def replies(times: int) -> list[Reply]:
+@pytest.mark.parametrize("seconds", [[-1.0], [0.05], [0.0, 0.11, 0.4, 1.3, 50.0]])
+def test_rehearsing_changes_no_reply(seconds: list[float]) -> None:
+    def replies(rehearsed: list[float]) -> list[Reply]:
         model, _ = server()
         told: list[Reply] = []
         for request in (NOTE, PLAN, Rewind(1, 0), NOTE, PLAN, Rewind(2, 1), Release(90), PLAN):
-            for _ in range(times):
-                model.rehearse()
+            for at in rehearsed:
+                model.rehearse(at)
             told += model.handle(request)
         return told
 
-    assert replies(0) == replies(3)
+    assert replies([]) == replies(seconds)
+
+
+@pytest.mark.parametrize(("rehearsed_for", "saved"), [([0.45], 1), ([0.45, 0.46], 1), ([0.47], 0)])
+def test_a_rest_that_was_rehearsed_is_heard_for_nothing(
+    rehearsed_for: list[float], saved: int
+) -> None:
+    def steps_to_hear(rehearsed: list[float]) -> int:
+        engine = CountingEngine(MODEL.config, MODEL.weights)
+        model = ModelServer(Sampler(engine, MODEL.codec, seed=0))
+        list(model.handle(NOTE))
+        events = [event for reply in model.handle(PLAN) for event in getattr(reply, "events", ())]
+        sounded = [event for event in events if event.seconds <= rehearsed_for[0]]
+        assert sounded
+        assert len(sounded) < len(events)
+        for seconds in rehearsed:
+            model.rehearse(seconds)
+        engine.steps = 0
+        list(model.handle(Rewind(1, sounded[-1].number)))
+        list(model.handle(Hear((HeardStep(45, (), ((61, 9),)),))))
+        return engine.steps
+
+    assert steps_to_hear([]) - steps_to_hear(rehearsed_for) == saved
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "auto"])

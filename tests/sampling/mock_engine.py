@@ -48,6 +48,10 @@ class MockEngine:
     def rehearse(self) -> None:
         """Nothing: it has no weights."""
 
+    def foresee(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> bool:
+        """Whether it was: its steps cost nothing."""
+        return False
+
     def logits(self) -> FloatVector:
         return self._state.logits
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from midirnn.codecs.controls import PITCH_CLASSES, Controls, parse_pitch_classes
 from midirnn.live.controls.knobs import KNOBS, Scale, Value, find_knob
 from midirnn.live.controls.map import ControlChange
@@ -91,16 +89,17 @@ class PitchClasses:
 
     def __init__(self, fading_seconds: float = FADING_SECONDS) -> None:
         self._fading = fading_seconds
-        self._counts = np.zeros(PITCH_CLASSES)
+        self._counts = [0.0] * PITCH_CLASSES
         self._seconds = -math.inf
 
     def hear(self, pitch: int, seconds: float) -> None:
         """Nothing; a note was struck. Times rise."""
-        self._counts *= math.exp(min(self._seconds - seconds, 0.0) / self._fading)
+        left = math.exp(min(self._seconds - seconds, 0.0) / self._fading)
+        self._counts = [left * count for count in self._counts]
         self._seconds = max(seconds, self._seconds)
         self._counts[pitch % PITCH_CLASSES] += 1.0
 
     def shares(self) -> tuple[float, ...] | None:
         """The share of each pitch class, C first; they add up to 1. None before any note."""
-        total = float(self._counts.sum())
-        return tuple((self._counts / total).tolist()) if total else None
+        total = sum(self._counts)
+        return tuple(count / total for count in self._counts) if total else None
