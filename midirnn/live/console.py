@@ -193,8 +193,8 @@ class Console:
         """A planned event at its time of the clock, and at the balance that is set."""
         return delivered(event, self.stretch.map, self.panel.number("balance"))
 
-    def step(self, instrument: Instrument, now: float) -> float:
-        """The time to come again; what was turned and noticed until now has been done."""
+    def step(self, instrument: Instrument, now: float) -> None:
+        """Nothing; what was turned until now has been done."""
         while self._clocks:
             self.clock_in.feed(*self._clocks.popleft())
         self.clock_in.expire(now)
@@ -206,9 +206,27 @@ class Console:
             self.performer.hear(*self._performed.popleft())
         while self._changes:
             self._turn(self._changes.popleft(), instrument, now)
-        again = self._look_after(instrument, now)
         self._ask(instrument, now)
-        return again
+
+    def look_after(self, instrument: Instrument, now: float) -> float:
+        """The time to come again; where the model has gone astray, it is led back.
+
+        Looking takes up to 2 ms: not while a note waits to be heard.
+        """
+        while self._played:
+            self.guard.hear_note(*self._played.popleft())
+        if not (self.config.guard and self._model_plays and self._draws_freely):
+            return math.inf  # what follows the performer's notes is as sparse as they are
+        density = self.panel["density"]
+        asked = density if isinstance(density, float) and self._steerable else None
+        remedy = self.guard.look(now, asked)
+        if remedy is not None:
+            back = ", and back to your music" if remedy.go_back else ""
+            self.on_note(f"{remedy.fault}: temperature x {remedy.temperature_factor:.2g}{back}")
+            if remedy.go_back:
+                instrument.change_model([Recall(PRIMED)], now)
+            return now
+        return self.guard.looks_at(now)
 
     def knobs(self, now: float) -> Knobs:
         """What to ask of the model, the way that the knobs stand."""
@@ -272,22 +290,6 @@ class Console:
             keeps = self.panel.pressed("store")
             act = self.bank.store if keeps else self.bank.recall
             instrument.change_model(act(MOODS[name]), now)
-
-    def _look_after(self, instrument: Instrument, now: float) -> float:
-        """The time to look again; where the model has gone astray, it is led back."""
-        while self._played:
-            self.guard.hear_note(*self._played.popleft())
-        if not (self.config.guard and self._model_plays and self._draws_freely):
-            return math.inf  # what follows the performer's notes is as sparse as they are
-        density = self.panel["density"]
-        asked = density if isinstance(density, float) and self._steerable else None
-        remedy = self.guard.look(now, asked)
-        if remedy is not None:
-            back = ", and back to your music" if remedy.go_back else ""
-            self.on_note(f"{remedy.fault}: temperature x {remedy.temperature_factor:.2g}{back}")
-            if remedy.go_back:
-                instrument.change_model([Recall(PRIMED)], now)
-        return self.guard.looks_at(now)
 
     def _next_beat(self, seconds: float) -> float:
         every = self.config.on_beat

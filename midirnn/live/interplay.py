@@ -113,11 +113,13 @@ class Interplay:
         """The time at which to come again; what has happened until now was dealt with."""
         if self._scheduler.take_rescued():
             self._silence(now)
-        console_at = self._console.step(self, now)
+        self._console.step(self, now)
         self._note_delivery(now)
         self._listen(now)
         self._follow(now)
         again = self._play(now) if self.plays else self._rest(now)
+        self._send_requests()
+        console_at = self._console.look_after(self, now)
         self._send_requests()
         if self._model.has_replies:
             self._take_replies(self._clock.now())
