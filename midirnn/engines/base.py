@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -22,7 +21,7 @@ _NOTHING_ASKED = np.zeros(NUM_CONTROL_INPUTS, np.float32)
 _NO_FEATURES = np.zeros(0, np.float32)
 _SILENCE = np.zeros(NUM_PITCHES, dtype=bool)
 
-RECENT_STEPS = 16
+RECENT_STEPS = 64
 """So many steps are known by heart."""
 
 
@@ -175,20 +174,12 @@ class StepEngine(Protocol):
 
 
 class _Step(NamedTuple):
-    """One step: what it starts from, and the state behind it."""
+    """What a token was fed to and beside, and the state behind it."""
 
     before: EngineState
-    token: int
     held: npt.NDArray[np.bool_]
     controls: FloatVector
     behind: EngineState
-
-    def starts_from(
-        self, before: EngineState, token: int, held: npt.NDArray[np.bool_], controls: FloatVector
-    ) -> bool:
-        """Whether that is what it starts from."""
-        is_same = self.before is before and self.token == token and self.controls is controls
-        return is_same and np.array_equal(self.held, held)
 
 
 class RecurrentEngine(ABC):
@@ -202,7 +193,8 @@ class RecurrentEngine(ABC):
         self._config = config
         self._controls: FloatVector = _NOTHING_ASKED
         self._state: EngineState
-        self._recent: deque[_Step] = deque(maxlen=RECENT_STEPS)
+        self._recent: dict[tuple[int, int], _Step] = {}
+        """The last steps, by the id of the state before (which they keep) and the token."""
 
     @property
     def config(self) -> ModelConfig:
@@ -238,12 +230,15 @@ class RecurrentEngine(ABC):
     def _follow(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> EngineState:
         """The state behind a token: one of the last, if that step was among them, or a new one."""
         before.work_out()  # so that at most one step waits
-        controls = self._controls
-        for step in self._recent:
-            if step.starts_from(before, token, held, controls):
-                return step.behind
+        controls, key = self._controls, (id(before), token)
+        known = self._recent.get(key)
+        if known and known.controls is controls and np.array_equal(known.held, held):
+            return known.behind
         behind = EngineState.later(lambda: self._behind(before, token, held, controls))
-        self._recent.append(_Step(before, token, held, controls, behind))
+        self._recent.pop(key, None)
+        self._recent[key] = _Step(before, held, controls, behind)
+        if len(self._recent) > RECENT_STEPS:
+            del self._recent[next(iter(self._recent))]
         return behind
 
     def rehearse(self) -> None:

@@ -19,6 +19,9 @@ from midirnn.live.stream import SharedStream
 from midirnn.live.stream_state import ModelNote, StreamState
 from midirnn.sampling import Sampler
 
+FORESEEN_STEPS = 4
+"""What is foreseen has to last while the model plans on, which takes it longer than a step."""
+
 
 @dataclass(frozen=True)
 class _LatestStep:
@@ -143,13 +146,15 @@ class Planner:
             self._chances = {plan: self._chance(plan)}
 
     def foresee(self, seconds: float) -> bool:
-        """Whether the model has worked out what the rest until then makes of it, which is new.
+        """Whether the model has worked out what a rest until then, or soon after, makes of it.
 
-        That is what it hears first of a performer who plays at that time. Nothing else comes of it.
+        That is what it hears first of a performer who plays in that step. Nothing else comes of
+        it, and there is nothing to be done where it is known for the next :data:`FORESEEN_STEPS`.
         """
         sounded = (s for _, s in reversed(self._planned) if self.seconds_of(s.step) <= seconds)
+        state = next(sounded, self._base)
         step = self._sampler.codec.step(seconds - self._start)
-        return self._stream.foresee(next(sounded, self._base), step)
+        return any(self._stream.foresee(state, step + ahead) for ahead in range(FORESEEN_STEPS))
 
     def _chance(self, plan: int) -> np.random.Generator:
         """The random numbers that belong to a plan, from the first."""

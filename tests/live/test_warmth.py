@@ -148,7 +148,9 @@ def test_rehearsing_changes_no_reply(seconds: list[float]) -> None:
     assert replies([]) == replies(seconds)
 
 
-@pytest.mark.parametrize(("rehearsed_for", "saved"), [([0.45], 1), ([0.45, 0.46], 1), ([0.47], 0)])
+@pytest.mark.parametrize(
+    ("rehearsed_for", "saved"), [([0.45], 1), ([0.43, 0.43, 0.43], 1), ([0.43], 0), ([0.46], 0)]
+)
 def test_a_rest_that_was_rehearsed_is_heard_for_nothing(
     rehearsed_for: list[float], saved: int
 ) -> None:
