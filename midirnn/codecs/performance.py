@@ -100,7 +100,7 @@ class PerformanceCodec:
         return (np.asarray(velocity).astype(np.int64) - 1) // self._bin_size + 1
 
     def bin_of(self, velocity: int) -> int:
-        """The one that :meth:`velocity_bin` gives for one velocity, in a tenth of the time."""
+        """The one that :meth:`velocity_bin` gives for one velocity, in an eighth of the time."""
         return (velocity - 1) // self._bin_size + 1
 
     def bin_velocity(self, velocity_bin: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -108,7 +108,7 @@ class Sampler:
         return self._mask
 
     def longest_shift(self) -> int:
-        """The longest time shift in :meth:`mask`, in steps; 0 if none. In a fifth of the time."""
+        """The longest time shift in :meth:`mask`, in steps; 0 if none. In half the time."""
         return self._grammar.longest_shift(self.grammar_state)
 
     def due(self) -> int | None:
