@@ -19,7 +19,7 @@ what can be turned      ``controls/`` (the knobs, and what turns them), ``consol
                         ``bank`` (moods)
 time                    ``tempo`` (MIDI clock), ``link`` (Ableton Link), ``stretch`` (musical time)
 the model, asked        ``messages`` (requests and replies), ``model_link`` (the seam),
-                        ``model_process`` (from outside), ``model_child`` (from inside)
+                        ``model_process`` (from outside), ``model_child`` (from inside), ``inbox``
 the model, answering    ``model_server``, ``warmth`` (between two answers), ``planner`` (what can be
                         taken back), ``stream`` and ``stream_state`` (one token stream for two),
                         ``choice`` (what may be drawn), ``sources`` (free, phrase, chords),

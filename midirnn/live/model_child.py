@@ -1,8 +1,8 @@
 """The model process: reads requests from its standard input, writes replies to its output.
 
-Started by :class:`~midirnn.live.model_process.ModelProcess`. Both ways go pickled objects: first
-the :class:`ModelSettings`, then batches of requests, :class:`Protect`, and at an orderly end None.
-Back come :class:`Answer`.
+Started by :class:`~midirnn.live.model_process.ModelProcess`. What comes in is read by an
+:class:`~midirnn.live.inbox.Inbox`: first the :class:`ModelSettings`, then batches of requests,
+:class:`Protect`, and at an orderly end None. Back go pickled :class:`Answer`.
 
 If its input ends without None, the process that owns the ports has died: then this one opens the
 output that it was told of, and ends all that may sound there.
@@ -16,17 +16,16 @@ import io
 import os
 import pickle
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, TypeAlias
+from typing import IO
 
 from midirnn.errors import MidirnnError
 from midirnn.live.channel_messages import endings
+from midirnn.live.inbox import Inbox
 from midirnn.live.ledger import Key
-from midirnn.live.messages import Failed, ModelSettings, Plan, Planned, Reply, Request, Rewind
+from midirnn.live.messages import Failed, ModelSettings, Plan, Planned, Reply, Rewind
 from midirnn.live.model_server import ModelServer
 from midirnn.live.realtime import step_back
 from midirnn.live.warmth import Warmth
@@ -35,7 +34,6 @@ from midirnn.ports.base import OutputPort
 
 OPEN_ATTEMPTS = 5
 OPEN_PAUSE_SECONDS = 0.2
-SWITCH_SECONDS = 0.0005
 
 
 @dataclass(frozen=True)
@@ -52,61 +50,6 @@ class Answer:
 
     replies: tuple[Reply, ...]
     done: bool
-
-
-Batch: TypeAlias = tuple[Request, ...] | Protect
-
-
-class Inbox:
-    """What has come in and is not yet dealt with. Owns the thread that reads.
-
-    ``orphaned`` says that the input has ended without saying so.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.ended = False
-        self.orphaned = False
-        self._stream = stream
-        self._batches: deque[Batch] = deque()
-        self._arrived = threading.Condition()
-        threading.Thread(target=self._read, name="midirnn inbox", daemon=True).start()
-
-    def _read(self) -> None:
-        while not self.ended:
-            try:
-                batch = pickle.load(self._stream)
-            except (EOFError, OSError, pickle.UnpicklingError):
-                batch, self.orphaned = None, True
-            with self._arrived:
-                if batch is None:
-                    self.ended = True
-                else:
-                    self._batches.append(batch)
-                self._arrived.notify()
-
-    def take(self, meanwhile: Callable[[], bool] = lambda: False) -> Batch | None:
-        """What came in first, as soon as there is something; None at the end.
-
-        Until then ``meanwhile`` is called, over and over as long as it says that it is of use.
-        """
-        while not self._batches and not self.ended and meanwhile():
-            pass
-        with self._arrived:
-            self._arrived.wait_for(lambda: self._batches or self.ended)
-            return None if self.ended else self._batches.popleft()
-
-    @property
-    def takes_back(self) -> bool:
-        """Whether something waits that makes going on with a plan useless."""
-        if self.ended:
-            return True
-        with self._arrived:
-            return any(
-                isinstance(request, Rewind)
-                for batch in self._batches
-                if not isinstance(batch, Protect)
-                for request in batch
-            )
 
 
 class Aftermath:
@@ -168,34 +111,38 @@ def serve(
                         replies.clear()
                 else:
                     replies.append(reply)
-                if isinstance(request, Plan) and inbox.takes_back:
+                if isinstance(request, Plan) and is_taken_back(inbox):
                     break
         send(Answer(tuple(replies), done=True))
+
+
+def is_taken_back(inbox: Inbox) -> bool:
+    """Whether something waits that makes going on with a plan useless."""
+    waiting = [thing for thing in inbox.look() if not isinstance(thing, Protect)]
+    return inbox.ended or any(isinstance(request, Rewind) for b in waiting for request in b)
 
 
 def main() -> None:
     """Nothing, once the input has ended."""
     reading, writing = _own_pipes()
     step_back()
-    sys.setswitchinterval(SWITCH_SECONDS)
 
     def send(answer: Answer) -> None:
         with contextlib.suppress(BrokenPipeError):  # the inbox says what is to be done then
             writing.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
-    aftermath = Aftermath()
+    aftermath, inbox = Aftermath(), Inbox(reading)
     try:
-        settings: ModelSettings = pickle.load(reading)
+        settings: ModelSettings | None = inbox.take()
+        if settings is None:
+            return
         server = ModelServer.load(settings)
         gc.freeze()  # what was imported is never searched again for garbage
-        inbox = Inbox(reading)
         send(Answer((), done=True))
         warmth = Warmth(lambda: server.rehearse(time.monotonic()), wanted=settings.keep_warm)
         serve(inbox, server, send, aftermath, warmth)
         if inbox.orphaned:
             aftermath.rescue()
-    except EOFError:
-        return
     except Exception as error:
         send(Answer((Failed(portable(error)),), done=True))
         sys.exit(1)
@@ -210,9 +157,9 @@ def portable(error: Exception) -> Exception:
     return error
 
 
-def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+def _own_pipes() -> tuple[int, IO[bytes]]:
     """Standard input and output for our own use; what others print goes to standard error."""
-    reading = os.fdopen(os.dup(0), "rb")
+    reading = os.dup(0)
     writing = io.FileIO(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

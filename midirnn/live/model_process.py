@@ -19,6 +19,7 @@ from typing import IO, Self, cast
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.errors import ModelLostError
+from midirnn.live.inbox import parcel
 from midirnn.live.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_child import Answer, Protect
 from midirnn.ports.base import OutputPort
@@ -70,7 +71,7 @@ class _Child:
 
     def send(self, thing: object) -> None:
         """Nothing; it is lost if it does not take it in."""
-        data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+        data = parcel(thing)
         try:
             written = self._stdin.write(data)
         except (OSError, ValueError):

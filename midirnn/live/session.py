@@ -24,6 +24,7 @@ from midirnn.live.modes import Mode, Stance, make_mode
 from midirnn.live.observers import Observer, Observers
 from midirnn.live.pedal_out import PedalOutput
 from midirnn.live.scheduler import Scheduler, SentEvent
+from midirnn.live.warmth import ROUND_SECONDS, WARM_SECONDS, is_spared_for
 from midirnn.midievents import PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
@@ -110,6 +111,8 @@ class Session:
             on_change=on_change,
             say=self._say,
         )
+        self._keeps_warm = is_spared_for(self.model.settings)
+        self._warm_until = -math.inf
         self.model.connect(self._wake)
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
@@ -263,12 +266,17 @@ class Session:
         """
         self._woken = False
         now = self._clock.now()
+        if self.listener.has_news or self.interplay.plays:
+            self._warm_until = now + WARM_SECONDS
         self.interplay.start()
         self._check_output(now)
         self.interplay.catch_up(now)
         self._take_orders(now)
         again = self.interplay.step(now)
-        return min(again, self.scheduler.stuck_at, now + IDLE_SECONDS)
+        is_warm = self._keeps_warm and now < self._warm_until
+        return min(
+            again, self.scheduler.stuck_at, now + (ROUND_SECONDS if is_warm else IDLE_SECONDS)
+        )
 
     def _take_orders(self, now: float) -> None:
         while self._orders:

@@ -1,8 +1,9 @@
-"""Keeping the model warm: a processor forgets in milliseconds what it does not use.
+"""Keeping warm: a processor forgets in milliseconds what it does not use.
 
 The first step after 50 ms of rest takes 1.3 ms where the tenth takes 0.38 (weights ``piano``, one
 core of an AMD Zen 3 server): other programs have the shared cache by then. Waiting busily does not
-help; making steps that nothing comes of does.
+help; making steps that nothing comes of does. So it is with the session, whose loop comes round
+although nothing has happened.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
-from midirnn.live.messages import Hear, Plan, Request
+from midirnn.live.messages import Hear, ModelSettings, Plan, Request
 
 WARM_SECONDS = 1.0
-"""So long after the last music the model is kept warm."""
+"""So long after the last music model and session are kept warm."""
 
+ROUND_SECONDS = 0.001
+"""So often the session's loop comes round then."""
 
 LONGEST_SECONDS = 0.004
 """A model whose step takes longer is not kept warm: what comes in would wait for its end."""
@@ -60,6 +63,11 @@ class Warmth:
         self._slow = self._slow + 1 if self._spent() - begun > LONGEST_SECONDS else 0
         self._wanted = self._slow < SLOW_STEPS
         return self._wanted
+
+
+def is_spared_for(settings: ModelSettings | None) -> bool:
+    """Whether a session keeps warm beside a model process of these settings, which does."""
+    return settings is not None and settings.keep_warm and usable_processors() > 1
 
 
 def usable_processors() -> int:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import pickle
 
 import numpy as np
 import pytest
 
 from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.load import ENGINES
-from midirnn.live import ManualClock
+from midirnn.live import ManualClock, Session
+from midirnn.live.inbox import Inbox, parcel
 from midirnn.live.messages import (
     Hear,
     Heard,
     HeardStep,
+    ModelSettings,
     Plan,
     Planned,
     Release,
@@ -23,9 +24,11 @@ from midirnn.live.messages import (
     Rest,
     Rewind,
 )
-from midirnn.live.model_child import Aftermath, Answer, Inbox, serve
+from midirnn.live.model_child import Aftermath, Answer, serve
+from midirnn.live.model_link import LocalModel
 from midirnn.live.model_server import ModelServer
-from midirnn.live.warmth import LONGEST_SECONDS, SLOW_STEPS, WARM_SECONDS, Warmth
+from midirnn.live.warmth import LONGEST_SECONDS, ROUND_SECONDS, SLOW_STEPS, WARM_SECONDS, Warmth
+from midirnn.ports import MemoryOutput
 from midirnn.sampling import Sampler
 from tests.engines.test_numpy_engine import CountingEngine
 from tests.engines.test_onnx_engine import model_of
@@ -80,21 +83,21 @@ def test_a_model_whose_steps_are_long_is_let_rest() -> None:
 
 def test_a_model_process_rehearses_between_what_it_is_asked() -> None:
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as sender:
-        inbox, rehearsals, answers = Inbox(stream), Rehearsals(), list[Answer]()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0) as sender:
+        inbox, rehearsals, answers = Inbox(reading), Rehearsals(), list[Answer]()
 
         def rehearse() -> None:
             rehearsals()
             if rehearsals.count == 2:
-                sender.write(pickle.dumps((PLAN,)))
+                sender.write(parcel((PLAN,)))
 
         def answer(answer: Answer) -> None:
             answers.append(answer)
             if any(isinstance(reply, Planned) and reply.done for reply in answer.replies):
-                sender.write(pickle.dumps(None))
+                sender.write(parcel(None))
 
         warmth = Warmth(rehearse, wanted=True, clock=lambda: 0.0, processors=2)
-        sender.write(pickle.dumps((NOTE,)))
+        sender.write(parcel((NOTE,)))
         serve(inbox, server()[0], answer, Aftermath(), warmth)
     assert rehearsals.count >= 2
     assert isinstance(answers[0].replies[0], Heard)
@@ -110,28 +113,6 @@ def test_it_rests_where_that_is_wanted_or_a_processor_is_all_there_is(
     warmth.renew((NOTE,))
     assert not warmth.keep()
     assert rehearsals.count == 0
-
-
-def test_what_comes_in_is_dealt_with_before_another_rehearsal() -> None:
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as sender:
-        inbox, rehearsals = Inbox(stream), Rehearsals()
-
-        def rehearse() -> bool:
-            rehearsals()
-            if rehearsals.count == 3:
-                sender.write(pickle.dumps((NOTE,)))
-            return True
-
-        assert inbox.take(rehearse) == (NOTE,)
-        count = rehearsals.count
-        assert count >= 3
-        sender.write(pickle.dumps((PLAN,)))
-        sender.write(pickle.dumps(None))
-        while not inbox.ended:
-            pass
-        assert inbox.take(rehearse) is None
-        assert rehearsals.count == count
 
 
 @pytest.mark.parametrize("seconds", [[-1.0], [0.05], [0.0, 0.11, 0.4, 1.3, 50.0]])
@@ -181,3 +162,27 @@ def test_a_rehearsed_step_leaves_the_state_alone(name: str) -> None:
             engine.feed(token, np.zeros(128, dtype=bool))
         rehearsing.rehearse()
         assert all(map(np.array_equal, rehearsing.snapshot(), resting.snapshot()))
+
+
+@pytest.mark.parametrize(
+    ("keep_warm", "processors", "is_warm"), [(True, 2, True), (True, 1, False), (False, 2, False)]
+)
+def test_the_session_comes_round_often_for_a_while_after_music(
+    keep_warm: bool, processors: int, is_warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midirnn.live.warmth.usable_processors", lambda: processors)
+    clock, model = ManualClock(1000.0), tiny_model()
+    link = LocalModel(Sampler(model.engine("numpy"), model.codec, seed=0), clock.now(), 0)
+    link.settings = ModelSettings("tiny", keep_warm=keep_warm)
+
+    def wait() -> float:
+        """Until what time the loop waits, counted from now; nothing falls due before."""
+        session.step()
+        return session.step() - clock.now()
+
+    with Session(link, MemoryOutput(), clock=clock) as session:
+        assert wait() > ROUND_SECONDS
+        session.receive((0x90, 60, 80), clock.now())
+        assert (wait() <= ROUND_SECONDS) is is_warm
+        clock.advance(2 * WARM_SECONDS)
+        assert wait() > ROUND_SECONDS

@@ -1,0 +1,91 @@
+"""What one process sends another by a pipe, a thing at a time.
+
+It is read in the thread that deals with it. A thread that reads for another has to be woken first,
+and the other after it: where both processors are busy that takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+LENGTH_BYTES = 4
+CHUNK_BYTES = 1 << 16
+
+
+def parcel(thing: object) -> bytes:
+    """The thing as an :class:`Inbox` at the other end of a pipe reads it: its length, a pickle."""
+    data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+    return len(data).to_bytes(LENGTH_BYTES, "little") + data
+
+
+class Inbox:
+    """What has come in and is not yet taken. Owns the end of a pipe, a file descriptor.
+
+    None is the last thing; ``orphaned`` says that the pipe has ended without it.
+    """
+
+    def __init__(self, pipe: int) -> None:
+        self.ended = False
+        self.orphaned = False
+        self._pipe = pipe
+        self._things: deque[Any] = deque()
+        self._begun = bytearray()
+        """What has come of a thing that is not all there."""
+
+    def take(self, meanwhile: Callable[[], bool] = lambda: False) -> Any:
+        """What came in first, as soon as there is something; None at the end.
+
+        Until then ``meanwhile`` is called, over and over as long as it says that it is of use.
+        """
+        while not (self._things or self.ended):
+            if has_come(self._pipe) or not meanwhile():
+                self._read()
+        return None if self.ended else self._things.popleft()
+
+    def look(self) -> Sequence[Any]:
+        """All that has come in by now and can be taken."""
+        while not self.ended and has_come(self._pipe):
+            self._read()
+        return self._things
+
+    def _read(self) -> None:
+        """Wait until something comes, and keep it."""
+        chunk = os.read(self._pipe, CHUNK_BYTES)
+        if not chunk:
+            self.ended = self.orphaned = True
+        self._begun += chunk
+        while len(self._begun) >= (end := LENGTH_BYTES + self._length()):
+            thing = pickle.loads(self._begun[LENGTH_BYTES:end])
+            del self._begun[:end]
+            if thing is None:
+                self.ended = True
+                return
+            self._things.append(thing)
+
+    def _length(self) -> int:
+        """That of the thing which comes next; without all of its bytes, too small or 0."""
+        return int.from_bytes(self._begun[:LENGTH_BYTES], "little")
+
+
+if sys.platform == "win32":
+    import _winapi
+    import msvcrt
+
+    def has_come(pipe: int) -> bool:
+        """Whether reading from the pipe would not wait: there are bytes, or it has ended."""
+        try:
+            return _winapi.PeekNamedPipe(msvcrt.get_osfhandle(pipe))[0] != 0
+        except BrokenPipeError:
+            return True
+
+else:
+
+    def has_come(pipe: int) -> bool:
+        """Whether reading from the pipe would not wait: there are bytes, or it has ended."""
+        return bool(select.select([pipe], [], [], 0)[0])
