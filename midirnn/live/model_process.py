@@ -7,6 +7,7 @@ import io
 import math
 import os
 import pickle
+import select
 import subprocess
 import sys
 import threading
@@ -37,6 +38,9 @@ START_SECONDS = 60.0
 """A model that is not ready after so long is lost."""
 
 END_SECONDS = 2.0
+
+SEND_SECONDS = 0.2
+"""What is too much for the pipe (the state of a model with many moods, say) may take so long."""
 
 
 class _Child:
@@ -71,13 +75,21 @@ class _Child:
 
     def send(self, thing: object) -> None:
         """Nothing; it is lost if it does not take it in."""
-        data = parcel(thing)
+        left, until = memoryview(parcel(thing)), time.monotonic() + SEND_SECONDS
         try:
-            written = self._stdin.write(data)
+            while left:
+                written: int | None = self._stdin.write(left)  # None: there is no room
+                if written is not None:
+                    left = left[written:]
+                elif not self._can_take_more(until - time.monotonic()):
+                    self.lost = self.lost or ModelLostError("the model process takes no requests")
+                    return
         except (OSError, ValueError):
             return  # it has died: the thread that reads will know why once it has read the last
-        if written != len(data):
-            self.lost = self.lost or ModelLostError("the model process takes no more requests")
+
+    def _can_take_more(self, seconds: float) -> bool:
+        """Whether there is room in the pipe, as soon as there is some, after so long at most."""
+        return bool(select.select([], [self._stdin], [], max(seconds, 0.0))[1])
 
     def _read(self, on_reply: Callable[[], None]) -> None:
         with io.BufferedReader(cast(io.RawIOBase, self.process.stdout)) as reading:

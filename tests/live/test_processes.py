@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -19,9 +20,18 @@ from midirnn.engines.load import load
 from midirnn.errors import CheckpointError, ModelLostError
 from midirnn.live import LiveConfig, Session, supervisor
 from midirnn.live.delivery import Delivery
-from midirnn.live.messages import Adopt, ModelSettings, Planned, PlannedEvent, Reply, Request
+from midirnn.live.messages import (
+    Adopt,
+    ModelSettings,
+    Planned,
+    PlannedEvent,
+    Reply,
+    Request,
+    Saved,
+    Store,
+)
 from midirnn.live.model_child import Aftermath
-from midirnn.live.model_process import ModelProcess
+from midirnn.live.model_process import SEND_SECONDS, ModelProcess
 from midirnn.live.model_server import ModelServer
 from midirnn.ports import MemoryOutput, Message, open_input
 from tests.jack import JackServer, jack_is_installed
@@ -29,6 +39,9 @@ from tests.live.stage import is_note_on, sounding, write_tiny_model
 from tests.ports.test_ports_come_and_go import Machine
 
 LIMIT_SECONDS = 30.0
+
+PIPE_BYTES = 1 << 16
+"""What a pipe holds on Linux."""
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +150,42 @@ def test_a_model_process_that_is_killed_or_stopped_is_replaced_and_its_notes_end
     assert sounding(message for message in stand.output.messages if message[0] < 0xB0) == set()
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def test_the_model_process_that_takes_over_knows_more_moods_than_a_pipe_holds(
+    model: str,
+) -> None:
+    with Stand(model) as stand:
+        stand.wait_for(lambda: stand.onsets() > 3)
+        moods = itertools.count()
+
+        def is_full() -> bool:
+            stand.session.ask(Store(f"mood {next(moods)}"))
+            time.sleep(0.05)
+            saved = [reply for reply in list(stand.diary.replies) if isinstance(reply, Saved)]
+            return bool(saved) and len(saved[-1].state) > PIPE_BYTES
+
+        stand.wait_for(is_full)
+        os.kill(stand.process.process_id, signal.SIGTERM)  # kills it everywhere
+        stand.wait_for(lambda: bool(stand.troubles))
+        onsets = stand.onsets()
+        stand.wait_for(lambda: stand.onsets() > onsets + 5)
+        assert len(stand.troubles) == 1, stand.troubles
+    assert any(isinstance(request, Adopt) for request in stand.diary.lives[-1])
+
+
+def test_a_model_process_that_takes_nothing_in_is_lost_before_it_holds_up_the_music(
+    model: str,
+) -> None:
+    command = (sys.executable, "-c", "import time; time.sleep(60)")
+    process = ModelProcess(ModelSettings(model), load(model).codec, command=command)
+    begun = time.monotonic()
+    process.ask([Adopt(bytes(2 * PIPE_BYTES))])
+    assert SEND_SECONDS <= time.monotonic() - begun < SEND_SECONDS + 0.5
+    assert "takes no requests" in str(process.lost)
+    process.restart()
+    assert process.lost is None
+    process.close()
 
 
 def test_what_a_model_process_was_asked_gives_the_same_when_it_is_asked_again_in_one_process(
