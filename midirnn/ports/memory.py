@@ -90,7 +90,8 @@ class MemoryOutput(_MemoryPort):
         self.sent: list[tuple[float, Message]] = []
         self._clock = clock
         self._on_send = on_send
-        self._failure: str | None = None
+        self.failure: str | None = None
+        """Why it takes no messages, if it does not."""
 
     @property
     def messages(self) -> list[Message]:
@@ -99,20 +100,20 @@ class MemoryOutput(_MemoryPort):
 
     def fail(self, reason: str = "the device does not answer") -> None:
         """Nothing; from now on ``send`` raises PortError."""
-        self._failure = reason
+        self.failure = reason
 
     def restore(self) -> None:
         """Nothing; the port works again after ``vanish`` or ``fail``."""
         super().restore()
-        self._failure = None
+        self.failure = None
 
     def send(self, message: Sequence[int]) -> None:
         """Nothing; the message is in ``sent``, unless the port has vanished."""
         whole = check_message(message)
         if self.closed:
             raise PortError(f"MIDI output {self.name!r} is closed")
-        if self._failure:
-            raise PortError(f"cannot send to MIDI output {self.name!r}: {self._failure}")
+        if self.failure:
+            raise PortError(f"cannot send to MIDI output {self.name!r}: {self.failure}")
         if not self.plugged:
             return
         seconds = self._clock()
