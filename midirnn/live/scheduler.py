@@ -16,10 +16,10 @@ from midirnn.live.ending import end_all
 from midirnn.live.ledger import MODEL, PERFORMER, Key, Ledger, SoundingNote
 from midirnn.live.messages import PlannedEvent
 from midirnn.live.realtime import go_first
-from midirnn.live.tempo import STOP as CLOCK_STOP
 from midirnn.live.tempo import ClockSender
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message, OutputPort
+from midirnn.ports.midi_clock import STOP as CLOCK_STOP
 
 PATIENCE_SECONDS = 2.0
 """How long notes may sound on after the time up to which someone has planned."""
@@ -179,6 +179,8 @@ class Scheduler:
             self._released += [(note.key, note.owner) for note in self._ledger.sounding]
             # Note-offs may have been lost before anyone knew that the last output was.
             self._endings.extend(endings(self._ledger.channels))
+            if self.clock_out is not None:
+                self.clock_out.join(self._clock.now())
             self._changed.notify_all()
         if restart or (self._thread is not None and not self._thread.is_alive()):
             self.start()

@@ -1,9 +1,4 @@
-"""Tempo: MIDI clock heard and sent, and the beats.
-
-Source: MIDI 1.0 Detailed Specification, System Real Time Messages: 24 timing clocks a quarter note;
-a song position counts sixteenths, six clocks each. Start and Continue take effect at the clock that
-follows them.
-"""
+"""Tempo: MIDI clock heard and sent, and the beats."""
 
 from __future__ import annotations
 
@@ -14,12 +9,17 @@ from typing import Protocol
 
 from midirnn.errors import OptionError
 from midirnn.ports.base import Message
+from midirnn.ports.midi_clock import (
+    CLOCK,
+    CLOCKS_PER_BEAT,
+    CLOCKS_PER_SIXTEENTH,
+    CONTINUE,
+    SONG_POSITION,
+    START,
+    STOP,
+    song_position,
+)
 
-SONG_POSITION = 0xF2
-CLOCK, START, CONTINUE, STOP = 0xF8, 0xFA, 0xFB, 0xFC
-
-CLOCKS_PER_BEAT = 24
-CLOCKS_PER_SIXTEENTH = 6
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 TEMPO_SLACK = 0.01
 """By this share a clock may be beyond them: at a limit it is, by rounding or jitter."""
@@ -222,10 +222,26 @@ class ClockSender:
 
     def resume(self, seconds: float) -> None:
         """Nothing; it goes on at that time from the sixteenth where it stands."""
-        sixteenth = self._clocks // CLOCKS_PER_SIXTEENTH
-        self._clocks = sixteenth * CLOCKS_PER_SIXTEENTH
-        self._pending.append((SONG_POSITION, sixteenth % 128, min(sixteenth // 128, 127)))
+        self._set_position(self._clocks // CLOCKS_PER_SIXTEENTH)
         self._run(seconds, CONTINUE)
+
+    def join(self, seconds: float) -> None:
+        """Nothing; a device that is new at that time runs along from the next sixteenth on.
+
+        The clocks that it has missed are not sent.
+        """
+        if not self.running:
+            return
+        clocks = self._clocks + (seconds - self._next) / self._interval
+        sixteenth = max(math.ceil(clocks / CLOCKS_PER_SIXTEENTH), 0)
+        begin = self._next + (sixteenth * CLOCKS_PER_SIXTEENTH - self._clocks) * self._interval
+        self._pending.clear()
+        self._set_position(sixteenth)
+        self._run(begin, CONTINUE)
+
+    def _set_position(self, sixteenth: int) -> None:
+        self._clocks = sixteenth * CLOCKS_PER_SIXTEENTH
+        self._pending.append(song_position(sixteenth))
 
     def _run(self, seconds: float, status: int) -> None:
         self._pending.append((status,))

@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 from midirnn.errors import PortError
 from midirnn.ports.base import Clock, InputCallback, InputPort, Message, OutputPort, Port
 from midirnn.ports.matching import Direction, PortRow, stable_name
+from midirnn.ports.midi_clock import Song
 from midirnn.ports.systems import PortListing
 from midirnn.ports.watch import Sight
 
@@ -213,7 +214,7 @@ class _LastingPort(Port, Generic[P]):
 
 
 class LastingOutput(_LastingPort[SystemOutput]):
-    """An output that outlives its device. Owns what is known of it: notes, and its programs."""
+    """An output that outlives its device. Owns what is known of it: notes, programs, the song."""
 
     direction: Direction = "output"
 
@@ -231,15 +232,18 @@ class LastingOutput(_LastingPort[SystemOutput]):
         self._lost_seconds = 0.0
         self._channels: set[int] = set()
         self._programs: dict[int, int] = {}
+        self._song = Song()
 
     def send(self, message: Sequence[int]) -> None:
         """Nothing; the message is sent, or lost if the device is gone."""
         with self._lock:
             self._note(message)
+            before = self._song.go_on(tuple(message))
             if not self._present:
                 return
             try:
-                self._port.send(message)
+                for told in (*before, message):
+                    self._port.send(told)
             except PortError as error:
                 if self._closed:
                     raise
@@ -278,6 +282,7 @@ class LastingOutput(_LastingPort[SystemOutput]):
             self._port.send((CONTROL_CHANGE | channel, ALL_NOTES_OFF, 0))
         self._sounding.clear()
         self._ended.clear()
+        self._song.rejoin()
 
 
 class LastingInput(_LastingPort[SystemInput]):

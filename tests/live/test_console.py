@@ -17,8 +17,8 @@ from midirnn.live.controls import ControlMap
 from midirnn.live.controls.knobs import KNOBS
 from midirnn.live.guard import Fault, loop_period
 from midirnn.live.messages import Knobs
-from midirnn.live.tempo import CLOCK, CONTINUE, START, STOP
 from midirnn.ports import Message
+from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP
 from midirnn.sampling import SamplingConfig
 from tests.live.performers import schedules
 from tests.live.stage import Stage, is_note_off, is_note_on, note, note_ons, sounding

@@ -14,7 +14,9 @@ from midirnn.live import ManualClock, MonotonicClock
 from midirnn.live.ledger import Ledger
 from midirnn.live.messages import PlannedEvent
 from midirnn.live.scheduler import MARGIN_SECONDS, PATIENCE_SECONDS, STUCK_SECONDS, Scheduler
+from midirnn.live.tempo import ClockSender
 from midirnn.ports import MemoryOutput, Message
+from midirnn.ports.midi_clock import CLOCK, CONTINUE, song_position
 from tests.live.stage import sounding
 
 ON, OFF = (0x90, 60, 64), (0x80, 60, 0)
@@ -340,3 +342,19 @@ def test_whatever_is_planned_cut_and_released_no_note_is_left_on(
         assert sounding(desk.output.messages) == {n.key for n in desk.scheduler.sounding}
     desk.scheduler.close()
     assert sounding(desk.output.messages) == set()
+
+
+def test_an_output_that_is_found_after_a_minute_joins_the_clock_and_gets_none_of_the_past() -> None:
+    desk = Desk()
+    desk.scheduler.clock_out = ClockSender(120.0)
+    desk.scheduler.start_clock(0.0)
+    desk.go_to(2.0)
+    desk.scheduler.lose()
+    desk.go_to(62.01)
+    found = MemoryOutput(clock=desk.clock.now)
+    desk.scheduler.use(found)
+    desk.go_to(63.0)
+    told = [(seconds, message) for seconds, message in found.sent if message[0] >= 0xF0]
+    assert [message for _, message in told[:2]] == [song_position(497), (CONTINUE,)]
+    assert told[2] == (pytest.approx(497 / 8), (CLOCK,))
+    assert len(told) == 2 + 42

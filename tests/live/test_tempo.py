@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,18 +13,16 @@ from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
 from midirnn.live.stretch import Stretch, TimeMap
-from midirnn.live.tempo import (
+from midirnn.live.tempo import ClockFollower, ClockSender, next_beat
+from midirnn.ports import Message
+from midirnn.ports.midi_clock import (
     CLOCK,
     CLOCKS_PER_BEAT,
     CONTINUE,
     SONG_POSITION,
     START,
     STOP,
-    ClockFollower,
-    ClockSender,
-    next_beat,
 )
-from midirnn.ports import Message
 
 
 def clocks(bpm: float, count: int, begin: float = 0.0) -> list[float]:
@@ -204,6 +203,37 @@ def test_a_sender_that_stands_still_sends_nothing_and_goes_on_from_its_sixteenth
     sent = [message for _, message in sent_by(sender, 10.001)]
     assert sent == [(SONG_POSITION, 5, 0), (CONTINUE,), (CLOCK,)]
     assert sender.beat_at(10.0) == pytest.approx(1.25)
+
+
+@given(st.floats(20.0, 400.0), st.floats(0.0, 90.0), st.integers(0, 40))
+def test_a_device_that_joins_is_on_the_beat_and_is_sent_no_clock_that_was_missed(
+    bpm: float, away: float, sent_before: int
+) -> None:
+    sender, alone, device = ClockSender(bpm), ClockSender(bpm), ClockFollower()
+    for clock in (sender, alone):
+        clock.start(0.0)
+    for _ in range(sent_before):
+        sender.take(sender.next_seconds)
+    now = max(sender.next_seconds, 0.0) + away
+    sender.join(now)
+    assert sender.beat_at(now + 1.0) == pytest.approx(alone.beat_at(now + 1.0), abs=1e-6)
+    told: list[tuple[float, Message]] = []
+    while len(told) < 60:
+        at = max(now, sender.next_seconds)
+        message, _ = sender.take(at) or pytest.fail("nothing is sent")
+        told.append((at, message))
+        device.feed(message, at)
+    assert [message[0] for _, message in told[:3]] == [SONG_POSITION, CONTINUE, CLOCK]
+    assert {message for _, message in told[2:]} == {(CLOCK,)}
+    assert min(b - a for (a, _), (b, _) in pairwise(told[2:])) > 0.9 * 60.0 / bpm / 24
+    last = told[-1][0]
+    assert device.beat_at(last) == pytest.approx(sender.beat_at(last), abs=1e-6)
+
+
+def test_nobody_joins_a_clock_that_stands_still() -> None:
+    sender = ClockSender()
+    sender.join(3.0)
+    assert sender.take(100.0) is None
 
 
 def test_a_tempo_out_of_range_is_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 from midirnn.errors import PortError
 from midirnn.ports import MemoryInput, MemoryOutput, Message, PortListing, PortRow
 from midirnn.ports.lasting import HeldDown, LastingInput, LastingOutput
+from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP, song_position
 from midirnn.ports.systems import SystemFailure
 from midirnn.ports.watch import Lister, PortWatch, Sight
 from tests.ports.fake_rtmidi import FakeRtMidi
@@ -108,6 +109,47 @@ def test_a_device_that_returns_has_the_program_that_it_was_told_last() -> None:
     machine.lasting.send((0xC0, 7))
     machine.see("Synth 20:0")
     assert machine.opened[1].messages == [(0xC0, 7), (0xC1, 19)]
+
+
+@pytest.mark.parametrize("clocks_away", [0, 1, 5, 6, 1000])
+def test_a_device_that_returns_goes_on_where_the_song_is(clocks_away: int) -> None:
+    machine = Machine()
+    for message in [(START,), *[(CLOCK,)] * 40]:
+        machine.lasting.send(message)
+    machine.see()
+    for _ in range(clocks_away):
+        machine.lasting.send((CLOCK,))
+    machine.see("Synth 20:0")
+    for _ in range(20):
+        machine.lasting.send((CLOCK,))
+    sent = machine.opened[1].messages
+    begins = sent.index((CONTINUE,)) - 1
+    assert sent[begins] == song_position((40 + clocks_away + begins) // 6)
+    assert (40 + clocks_away + begins) % 6 == 0
+    assert sent[:begins] == [(CLOCK,)] * begins
+    assert sent[begins + 2 :] == [(CLOCK,)] * (20 - begins)
+
+
+@pytest.mark.parametrize("meanwhile", [(), (STOP,)])
+def test_a_device_that_returns_is_told_of_no_song_that_does_not_run(
+    meanwhile: tuple[int, ...],
+) -> None:
+    machine = Machine()
+    messages: list[Message] = [(START,), (CLOCK,)] if meanwhile else []
+    for message in messages:
+        machine.lasting.send(message)
+    machine.see()
+    for status in meanwhile:
+        machine.lasting.send((status,))
+    machine.see("Synth 20:0")
+    later: list[Message] = [*[(CLOCK,)] * 12, song_position(300), (CONTINUE,), *[(CLOCK,)] * 7]
+    for message in later:
+        machine.lasting.send(message)
+    # It may be told twice, which does no harm.
+    sent = machine.opened[1].messages
+    assert sent[:14] == later[:14]
+    assert [message for message in sent[14:] if message == (CLOCK,)] == [(CLOCK,)] * 7
+    assert set(sent[14:]) == {song_position(300), (CONTINUE,), (CLOCK,)}
 
 
 def test_whoever_wants_to_know_learns_the_name_under_which_a_device_has_returned() -> None:

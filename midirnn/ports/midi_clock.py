@@ -1,0 +1,56 @@
+"""The messages of MIDI clock, and where in the song they have got to.
+
+Source: MIDI 1.0 Detailed Specification, System Real Time Messages: 24 timing clocks a quarter note;
+a song position counts sixteenths, six clocks each. Start and Continue take effect at the clock that
+follows them.
+"""
+
+from __future__ import annotations
+
+from midirnn.ports.base import Message
+
+SONG_POSITION = 0xF2
+CLOCK, START, CONTINUE, STOP = 0xF8, 0xFA, 0xFB, 0xFC
+
+CLOCKS_PER_BEAT = 24
+CLOCKS_PER_SIXTEENTH = 6
+
+
+def song_position(sixteenth: int) -> Message:
+    """The message that says where the song is; at most 16,383."""
+    low, high = sixteenth % 128, min(sixteenth // 128, 127)
+    return (SONG_POSITION, low, high)
+
+
+class Song:
+    """Where the song is that is sent to a device. Owns the position, and whether it runs.
+
+    A device that has been away is given it by :meth:`rejoin`.
+    """
+
+    def __init__(self) -> None:
+        self._runs = False
+        self._clocks = 0
+        self._rejoins = False
+
+    def rejoin(self) -> None:
+        """Nothing; the device does not know any more where the song is."""
+        self._rejoins = True
+
+    def go_on(self, message: Message) -> tuple[Message, ...]:
+        """What the device must be told just before the message, which may move the song."""
+        sixteenth, within = divmod(self._clocks, CLOCKS_PER_SIXTEENTH)
+        if message[0] == CLOCK and self._runs:
+            self._clocks += 1
+            if self._rejoins and not within:
+                self._rejoins = False
+                return song_position(sixteenth), (CONTINUE,)
+        elif message[0] == START:
+            self._clocks, self._runs, self._rejoins = 0, True, False
+        elif message[0] == SONG_POSITION:
+            self._clocks = (message[1] + 128 * message[2]) * CLOCKS_PER_SIXTEENTH
+        elif message[0] == CONTINUE:
+            self._runs = True
+        elif message[0] == STOP:
+            self._runs = False
+        return ()
