@@ -367,7 +367,7 @@ PLAYING = "on on on off off pedal wait wait wait"
 events = st.sampled_from([*PLAYING.split(), *TROUBLES.split()])
 COUNTS: Counter[str] = Counter()
 
-EXAMPLES = int(os.environ.get("MIDIRNN_TEST_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("MIDIRNN_TEST_EXAMPLES", "100"))
 """More of them find more: thousands of steps take a minute or two."""
 
 
