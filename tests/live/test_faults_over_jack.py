@@ -23,7 +23,8 @@ from midirnn.live.event_log import SessionLog, read_log
 from midirnn.live.ledger import MODEL
 from midirnn.live.recording import notes_of
 from midirnn.live.replay import replay
-from midirnn.ports import Message, RtMidiInput, open_input, open_output
+from midirnn.ports import Ignored, Message, RtMidiInput, open_input, open_output
+from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP, song_position
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
@@ -48,10 +49,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 class Ear:
     """An input that collects, and can be waited for."""
 
-    def __init__(self, name: str, *, virtual: bool = False) -> None:
+    def __init__(self, name: str, *, virtual: bool = False, ignored: Ignored | None = None) -> None:
         self.heard: list[Message] = []
         self._more = threading.Condition()
-        self.port: RtMidiInput = open_input(name, self._hear, virtual=virtual, api="jack")
+        self.port: RtMidiInput = open_input(
+            name, self._hear, virtual=virtual, api="jack", ignored=ignored
+        )
 
     def _hear(self, message: Message, seconds: float) -> None:
         with self._more:
@@ -193,6 +196,30 @@ def test_when_the_instrument_vanishes_and_returns_it_is_played_on(
     released = {(m[0] & 0x0F, m[1]) for m in second.heard if m[0] & 0xF0 == 0x80}
     assert left <= released
     assert_replays(log)
+
+
+def test_an_instrument_that_returns_joins_the_clock(
+    jack_server: JackServer, model: str, tmp_path: Path
+) -> None:
+    all_of_it = Ignored(clock=False)
+    first = Ear("Stage Piano", virtual=True, ignored=all_of_it)
+    clock = ("--clock-out-bpm", "120")
+    with live(tmp_path, "-o", "stage piano", "--model", model, *clock) as session:
+        first.wait_until(lambda messages: messages.count((CLOCK,)) > 20)
+        first.port.close()
+        session.wait_for("has vanished")
+        second = Ear("Stage Piano", virtual=True, ignored=all_of_it)
+        session.wait_for("is back")
+        second.wait_until(lambda messages: messages.count((CLOCK,)) > 40)
+        session.terminate()
+        second.wait_until(lambda messages: (STOP,) in messages)
+        second.port.close()
+    assert (START,) in first.heard
+    song = [message for message in second.heard if message[0] >= 0xF0]
+    joins = song.index((CONTINUE,))
+    assert joins < 10
+    assert song[joins - 1] > song_position(3)
+    assert song[joins + 1 : joins + 25] == [(CLOCK,)] * 24
 
 
 def test_when_the_model_is_killed_its_notes_end_and_it_plays_again(
