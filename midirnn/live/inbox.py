@@ -1,7 +1,7 @@
 """What one process sends another by a pipe, a thing at a time.
 
-It is read in the thread that deals with it. A thread that reads for another has to be woken first,
-and the other after it: where both processors are busy that takes milliseconds.
+It is read in the thread that deals with it: a thread that only read would have to be woken first,
+and then wake the other.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ WARM_SECONDS = 1.0
 """So long after the last music model and session are kept warm."""
 
 ROUND_SECONDS = 0.001
-"""So often the session's loop comes round then."""
+"""So often the session's loop comes round then, which takes a sixth of that processor."""
 
 LONGEST_SECONDS = 0.004
 """A model whose step takes longer is not kept warm: what comes in would wait for its end."""
