@@ -30,7 +30,7 @@ from tests.live.stage import is_note_on, sounding, write_tiny_model
 
 LIMIT_SECONDS = 20.0
 ENDINGS: list[Message] = [(0xB0, 64, 0), (0xB0, 123, 0)]
-MODEL_PROCESS = b"model_child"
+MODEL_PROCESS = b"model_process.child"
 
 
 @pytest.fixture
