@@ -20,10 +20,7 @@ _LONGEST_REASON = 200
 """Characters. Of a message that is longer only the first line is told: the rest is a listing."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_OWN_LONGEST_REASON = 200
-"""Characters. Of a message that is longer only the first line is told: the rest is a listing."""
-
-_CGROUPS = Path("/proc/self/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 # Reasons.
