@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from midirnn.cli.main import COMMANDS, make_app
+from midirnn.engines.load import PRETRAINED, load
 from tests.docs.pages import DOCUMENTS, PAGES, ROOT, flags_of_commands, name_of, prose, shell_lines
 
 LINES = [(page, line) for page in DOCUMENTS for line in shell_lines(page)]
@@ -56,3 +57,15 @@ def test_flags_within_a_sentence_exist(page: Path) -> None:
 def test_every_command_has_an_example() -> None:
     shown = {shlex.split(line)[1] for page, line in LINES if line.startswith("midirnn ")}
     assert set(COMMANDS) - shown == set()
+
+
+@pytest.mark.skipif(
+    not (PRETRAINED / "piano" / "config.json").exists(),
+    reason="the weights of 'piano' are not in the package",
+)
+def test_a_run_that_starts_from_piano_is_shown_with_the_flags_it_needs() -> None:
+    (line,) = [line for _, line in LINES if "--start-from piano" in line]
+    _, bound, _ = make_app().parse_args(
+        shlex.split(line)[1:], exit_on_error=False, print_error=False
+    )
+    assert bound.arguments["model"] == load("piano").config
