@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, codec_from_settings
+from midirnn.codecs import Codec, codec_from_settings
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.codecs.recall import NUM_MATCHES
+from midirnn.codecs.recall import NUM_MATCHES, check_recallable
 from midirnn.errors import CheckpointError, MidirnnError
 from midirnn.files import reason_of
 from midirnn.models.config import ModelConfig
@@ -31,7 +31,7 @@ class Checkpoint:
     """A model as it is stored: what it is made of, the codec of its tokens, its weights in fp32."""
 
     config: ModelConfig
-    codec: PerformanceCodec
+    codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
     """Whatever its maker wrote down: tokens seen, validation loss, data."""
@@ -58,6 +58,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         config = ModelConfig.from_dict(model)
         made_codec = codec_from_settings(codec)
+        if config.recall_notes:
+            check_recallable(made_codec)
     except (MidirnnError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from None
     if made_codec.vocab_size != config.vocab_size:
@@ -133,7 +135,7 @@ def check_shapes(weights: Mapping[str, npt.NDArray[Any]], config: ModelConfig, n
 def write_checkpoint(
     folder: Path,
     config: ModelConfig,
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     weights: Mapping[str, npt.NDArray[Any]],
     info: Mapping[str, Any],
     *,

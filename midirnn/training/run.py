@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.datasets.augment import Augmentation
+from midirnn.codecs import Augmentation, Codec, Tokens
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.windows import Inputs, TrainingWindows
 from midirnn.errors import CheckpointError, DatasetError
@@ -98,7 +97,7 @@ class Trainer:
         folder: Path,
         model_config: ModelConfig,
         config: TrainingConfig,
-        codec: PerformanceCodec,
+        codec: Codec[Any],
         train: Sequence[Tokens],
         validation: Sequence[Tokens],
         *,
@@ -134,7 +133,7 @@ class Trainer:
         }
         self.windows = TrainingWindows(
             PieceDraw(train, Augmentation(config.transpose, config.stretch), codec),
-            codec.grammar(),
+            codec,
             rows=self.rows,
             window=config.window,
             segment=config.segment or None,

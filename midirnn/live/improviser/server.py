@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from midirnn.codecs import PerformanceCodec, require
 from midirnn.engines.base import EngineState
 from midirnn.live.base.messages import (
     Adopt,
@@ -54,7 +55,10 @@ class ModelServer:
     end: :meth:`handle` gives replies as they come, and may be left.
     """
 
-    def __init__(self, sampler: Sampler, *, start_seconds: float = 0.0, channel: int = 0) -> None:
+    def __init__(
+        self, sampler: Sampler[Any], *, start_seconds: float = 0.0, channel: int = 0
+    ) -> None:
+        require(sampler.codec, PerformanceCodec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
         self._plan = 0

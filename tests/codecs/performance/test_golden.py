@@ -90,9 +90,9 @@ class TestRealPerformances:
     ) -> None:
         codec = PerformanceCodec()
         tokens = codec.encode(recording[0])
-        state = codec.grammar().start()
+        state = codec.constraint().start()
         for piece in np.split(tokens, range(4096, len(tokens), 4096)):
-            codec.grammar().scan(state, piece)
+            codec.constraint().scan(state, piece)
         assert not state.held.any()
         said = codec.decode(tokens)
         assert codec.decode(codec.encode(said)) == said
