@@ -10,6 +10,7 @@ import html
 import re
 from typing import Any
 
+from cyclopts.docs.markdown import generate_markdown_docs
 from latex2mathml.converter import convert
 
 from midirnn.cli.main import make_app
@@ -35,9 +36,9 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def command_help() -> str:
-    """Return the help of every command as Markdown, a section for each."""
-    pages: str = make_app().generate_docs("markdown", heading_level=1)
-    return pages[pages.index("\n## ") :]
+    """Return a list of the commands and a section with the help of each, as Markdown."""
+    pages = generate_markdown_docs(make_app(), generate_toc=False)
+    return pages[pages.index("**Commands**") :]
 
 
 def _mathml(match: re.Match[str]) -> str:
