@@ -13,7 +13,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.midifile import read_midi
 from midirnn.performance import Performance
 
-SHARED = Path(__file__).parents[3] / "shared"
+SHARED = Path(__file__).parents[4] / "shared"
 GOLDEN_FILES = sorted((SHARED / "golden").glob("*.json.gz"))
 
 Notes = list[tuple[float, float, int, int]]
