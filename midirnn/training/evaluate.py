@@ -28,6 +28,8 @@ class Evaluation:
     seconds: float
     nats_by_type: dict[str, float]
     tokens_by_type: dict[str, int]
+    has_notes: bool = True
+    """Whether there are notes and seconds to be counted: not with every codec."""
 
     @property
     def nats_per_token(self) -> float:
@@ -45,7 +47,7 @@ class Evaluation:
         return {
             "nats_per_token": self.nats_per_token,
             "tokens": self.tokens,
-            **(in_time if self.notes or self.seconds else {}),
+            **(in_time if self.has_notes else {}),
             "nats_per_token_by_type": {
                 name: nats / max(self.tokens_by_type[name], 1)
                 for name, nats in self.nats_by_type.items()
@@ -63,6 +65,7 @@ def combined(evaluations: Sequence[Evaluation]) -> Evaluation:
         seconds=sum(e.seconds for e in evaluations),
         nats_by_type=_added([e.nats_by_type for e in evaluations]),
         tokens_by_type=_added([e.tokens_by_type for e in evaluations]),
+        has_notes=evaluations[0].has_notes,
     )
 
 
@@ -160,4 +163,5 @@ def _summed(
         seconds=seconds,
         nats_by_type={name: float(nats[ids].sum()) for name, ids in groups.items()},
         tokens_by_type={name: int(counts[ids].sum()) for name, ids in groups.items()},
+        has_notes=isinstance(codec, NoteStream),
     )

@@ -7,14 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-<<<<<<< HEAD
-import numpy as np
-
 from midirnn.codecs import PerformanceCodec, require
-from midirnn.engines.base import EngineState
-=======
 from midirnn.engines.base import EngineState, blend
->>>>>>> main
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
