@@ -21,6 +21,7 @@ _EQUATION = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<latex>.*?)\\[)\]]\s*</(?P=tag)>',
     re.DOTALL,
 )
+_FLAG = re.compile(r"<code>(--[a-z0-9-]+)</code>")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -31,8 +32,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Write each equation as MathML."""
-    return _EQUATION.sub(_mathml, content)
+    """Write each equation as MathML, and keep the name of a flag on one line."""
+    return _FLAG.sub(r'<code class="flag">\1</code>', _EQUATION.sub(_mathml, content))
 
 
 def command_help() -> str:
