@@ -41,8 +41,7 @@ from machine import MOST_OTHER_CORES, OtherLoad, installed, processor_name, refu
 from midirnn.cli.live import SWITCH_SECONDS
 from midirnn.engines.load import load
 from midirnn.live import LiveConfig, MonotonicClock, Session
-from midirnn.live.delivery import Delivery
-from midirnn.live.messages import (
+from midirnn.live.base.messages import (
     Begin,
     ModelSettings,
     Plan,
@@ -52,8 +51,9 @@ from midirnn.live.messages import (
     Request,
     Rewind,
 )
-from midirnn.live.model_process import ModelProcess
-from midirnn.live.scheduler import Scheduler, SentEvent
+from midirnn.live.model_process.process import ModelProcess
+from midirnn.live.output.delivery import Delivery
+from midirnn.live.output.scheduler import Scheduler, SentEvent
 from midirnn.ports import MemoryOutput, Message, open_input, open_output
 from midirnn.ports.base import InputCallback, OutputPort
 

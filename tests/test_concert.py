@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from midirnn import read_midi
-from midirnn.live.ledger import MODEL
-from midirnn.live.recording import notes_of
+from midirnn.live.output.ledger import MODEL
+from midirnn.live.recording.midi import notes_of
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "concert.py"
 PROGRAMS = ("jackd", "jack_rec", "jack_lsp", "jack_connect", "fluidsynth")

@@ -94,14 +94,14 @@ def live(
 
     from midirnn.engines.load import ENGINES, load
     from midirnn.live import MonotonicClock, Session
-    from midirnn.live.console import Console
-    from midirnn.live.messages import ModelSettings
-    from midirnn.live.model_process import ModelProcess
+    from midirnn.live.base.messages import ModelSettings
+    from midirnn.live.controls.console import Console
+    from midirnn.live.model_process.process import ModelProcess
     from midirnn.live.modes import make_mode, mode_name
-    from midirnn.live.monitor import Monitor
-    from midirnn.live.observers import Observers
+    from midirnn.live.recording.observers import Observers
     from midirnn.live.signals import EndSignals
-    from midirnn.live.terminal import Terminal
+    from midirnn.live.view.monitor import Monitor
+    from midirnn.live.view.terminal import Terminal
 
     if seconds is not None and not 0.0 < seconds < math.inf:
         raise OptionError(f"--seconds is {seconds:g}; it must be over 0")

@@ -17,7 +17,7 @@ from midirnn.errors import OptionError
 if TYPE_CHECKING:
     from midirnn.live import LiveConfig
     from midirnn.live.controls import Binding, ControlMap
-    from midirnn.live.tempo import Beats
+    from midirnn.live.timing.tempo import Beats
     from midirnn.ports import InputCallback, InputPort, Message
 
 
@@ -120,7 +120,7 @@ class ControlConfig:
 def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
     """The beats of Ableton Link, if they are to be followed. The stack's end leaves the session."""
     from midirnn.live import MonotonicClock
-    from midirnn.live.link import LinkBeats
+    from midirnn.live.timing.link import LinkBeats
 
     if config.follow != "link":
         return None

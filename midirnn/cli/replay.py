@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from midirnn.cli.targets import check_file
 
 if TYPE_CHECKING:
-    from midirnn.live.event_log import SessionLog
+    from midirnn.live.recording.event_log import SessionLog
 
 EXIT_DIFFERENT = 1
 
@@ -35,9 +35,9 @@ def replay(
     LOG is the event log that `midirnn live --record` wrote; one that was cut off will do. The exit
     code is 0 if the same requests give the same notes, and 1 with the place if they do not.
     """
-    from midirnn.live.event_log import read_log
-    from midirnn.live.ledger import MODEL, PERFORMER
-    from midirnn.live.recording import notes_of
+    from midirnn.live.output.ledger import MODEL, PERFORMER
+    from midirnn.live.recording.event_log import read_log
+    from midirnn.live.recording.midi import notes_of
     from midirnn.midifile import SUFFIXES, write_midi
 
     if output is not None:
@@ -59,9 +59,9 @@ def _compare(session: SessionLog, model: str | None) -> int:
 
     from midirnn.engines.load import find_model
     from midirnn.errors import RecordingError
-    from midirnn.live.messages import ModelSettings
-    from midirnn.live.replay import Answer, serve, weights_sha256
-    from midirnn.live.replay import replay as play_again
+    from midirnn.live.base.messages import ModelSettings
+    from midirnn.live.recording.replay import Answer, serve, weights_sha256
+    from midirnn.live.recording.replay import replay as play_again
 
     name = model or session.settings.model
     if weights_sha256(find_model(name)) != session.header["weights_sha256"]:

@@ -17,9 +17,9 @@ from midirnn.errors import MidirnnError, OptionError, RecordingError
 
 if TYPE_CHECKING:
     from midirnn.live import LiveConfig, Stance
-    from midirnn.live.event_log import EventLog
-    from midirnn.live.messages import ModelSettings
-    from midirnn.live.monitor import Monitor
+    from midirnn.live.base.messages import ModelSettings
+    from midirnn.live.recording.event_log import EventLog
+    from midirnn.live.view.monitor import Monitor
     from midirnn.ports import InputCallback, InputPort, OutputPort, Port
     from midirnn.ports.lasting import LastingInput, LastingOutput
 
@@ -171,7 +171,7 @@ class StagePorts:
 
     def open_synthesizer(self, sound: SoundConfig) -> OutputPort:
         """The built-in synthesizer, which sounds."""
-        from midirnn.live.audio import Synthesizer
+        from midirnn.live.output.audio import Synthesizer
 
         synthesizer = Synthesizer(sound.soundfont, driver=sound.audio_driver)
         if sound.audio_driver == FILE_DRIVER:
@@ -234,8 +234,8 @@ def _start_log(
     about: dict[str, Any],
     status: Status,
 ) -> EventLog | None:
-    from midirnn.live.event_log import EventLog, free_path, header
-    from midirnn.live.replay import weights_sha256
+    from midirnn.live.recording.event_log import EventLog, free_path, header
+    from midirnn.live.recording.replay import weights_sha256
 
     # Another folder may be the current one when it is played again.
     lasting = dataclasses.replace(settings, model=_lasting_name(settings.model, model_folder))
@@ -254,7 +254,7 @@ def _lasting_name(model: str, folder: Path) -> str:
 
 def _write_midi(log: Path, status: Status) -> None:
     """Write what the log holds as MIDI, beside it."""
-    from midirnn.live.event_log import read_log
+    from midirnn.live.recording.event_log import read_log
     from midirnn.midifile import write_midi
 
     path = log.with_suffix(".mid")

@@ -8,6 +8,7 @@ import numpy as np
 
 from midirnn.engines.base import Advance, EngineState, FloatVector, RecurrentEngine
 from midirnn.errors import MissingExtraError, OptionError
+from midirnn.files import reason_of
 from midirnn.models.config import ModelConfig
 
 OLDEST_ONNXRUNTIME = (1, 23)
@@ -77,7 +78,7 @@ def find_onnxruntime() -> Any:
 
 
 def _cannot_run(error: Exception) -> OptionError:
-    reason = " ".join(str(error).split()) or type(error).__name__
     return OptionError(
-        f"onnxruntime cannot run this model here ({reason}). Use the engine 'numpy' instead"
+        f"onnxruntime cannot run this model here ({reason_of(error)}). "
+        "Use the engine 'numpy' instead"
     )

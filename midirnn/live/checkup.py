@@ -13,10 +13,10 @@ import numpy as np
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import MidirnnError
-from midirnn.live.clock import MonotonicClock
-from midirnn.live.messages import Begin, ModelSettings, Plan, PlannedEvent
-from midirnn.live.model_process import ModelProcess
-from midirnn.live.scheduler import Scheduler, SentEvent
+from midirnn.live.base.clock import MonotonicClock
+from midirnn.live.base.messages import Begin, ModelSettings, Plan, PlannedEvent
+from midirnn.live.model_process.process import ModelProcess
+from midirnn.live.output.scheduler import Scheduler, SentEvent
 from midirnn.ports import MemoryOutput, Message, PortListing, open_input, open_output
 from midirnn.sampling import Sampler
 
@@ -268,7 +268,7 @@ def time_loop(api: str | None = None) -> tuple[list[float], int]:
 
 
 def _examine_sound(found: Checkup) -> None:
-    from midirnn.live.audio import find_soundfont, load_fluidsynth
+    from midirnn.live.output.audio import find_soundfont, load_fluidsynth
 
     load_fluidsynth()
     found.sound = f"FluidSynth with {find_soundfont().name}"

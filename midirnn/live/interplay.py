@@ -6,15 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from midirnn.live.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, endings
-from midirnn.live.clock import Clock
-from midirnn.live.config import LiveConfig
-from midirnn.live.console import Console
-from midirnn.live.delivery import Delivery
-from midirnn.live.hearing import Hearing
-from midirnn.live.ledger import PERFORMER
-from midirnn.live.listener import Listener
-from midirnn.live.messages import (
+from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, endings
+from midirnn.live.base.clock import Clock
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.messages import (
     Blend,
     Hear,
     Heard,
@@ -29,12 +24,17 @@ from midirnn.live.messages import (
     Saved,
     Store,
 )
-from midirnn.live.model_link import ModelLink
+from midirnn.live.controls.console import Console
+from midirnn.live.input.hearing import Hearing
+from midirnn.live.input.listener import Listener
+from midirnn.live.model_process.link import ModelLink
 from midirnn.live.modes import Gesture, Mode, Performed, Stance, make_mode
-from midirnn.live.observers import Observer
+from midirnn.live.output.delivery import Delivery
+from midirnn.live.output.ledger import PERFORMER
+from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.plan_ahead import PlanAhead
-from midirnn.live.scheduler import Scheduler
-from midirnn.live.supervisor import Supervisor
+from midirnn.live.recording.observers import Observer
+from midirnn.live.recovery.supervisor import Supervisor
 from midirnn.midievents import SUSTAIN
 
 GRACE_SECONDS = 0.002

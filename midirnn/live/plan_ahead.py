@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from midirnn.live.messages import Plan, Planned, Rewind
-from midirnn.live.overload import Overload
-from midirnn.live.scheduler import Scheduler
-from midirnn.live.stretch import TimeMap
+from midirnn.live.base.messages import Plan, Planned, Rewind
+from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.recovery.overload import Overload
+from midirnn.live.timing.stretch import TimeMap
 
 REFILL_SECONDS = 0.005
 """So much of the plan has been played before it is filled up again."""

@@ -10,21 +10,21 @@ from types import TracebackType
 from typing import Self
 
 from midirnn.errors import PortError
-from midirnn.live.channel_messages import endings, is_system
-from midirnn.live.clock import Clock, MonotonicClock
-from midirnn.live.config import LiveConfig
-from midirnn.live.console import Console
-from midirnn.live.feedback import FeedbackDetector
+from midirnn.live.base.channel_messages import endings, is_system
+from midirnn.live.base.clock import Clock, MonotonicClock
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.messages import Request
+from midirnn.live.controls.console import Console
+from midirnn.live.input.feedback import FeedbackDetector
+from midirnn.live.input.listener import Listener
 from midirnn.live.interplay import Interplay
-from midirnn.live.ledger import MODEL, PERFORMER
-from midirnn.live.listener import Listener
-from midirnn.live.messages import Request
-from midirnn.live.model_link import LocalModel, ModelLink
+from midirnn.live.model_process.link import LocalModel, ModelLink
+from midirnn.live.model_process.warmth import ROUND_SECONDS, WARM_SECONDS, is_spared_for
 from midirnn.live.modes import Mode, Stance, make_mode
-from midirnn.live.observers import Observer, Observers
-from midirnn.live.pedal_out import PedalOutput
-from midirnn.live.scheduler import Scheduler, SentEvent
-from midirnn.live.warmth import ROUND_SECONDS, WARM_SECONDS, is_spared_for
+from midirnn.live.output.ledger import MODEL, PERFORMER
+from midirnn.live.output.pedal_out import PedalOutput
+from midirnn.live.output.scheduler import Scheduler, SentEvent
+from midirnn.live.recording.observers import Observer, Observers
 from midirnn.midievents import PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler

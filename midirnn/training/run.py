@@ -19,11 +19,11 @@ from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.windows import Inputs, TrainingWindows
 from midirnn.errors import CheckpointError, DatasetError
+from midirnn.files import replacing_folder
 from midirnn.models.checkpoint import (
     Checkpoint,
     Weights,
     read_checkpoint,
-    replacing_folder,
     write_checkpoint,
 )
 from midirnn.models.config import ModelConfig
@@ -311,7 +311,7 @@ class Trainer:
         }
         if self.origin:
             info["started_from"] = self.origin
-        with replacing_folder(self.folder / name) as fresh:
+        with replacing_folder(self.folder / name, CheckpointError) as fresh:
             write_checkpoint(fresh, self.model.config, self.codec, weights, info)
             if name == LAST:
                 # By way of memory: of a full disk torch makes errors that do not say so.

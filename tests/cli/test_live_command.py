@@ -18,7 +18,10 @@ from midirnn import live as live_room
 from midirnn import ports
 from midirnn.cli import main as cli
 from midirnn.cli.live import Status
-from midirnn.live import MODES, Session, Stance, model_process, scheduler, supervisor
+from midirnn.live import MODES, Session, Stance
+from midirnn.live.model_process import process as model_process
+from midirnn.live.output import scheduler
+from midirnn.live.recovery import supervisor
 from midirnn.ports import (
     Ignored,
     InputCallback,
@@ -217,8 +220,8 @@ def test_an_output_that_fails_ends_the_command_with_its_name_and_closes_the_port
 
 
 BROKEN = (
-    "from midirnn.live.planner import Planner; Planner.hear = lambda *_: 1 / 0; "
-    "from midirnn.live.model_child import main; main()"
+    "from midirnn.live.improviser.planner import Planner; Planner.hear = lambda *_: 1 / 0; "
+    "from midirnn.live.model_process.child import main; main()"
 )
 
 

@@ -17,10 +17,10 @@ import pytest
 
 from midirnn import ports
 from midirnn.cli import main as cli
-from midirnn.live import audio
-from midirnn.live.event_log import EventLog, read_log
-from midirnn.live.ledger import MODEL, PERFORMER
-from midirnn.live.recording import notes_of
+from midirnn.live.output import audio
+from midirnn.live.output.ledger import MODEL, PERFORMER
+from midirnn.live.recording.event_log import EventLog, read_log
+from midirnn.live.recording.midi import notes_of
 from midirnn.midifile import read_midi
 from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message
 from tests.jack import JackServer, jack_is_installed

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import ModelLostError
 from midirnn.live import ManualClock
-from midirnn.live.messages import ModelSettings, Reply, Request
-from midirnn.live.model_server import ModelServer
+from midirnn.live.base.messages import ModelSettings, Reply, Request
+from midirnn.live.improviser.server import ModelServer
 from midirnn.sampling import SamplingConfig
 from tests.live.stage import CheckingSampler, WrappedEngine, tiny_model
 

@@ -17,8 +17,8 @@ from midirnn.engines.base import EngineState, StepEngine
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
-from midirnn.live.model_link import LocalModel
-from midirnn.live.planner import Planner
+from midirnn.live.improviser.planner import Planner
+from midirnn.live.model_process.link import LocalModel
 from midirnn.models.checkpoint import expected_shapes, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.ports import MemoryOutput, Message

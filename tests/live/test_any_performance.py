@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midirnn.live import MODES, LiveConfig, stream
+from midirnn.live import MODES, LiveConfig
+from midirnn.live.improviser import stream
 from midirnn.ports import Message
 from midirnn.sampling import SamplingConfig
 from tests.live.performers import schedules

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from midirnn.live.event_log import SessionLog, read_log
-from midirnn.live.ledger import MODEL
-from midirnn.live.recording import notes_of
-from midirnn.live.replay import replay
+from midirnn.live.output.ledger import MODEL
+from midirnn.live.recording.event_log import SessionLog, read_log
+from midirnn.live.recording.midi import notes_of
+from midirnn.live.recording.replay import replay
 from midirnn.ports import Ignored, Message, RtMidiInput, open_input, open_output
 from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP, song_position
 from tests.jack import JackServer, jack_is_installed
@@ -30,7 +30,7 @@ from tests.live.stage import is_note_on, sounding, write_tiny_model
 
 LIMIT_SECONDS = 20.0
 ENDINGS: list[Message] = [(0xB0, 64, 0), (0xB0, 123, 0)]
-MODEL_PROCESS = b"model_child"
+MODEL_PROCESS = b"model_process.child"
 
 
 @pytest.fixture

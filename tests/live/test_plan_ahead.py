@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from midirnn.live import LiveConfig, ManualClock
-from midirnn.live.messages import Hear, Plan, Planned, PlannedEvent
+from midirnn.live.base.messages import Hear, Plan, Planned, PlannedEvent
+from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.plan_ahead import NEAR_SECONDS, PlanAhead
-from midirnn.live.scheduler import Scheduler
-from midirnn.live.stretch import TimeMap
+from midirnn.live.timing.stretch import TimeMap
 from midirnn.ports import MemoryOutput
-from tests.live.test_survival import Concert
+from tests.live.recovery.test_survival import Concert
 
 START = 100.0
 EVENT = PlannedEvent(0, START + 0.4, (0x90, 60, 64))

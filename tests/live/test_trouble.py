@@ -15,10 +15,11 @@ from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import PortError
 from midirnn.live import MODES, LiveConfig, Session
 from midirnn.live.modes import NEVER, Performed, Source, Stance
-from midirnn.live.scheduler import PATIENCE_SECONDS
+from midirnn.live.output.scheduler import PATIENCE_SECONDS
 from midirnn.live.signals import EndSignals
 from midirnn.ports import MemoryOutput, Message, loopback_pair
 from midirnn.sampling import Sampler, SamplingConfig
+from tests.live.modes.test_autopilot import record_plan
 from tests.live.stage import (
     Stage,
     WrappedEngine,
@@ -29,7 +30,6 @@ from tests.live.stage import (
     sounding,
     tiny_model,
 )
-from tests.live.test_autopilot import record_plan
 
 ENDINGS: list[Message] = [(0xB0, 64, 0), (0xB0, 123, 0)]
 LIMIT_SECONDS = 20.0

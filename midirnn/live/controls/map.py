@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from midirnn.errors import OptionError
+from midirnn.files import reason_of, write_file
 from midirnn.live.controls.knobs import KNOBS, MOST, Knob, Value, find_knob
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 
@@ -88,7 +89,7 @@ class ControlMap:
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise OptionError(f"cannot read the control map {path}: {error.strerror}") from None
+            raise OptionError(f"cannot read the control map {path}: {reason_of(error)}") from None
         except ValueError as error:
             raise OptionError(f"the control map {path} is no TOML: {error}") from None
         try:
@@ -108,14 +109,10 @@ class ControlMap:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Nothing; the file holds the map. It is written whole or not at all."""
-        target = Path(path)
-        draft = target.with_name(target.name + ".new")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(self.to_toml(), encoding="utf-8")
-            draft.replace(target)
+            write_file(Path(path), self.to_toml())
         except OSError as error:
-            raise OptionError(f"cannot write the control map {path}: {error.strerror}") from None
+            raise OptionError(f"cannot write the control map {path}: {reason_of(error)}") from None
 
     def to_toml(self) -> str:
         """The map as TOML, with a comment on what each knob does."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from midirnn.errors import OptionError
-from midirnn.live.config import LiveConfig
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
 from midirnn.live.modes.autopilot import Autopilot
-from midirnn.live.modes.base import NEVER, Gesture, Mode, Performed, Source, Stance
+from midirnn.live.modes.base import Mode
 from midirnn.live.modes.call_and_response import CallAndResponse
 from midirnn.live.modes.duet import Duet
 from midirnn.live.modes.echo import Echo

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Performed, Source, Stance
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.playing import NEVER, Performed, Source, Stance
 
 
 class Autopilot:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from midirnn.live.config import LiveConfig
-from midirnn.live.modes.base import NEVER, Gesture, Performed, Source, Stance
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
 
 SHORTEST_ANSWER_SECONDS = 2.0
 """An answer lasts so long at least, even to a single short note."""

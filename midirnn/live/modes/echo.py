@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from midirnn.live.modes.base import Source
+from midirnn.live.base.playing import Source
 from midirnn.live.modes.call_and_response import CallAndResponse
 
 

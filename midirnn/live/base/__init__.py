@@ -1,0 +1,1 @@
+"""What every part of a session uses: messages to the model, configuration, clock, stances."""

@@ -1,0 +1,254 @@
+"""What crosses between the process that owns the ports and the one that owns the model.
+
+Plain data, all of it frozen. The port process asks, the model process answers. What the model does
+is a function of its :class:`ModelSettings` and the sequence of its requests, and of nothing else:
+no clock and no chance of its own. So a log of both is played again bit for bit.
+
+Steps are those of the codec (10 ms); step 0 is at ``start_seconds`` of the session's clock.
+Messages of the ports carry seconds of that clock, which is ``time.monotonic``: on Linux, macOS and
+Windows alike it runs on from the computer's start, the same in each process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from midirnn.codecs.controls import Controls
+from midirnn.ports.base import Message
+from midirnn.sampling.filters import SamplingConfig
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a model process starts from. ``channel`` counts from 0; ``seed`` is never drawn.
+
+    With ``keep_warm`` the model goes on stepping while there is music, which keeps the processor's
+    caches warm: see ``midirnn.live.model_process.warmth``.
+    """
+
+    model: str
+    engine: str = "auto"
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    seed: int = 0
+    start_seconds: float = 0.0
+    channel: int = 0
+    keep_warm: bool = False
+
+
+@dataclass(frozen=True)
+class HeardStep:
+    """What the performer ended and began in one step, pedal applied.
+
+    ``note_ons`` are (pitch, velocity bin) in the order of the encoding. A step may be told again
+    with more in it while it lasts: it then takes the place of what was told.
+    """
+
+    step: int
+    note_offs: tuple[int, ...]
+    note_ons: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class PlannedEvent:
+    """A message to be sent at a time of the clock. Numbers rise by one from event to event."""
+
+    number: int
+    seconds: float
+    message: Message
+
+
+# Requests, in the order in which a session makes them.
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """Go back to what has sounded: event ``after`` was sent last (-1: none was).
+
+    What is planned from now on belongs to plan number ``plan``, and its events are numbered from
+    ``after + 1``. Chance begins anew, from the seed and the plan's number.
+    """
+
+    plan: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Hear:
+    """Hear what the performer did. Answered by :class:`Heard`."""
+
+    steps: tuple[HeardStep, ...]
+
+
+@dataclass(frozen=True)
+class Release:
+    """The notes of the model that sound have ended in that step."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The model rests until that step. Answered by :class:`Heard`, if notes end by it."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Begin:
+    """The model plays from that step on, from a ``source``: "model", "phrase" or "chord".
+
+    See ``midirnn.live.improviser.sources``. With ``at_once`` its first note comes in that very
+    step, which may lie ahead.
+    """
+
+    step: int
+    source: str = "model"
+    at_once: bool = False
+    echo_threshold: float = 0.0
+    chord_notes: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Draw events until the plan reaches ``until_step``, with at most ``tokens`` tokens.
+
+    As long as there is no event since the last :class:`Rewind` or :class:`Begin`, it goes on until
+    ``first_until_step``: what the model does next is known, however long it waits for that.
+    Nothing is drawn for a time before ``earliest_step``. Events up to number ``sent`` have been
+    sent. ``thinning`` above 0 makes the music cheaper: see ``midirnn.live.recovery.overload``.
+    Answered by one :class:`Planned` or several.
+    """
+
+    sent: int
+    earliest_step: int
+    until_step: int
+    tokens: int
+    thinning: int = 0
+    first_until_step: int = 0
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Draw like this from now on. To be preceded by :class:`Rewind` to change what is planned.
+
+    ``controls`` is what is asked of the model, by default nothing; one that was not trained to be
+    steered takes no notice. It plays from ``lowest`` to
+    ``highest``, the pitches, both included.
+    """
+
+    sampling: SamplingConfig
+    controls: Controls = field(default_factory=Controls)
+    lowest: int = 0
+    highest: int = 127
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Forget all that was heard and played. Notes of the model have been released before."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Keep what the model has in mind now under a name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Have in mind what was stored under a name; what sounds is not changed by it.
+
+    Nothing happens where nothing was stored.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Have in mind a weighted sum of what was stored; ``parts`` are (name, weight)."""
+
+    parts: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Save:
+    """Hand out the whole state, for a model process that takes over. Answered by :class:`Saved`."""
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Go on from a state that was handed out by :class:`Saved`."""
+
+    state: bytes
+
+
+Request: TypeAlias = (
+    Rewind
+    | Hear
+    | Release
+    | Rest
+    | Begin
+    | Plan
+    | Knobs
+    | Reset
+    | Store
+    | Recall
+    | Blend
+    | Save
+    | Adopt
+)
+
+
+# Replies.
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Events of plan number ``plan``, in order; behind them the plan reaches until ``seconds``.
+
+    ``tokens`` is how many were drawn for them. With ``done`` the request is dealt with. With
+    events, ``entropy`` is that of the token drawn last, in nats.
+    """
+
+    plan: int
+    events: tuple[PlannedEvent, ...]
+    seconds: float
+    tokens: int
+    done: bool
+    entropy: float | None = None
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """How unlikely the model found a pitch that it heard: -log p, in nats, as a note began."""
+
+    step: int
+    pitch: int
+    nats: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard: the pitches of the model that end by it, and how surprising it was."""
+
+    ended: tuple[int, ...] = ()
+    surprises: tuple[Surprise, ...] = ()
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The whole state of the model behind the request."""
+
+    state: bytes
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The model broke: what was raised. Nothing more is answered."""
+
+    error: Exception
+
+
+Reply: TypeAlias = Planned | Heard | Saved | Failed

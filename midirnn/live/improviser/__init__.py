@@ -1,0 +1,1 @@
+"""What runs inside the model process: plans, and the token stream that both players share."""

@@ -1,0 +1,203 @@
+"""The model's side: requests in, replies out, a function of nothing else."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from midirnn.engines.base import EngineState
+from midirnn.live.base.messages import (
+    Adopt,
+    Begin,
+    Blend,
+    Hear,
+    Heard,
+    Knobs,
+    ModelSettings,
+    Plan,
+    Planned,
+    PlannedEvent,
+    Recall,
+    Release,
+    Reply,
+    Request,
+    Reset,
+    Rest,
+    Rewind,
+    Save,
+    Saved,
+    Store,
+)
+from midirnn.live.improviser.planner import Planner
+from midirnn.live.improviser.stream_state import StreamState
+from midirnn.sampling import Sampler
+
+
+@dataclass(frozen=True)
+class _WholeState:
+    """All that a model process knows, for one that takes over."""
+
+    stream: StreamState
+    knobs: Knobs
+    stored: dict[str, EngineState]
+
+
+class ModelServer:
+    """Deals with requests. Owns the planner, and what was stored under names.
+
+    It knows no clock and draws no seed: the same settings and requests give the same replies. A
+    plan that is broken off by :class:`Rewind` leaves no trace, so that nobody has to wait for its
+    end: :meth:`handle` gives replies as they come, and may be left.
+    """
+
+    def __init__(self, sampler: Sampler, *, start_seconds: float = 0.0, channel: int = 0) -> None:
+        self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
+        self._sampler = sampler
+        self._plan = 0
+        self._has_events = False
+        self._knobs = Knobs(sampler.config)
+        self._stored: dict[str, EngineState] = {}
+        self._ways: dict[type[Any], Callable[[Any], Iterable[Reply]]] = {
+            Rewind: self._rewind,
+            Hear: self._hear,
+            Release: self._release,
+            Rest: self._rest,
+            Begin: self._begin,
+            Plan: self._draw,
+            Knobs: self._set_knobs,
+            Reset: self._reset,
+            Store: self._store,
+            Recall: self._recall,
+            Blend: self._blend,
+            Save: self._save,
+            Adopt: self._adopt,
+        }
+
+    @classmethod
+    def load(cls, settings: ModelSettings) -> Self:
+        """A server with the model of the settings. Raises what loading raises."""
+        from midirnn.engines.load import load
+
+        model = load(settings.model)
+        engine = model.engine(settings.engine)
+        sampler = Sampler(engine, model.codec, settings.sampling, seed=settings.seed)
+        return cls(sampler, start_seconds=settings.start_seconds, channel=settings.channel)
+
+    def handle(self, request: Request) -> Iterator[Reply]:
+        """The replies to a request, each as soon as it is there.
+
+        Those to :class:`Plan` come after each token, mostly without events.
+        """
+        yield from self._ways[type(request)](request)
+
+    def rehearse(self, seconds: float) -> None:
+        """Nothing at all; what comes next takes less time, most of all a note at that time."""
+        if not self.planner.foresee(seconds):
+            self._sampler.engine.rehearse()
+        self._sampler.distribution()
+
+    def _rewind(self, request: Rewind) -> Iterable[Reply]:
+        self._plan = request.plan
+        self._has_events = False
+        self.planner.rewind(request.after, request.plan)
+        return ()
+
+    def _hear(self, request: Hear) -> Iterable[Reply]:
+        ended = self.planner.hear(request.steps)
+        return (Heard(tuple(ended), tuple(self.planner.take_surprises())),)
+
+    def _release(self, request: Release) -> Iterable[Reply]:
+        self.planner.release(request.step)
+        return ()
+
+    def _rest(self, request: Rest) -> Iterable[Reply]:
+        ended = self.planner.rest(request.step)
+        return (Heard(tuple(ended)),) if ended else ()
+
+    def _begin(self, request: Begin) -> Iterable[Reply]:
+        self._has_events = False
+        self.planner.begin(request)
+        return ()
+
+    def _draw(self, request: Plan) -> Iterable[Reply]:
+        self.planner.forget(request.sent)
+        tokens = 0
+        while tokens < request.tokens and self.planner.step < self._until(request):
+            events = self.planner.draw(request.earliest_step, request.thinning)
+            self._has_events |= bool(events)
+            tokens += 1
+            if self.planner.rests:
+                break
+            yield self._planned(events, tokens, done=False)
+        # Where nothing comes until the performer plays, all is planned.
+        reached = self._until(request) if self.planner.rests else self.planner.step
+        yield self._planned((), tokens, done=True, reached=reached)
+        self.planner.get_ready(self._plan + 1)
+
+    def _until(self, request: Plan) -> int:
+        """The step that the plan is to reach."""
+        first = 0 if self._has_events else request.first_until_step
+        return max(request.until_step, first)
+
+    def _planned(
+        self,
+        events: Sequence[PlannedEvent],
+        tokens: int,
+        *,
+        done: bool,
+        reached: int | None = None,
+    ) -> Planned:
+        seconds = self.planner.seconds_of(self.planner.step if reached is None else reached)
+        entropy = self.planner.entropy if events else None
+        return Planned(self._plan, tuple(events), seconds, tokens, done, entropy)
+
+    def _set_knobs(self, request: Knobs) -> Iterable[Reply]:
+        self._knobs = request
+        self._sampler.configure(request.sampling)
+        if self._sampler.engine.config.control_inputs:
+            self._sampler.steer(request.controls)
+        self.planner.set_pitches(request.lowest, request.highest)
+        return ()
+
+    def _reset(self, request: Reset) -> Iterable[Reply]:
+        self.planner.reset()
+        return ()
+
+    def _store(self, request: Store) -> Iterable[Reply]:
+        self._stored[request.name] = self.planner.base.sampler.engine
+        return ()
+
+    def _recall(self, request: Recall) -> Iterable[Reply]:
+        return self._blend(Blend(((request.name, 1.0),)))
+
+    def _blend(self, request: Blend) -> Iterable[Reply]:
+        parts = [(self._stored[n], w) for n, w in request.parts if n in self._stored and w > 0]
+        if parts:
+            self.planner.think_of(blended(parts))
+        return ()
+
+    def _save(self, request: Save) -> Iterable[Reply]:
+        whole = _WholeState(self.planner.base, self._knobs, self._stored)
+        return (Saved(pickle.dumps(whole, pickle.HIGHEST_PROTOCOL)),)
+
+    def _adopt(self, request: Adopt) -> Iterable[Reply]:
+        whole: _WholeState = pickle.loads(request.state)
+        self._stored = whole.stored
+        self.planner.adopt(whole.stream)
+        return self._set_knobs(whole.knobs)
+
+
+def blended(parts: list[tuple[EngineState, float]]) -> EngineState:
+    """The weighted mean of states; what cannot be averaged is that of the heaviest."""
+    shares = np.array([weight for _, weight in parts], np.float32)
+    shares /= shares.sum()
+    heaviest = parts[int(shares.argmax())][0]
+    return heaviest.replace(
+        h=np.tensordot(shares, [state.h for state, _ in parts], 1),
+        c=np.tensordot(shares, [state.c for state, _ in parts], 1),
+        logits=np.tensordot(shares, [state.logits for state, _ in parts], 1),
+    )

@@ -1,0 +1,257 @@
+"""Where what the model plays comes from: drawn freely, a phrase varied, or chords to notes.
+
+A source narrows what may be drawn next. It is frozen and says what it is after a token, so that a
+snapshot holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs.grammar import BoolArray
+from midirnn.live.base.messages import Begin, HeardStep
+from midirnn.sampling import Sampler
+
+Word: TypeAlias = tuple[TokenType, int]
+"""A token's type and value."""
+
+SHIFT_SPREAD = 2
+"""A time shift that is drawn anew is at most so many times shorter or longer."""
+
+
+class TokenSource(Protocol):
+    """What decides which of the allowed tokens may be drawn."""
+
+    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+        """Those of the ``allowed`` (V,) that the source takes; all false while it rests.
+
+        It may rest until the performer plays, but not for a time that it knows.
+        """
+        ...
+
+    def after(self, word: Word) -> TokenSource:
+        """The source once that was drawn."""
+        ...
+
+    def struck(self, pitches: Sequence[int]) -> TokenSource:
+        """The source once the performer has struck these."""
+        ...
+
+    def ending_with(self, pitches: Iterable[int]) -> set[int]:
+        """The notes of the model that end because the performer's have."""
+        ...
+
+
+@dataclass(frozen=True)
+class FreeSource:
+    """Takes all: the model plays what it likes."""
+
+    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+        """All that is allowed."""
+        return allowed
+
+    def after(self, word: Word) -> TokenSource:
+        """Itself."""
+        return self
+
+    def struck(self, pitches: Sequence[int]) -> TokenSource:
+        """Itself."""
+        return self
+
+    def ending_with(self, pitches: Iterable[int]) -> set[int]:
+        """None."""
+        return set()
+
+
+@dataclass(frozen=True)
+class PhraseSource(FreeSource):
+    """A phrase, word for word, the unlikely ones drawn anew from others of their kind.
+
+    A word stays if its probability among the allowed tokens of its type is ``threshold`` at least.
+    A time shift that is drawn anew stays within a factor of ``SHIFT_SPREAD``; a note-off ends
+    what its note has become. A word that cannot come is left out. Behind the phrase it rests.
+    """
+
+    words: tuple[Word, ...]
+    threshold: float
+    position: int = 0
+    became: tuple[tuple[int, int], ...] = ()
+    """(pitch of the phrase, pitch that was played), of the notes that sound."""
+
+    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+        """The token of the phrase, or those it may become."""
+        shifts = sampler.codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
+        left = range(self.position, len(self.words))
+        if left and not self._shifts_next and allowed[shifts].sum() == allowed.sum():
+            return _shortest_shift(allowed, sampler.codec)
+        for position in left:
+            candidates = self._candidates(self._word(position), allowed, sampler)
+            if candidates.any():
+                return candidates
+        return np.zeros_like(allowed)
+
+    def after(self, word: Word) -> PhraseSource:
+        """Behind the word of the phrase that this one stands for: the next of its type."""
+        if word[0] is TokenType.TIME_SHIFT and not self._shifts_next:
+            return self  # until something may begin at all
+        for position in range(self.position, len(self.words)):
+            kind, value = self.words[position]
+            ends_another = kind is TokenType.NOTE_OFF and self._word(position) != word
+            if kind is not word[0] or ends_another:
+                continue
+            became = self.became
+            if kind is TokenType.NOTE_ON:
+                became = (*became, (value, word[1]))
+            elif kind is TokenType.NOTE_OFF:
+                became = tuple(pair for pair in became if pair != (value, word[1]))
+            return replace(self, position=position + 1, became=became)
+        return self
+
+    @property
+    def _shifts_next(self) -> bool:
+        next_words = self.words[self.position : self.position + 1]
+        return [kind for kind, _ in next_words] == [TokenType.TIME_SHIFT]
+
+    def _word(self, position: int) -> Word:
+        """A word of the phrase as it has become."""
+        kind, value = self.words[position]
+        if kind is TokenType.NOTE_OFF:
+            return kind, dict(self.became).get(value, value)
+        return kind, value
+
+    def _candidates(self, word: Word, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+        """The tokens that a word may become now; all false if it cannot come."""
+        kind, value = word
+        vocabulary = sampler.codec.vocabulary
+        token = vocabulary.token(kind, value)
+        same_kind = np.zeros_like(allowed)
+        same_kind[vocabulary.slice_of(kind)] = allowed[vocabulary.slice_of(kind)]
+        only = np.zeros_like(allowed)
+        if kind is TokenType.NOTE_OFF or not same_kind.any():
+            only[token] = same_kind[token]
+            return only
+        if kind is TokenType.VELOCITY and sampler.grammar_state.velocity_bin == value:
+            return only
+        if kind is TokenType.TIME_SHIFT:
+            same_kind = _near(same_kind, sampler.codec, value)
+        # A full shift is part of a rest: its length is no choice.
+        rests = kind is TokenType.TIME_SHIFT and value == sampler.codec.max_shift_steps
+        if same_kind[token] and (rests or _share(sampler, same_kind, token) >= self.threshold):
+            only[token] = True
+            return only
+        return same_kind
+
+
+@dataclass(frozen=True)
+class ChordSource(FreeSource):
+    """Notes to the performer's: up to ``notes`` for each onset, right behind it; else it rests.
+
+    They are drawn from the model, in the performer's velocity, and end when the last note that
+    the performer struck at that onset does.
+    """
+
+    notes: int
+    left: int = 0
+    onset: tuple[int, ...] = ()
+    belongs: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """(pitch of the model, those of the performer that it sounds with)"""
+
+    def struck(self, pitches: Sequence[int]) -> ChordSource:
+        """Ready for a chord to these."""
+        return replace(self, left=self.notes, onset=tuple(pitches)) if pitches else self
+
+    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+        """Note-ons for a chord that is due, or the shortest way there."""
+        kept = np.zeros_like(allowed)
+        if not self.left:
+            return kept
+        ons = sampler.codec.vocabulary.slice_of(TokenType.NOTE_ON)
+        kept[ons] = allowed[ons]
+        return kept if kept.any() else _shortest_shift(allowed, sampler.codec)
+
+    def after(self, word: Word) -> ChordSource:
+        """With one note less to come, if that was one."""
+        if word[0] is not TokenType.NOTE_ON:
+            return self
+        belongs = (*(pair for pair in self.belongs if pair[0] != word[1]), (word[1], self.onset))
+        return replace(self, left=max(self.left - 1, 0), belongs=belongs)
+
+    def ending_with(self, pitches: Iterable[int]) -> set[int]:
+        """Those whose onset's notes have all ended."""
+        ended = set(pitches)
+        return {pitch for pitch, with_ in self.belongs if with_ and with_[-1] in ended}
+
+
+def make_source(begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec) -> TokenSource:
+    """The source that the model begins to play from; ``phrase`` is what was heard last."""
+    if begin.source == "phrase":
+        return PhraseSource(phrase_words(phrase, codec), begin.echo_threshold)
+    if begin.source == "chord":
+        last = phrase[-1].note_ons if phrase else ()
+        return ChordSource(begin.chord_notes).struck([pitch for pitch, _ in last])
+    return FreeSource()
+
+
+def phrase_words(steps: Sequence[HeardStep], codec: PerformanceCodec) -> tuple[Word, ...]:
+    """A phrase from its first note-on on, as words of the encoding; offs of other notes left out.
+
+    The first word is no time shift.
+    """
+    words: list[Word] = []
+    sounding: set[int] = set()
+    last_step, velocity_bin = None, 0
+    for step in steps:
+        offs = [pitch for pitch in step.note_offs if pitch in sounding]
+        if not offs and not step.note_ons:
+            continue
+        if last_step is not None:
+            words += _shifts(step.step - last_step, codec.max_shift_steps)
+        last_step = step.step
+        words += [(TokenType.NOTE_OFF, pitch) for pitch in offs]
+        sounding.difference_update(offs)
+        for pitch, used_bin in step.note_ons:
+            if codec.velocity_bins and used_bin != velocity_bin:
+                words.append((TokenType.VELOCITY, used_bin))
+                velocity_bin = used_bin
+            words.append((TokenType.NOTE_ON, pitch))
+            sounding.add(pitch)
+    return tuple(words)
+
+
+def _shifts(steps: int, most: int) -> list[Word]:
+    full, rest = divmod(steps, most)
+    values = [most] * full + [rest] * bool(rest)
+    return [(TokenType.TIME_SHIFT, value) for value in values]
+
+
+def _shortest_shift(allowed: BoolArray, codec: PerformanceCodec) -> BoolArray:
+    """The shortest time shift that is allowed, alone; all false if there is none."""
+    shifts = codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
+    kept = np.zeros_like(allowed)
+    kept[shifts.start + np.flatnonzero(allowed[shifts])[:1]] = True
+    return kept
+
+
+def _near(shifts: BoolArray, codec: PerformanceCodec, value: int) -> BoolArray:
+    """The time shifts about as long as ``value``; if none is allowed, the nearest."""
+    start = codec.vocabulary.slice_of(TokenType.TIME_SHIFT).start
+    values = np.flatnonzero(shifts) - start + 1
+    close = values[(values * SHIFT_SPREAD >= value) & (values <= value * SHIFT_SPREAD)]
+    if not len(close):
+        close = values[np.abs(values - value).argmin()][None]
+    kept = np.zeros_like(shifts)
+    kept[start + close - 1] = True
+    return kept
+
+
+def _share(sampler: Sampler, candidates: BoolArray, token: int) -> float:
+    """The probability of a token among the candidates, at temperature 1."""
+    logits = sampler.engine.logits().astype(np.float64)
+    logits[~candidates] = -np.inf
+    p = np.exp(logits - logits.max())
+    return float(p[token] / p.sum())

@@ -1,0 +1,343 @@
+"""One token stream in which two write: what the performer plays, and what the model draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import replace
+
+from midirnn.codecs import TokenType
+from midirnn.codecs.grammar import BoolArray
+from midirnn.engines.base import FloatVector
+from midirnn.live.base.messages import Begin, HeardStep, Surprise
+from midirnn.live.improviser.choice import Choice
+from midirnn.live.improviser.phrase import Phrase
+from midirnn.live.improviser.sources import FreeSource, TokenSource, make_source
+from midirnn.live.improviser.stream_state import ModelNote, StreamState
+from midirnn.live.improviser.surprise import entropy, surprise
+from midirnn.sampling import Sampler
+
+LONGEST_REST_SECONDS = 10.0
+"""A longer rest is heard as one of this length: music hardly knows any, and models lose their way
+in them."""
+
+LONGEST_PAUSE_SECONDS = 3.0
+"""When it plays, the model begins a note after so long at the latest."""
+
+FIRST_NOTE_SECONDS = 0.5
+"""When it begins to play, its first note comes after so long at the latest."""
+
+LATE_SECONDS = 0.03
+"""So late an event may be drawn and still be played: the rest of a chord, say."""
+
+NO_STEP = 2**62
+"""A step that never comes."""
+
+
+class SharedStream:
+    """The sampler's token stream, shared by performer and model. Owns whose the notes are.
+
+    Every token that the sampler hears or draws here is allowed by its grammar, but that a performer
+    may have more notes sounding than the model is let. Steps are those of the session. The stream's
+    own steps lag behind by the rests that were left out: those before the first note, and what
+    exceeds the longest rest. What the performer holds the model does not end, unless the grammar's
+    limit ends it.
+
+    Between drawing and what the performer writes lies a :meth:`restore`: behind a time shift or a
+    velocity that was drawn the grammar would not take it.
+
+    The model begins and ends nothing in a step that the performer has written in: until the step
+    is over more may be written there.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._token = sampler.codec.vocabulary.token
+        self._slice = sampler.codec.vocabulary.slice_of
+        self._lag = 0
+        self._performers: frozenset[int] = frozenset()
+        self._onset_by = 0
+        self._last_note = 0
+        self._quiet_until = 0
+        self._source: TokenSource = FreeSource()
+        self._phrase = Phrase()
+        self._told: list[ModelNote] = []
+        self._surprises: list[Surprise] = []
+        self.choice = Choice(sampler.codec)
+        """What the model may draw."""
+        self.rests = False
+        """Whether the last draw gave nothing, nor will the next until the performer plays."""
+        self._drawn_from: tuple[FloatVector, BoolArray] | None = None
+
+    @property
+    def step(self) -> int:
+        """The step of the last token."""
+        return self._sampler.grammar_state.step + self._lag
+
+    @property
+    def entropy(self) -> float:
+        """That of the model's last draw, in nats, at temperature 1."""
+        return entropy(*self._drawn_from) if self._drawn_from else 0.0
+
+    @property
+    def model_pitches(self) -> list[int]:
+        """What the model has sounding, in the order in which it was struck."""
+        return [pitch for pitch in self._sampler.sounding if pitch not in self._performers]
+
+    def snapshot(self) -> StreamState:
+        """The state, to come back to."""
+        return StreamState(
+            self._sampler.snapshot(),
+            self._lag,
+            self._performers,
+            self._onset_by,
+            self._last_note,
+            self._quiet_until,
+            self._source,
+            self._phrase,
+        )
+
+    def restore(self, state: StreamState) -> None:
+        """Go back to a snapshot, but not to its random numbers.
+
+        Drawn again, the same ones would put off the next note each time the performer plays.
+        """
+        self._sampler.restore(state.sampler, same_chances=False)
+        self._lag, self._performers = state.lag, state.performers
+        self._onset_by, self._last_note = state.onset_by, state.last_note
+        self._quiet_until = state.quiet_until
+        self._source, self._phrase = state.source, state.phrase
+
+    def reset(self) -> None:
+        """Nothing; all is forgotten, and the time goes on from here."""
+        self._onset_by = max(self._onset_by - self._sampler.grammar_state.step, 0)
+        self._lag, self._last_note, self._performers = self.step, 0, frozenset()
+        self._phrase = replace(self._phrase, steps=())
+        self._sampler.reset()
+
+    # The performer writes.
+
+    def write(
+        self,
+        step: int,
+        note_offs: Sequence[int],
+        note_ons: Sequence[tuple[int, int]],
+        released: Iterable[int] = (),
+    ) -> list[ModelNote]:
+        """The notes of the model that end by it; what the performer did in a step is heard.
+
+        ``note_ons`` are (pitch, velocity bin). A note of the model ends where the performer
+        strikes its pitch, and so do those that were ``released``. Where a step's note-offs are over
+        already, it is told one step later.
+        """
+        self._phrase = self._phrase.add(HeardStep(step, tuple(note_offs), tuple(note_ons)))
+        gap = self._approach(self._gap(step))
+        struck = {pitch for pitch, _ in note_ons}
+        ending = (self._performers & set(note_offs)) | {p for p in struck if self._holds(p)}
+        with_theirs = self._source.ending_with(note_offs)
+        ending |= (with_theirs | set(released)) & set(self.model_pitches)
+        ending |= self._crowded_out(ending, len(note_ons))
+        if ending or note_ons:
+            self._shift(gap)
+            self._end(ending)
+            for pitch, velocity_bin in note_ons:
+                self._begin(pitch, velocity_bin)
+            self._quiet_until = self.step + 1
+        self._source = self._source.struck([pitch for pitch, _ in note_ons])
+        return self._take_told()
+
+    def _crowded_out(self, ending: Set[int], begun: int) -> set[int]:
+        """The notes of the model that end so that so many of the performer's can begin.
+
+        They are its oldest. Where the performer alone has more than may sound, all are heard.
+        """
+        left = [pitch for pitch in self._sampler.sounding if pitch not in ending]
+        excess = len(left) + begun - self._sampler.config.max_sounding
+        models = [pitch for pitch in left if pitch not in self._performers]
+        return set(models[: max(excess, 0)])
+
+    def take_surprises(self) -> list[Surprise]:
+        """How surprising the notes were that the performer has begun since the last call."""
+        surprises, self._surprises = self._surprises, []
+        return surprises
+
+    def release(self, step: int) -> list[ModelNote]:
+        """The notes of the model that sound: they have ended in that step."""
+        pitches = self.model_pitches
+        if pitches:
+            self._shift(self._approach(self._gap(step)))
+            self._end(pitches)
+        return self._take_told()
+
+    def rest(self, step: int) -> list[ModelNote]:
+        """The notes of the model that end by it; up to the step it is silent.
+
+        The last time shift, at most a full one, is not heard yet: what comes next decides on it.
+        """
+        self._approach(self._gap(step))
+        return self._take_told()
+
+    # The model writes.
+
+    def begin(self, begin: Begin) -> None:
+        """Nothing; the model plays from that step on."""
+        first = 0 if begin.at_once else round(FIRST_NOTE_SECONDS * self._steps_per_second)
+        gap = self._gap(begin.step)
+        self._onset_by = self._sampler.grammar_state.step + gap + first
+        if begin.at_once:
+            self._quiet_until = max(self._quiet_until, self.step + gap)
+        if begin.source != "model":
+            self._onset_by = NO_STEP  # its rests are its own
+        self._source = make_source(begin, self._phrase.steps, self._sampler.codec)
+        self._phrase = self._phrase.end()
+
+    def draw(self, earliest_step: int) -> list[ModelNote]:
+        """The notes that the model begins or ends with its next token; mostly one or none.
+
+        Nothing is drawn for a time that has passed: the token is drawn from what the model would
+        play if it has rested until ``earliest_step``.
+        """
+        gap = self._gap(max(earliest_step, self._quiet_until))
+        if gap > LATE_SECONDS * self._steps_per_second and self._sampler.longest_shift():
+            gap = self._approach(gap)
+        else:
+            gap = max(self._quiet_until - self.step, 0)
+        possible = self._allowed(gap)
+        self._drawn_from = self._sampler.engine.logits(), possible
+        allowed = self._source.narrow(possible, self._sampler)
+        self.rests = not allowed.any()
+        if not self.rests:
+            token = self._sampler.next(allowed)
+            kind, value = self._sampler.codec.vocabulary.describe(token)
+            self._source = self._source.after((kind, value))
+            self._book(kind, value, by_performer=False)
+        return self._take_told()
+
+    def _allowed(self, gap: int) -> BoolArray:
+        """The tokens that the model may draw, ``gap`` steps having passed; shape ``(V,)``."""
+        step = self._sampler.grammar_state.step
+        return self.choice.allowed(
+            self._sampler.mask(),
+            self._performers,
+            gap=gap,
+            onset_in=self._onset_by - step,
+            after_onset=self._last_note == step,
+        )
+
+    # What the performer may be about to do.
+
+    def foresee(self, state: StreamState, step: int) -> bool:
+        """Whether a rest from that state until that step was worked out: one short enough, and new.
+
+        Whoever goes back to that state and writes in that step waits for it no more.
+        """
+        gap, sampler = step - state.step, self._sampler
+        if not 0 < gap <= sampler.codec.max_shift_steps:
+            return False
+        token = self._token(TokenType.TIME_SHIFT, gap)
+        return sampler.engine.foresee(state.sampler.engine, token, state.sampler.grammar.held)
+
+    # Tokens, one after the other.
+
+    @property
+    def _steps_per_second(self) -> int:
+        return self._sampler.codec.steps_per_second
+
+    def _gap(self, step: int) -> int:
+        """Steps from the last token to that step, the rests that are left out taken off."""
+        state = self._sampler.grammar_state
+        gap = max(step - self._lag - state.step, 0)
+        if state.next_rank == 0:
+            left_out = gap
+        else:
+            longest = round(LONGEST_REST_SECONDS * self._steps_per_second)
+            left_out = min(gap, max(0, state.step + gap - self._last_note - longest))
+        self._lag += left_out
+        return gap - left_out
+
+    def _approach(self, gap: int) -> int:
+        """The steps still to go, at most a full shift; those before them have been told.
+
+        So have the ends of notes that last as long as the grammar allows.
+        """
+        self._end_due()
+        while (longest := self._sampler.longest_shift()) < gap:
+            if not longest:
+                # Two shifts cannot follow each other: the stream falls behind instead.
+                self._lag += gap
+                return 0
+            self._tell(TokenType.TIME_SHIFT, longest)
+            gap -= longest
+            self._end_due()
+        return gap
+
+    def _shift(self, steps: int) -> None:
+        if steps:
+            self._tell(TokenType.TIME_SHIFT, steps)
+            self._end_due()
+
+    def _end_due(self) -> None:
+        """End the notes that must end before anything else may come."""
+        while (pitch := self._sampler.due()) is not None:
+            self._tell(TokenType.NOTE_OFF, pitch)
+
+    def _end(self, pitches: Iterable[int]) -> None:
+        """End notes, one step later if this step's note-offs are over."""
+        in_order = self._in_order(pitches)
+        if in_order and not self._sampler.mask()[self._token(TokenType.NOTE_OFF, in_order[0])]:
+            self._shift(1)
+            in_order = self._in_order(in_order)  # less those that were due
+        for pitch in in_order:
+            self._tell(TokenType.NOTE_OFF, pitch)
+
+    def _in_order(self, pitches: Iterable[int]) -> list[int]:
+        """Those of the pitches that sound, in the order in which they were struck."""
+        ending = set(pitches)
+        if not ending:
+            return []
+        return [pitch for pitch in self._sampler.sounding if pitch in ending]
+
+    def _begin(self, pitch: int, velocity_bin: int) -> None:
+        codec, state = self._sampler.codec, self._sampler.grammar_state
+        if codec.velocity_bins and velocity_bin != state.velocity_bin:
+            self._tell(TokenType.VELOCITY, velocity_bin)
+        self._surprises.append(Surprise(self.step, pitch, self._surprise(pitch)))
+        self._tell(TokenType.NOTE_ON, pitch)
+
+    def _surprise(self, pitch: int) -> float:
+        """-log p of a pitch now, in nats, given that a note begins."""
+        logits = self._sampler.engine.logits()[self._slice(TokenType.NOTE_ON)]
+        return surprise(logits, ~self._sampler.grammar_state.held, pitch)
+
+    def _holds(self, pitch: int) -> bool:
+        return bool(self._sampler.grammar_state.held[pitch])
+
+    def _tell(self, kind: TokenType, value: int) -> None:
+        """Let the sampler hear a token that it has not drawn."""
+        self._sampler.hear([self._token(kind, value)])
+        self._book(kind, value, by_performer=True)
+
+    def _book(self, kind: TokenType, value: int, *, by_performer: bool) -> None:
+        """Write down whose note began or ended with a token that the sampler has heard."""
+        if kind not in (TokenType.NOTE_ON, TokenType.NOTE_OFF):
+            return
+        step, begins = self._sampler.grammar_state.step, kind is TokenType.NOTE_ON
+        self._last_note = step
+        if begins:
+            pause = round(LONGEST_PAUSE_SECONDS * self._steps_per_second)
+            self._onset_by = max(self._onset_by, step + pause)
+        if begins and by_performer:
+            self._performers |= {value}
+        elif value in self._performers:
+            self._performers -= {value}
+        else:
+            velocity = self._velocity() if begins else 0
+            self._told.append(ModelNote(self.step, value, velocity, self.snapshot()))
+
+    def _velocity(self) -> int:
+        codec = self._sampler.codec
+        velocity_bin = self._sampler.grammar_state.velocity_bin or codec.default_bin
+        return int(codec.bin_velocity(velocity_bin))
+
+    def _take_told(self) -> list[ModelNote]:
+        told, self._told = self._told, []
+        return told

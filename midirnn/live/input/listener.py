@@ -1,0 +1,160 @@
+"""The listener: MIDI messages as they arrive, told as steps of the encoding and as gestures."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+
+from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs.streams import DRUM_CHANNEL
+from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF
+from midirnn.live.base.messages import HeardStep
+from midirnn.live.base.playing import Gesture, Performed
+from midirnn.live.timing.stretch import TimeMap
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.performance import SUSTAIN_DOWN
+from midirnn.ports.base import Message
+
+_PAST_BOUNDARY_SECONDS = 1e-4
+"""So far behind the boundary of two steps no rounding takes a time for one before it."""
+
+
+class Listener:
+    """Takes messages from a port's thread, and tells them in order. Owns the encoder.
+
+    Steps count from ``start_seconds``, in the model's own time, which ``time_map`` knows. A step is
+    told when it is over, since only then its tokens are final; :meth:`present_step` tells what it
+    has in it until now. Drums (channel 10) are not heard.
+    """
+
+    def __init__(
+        self, codec: PerformanceCodec, start_seconds: float, time_map: TimeMap | None = None
+    ) -> None:
+        self._codec = codec
+        self._start = start_seconds
+        self._time = time_map or TimeMap(start_seconds)
+        self._pedals_down: set[int] = set()
+        self._encoder = codec.stream_encoder()
+        self._queue: deque[tuple[Message, float]] = deque()
+        self._last_seconds = 0.0
+        self._token_step = 0
+        self._velocity_bin = 0
+        self._keys: set[tuple[int, int]] = set()
+        self._open_until_step = 0
+        self._has_more = False
+
+    def receive(self, message: Message, seconds: float) -> None:
+        """Nothing; the message waits for :meth:`take`. For any thread."""
+        self._queue.append((message, seconds))
+
+    @property
+    def keys_down(self) -> int:
+        """How many keys are down."""
+        return len(self._keys)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether messages wait."""
+        return bool(self._queue)
+
+    def take(self) -> Iterator[tuple[list[HeardStep], Performed | None]]:
+        """Each waiting message: the steps that are over because of it, and its gesture, if any."""
+        while self._queue:
+            message, seconds = self._queue.popleft()
+            for single in self._all_off(message) or [message]:
+                yield self._feed(single, seconds)
+
+    def advance(self, now: float) -> list[HeardStep]:
+        """The steps that are over because it is now so late."""
+        return self._steps(self._encoder.advance(self._later(now)))
+
+    def present_step(self) -> HeardStep | None:
+        """What the step that lasts would hold if it were over now; None if nothing new."""
+        if not self._has_more or not self._encoder.has_news:
+            return None
+        self._has_more = False
+        encoder = self._encoder.copy()
+        before = self._token_step, self._velocity_bin
+        step = self._codec.step(self._last_seconds)
+        told = self._steps(encoder.advance((step + 1) / self._codec.steps_per_second))
+        self._token_step, self._velocity_bin = before
+        return told[-1] if told and told[-1].step == step else None
+
+    def closes_at(self) -> float:
+        """The time at which a step with something in it will be over; infinite without one."""
+        step = self._codec.step(self._last_seconds)
+        if step >= self._open_until_step:
+            return math.inf
+        boundary = (step + 0.5) / self._codec.steps_per_second
+        return self._time.seconds(self._start + boundary) + _PAST_BOUNDARY_SECONDS
+
+    def _later(self, seconds: float) -> float:
+        """Seconds since the start: those of a clock, but never before what was told last."""
+        self._last_seconds = max(self._last_seconds, self._time.musical(seconds) - self._start)
+        return self._last_seconds
+
+    def _feed(self, message: Message, seconds: float) -> tuple[list[HeardStep], Performed | None]:
+        since_start = self._later(seconds)
+        steps = self._steps(self._encoder.feed(since_start, message))
+        gesture = self._gesture(message)
+        if gesture is None:
+            return steps, None
+        self._has_more = True
+        # A note that is shorter than a step ends in the next.
+        self._open_until_step = self._codec.step(since_start) + 2
+        at = self._time.seconds(self._start + since_start)
+        return steps, Performed(at, gesture, len(self._keys))
+
+    def _gesture(self, message: Message) -> Gesture | None:
+        """What the performer did, if anything that is heard; the keys that are down are known."""
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if channel == DRUM_CHANNEL or kind > CONTROL_CHANGE:
+            return None
+        if kind == CONTROL_CHANGE:
+            return self._pedal(channel, message[2]) if message[1] == SUSTAIN else None
+        if kind == NOTE_ON and message[2]:
+            self._keys.add((channel, message[1]))
+            return Gesture.KEY_DOWN
+        if kind in (NOTE_ON, NOTE_OFF):
+            self._keys.discard((channel, message[1]))
+            return Gesture.KEY_UP
+        return None
+
+    def _pedal(self, channel: int, value: int) -> Gesture:
+        """What the sustain pedal does: it goes down, up, or moves without either."""
+        down = value >= SUSTAIN_DOWN
+        if down == (channel in self._pedals_down):
+            return Gesture.PEDAL
+        if down:
+            self._pedals_down.add(channel)
+            return Gesture.PEDAL_DOWN
+        self._pedals_down.discard(channel)
+        return Gesture.PEDAL_UP
+
+    def _all_off(self, message: Message) -> list[Message]:
+        """The note-offs that 'all notes off' and 'all sound off' stand for; none for others."""
+        channel = message[0] & 0x0F
+        is_control = message[0] & 0xF0 == CONTROL_CHANGE
+        if not is_control or message[1] not in (ALL_SOUND_OFF, ALL_NOTES_OFF):
+            return []
+        keys = sorted(key for key in self._keys if key[0] == channel)
+        return [(NOTE_OFF | channel, pitch, 0) for _, pitch in keys]
+
+    def _steps(self, tokens: list[int]) -> list[HeardStep]:
+        """Tokens of the encoder, taken apart into what happens in each step."""
+        happened: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
+        for token in tokens:
+            kind, value = self._codec.vocabulary.describe(token)
+            if kind is TokenType.TIME_SHIFT:
+                self._token_step += value
+                continue
+            if kind is TokenType.VELOCITY:
+                self._velocity_bin = value
+                continue
+            offs, ons = happened.setdefault(self._token_step, ([], []))
+            if kind is TokenType.NOTE_OFF:
+                offs.append(value)
+            else:
+                ons.append((value, self._velocity_bin))
+        return [HeardStep(step, tuple(offs), tuple(ons)) for step, (offs, ons) in happened.items()]

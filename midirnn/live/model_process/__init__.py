@@ -1,0 +1,1 @@
+"""Both ends of the pipe between a session and its model process."""

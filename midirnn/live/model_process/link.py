@@ -1,0 +1,106 @@
+"""How a session reaches its model: in this process, or by way of :mod:`.model_process`."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.live.base.messages import ModelSettings, Reply, Request
+from midirnn.live.improviser.server import ModelServer
+from midirnn.sampling import Sampler
+
+
+class ModelLink(Protocol):
+    """A model that is asked and answers, sooner or later. Steps count from ``start_seconds``.
+
+    ``can_be_lost`` says whether it may cease to answer; if so, ``lost`` says why, and
+    :meth:`restart` brings a new one, which knows nothing of what the old one was asked.
+    """
+
+    codec: PerformanceCodec
+    start_seconds: float
+    max_note_seconds: float
+    can_be_lost: bool
+    settings: ModelSettings | None
+    """What it was started from, where that is known."""
+
+    def connect(self, on_reply: Callable[[], None]) -> None:
+        """Nothing; ``on_reply`` is called, in some thread, whenever there is something new."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked."""
+        ...
+
+    @property
+    def lost(self) -> Exception | None:
+        """Why it does not answer any more."""
+        ...
+
+    @property
+    def waiting_since(self) -> float:
+        """The time of the oldest question that is not yet answered; infinite without one."""
+        ...
+
+    def ask(self, requests: Sequence[Request]) -> None:
+        """Nothing; the requests are dealt with in order."""
+        ...
+
+    @property
+    def has_replies(self) -> bool:
+        """Whether there is something to take."""
+        ...
+
+    def take(self) -> list[Reply]:
+        """The replies that have come since the last call, in order."""
+        ...
+
+    def restart(self) -> None:
+        """Nothing; a new model will be ready soon."""
+        ...
+
+
+class LocalModel:
+    """A model in this process: an implementation of :class:`ModelLink` that answers at once.
+
+    What the model raises, :meth:`ask` raises.
+    """
+
+    can_be_lost = False
+    settings: ModelSettings | None = None
+    ready = True
+    lost: Exception | None = None
+    waiting_since = math.inf
+
+    def __init__(self, sampler: Sampler, start_seconds: float, channel: int) -> None:
+        self.codec = sampler.codec
+        self.start_seconds = start_seconds
+        self.max_note_seconds = sampler.config.max_note_seconds
+        self.server = ModelServer(sampler, start_seconds=start_seconds, channel=channel)
+        self._replies: deque[Reply] = deque()
+
+    def connect(self, on_reply: Callable[[], None]) -> None:
+        """Nothing: replies are there as soon as :meth:`ask` returns."""
+
+    def ask(self, requests: Sequence[Request]) -> None:
+        """Nothing; the requests have been dealt with."""
+        for request in requests:
+            self._replies.extend(self.server.handle(request))
+
+    @property
+    def has_replies(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._replies)
+
+    def take(self) -> list[Reply]:
+        """The replies that have come since the last call, in order."""
+        replies = list(self._replies)
+        self._replies.clear()
+        return replies
+
+    def restart(self) -> None:
+        """Nothing: it is never lost."""

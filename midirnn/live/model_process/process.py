@@ -1,0 +1,257 @@
+"""The model in a process of its own, as the process that owns the ports sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.errors import ModelLostError
+from midirnn.live.base.messages import Failed, ModelSettings, Reply, Request
+from midirnn.live.model_process.child import Answer, Protect
+from midirnn.live.model_process.inbox import parcel
+from midirnn.ports.base import OutputPort
+from midirnn.ports.lasting import LastingOutput
+
+_HOME = str(Path(__file__).parents[3])
+_PROGRAM = (
+    f"import sys; sys.path.append({_HOME!r}); "
+    "from midirnn.live.model_process.child import main; main()"
+)
+
+COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
+"""What runs as the model process. It imports nothing from where it happens to be started."""
+
+START_SECONDS = 60.0
+"""A model that is not ready after so long is lost."""
+
+END_SECONDS = 2.0
+
+SEND_SECONDS = 0.2
+"""What is too much for the pipe (the state of a model with many moods, say) may take so long."""
+
+
+class _Child:
+    """One model process. Owns it, its pipes and the thread that reads what it says."""
+
+    def __init__(self, command: Sequence[str], settings: ModelSettings) -> None:
+        self.ready = False
+        self.lost: Exception | None = None
+        self.replies: deque[Reply] = deque()
+        self.asked: deque[float] = deque([time.monotonic()])
+        """When the batches were sent that are not yet answered; to load is the first."""
+        # Out of reach of the terminal's Ctrl-C: it ends with its standard input. But in the same
+        # session: Linux compares priorities only within one.
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            process_group=0,
+        )
+        assert self.process.stdin is not None
+        self._stdin = self.process.stdin
+        self.send(settings)
+        with contextlib.suppress(OSError, AttributeError):  # not on every system
+            os.set_blocking(self._stdin.fileno(), False)
+
+    def start_reading(self, on_reply: Callable[[], None]) -> None:
+        """Nothing; what it says is read, and ``on_reply`` is called each time."""
+        threading.Thread(
+            target=self._read, args=(on_reply,), name="midirnn model", daemon=True
+        ).start()
+
+    def send(self, thing: object) -> None:
+        """Nothing; it is lost if it does not take it in."""
+        left, until = memoryview(parcel(thing)), time.monotonic() + SEND_SECONDS
+        try:
+            while left:
+                written: int | None = self._stdin.write(left)  # None: there is no room
+                if written is not None:
+                    left = left[written:]
+                elif not self._can_take_more(until - time.monotonic()):
+                    self.lost = self.lost or ModelLostError("the model process takes no requests")
+                    return
+        except (OSError, ValueError):
+            return  # it has died: the thread that reads will know why once it has read the last
+
+    def _can_take_more(self, seconds: float) -> bool:
+        """Whether there is room in the pipe, as soon as there is some, after so long at most."""
+        return bool(select.select([], [self._stdin], [], max(seconds, 0.0))[1])
+
+    def _read(self, on_reply: Callable[[], None]) -> None:
+        with io.BufferedReader(cast(io.RawIOBase, self.process.stdout)) as reading:
+            while self._take(reading):
+                on_reply()
+        on_reply()
+
+    def _take(self, reading: IO[bytes]) -> bool:
+        """Whether there was another answer; without one it is lost."""
+        try:
+            answer: Answer = pickle.load(reading)
+        except Exception:
+            self.lost = self.lost or ModelLostError("the model process has died")
+            return False
+        for reply in answer.replies:
+            if isinstance(reply, Failed):
+                self.lost = reply.error
+            else:
+                self.replies.append(reply)
+        if answer.done:
+            if self.asked:  # what fails between two questions answers none
+                self.asked.popleft()
+            self.ready = True
+        return True
+
+    def end(self, *, orderly: bool) -> None:
+        """Nothing; the process has ended, of itself if that is ``orderly``."""
+        if orderly and self.ready and self.lost is None:
+            self.send(None)
+        else:
+            self.process.kill()
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class ModelProcess:
+    """A model in a process of its own: an implementation of ``ModelLink``. Owns the process.
+
+    Use it in a ``with``. If it is killed or hangs, :meth:`restart` brings another. If this process
+    is killed, that one ends what sounds on the output given to :meth:`protect`.
+    """
+
+    can_be_lost = True
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        codec: PerformanceCodec,
+        *,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self.settings: ModelSettings | None = settings
+        self._settings = settings
+        self.codec = codec
+        self.start_seconds = settings.start_seconds
+        self.max_note_seconds = settings.sampling.max_note_seconds
+        self._command = COMMAND if command is None else command
+        self._on_reply: Callable[[], None] = lambda: None
+        self._news = threading.Condition()
+        self._protected: Protect | None = None
+        self._sending = threading.Lock()  # the thread that watches ports sends, too
+        self._child = self._start()
+
+    def _start(self) -> _Child:
+        child = _Child(self._command, self._settings)
+        child.start_reading(self._tell)
+        return child
+
+    def _tell(self) -> None:
+        with self._news:
+            self._news.notify_all()
+        self._on_reply()
+
+    def connect(self, on_reply: Callable[[], None]) -> None:
+        """Nothing; ``on_reply`` is called, in a thread, whenever there is something new."""
+        self._on_reply = on_reply
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
+        """Nothing, once it can be asked. Raises why if it never can."""
+        with self._news:
+            self._news.wait_for(lambda: self.ready or self.lost, seconds)
+        if self.lost is not None:
+            raise self.lost
+        if not self.ready:
+            raise ModelLostError(f"the model process was not ready after {seconds:g} s")
+
+    @property
+    def process_id(self) -> int:
+        """The id of the process."""
+        return self._child.process.pid
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked."""
+        return self._child.ready and self._child.lost is None
+
+    @property
+    def lost(self) -> Exception | None:
+        """Why it does not answer any more."""
+        return self._child.lost
+
+    @property
+    def waiting_since(self) -> float:
+        """The time of the oldest question that is not yet answered; infinite without one."""
+        try:
+            return self._child.asked[0]
+        except IndexError:
+            return math.inf
+
+    def ask(self, requests: Sequence[Request]) -> None:
+        """Nothing; the requests are on their way."""
+        self._send(tuple(requests))
+
+    def protect(self, output: OutputPort) -> None:
+        """Nothing; if this process is killed, all ends on that output, under its latest name."""
+        self._protect(output)
+        if isinstance(output, LastingOutput):
+            output.on_return = lambda: self._protect(output)
+
+    def _protect(self, output: OutputPort) -> None:
+        self._protected = Protect(output.name, getattr(output, "api", None))
+        self._send(self._protected)
+
+    def _send(self, thing: object) -> None:
+        with self._sending:
+            self._child.asked.append(time.monotonic())
+            self._child.send(thing)
+
+    @property
+    def has_replies(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._child.replies)
+
+    def take(self) -> list[Reply]:
+        """The replies that have come since the last call, in order."""
+        replies = self._child.replies
+        return [replies.popleft() for _ in range(len(replies))]
+
+    def restart(self) -> None:
+        """Nothing; the process has been killed, and another will be ready in about a second."""
+        self._child.end(orderly=False)
+        self._child = self._start()
+        if self._protected is not None:
+            self._send(self._protected)
+
+    def close(self) -> None:
+        """Nothing; the process has ended."""
+        self._child.end(orderly=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

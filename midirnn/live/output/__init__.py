@@ -1,0 +1,1 @@
+"""What is sent: the scheduler, the ledger of sounding notes, the pedal and built-in audio."""

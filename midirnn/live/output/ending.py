@@ -1,0 +1,45 @@
+"""The end: every note that sounds on an output gets its note-off, whatever fails on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from midirnn.live.base.channel_messages import endings
+from midirnn.live.output.ledger import Key, Ledger
+from midirnn.midievents import NOTE_OFF
+from midirnn.ports.base import Message, OutputPort
+
+
+def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -> list[Exception]:
+    """What went wrong; all that could be sent was sent, and is out of the ledger.
+
+    That is what is to come ``first``, then the note-offs, then pedal up and all notes off on each
+    channel that was played on. Done again it sends only what is left.
+    """
+    errors: list[Exception] = []
+    for message in first:
+        _attempt(output, message, errors)
+    for key in _sounding_keys(ledger):
+        if _attempt(output, (NOTE_OFF | key[0], key[1], 0), errors):
+            ledger.forget(key)
+    for message in endings(ledger.channels):
+        _attempt(output, message, errors)
+    if not errors:
+        ledger.channels.clear()
+    return errors
+
+
+def _sounding_keys(ledger: Ledger) -> list[Key]:
+    """What sounds on the output, in the order in which it was begun."""
+    begun = dict.fromkeys(note.key for note in ledger.sounding)
+    return [key for key in begun if key in ledger.on_output]
+
+
+def _attempt(output: OutputPort, message: Message, errors: list[Exception]) -> bool:
+    """Whether the message was sent; if not, why is among the errors."""
+    try:
+        output.send(message)
+    except Exception as error:
+        errors.append(error)
+        return False
+    return True

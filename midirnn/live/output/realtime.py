@@ -1,0 +1,36 @@
+"""Priorities: the thread that sends goes before everything, the model behind everything."""
+
+from __future__ import annotations
+
+import os
+
+from midirnn.files import reason_of
+
+FIFO_PRIORITY = 60
+"""Below a JACK server's own threads (70 by default there), above all that is not in real time."""
+
+MODEL_NICENESS = 10
+
+
+def go_first() -> str | None:
+    """Why this thread does not run in real time from now on; None if it does.
+
+    It asks for SCHED_FIFO, which Linux permits to root, and to others within ``ulimit -r``.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return "this system has no SCHED_FIFO"
+    highest = os.sched_get_priority_max(os.SCHED_FIFO)
+    parameters = os.sched_param(min(FIFO_PRIORITY, highest))
+    # What this thread starts does not run in real time.
+    policy = os.SCHED_FIFO | getattr(os, "SCHED_RESET_ON_FORK", 0)
+    try:
+        os.sched_setscheduler(0, policy, parameters)
+    except OSError as error:
+        return f"SCHED_FIFO is not permitted ({reason_of(error)}); see: ulimit -r"
+    return None
+
+
+def step_back() -> None:
+    """Nothing; this process runs when others have nothing to do, where the system can do that."""
+    if hasattr(os, "nice"):
+        os.nice(MODEL_NICENESS)

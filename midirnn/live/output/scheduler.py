@@ -1,0 +1,348 @@
+"""The scheduler: sends planned messages on time. It sends; nothing else does."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from midirnn.errors import PortError
+from midirnn.live.base.channel_messages import endings
+from midirnn.live.base.clock import Clock
+from midirnn.live.base.messages import PlannedEvent
+from midirnn.live.output.ending import end_all
+from midirnn.live.output.ledger import MODEL, PERFORMER, Key, Ledger, SoundingNote
+from midirnn.live.output.realtime import go_first
+from midirnn.live.timing.tempo import ClockSender
+from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.ports.base import Message, OutputPort
+from midirnn.ports.midi_clock import STOP as CLOCK_STOP
+
+PATIENCE_SECONDS = 2.0
+"""How long notes may sound on after the time up to which someone has planned."""
+
+MARGIN_SECONDS = 1.0
+"""How long after the longest note that a model may play its note-off is sent in any case."""
+
+JOIN_SECONDS = 1.0
+
+CLOCK = "clock"
+"""The owner of the messages of MIDI clock."""
+
+STUCK_SECONDS = 1.0
+"""A message that takes so long to send is stuck."""
+
+log = logging.getLogger("midirnn.live")
+
+
+@dataclass(frozen=True)
+class SentEvent:
+    """A message that was sent: when, and when it was due."""
+
+    seconds: float
+    due_seconds: float
+    message: Message
+    owner: str
+
+
+class Scheduler:
+    """Sends planned events when they are due. Owns the plan, the ledger and the output.
+
+    What it is told may come from any thread; messages go out in the thread that calls
+    :meth:`send_due`, which is one of its own after :meth:`start`. ``on_failure`` is called there
+    when sending fails, and ``failure`` says why; from then on only :meth:`close` sends, unless
+    :meth:`use` brings another output. ``on_sending`` is told there what is about to be sent,
+    ``on_sent`` what was.
+
+    No lock is held while a message is sent: an output that is stuck holds up nobody else.
+    """
+
+    def __init__(
+        self,
+        output: OutputPort,
+        clock: Clock,
+        *,
+        max_note_seconds: float,
+        on_failure: Callable[[], None] = lambda: None,
+        on_sending: Callable[[SentEvent], None] = lambda sent: None,
+        on_sent: Callable[[SentEvent], None] = lambda sent: None,
+    ) -> None:
+        self.failure: Exception | None = None
+        self.not_realtime: str | None = None
+        """Why the thread of :meth:`start` does not run in real time; None if it does."""
+        self.clock_out: ClockSender | None = None
+        """The MIDI clock that is sent, if one is."""
+        self._output = output
+        self._clock = clock
+        self._longest = max_note_seconds + MARGIN_SECONDS
+        self._on_failure = on_failure
+        self._on_sending = on_sending
+        self._on_sent = on_sent
+        self._ledger = Ledger()
+        self._plan: deque[PlannedEvent] = deque()
+        self._passing: deque[tuple[Message, float]] = deque()
+        self._released: deque[tuple[Key, str]] = deque()
+        self._last_sent = -1
+        self._rescued = False
+        self._closed = False
+        self._lost = False
+        self._use = 0
+        """Rises with each output that is lost: what is stuck there belongs to the past."""
+        self._endings: deque[Message] = deque()
+        self._sending_since = math.inf
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def sounding(self) -> list[SoundingNote]:
+        """The notes that sound now."""
+        with self._changed:
+            return self._ledger.sounding
+
+    @property
+    def last_sent(self) -> int:
+        """The number of the event sent last; -1 before any."""
+        with self._changed:
+            return self._last_sent
+
+    @property
+    def stuck_at(self) -> float:
+        """The time from which on the message that is being sent is stuck; infinite without one."""
+        return self._sending_since + STUCK_SECONDS
+
+    def add(self, events: Iterable[PlannedEvent]) -> None:
+        """Nothing; the events are planned. They come in order of time, behind those planned."""
+        with self._changed:
+            self._plan.extend(events)
+            self._changed.notify_all()
+
+    def pass_on(self, message: Message, seconds: float) -> None:
+        """Nothing; a message of the performer goes out at once. Its notes are the performer's.
+
+        While the output is gone it is dropped: it would come late.
+        """
+        with self._changed:
+            if not self._lost:
+                self._passing.append((message, seconds))
+                self._changed.notify_all()
+
+    def cut(self) -> int:
+        """The number of the event sent last; those planned behind it are dropped.
+
+        What sounds sounds on: whoever cuts plans its end anew, or releases it.
+        """
+        with self._changed:
+            self._plan.clear()
+            return self._last_sent
+
+    def release(self, keys: Iterable[Key] | None = None, *, owner: str = MODEL) -> None:
+        """Nothing; that owner's notes (by default all) end now, if they sound."""
+        with self._changed:
+            theirs = [note.key for note in self._ledger.sounding if note.owner == owner]
+            self._released += [(key, owner) for key in (theirs if keys is None else keys)]
+            self._changed.notify_all()
+
+    def extend(self, until: float) -> None:
+        """Nothing; what sounds may do so until then, and a little longer."""
+        with self._changed:
+            self._ledger.extend(until + PATIENCE_SECONDS)
+
+    def take_rescued(self) -> bool:
+        """Whether notes have been ended since the last call because nobody ended them in time."""
+        with self._changed:
+            rescued, self._rescued = self._rescued, False
+            return rescued
+
+    def lose(self) -> None:
+        """Nothing; the output is gone, and nothing is sent until :meth:`use`. The plan is dropped.
+
+        What sounded there is remembered.
+        """
+        with self._changed:
+            self._lost = True
+            self._use += 1
+            self._plan.clear()
+            self._passing.clear()
+            if self._sending_since < math.inf:
+                self._thread = None  # if it ever comes back from sending, it ends
+
+    def use(self, output: OutputPort) -> None:
+        """Nothing; from now on messages go there. What sounded at the last output ends there."""
+        with self._changed:
+            restart = self._thread is None and self._sending_since < math.inf
+            self._output = output
+            self.failure, self._lost, self._sending_since = None, False, math.inf
+            self._released.clear()
+            self._released += [(note.key, note.owner) for note in self._ledger.sounding]
+            # Note-offs may have been lost before anyone knew that the last output was.
+            self._endings.extend(endings(self._ledger.channels))
+            if self.clock_out is not None:
+                self.clock_out.join(self._clock.now())
+            self._changed.notify_all()
+        if restart or (self._thread is not None and not self._thread.is_alive()):
+            self.start()
+
+    def start_clock(self, now: float) -> None:
+        """Nothing; the MIDI clock runs, if there is one to send. Closing stops it."""
+        with self._changed:
+            if self.clock_out is not None and not self.clock_out.running:
+                self.clock_out.start(now)
+                self._changed.notify_all()
+
+    def send_due(self) -> float:
+        """The time at which there is more to send; what was due has been sent."""
+        while True:
+            with self._changed:
+                if self._is_silenced:
+                    return math.inf
+                output, use, now = self._output, self._use, self._clock.now()
+                sent = self._next(now)
+                if sent is None:
+                    return self._next_time()
+                self._sending_since = now
+            self._on_sending(sent)
+            try:
+                output.send(sent.message)
+            except Exception as error:
+                self._fail(use, sent, error)
+                continue
+            with self._changed:
+                if use != self._use:
+                    return math.inf
+                self._sending_since = math.inf
+            self._on_sent(sent)
+
+    @property
+    def _is_silenced(self) -> bool:
+        return self.failure is not None or self._closed or self._lost
+
+    def _next(self, now: float) -> SentEvent | None:
+        """What is to be sent now, which the ledger knows of already."""
+        while self._released:
+            key, owner = self._released.popleft()
+            if message := self._end(key, owner):
+                return SentEvent(now, now, message, owner)
+        if self._endings:
+            return SentEvent(now, now, self._endings.popleft(), MODEL)
+        while self._passing:
+            passed, seconds = self._passing[0]
+            message, whole = self._take(passed, now, PERFORMER)
+            if whole:
+                self._passing.popleft()
+            if message:
+                return SentEvent(now, seconds, message, PERFORMER)
+        while self._plan and self._plan[0].seconds <= now:
+            event = self._plan[0]
+            message, whole = self._take(event.message, now, MODEL)
+            if whole:
+                self._plan.popleft()
+                self._last_sent = event.number
+            if message:
+                return SentEvent(now, event.seconds, message, MODEL)
+        if self.clock_out is not None and (taken := self.clock_out.take(now)):
+            return SentEvent(now, taken[1], taken[0], CLOCK)
+        for note in self._ledger.overdue(now):
+            self._rescued = True
+            if message := self._end(note.key, note.owner):
+                return SentEvent(now, note.latest_end, message, note.owner)
+        return None
+
+    def _take(self, message: Message, now: float, owner: str) -> tuple[Message | None, bool]:
+        """The message to send for it, if any, and whether that was all there is to do for it."""
+        kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1] if len(message) > 1 else 0)
+        if kind == NOTE_OFF or (kind == NOTE_ON and not message[2]):
+            return self._end(key, owner), True
+        if kind != NOTE_ON:
+            return message, True
+        if key in self._ledger.on_output:
+            self._ledger.on_output.discard(key)
+            return (NOTE_OFF | key[0], key[1], 0), False
+        # Before it is sent: a note-on that fails on its way may have sounded all the same.
+        longest = math.inf if owner == PERFORMER else now + self._longest
+        self._ledger.begin(key, longest, owner)
+        return message, True
+
+    def _end(self, key: Key, owner: str) -> Message | None:
+        """The note-off of an owner's note, if it sounds and nobody else holds its pitch."""
+        if not self._ledger.owns(key, owner):
+            return None
+        self._ledger.end(key, owner)
+        if key in self._ledger or key not in self._ledger.on_output:
+            return None
+        self._ledger.on_output.discard(key)
+        return (NOTE_OFF | key[0], key[1], 0)
+
+    def _fail(self, use: int, sent: SentEvent, error: Exception) -> None:
+        with self._changed:
+            if sent.message[0] & 0xF0 == NOTE_OFF:  # it still sounds, as far as one can know
+                key = (sent.message[0] & 0x0F, sent.message[1])
+                self._ledger.begin(key, sent.seconds, sent.owner)
+            if use != self._use:
+                return
+            self._sending_since = math.inf
+            self.failure = error
+        self._on_failure()
+
+    def start(self) -> None:
+        """Nothing; from now on a thread sends what is due, in real time where that is permitted."""
+        running = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(running,), name="midirnn scheduler", daemon=True
+        )
+        self._thread.start()
+        running.wait(JOIN_SECONDS)
+
+    def _run(self, running: threading.Event) -> None:
+        self.not_realtime = go_first()
+        running.set()
+        while True:
+            self.send_due()
+            with self._changed:
+                if self._closed or self._thread is not threading.current_thread():
+                    return
+                self._clock.wait(self._changed, self._next_time())
+
+    def _next_time(self) -> float:
+        """The time at which there is something to send; infinite if nothing is planned."""
+        if self._is_silenced:
+            return math.inf
+        if self._released or self._passing or self._endings:
+            return -math.inf
+        planned = self._plan[0].seconds if self._plan else math.inf
+        clock = math.inf if self.clock_out is None else self.clock_out.next_seconds
+        return min(planned, clock, self._ledger.next_deadline)
+
+    def close(self) -> None:
+        """Nothing; the plan is dropped, every note has ended and the channels used are silent.
+
+        Each note gets its note-off, then each channel that was played on the sustain pedal up (CC
+        64) and all notes off (CC 123). One that cannot be sent does not keep back the others:
+        PortError tells the first failure at the end. Closing again sends only what is left.
+        """
+        with self._changed:
+            self._closed = True
+            self._plan.clear()
+            self._passing.clear()
+            self._changed.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_SECONDS)
+        if self._sending_since < math.inf:
+            raise PortError(f"MIDI output {self._output.name!r} is stuck: notes may hang there")
+        if not self._lost:
+            with self._changed:
+                self._end_all()
+
+    def _end_all(self) -> None:
+        """All that sounds ends. Raises the first failure, once the rest has been sent."""
+        stop: list[Message] = []
+        if self.clock_out is not None and self.clock_out.running:
+            self.clock_out.stop()
+            stop.append((CLOCK_STOP,))
+        errors = end_all(self._output, self._ledger, first=stop)
+        if errors:
+            left = len(self._ledger.sounding)
+            log.error("%d notes may still sound on %r", left, self._output.name)
+            raise PortError(f"notes may hang on MIDI output {self._output.name!r}: {errors[0]}")

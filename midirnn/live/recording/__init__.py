@@ -1,0 +1,1 @@
+"""Event logs of sessions, their MIDI files, and replaying them note for note."""

@@ -1,0 +1,294 @@
+"""The event log of a session: lines of JSON, written as things happen.
+
+The first line is the header; then come messages heard and sent, and what was asked of the model
+and answered, each with its second of the session's clock. What was written survives the process,
+however it ends: from a log that was cut off, too, the notes can be had, and played again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from midirnn.errors import RecordingError
+from midirnn.files import reason_of
+from midirnn.live.base.messages import ModelSettings, Reply, Request
+from midirnn.live.output.delivery import Delivery
+from midirnn.live.output.ledger import MODEL, PERFORMER
+from midirnn.live.recording.midi import Recording
+from midirnn.ports.base import Message
+
+FORMAT = 1
+"""Rises when older readers would misunderstand a log."""
+
+SUFFIX = ".jsonl"
+LIBRARIES = ("midirnn", "numpy", "onnxruntime")
+CLOSE_SECONDS = 5.0
+"""How long closing waits for what is still to be written."""
+
+Tell = Callable[[str], None]
+
+
+# Dataclasses as JSON and back.
+
+
+@cache
+def known_types() -> dict[str, type]:
+    """The dataclasses that a log holds, by name."""
+    from midirnn.codecs.controls import Controls
+    from midirnn.live.base import messages
+
+    found = [value for value in vars(messages).values() if isinstance(value, type)]
+    return {kind.__name__: kind for kind in [*found, Controls, Delivery] if is_dataclass(kind)}
+
+
+def to_plain(value: Any) -> Any:
+    """What JSON can hold of a value, from which :func:`from_plain` makes an equal one.
+
+    Of an error that is its text, and of bytes (the state of a model) their SHA-256: a log is read,
+    and never believed so far as to be unpickled.
+    """
+    if is_dataclass(value):
+        plain = {part.name: to_plain(getattr(value, part.name)) for part in fields(value)}
+        return {"type": type(value).__name__, **plain}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return {"type": "bytes", "sha256": hashlib.sha256(value).hexdigest()}
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    return value.item() if hasattr(value, "item") else value
+
+
+def from_plain(plain: Any) -> Any:
+    """The value that :func:`to_plain` was given; sequences are tuples, bytes their SHA-256."""
+    if isinstance(plain, list):
+        return tuple(from_plain(item) for item in plain)
+    if not isinstance(plain, dict):
+        return plain
+    parts = {name: from_plain(item) for name, item in plain.items()}
+    name = parts.pop("type", None)
+    if name == "bytes":
+        return bytes.fromhex(parts["sha256"])
+    if name not in known_types():
+        raise RecordingError(f"the log holds {name!r}, which this midirnn does not know")
+    return known_types()[name](**parts)
+
+
+# Writing.
+
+
+def header(settings: ModelSettings, weights_sha256: str, about: dict[str, Any]) -> dict[str, Any]:
+    """The first line of a log: what made it, and all that the model's notes depend on.
+
+    ``about`` is what else is worth knowing: mode, settings of the session, ports.
+    """
+    return {
+        "log": "midirnn",
+        "format": FORMAT,
+        "weights_sha256": weights_sha256,
+        "settings": to_plain(settings),
+        "versions": {library: _installed(library) for library in LIBRARIES},
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        **about,
+    }
+
+
+def _installed(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+class EventLog:
+    """Writes the log of a session. Owns the file, and a thread that writes it.
+
+    Any thread may say what has happened; that takes microseconds. When writing fails, ``tell`` is
+    given a line, and the session goes on without a log.
+    """
+
+    def __init__(
+        self, path: Path, first_line: dict[str, Any], *, tell: Tell = lambda line: None
+    ) -> None:
+        self.path = path
+        self.failure: OSError | None = None
+        self._tell = tell
+        self._queue: queue.SimpleQueue[tuple[float, str, Any] | None] = queue.SimpleQueue()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = path.open("x", buffering=1, encoding="utf-8")
+            self._file.write(json.dumps(first_line) + "\n")
+        except (OSError, ValueError) as error:
+            raise RecordingError(
+                f"cannot record to {path.parent}: {reason_of(error)}. Give another folder with "
+                "--record"
+            ) from error
+        self._thread = threading.Thread(target=self._run, name="midirnn event log", daemon=True)
+        self._thread.start()
+
+    def heard(self, message: Message, seconds: float) -> None:
+        """Nothing; the performer played that."""
+        self._queue.put((seconds, "in", message))
+
+    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
+        """Nothing; that was sent, for the model or for the performer."""
+        self._queue.put((seconds, "out", (message, due_seconds, player)))
+
+    def started(self, settings: ModelSettings, seconds: float) -> None:
+        """Nothing; a model process starts anew from these settings."""
+        self._queue.put((seconds, "start", settings))
+
+    def asked(self, request: Request, seconds: float) -> None:
+        """Nothing; that was asked of the model."""
+        self._queue.put((seconds, "ask", request))
+
+    def answered(self, reply: Reply, seconds: float) -> None:
+        """Nothing; the model answered that."""
+        self._queue.put((seconds, "answer", reply))
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Nothing; what is planned is played like this from now on."""
+        self._queue.put((seconds, "tune", delivery))
+
+    def noted(self, text: str, seconds: float) -> None:
+        """Nothing; something else happened that is worth knowing."""
+        self._queue.put((seconds, "note", text))
+
+    def close(self) -> None:
+        """Nothing; all is written, and the file closed."""
+        self._queue.put(None)
+        self._thread.join(CLOSE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        """Write until the end; once that fails, only let go of what comes."""
+        while (item := self._queue.get()) is not None:
+            if self.failure is None:
+                self._write(_line(*item))
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _write(self, line: str) -> None:
+        try:
+            self._file.write(line)
+        except OSError as error:
+            self.failure = error
+            self._tell(
+                f"recording to {self.path} has stopped: {reason_of(error)}. The music goes on"
+            )
+
+
+def _line(seconds: float, kind: str, value: Any) -> str:
+    return json.dumps({"at": seconds, kind: to_plain(value)}) + "\n"
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """A path in the folder for a log of that name that is not taken."""
+    candidates = [name, *(f"{name}-{number}" for number in range(2, 1000))]
+    paths = (folder / f"{candidate}{SUFFIX}" for candidate in candidates)
+    return next((path for path in paths if not path.exists()), folder / f"{name}{SUFFIX}")
+
+
+# Reading.
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of a log: when, what kind of thing happened, and what."""
+
+    seconds: float
+    kind: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class SessionLog:
+    """A log as it was read. ``cut_off`` tells of a last line that was not written to its end."""
+
+    header: dict[str, Any]
+    records: list[Record] = field(repr=False)
+    cut_off: bool = False
+
+    @property
+    def settings(self) -> ModelSettings:
+        """What the model started from."""
+        settings = from_plain(self.header["settings"])
+        assert isinstance(settings, ModelSettings)
+        return settings
+
+    def recording(self) -> Recording:
+        """What both played. What the performer played is what came in, not what was passed on."""
+        recording = Recording(self.settings.start_seconds)
+        for record in self.records:
+            recording.until(record.seconds)
+            if record.kind == "in":
+                recording.add(PERFORMER, record.value, record.seconds)
+            elif record.kind == "out" and record.value[2] == MODEL:
+                recording.add(MODEL, record.value[0], record.seconds)
+        return recording
+
+
+def read_log(path: str | os.PathLike[str]) -> SessionLog:
+    """The log in a file. A last line that was cut off is left out.
+
+    Raises :class:`RecordingError` for a file that cannot be read or is no such log.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read ({reason_of(error)})") from error
+    lines = text.split("\n")
+    unfinished = lines.pop()
+    first = _parsed(lines[0]) if lines else None
+    if not first or first.get("log") != "midirnn":
+        raise RecordingError(f"{path} is not the event log of a midirnn session")
+    if first.get("format") != FORMAT:
+        raise RecordingError(
+            f"{path} has format {first.get('format')}; this midirnn reads format {FORMAT}"
+        )
+    return SessionLog(first, list(_records(path, lines[1:])), bool(unfinished))
+
+
+def _records(path: str | os.PathLike[str], lines: list[str]) -> Iterator[Record]:
+    for number, line in enumerate(lines, start=2):
+        parsed = _parsed(line)
+        if parsed is None or len(parsed) != 2 or "at" not in parsed:
+            raise RecordingError(f"{path} is damaged at line {number}")
+        seconds = parsed.pop("at")
+        ((kind, plain),) = parsed.items()
+        try:
+            yield Record(seconds, kind, from_plain(plain))
+        except (TypeError, ValueError, KeyError) as error:
+            raise RecordingError(f"{path} is damaged at line {number} ({error})") from error
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,58 @@
+"""What was played as a performance: the performer and the model, each on tracks of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from midirnn.live.output.ledger import MODEL, PERFORMER
+from midirnn.midievents import Event, MidiChunks, Track
+from midirnn.midifile import assemble
+from midirnn.performance import Performance
+from midirnn.ports.base import Message
+
+TICKS_PER_SECOND = 1_000_000
+"""Times are kept to the microsecond."""
+
+PLAYERS = (PERFORMER, MODEL)
+"""Who plays, in the order of the tracks."""
+
+CHANNEL_MESSAGES = range(0x80, 0xF0)
+
+
+class Recording:
+    """Collects what both played. Owns the messages, in the order in which they came."""
+
+    def __init__(self, start_seconds: float) -> None:
+        self._start = start_seconds
+        self._events: dict[str, list[Event]] = {player: [] for player in PLAYERS}
+        self._last_tick = 0
+
+    def add(self, player: str, message: Message, seconds: float) -> None:
+        """Nothing; one of the :data:`PLAYERS` played that at that time of the session's clock."""
+        tick = max(0, round((seconds - self._start) * TICKS_PER_SECOND))
+        self.until(seconds)
+        if message and message[0] in CHANNEL_MESSAGES:
+            first, second, *_ = (*message[1:], 0, 0)
+            self._events[player].append((tick, message[0], first, second))
+
+    def until(self, seconds: float) -> None:
+        """Nothing; it goes on at least until then."""
+        tick = round((seconds - self._start) * TICKS_PER_SECOND)
+        self._last_tick = max(self._last_tick, tick)
+
+    def performance(self) -> Performance:
+        """Notes and pedals since the start: a part for each player and channel.
+
+        What still sounds at the end lasts until the end, and is ``unreleased``.
+        """
+        tracks = [
+            Track(sorted(events, key=lambda event: event[0]), [], player, self._last_tick)
+            for player, events in self._events.items()
+        ]
+        return assemble(MidiChunks(1, 0, 1.0 / TICKS_PER_SECOND, tracks))
+
+
+def notes_of(performance: Performance, player: str) -> int:
+    """How many notes one of the players played."""
+    parts = [index for index, part in enumerate(performance.parts) if part.name == player]
+    return int(np.isin(performance.part, parts).sum())

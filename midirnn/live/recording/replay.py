@@ -1,0 +1,188 @@
+"""A session played again from its event log: the same requests, the same notes, no hardware."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from midirnn.errors import RecordingError
+from midirnn.live.base.messages import (
+    Adopt,
+    Heard,
+    ModelSettings,
+    Planned,
+    PlannedEvent,
+    Reply,
+    Request,
+    Saved,
+)
+from midirnn.live.output.delivery import delivered
+from midirnn.live.output.ledger import MODEL
+from midirnn.live.recording.event_log import Record, SessionLog
+from midirnn.live.timing.stretch import TimeMap
+from midirnn.midievents import NOTE_ON
+from midirnn.models.checkpoint import WEIGHTS_FILE
+from midirnn.ports.base import Message
+
+Answer = Callable[[Request], Iterable[Reply]]
+"""A model: what it answers to a request. It is a function of its settings and all requests."""
+
+MakeModel = Callable[[ModelSettings], Answer]
+
+
+def weights_sha256(folder: Path) -> str:
+    """The SHA-256 of a model's weights, in hexadecimal."""
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a replay and its log part: the second since the start, and what each has."""
+
+    seconds: float
+    logged: str
+    replayed: str
+
+    def __str__(self) -> str:
+        return f"at {self.seconds:.3f} s the log has {self.logged}, the replay {self.replayed}"
+
+
+@dataclass
+class Replay:
+    """What came of a replay. ``difference`` is the first, None if all is the same.
+
+    ``notes_as_planned`` of those sent were sent just as they were planned; the others at the tempo
+    of a clock, or louder or softer by the balance, as the log says.
+    """
+
+    requests: int = 0
+    replies: int = 0
+    events: int = 0
+    notes_sent: int = 0
+    notes_as_planned: int = 0
+    restarts: int = 0
+    difference: Difference | None = None
+
+
+def _queues() -> defaultdict[int, deque[PlannedEvent]]:
+    return defaultdict(deque)
+
+
+@dataclass
+class _Comparison:
+    """Owns the model that is played again, and what it has said that the log has yet to say."""
+
+    log: SessionLog
+    make_model: MakeModel
+    result: Replay = field(default_factory=Replay)
+    model: Answer | None = None
+    said: deque[Heard | Saved] = field(default_factory=deque)
+    plans: defaultdict[int, deque[PlannedEvent]] = field(default_factory=_queues)
+    planned: set[tuple[float, Message]] = field(default_factory=set)
+    due: set[tuple[float, Message]] = field(default_factory=set)
+    time_map: TimeMap = field(default_factory=TimeMap)
+    balance: float = 1.0
+    states: dict[bytes, bytes] = field(default_factory=dict)
+
+    def run(self) -> Replay:
+        for record in self.log.records:
+            step = _STEPS.get(record.kind)
+            if step is not None and self.result.difference is None:
+                step(self, record)
+        return self.result
+
+    def start(self, record: Record) -> None:
+        self.result.restarts += self.model is not None
+        self.model = self.make_model(record.value)
+        self.said.clear()  # a process that died did not say what it owed
+        self.plans.clear()
+
+    def ask(self, record: Record) -> None:
+        if self.model is None:
+            raise RecordingError("the log asks a model that was not started")
+        self.result.requests += 1
+        for reply in self.model(self._with_state(record.value)):
+            if isinstance(reply, Planned):
+                self.plans[reply.plan] += reply.events
+            elif isinstance(reply, Heard | Saved):
+                self.said.append(reply)
+
+    def _with_state(self, request: Request) -> Request:
+        """The request; one that hands over a state has the one that was saved in the replay."""
+        if not isinstance(request, Adopt):
+            return request
+        if request.state not in self.states:
+            raise RecordingError("the log hands over a state that was not saved before")
+        return Adopt(self.states[request.state])
+
+    def answer(self, record: Record) -> None:
+        """What was answered is answered again. A plan that was broken off has less in the log."""
+        reply = record.value
+        self.result.replies += 1
+        if isinstance(reply, Planned):
+            for event in reply.events:
+                queue = self.plans[reply.plan]
+                self._compare(record, event, queue.popleft() if queue else None)
+                self.result.events += 1
+                played = delivered(event, self.time_map, self.balance)
+                self.planned.add((event.seconds, event.message))
+                self.due.add((played.seconds, played.message))
+        elif isinstance(reply, Heard):
+            self._compare(record, reply, self.said.popleft() if self.said else None)
+        elif isinstance(reply, Saved):
+            said = self.said.popleft() if self.said else None
+            if isinstance(said, Saved):
+                self.states[reply.state] = said.state
+            else:
+                self._differ(record, "a state", said)
+
+    def tune(self, record: Record) -> None:
+        """What is planned is played at another tempo or balance from here on."""
+        self.time_map.set_rate(record.seconds, record.value.rate)
+        self.balance = record.value.balance
+
+    def out(self, record: Record) -> None:
+        """A note that was sent for the model was planned by it, and came when it was due.
+
+        That is at the tempo of a clock, and as loud as the balance had it, when it was planned.
+        """
+        message, due_seconds, player = record.value
+        if player != MODEL or message[0] & 0xF0 != NOTE_ON or not message[2]:
+            return
+        self.result.notes_sent += 1
+        self.result.notes_as_planned += (due_seconds, message) in self.planned
+        if (due_seconds, message) not in self.due:
+            self._differ(record, f"{message} sent, due at {due_seconds!r}", None)
+
+    def _compare(self, record: Record, logged: object, said: object) -> None:
+        if logged != said and self.result.difference is None:
+            self._differ(record, logged, said)
+
+    def _differ(self, record: Record, logged: object, said: object) -> None:
+        seconds = record.seconds - self.log.settings.start_seconds
+        replayed = "nothing" if said is None else str(said)
+        self.result.difference = Difference(seconds, str(logged), replayed)
+
+
+_STEPS: dict[str, Callable[[_Comparison, Record], None]] = {
+    "start": _Comparison.start,
+    "ask": _Comparison.ask,
+    "answer": _Comparison.answer,
+    "tune": _Comparison.tune,
+    "out": _Comparison.out,
+}
+
+
+def serve(settings: ModelSettings) -> Answer:
+    """The model of the settings, in this process."""
+    from midirnn.live.improviser.server import ModelServer
+
+    return ModelServer.load(settings).handle
+
+
+def replay(log: SessionLog, make_model: MakeModel = serve) -> Replay:
+    """What comes of asking a model again all that it was asked, compared with what it answered."""
+    return _Comparison(log, make_model).run()

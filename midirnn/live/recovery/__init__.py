@@ -1,0 +1,1 @@
+"""What is done when the model dies, hangs, is too slow or plays badly."""

@@ -1,0 +1,152 @@
+"""The supervisor: notices that the model is lost, and gives a new one what the old one knew."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from midirnn.errors import ModelLostError
+from midirnn.live.base.clock import Clock
+from midirnn.live.base.messages import (
+    Adopt,
+    Hear,
+    HeardStep,
+    Knobs,
+    Release,
+    Request,
+    Rewind,
+    Save,
+    Saved,
+)
+from midirnn.live.model_process.link import ModelLink
+
+STALL_SECONDS = 1.0
+"""A model that has not answered for so long is lost."""
+
+START_SECONDS = 30.0
+"""So long it may take to be ready."""
+
+SAVE_SECONDS = 5.0
+"""How often the state of the model is asked for, to start another from."""
+
+SOON_SECONDS = 0.1
+"""So soon it is asked for when it was stored, recalled, blended or reset."""
+
+MOST_LOSSES = 5
+WITHIN_SECONDS = 30.0
+"""A model that is lost so often in so long is not started again."""
+
+MOST_STEPS = 200
+"""So many steps are heard again at most, in well under the time after which a model is lost."""
+
+
+TOKENS_OF_PATIENCE = 200
+"""A model may take as long as so many of its tokens, if that is longer."""
+
+
+class Supervisor:
+    """Watches one model. Owns its last state and the steps that were heard since.
+
+    A model that takes over goes on from that state, hears those steps, and learns that its notes
+    have ended. What the lost one played since then is not known to it.
+    """
+
+    def __init__(self, model: ModelLink, clock: Clock) -> None:
+        self.connected = model.ready
+        """Whether what is asked reaches the model."""
+        self.knobs: Knobs | None = None
+        self._model = model
+        self._clock = clock
+        self._state: Saved | None = None
+        self._steps: dict[int, HeardStep] = {}
+        self._steps_since_save: dict[int, HeardStep] = {}
+        self._save_at = clock.now() + SAVE_SECONDS
+        self._saving = False
+        self.patience_seconds = STALL_SECONDS
+        """How long to wait for an answer: longer where the model is known to be slow."""
+        self._losses: deque[float] = deque(maxlen=MOST_LOSSES)
+
+    def expect(self, seconds_per_token: float) -> None:
+        """Nothing; that is how slow the model is."""
+        if math.isfinite(seconds_per_token):
+            self.patience_seconds = max(STALL_SECONDS, TOKENS_OF_PATIENCE * seconds_per_token)
+
+    def heard(self, steps: Sequence[HeardStep]) -> None:
+        """Nothing; the steps are remembered until a state is saved that knows them."""
+        if not self._model.can_be_lost:
+            return
+        for memory in (self._steps, self._steps_since_save):
+            memory.update((step.step, step) for step in steps)
+            while len(memory) > MOST_STEPS:
+                memory.pop(next(iter(memory)))
+
+    def save_is_due(self) -> bool:
+        """Whether the state is to be asked for."""
+        is_time = self._clock.now() >= self._save_at
+        return self._model.can_be_lost and self.connected and is_time and not self._saving
+
+    def save_soon(self, now: float) -> None:
+        """Nothing; the state is asked for in a moment: the performer has put it in order."""
+        self._save_at = min(self._save_at, now + SOON_SECONDS)
+
+    def forget_heard(self) -> None:
+        """Nothing; the model forgets what it has heard, and so would another."""
+        self._steps, self._steps_since_save = {}, {}
+
+    def save(self) -> Save:
+        """What to ask for it."""
+        self._saving = True
+        self._save_at = self._clock.now() + SAVE_SECONDS
+        self._steps_since_save = {}
+        return Save()
+
+    def saved(self, reply: Saved) -> None:
+        """Nothing; this is the state to start another from."""
+        self._state, self._saving = reply, False
+        self._steps = dict(self._steps_since_save)
+
+    def loss(self, now: float) -> Exception | None:
+        """Why the model is lost, if it is. It may be waiting to be started again already."""
+        if not self._model.can_be_lost:
+            return None
+        if self._model.lost is not None:
+            return self._model.lost
+        if now > self._patient_until():
+            return ModelLostError(f"the model does not answer for {now - self._since():.1f} s")
+        return None
+
+    def looks_at(self) -> float:
+        """The time at which it will be lost if it does not answer."""
+        return self._patient_until() + 0.001 if self._model.can_be_lost else math.inf
+
+    def _since(self) -> float:
+        return self._model.waiting_since
+
+    def _patient_until(self) -> float:
+        return self._since() + (self.patience_seconds if self.connected else START_SECONDS)
+
+    def restart(self, now: float, reason: Exception) -> None:
+        """Nothing; another model is on its way. Raises the reason if that was tried too often."""
+        self.connected = self._saving = False
+        if len(self._losses) == MOST_LOSSES and now - self._losses[0] < WITHIN_SECONDS:
+            raise reason
+        self._losses.append(now)
+        self._model.restart()
+
+    def is_back(self) -> bool:
+        """Whether the model can be asked again."""
+        return not self.connected and self._model.ready and self._model.lost is None
+
+    def reconnect(self, plan: int, last_sent: int, step: int) -> list[Request]:
+        """What to ask first, in that step, so that the model knows what the last one did."""
+        self.connected = True
+        requests: list[Request] = []
+        if self._state is not None:
+            requests.append(Adopt(self._state.state))
+        if self.knobs is not None:
+            requests.append(self.knobs)
+        requests.append(Rewind(plan, last_sent))
+        if self._steps:
+            requests.append(Hear(tuple(self._steps[at] for at in sorted(self._steps))))
+        return [*requests, Release(step)]

@@ -1,0 +1,43 @@
+"""The beat gate: what the model plays begins on the beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from midirnn.live.base.playing import NEVER, Stance
+
+LEAD_SECONDS = 0.05
+"""So long before the beat the model begins to plan for it."""
+
+
+class BeatGate:
+    """Lets a stance through, but no playing before the beat. Owns which beat is waited for.
+
+    ``next_beat`` gives, for a time, that of the beat at or after it.
+    """
+
+    def __init__(self, next_beat: Callable[[float], float]) -> None:
+        self._next_beat = next_beat
+        self._beat = NEVER
+        self._waited = False
+        self._open = False
+
+    @property
+    def beat(self) -> float | None:
+        """The beat that was waited for, on which the model begins; None if it does so at once."""
+        return self._beat if self._waited else None
+
+    def admit(self, stance: Stance, now: float) -> Stance:
+        """The stance; until shortly before the beat that is waited for the model only listens."""
+        if Stance.PLAYS not in stance:
+            self._beat, self._open, self._waited = NEVER, False, False
+        elif not self._open:
+            if self._beat == NEVER:
+                self._beat = self._next_beat(now)
+                self._waited = self._beat > now
+            self._open = now >= self._beat - LEAD_SECONDS
+        return stance if self._open else Stance.LISTENS
+
+    def changes_at(self) -> float:
+        """When to ask again: shortly before the beat that is waited for; else ``NEVER``."""
+        return NEVER if self._open else self._beat - LEAD_SECONDS

@@ -1,0 +1,211 @@
+"""The monitor: gathers what is to be seen of a session, for a terminal to draw."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from midirnn.live.base.messages import (
+    Heard,
+    Knobs,
+    ModelSettings,
+    Planned,
+    PlannedEvent,
+    Reply,
+    Request,
+    Rewind,
+)
+from midirnn.live.output.delivery import Delivery
+from midirnn.live.output.ledger import MODEL
+from midirnn.live.timing.stretch import TimeMap
+from midirnn.live.view.display import (
+    AHEAD_SECONDS,
+    HEARD,
+    PAST_SECONDS,
+    PLANNED,
+    SENT,
+    Lateness,
+    RollNote,
+    StageView,
+)
+from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.performance import NUM_PITCHES
+from midirnn.ports.base import Message
+from midirnn.sampling import SamplingConfig
+
+MOST_NOTES = 400
+MOST_SURPRISES = 200
+MOST_LATENESSES = 2000
+MOST_LINES = 4
+
+Ports = Callable[[], tuple[tuple[str, str, bool], ...]]
+
+
+class Monitor:
+    """Gathers what a :class:`StageView` shows. Owns the last few of everything.
+
+    It is an ``Observer`` of a session. :meth:`view` does the work, in the thread of whoever wants
+    to see.
+    """
+
+    def __init__(
+        self,
+        start_seconds: float,
+        mode: str,
+        sampling: SamplingConfig,
+        ports: Ports = tuple,
+        time_map: TimeMap | None = None,
+    ) -> None:
+        self._start = start_seconds
+        self._mode = mode
+        self._ports = ports
+        self._time = time_map or TimeMap()
+        self._lock = threading.Lock()
+        self._doing = "listening"
+        self._notes: deque[RollNote] = deque(maxlen=MOST_NOTES)
+        self._sounding: dict[tuple[str, int, int], RollNote] = {}
+        self._plan: deque[PlannedEvent] = deque(maxlen=MOST_NOTES)
+        self._planned_until = -math.inf
+        self._surprises: deque[float] = deque(maxlen=MOST_SURPRISES)
+        self._late_ms: deque[float] = deque(maxlen=MOST_LATENESSES)
+        self._lines: deque[str] = deque(maxlen=MOST_LINES)
+        self._knobs = Knobs(sampling)
+        self._balance = 1.0
+
+    def tell(self, line: str) -> None:
+        """Nothing; the line is among those that happened last."""
+        self._lines.append(line)
+
+    def does(self, doing: str, mode: str | None = None) -> None:
+        """Nothing; that is what the model does now, and in which mode."""
+        self._doing, self._mode = doing, mode or self._mode
+
+    def heard(self, message: Message, seconds: float) -> None:
+        """Nothing; the performer played that."""
+        self._note(HEARD, message, seconds)
+
+    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
+        """Nothing; that was sent at that time, and was due at the other."""
+        self._late_ms.append(1e3 * (seconds - due_seconds))
+        if player == MODEL:
+            self._note(SENT, message, seconds)
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Nothing; the plan is played that loud, and at a tempo that the time map knows."""
+        self._balance = delivery.balance
+
+    def noted(self, text: str, seconds: float) -> None:
+        """Nothing: what is to be read comes by :meth:`tell`."""
+
+    def started(self, settings: ModelSettings, seconds: float) -> None:
+        """Nothing; a model starts anew."""
+
+    def asked(self, request: Request, seconds: float) -> None:
+        """Nothing; that was asked of the model."""
+        if isinstance(request, Rewind):
+            with self._lock:
+                self._plan.clear()
+                self._planned_until = seconds
+        elif isinstance(request, Knobs):
+            self._knobs = request
+
+    def answered(self, reply: Reply, seconds: float) -> None:
+        """Nothing; the model answered that, in its own time."""
+        if isinstance(reply, Planned):
+            at = self._time.seconds
+            with self._lock:
+                self._plan.extend(replace(e, seconds=at(e.seconds)) for e in reply.events)
+                self._planned_until = at(reply.seconds)
+        elif isinstance(reply, Heard):
+            self._surprises.extend(surprise.nats for surprise in reply.surprises)
+
+    def view(self, now: float) -> StageView:
+        """All that is to be seen now."""
+        with self._lock:
+            played = [*self._notes, *self._sounding.values()]
+            plan = list(self._plan)
+        shown = [note for note in played if note.end > now - PAST_SECONDS]
+        return StageView(
+            now=now,
+            start=self._start,
+            mode=self._mode,
+            doing=self._doing,
+            ports=self._ports(),
+            notes=(*shown, *planned_notes(plan, now)),
+            planned_until=self._planned_until,
+            knobs=described(self._knobs, self._balance),
+            lateness=lateness(list(self._late_ms)),
+            surprises=tuple(self._surprises),
+            lines=tuple(self._lines),
+        )
+
+    def _note(self, kind: str, message: Message, seconds: float) -> None:
+        status = message[0] & 0xF0
+        if status not in (NOTE_ON, NOTE_OFF):
+            return
+        key = (kind, message[0] & 0x0F, message[1])
+        with self._lock:
+            if before := self._sounding.pop(key, None):
+                self._notes.append(replace(before, end=seconds))
+            if status == NOTE_ON and message[2]:
+                self._sounding[key] = RollNote(seconds, math.inf, message[1], kind)
+
+
+def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
+    """The notes of a plan that are still to come; one without an end lasts to the edge."""
+    notes: list[RollNote] = []
+    begun: dict[int, float] = {}
+    for event in plan:
+        if event.seconds <= now:
+            continue
+        kind, pitch = event.message[0] & 0xF0, event.message[1]
+        if kind == NOTE_ON and event.message[2]:
+            begun[pitch] = event.seconds
+        elif pitch in begun:
+            notes.append(RollNote(begun.pop(pitch), event.seconds, pitch, PLANNED))
+        else:  # it sounds already
+            notes.append(RollNote(now, event.seconds, pitch, PLANNED))
+    edge = now + AHEAD_SECONDS
+    return notes + [RollNote(at, max(at, edge), pitch, PLANNED) for pitch, at in begun.items()]
+
+
+def lateness(late_ms: list[float]) -> Lateness:
+    """The figures of some latenesses; those sent before they were due count as on time."""
+    if not late_ms:
+        return Lateness()
+    ordered = sorted(max(0.0, late) for late in late_ms)
+    last = len(ordered) - 1
+    return Lateness(
+        len(ordered), ordered[last // 2], ordered[math.ceil(0.99 * last)], ordered[last]
+    )
+
+
+def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]:
+    """Where the knobs stand, in words; those that nobody has turned are left out."""
+    sampling, asked = knobs.sampling, knobs.controls
+    shown = [("temperature", f"{sampling.temperature:.2f}"), ("top_p", f"{sampling.top_p:.2f}")]
+    if sampling.top_k:
+        shown.append(("top_k", str(sampling.top_k)))
+    if sampling.min_p:
+        shown.append(("min_p", f"{sampling.min_p:.3f}"))
+    if asked is not None and asked.notes_per_second is not None:
+        shown.append(("notes a second", f"{asked.notes_per_second:.1f}"))
+    if asked is not None and asked.loudness is not None:
+        shown.append(("loudness", f"{asked.loudness:.0f}"))
+    if asked is not None and asked.pitch_classes is not None:
+        shown.append(("pitch classes", _weights(asked.pitch_classes)))
+    if (knobs.lowest, knobs.highest) != (0, NUM_PITCHES - 1):
+        shown.append(("pitches", f"{knobs.lowest} to {knobs.highest}"))
+    if balance != 1.0:
+        shown.append(("balance", f"{balance:.2f}"))
+    return tuple(shown)
+
+
+def _weights(weights: Iterable[float]) -> str:
+    """Twelve bars, from C to B."""
+    listed = list(weights)
+    top = max(listed) or 1.0
+    return "".join(" ▁▂▃▄▅▆▇█"[round(8 * weight / top)] for weight in listed)

@@ -1,0 +1,115 @@
+"""The terminal's own process: it draws what the session's process sends it ten times a second.
+
+Drawing a picture takes milliseconds in which no other Python thread of its process runs; in the
+process that sends notes on time there are none to spare.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from midirnn.live.base.clock import Clock
+from midirnn.live.view.display import StageView, render
+
+FRAME_SECONDS = 0.1
+END_SECONDS = 2.0
+NICENESS = 5
+
+_CHILD = "from midirnn.live.view.terminal import main; main()"
+
+
+class Terminal:
+    """Shows a session. Owns the process that draws, and the thread that sends it what to draw.
+
+    ``look`` gives what is to be seen at a time of the clock. ``stdout`` is the terminal's file
+    descriptor, by default our own. A process that dies or stands still is nobody else's trouble.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[float], StageView],
+        clock: Clock,
+        *,
+        command: Sequence[str] = (sys.executable, "-c", _CHILD),
+        stdout: int | None = None,
+    ) -> None:
+        self._look = look
+        self._clock = clock
+        self._command = list(command)
+        self._stdout = stdout
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="midirnn terminal", daemon=True)
+
+    def __enter__(self) -> Self:
+        # Out of reach of the terminal's Ctrl-C: it ends with its standard input.
+        self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=self._stdout,
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Nothing; the last picture has been drawn, and stays."""
+        self._closing.set()
+        self._thread.join(END_SECONDS)
+        if self._thread.is_alive():  # what it sends is not taken: the terminal stands still
+            self._child.kill()
+            self._thread.join()
+        with contextlib.suppress(OSError):
+            self._send()
+        with contextlib.suppress(OSError):
+            assert self._child.stdin is not None
+            self._child.stdin.close()
+        try:
+            self._child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):  # nobody draws any more
+            while not self._closing.wait(FRAME_SECONDS):
+                self._send()
+
+    def _send(self) -> None:
+        data = pickle.dumps(self._look(self._clock.now()), pickle.HIGHEST_PROTOCOL)
+        assert self._child.stdin is not None
+        self._child.stdin.write(data)
+
+
+def main() -> None:
+    """Nothing, once the input has ended. What cannot be read as a view ends it as well."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    console = Console()
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        while (view := _read()) is not None:
+            live.update(render(view, console.width, console.height), refresh=True)
+
+
+def _read() -> StageView | None:
+    try:
+        view = pickle.load(sys.stdin.buffer)
+    except (EOFError, pickle.UnpicklingError):
+        return None
+    return view if isinstance(view, StageView) else None
