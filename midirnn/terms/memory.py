@@ -29,6 +29,7 @@ NUM_VOTES = 3
 MOST_VOTES = 8
 """So many pitches get votes in each view, the longest contexts first."""
 
+_ONE_TO_LONGEST = np.arange(1, LONGEST + 1, dtype=np.uint8)
 _SHORTEST_TRANSPOSED = 2
 _SHORTEST_UNORDERED = 3
 
@@ -47,13 +48,27 @@ class Match(NamedTuple):
 NO_MATCH = Match(NONE, 0, 0)
 
 
+class Votes(NamedTuple):
+    """The pitches that followed in a view, and the longest context (>= 1) after which each did."""
+
+    pitches: IntArray
+    lengths: IntArray
+
+
+NO_VOTES = Votes(np.empty(0, np.int32), np.empty(0, np.int32))
+
+
 class Recollection(NamedTuple):
     """What the last notes bring to mind. Changes with each note."""
 
     matches: tuple[Match, Match, Match]
     """The latest of the longest matches: exact, transposed, unordered."""
-    votes: npt.NDArray[np.uint8]
-    """(NUM_VOTES, 128): the longest context after which each pitch followed; 0 for none."""
+    votes: tuple[Votes, ...]
+    """Of each view: as notes were, transposed, and but for the last note."""
+    exact: npt.NDArray[np.uint8]
+    """How many notes up to each kept note but the last are the same as those up to the last."""
+    moved: npt.NDArray[np.uint8]
+    """How many intervals up to each but the last are."""
 
     @property
     def best(self) -> Match:
@@ -67,9 +82,11 @@ class Recollection(NamedTuple):
 
 
 NOTHING_RECALLED = Recollection(
-    (NO_MATCH, NO_MATCH, NO_MATCH), np.zeros((NUM_VOTES, NUM_PITCHES), np.uint8)
+    (NO_MATCH, NO_MATCH, NO_MATCH),
+    (NO_VOTES,) * NUM_VOTES,
+    np.empty(0, np.uint8),
+    np.empty(0, np.uint8),
 )
-NOTHING_RECALLED.votes.setflags(write=False)
 
 
 class NoteMemory(NamedTuple):
@@ -97,6 +114,8 @@ class NoteMemory(NamedTuple):
     """Their durations; :data:`NONE` while they sound."""
     latest: IntArray
     """(128,): the number of each pitch's latest note, or :data:`NONE`."""
+    class_latest: IntArray
+    """(12,): the same of each pitch class."""
     onset: IntArray
     """(128,): when the note that sounds began; :data:`NONE` for silent pitches."""
     released: IntArray
@@ -108,7 +127,8 @@ class NoteMemory(NamedTuple):
         """Return the memory before the first note."""
         nothing, nowhere = np.empty(0, np.int32), np.full(NUM_PITCHES, NONE, np.int32)
         return cls(
-            size, 0, 0, 0, b"", b"", nothing, nothing, nowhere, nowhere, nowhere, NOTHING_RECALLED
+            size, 0, 0, 0, b"", b"", nothing, nothing,
+            nowhere, np.full(12, NONE, np.int32), nowhere, nowhere, NOTHING_RECALLED,
         )
 
     def after_shift(self, steps: int) -> NoteMemory:
@@ -131,9 +151,10 @@ class NoteMemory(NamedTuple):
             onsets=np.append(self.onsets[begin:], np.int32(self.step)),
             durations=np.append(self.durations[begin:], np.int32(NONE)),
             latest=_changed(self.latest, pitch, self.count),
+            class_latest=_changed(self.class_latest, pitch % 12, self.count),
             onset=_changed(self.onset, pitch, self.step),
             released=_changed(self.released, pitch, NONE),
-            recollection=recollect(pitches, first),
+            recollection=recollect(pitches, first, self.recollection),
         )
 
     def after_note_off(self, pitch: int) -> NoteMemory:
@@ -167,65 +188,74 @@ def _changed(array: IntArray, index: int, value: int) -> IntArray:
     return changed
 
 
-def recollect(pitches: bytes, first: int) -> Recollection:
+def recollect(pitches: bytes, first: int, before: Recollection) -> Recollection:
     """Return what followed when the last notes came before; ``first`` is the first pitch's number.
 
-    Contexts are 1 to 12 notes long as they were, 2 to 12 as intervals, 3 to 8 as a set of pitches
-    in any order; votes count contexts from one note on.
+    ``before`` is what the pitches without the last one gave. Contexts are 1 to 12 notes long as
+    they were, 2 to 12 as intervals, 3 to 8 as a set of pitches in any order; votes count contexts
+    from one note on.
     """
-    if len(pitches) < 2:
-        return NOTHING_RECALLED
     history = np.frombuffer(pitches, np.uint8)
     intervals = np.diff(history)  # modulo 256, which tells all intervals apart
-    exact, moved = common_lengths(history), common_lengths(intervals)
-    votes = np.zeros((NUM_VOTES, NUM_PITCHES), np.uint8)
-
-    at = np.flatnonzero(exact)
-    _vote(votes[0], history[at + 1], exact[at])
-    at = np.flatnonzero(moved)
-    pitch = (history[-1] + intervals[at + 1]).astype(np.uint8)
-    _vote(votes[1], pitch, moved[at])
-    if len(pitches) > 2:  # the note before the last, where another note followed than the last
-        before = common_lengths(history[:-1])
-        at = np.flatnonzero(before)
-        at = at[history[at + 1] != history[-1]]
-        _vote(votes[2], history[at + 2], before[at])
-
+    exact = common_lengths(history, before.exact)
+    moved = common_lengths(intervals, before.moved)
+    if len(pitches) < 2:
+        return NOTHING_RECALLED
+    at, moved_at = np.flatnonzero(exact), np.flatnonzero(moved)
+    # Contexts that end with the note before the last, where another note followed than the last.
+    replaced = _within(before.exact[len(before.exact) - len(pitches) + 2 :].copy())
+    replaced_at = np.flatnonzero(replaced)
+    replaced_at = replaced_at[history[replaced_at + 1] != history[-1]]
+    votes = (
+        _votes(history[at + 1], exact[at]),
+        _votes(history[-1] + intervals[moved_at + 1], moved[moved_at]),
+        _votes(history[replaced_at + 2], replaced[replaced_at]),
+    )
     matches = (
         _latest_longest(exact, history, first, 1),
         _transposed(moved, history, intervals, first),
         _in_any_order(history, first),
     )
-    return Recollection(matches, votes)
+    return Recollection(matches, votes, exact, moved)
 
 
-def common_lengths(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def common_lengths(
+    values: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
     """Return how many values up to each but the last are the same as those up to the last.
 
-    Shape ``(len(values) - 1,)``; at most :data:`~midirnn.codecs.recall.LONGEST`.
+    Shape ``(len(values) - 1,)``; at most :data:`~midirnn.codecs.recall.LONGEST`. ``before`` is the
+    same of the values without the last one, and perhaps with one more at the beginning.
     """
-    lengths = np.zeros(max(len(values) - 1, 0), np.uint8)
-    at = np.flatnonzero(values[:-1] == values[-1])
-    for back in range(1, LONGEST + 1):
-        lengths[at] = back
-        at = at[at >= back]
-        at = at[values[at - back] == values[-1 - back]] if back < len(values) else at[:0]
-        if not len(at):
-            break
+    count = max(len(values) - 1, 0)
+    if not count:
+        return np.empty(0, np.uint8)
+    lengths = np.ones(count, np.uint8)
+    np.minimum(before[len(before) - count + 1 :] + np.uint8(1), LONGEST, out=lengths[1:])
+    lengths *= values[:-1] == values[-1]
+    return _within(lengths)
+
+
+def _within(lengths: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the lengths, changed in place, of contexts that begin with the first value or later."""
+    beginning = lengths[:LONGEST]
+    np.minimum(beginning, _ONE_TO_LONGEST[: len(beginning)], out=beginning)
     return lengths
 
 
-def _vote(
-    votes: npt.NDArray[np.uint8], pitch: npt.NDArray[np.uint8], length: npt.NDArray[np.uint8]
-) -> None:
-    """Note the longest context of each pitch (128,), of :data:`MOST_VOTES` pitches."""
-    order = np.argsort(length, kind="stable")
-    pitch, length = pitch[order], length[order]
-    inside = pitch < NUM_PITCHES
-    votes[pitch[inside]] = length[inside]  # where a pitch stands twice, the last value stays
-    if np.count_nonzero(votes) > MOST_VOTES:
-        dropped = np.argsort(-votes.astype(np.int8), kind="stable")[MOST_VOTES:]
-        votes[dropped] = 0
+def _votes(pitches: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> Votes:
+    """Return the longest context of each pitch; of :data:`MOST_VOTES` pitches at most."""
+    if not len(pitches):
+        return NO_VOTES
+    order = np.argsort(lengths, kind="stable")
+    longest = np.zeros(256, np.int32)
+    longest[pitches[order]] = lengths[order]  # where a pitch stands twice, the last value stays
+    voted = np.flatnonzero(longest[:NUM_PITCHES])
+    lengths_of = longest[voted]
+    if len(voted) > MOST_VOTES:
+        first = np.argsort(-lengths_of, kind="stable")[:MOST_VOTES]
+        voted, lengths_of = voted[first], lengths_of[first]
+    return Votes(voted.astype(np.int32), lengths_of)
 
 
 def _latest_longest(
