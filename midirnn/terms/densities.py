@@ -38,12 +38,14 @@ def densities(moments: Moments, most: int) -> FloatArray:
     Three are of the inter-onset time that it would make, among the last 32; three of the durations
     of the newest notes held, were they to end then, among those of the last 48 that have ended.
     """
-    rows = [_densities_of(memory, moments, index, most) for index, memory in enumerate(moments.memories)]
+    rows = [
+        _densities_of(memory, moments, index, most) for index, memory in enumerate(moments.memories)
+    ]
     return np.stack(rows)
 
 
 def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -> FloatArray:
-    if not memory.count:
+    if not memory.begun:
         return np.zeros((2 * len(WIDTHS), most), np.float32)
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :][::-1]
     durations = memory.durations[-RECENT_DURATIONS:][::-1]
@@ -57,10 +59,11 @@ def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -
     for number, width in enumerate(WIDTHS):
         rows[number] = _box(intervals, at, width)
         rows[len(WIDTHS) + number] = _box(lasted, ages[:, None] + shifts(most), width).sum(axis=0)
-    return np.log(np.float32(0.01) + rows) + np.float32(2.5)
+    logarithms: FloatArray = np.log(np.float32(0.01) + rows) + np.float32(2.5)
+    return logarithms
 
 
-def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.float64]) -> FloatArray:
+def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
     """Return the sums of a weighted histogram (289,): index x holds all that is below x."""
     histogram = np.bincount(
         np.minimum(values, LONGEST_DENSITY), weights, minlength=LONGEST_DENSITY + 1
@@ -76,14 +79,15 @@ def _box(cumulated: FloatArray, at: IntArray, width: int) -> FloatArray:
     inside = at + width < LONGEST_DENSITY
     high = cumulated[np.where(inside, at + width + 1, 0)]
     low = cumulated[np.where(inside, np.maximum(at - width, 0), 0)]
-    return (high - low) / np.float32(2 * width + 1)
+    means: FloatArray = (high - low) / np.float32(2 * width + 1)
+    return means
 
 
 def densities_now(now: Now, most: int) -> FloatArray:
     """Return :func:`densities` of a single moment (6, shifts)."""
     memory, count = now.memory, len(WIDTHS)
     rows = np.zeros((NUM_DENSITIES, most), np.float32)
-    if not memory.count:
+    if not memory.begun:
         return rows
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :]
     durations = memory.durations[-RECENT_DURATIONS:]
@@ -99,7 +103,7 @@ def densities_now(now: Now, most: int) -> FloatArray:
     return rows
 
 
-def _boxes(values: npt.NDArray[np.int32], weights: npt.NDArray[np.float64]) -> FloatArray:
+def _boxes(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
     """Return the means of all boxes of all widths over a weighted histogram (3, 288)."""
     boxes = np.zeros((len(WIDTHS), LONGEST_DENSITY), np.float32)
     if not len(values):

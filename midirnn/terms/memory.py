@@ -93,7 +93,7 @@ class NoteMemory(NamedTuple):
     """The notes of a piece so far. Immutable: each ``after_...`` returns another one.
 
     Notes are numbered from the start of the piece. The arrays of the last notes hold the numbers
-    ``count - len(pitches)`` to ``count - 1``. Times are steps of the codec's grid.
+    ``begun - len(pitches)`` to ``begun - 1``. Times are steps of the codec's grid.
     """
 
     size: int
@@ -102,7 +102,7 @@ class NoteMemory(NamedTuple):
     """The time reached."""
     velocity_bin: int
     """The velocity in force, from 1; 0 before the first."""
-    count: int
+    begun: int
     """How many notes have begun."""
     pitches: bytes
     """The last notes' pitches."""
@@ -127,8 +127,19 @@ class NoteMemory(NamedTuple):
         """Return the memory before the first note."""
         nothing, nowhere = np.empty(0, np.int32), np.full(NUM_PITCHES, NONE, np.int32)
         return cls(
-            size, 0, 0, 0, b"", b"", nothing, nothing,
-            nowhere, np.full(12, NONE, np.int32), nowhere, nowhere, NOTHING_RECALLED,
+            size,
+            0,
+            0,
+            0,
+            b"",
+            b"",
+            nothing,
+            nothing,
+            nowhere,
+            np.full(12, NONE, np.int32),
+            nowhere,
+            nowhere,
+            NOTHING_RECALLED,
         )
 
     def after_shift(self, steps: int) -> NoteMemory:
@@ -143,15 +154,15 @@ class NoteMemory(NamedTuple):
         """Return the memory after a note-on."""
         begin = max(0, len(self.pitches) + 1 - self.size)
         pitches = self.pitches[begin:] + bytes((pitch,))
-        first = self.count + 1 - len(pitches)
+        first = self.begun + 1 - len(pitches)
         return self._replace(
-            count=self.count + 1,
+            begun=self.begun + 1,
             pitches=pitches,
             velocities=self.velocities[begin:] + bytes((self.velocity_bin,)),
             onsets=np.append(self.onsets[begin:], np.int32(self.step)),
             durations=np.append(self.durations[begin:], np.int32(NONE)),
-            latest=_changed(self.latest, pitch, self.count),
-            class_latest=_changed(self.class_latest, pitch % 12, self.count),
+            latest=_changed(self.latest, pitch, self.begun),
+            class_latest=_changed(self.class_latest, pitch % 12, self.begun),
             onset=_changed(self.onset, pitch, self.step),
             released=_changed(self.released, pitch, NONE),
             recollection=recollect(pitches, first, self.recollection),
@@ -173,7 +184,7 @@ class NoteMemory(NamedTuple):
     @property
     def first(self) -> int:
         """Return the number of the oldest note that is kept."""
-        return self.count - len(self.pitches)
+        return self.begun - len(self.pitches)
 
     def velocity_of(self, number: int) -> int:
         """Return the velocity bin of a note that is kept; 0 where it is not."""
@@ -237,7 +248,7 @@ def common_lengths(
 
 
 def _within(lengths: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the lengths, changed in place, of contexts that begin with the first value or later."""
+    """Return the lengths, cut in place: no context begins before the first value."""
     beginning = lengths[:LONGEST]
     np.minimum(beginning, _ONE_TO_LONGEST[: len(beginning)], out=beginning)
     return lengths

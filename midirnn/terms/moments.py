@@ -40,7 +40,7 @@ class Moments:
     @cached_property
     def count(self) -> IntArray:
         """Return how many notes have begun (N,)."""
-        return np.array([memory.count for memory in self.memories], np.int64)
+        return np.array([memory.begun for memory in self.memories], np.int64)
 
     @cached_property
     def pitch(self) -> IntArray:
@@ -134,7 +134,9 @@ def _last(memories: Sequence[NoteMemory], name: str, count: int, missing: int) -
     rows = np.full((len(memories), count), missing, np.int64)
     for row, memory in zip(rows, memories, strict=True):
         values = getattr(memory, name)[-count:][::-1]
-        row[: len(values)] = np.frombuffer(values, np.uint8) if isinstance(values, bytes) else values
+        row[: len(values)] = (
+            np.frombuffer(values, np.uint8) if isinstance(values, bytes) else values
+        )
     return rows
 
 
@@ -145,7 +147,7 @@ def overdue_of(memory: NoteMemory) -> IntArray:
     if not best.length:
         return over
     pitch = np.flatnonzero(memory.onset >= 0)
-    since = memory.count - 1 - memory.latest[pitch]
+    since = memory.begun - 1 - memory.latest[pitch]
     at = best.place - 1 - since - memory.first
     fits = (since < best.length) & (at >= 0)
     pitch, at = pitch[fits], at[fits]

@@ -15,7 +15,6 @@ from midirnn.terms.buckets import (
     count_bucket,
     difference_bucket,
     shifted_bucket,
-    time_bucket,
 )
 from midirnn.terms.memory import NONE, NUM_VOTES
 from midirnn.terms.moments import Moments
@@ -30,6 +29,8 @@ _PITCHES = np.arange(NUM_PITCHES)
 
 
 def interval(back: int, reach: int) -> Rule:
+    """Give a note-on the weight of its interval from one of the last pitches."""
+
     def rule(moments: Moments) -> IntArray:
         interval = _PITCHES - moments.pitch[:, back, None]
         return np.where(np.abs(interval) <= reach, interval + reach, NONE)
@@ -38,6 +39,7 @@ def interval(back: int, reach: int) -> Rule:
 
 
 def recalled(moments: Moments) -> IntArray:
+    """Give the pitches recalled the weight of the match that recalls them."""
     rows = np.full((len(moments.memories), NUM_VIEWPOINTS, NUM_PITCHES), NONE, np.int64)
     for row, memory in zip(rows, moments.memories, strict=True):
         for viewpoint, match in enumerate(memory.recollection.matches):
@@ -47,6 +49,7 @@ def recalled(moments: Moments) -> IntArray:
 
 
 def votes(moments: Moments) -> IntArray:
+    """Give each pitch voted for the weight of the longest context that votes for it."""
     rows = np.full((len(moments.memories), NUM_VOTES, NUM_PITCHES), NONE, np.int64)
     for row, memory in zip(rows, moments.memories, strict=True):
         for view, votes in enumerate(memory.recollection.votes):
@@ -55,6 +58,7 @@ def votes(moments: Moments) -> IntArray:
 
 
 def class_recency(moments: Moments) -> IntArray:
+    """Give a note-on the weight of how long ago its pitch class was last played."""
     since = moments.notes_since
     octaves = np.full((len(since), 11 * 12), FAR, np.int64)
     octaves[:, :NUM_PITCHES] = since
@@ -63,24 +67,31 @@ def class_recency(moments: Moments) -> IntArray:
 
 
 def of_held(values: Callable[[Moments], IntArray]) -> Rule:
+    """Restrict a rule for note-offs to the notes that sound."""
     return lambda moments: np.where(moments.held, values(moments), NONE)
 
 
 def held_below(moments: Moments) -> IntArray:
-    return np.minimum(np.cumsum(moments.held, axis=1) - moments.held, 7)
+    """Return how many held notes are lower, 7 at most."""
+    below: IntArray = np.minimum(np.cumsum(moments.held, axis=1) - moments.held, 7)
+    return below
 
 
 def held_above(moments: Moments) -> IntArray:
+    """Return how many held notes are higher, 7 at most."""
     held = moments.held
-    return np.minimum(held.sum(axis=1, keepdims=True) - np.cumsum(held, axis=1), 7)
+    above: IntArray = held.sum(axis=1, keepdims=True) - np.cumsum(held, axis=1)
+    return np.minimum(above, 7)
 
 
 def overdue_note(moments: Moments) -> IntArray:
+    """Give a note-off the weight of how long its note outlasts the one it repeats."""
     over = moments.overdue
     return np.where(over < FAR, difference_bucket(over), NONE)
 
 
 def shifts(most: int) -> IntArray:
+    """Return the lengths of all time shifts, in steps."""
     return np.arange(1, most + 1)
 
 
@@ -88,6 +99,7 @@ NEAR = 40
 
 
 def new_interval(most: int) -> Rule:
+    """Give a time shift the weight of the inter-onset time that it would make."""
     return lambda moments: shifted_bucket(moments.since_onset[:, None] + shifts(most))
 
 
@@ -102,12 +114,15 @@ def against(interval: Callable[[Moments], IntArray], most: int) -> Rule:
 
 
 def gap(back: int) -> Callable[[Moments], IntArray]:
+    """Return the time between the last onset and an earlier one, as a function of moments."""
     return lambda moments: np.where(
-        moments.count > back, moments.onset[:, 0] - moments.onset[:, back], FAR
+        moments.onset[:, back] > -FAR, moments.onset[:, 0] - moments.onset[:, back], FAR
     )
 
 
 def overdue_then(most: int) -> Rule:
+    """Give a time shift the weights of how overdue the newest held notes would be."""
+
     def rule(moments: Moments) -> IntArray:
         over = np.where(moments.held, moments.overdue, FAR)
         order = np.where(over < FAR, moments.order, FAR)
@@ -120,6 +135,8 @@ def overdue_then(most: int) -> Rule:
 
 
 def velocity_change(velocity: Callable[[Moments], IntArray], bins: int) -> Rule:
+    """Give a velocity the weight of its distance from another one."""
+
     def rule(moments: Moments) -> IntArray:
         before = velocity(moments)[:, None]
         return np.where(before > 0, np.arange(1, bins + 1) - before + bins - 1, NONE)

@@ -97,12 +97,13 @@ class Scan {
     int count() const { return int(pitches.size()); }
     int first() const { return std::max(0, count() - sizes.memory); }
     int since_onset() const { return count() ? step - onsets.back() : 0; }
-    int pitch_back(int back) const { return back < count() ? pitches[count() - 1 - back] : -FAR; }
+    bool keeps(int back) const { return back < count() - first(); }
+    int pitch_back(int back) const { return keeps(back) ? pitches[count() - 1 - back] : -FAR; }
     int velocity_back(int back) const {
-        return back < count() ? velocities[count() - 1 - back] : 0;
+        return keeps(back) ? velocities[count() - 1 - back] : 0;
     }
     int gap(int back) const {
-        return back < count() ? onsets.back() - onsets[count() - 1 - back] : FAR;
+        return keeps(back) ? onsets.back() - onsets[count() - 1 - back] : FAR;
     }
     int notes_since(int pitch) const {
         int since = count() - 1 - latest[pitch];

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,9 +108,7 @@ def _terms(most: int, bins: int) -> tuple[Term, ...]:
         Term("below", "note_off", 8, 1, of_held(rules.held_below), held_step(steps.below)),
         Term("above", "note_off", 8, 1, of_held(rules.held_above), held_step(steps.above)),
         Term("overdue", "note_off", 41, 1, of_held(rules.overdue_note), steps.overdue_step),
-        Term(
-            "interonset", "time_shift", 128, 1, rules.new_interval(most), steps.new_interval_step
-        ),
+        Term("interonset", "time_shift", 128, 1, rules.new_interval(most), steps.new_interval_step),
         Term(
             "interonset_match",
             "time_shift",
@@ -167,12 +165,20 @@ class OutputTerms:
     @cached_property
     def rows(self) -> int:
         """Return how many weights there are."""
-        return self.slices[DENSITY].stop
+        return int(self.slices[DENSITY].stop)
 
     @cached_property
     def width(self) -> int:
         """Return how many indices a moment has: (layers x tokens) of each term, side by side."""
         return sum(term.layers * _size(self.groups[term.group]) for term in self.terms)
+
+    def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
+        """Return the memory behind a token."""
+        for name, change in _CHANGES.items():
+            group = self.groups[name]
+            if group.start <= token < group.stop:
+                return change(memory, token - group.start)
+        return memory
 
     def indices(self, memories: Sequence[NoteMemory]) -> tuple[npt.NDArray[np.int16], FloatArray]:
         """Return the indices (N, width) and the densities (N, 6, shifts) of N moments.
@@ -190,6 +196,14 @@ class OutputTerms:
             term.step(logits[self.groups[term.group]], weights[self.slices[term.name]], now)
         shifts = logits[self.groups["time_shift"]]
         shifts += weights[self.slices[DENSITY]] @ densities_now(now, self.max_shift)
+
+
+_CHANGES: dict[str, Callable[[NoteMemory, int], NoteMemory]] = {
+    "note_on": NoteMemory.after_note_on,
+    "note_off": NoteMemory.after_note_off,
+    "time_shift": lambda memory, value: memory.after_shift(value + 1),
+    "velocity": lambda memory, value: memory.after_velocity(value + 1),
+}
 
 
 def _size(tokens: slice) -> int:
