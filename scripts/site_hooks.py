@@ -10,6 +10,7 @@ import html
 import re
 from typing import Any
 
+from cyclopts.docs.markdown import generate_markdown_docs
 from latex2mathml.converter import convert
 
 from midirnn.cli.main import make_app
@@ -20,6 +21,7 @@ _EQUATION = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<latex>.*?)\\[)\]]\s*</(?P=tag)>',
     re.DOTALL,
 )
+_FLAG = re.compile(r"<code>(--[a-z0-9-]+)</code>")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -30,14 +32,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Write each equation as MathML."""
-    return _EQUATION.sub(_mathml, content)
+    """Write each equation as MathML, and keep the name of a flag on one line."""
+    return _FLAG.sub(r'<code class="flag">\1</code>', _EQUATION.sub(_mathml, content))
 
 
 def command_help() -> str:
-    """Return the help of every command as Markdown, a section for each."""
-    pages: str = make_app().generate_docs("markdown", heading_level=1)
-    return pages[pages.index("\n## ") :]
+    """Return a list of the commands and a section with the help of each, as Markdown."""
+    pages = generate_markdown_docs(make_app(), generate_toc=False)
+    return pages[pages.index("**Commands**") :]
 
 
 def _mathml(match: re.Match[str]) -> str:

@@ -16,6 +16,7 @@ from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError, MidirnnError
 from midirnn.files import reason_of
+from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 from midirnn.performance import NUM_PITCHES
 
@@ -84,7 +85,6 @@ def _read_weights(path: Path) -> Weights:
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The shape of each weight of a model."""
-    gates = 4 * config.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (config.vocab_size + 1, config.embedding_size),
         "held.weight": (config.embedding_size, NUM_PITCHES),
@@ -100,12 +100,10 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         }
     if config.control_inputs:
         shapes["controls.weight"] = (config.embedding_size, NUM_CONTROL_INPUTS)
+    cell = find_cell(config.cell)
     for layer in range(config.num_layers):
-        shapes |= {
-            f"layers.{layer}.weight_ih": (gates, config.layer_input_size(layer)),
-            f"layers.{layer}.weight_hh": (gates, config.hidden_size),
-            f"layers.{layer}.bias": (gates,),
-        }
+        of_layer = cell.weight_shapes(config.layer_input_size(layer), config.hidden_size)
+        shapes |= {f"layers.{layer}.{name}": shape for name, shape in of_layer.items()}
         if config.layer_norm:
             shapes |= {
                 f"norms.{layer}.weight": (config.hidden_size,),
