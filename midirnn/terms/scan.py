@@ -9,12 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.native import compiled
 from midirnn.terms.densities import NUM_DENSITIES
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.table import OutputTerms
@@ -30,8 +25,6 @@ from midirnn.terms.table import OutputTerms
 Tokens = npt.NDArray[np.uint16]
 IndexArray = npt.NDArray[np.int16]
 FloatArray = npt.NDArray[np.float32]
-
-COMPILERS = ("g++", "clang++", "c++")
 
 _SOURCE = Path(__file__).with_name("scan.cpp")
 
@@ -126,41 +119,9 @@ def _room(terms: OutputTerms, count: int) -> tuple[IndexArray, FloatArray]:
 
 @functools.cache
 def native_library() -> ctypes.CDLL | None:
-    """Return the compiled ``scan.cpp``, compiled now if need be; None where that does not work."""
-    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if compiler is None:
-        return None
-    source = _SOURCE.read_bytes()
-    key = hashlib.sha256(source + platform.platform().encode()).hexdigest()[:16]
-    try:
-        path = _cache_folder() / f"scan-{key}.so"
-        if not path.exists():
-            _compile(compiler, path)
-        return _declared(ctypes.CDLL(os.fspath(path)))
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "midirnn"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = Path(tempfile.mkdtemp(prefix="midirnn-"))
-    return folder
-
-
-def _compile(compiler: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        fresh = Path(folder) / path.name
-        subprocess.run(
-            [compiler, "-std=c++17", "-O3", "-shared", "-fPIC", os.fspath(_SOURCE), "-o", fresh],
-            check=True,
-            capture_output=True,
-            timeout=120,
-        )
-        fresh.replace(path)  # whole or not at all, whoever else compiles it too
+    """Return the compiled ``scan.cpp``; None where there is no compiler."""
+    library = compiled(_SOURCE)
+    return _declared(library) if library else None
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
