@@ -22,6 +22,7 @@ _EQUATION = re.compile(
     re.DOTALL,
 )
 _FLAG = re.compile(r"<code>(--[a-z0-9-]+)</code>")
+_ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>(?:~(?:\w+\.)*)?([^<]*)</code>")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -32,8 +33,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Write each equation as MathML, and keep the name of a flag on one line."""
-    return _FLAG.sub(r'<code class="flag">\1</code>', _EQUATION.sub(_mathml, content))
+    """Write equations as MathML and the roles of docstrings as plain names; mark flags."""
+    content = _ROLE.sub(r"<code>\1</code>", _EQUATION.sub(_mathml, content))
+    return _FLAG.sub(r'<code class="flag">\1</code>', content)  # which CSS keeps on one line
 
 
 def command_help() -> str:

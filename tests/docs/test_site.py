@@ -59,3 +59,8 @@ def test_equations_are_mathml(site: Path) -> None:
     pages = {p.name: p.read_text(encoding="utf-8") for p in site.rglob("*.html")}
     assert "<math" in pages["state.html"]
     assert [name for name, text in pages.items() if 'class="arithmatex"' in text] == []
+
+
+def test_docstrings_show_no_markup(site: Path) -> None:
+    text = (site / "api.html").read_text(encoding="utf-8")
+    assert re.findall(r":\w+:<code>.*?</code>", text) == []
