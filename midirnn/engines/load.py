@@ -94,6 +94,11 @@ def load(model: str | os.PathLike[str] = "piano") -> Model:
     """The model of that name, or in that folder (a checkpoint or a training run)."""
     folder = find_model(model)
     checkpoint = read_checkpoint(folder)
+    if not isinstance(checkpoint.config, ModelConfig):
+        raise CheckpointError(
+            f"{folder} holds a model of the architecture {checkpoint.config.architecture!r}; only "
+            f"models of {ModelConfig.architecture!r} can be played"
+        )
     return Model(
         name=os.fspath(model),
         folder=folder,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from midirnn.codecs import Codec, NoteStream, Tokens
-from midirnn.datasets.windows import Batch, EvaluationWindows, Inputs
-from midirnn.models.language_model import LanguageModel, State, masked_logits
+from midirnn.datasets.windows import EvaluationWindows, Inputs
+from midirnn.models.language_model import LanguageModel
+from midirnn.training.losses import token_losses
 
 Number = TypeVar("Number", int, float)
 
@@ -71,41 +71,6 @@ def combined(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 def _added(tables: Sequence[dict[str, Number]]) -> dict[str, Number]:
     return {name: sum(table[name] for table in tables) for name in tables[0]}
-
-
-def token_losses(
-    model: LanguageModel, batch: Batch, state: State, *, bf16: bool, use_mask: bool = True
-) -> tuple[torch.Tensor, torch.Tensor, State]:
-    """Negative log-likelihoods (B, T) of a batch's targets, which of them count, the state behind.
-
-    Rows that begin another piece begin from a zero state.
-    """
-    device = next(model.parameters()).device
-    keep = _on(device, ~batch.reset)[None, :, None]
-    with torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
-        logits, behind = model(
-            _on(device, batch.inputs),
-            _on(device, batch.held),
-            _on(device, batch.recalled),
-            _on(device, batch.controls),
-            tuple(part * keep for part in state),
-        )
-    if use_mask:
-        logits = masked_logits(logits, _on(device, batch.mask))
-    losses = torch.nn.functional.cross_entropy(
-        logits.float().flatten(0, 1),
-        _on(device, batch.targets).flatten(),
-        reduction="none",
-    )
-    return losses.view(batch.targets.shape), _on(device, batch.valid), behind
-
-
-def _on(device: torch.device, array: npt.NDArray[Any]) -> torch.Tensor:
-    """The array on a device; to a GPU it is copied while the GPU goes on."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
 
 
 def _rows(pieces: Sequence[Tokens], most: int) -> int:

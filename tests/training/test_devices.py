@@ -11,7 +11,8 @@ import torch
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.models import language_model, layers
 from midirnn.models.language_model import LanguageModel
-from midirnn.training.evaluate import evaluate, token_losses
+from midirnn.training.evaluate import evaluate
+from midirnn.training.losses import token_losses
 from tests.training.tiny import CODEC, MODEL, TRAIN, VALIDATION, recipe, trainer
 
 STEERED = dataclasses.replace(MODEL, control_inputs=True, recall_notes=8)

@@ -14,7 +14,8 @@ from midirnn.datasets.windows import EvaluationWindows, Inputs
 from midirnn.errors import CodecError
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, from_weights
-from midirnn.training.evaluate import Evaluation, evaluate, token_losses
+from midirnn.training.evaluate import Evaluation, evaluate
+from midirnn.training.losses import token_losses
 from tests.datasets.songs import song
 from tests.models import reference
 from tests.training.tiny import CODEC, MODEL
