@@ -15,14 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from midirnn import ports
 from midirnn.cli import main as cli
 from midirnn.live.output import audio
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.event_log import EventLog, read_log
 from midirnn.live.recording.midi import notes_of
 from midirnn.midifile import read_midi
-from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message
+from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, port_set
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
@@ -49,8 +48,8 @@ def output(monkeypatch: pytest.MonkeyPatch) -> MemoryOutput:
             inputs[0].feed((0x80, 100, 0))
 
     output = MemoryOutput(name="Fake Synth", on_send=play_along)
-    monkeypatch.setattr(ports, "open_output", lambda name, **_: output)
-    monkeypatch.setattr(ports, "open_input", open_input)
+    monkeypatch.setattr(port_set, "open_output", lambda name, **_: output)
+    monkeypatch.setattr(port_set, "open_input", open_input)
     return output
 
 
@@ -176,7 +175,7 @@ def test_sound_that_goes_into_a_file_is_told(
     monkeypatch.chdir(tmp_path)
     for driver, told in (("file", True), ("alsa", False)):
         assert play(model, "--audio", "--audio-driver", driver, seconds=0.2) == 0
-        line = f"the sound goes into {tmp_path / 'fluidsynth.wav'}, and is not heard"
+        line = f"the sound is written to {tmp_path / 'fluidsynth.wav'} and not heard"
         assert (line in capsys.readouterr().out.splitlines()) is told
 
 
