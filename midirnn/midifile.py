@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from midirnn.errors import MidiFileError
+from midirnn.files import reason_of, write_file
 from midirnn.midievents import (
     CONTROL_CHANGE,
     NOTE_ON,
@@ -73,12 +73,7 @@ def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
     except IsADirectoryError:
         raise MidiFileError(name, "is a folder, not a MIDI file") from None
     except (OSError, ValueError) as error:
-        raise MidiFileError(name, f"cannot be read ({_cause(error)})") from None
-
-
-def _cause(error: OSError | ValueError) -> str:
-    """What the operating system says, or Python where the name is no name at all."""
-    return getattr(error, "strerror", None) or str(error)
+        raise MidiFileError(name, f"cannot be read ({reason_of(error)})") from None
 
 
 class _TickClock:
@@ -240,23 +235,11 @@ def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     A folder that is missing is made. The file appears whole or not at all. Raises
     :class:`MidiFileError` if it cannot be written.
     """
-    target = Path(path)
     data = midi_bytes(performance)
-    temporary = ""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=".midirnn-", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except (OSError, ValueError) as error:
-        raise MidiFileError(str(path), f"cannot be written ({_cause(error)})") from None
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        write_file(Path(path), data)
+    except OSError as error:
+        raise MidiFileError(str(path), f"cannot be written ({reason_of(error)})") from None
 
 
 def midi_bytes(performance: Performance) -> bytes:

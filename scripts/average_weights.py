@@ -11,7 +11,9 @@ import argparse
 from pathlib import Path
 
 from midirnn.engines.load import find_model
-from midirnn.models.checkpoint import read_checkpoint, replacing_folder, write_checkpoint
+from midirnn.errors import CheckpointError
+from midirnn.files import replacing_folder
+from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     }
     info = later.info | {"averaged_with": str(arguments.earlier), "share": share}
     info.pop("best_validation_nats_per_token", None)  # that of neither
-    with replacing_folder(arguments.target) as fresh:
+    with replacing_folder(arguments.target, CheckpointError) as fresh:
         write_checkpoint(fresh, later.config, later.codec, weights, info)
 
 

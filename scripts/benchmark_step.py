@@ -1,11 +1,11 @@
 """Time a step of each engine, sampling included: batch 1, one thread.
 
-    python3 scripts/benchmark_step.py [--model MODEL | --hidden-size 512 --num-layers 3] [--json]
+    python3 scripts/benchmark_step.py [--model MODEL | --cell lstm --hidden-size 512 --num-layers 3]
 
-Each engine makes music, one token a step, in a tight loop and in one that sleeps between steps, as
-live playing does: its caches are cold. torch's nn.LSTM runs as it comes, through oneDNN, and
-without. Nothing is reported, and the exit code is 1, while other processes use more than a fifth of
-a core, unless --anyway says so.
+Each engine generates music, one token a step, in a tight loop and in one that sleeps between steps
+as live playing does, so that its caches are cold. torch.nn's layers run with oneDNN and without.
+While other processes use more than a fifth of a core, nothing is reported and the exit code is 1,
+unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.errors import MidirnnError
+from midirnn.models.cells import CELLS
 from midirnn.models.checkpoint import expected_shapes
 from midirnn.models.config import ModelConfig
 from midirnn.sampling import Sampler
@@ -71,6 +72,7 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", help="a model's name or folder [random weights]")
+    parser.add_argument("--cell", choices=list(CELLS), default="lstm")
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--num-layers", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
@@ -85,6 +87,7 @@ def random_model(arguments: argparse.Namespace) -> Model:
     codec = PerformanceCodec()
     config = ModelConfig(
         vocab_size=codec.vocab_size,
+        cell=arguments.cell,
         hidden_size=arguments.hidden_size,
         num_layers=arguments.num_layers,
     )
@@ -151,6 +154,7 @@ def describe(model: Model, other_cores: float) -> dict[str, Any]:
     config = model.config
     return {
         "model": model.name,
+        "cell": config.cell,
         "num_layers": config.num_layers,
         "hidden_size": config.hidden_size,
         "machine": processor_name(),
@@ -165,7 +169,8 @@ def describe(model: Model, other_cores: float) -> dict[str, Any]:
 
 def print_table(about: dict[str, Any], timings: list[Timing], absent: dict[str, str]) -> None:
     versions = ", ".join(f"{name} {found}" for name, found in about["versions"].items() if found)
-    print(f"{about['num_layers']} x {about['hidden_size']} ({about['model']}), batch 1, one thread")
+    size = f"{about['cell']} {about['num_layers']} x {about['hidden_size']}"
+    print(f"{size} ({about['model']}), batch 1, one thread")
     print(f"{about['machine']}, {about['cores']} cores; {about['system']}")
     print(f"Python {about['python']}, {versions}")
     print(f"other processes used {about['other_processes_cores']:.2f} of a core")

@@ -1,11 +1,11 @@
-"""Tokens a second in training: midirnn's LSTM against torch.nn's, in one run.
+"""Tokens per second in training: midirnn's layers against torch.nn's, in one run.
 
-    python3 scripts/benchmark_train.py [--hidden-size 512 --num-layers 3] [--threads 1] [--json]
+    python3 scripts/benchmark_train.py [--cell lstm] [--hidden-size 512 --num-layers 3] [--json]
 
-Each model is trained on random windows, forward, backward and update; what is told is the best of
-several steps, in turns, so that a drift of the machine's speed meets all alike; bf16 is left out
-where the processor has no instructions for it. Nothing is reported, and the exit code is 1, while
-other processes use more than a fifth of a core, unless --anyway says so.
+Each model is trained on random windows: forward, backward and update. The figure is the best of
+several steps, taken in turns, so that a change of the machine's speed affects all alike. bf16 is
+left out where the processor has no instructions for it. While other processes use more than a fifth
+of a core, nothing is reported and the exit code is 1, unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -28,12 +28,19 @@ from midirnn.models.lstm import is_fast_in_bf16
 
 Step = Callable[[], None]
 
+LAYERS: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
+    "rnn": nn.RNN,
+    "gru": nn.GRU,
+    "lstm": nn.LSTM,
+}
+
 
 class Stack(nn.Module):
-    """The same model of torch.nn.LSTM or torch.nn.GRU layers, residual connections included."""
+    """The same model of torch.nn's layers, residual connections included."""
 
-    def __init__(self, config: ModelConfig, layer: type[nn.LSTM] | type[nn.GRU]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        layer = LAYERS[config.cell]
         self.embedding = nn.Embedding(config.vocab_size + 1, config.embedding_size)
         self.held = nn.Linear(128, config.embedding_size, bias=False)
         self.layers = nn.ModuleList(
@@ -63,14 +70,18 @@ class Ours(nn.Module):
         return logits
 
 
-MODELS: dict[str, tuple[Callable[[ModelConfig], nn.Module], bool]] = {
-    "midirnn bf16": (Ours, True),
-    "midirnn fp32": (Ours, False),
-    "nn.LSTM autocast bf16": (lambda config: Stack(config, nn.LSTM), True),
-    "nn.LSTM fp32": (lambda config: Stack(config, nn.LSTM), False),
-    "nn.GRU fp32": (lambda config: Stack(config, nn.GRU), False),
-}
-"""What is trained, and whether its matrices are multiplied in bf16."""
+Make = Callable[[ModelConfig], nn.Module]
+
+
+def models_of(cell: str) -> dict[str, tuple[Make, bool]]:
+    """What is trained, and whether its matrices are multiplied in bf16."""
+    theirs = f"nn.{LAYERS[cell].__name__}"
+    return {
+        "midirnn bf16": (Ours, True),
+        "midirnn fp32": (Ours, False),
+        f"{theirs} autocast bf16": (Stack, True),
+        f"{theirs} fp32": (Stack, False),
+    }
 
 
 def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -> Step:
@@ -95,7 +106,9 @@ def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -
 def main() -> int:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    config = ModelConfig(hidden_size=arguments.hidden_size, num_layers=arguments.num_layers)
+    config = ModelConfig(
+        cell=arguments.cell, hidden_size=arguments.hidden_size, num_layers=arguments.num_layers
+    )
     others = OtherLoad()
     time.sleep(1.0)
     if (before := others.cores()) > MOST_OTHER_CORES and not arguments.anyway:
@@ -103,7 +116,7 @@ def main() -> int:
     has_bf16 = is_fast_in_bf16(torch.device("cpu"))
     steps = {
         name: training_step(make(config), bf16, arguments)
-        for name, (make, bf16) in MODELS.items()
+        for name, (make, bf16) in models_of(config.cell).items()
         if has_bf16 or not bf16
     }
     for step in steps.values():
@@ -124,6 +137,7 @@ def main() -> int:
         "python": platform.python_version(),
         "torch": installed("torch"),
         "threads": arguments.threads,
+        "cell": arguments.cell,
         "hidden_size": arguments.hidden_size,
         "num_layers": arguments.num_layers,
         "batch_size": arguments.batch_size,
@@ -141,13 +155,15 @@ def print_report(report: dict[str, object], *, as_json: bool) -> None:
         return
     speeds = report.pop("tokens_per_second")
     assert isinstance(speeds, dict)
+    theirs = speeds[f"nn.{LAYERS[str(report['cell'])].__name__} fp32"]
     print(", ".join(f"{name} {value}" for name, value in report.items()))
     for name, speed in speeds.items():
-        print(f"{name:<24} {speed:>8,} tokens/s  {speed / speeds['nn.LSTM fp32']:.2f} x")
+        print(f"{name:<24} {speed:>8,} tokens/s  {speed / theirs:.2f} x")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cell", choices=list(LAYERS), default="lstm")
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--num-layers", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64)

@@ -1,9 +1,9 @@
-"""A step in torch as one would write it with nn.LSTM: what the engines are measured against."""
+"""A step through torch.nn's recurrent layers, to measure the engines against."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -25,10 +25,17 @@ from midirnn.models.config import ModelConfig
 warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
 
 
-class TorchEngine(RecurrentEngine):
-    """One step of the language model, batch 1, through nn.LSTM: an implementation of StepEngine.
+LAYERS: dict[str, Callable[[int, int], nn.RNNBase]] = {
+    "rnn": nn.RNN,
+    "gru": nn.GRU,
+    "lstm": nn.LSTM,
+}
 
-    torch computes on one thread from then on in the whole process.
+
+class TorchEngine(RecurrentEngine):
+    """One step of the language model, batch 1: an implementation of ``StepEngine``.
+
+    From the first engine on, torch runs on one thread in the whole process.
     """
 
     def __init__(
@@ -50,15 +57,16 @@ class TorchEngine(RecurrentEngine):
         self._layers = [self._make_layer(layer) for layer in range(config.num_layers)]
         self.reset()
 
-    def _make_layer(self, layer: int) -> nn.LSTM:
-        made = nn.LSTM(self._config.layer_input_size(layer), self._config.hidden_size)
-        bias = self._tensors[f"layers.{layer}.bias"]
+    def _make_layer(self, layer: int) -> nn.RNNBase:
+        config, name = self._config, f"layers.{layer}"
+        made = LAYERS[config.cell](config.layer_input_size(layer), config.hidden_size)
+        bias = self._tensors[f"{name}.bias"]
         made.load_state_dict(
             {
-                "weight_ih_l0": self._tensors[f"layers.{layer}.weight_ih"],
-                "weight_hh_l0": self._tensors[f"layers.{layer}.weight_hh"],
+                "weight_ih_l0": self._tensors[f"{name}.weight_ih"],
+                "weight_hh_l0": self._tensors[f"{name}.weight_hh"],
                 "bias_ih_l0": bias,
-                "bias_hh_l0": torch.zeros_like(bias),
+                "bias_hh_l0": self._tensors.get(f"{name}.recurrent_bias", torch.zeros_like(bias)),
             }
         )
         return made.eval()
@@ -81,21 +89,19 @@ class TorchEngine(RecurrentEngine):
         return nullcontext() if self._one_dnn else torch.backends.mkldnn.flags(enabled=False)
 
     def _run(self, before: EngineState, token: int, features: Tensor) -> Advance:
-        h_before, c_before = (torch.from_numpy(part) for part in (before.h, before.c))
         x = self._tensors["embedding.weight"][token] + self._beside @ features
-        hs, cs = [], []
-        for index, layer in enumerate(self._layers):
-            read = self._read(x, index)
-            y, (h, c) = layer(read[None], (h_before[index][None], c_before[index][None]))
+        states = [torch.from_numpy(part) for part in before.state]
+        behind = []
+        for index, (layer, *parts) in enumerate(zip(self._layers, *states, strict=True)):
+            given = tuple(part[None] for part in parts)
+            y, after = layer(self._read(x, index)[None], given if len(given) > 1 else given[0])
             x = x + y[0] if self._config.residual and index else y[0]
-            hs.append(h[0])
-            cs.append(c[0])
+            behind.append(after if len(given) > 1 else (after,))
         x = self._read(x, len(self._layers))
         logits = self._head("output", x)
         trust = self._head("trust", x) if self._config.recall_notes else None
         return Advance(
-            torch.stack(hs).numpy(),
-            torch.stack(cs).numpy(),
+            tuple(torch.cat(parts).numpy() for parts in zip(*behind, strict=True)),
             logits.numpy(),
             None if trust is None else trust.numpy(),
         )

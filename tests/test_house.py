@@ -20,6 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("errors",),),
+    (("files",),),
     (("performance",),),
     (("midievents", "midifile"), ("ports",)),
     (("codecs",),),

@@ -64,8 +64,17 @@ def test_the_steps_of_a_model_are_timed_in_a_table(model: Path) -> None:
     done = run("benchmark_step.py", *argv)
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert lines[0] == f"3 x 32 ({model}), batch 1, one thread"
+    assert lines[0] == f"lstm 3 x 32 ({model}), batch 1, one thread"
     assert [line.split()[0] for line in lines[-2:]] == ["numpy", "numpy"]
+
+
+def test_other_cells_are_timed() -> None:
+    step = run("benchmark_step.py", *SMALL, "--cell", "gru", "--engines", "numpy", "--anyway")
+    assert step.stdout.startswith("gru 1 x 16 (random weights)")
+    done = run("benchmark_train.py", *SMALL_TRAINING, "--cell", "rnn", "--anyway", "--json")
+    report = json.loads(done.stdout)
+    assert report["cell"] == "rnn"
+    assert {"midirnn fp32", "nn.RNN fp32"} <= set(report["tokens_per_second"])
 
 
 def test_training_is_timed_with_what_else_was_running() -> None:
@@ -74,7 +83,7 @@ def test_training_is_timed_with_what_else_was_running() -> None:
     report = json.loads(done.stdout)
     speeds = report["tokens_per_second"]
     in_bf16 = {"midirnn bf16", "nn.LSTM autocast bf16"}  # where the processor has it
-    assert set(speeds) - in_bf16 == {"midirnn fp32", "nn.LSTM fp32", "nn.GRU fp32"}
+    assert set(speeds) - in_bf16 == {"midirnn fp32", "nn.LSTM fp32"}
     assert all(speed > 0 for speed in speeds.values())
     assert (report["hidden_size"], report["batch_size"], report["window"]) == (16, 2, 8)
     assert report["other_processes_cores"] >= 0

@@ -294,7 +294,7 @@ class TestWritingThatFails:
             ("replace", errno.ENOSPC),
             ("replace", errno.EROFS),
             ("replace", errno.EACCES),
-            ("chmod", errno.EPERM),
+            ("mkdir", errno.EPERM),
         ],
     )
     def test_leaves_the_old_file_as_it_was_and_no_other(
@@ -303,7 +303,7 @@ class TestWritingThatFails:
         path = tmp_path / "a.mid"
         path.write_bytes(b"the old file")
 
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(Path, step, fail)

@@ -1,4 +1,7 @@
-"""What the README shows works: its Python runs, its commands are known, its links lead home."""
+"""What the README shows works: its Python and its commands run, and it is as short as promised.
+
+Its command lines and links are tested with those of all documents, in tests/docs.
+"""
 
 from __future__ import annotations
 
@@ -9,62 +12,54 @@ from pathlib import Path
 import pytest
 
 from midirnn import read_midi
-from midirnn.cli.main import COMMANDS, make_app
-from midirnn.engines.load import PRETRAINED, load
+from midirnn.cli.main import COMMANDS, main
+from tests.docs.pages import ROOT, blocks, shell_lines
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md"]
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+PATH = ROOT / "README.md"
+README = PATH.read_text(encoding="utf-8")
+COMMAND_LINES = [line for line in shell_lines(PATH) if line.startswith("midirnn ")]
 
 
-COMMAND_LINES = [
-    line.split("#")[0].strip()
-    for block in blocks("sh")
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("midirnn ")
-]
-
-
-@pytest.mark.parametrize("line", COMMAND_LINES)
-def test_each_command_line_is_understood(line: str) -> None:
-    make_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
-
-
-@pytest.mark.skipif(
-    not (PRETRAINED / "piano" / "config.json").exists(),
-    reason="the weights of 'piano' are not in the package",
-)
-def test_a_run_that_starts_from_piano_is_shown_with_the_flags_it_needs() -> None:
-    (flags,) = re.findall(r"`(--start-from\s+piano[^`]*)`", README)
-    argv = ["train", "my-data", "-o", "my-run", *flags.split()]
-    _, bound, _ = make_app().parse_args(argv, exit_on_error=False, print_error=False)
-    assert bound.arguments["model"] == load("piano").config
-
-
-def test_every_command_is_shown_but_those_for_experts() -> None:
-    shown = {shlex.split(line)[1] for line in COMMAND_LINES}
-    assert set(COMMANDS) - shown <= {"export"}
-
-
-def test_the_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder that has the examples."""
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
-    (block,) = blocks("python")
+    return tmp_path
+
+
+def test_every_command_is_shown() -> None:
+    assert {shlex.split(line)[1] for line in COMMAND_LINES} == set(COMMANDS)
+
+
+def test_the_commands_that_generate_run(elsewhere: Path) -> None:
+    shown = [line for line in COMMAND_LINES if line.split()[1] in ("generate", "plot")]
+    shown = [line for line in shown if "--model" not in line]  # the reader's own
+    assert len(shown) >= 4
+    for line in shown:
+        short = re.sub(r"--seconds \d+", "", line)
+        seconds = ["--seconds", "1"] if line.split()[1] == "generate" else []
+        assert main([*shlex.split(short)[1:], *seconds]) == 0, line
+    assert (elsewhere / "on.png").is_file()
+
+
+def test_the_python_block_runs(elsewhere: Path) -> None:
+    (block,) = blocks(PATH, "python")
     exec(compile(block, "README.md", "exec"), {})
-    assert len(read_midi(tmp_path / "on.mid")) > 176  # the primer's notes, and new ones
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", document.read_text(encoding="utf-8"))
-    assert [t for t in targets if not (document.parent / t).exists()] == []
+    assert len(read_midi(elsewhere / "on.mid")) > 176  # the primer's notes, and new ones
 
 
 @pytest.mark.parametrize("script", ["play", "test"])
-def test_the_two_commands_exist(script: str) -> None:
+def test_the_two_set_up_commands_exist(script: str) -> None:
     assert f"scripts/{script}" in README
     assert (ROOT / "scripts" / script).stat().st_mode & 0o111
+
+
+def test_the_measured_table_is_short() -> None:
+    section = README.split("## Measured")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    assert 1 <= len(rows) <= 10
+
+
+def test_the_picture_stands_above_the_first_section() -> None:
+    assert "](docs/continuation.png)" in README.split("\n## ")[0]

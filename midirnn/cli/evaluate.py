@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
+from midirnn.files import one_line_errors
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generate import MAX_SECONDS
 
@@ -239,10 +240,8 @@ def _generate(model: Model, config: SamplesConfig, sampling: SamplingConfig) -> 
     from midirnn.sampling.many import generate_many
 
     if config.save is not None:
-        try:
+        with one_line_errors(config.save, OptionError):
             config.save.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OptionError(f"{config.save} cannot be made ({error.strerror})") from None
     digits = max(2, len(str(config.samples)))
     made: list[Performance] = []
     with progress_bar("generating") as show:

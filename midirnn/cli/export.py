@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
+from midirnn.files import one_line_errors, write_file
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
@@ -43,24 +43,12 @@ def export(
     loaded = load(model)
     content = export_onnx(loaded.config, loaded.weights, codec_settings=loaded.codec.settings())
     checked = _check(loaded, content, check) if check is not None else ""
-    _write(output, content)
+    with one_line_errors(output, OptionError):
+        write_file(output, content)
     weights = sum(array.size for array in loaded.weights.values())
     print(f"{output}: {len(content) / 1e6:.1f} MB, {weights:,} weights")
     if checked:
         print(checked)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the file's place and move it there, so that it is whole or not there."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise OptionError(f"{path} cannot be written ({error.strerror})") from None
 
 
 def _check(model: Model, content: bytes, dataset: Path) -> str:

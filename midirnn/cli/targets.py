@@ -1,34 +1,34 @@
-"""Where a command writes: a place that cannot be written is found before the work is done."""
+"""Check where a command writes before it does the work."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
 from midirnn.errors import OptionError
+from midirnn.files import one_line_errors
 
 
 def check_file(path: Path, suffixes: Collection[str] = ()) -> None:
-    """Raise :class:`OptionError` where no file, or none of that kind, can be written."""
-    with _one_line_errors(path):
+    """Raise :class:`OptionError` if no file with such a suffix can be written to ``path``."""
+    with one_line_errors(path, OptionError):
         if path.is_dir():
-            raise OSError(errno.EISDIR, "it is a folder")
+            raise OSError("it is a folder")
         if suffixes and path.suffix.lower() not in suffixes:
-            raise ValueError(f"its name must end in {' or '.join(suffixes)}")
+            raise OSError(f"its name must end in {' or '.join(suffixes)}")
         _check_place(path.absolute().parent)
 
 
 def check_folder(path: Path) -> None:
-    """Raise :class:`OptionError` where no folder can be made, or nothing be written into it."""
-    with _one_line_errors(path):
+    """Raise :class:`OptionError` if ``path`` is no folder to write into, and none can be made."""
+    with one_line_errors(path, OptionError):
         _check_place(path.absolute())
 
 
 def _check_place(folder: Path) -> None:
-    """Look at the nearest folder that is there: those below it are made with what is written."""
+    """Check the nearest folder that exists: those below it are made when something is written."""
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     for number, fits in (
         (errno.ENOTDIR, nearest.is_dir()),
@@ -36,13 +36,3 @@ def _check_place(folder: Path) -> None:
     ):
         if not fits:
             raise OSError(number, os.strerror(number))
-
-
-@contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
-    """Make what the file system says into an :class:`OptionError`."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OptionError(f"{path} cannot be written ({reason})") from None

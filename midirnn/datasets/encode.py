@@ -16,6 +16,7 @@ from midirnn.datasets.store import SplitCounts
 from midirnn.datasets.workers import Encoded, encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
+from midirnn.files import usable_processors
 
 Progress = Callable[[int, int], None]
 """Told how many files are done, of how many."""
@@ -74,7 +75,7 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
-    workers = workers or _count_cores()
+    workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_midi(sources)
     jobs = _plan(files, splits)
@@ -105,13 +106,6 @@ def encode_files(
         )
         writer.finish(refused, _manifest(codec, splits, sources, report))
     return report
-
-
-def _count_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _plan(files: Sequence[MidiSource], splits: SplitShares | SplitTable) -> list[_Job]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from midirnn.errors import DatasetError
+from midirnn.files import reason_of
 from midirnn.midifile import SUFFIXES
 
 
@@ -65,7 +66,7 @@ def _walk(root: Path, seen: set[tuple[int, int]], refused: list[Refusal]) -> Ite
 
     def cannot_list(error: OSError) -> None:
         path = display_path(Path(error.filename))
-        refused.append(Refusal(path, f"cannot be listed ({error.strerror})"))
+        refused.append(Refusal(path, f"cannot be listed ({reason_of(error)})"))
 
     if not is_new(root):
         return

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from midirnn.codecs import PerformanceCodec, Tokens, codec_from_settings
 from midirnn.errors import CodecError, DatasetError
+from midirnn.files import reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -219,7 +220,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         what = "is no data set (it holds no dataset.json)" if folder.exists() else "does not exist"
         raise DatasetError(f"{folder} {what}; make one with: midirnn encode") from None
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror})") from None
+        raise DatasetError(f"{path} cannot be read ({reason_of(error)})") from None
     except ValueError as error:
         raise _damaged(path, str(error)) from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
@@ -255,7 +256,7 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except MemoryError:  # Arrow's too, which says nothing about the file
         raise
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from None
+        raise _damaged(path, reason_of(error)) from None
 
 
 def _open(path: Path) -> pq.ParquetFile:

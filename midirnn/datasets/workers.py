@@ -16,6 +16,7 @@ from pathlib import Path
 
 from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.errors import DatasetError, MidiFileError
+from midirnn.files import reason_of
 from midirnn.midifile import read_midi
 
 CHUNK = 16
@@ -47,7 +48,7 @@ def encode_file(path: Path, codec: PerformanceCodec) -> Outcome:
     except MidiFileError as error:
         return error.reason
     except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+        return f"cannot be read ({reason_of(error)})"
     except Exception as error:
         return f"cannot be encoded ({type(error).__name__}: {error})"
     if not len(tokens):

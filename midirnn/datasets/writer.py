@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from midirnn.datasets.sources import Refusal
 from midirnn.datasets.splits import by_split_order
 from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, schema
 from midirnn.errors import DatasetError
+from midirnn.files import one_line_errors, put_in_place
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -63,11 +64,10 @@ class DatasetWriter:
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._waiting: dict[str, list[Row]] = {}
         check_output(self.output, overwrite=overwrite)
-        with _one_line_errors(self.output):
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(
-                tempfile.mkdtemp(dir=self.output.parent, prefix=f".{self.output.name}.")
-            )
+        # The name is drawn, so that two processes that encode to one place do not mix their files.
+        self._folder = self.output.with_name(f".{self.output.name}.{secrets.token_hex(4)}")
+        with one_line_errors(self.output, DatasetError):
+            self._folder.mkdir(parents=True)
 
     def __enter__(self) -> Self:
         return self
@@ -109,14 +109,15 @@ class DatasetWriter:
         """Write what waits, the list of refused files and ``dataset.json``, and move it all."""
         for split in self._waiting:
             self._write_rows(split)
-        with _one_line_errors(self.output):
+        with one_line_errors(self.output, DatasetError):
             self._files.close()
             lines = [json.dumps(asdict(refusal), ensure_ascii=False) for refusal in refused]
             _write_text(self._folder / REFUSED, "".join(f"{line}\n" for line in lines))
             text = json.dumps(self._manifest() | manifest, indent=2, ensure_ascii=False)
             _write_text(self._folder / MANIFEST, text + "\n")
-            self._folder.chmod(0o777 & ~_umask())
-            self._move()
+            put_in_place(
+                self._folder, self.output, self._folder.with_name(f"{self._folder.name}.old")
+            )
 
     def _manifest(self) -> dict[str, Any]:
         packages = ("midirnn", "numpy", "pyarrow")
@@ -144,7 +145,7 @@ class DatasetWriter:
             if field.name != "tokens"
         }
         columns = {"tokens": pa.ListArray.from_arrays(offsets, tokens), **columns}
-        with _one_line_errors(self.output):
+        with one_line_errors(self.output, DatasetError):
             self._writer(split).write_table(
                 pa.table(columns, schema=schema()), row_group_size=len(rows)
             )
@@ -162,24 +163,10 @@ class DatasetWriter:
             self._writers[split] = self._files.enter_context(writer)
         return self._writers[split]
 
-    def _move(self) -> None:
-        """Put the folder in its place; an old data set there is removed when the new one is."""
-        if not self.output.exists():
-            self._folder.rename(self.output)
-            return
-        old = self._folder.with_name(f"{self._folder.name}.old")
-        self.output.rename(old)
-        try:
-            self._folder.rename(self.output)
-        except OSError:
-            old.rename(self.output)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-
 
 def check_output(output: Path, *, overwrite: bool) -> None:
     """Refuse to write over what is there, unless it is a data set and that is wanted."""
-    with _one_line_errors(output):
+    with one_line_errors(output, DatasetError):
         if not output.exists() or (output.is_dir() and not any(output.iterdir())):
             return
         is_dataset = (output / MANIFEST).is_file()
@@ -189,21 +176,5 @@ def check_output(output: Path, *, overwrite: bool) -> None:
         raise DatasetError(f"{output} exists; replace it with --overwrite or choose another place")
 
 
-@contextmanager
-def _one_line_errors(output: Path) -> Iterator[None]:
-    """Make what the file system says into a :class:`DatasetError`."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise DatasetError(f"{output} cannot be written ({reason})") from error
-
-
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

@@ -11,11 +11,16 @@ import numpy.typing as npt
 
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.recall import LENGTHS, NO_MATCHES, NUM_MATCHES, Matches, recall, remember
+from midirnn.errors import OptionError
+from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 from midirnn.performance import NUM_PITCHES
 
 FloatVector = npt.NDArray[np.float32]
 FloatMatrix = npt.NDArray[np.float32]
+
+RecurrentState = tuple[FloatMatrix, ...]
+"""An array (num_layers, H) for each of the cell's states, h first."""
 
 _NOTHING_ASKED = np.zeros(NUM_CONTROL_INPUTS, np.float32)
 _NO_FEATURES = np.zeros(0, np.float32)
@@ -25,70 +30,88 @@ RECENT_STEPS = 64
 """So many steps are known by heart."""
 
 
-class EngineState:
-    """All that the next logits depend on. Never changed.
+class StateLayout(NamedTuple):
+    """Which models a recurrent state belongs to: those of the same cell and sizes."""
 
-    What a step gives may be worked out :meth:`later`, when it is first looked at: whoever plays a
-    note that was drawn need not wait for what the model makes of it.
+    cell: str
+    num_layers: int
+    hidden_size: int
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> StateLayout:
+        """Return the layout of the states of a model."""
+        return cls(config.cell, config.num_layers, config.hidden_size)
+
+    def zeros(self) -> RecurrentState:
+        """Return the state before a piece."""
+        shape = (self.num_layers, self.hidden_size)
+        return tuple(np.zeros(shape, np.float32) for _ in find_cell(self.cell).states)
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.num_layers} x {self.hidden_size}"
+
+
+class EngineState:
+    """All that the next logits depend on. Immutable.
+
+    What a step computes may be computed :meth:`later`, when it is first read: a note that was drawn
+    can sound before the model has taken it in.
     """
 
-    __slots__ = ("_later", "_parts")
+    __slots__ = ("_later", "_parts", "layout")
 
     def __init__(
         self,
-        h: npt.NDArray[np.float32],
-        c: npt.NDArray[np.float32],
+        layout: StateLayout,
+        state: RecurrentState,
         logits: FloatVector,
         history: bytes = b"",
         matches: Matches = NO_MATCHES,
     ) -> None:
-        self._parts: _Parts | None = _Parts(h, c, logits, history, matches)
+        self.layout = layout
+        """The models that the state belongs to."""
+        self._parts: _Parts | None = _Parts(state, logits, history, matches)
         self._later: Callable[[], EngineState] | None = None
 
     @classmethod
-    def later(cls, work_out: Callable[[], EngineState]) -> EngineState:
-        """The state that ``work_out`` gives, which is called once, when somebody looks."""
+    def later(cls, layout: StateLayout, compute: Callable[[], EngineState]) -> EngineState:
+        """Return the state that ``compute`` returns, which is called once, at the first read."""
         state = cls.__new__(cls)
-        state._parts, state._later = None, work_out
+        state.layout, state._parts, state._later = layout, None, compute
         return state
 
     @property
-    def h(self) -> npt.NDArray[np.float32]:
-        """(num_layers, H)"""
-        return self._known.h
-
-    @property
-    def c(self) -> npt.NDArray[np.float32]:
-        """(num_layers, H)"""
-        return self._known.c
+    def state(self) -> RecurrentState:
+        """The recurrent state."""
+        return self._known.state
 
     @property
     def logits(self) -> FloatVector:
-        """(V,): those that follow"""
+        """The logits of the next token; shape ``(V,)``."""
         return self._known.logits
 
     @property
     def history(self) -> bytes:
-        """The last pitches, for a model that recalls."""
+        """The last pitches, for a model with recall."""
         return self._known.history
 
     @property
     def matches(self) -> Matches:
-        """What they recall."""
+        """The matches that recall has found for them."""
         return self._known.matches
 
     @property
-    def is_worked_out(self) -> bool:
-        """Whether nobody has to wait for it any more."""
+    def is_computed(self) -> bool:
+        """Whether reading the state takes no time any more."""
         return self._parts is not None
 
-    def work_out(self) -> None:
-        """Nothing; the state is worked out."""
+    def compute(self) -> None:
+        """Compute the state now, unless that has been done."""
         _ = self._known
 
     def replace(self, **parts: Any) -> EngineState:
-        """The state with other parts."""
-        return EngineState(**(self._known._asdict() | parts))
+        """Return the state with other parts."""
+        return EngineState(self.layout, **(self._known._asdict() | parts))
 
     @property
     def _known(self) -> _Parts:
@@ -103,24 +126,42 @@ class EngineState:
         return iter(self._known)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return EngineState, tuple(self._known)
+        return EngineState, (self.layout, *self._known)
 
 
 class _Parts(NamedTuple):
-    """What a state is made of, worked out."""
+    """The parts of a state that has been computed."""
 
-    h: npt.NDArray[np.float32]
-    c: npt.NDArray[np.float32]
+    state: RecurrentState
     logits: FloatVector
     history: bytes
     matches: Matches
 
 
+def blend(a: EngineState, b: EngineState, share: float) -> EngineState:
+    """Return the mean of two states, of which ``b`` has a ``share`` from 0 to 1.
+
+    Recurrent states and logits are averaged; what cannot be, the pitches heard, is taken from the
+    state with the larger share. Raises :class:`OptionError` for states of different models.
+    """
+    if a.layout != b.layout:
+        raise OptionError(
+            f"states of different models cannot be blended: {a.layout} and {b.layout}. "
+            "Store both with the same model"
+        )
+    shares = np.array([1.0 - share, share], np.float32)
+    shares /= shares.sum()
+    base = b if shares[1] > shares[0] else a
+    return base.replace(
+        state=tuple(np.tensordot(shares, parts, 1) for parts in zip(a.state, b.state, strict=True)),
+        logits=np.tensordot(shares, (a.logits, b.logits), 1),
+    )
+
+
 class Advance(NamedTuple):
     """What one step of an engine gives."""
 
-    h: npt.NDArray[np.float32]
-    c: npt.NDArray[np.float32]
+    state: RecurrentState
     logits: FloatVector
     trust: FloatVector | None
     """(39,): how far each kind of match is trusted; of a model that recalls"""
@@ -191,6 +232,7 @@ class RecurrentEngine(ABC):
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
+        self._layout = StateLayout.of(config)
         self._controls: FloatVector = _NOTHING_ASKED
         self._state: EngineState
         self._recent: dict[tuple[int, int], _Step] = {}
@@ -203,9 +245,8 @@ class RecurrentEngine(ABC):
 
     def reset(self) -> None:
         """Go to the start of a piece: zero state, the start token fed."""
-        zeros = np.zeros((self._config.num_layers, self._config.hidden_size), np.float32)
         no_logits = np.zeros(self._config.vocab_size, np.float32)
-        self.restore(EngineState(zeros, zeros, no_logits))
+        self.restore(EngineState(self._layout, self._layout.zeros(), no_logits))
         self.feed(self._config.start_token, np.zeros(NUM_PITCHES, dtype=bool))
 
     def steer(self, controls: FloatVector | None) -> None:
@@ -222,19 +263,21 @@ class RecurrentEngine(ABC):
     def foresee(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> bool:
         """Make a step that may come, unless it is known; see :class:`StepEngine`."""
         behind = self._follow(before, token, held)
-        if behind.is_worked_out:
+        if behind.is_computed:
             return False
-        behind.work_out()
+        behind.compute()
         return True
 
     def _follow(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> EngineState:
         """The state behind a token: one of the last, if that step was among them, or a new one."""
-        before.work_out()  # so that at most one step waits
+        before.compute()  # so that at most one step waits
         controls, key = self._controls, (id(before), token)
         known = self._recent.get(key)
         if known and known.controls is controls and np.array_equal(known.held, held):
             return known.behind
-        behind = EngineState.later(lambda: self._behind(before, token, held, controls))
+        behind = EngineState.later(
+            self._layout, lambda: self._behind(before, token, held, controls)
+        )
         self._recent.pop(key, None)
         self._recent[key] = _Step(before, held, controls, behind)
         if len(self._recent) > RECENT_STEPS:
@@ -243,7 +286,7 @@ class RecurrentEngine(ABC):
 
     def rehearse(self) -> None:
         """Make a step that nothing comes of; see :class:`StepEngine`."""
-        self._state.work_out()
+        self._state.compute()
         features = self._features(_SILENCE, self._state.matches, self._controls)
         self._advance(self._state, self._config.start_token, features)
 
@@ -256,10 +299,10 @@ class RecurrentEngine(ABC):
             history = remember(history, token, self._config.recall_notes)
             matches = recall(history)
         features = self._features(held, matches, controls)
-        h, c, logits, trust = self._advance(before, token, features)
+        state, logits, trust = self._advance(before, token, features)
         if trust is not None:
             logits = boosted(logits, trust, matches)
-        return EngineState(h, c, logits, history, matches)
+        return EngineState(self._layout, state, logits, history, matches)
 
     @abstractmethod
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
@@ -287,7 +330,12 @@ class RecurrentEngine(ABC):
         return self._state
 
     def restore(self, state: EngineState) -> None:
-        """Go back to a snapshot."""
+        """Go back to a snapshot. Raises :class:`OptionError` for a state of another model."""
+        if state.layout is not self._layout and state.layout != self._layout:
+            raise OptionError(
+                f"a state of a model {state.layout} cannot be loaded into one of {self._layout}: "
+                "load it with the model that it was stored with"
+            )
         self._state = state
 
 

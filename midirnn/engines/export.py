@@ -29,7 +29,10 @@ import numpy.typing as npt
 
 from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.engines.base import FloatMatrix, feature_weights, head_weights
+from midirnn.engines.onnx_cells import State, gate_rows, split_step, summed_step
 from midirnn.engines.onnx_format import GraphWriter
+from midirnn.errors import OptionError
+from midirnn.models.cells import SummedCell, find_cell
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
 
@@ -53,51 +56,146 @@ class QuantizedMatrix:
     """(N, blocks)"""
 
 
+PRECISIONS = ("int8", "float32")
+"""How the matrices of a file can be stored and multiplied."""
+
+
 def export_onnx(
-    config: ModelConfig, weights: Weights, *, codec_settings: Mapping[str, Any] | None = None
+    config: ModelConfig,
+    weights: Weights,
+    *,
+    codec_settings: Mapping[str, Any] | None = None,
+    precision: str = "int8",
 ) -> bytes:
-    """The model as an ONNX file's bytes: one step at batch 1, the state passed in and out.
+    """Return the model as an ONNX file: one step at batch 1, with the state as input and output.
 
-    Inputs are ``token`` (), ``h`` and ``c``, each (num_layers, H), and ``features`` (1, F): what
-    the config has of held notes (128), of what is recalled (128 pitches and 39 kinds of matches)
-    and of controls (28), in this order. Outputs are ``logits`` (1, V), ``h_next``, ``c_next`` and,
-    of a model that recalls, ``trust`` (1, 39), which is still to be added to the logits of the
-    pitches recalled (:func:`~midirnn.engines.base.boosted`). Matrices are in int8, symmetric, with
-    an fp32 scale for every :data:`BLOCK_SIZE` weights of a row (operator MatMulNBits of ONNX
-    Runtime, which makes the vectors int8 as well); the table with the first layer's input
-    projection of each token stays fp32, since a step reads one row of it. The model's config, and
-    the codec's settings if given, are in the file's metadata as JSON.
+    Inputs are ``token`` (), one array (num_layers, H) for each of the cell's states (``h`` and, of
+    an LSTM, ``c``), and ``features`` (1, F), if the model has any: held notes (128), recall (128
+    pitches and 39 kinds of matches) and controls (28), in this order. Outputs are ``logits``
+    (1, V), the next states (``h_next``, ``c_next``) and, of a model with recall, ``trust`` (1, 39),
+    which is still to be added to the logits of the recalled pitches
+    (:func:`~midirnn.engines.base.boosted`).
+
+    In ``int8`` the matrices are symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights
+    of a row (operator MatMulNBits of ONNX Runtime, which makes the vectors int8 as well); the table
+    with the first layer's input projection of each token stays fp32, since a step reads one row of
+    it. The model's config, and the codec's settings if given, are in the file's metadata as JSON.
     """
-    graph = GraphWriter("midirnn_step")
-    state = (config.num_layers, config.hidden_size)
-    h, c = (
-        graph.split(graph.input(name, np.float32, state), config.num_layers, axis=0)
-        for name in ("h", "c")
-    )
-    gates = _first_gates(graph, config, weights, h[0])
-    x, c_next = _cell(graph, config, gates, c[0])
-    h_all, c_all = [x], [c_next]
-    for layer in range(1, config.num_layers):
-        read = _read(graph, config, weights, layer, x)
-        gates = _gates(graph, config, weights, layer, graph.node("Concat", read, h[layer], axis=1))
-        y, c_next = _cell(graph, config, gates, c[layer])
-        h_all.append(y)
-        c_all.append(c_next)
-        x = graph.node("Add", x, y) if config.residual else y
-    x = _read(graph, config, weights, config.num_layers, x)
-    for head, name, size in _heads(config):
-        bias = graph.constant(f"{head}.bias", weights[f"{head}.bias"])
-        product(graph, head, x, head_weights(config, weights, head), bias, value=name)
-        graph.output(name, np.float32, (1, size))
-    for name, parts in (("h_next", h_all), ("c_next", c_all)):
-        graph.node("Concat", *parts, name=graph.output(name, np.float32, state), axis=0)
-    return graph.to_bytes(_metadata(config, codec_settings))
+    if precision not in PRECISIONS:
+        raise OptionError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}")
+    return _Export(config, weights, precision).to_bytes(codec_settings)
 
 
-def _heads(config: ModelConfig) -> list[tuple[str, str, int]]:
-    """What is made of the last layer: the weights, the output, its size."""
-    heads = [("output", "logits", config.vocab_size)]
-    return [*heads, ("trust", "trust", NUM_MATCHES)] if config.recall_notes else heads
+class _Export:
+    """The graph of a model. Owns the writer."""
+
+    def __init__(self, config: ModelConfig, weights: Weights, precision: str) -> None:
+        self.config = config
+        self.weights = weights
+        self.precision = precision
+        self.graph = GraphWriter("midirnn_step")
+        self.cell = find_cell(config.cell)
+        self.rows = gate_rows(self.cell, config.hidden_size)
+
+    def to_bytes(self, codec_settings: Mapping[str, Any] | None) -> bytes:
+        """Add all nodes, and return the file."""
+        graph, config = self.graph, self.config
+        shape = (config.num_layers, config.hidden_size)
+        before = [
+            graph.split(graph.input(name, np.float32, shape), config.num_layers, axis=0)
+            for name in self.cell.states
+        ]
+        after, x = [], ""
+        for layer, state in enumerate(zip(*before, strict=True)):
+            h, behind = self._step(layer, self._read(layer, x) if layer else x, state)
+            x = graph.node("Add", x, h) if config.residual and layer else h
+            after.append(behind)
+        self._add_heads(self._read(config.num_layers, x))
+        for name, parts in zip(self.cell.states, zip(*after, strict=True), strict=True):
+            graph.node(
+                "Concat", *parts, name=graph.output(f"{name}_next", np.float32, shape), axis=0
+            )
+        return graph.to_bytes(_metadata(config, codec_settings))
+
+    def _step(self, layer: int, x: str, state: State) -> tuple[str, State]:
+        """Add a layer's step; the first layer reads the token and the features, not x."""
+        graph, hidden = self.graph, self.config.hidden_size
+        if isinstance(self.cell, SummedCell):
+            gates = self._summed_gates(layer, x, state[0]) if layer else self._first_gates(state[0])
+            return summed_step(graph, self.cell, gates, state, hidden)
+        x_gates = self._product(layer, "weight_ih", x, "bias") if layer else self._first_x_gates()
+        h_gates = self._product(layer, "weight_hh", state[0], "recurrent_bias")
+        return split_step(graph, self.cell, x_gates, h_gates, state)
+
+    def _first_gates(self, h: str) -> str:
+        """Add the first layer's gates (1, G * H), both products in one."""
+        row, matrix = self._token_row(), self.weights["layers.0.weight_hh"]
+        if (features := self._features()) is not None:
+            h = self.graph.node("Concat", h, features[0], axis=1)
+            matrix = np.concatenate([matrix, features[1]], axis=1)
+        return self.product("layers.0", h, matrix[self.rows], row)
+
+    def _first_x_gates(self) -> str:
+        """Add the first layer's input product (1, G * H)."""
+        row = self._token_row()
+        if (features := self._features()) is not None:
+            return self.product("layers.0.features", features[0], features[1][self.rows], row)
+        shape = self.graph.constant("layers.0.row_shape", np.array([1, -1], np.int64))
+        return self.graph.node("Reshape", row, shape)
+
+    def _token_row(self) -> str:
+        """Add what a token contributes to the first layer's gates: a row of a table."""
+        w_ih, bias = self.weights["layers.0.weight_ih"], self.weights["layers.0.bias"]
+        table = self.weights["embedding.weight"] @ w_ih.T + bias
+        rows = self.graph.constant("layers.0.table", np.ascontiguousarray(table[:, self.rows]))
+        return self.graph.node("Gather", rows, self.graph.input("token", np.int64, ()), axis=0)
+
+    def _features(self) -> tuple[str, FloatMatrix] | None:
+        """Add the features (1, F), if there are any; with their weights (G * H, F)."""
+        beside = feature_weights(self.config, self.weights)
+        if not beside.shape[1]:
+            return None
+        features = self.graph.input("features", np.float32, (1, beside.shape[1]))
+        return features, self.weights["layers.0.weight_ih"] @ beside
+
+    def _summed_gates(self, layer: int, x: str, h: str) -> str:
+        """Add the gates (1, G * H) of a layer after the first, both products in one."""
+        name = f"layers.{layer}"
+        parts = [self.weights[f"{name}.{part}"] for part in ("weight_ih", "weight_hh")]
+        matrix = np.concatenate(parts, axis=1)[self.rows]
+        bias = self.graph.constant(f"{name}.bias", self.weights[f"{name}.bias"][self.rows])
+        return self.product(name, self.graph.node("Concat", x, h, axis=1), matrix, bias)
+
+    def _product(self, layer: int, weight: str, x: str, bias: str) -> str:
+        """Add one of a layer's products (1, G * H)."""
+        name, matrix = f"layers.{layer}.{weight}", self.weights[f"layers.{layer}.{weight}"]
+        added = self.weights.get(f"layers.{layer}.{bias}", np.zeros(len(matrix), np.float32))
+        constant = self.graph.constant(f"layers.{layer}.{bias}", added[self.rows])
+        return self.product(name, x, matrix[self.rows], constant)
+
+    def _read(self, layer: int, x: str) -> str:
+        """Add what a layer after the first reads (1, H) of those below; the output is the last."""
+        if not self.config.layer_norm:
+            return x
+        names = (f"norms.{layer - 1}.weight", f"norms.{layer - 1}.bias")
+        scale, bias = (self.graph.constant(name, self.weights[name]) for name in names)
+        return self.graph.node("LayerNormalization", x, scale, bias, axis=1)
+
+    def _add_heads(self, x: str) -> None:
+        """Add what is computed from the last layer: logits, and trust for a model with recall."""
+        heads = [("output", "logits", self.config.vocab_size)]
+        heads += [("trust", "trust", NUM_MATCHES)] if self.config.recall_notes else []
+        for head, name, size in heads:
+            bias = self.graph.constant(f"{head}.bias", self.weights[f"{head}.bias"])
+            self.product(head, x, head_weights(self.config, self.weights, head), bias, value=name)
+            self.graph.output(name, np.float32, (1, size))
+
+    def product(self, name: str, x: str, matrix: FloatMatrix, bias: str, *, value: str = "") -> str:
+        """Add ``matrix @ x + bias`` (1, N) for x (1, K)."""
+        if self.precision == "int8":
+            return product(self.graph, name, x, matrix, bias, value=value)
+        weight = self.graph.constant(f"{name}.weight", np.ascontiguousarray(matrix))
+        return self.graph.node("Gemm", x, weight, bias, name=value, transB=1)
 
 
 def product(
@@ -135,57 +233,6 @@ def quantize(matrix: FloatMatrix, block_size: int = BLOCK_SIZE) -> QuantizedMatr
     scales = np.where(largest > 0, largest / np.float32(_LARGEST), np.float32(1)).astype(np.float32)
     values = np.rint(split / scales[:, :, None]) + np.float32(_ZERO_POINT)
     return QuantizedMatrix(values.astype(np.uint8), scales)
-
-
-def _first_gates(graph: GraphWriter, config: ModelConfig, weights: Weights, h: str) -> str:
-    """The first layer's gates (1, 4H): what a token adds is a row of a table."""
-    w_ih, matrix = weights["layers.0.weight_ih"], weights["layers.0.weight_hh"]
-    table = weights["embedding.weight"] @ w_ih.T + weights["layers.0.bias"]
-    order = _gate_order(config)
-    rows = graph.constant("layers.0.table", np.ascontiguousarray(table[:, order]))
-    row = graph.node("Gather", rows, graph.input("token", np.int64, ()), axis=0)
-    beside = feature_weights(config, weights)
-    if beside.shape[1]:
-        features = graph.input("features", np.float32, (1, beside.shape[1]))
-        h = graph.node("Concat", h, features, axis=1)
-        matrix = np.concatenate([matrix, w_ih @ beside], axis=1)
-    return product(graph, "layers.0", h, matrix[order], row)
-
-
-def _gates(graph: GraphWriter, config: ModelConfig, weights: Weights, layer: int, x_h: str) -> str:
-    """The gates (1, 4H) of a layer after the first, from its input and its h, side by side."""
-    name, order = f"layers.{layer}", _gate_order(config)
-    matrix = np.concatenate([weights[f"{name}.weight_ih"], weights[f"{name}.weight_hh"]], axis=1)
-    bias = graph.constant(f"{name}.bias", weights[f"{name}.bias"][order])
-    return product(graph, name, x_h, matrix[order], bias)
-
-
-def _read(graph: GraphWriter, config: ModelConfig, weights: Weights, layer: int, x: str) -> str:
-    """What a layer after the first reads (1, H) of those below it; the output is the last."""
-    if not config.layer_norm:
-        return x
-    name = f"norms.{layer - 1}"
-    scale, bias = (
-        graph.constant(part, weights[part]) for part in (f"{name}.weight", f"{name}.bias")
-    )
-    return graph.node("LayerNormalization", x, scale, bias, axis=1)
-
-
-def _cell(graph: GraphWriter, config: ModelConfig, gates: str, c: str) -> tuple[str, str]:
-    """h and c (1, H) behind a step, from its gates (1, 4H)."""
-    hidden = config.hidden_size
-    sizes = graph.constant(f"{gates}.sizes", np.array([3 * hidden, hidden], np.int64))
-    sigmoids, candidate = graph.split(gates, 2, axis=1, sizes=sizes)
-    i, f, o = graph.split(graph.node("Sigmoid", sigmoids), 3, axis=1)
-    kept = graph.node("Mul", f, c)
-    c_next = graph.node("Add", kept, graph.node("Mul", i, graph.node("Tanh", candidate)))
-    return graph.node("Mul", o, graph.node("Tanh", c_next)), c_next
-
-
-def _gate_order(config: ModelConfig) -> npt.NDArray[np.int64]:
-    """Rows of the weights, which are in the order i, f, g, o, in the order i, f, o, g."""
-    i, f, g, o = np.arange(4 * config.hidden_size).reshape(4, -1)
-    return np.concatenate([i, f, o, g])
 
 
 def _metadata(config: ModelConfig, codec_settings: Mapping[str, Any] | None) -> dict[str, str]:

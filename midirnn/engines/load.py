@@ -11,6 +11,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.engines.base import StepEngine
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
+from midirnn.files import find_folder
 from midirnn.models.checkpoint import CONFIG_FILE, Weights, read_checkpoint
 from midirnn.models.config import ModelConfig
 
@@ -70,9 +71,9 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     """
     folder = Path(model)
     of_name = [PRETRAINED / model] if isinstance(model, str) else []
-    for candidate in (folder, folder / "best", folder / "last", *of_name):
-        if (candidate / CONFIG_FILE).is_file():
-            return candidate
+    found = find_folder([folder, folder / "best", folder / "last", *of_name], holding=CONFIG_FILE)
+    if found is not None:
+        return found
     names = ", ".join(pretrained_names()) or "none"
     if folder.is_file():
         raise CheckpointError(

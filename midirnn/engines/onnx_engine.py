@@ -8,6 +8,8 @@ import numpy as np
 
 from midirnn.engines.base import Advance, EngineState, FloatVector, RecurrentEngine
 from midirnn.errors import MissingExtraError, OptionError
+from midirnn.files import reason_of
+from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 
 OLDEST_ONNXRUNTIME = (1, 23)
@@ -28,7 +30,12 @@ class OnnxEngine(RecurrentEngine):
 
     def __init__(self, config: ModelConfig, model: bytes) -> None:
         super().__init__(config)
-        self._outputs = ["h_next", "c_next", "logits", *(["trust"] if config.recall_notes else [])]
+        self._states = find_cell(config.cell).states
+        self._outputs = [
+            *(f"{name}_next" for name in self._states),
+            "logits",
+            *(["trust"] if config.recall_notes else []),
+        ]
         self._session = make_session(model)
         try:
             self.reset()
@@ -37,11 +44,14 @@ class OnnxEngine(RecurrentEngine):
             raise _cannot_run(error) from error
 
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
-        inputs = {"token": np.array(token, np.int64), "h": before.h, "c": before.c}
+        inputs: dict[str, Any] = dict(zip(self._states, before.state, strict=True))
+        inputs["token"] = np.array(token, np.int64)
         if len(features):
             inputs["features"] = features.reshape(1, -1)
-        h, c, logits, *trust = self._session.run(self._outputs, inputs)
-        return Advance(h, c, logits[0], trust[0][0] if trust else None)
+        found = self._session.run(self._outputs, inputs)
+        count = len(self._states)
+        logits, *trust = found[count:]
+        return Advance(tuple(found[:count]), logits[0], trust[0][0] if trust else None)
 
 
 def make_session(model: bytes) -> Any:
@@ -77,7 +87,7 @@ def find_onnxruntime() -> Any:
 
 
 def _cannot_run(error: Exception) -> OptionError:
-    reason = " ".join(str(error).split()) or type(error).__name__
     return OptionError(
-        f"onnxruntime cannot run this model here ({reason}). Use the engine 'numpy' instead"
+        f"onnxruntime cannot run this model here ({reason_of(error)}). "
+        "Use the engine 'numpy' instead"
     )

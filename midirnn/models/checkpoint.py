@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +15,14 @@ from midirnn.codecs import PerformanceCodec, codec_from_settings
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError, MidirnnError
+from midirnn.files import reason_of
+from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 from midirnn.performance import NUM_PITCHES
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-
-_NEW, _OLD = "new", "old"
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -54,7 +51,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"{folder} holds no model: {CONFIG_FILE} is missing") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({_reason(error)})") from None
+        raise CheckpointError(f"{path} cannot be read ({reason_of(error)})") from None
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format version {version}; this midirnn reads {FORMAT_VERSION}"
@@ -63,7 +60,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         config = ModelConfig.from_dict(model)
         made_codec = codec_from_settings(codec)
     except (MidirnnError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path}: {_reason(error)}") from None
+        raise CheckpointError(f"{path}: {reason_of(error)}") from None
     if made_codec.vocab_size != config.vocab_size:
         raise CheckpointError(
             f"{path}: the model has {config.vocab_size} tokens and its codec "
@@ -83,12 +80,11 @@ def _read_weights(path: Path) -> Weights:
     try:
         return {name: array.astype(np.float32) for name, array in load_file(path).items()}
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({_reason(error)})") from None
+        raise CheckpointError(f"{path} cannot be read ({reason_of(error)})") from None
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The shape of each weight of a model."""
-    gates = 4 * config.hidden_size
     shapes: dict[str, tuple[int, ...]] = {
         "embedding.weight": (config.vocab_size + 1, config.embedding_size),
         "held.weight": (config.embedding_size, NUM_PITCHES),
@@ -104,12 +100,10 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         }
     if config.control_inputs:
         shapes["controls.weight"] = (config.embedding_size, NUM_CONTROL_INPUTS)
+    cell = find_cell(config.cell)
     for layer in range(config.num_layers):
-        shapes |= {
-            f"layers.{layer}.weight_ih": (gates, config.layer_input_size(layer)),
-            f"layers.{layer}.weight_hh": (gates, config.hidden_size),
-            f"layers.{layer}.bias": (gates,),
-        }
+        of_layer = cell.weight_shapes(config.layer_input_size(layer), config.hidden_size)
+        shapes |= {f"layers.{layer}.{name}": shape for name, shape in of_layer.items()}
         if config.layer_norm:
             shapes |= {
                 f"norms.{layer}.weight": (config.hidden_size,),
@@ -155,59 +149,3 @@ def write_checkpoint(
         "info": dict(info),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of ``target`` once the block ends without error.
-
-    Whatever happens, ``target`` is the old folder or the new one, whole. Only a process that is
-    killed between two renames leaves neither: :func:`recover_folder` brings the old one back.
-    """
-    fresh, old = _beside(target)
-    try:
-        recover_folder(target)
-        for leftover in (fresh, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        yield fresh
-        for file in fresh.iterdir():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise CheckpointError(f"{target} cannot be written ({_reason(error)})") from None
-    finally:
-        recover_folder(target)
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def recover_folder(target: Path) -> None:
-    """Bring back what a process took away that was killed in :func:`replacing_folder`."""
-    _, old = _beside(target)
-    if old.exists() and not target.exists():
-        old.rename(target)
-
-
-def remove_folder(target: Path) -> None:
-    """Remove a folder, if it is there, and what :func:`replacing_folder` left beside it."""
-    for folder in (*_beside(target), target):
-        if folder.exists():
-            shutil.rmtree(folder)
-
-
-def _beside(target: Path) -> tuple[Path, Path]:
-    """Where the new folder is made, and where the old one goes for a moment."""
-    return target.with_name(f".{target.name}.{_NEW}"), target.with_name(f".{target.name}.{_OLD}")
-
-
-def _reason(error: Exception) -> str:
-    """One line that says what an error says."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, KeyError):
-        return f"{error.args[0]} is missing"
-    return " ".join(str(error).split()) or type(error).__name__

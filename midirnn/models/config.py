@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from midirnn.errors import CheckpointError
-
-CELLS = ("lstm",)
+from midirnn.models.cells import find_cell
 
 MAX_RECALL_NOTES = 65_536
 
@@ -24,7 +23,7 @@ class ModelConfig:
     vocab_size: int = 388
     """How many tokens there are: as many as the data set's codec has."""
     cell: str = "lstm"
-    """The kind of recurrent cell."""
+    """The recurrent cell: rnn (a plain tanh cell), gru or lstm."""
     embedding_size: int = 256
     """Numbers that stand for a token."""
     hidden_size: int = 512
@@ -59,8 +58,7 @@ class ModelConfig:
             raise CheckpointError(
                 f"recall_notes is {self.recall_notes}; allowed are 0 to {MAX_RECALL_NOTES}"
             )
-        if self.cell not in CELLS:
-            raise CheckpointError(f"cell is {self.cell!r}; known are {', '.join(CELLS)}")
+        find_cell(self.cell)
         if not 0.0 <= self.dropout < 1.0:
             raise CheckpointError(f"dropout is {self.dropout}; allowed are 0 up to, not with, 1")
 

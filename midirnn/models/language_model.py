@@ -1,4 +1,4 @@
-"""The language model: embedding, a stack of LSTM layers with residual connections, logits."""
+"""The language model: embedding, recurrent layers with residual connections, logits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.recall import LENGTHS, NUM_MATCHES, NUM_VIEWPOINTS
+from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
-from midirnn.models.lstm import LSTMLayer, has_own_loop
+from midirnn.models.layers import RecurrentLayer, projects_input
 from midirnn.performance import NUM_PITCHES
 
-State = tuple[Tensor, Tensor]
-"""(h, c), each of shape (num_layers, B, hidden_size)."""
+State = tuple[Tensor, ...]
+"""A tensor (num_layers, B, hidden_size) for each of the cell's states, h first."""
 
 IMPOSSIBLE = -1e9
 """The logit of a token that the grammar forbids."""
@@ -40,8 +41,9 @@ class LanguageModel(nn.Module):
             self.trust = nn.Linear(config.hidden_size, NUM_MATCHES)
         if config.control_inputs:
             self.controls = nn.Linear(NUM_CONTROL_INPUTS, config.embedding_size, bias=False)
+        self.cell = find_cell(config.cell)
         self.layers = nn.ModuleList(
-            LSTMLayer(config.layer_input_size(layer), config.hidden_size)
+            RecurrentLayer(self.cell, config.layer_input_size(layer), config.hidden_size)
             for layer in range(config.num_layers)
         )
         if config.layer_norm:  # of what each layer puts out, before it is read
@@ -68,9 +70,9 @@ class LanguageModel(nn.Module):
                 nn.init.zeros_(weight)
 
     def initial_state(self, batch_size: int, device: torch.device | None = None) -> State:
-        """The state before a piece: zeros of shape (num_layers, B, hidden_size)."""
+        """Return the state before a piece: zeros."""
         shape = (self.config.num_layers, batch_size, self.config.hidden_size)
-        return torch.zeros(shape, device=device), torch.zeros(shape, device=device)
+        return tuple(torch.zeros(shape, device=device) for _ in self.cell.states)
 
     def forward(
         self,
@@ -86,27 +88,25 @@ class LanguageModel(nn.Module):
         the notes so far recall, ``controls`` (B, T, 28) what is asked for. What the config does not
         have is not looked at; None stands for zeros.
         """
-        h, c = state if state is not None else self.initial_state(len(tokens), tokens.device)
+        before = state if state is not None else self.initial_state(len(tokens), tokens.device)
         if recalled is None:
             recalled = tokens.new_zeros((*tokens.shape, NUM_VIEWPOINTS, 2))
         if controls is None:
             controls = self.embedding.weight.new_zeros((*tokens.shape, NUM_CONTROL_INPUTS))
         features, weight = self._features(held, recalled, controls)
-        hs, cs = [], []
-        for index, layer in enumerate(self.layers):
+        after = []
+        for index, (layer, *parts) in enumerate(zip(self.layers, *before, strict=True)):
             if index == 0:
-                y, h_last, c_last = self._first_layer(tokens, features, weight, h[0], c[0])
-                x = y
+                x, last = self._first_layer(tokens, features, weight, tuple(parts))
             else:
-                y, h_last, c_last = layer(self._read(x, index), h[index], c[index])
+                y, last = layer(self._read(x, index), tuple(parts))
                 x = x + y if self.config.residual else y  # (T, B, H)
-            hs.append(h_last)
-            cs.append(c_last)
+            after.append(last)
         x = self._read(x, len(self.layers)).transpose(0, 1)  # (B, T, H)
         logits = nn.functional.linear(x, self._output_weight, self.output.bias)  # (B, T, V)
         if self.config.recall_notes:
             logits = _boosted(logits, recalled, self.trust(x))
-        return logits, (torch.stack(hs), torch.stack(cs))
+        return logits, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
 
     @property
     def _output_weight(self) -> Tensor:
@@ -143,19 +143,19 @@ class LanguageModel(nn.Module):
         return torch.cat(features, dim=2), torch.cat(weights, dim=1)
 
     def _first_layer(
-        self, tokens: Tensor, features: Tensor, weight: Tensor, h: Tensor, c: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The first layer; on a CPU its input projection is a table with a row for each token."""
+        self, tokens: Tensor, features: Tensor, weight: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Run the first layer; on a CPU its input projection is a table, a row for each token."""
         layer = self.layers[0]
-        assert isinstance(layer, LSTMLayer)
+        assert isinstance(layer, RecurrentLayer)
         tokens, features = tokens.t(), features.transpose(0, 1)  # time first: (T, B), (T, B, F)
-        if not has_own_loop(tokens.device) or (self.training and self.config.dropout):
+        if not projects_input(self.cell, tokens.device) or (self.training and self.config.dropout):
             x = self.embedding(tokens) + features @ weight.t()  # (T, B, E)
-            return layer(self.dropout(x), h, c)  # type: ignore[no-any-return]
+            return layer(self.dropout(x), state)  # type: ignore[no-any-return]
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)
-        projected = nn.functional.embedding(tokens, table)  # (T, B, 4H)
+        projected = nn.functional.embedding(tokens, table)  # (T, B, G * H)
         projected = projected + features @ (layer.weight_ih @ weight).t()
-        return layer.recur(projected, h, c)
+        return layer.recur(projected, state)
 
 
 def _recall_features(recalled: Tensor) -> Tensor:

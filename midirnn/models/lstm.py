@@ -14,11 +14,10 @@ import platform
 import shutil
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def _cell_forward(
@@ -156,11 +155,6 @@ def _warn_uncompiled(why: str) -> None:
     )
 
 
-def has_own_loop(device: torch.device) -> bool:
-    """Whether the loop over time is the one below; elsewhere than on a CPU it is torch's."""
-    return device.type == "cpu"
-
-
 class _Recurrence(torch.autograd.Function):
     """The loop over time. Inputs in the products' type (fp32 or bf16), cell state in fp32."""
 
@@ -203,63 +197,12 @@ class _Recurrence(torch.autograd.Function):
         return dgates, dweight.float(), dh.float(), dc
 
 
-class LSTMLayer(nn.Module):
-    """One LSTM layer over a projected input. Parameters are fp32, gates in the order i, f, g, o.
-
-    ``weight_ih`` (4H, I), ``weight_hh`` (4H, H) and one ``bias`` (4H,): the sum of the two that
-    torch.nn.LSTM has.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        self.weight_ih = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.empty(4 * hidden_size))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw orthogonal recurrent and Xavier input weights, gate by gate; open the forget gate.
-
-        The open forget gate is R. Jozefowicz et al.'s (2015).
-        """
-        hidden = self.weight_hh.shape[1]
-        for recurrent, inputs in zip(
-            self.weight_hh.data.chunk(4), self.weight_ih.data.chunk(4), strict=True
-        ):
-            nn.init.orthogonal_(recurrent)
-            nn.init.xavier_uniform_(inputs)
-        nn.init.zeros_(self.bias)
-        nn.init.ones_(self.bias.data[hidden : 2 * hidden])
-
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Outputs (T, B, H), then h and c (B, H) behind the last step, for inputs (T, B, I)."""
-        if has_own_loop(x.device):
-            return self.recur(nn.functional.linear(x, self.weight_ih, self.bias), h, c)
-        return self._by_torch(x, h, c)
-
-    def _by_torch(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same by torch's own LSTM: cuDNN's where there is one, in autocast's type."""
-        device = x.device.type
-        lower = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if lower else x.dtype
-        weights = [self.weight_ih, self.weight_hh, self.bias, torch.zeros_like(self.bias)]
-        with torch.autocast(device, enabled=False) if lower else nullcontext():
-            y, h_last, c_last = torch.lstm(
-                x.to(dtype),
-                (h[None].to(dtype), c[None].to(dtype)),
-                [weight.to(dtype) for weight in weights],
-                True,
-                1,
-                0.0,
-                self.training,
-                False,
-                False,
-            )
-        return y, h_last[0].float(), c_last[0].float()
-
-    def recur(self, projected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same from inputs already projected to the gates, bias included: (T, B, 4H)."""
-        result: tuple[Tensor, Tensor, Tensor] = _Recurrence.apply(  # type: ignore[no-untyped-call]
-            projected.contiguous(), self.weight_hh, h, c
-        )
-        return result
+def loop(
+    projected: Tensor, weight_hh: Tensor, recurrent_bias: Tensor | None, state: tuple[Tensor, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the cell over time on a CPU; see :func:`midirnn.models.layers.loop`."""
+    assert recurrent_bias is None
+    y, h, c = _Recurrence.apply(  # type: ignore[no-untyped-call]
+        projected.contiguous(), weight_hh, *state
+    )
+    return y, (h, c)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from midirnn.errors import OptionError
+from midirnn.files import one_line_errors, replacing_file
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -42,29 +42,14 @@ def check_suffix(path: str | os.PathLike[str]) -> Path:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure beside its place and move it there, so that it is whole or not there.
-
-    Raises :class:`OptionError` if it cannot be written.
-    """
-    temporary: Path | None = None
+    """Write a figure whole or not at all. Raises :class:`OptionError` if it cannot be written."""
     suffix = path.suffix.lower()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            rc_context({"svg.hashsalt": "midirnn"}),
-            tempfile.NamedTemporaryFile(
-                dir=path.parent, prefix=f".{path.name}.", suffix=suffix, delete=False
-            ) as file,
-        ):
-            temporary = Path(file.name)
-            figure.savefig(file, format=suffix[1:], dpi=_DOTS_PER_INCH, metadata=_METADATA[suffix])
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise OptionError(f"{path} cannot be written ({error.strerror or error})") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with (
+        rc_context({"svg.hashsalt": "midirnn"}),
+        one_line_errors(path, OptionError),
+        replacing_file(path) as file,
+    ):
+        figure.savefig(file, format=suffix[1:], dpi=_DOTS_PER_INCH, metadata=_METADATA[suffix])
 
 
 def style_axes(axes: Axes) -> None:

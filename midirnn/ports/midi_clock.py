@@ -7,6 +7,8 @@ follows them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from midirnn.ports.base import Message
 
 SONG_POSITION = 0xF2
@@ -20,6 +22,11 @@ def song_position(sixteenth: int) -> Message:
     """The message that says where the song is; at most 16,383."""
     low, high = sixteenth % 128, min(sixteenth // 128, 127)
     return (SONG_POSITION, low, high)
+
+
+def sixteenth_of(message: Sequence[int]) -> int:
+    """Return where the song is, in sixteenths, as a song position message says."""
+    return message[1] + 128 * message[2]
 
 
 class Song:
@@ -48,7 +55,7 @@ class Song:
         elif message[0] == START:
             self._clocks, self._runs, self._rejoins = 0, True, False
         elif message[0] == SONG_POSITION:
-            self._clocks = (message[1] + 128 * message[2]) * CLOCKS_PER_SIXTEENTH
+            self._clocks = sixteenth_of(message) * CLOCKS_PER_SIXTEENTH
         elif message[0] == CONTINUE:
             self._runs = True
         elif message[0] == STOP:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from midirnn.errors import OptionError, PortError
+from midirnn.files import reason_of
 from midirnn.ports.base import log
 from midirnn.ports.matching import DIRECTIONS, Direction, PortRow
 
@@ -130,7 +131,7 @@ def _why_not_loaded(error: ImportError) -> str:
             "MIDI ports need python-rtmidi, which is not installed. "
             "Install it with: pip install python-rtmidi"
         )
-    return f"python-rtmidi does not load: {_one_line(error)}"
+    return f"python-rtmidi does not load: {reason_of(error)}"
 
 
 def usable_systems(rtmidi: RtMidi, api: str | None = None) -> list[MidiSystem]:
@@ -172,7 +173,7 @@ def open_client(
 def _failure(system: MidiSystem, error: Exception, printed: list[str]) -> SystemFailure:
     """Why no client of that system could be had, from the exception and what JACK printed."""
     if not _INITIALIZE_FAILED.search(str(error)):
-        return SystemFailure(system.name, _one_line(error))
+        return SystemFailure(system.name, reason_of(error))
     if any(_CLIENT_REFUSED.search(line) for line in printed):
         return SystemFailure(system.name, REFUSED)
     return SystemFailure(system.name, system.dead, system.hint)
@@ -226,7 +227,7 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
         except DeadSystemError as dead:
             found.failures.append(dead.failure)
         except Exception as error:
-            found.failures.append(SystemFailure(system.name, _one_line(error)))
+            found.failures.append(SystemFailure(system.name, reason_of(error)))
     return found
 
 
@@ -243,10 +244,6 @@ def port_names(client: RtMidi) -> list[str]:
 def short_name(name: str) -> str:
     """The name cut to what every MIDI system takes."""
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

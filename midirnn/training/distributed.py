@@ -24,6 +24,7 @@ from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from midirnn.errors import CheckpointError, OptionError
+from midirnn.files import reason_of
 
 Value = TypeVar("Value")
 
@@ -171,7 +172,7 @@ def _connect() -> tuple[Team, Store]:
         )
     except (RuntimeError, ValueError) as error:
         raise OptionError(
-            f"the processes of the run do not find each other ({_reason(error)}); "
+            f"the processes of the run do not find each other ({reason_of(error)}); "
             "start them with torchrun"
         ) from None
     return Team(rank, size, local_rank), store
@@ -214,7 +215,3 @@ def _one_line_errors() -> Iterator[None]:
             "another process of the run has ended, or does not answer: start all of them again, "
             "with --resume where there is a checkpoint"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

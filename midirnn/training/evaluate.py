@@ -76,14 +76,13 @@ def token_losses(
     """
     device = next(model.parameters()).device
     keep = _on(device, ~batch.reset)[None, :, None]
-    h, c = state
     with torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
         logits, behind = model(
             _on(device, batch.inputs),
             _on(device, batch.held),
             _on(device, batch.recalled),
             _on(device, batch.controls),
-            (h * keep, c * keep),
+            tuple(part * keep for part in state),
         )
     if use_mask:
         logits = masked_logits(logits, _on(device, batch.mask))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import weakref
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from midirnn.errors import CheckpointError
-from midirnn.models.checkpoint import recover_folder, remove_folder
+from midirnn.files import one_line_errors, reason_of, recover_folder, remove_folder, write_file
 
 METRICS_FILE = "metrics.jsonl"
 TRAINING_STATE_FILE = "training.pt"
@@ -118,24 +117,16 @@ def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} cannot be resumed: {path.name} is missing") from None
     except Exception as error:  # whatever pickle and zip make of a damaged file
-        raise CheckpointError(f"{path} cannot be read ({_first_line(error)})") from None
+        raise CheckpointError(f"{path} cannot be read ({reason_of(error)})") from None
     missing = set(needed) - set(state if isinstance(state, dict) else ())
     if missing:
         raise CheckpointError(f"{path} cannot be read ({', '.join(sorted(missing))} missing)")
     return state
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Make what the file system says into a :class:`CheckpointError`."""
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written ({error.strerror})") from None
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Raise what the file system says as a :class:`CheckpointError`."""
+    return one_line_errors(path, CheckpointError)
 
 
 def refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) -> None:
@@ -154,6 +145,4 @@ def trim_metrics(path: Path, step: int) -> None:
         return
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
     kept = [line for line in lines if json.loads(line)["step"] <= step]
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    shutil.move(fresh, path)
+    write_file(path, "".join(line + "\n" for line in kept))

@@ -19,11 +19,11 @@ from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.windows import Inputs, TrainingWindows
 from midirnn.errors import CheckpointError, DatasetError
+from midirnn.files import replacing_folder
 from midirnn.models.checkpoint import (
     Checkpoint,
     Weights,
     read_checkpoint,
-    replacing_folder,
     write_checkpoint,
 )
 from midirnn.models.config import ModelConfig
@@ -250,7 +250,7 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        self.state = (state[0].detach(), state[1].detach())
+        self.state = tuple(part.detach() for part in state)
         self.progress.step += 1
         self.progress.tokens += tokens
         self.progress.recent.append(value)
@@ -311,7 +311,7 @@ class Trainer:
         }
         if self.origin:
             info["started_from"] = self.origin
-        with replacing_folder(self.folder / name) as fresh:
+        with replacing_folder(self.folder / name, CheckpointError) as fresh:
             write_checkpoint(fresh, self.model.config, self.codec, weights, info)
             if name == LAST:
                 # By way of memory: of a full disk torch makes errors that do not say so.
@@ -321,15 +321,14 @@ class Trainer:
 
     def _training_state(self) -> dict[str, Any]:
         """All that the rest of the run depends on; of the rows of every process."""
-        h, c = self.state
-        random = random_state(self.device)
-        parts = self.team.gather((self.windows.state(), h.cpu(), c.cpu(), random))
-        windows, hs, cs, rngs = zip(*parts, strict=True)
+        state, random = tuple(part.cpu() for part in self.state), random_state(self.device)
+        of_each = self.team.gather((self.windows.state(), state, random))
+        windows, states, rngs = zip(*of_each, strict=True)
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": self.average.weights,
             "windows": [row for rows in windows for row in rows],
-            "state": (torch.cat(hs, dim=1), torch.cat(cs, dim=1)),
+            "state": tuple(torch.cat(parts, dim=1) for parts in zip(*states, strict=True)),
             "progress": self.progress,
             "bf16": self.bf16,
             "rng": list(rngs),
@@ -357,8 +356,7 @@ class Trainer:
         self.average.restore(state.get("average", []), self.device)
         rows = slice(self.rows.start, self.rows.stop)
         self.windows.restore(state["windows"][rows])
-        h, c = state["state"]
-        self.state = h[:, rows].to(self.device), c[:, rows].to(self.device)
+        self.state = tuple(part[:, rows].to(self.device) for part in state["state"])
         self.progress = state["progress"]
         self.bf16 = state.get("bf16", self.config.bf16)
         self.origin = state.get("origin", {})

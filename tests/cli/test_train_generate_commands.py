@@ -118,7 +118,7 @@ class TestTrain:
             (["--vocab-size", "100"], "--vocab-size is 100, and the tokens of"),
             (["--learning-rate", "-1"], "learning_rate is -1.0; allowed are 0 to 10"),
             (["--optimizer", "sgd"], "optimizer is 'sgd'; known are adamw, muon"),
-            (["--cell", "gru"], "cell is 'gru'; known are lstm"),
+            (["--cell", "qrnn"], "there is no cell 'qrnn'; known are rnn, gru, lstm"),
             (["--transpose", "50"], "transpose is 50; allowed are 0 to 24"),
             (["--seed", "-1"], "seed is -1; it must be at least 0"),
         ],

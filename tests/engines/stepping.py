@@ -23,15 +23,22 @@ CONFIGS = [
     ModelConfig(embedding_size=16, hidden_size=32, held_input=False, control_inputs=True),
     ModelConfig(embedding_size=16, hidden_size=48, layer_norm=True, recall_notes=20),
     ModelConfig(embedding_size=48, hidden_size=48, tied_embedding=True, recall_notes=20),
+    ModelConfig(cell="rnn", embedding_size=16, hidden_size=48, num_layers=2),
+    ModelConfig(cell="gru", embedding_size=16, hidden_size=130, num_layers=3, recall_notes=20),
+    ModelConfig(cell="gru", embedding_size=16, hidden_size=32, num_layers=1, held_input=False),
 ]
 """Sizes below, at and above a block of int8 weights, with each part and without."""
 
 
 def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
-    """Random weights as large as trained ones are: no gate is stuck at its end."""
+    """Random weights as large as trained ones are: no gate is stuck at its end.
+
+    Those of a plain RNN are smaller: with nothing to make it forget it would be chaotic.
+    """
     rng = np.random.default_rng(seed)
+    size = 0.7 if config.cell == "rnn" else 1.5
     return {
-        name: (1.5 * rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        name: (size * rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
         for name, shape in expected_shapes(config).items()
     }
 

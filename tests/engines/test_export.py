@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from midirnn.engines.export import BLOCK_SIZE, FloatMatrix, QuantizedMatrix, export_onnx, quantize
 from midirnn.engines.onnx_engine import make_session
+from midirnn.models.cells import CELLS
 from midirnn.models.config import ModelConfig
 from tests.engines.stepping import CODEC, CONFIGS, trained_weights
 
@@ -88,15 +89,13 @@ def test_a_file_says_what_goes_in_and_what_comes_out(config: ModelConfig) -> Non
     parts = ((config.held_input, 128), (config.recall_notes, 167), (config.control_inputs, 28))
     width = sum(size for part, size in parts if part)
     features = {"features": (floats, [1, width])} if width else {}
-    assert inputs == features | {
-        "token": ("tensor(int64)", []),
-        "h": (floats, state),
-        "c": (floats, state),
-    }
+    names = CELLS[config.cell].states
+    states = dict.fromkeys(names, (floats, state))
+    assert inputs == features | {"token": ("tensor(int64)", [])} | states
     outputs = [(found.name, found.shape) for found in session.get_outputs()]
     trust = [("trust", [1, 39])] if config.recall_notes else []
     logits = ("logits", [1, config.vocab_size])
-    assert outputs == [logits, *trust, ("h_next", state), ("c_next", state)]
+    assert outputs == [logits, *trust, *((f"{name}_next", state) for name in names)]
 
 
 def test_a_file_says_which_model_and_codec_it_holds() -> None:

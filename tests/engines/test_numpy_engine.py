@@ -41,6 +41,9 @@ CONFIGS = [
     ModelConfig(embedding_size=8, hidden_size=16, held_input=False, control_inputs=True),
     ModelConfig(embedding_size=8, hidden_size=16, layer_norm=True, recall_notes=9),
     ModelConfig(embedding_size=16, hidden_size=16, tied_embedding=True, recall_notes=9),
+    ModelConfig(cell="rnn", embedding_size=8, hidden_size=16, num_layers=2),
+    ModelConfig(cell="gru", embedding_size=8, hidden_size=16, recall_notes=9, control_inputs=True),
+    ModelConfig(cell="gru", embedding_size=8, hidden_size=16, num_layers=1, held_input=False),
 ]
 ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).vector()
 

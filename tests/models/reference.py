@@ -13,8 +13,8 @@ from midirnn.codecs.recall import NO_MATCHES
 from midirnn.models.config import ModelConfig
 
 Array = npt.NDArray[np.float64]
-State = list[tuple[Array, Array]]
-"""h and c (H,) of each layer."""
+State = list[tuple[Array, ...]]
+"""The state of each layer: arrays (H,), h first."""
 
 
 def random_weights(
@@ -31,7 +31,8 @@ def random_weights(
 
 
 def zero_state(config: ModelConfig) -> State:
-    return [(np.zeros(config.hidden_size),) * 2 for _ in range(config.num_layers)]
+    states = 2 if config.cell == "lstm" else 1
+    return [(np.zeros(config.hidden_size),) * states for _ in range(config.num_layers)]
 
 
 def in_fp64(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, Array]:
@@ -45,6 +46,25 @@ def sigmoid(x: Array) -> Array:
 def layer_norm(x: Array, w: Mapping[str, Array], layer: int) -> Array:
     normalized = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
     return normalized * w[f"norms.{layer}.weight"] + w[f"norms.{layer}.bias"]
+
+
+def cell_step(
+    config: ModelConfig, w: Mapping[str, Array], layer: int, x: Array, state: tuple[Array, ...]
+) -> tuple[Array, ...]:
+    """The state of a layer behind a step."""
+    name, h = f"layers.{layer}", state[0]
+    from_x = w[f"{name}.weight_ih"] @ x + w[f"{name}.bias"]
+    from_h = w[f"{name}.weight_hh"] @ h
+    if config.cell == "rnn":
+        return (np.tanh(from_x + from_h),)
+    if config.cell == "gru":
+        x_r, x_z, x_n = np.split(from_x, 3)
+        h_r, h_z, h_n = np.split(from_h + w[f"{name}.recurrent_bias"], 3)
+        z = sigmoid(x_z + h_z)
+        return ((1 - z) * np.tanh(x_n + sigmoid(x_r + h_r) * h_n) + z * h,)
+    i, f, g, o = np.split(from_x + from_h, 4)
+    c = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
 
 
 def step(
@@ -70,13 +90,10 @@ def step(
         x = x + w["controls.weight"] @ controls
     behind: State = []
     below = x
-    for layer, (h, c) in enumerate(state):
-        name = f"layers.{layer}"
-        gates = w[f"{name}.weight_ih"] @ below + w[f"{name}.weight_hh"] @ h + w[f"{name}.bias"]
-        i, f, g, o = np.split(gates, 4)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        h = sigmoid(o) * np.tanh(c)
-        behind.append((h, c))
+    for layer, before in enumerate(state):
+        after = cell_step(config, w, layer, below, before)
+        h = after[0]
+        behind.append(after)
         x = x + h if config.residual and layer else h
         below = layer_norm(x, w, layer) if config.layer_norm else x
     tied = config.tied_embedding

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.errors import CheckpointError
+from midirnn.models.cells import CELLS
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State, from_weights, masked_logits
 from tests.models.reference import random_weights, step, zero_state
@@ -20,6 +21,8 @@ VARIANTS = pytest.mark.parametrize(
     "config",
     [
         CONFIG,
+        dataclasses.replace(CONFIG, cell="rnn"),
+        dataclasses.replace(CONFIG, cell="gru", layer_norm=True, recall_notes=100),
         dataclasses.replace(CONFIG, residual=False),
         dataclasses.replace(CONFIG, held_input=False),
         dataclasses.replace(CONFIG, num_layers=1),
@@ -58,9 +61,10 @@ def beside(seed: int = 1) -> tuple[Tensor, Tensor]:
 def test_logits_have_a_row_for_each_token_and_the_state_one_for_each_layer(
     config: ModelConfig,
 ) -> None:
-    logits, (h, c) = LanguageModel(config)(*inputs())
+    logits, state = LanguageModel(config)(*inputs())
     assert logits.shape == (B, T, config.vocab_size)
-    assert h.shape == c.shape == (config.num_layers, B, config.hidden_size)
+    assert len(state) == len(CELLS[config.cell].states)
+    assert {part.shape for part in state} == {(config.num_layers, B, config.hidden_size)}
 
 
 @VARIANTS
@@ -69,7 +73,7 @@ def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> Non
     weights = random_weights(config, seed=4)
     tokens, held = inputs()
     recalled, controls = beside()
-    logits, (h, c) = from_weights(config, weights)(tokens, held, recalled, controls)
+    logits, behind = from_weights(config, weights)(tokens, held, recalled, controls)
     for row in range(B):
         state = zero_state(config)
         for t in range(T):
@@ -77,9 +81,9 @@ def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> Non
             given = recalled[row, t].numpy(), controls[row, t].numpy()
             expected, state = step(config, weights, token, sounding, state, *given)
             np.testing.assert_allclose(logits[row, t], expected, atol=1e-4)
-        for layer, (h_last, c_last) in enumerate(state):
-            np.testing.assert_allclose(h[layer, row], h_last, atol=1e-4)
-            np.testing.assert_allclose(c[layer, row], c_last, atol=1e-4)
+        for layer, parts in enumerate(state):
+            for found, last in zip(behind, parts, strict=True):
+                np.testing.assert_allclose(found[layer, row], last, atol=1e-4)
 
 
 @VARIANTS
@@ -235,7 +239,7 @@ def test_a_model_begins_by_trusting_nothing_it_recalls_and_following_no_controls
     [
         ("vocab_size", 0, "vocab_size is 0; it must be at least 1"),
         ("num_layers", 0, "num_layers is 0"),
-        ("cell", "gru", "cell is 'gru'; known are lstm"),
+        ("cell", "qrnn", "there is no cell 'qrnn'; known are rnn, gru, lstm"),
         ("tied_embedding", True, "embedding_size is 6 and hidden_size 8; with tied_embedding"),
         ("dropout", 1.0, "dropout is 1.0; allowed are 0 up to, not with, 1"),
         ("dropout", float("nan"), "dropout is nan"),

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.engines.base import EngineState, FloatVector
+from midirnn.engines.base import EngineState, FloatVector, StateLayout
 from midirnn.models.config import ModelConfig
+
+LAYOUT = StateLayout("lstm", 1, 1)
 
 
 class MockEngine:
@@ -43,7 +45,7 @@ class MockEngine:
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self.fed.append(token)
-        self._set(token, held, int(self._state.c[0]) + 1)
+        self._set(token, held, int(self._state.state[1][0]) + 1)
 
     def rehearse(self) -> None:
         """Nothing: it has no weights."""
@@ -63,4 +65,4 @@ class MockEngine:
 
     def _set(self, token: int, held: npt.NDArray[np.bool_], count: int) -> None:
         logits = self._table[token] + self._held[held].sum(axis=0) + count % 7 / 7
-        self._state = EngineState(np.array([token]), np.array([count]), logits)
+        self._state = EngineState(LAYOUT, (np.array([token]), np.array([count])), logits)

@@ -9,16 +9,17 @@ import pytest
 import torch
 
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
-from midirnn.models import language_model, lstm
+from midirnn.models import language_model, layers
 from midirnn.models.language_model import LanguageModel
 from midirnn.training.evaluate import evaluate, token_losses
 from tests.training.tiny import CODEC, MODEL, TRAIN, VALIDATION, recipe, trainer
 
 STEERED = dataclasses.replace(MODEL, control_inputs=True, recall_notes=8)
+GRU = dataclasses.replace(MODEL, cell="gru")
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 
-@pytest.fixture(params=[MODEL, STEERED], ids=["plain", "steered"])
+@pytest.fixture(params=[MODEL, STEERED, GRU], ids=["plain", "steered", "gru"])
 def model(request: pytest.FixtureRequest) -> LanguageModel:
     torch.manual_seed(0)
     return LanguageModel(request.param)
@@ -54,16 +55,16 @@ def test_all_of_a_step_is_where_the_weights_are(model: LanguageModel) -> None:
     # A meta tensor has no values, but meets no tensor of a CPU without an error.
     made = step(model.to("meta"), batch_for(model))
     assert {tensor.device.type for tensor in made} == {"meta"}
-    assert len(made) == 3 + len(list(model.parameters()))
+    assert len(made) == 1 + len(model.cell.states) + len(list(model.parameters()))
 
 
-def test_torch_s_own_lstm_stands_in_for_the_loop_that_is_made_for_cpus(
+def test_torch_s_own_layer_stands_in_for_the_loop_that_is_made_for_cpus(
     model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = batch_for(model)
     ours, ours_bf16 = step(model, batch), step(model, batch, bf16=True)[0]
-    for module in (lstm, language_model):
-        monkeypatch.setattr(module, "has_own_loop", lambda device: False)
+    for module in (layers, language_model):
+        monkeypatch.setattr(module, "projects_input", lambda cell, device: False)
     theirs, theirs_bf16 = step(model, batch), step(model, batch, bf16=True)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)

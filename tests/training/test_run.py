@@ -297,6 +297,8 @@ class TestResume:
             ([10], {"bf16": True, "segment": 0}, dataclasses.replace(MODEL, dropout=0.2)),
             ([9], {"steered": 0.9}, dataclasses.replace(MODEL, control_inputs=True)),
             ([9], {"segment": 40}, dataclasses.replace(MODEL, recall_notes=32)),
+            ([9], {}, dataclasses.replace(MODEL, cell="gru")),
+            ([9], {"bf16": True}, dataclasses.replace(MODEL, cell="rnn")),
         ],
     )
     def test_it_is_exact(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from midirnn.errors import OptionError
+from midirnn.files import reason_of
 from midirnn.live.base.config import LiveConfig, check_option
 
 KINDS: dict[Any, str] = {
@@ -112,7 +113,7 @@ def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise OptionError(f"cannot read the configuration {path}: {error.strerror}") from None
+        raise OptionError(f"cannot read the configuration {path}: {reason_of(error)}") from None
     except ValueError:
         raise OptionError(f"the configuration {path} is not text in UTF-8") from None
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from midirnn.errors import OptionError
+from midirnn.files import reason_of, write_file
 from midirnn.live.controls.knobs import KNOBS, MOST, Knob, Value, find_knob
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 
@@ -95,7 +96,7 @@ class ControlMap:
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise OptionError(f"cannot read the control map {path}: {error.strerror}") from None
+            raise OptionError(f"cannot read the control map {path}: {reason_of(error)}") from None
         except ValueError as error:
             raise OptionError(f"the control map {path} is not TOML: {error}") from None
         try:
@@ -114,14 +115,10 @@ class ControlMap:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the map to a file, whole or not at all."""
-        target = Path(path)
-        draft = target.with_name(target.name + ".new")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(self.to_toml(), encoding="utf-8")
-            draft.replace(target)
+            write_file(Path(path), self.to_toml())
         except OSError as error:
-            raise OptionError(f"cannot write the control map {path}: {error.strerror}") from None
+            raise OptionError(f"cannot write the control map {path}: {reason_of(error)}") from None
 
     def to_toml(self) -> str:
         """Return the map as TOML, with a comment on what each knob does."""

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numpy as np
-
-from midirnn.engines.base import EngineState
+from midirnn.engines.base import EngineState, blend
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
@@ -177,7 +175,11 @@ class ModelServer:
     def _blend(self, request: Blend) -> Iterable[Reply]:
         parts = [(self._stored[n], w) for n, w in request.parts if n in self._stored and w > 0]
         if parts:
-            self.planner.think_of(blended(parts))
+            (state, total), *others = parts
+            for other, weight in others:
+                total += weight
+                state = blend(state, other, weight / total)
+            self.planner.think_of(state)
         return ()
 
     def _save(self, request: Save) -> Iterable[Reply]:
@@ -189,15 +191,3 @@ class ModelServer:
         self._stored = whole.stored
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
-
-
-def blended(parts: list[tuple[EngineState, float]]) -> EngineState:
-    """The weighted mean of states; what cannot be averaged is that of the heaviest."""
-    shares = np.array([weight for _, weight in parts], np.float32)
-    shares /= shares.sum()
-    heaviest = parts[int(shares.argmax())][0]
-    return heaviest.replace(
-        h=np.tensordot(shares, [state.h for state, _ in parts], 1),
-        c=np.tensordot(shares, [state.c for state, _ in parts], 1),
-        logits=np.tensordot(shares, [state.logits for state, _ in parts], 1),
-    )

@@ -8,10 +8,10 @@ although nothing has happened.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 
+from midirnn.files import usable_processors
 from midirnn.live.base.messages import Hear, ModelSettings, Plan, Request
 
 WARM_SECONDS = 1.0
@@ -68,10 +68,3 @@ class Warmth:
 def is_spared_for(settings: ModelSettings | None) -> bool:
     """Whether a session keeps warm beside a model process of these settings, which does."""
     return settings is not None and settings.keep_warm and usable_processors() > 1
-
-
-def usable_processors() -> int:
-    """How many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

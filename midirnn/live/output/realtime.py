@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from midirnn.files import reason_of
+
 FIFO_PRIORITY = 60
 """Below a JACK server's own threads (70 by default there), above all that is not in real time."""
 
@@ -24,7 +26,7 @@ def go_first() -> str | None:
     try:
         os.sched_setscheduler(0, policy, parameters)
     except OSError as error:
-        return f"SCHED_FIFO is not permitted ({error.strerror}); see: ulimit -r"
+        return f"SCHED_FIFO is not permitted ({reason_of(error)}); see: ulimit -r"
     return None
 
 

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from midirnn.errors import RecordingError
+from midirnn.files import reason_of
 from midirnn.live.base.messages import Delivery, ModelSettings, Reply, Request
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.midi import Recording
@@ -132,7 +133,7 @@ class EventLog:
             self._file.write(json.dumps(first_line) + "\n")
         except (OSError, ValueError) as error:
             raise RecordingError(
-                f"cannot record to {path.parent}: {_reason(error)}. Give another folder with "
+                f"cannot record to {path.parent}: {reason_of(error)}. Give another folder with "
                 "--record"
             ) from error
         self._thread = threading.Thread(target=self._run, name="midirnn event log", daemon=True)
@@ -195,15 +196,13 @@ class EventLog:
             self._file.write(line)
         except OSError as error:
             self.failure = error
-            self._tell(f"recording to {self.path} has stopped: {_reason(error)}. The music goes on")
+            self._tell(
+                f"recording to {self.path} has stopped: {reason_of(error)}. The music goes on"
+            )
 
 
 def _line(seconds: float, kind: str, value: Any) -> str:
     return json.dumps({"at": seconds, kind: to_plain(value)}) + "\n"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
 
 
 def free_path(folder: Path, name: str) -> Path:
@@ -260,7 +259,7 @@ def read_log(path: str | os.PathLike[str]) -> SessionLog:
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read ({_reason(error)})") from error
+        raise RecordingError(f"{path} cannot be read ({reason_of(error)})") from error
     lines = text.split("\n")
     unfinished = lines.pop()
     first = _parsed(lines[0]) if lines else None

@@ -24,9 +24,8 @@ from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import Record, SessionLog
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.midievents import NOTE_ON
+from midirnn.models.checkpoint import WEIGHTS_FILE
 from midirnn.ports.base import Message
-
-WEIGHTS_FILE = "model.safetensors"
 
 Answer = Callable[[Request], Iterable[Reply]]
 """A model: what it answers to a request. It is a function of its settings and all requests."""

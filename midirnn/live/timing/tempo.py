@@ -17,6 +17,7 @@ from midirnn.ports.midi_clock import (
     SONG_POSITION,
     START,
     STOP,
+    sixteenth_of,
     song_position,
 )
 
@@ -106,7 +107,7 @@ class ClockFollower:
         elif status == STOP:
             self.running = False
         elif status == SONG_POSITION and len(message) == 3:
-            self._clocks = (message[1] + 128 * message[2]) * CLOCKS_PER_SIXTEENTH
+            self._clocks = sixteenth_of(message) * CLOCKS_PER_SIXTEENTH
             if self._restart is not None:
                 self._restart = self._clocks
         else:

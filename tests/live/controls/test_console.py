@@ -235,7 +235,7 @@ def test_the_length_of_answers_can_be_turned() -> None:
 
 
 def hidden(stage: Stage) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return np.array(stage.session.model.server.planner.base.sampler.engine.h)  # type: ignore[attr-defined]
+    return np.array(stage.session.model.server.planner.base.sampler.engine.state[0])  # type: ignore[attr-defined]
 
 
 def test_a_preset_is_stored_and_loaded_and_that_is_undone() -> None:

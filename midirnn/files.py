@@ -1,0 +1,199 @@
+"""Files and processors: what the operating system gives, asked for in one place.
+
+Writing a file or a folder whole or not at all, the reason of an error in one line, the folder that
+a name means, and how many processors this process may use.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from midirnn.errors import MidirnnError
+
+_LONGEST_REASON = 200
+"""Characters. Of a message that is longer only the first line is told: the rest is a listing."""
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+# Reasons.
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line why something failed, without the path: the caller names it."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # libraries put messages of their own into strerror
+    if isinstance(error, KeyError) and error.args:
+        return f"{error.args[0]} is missing"
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    whole = " ".join(lines) or type(error).__name__
+    return whole if len(whole) <= _LONGEST_REASON else lines[0]
+
+
+@contextmanager
+def one_line_errors(
+    path: str | os.PathLike[str], error: type[MidirnnError], failed: str = "cannot be written"
+) -> Iterator[None]:
+    """Raise an :class:`OSError` of the block as ``error``: "PATH cannot be written (REASON)"."""
+    try:
+        yield
+    except OSError as cause:
+        raise error(f"{path} {failed} ({reason_of(cause)})") from cause
+
+
+# Files.
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file that takes the place of ``path`` once the block ends without an error.
+
+    Folders that are missing are made. Whatever happens, ``path`` is the old file or the new one,
+    whole, and no other file is left. Raises :class:`OSError` if it cannot be written.
+    """
+    if "\0" in os.fspath(path):
+        raise OSError("its name holds a null byte")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name is short: one made from the file's own could be longer than a name may be.
+    fresh = path.parent / f".midirnn-{secrets.token_hex(8)}"
+    try:
+        with fresh.open("xb") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all; text in UTF-8. See :func:`replacing_file`."""
+    with replacing_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+# Folders.
+
+
+@contextmanager
+def replacing_folder(target: Path, error: type[MidirnnError]) -> Iterator[Path]:
+    """Make a folder to fill, which takes the place of ``target`` once the block ends.
+
+    Whatever happens, ``target`` is the old folder or the new one, whole. Only a process that is
+    killed between two renames leaves neither: :func:`recover_folder` brings the old one back.
+    Raises ``error`` if the folder cannot be written.
+    """
+    fresh, old = _beside(target)
+    try:
+        with one_line_errors(target, error):
+            recover_folder(target)
+            for leftover in (fresh, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            yield fresh
+            for file in fresh.iterdir():
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+            put_in_place(fresh, target, old)
+    finally:
+        recover_folder(target)
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def put_in_place(fresh: Path, target: Path, old: Path) -> None:
+    """Rename ``fresh`` to ``target``. What stood there goes to ``old`` until the new one stands."""
+    if target.exists():
+        target.rename(old)
+    try:
+        fresh.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(target: Path) -> None:
+    """Bring back the folder that a process set aside which was killed in the middle."""
+    _, old = _beside(target)
+    if old.exists() and not target.exists():
+        old.rename(target)
+
+
+def remove_folder(target: Path) -> None:
+    """Remove a folder, if it is there, and what :func:`replacing_folder` left beside it."""
+    for folder in (*_beside(target), target):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _beside(target: Path) -> tuple[Path, Path]:
+    """Return where the new folder is made, and where the old one goes for a moment."""
+    return target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+
+
+def find_folder(candidates: Iterable[Path], holding: str) -> Path | None:
+    """Return the first folder that holds a file of that name; None if there is none."""
+    return next((folder for folder in candidates if (folder / holding).is_file()), None)
+
+
+# Processors.
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use; at least 1.
+
+    Counts what its affinity allows, within the quota of a container (Linux control groups, both
+    versions): a quota of 1.5 processors counts as 1.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return max(1, int(min([allowed, *_quotas(_OWN_CGROUPS, _CGROUPS)])))
+
+
+def _quotas(own: Path, mounted: Path) -> Iterator[float]:
+    """Yield the processors that each control group of this process may use, where it is limited.
+
+    ``own`` names the groups, a line each ("hierarchy:controllers:/path"); they are folders below
+    ``mounted``. A group is within the limits of those above it too. In a container the path may be
+    one of the machine outside, of which only the top is visible.
+    """
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = mounted / controllers
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            quota = _quota(folder)
+            if quota is not None:
+                yield quota
+
+
+def _quota(group: Path) -> float | None:
+    """Return how many processors a control group may use; None if it is not limited."""
+    try:
+        if (group / "cpu.max").exists():
+            used, period = (group / "cpu.max").read_text(encoding="utf-8").split()
+        else:
+            used, period = (
+                (group / f"cpu.cfs_{name}_us").read_text(encoding="utf-8")
+                for name in ("quota", "period")
+            )
+        return int(used) / int(period) if int(used) > 0 and int(period) > 0 else None
+    except (OSError, ValueError):  # none, or "max"
+        return None

@@ -1,0 +1,30 @@
+"""The Python in the documentation runs, and every public name is described."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import midirnn
+from tests.docs.pages import PAGES, ROOT, blocks, name_of
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if blocks(page, "python") and page.parent.name != "course"],
+    ids=name_of,
+)
+def test_the_python_blocks_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n".join(blocks(page, "python")), name_of(page), "exec"), {})
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    described = re.findall(r"^::: midirnn\.(\w+)$", text, re.MULTILINE)
+    assert sorted(described) == sorted(midirnn.__all__)

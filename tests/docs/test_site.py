@@ -1,0 +1,66 @@
+"""The documentation site builds without a warning, and asks no other server for anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from midirnn.cli.main import COMMANDS
+from tests.docs.pages import PAGES, ROOT, needs_mkdocs
+
+pytestmark = needs_mkdocs
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site strictly: a link, an anchor or a name that leads nowhere is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_every_page_is_built(site: Path) -> None:
+    missing = [
+        page
+        for page in PAGES
+        if not (site / page.relative_to(ROOT / "docs")).with_suffix(".html").is_file()
+    ]
+    assert missing == []
+
+
+def test_the_pages_load_nothing_from_other_servers(site: Path) -> None:
+    elsewhere = re.compile(
+        r"""<(script|link|img|iframe|source)\b[^>]*?(src|href)=["']?(https?:)?//"""
+        r"""|url\(\s*["']?(https?:)?//"""
+    )
+    files = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert [p.name for p in files if elsewhere.search(p.read_text(encoding="utf-8"))] == []
+
+
+def test_the_reference_has_a_section_for_each_command(site: Path) -> None:
+    text = (site / "commands.html").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f'id="midirnn-{name}"' not in text] == []
+
+
+def test_equations_are_mathml(site: Path) -> None:
+    pages = {p.name: p.read_text(encoding="utf-8") for p in site.rglob("*.html")}
+    assert "<math" in pages["state.html"]
+    assert [name for name, text in pages.items() if 'class="arithmatex"' in text] == []
+
+
+def test_docstrings_show_no_markup(site: Path) -> None:
+    text = (site / "api.html").read_text(encoding="utf-8")
+    assert re.findall(r":\w+:<code>.*?</code>", text) == []
