@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from midirnn.datasets import Dataset
     from midirnn.training.distributed import Team
     from midirnn.training.folder import Report
-    from midirnn.training.run import Progress, Trainer
+    from midirnn.training.run import Trainer
+    from midirnn.training.state import Progress
     from midirnn.training.tensorboard import TensorBoard
 
 
@@ -123,20 +124,20 @@ def _train(
     from midirnn.plots import plot_curves
     from midirnn.training.folder import METRICS_FILE
     from midirnn.training.run import Trainer
+    from midirnn.training.tasks import make_task
     from midirnn.training.tensorboard import TensorBoard
 
     opened = _open(dataset, model)
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
-        trainer = Trainer(
-            output,
+        task = make_task(
             model,
             recipe,
             opened.codec,
             opened.stored_pieces("train"),
             opened.stored_pieces("validation") if "validation" in opened.splits else [],
-            report=_reporting(board),
-            team=team,
+            team,
         )
+        trainer = Trainer(output, task, recipe, report=_reporting(board), team=team)
         if resume:
             trainer.resume()
         elif start_from is not None:

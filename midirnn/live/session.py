@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from midirnn.codecs import PerformanceCodec
 from midirnn.errors import PortError
 from midirnn.live.base.channel_messages import endings, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
@@ -67,7 +68,7 @@ class Session(RemoteControl):
 
     def __init__(
         self,
-        model: Sampler | ModelLink,
+        model: Sampler[PerformanceCodec] | ModelLink,
         output: OutputPort,
         mode: str | Mode | None = None,
         config: LiveConfig | None = None,
@@ -121,7 +122,7 @@ class Session(RemoteControl):
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
 
-    def _link(self, model: Sampler | ModelLink) -> ModelLink:
+    def _link(self, model: Sampler[PerformanceCodec] | ModelLink) -> ModelLink:
         """Return the link to the model; tell the console how that samples."""
         if isinstance(model, Sampler):
             self.console.connect(model.config)
