@@ -159,7 +159,9 @@ class Stream:
 
     def _measure(self) -> npt.NDArray[np.float32]:
         """The controls that are shown, from ``begin`` to ``stop``; the others are 0."""
-        steerable = require(self.codec, Steerable, "a model with control inputs")
+        steerable = require(
+            self.codec, Steerable, "a model with control_inputs", "controls to measure"
+        )
         rows = steerable.measure_controls(self.tokens, self.begin, self.stop)
         for part, shown in zip(CONTROLS, self.shown, strict=True):
             if not shown:
