@@ -480,7 +480,8 @@ LSTM_TARGET inline void multiply_rows(const Number *rows, int depth, const Numbe
     Floats sum[ROWS][GATES] = {};
     for (int k = 0; k < depth; ++k, panel += PANEL) {
         Floats weights[GATES];
-        std::memcpy(weights, panel, sizeof weights);
+        for (int vector = 0; vector < GATES; ++vector)
+            weights[vector] = load(panel + vector * LANES, LANES);
         for (int row = 0; row < ROWS; ++row)
             for (int vector = 0; vector < GATES; ++vector)
                 sum[row][vector] += rows[row * depth + k] * weights[vector];
@@ -538,16 +539,16 @@ LSTM_TARGET inline void multiply(const Number *rows, int count, int depth, const
 
 // Forward.
 
-// The new state of the cells of one vector in one row. Pointers are to the first of them.
-LSTM_TARGET inline Floats cell_forward(const Sums &recurrent, int row, const Number *projected,
-                                       int hidden, int count, const float *c_before, float *c_after,
+// The new state of the cells of one vector in one row. Pointers are to the first of them; `gates`
+// is the recurrent part, vector after vector. Returns h.
+LSTM_TARGET inline Floats cell_forward(const float *gates, const Number *projected, int hidden,
+                                       int count, const float *c_before, float *c_after,
                                        Number *activations) {
-    Floats gates[GATES];
+    Floats sums[GATES];
     for (int gate = 0; gate < GATES; ++gate)
-        gates[gate] =
-            load(recurrent.at(row, gate), LANES) + load(projected + gate * hidden, count);
-    const Floats i = sigmoid(gates[0]), f = sigmoid(gates[1]);
-    const Floats g = hyperbolic_tangent(gates[2]), o = sigmoid(gates[3]);
+        sums[gate] = load(gates + gate * LANES, LANES) + load(projected + gate * hidden, count);
+    const Floats i = sigmoid(sums[0]), f = sigmoid(sums[1]);
+    const Floats g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
     const Floats c = f * load(c_before, count) + i * g;
     store(c_after, c, count);
     store(activations, i, count);
@@ -565,30 +566,28 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
     auto *outputs = static_cast<Number *>(window.outputs) + start;
     float *cells = window.cells + start;
     const Panels panels = forward_panels(hidden);
-    // h of this step and of the next: its rows padded to the depth of the product.
-    Buffer<Number> buffer(2 * std::size_t(BLOCK) * panels.depth);
-    Number *h = buffer.at(0), *h_next = buffer.at(std::size_t(BLOCK) * panels.depth);
+    const int width = panels.count * PANEL;
+    Buffer<Number> h(std::size_t(BLOCK) * panels.depth);  // its rows padded for the product
+    Buffer<float> gates(std::size_t(BLOCK) * width);
     for (int row = 0; row < rows; ++row)
-        std::memcpy(h + row * panels.depth, outputs + std::size_t(row) * hidden,
+        std::memcpy(h.at(std::size_t(row) * panels.depth), outputs + std::size_t(row) * hidden,
                     hidden * sizeof(Number));
-    Buffer<float> sums(BLOCK * PANEL);
-    const Sums recurrent{sums.at(0), LANES, BLOCK * LANES};
     begin_products(rows);
     for (int t = 0; t < window.steps; ++t) {
-        for (int panel = 0; panel < panels.count; ++panel) {
-            multiply(h, rows, panels.depth, packed + panels.begin(panel), recurrent);
-            const int cell = panel * LANES, count = std::min(LANES, hidden - cell);
-            for (int row = 0; row < rows; ++row) {
+        for (int panel = 0; panel < panels.count; ++panel)
+            multiply(h.at(0), rows, panels.depth, packed + panels.begin(panel),
+                     Sums{gates.at(panel * PANEL), width, LANES});
+        for (int row = 0; row < rows; ++row)
+            for (int cell = 0; cell < hidden; cell += LANES) {
+                const int count = std::min(LANES, hidden - cell);
                 const std::size_t at = std::size_t(row) * hidden;
-                const std::size_t gate = GATES * at + cell;
-                const Floats output =
-                    cell_forward(recurrent, row, projected + gate, hidden, count,
-                                 cells + at + cell, cells + step + at + cell, activations + gate);
+                const Floats output = cell_forward(
+                    gates.at(std::size_t(row) * width + GATES * cell), projected + GATES * at + cell,
+                    hidden, count, cells + at + cell, cells + step + at + cell,
+                    activations + GATES * at + cell);
                 store(outputs + step + at + cell, output, count);
-                store(h_next + row * panels.depth + cell, output, count);
+                store(h.at(std::size_t(row) * panels.depth + cell), output, count);
             }
-        }
-        std::swap(h, h_next);
         projected += GATES * step;
         activations += GATES * step;
         outputs += step;
