@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import Codec
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.codecs.recall import NUM_MATCHES
+from midirnn.codecs.recall import NUM_MATCHES, check_recallable
 from midirnn.errors import CheckpointError
 from midirnn.models.cells import find_cell
 from midirnn.performance import NUM_PITCHES
@@ -84,12 +84,14 @@ class ModelConfig:
         """The width of what a layer reads."""
         return self.embedding_size if layer == 0 else self.hidden_size
 
-    def check_codec(self, codec: PerformanceCodec) -> None:
-        """Raise :class:`CheckpointError` for a codec that the model does not fit."""
+    def check_codec(self, codec: Codec[Any]) -> None:
+        """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
         if codec.vocab_size != self.vocab_size:
             raise CheckpointError(
                 f"the model has {self.vocab_size} tokens and its codec {codec.vocab_size}"
             )
+        if self.recall_notes:
+            check_recallable(codec)
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each weight of the model."""

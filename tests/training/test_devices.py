@@ -30,7 +30,7 @@ def batch_for(model: LanguageModel) -> Batch:
     return next(
         TrainingWindows(
             lambda rng: TRAIN[0],
-            CODEC.grammar(),
+            CODEC,
             rows=range(2),
             window=16,
             segment=None,
