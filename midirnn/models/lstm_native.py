@@ -102,9 +102,7 @@ class _NativeRecurrence(torch.autograd.Function):
         cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
         outputs = projected.new_empty(steps + 1, batch, hidden)
         cells[0], outputs[0] = c, h
-        _call(
-            "lstm_forward", path, activations, projected, weight, activations, cells, outputs
-        )
+        _call("lstm_forward", path, activations, projected, weight, activations, cells, outputs)
         ctx.path = path
         ctx.save_for_backward(weight, activations, cells, outputs)
         return outputs[1:], outputs[-1].float(), cells[-1].clone()
