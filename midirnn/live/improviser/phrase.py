@@ -21,11 +21,11 @@ class Phrase:
     is_over: bool = False
 
     def add(self, step: HeardStep) -> Phrase:
-        """The phrase with one more step; itself where no note has begun another yet."""
+        """Return the phrase with one more step; itself if it is over and no note begins another."""
         if self.is_over:
             return Phrase((step,)) if step.note_ons else self
         return Phrase((*self.steps[1 - MOST_PHRASE_STEPS :], step))
 
     def end(self) -> Phrase:
-        """The phrase, which is over."""
+        """Return the phrase, ended."""
         return replace(self, is_over=True)

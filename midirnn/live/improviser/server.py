@@ -81,7 +81,7 @@ class ModelServer:
 
     @classmethod
     def load(cls, settings: ModelSettings) -> Self:
-        """A server with the model of the settings. Raises what loading raises."""
+        """Load the model of the settings. Raises what loading raises."""
         from midirnn.engines.load import load
 
         model = load(settings.model)
@@ -90,7 +90,7 @@ class ModelServer:
         return cls(sampler, start_seconds=settings.start_seconds, channel=settings.channel)
 
     def handle(self, request: Request) -> Iterator[Reply]:
-        """The replies to a request, each as soon as it is there.
+        """Yield the replies to a request as they come.
 
         Those to :class:`Plan` come after each token, mostly without events.
         """
@@ -141,7 +141,7 @@ class ModelServer:
         self.planner.get_ready(self._plan + 1)
 
     def _until(self, request: Plan) -> int:
-        """The step that the plan is to reach."""
+        """Return the step that the plan is to reach."""
         first = 0 if self._has_events else request.first_until_step
         return max(request.until_step, first)
 

@@ -55,7 +55,7 @@ class Warmth:
             self._until = self._clock() + WARM_SECONDS
 
     def keep(self) -> bool:
-        """Whether the model has made a step, and may be asked to make another."""
+        """Make a warm-up step, if it is time; return True if another may follow."""
         if not self._wanted or self._clock() >= self._until:
             return False
         begun = self._spent()
@@ -66,5 +66,5 @@ class Warmth:
 
 
 def is_spared_for(settings: ModelSettings | None) -> bool:
-    """Whether a session keeps warm beside a model process of these settings, which does."""
+    """Return True if a session should keep warm, too, beside a model process of these settings."""
     return settings is not None and settings.keep_warm and usable_processors() > 1

@@ -20,12 +20,12 @@ class Autopilot:
         self.config = config
 
     def hear(self, performed: Performed) -> None:
-        """Nothing: what is heard changes what is played, not whether."""
+        """Do nothing: what is heard changes what is played, not whether."""
 
     def stance(self, now: float) -> Stance:
-        """Listens and plays, always."""
+        """Return the stance: always listens and plays."""
         return Stance.BOTH
 
     def changes_at(self) -> float:
-        """Never."""
+        """Return ``NEVER``."""
         return NEVER

@@ -57,7 +57,7 @@ class PedalOutput:
         return self._output.name
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; what the message means with a pedal was sent."""
+        """Send what the message means with the pedal in use."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         state = self._channels.setdefault(channel, _Channel())
         if kind == NOTE_ON and message[2]:
@@ -106,13 +106,13 @@ class PedalOutput:
             self._lift(state, message[0] & 0x0F)
 
     def _lift(self, state: _Channel, channel: int) -> None:
-        """The pedal goes up, or to where another holds it."""
+        """Lift the pedal, or set it to where the performer holds it."""
         self._output.send((CONTROL_CHANGE | channel, SUSTAIN, state.other_pedal))
         state.caught.clear()
         state.ended_at = None
 
     def close(self) -> None:
-        """Nothing; the output behind it is closed."""
+        """Close the output behind it."""
         self._output.close()
 
     def __enter__(self) -> Self:

@@ -94,12 +94,12 @@ class CollapseGuard:
         self.end()
 
     def begin(self, seconds: float) -> None:
-        """Nothing; the model begins to play."""
+        """Take note that the model begins to play."""
         self.end()
         self._since = seconds
 
     def end(self) -> None:
-        """Nothing; the model does not play, and nothing is noticed until it does."""
+        """Take note that the model stops playing: nothing is noticed until it begins again."""
         self._since = math.inf
         self._chord = -math.inf
         self._notes: deque[tuple[float, int]] = deque(maxlen=WATCHED_NOTES)
@@ -108,7 +108,7 @@ class CollapseGuard:
         self._unseen = 0
 
     def hear_note(self, seconds: float, pitch: int) -> None:
-        """Nothing; the model began a note. Times rise."""
+        """Take note that the model began a note. Times rise."""
         if seconds - self._chord > CHORD_SECONDS:
             self._chord = seconds
         self._notes.append((self._chord, pitch))
@@ -116,11 +116,11 @@ class CollapseGuard:
         self._unseen += 1
 
     def hear_entropy(self, nats: float) -> None:
-        """Nothing; the model drew a token that begins or ends a note, from that much entropy."""
+        """Take note of the entropy of a token that begins or ends a note."""
         self._entropies.append(nats)
 
     def look(self, now: float, notes_per_second: float | None = None) -> Remedy | None:
-        """What to do from now on, if anything new. While a remedy lasts there is no other.
+        """Return what to do from now on, if anything. While a remedy lasts there is no other.
 
         ``notes_per_second`` is what was asked of the model, if anything: so few are no silence.
         """
@@ -141,19 +141,19 @@ class CollapseGuard:
         return self._remedy
 
     def temperature_factor(self, now: float) -> float:
-        """What the temperature is to be multiplied by now; 1 when all is well."""
+        """Return the factor on the temperature now; 1 when all is well."""
         remedy = self._remedy
         return remedy.temperature_factor if remedy is not None and now < remedy.until else 1.0
 
     def looks_at(self, now: float) -> float:
-        """When to look again if nothing more is heard: an end of a remedy, or silence."""
+        """Return when to look again if nothing more is heard."""
         ends = [self._since + SILENCE_SECONDS]
         if self._remedy is not None:
             ends.append(self._remedy.until)
         return min((end for end in ends if end > now), default=now + 1.0)
 
     def report(self) -> str:
-        """How often it acted, in words."""
+        """Return how often it acted, in words."""
         if not self.acted:
             return "guard: never needed"
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.acted.items()))
@@ -197,7 +197,7 @@ class CollapseGuard:
 
 
 def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: int) -> int:
-    """The length in notes of the figure that the pitches end in over and over; 0 if there is none.
+    """Return the length in notes of the figure that is repeated at the end; 0 without one.
 
     The last ``lasting`` notes at least must be of it.
     """
@@ -212,5 +212,5 @@ def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: in
 
 
 def _repeats(values: np.ndarray[tuple[int], np.dtype[np.int64]], period: int) -> bool:
-    """Whether nearly all values are those one period before."""
+    """Return True if nearly all values equal those one period before."""
     return float(np.mean(values[period:] == values[:-period])) >= LOOP_SHARE

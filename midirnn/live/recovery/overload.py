@@ -40,17 +40,17 @@ class Overload:
 
     @property
     def seconds_per_token(self) -> float:
-        """What a token cost of late, a busy moment not counted; infinite before the first."""
+        """What a token has cost recently, busy moments aside; infinite before the first."""
         return sorted(self._costs)[len(self._costs) // 4] if self._costs else math.inf
 
     @property
     def tokens(self) -> int:
-        """How many tokens to ask for at a time."""
+        """The number of tokens to ask for at a time."""
         affordable = REQUEST_SECONDS / max(self.seconds_per_token, 1e-9)
         return max(1, min(MOST_TOKENS, int(affordable)))
 
     def note(self, tokens: int, seconds_spent: float, seconds_gained: float) -> None:
-        """Nothing; it is known what so many tokens cost, and how much music they are."""
+        """Take note of what some tokens cost, and how much music they are."""
         if not tokens:
             return
         self._costs.append(seconds_spent / tokens)

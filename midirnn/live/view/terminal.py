@@ -66,7 +66,7 @@ class Terminal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Nothing; the last picture has been drawn, and stays."""
+        """Draw the last picture, which stays."""
         self._closing.set()
         self._thread.join(END_SECONDS)
         if self._thread.is_alive():  # what it sends is not taken: the terminal stands still
@@ -95,7 +95,7 @@ class Terminal:
 
 
 def main() -> None:
-    """Nothing, once the input has ended. What cannot be read as a view ends it as well."""
+    """Draw until the input ends, or cannot be read as a view."""
     from rich.console import Console
     from rich.live import Live
 
