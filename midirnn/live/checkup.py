@@ -24,16 +24,16 @@ TIGHT_SECONDS, PACED_SECONDS, PAUSE_SECONDS = 0.4, 0.8, 0.01
 WARM_UP_STEPS = 10
 
 MESSAGES, GAP_SECONDS = 150, 0.006
-"""So many messages are timed, that far apart."""
+"""How many messages are timed, and how far apart."""
 
 ARRIVAL_SECONDS = 1.0
-"""How long is waited for the last of them."""
+"""How long to wait for the last of them."""
 
 TOKENS_PER_SECOND = 40.0
 """What piano music takes, by the data sets it was learned from."""
 
 STALLS_COVERED = 100
-"""The look-ahead holds so many of the slowest steps: a burst of notes, all of them slow."""
+"""The look-ahead covers this many of the slowest steps: a burst of notes, all of them slow."""
 
 LOOKAHEADS = (1.0, 1.5, 2.0, 3.0, 4.0)
 HEAVY_LOAD, MOST_LOAD = 0.4, 0.8

@@ -10,7 +10,7 @@ from midirnn.live.recovery.overload import Overload
 from midirnn.live.timing.stretch import TimeMap
 
 REFILL_SECONDS = 0.005
-"""So much of the plan has been played before it is filled up again."""
+"""How much of the plan is played before it is filled up again."""
 
 NEAR_SECONDS = 0.2
 """How far ahead is planned, but for the plan's first event, when the performer has just played, and

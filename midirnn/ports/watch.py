@@ -39,13 +39,13 @@ POLL_SECONDS = 0.6
 """From one listing to the next. What vanishes or returns is known within twice that time."""
 
 RESTART_SECONDS = 1.0
-"""So long after a child has died the next is started."""
+"""How long after a child has died the next is started."""
 
 SILENT_SECONDS = 8.0
-"""A child that says nothing for so long is ended: its MIDI system is stuck."""
+"""A child that says nothing for this long is ended: its MIDI system is stuck."""
 
 END_SECONDS = 2.0
-"""So long a child may take to end before it is ended."""
+"""How long a child may take to end before it is killed."""
 
 FORGETFUL = ("jack",)
 """Systems whose clients do not see what becomes of their server: each listing has new ones."""

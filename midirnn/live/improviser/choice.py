@@ -1,4 +1,4 @@
-"""What the model may draw next, of all that the grammar lets come."""
+"""Which tokens the model may sample next, among those that the grammar allows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from midirnn.performance import NUM_PITCHES
 
 SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)
 """By degree of thinning, the shortest time from one onset of the model to the next. Above 0 it also
-draws no velocities, which are a fifth of the tokens and change no note."""
+samples no velocities, which are a fifth of the tokens and change no note."""
 
 MOST_THINNING = len(SHORTEST_SHIFT_SECONDS) - 1
 
 
 class Choice:
-    """Narrows what may be drawn. Owns the model's register and how thin it plays.
+    """Narrows which tokens may be sampled. Owns the model's register and how thin it plays.
 
     Masks are over the vocabulary, of shape ``(V,)``, and not changed.
     """

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from midirnn.live.base.messages import HeardStep
 
 MOST_PHRASE_STEPS = 4000
-"""So much of the performer's phrase is remembered."""
+"""How many steps of the performer's phrase are remembered."""
 
 
 @dataclass(frozen=True)
 class Phrase:
     """What the performer has played since the last answer. Frozen, so that a snapshot holds it.
 
-    It is over when the model answers; another begins with the first note behind that.
+    It is over when the model answers; another begins with the first note after that.
     """
 
     steps: tuple[HeardStep, ...] = ()

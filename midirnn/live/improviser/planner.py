@@ -20,8 +20,8 @@ from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import ModelNote, StreamState
 from midirnn.sampling import Sampler
 
-FORESEEN_STEPS = 4
-"""What is foreseen has to last while the model plans on, which takes it longer than a step."""
+PRECOMPUTED_STEPS = 4
+"""How far ahead rests are precomputed: far enough for the time that the model needs to plan."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Planner:
         self._start = start_seconds
         self._channel = channel
         self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
-        self._chances: dict[int, np.random.Generator] = {}
+        self._generators: dict[int, np.random.Generator] = {}
         self._number = 0
         self._base = self._stream.snapshot()
         self._planned: deque[tuple[int, StreamState]] = deque()
@@ -131,35 +131,37 @@ class Planner:
     def rewind(self, last_sent: int, plan: int) -> None:
         """Go back to the state after the event sent last, or heard since.
 
-        The next event is numbered behind it, and drawn with random numbers that belong to the
-        plan: how far the last plan got makes no difference. (Were they the same again, they would
-        put off the next note each time the performer plays.)
+        The next event is numbered after it and sampled with random numbers that belong to the
+        plan, so that it makes no difference how far the last plan got. (The same random numbers
+        again would put off the next note each time the performer plays.)
         """
         self.forget(last_sent)
         self._undone, self._planned = self._planned, deque()
         self._stream.restore(self._base)
         self._number = last_sent + 1
-        ready = self._chances.pop(plan) if plan in self._chances else self._chance(plan)
+        ready = self._generators.pop(plan) if plan in self._generators else self._generator(plan)
         self._sampler.rng = ready
 
     def get_ready(self, plan: int) -> None:
         """Prepare :meth:`rewind` for that plan, so that it takes less time."""
         self._undone = deque()
-        if plan not in self._chances:
-            self._chances = {plan: self._chance(plan)}
+        if plan not in self._generators:
+            self._generators = {plan: self._generator(plan)}
 
-    def foresee(self, seconds: float) -> bool:
-        """Whether the model has worked out what a rest until then, or soon after, makes of it.
+    def precompute(self, seconds: float) -> bool:
+        """Precompute the step for a rest until then, or soon after; False if none was left to do.
 
-        That is what it hears first of a performer who plays in that step. Nothing else comes of
-        it, and there is nothing to be done where it is known for the next :data:`FORESEEN_STEPS`.
+        A rest is what the model hears first when the performer plays in that step. Its result is
+        cached for the next :data:`PRECOMPUTED_STEPS`; nothing else changes.
         """
         sounded = (s for _, s in reversed(self._planned) if self.seconds_of(s.step) <= seconds)
         state = next(sounded, self._base)
         step = self._sampler.codec.step(seconds - self._start)
-        return any(self._stream.foresee(state, step + ahead) for ahead in range(FORESEEN_STEPS))
+        return any(
+            self._stream.precompute(state, step + ahead) for ahead in range(PRECOMPUTED_STEPS)
+        )
 
-    def _chance(self, plan: int) -> np.random.Generator:
+    def _generator(self, plan: int) -> np.random.Generator:
         """Return the random generator that belongs to a plan, at its start."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(plan,)))
 

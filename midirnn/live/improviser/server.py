@@ -48,9 +48,9 @@ class _WholeState:
 class ModelServer:
     """Deals with requests. Owns the planner, and what was stored under names.
 
-    It knows no clock and draws no seed: the same settings and requests give the same replies. A
-    plan that is broken off by :class:`Rewind` leaves no trace, so that nobody has to wait for its
-    end: :meth:`handle` gives replies as they come, and may be left.
+    It reads no clock and has no random seed of its own: the same settings and requests give the
+    same replies. A plan that is broken off by :class:`Rewind` leaves no trace, so that nobody has
+    to wait for its end: :meth:`handle` yields replies as they come, and may be left early.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class ModelServer:
         """
         yield from self._ways[type(request)](request)
 
-    def rehearse(self, seconds: float) -> None:
-        """Nothing at all; what comes next takes less time, most of all a note at that time."""
-        if not self.planner.foresee(seconds):
+    def warm_up(self, seconds: float) -> None:
+        """Do some work without effect, so that what comes next, above all a note then, is fast."""
+        if not self.planner.precompute(seconds):
             self._sampler.engine.rehearse()
         self._sampler.distribution()
 

@@ -1,7 +1,7 @@
-"""Where what the model plays comes from: drawn freely, a phrase varied, or chords to notes.
+"""Sources of what the model plays: sampled freely, a phrase varied, or chords to notes.
 
-A source narrows what may be drawn next. It is frozen and says what it is after a token, so that a
-snapshot holds it.
+A source narrows which tokens may be sampled next. It is frozen, and each token gives the source for
+the next one, so that a snapshot can hold it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Word: TypeAlias = tuple[TokenType, int]
 """A token's type and value."""
 
 SHIFT_SPREAD = 2
-"""A time shift that is drawn anew is at most so many times shorter or longer."""
+"""A time shift that is sampled anew is at most this many times shorter or longer."""
 
 
 class TokenSource(Protocol):
-    """What decides which of the allowed tokens may be drawn."""
+    """Decides which of the allowed tokens may be sampled."""
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """Return which of the ``allowed`` (V,) the source takes; all False while it rests.
@@ -49,7 +49,7 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True)
 class FreeSource:
-    """Takes all: the model plays what it likes."""
+    """Takes everything: the model plays freely."""
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """Return all that is allowed."""
@@ -70,11 +70,12 @@ class FreeSource:
 
 @dataclass(frozen=True)
 class PhraseSource(FreeSource):
-    """A phrase, word for word, the unlikely ones drawn anew from others of their kind.
+    """A phrase, word for word, with the improbable ones sampled anew from others of their kind.
 
     A word stays if its probability among the allowed tokens of its type is ``threshold`` at least.
-    A time shift that is drawn anew stays within a factor of ``SHIFT_SPREAD``; a note-off ends
-    what its note has become. A word that cannot come is left out. Behind the phrase it rests.
+    A time shift that is sampled anew stays within a factor of ``SHIFT_SPREAD``; a note-off ends
+    the note that took the place of its own. A word that is not allowed is left out. After the
+    phrase the source rests.
     """
 
     words: tuple[Word, ...]
@@ -151,9 +152,9 @@ class PhraseSource(FreeSource):
 
 @dataclass(frozen=True)
 class ChordSource(FreeSource):
-    """Notes to the performer's: up to ``notes`` for each onset, right behind it; else it rests.
+    """Notes to the performer's: up to ``notes`` for each onset, right after it; else it rests.
 
-    They are drawn from the model, in the performer's velocity, and end when the last note that
+    They are sampled from the model, in the performer's velocity, and end when the last note that
     the performer struck at that onset does.
     """
 

@@ -1,4 +1,4 @@
-"""One token stream in which two write: what the performer plays, and what the model draws."""
+"""One token stream that both write: what the performer plays, and what the model samples."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LONGEST_REST_SECONDS = 10.0
 in them."""
 
 LONGEST_PAUSE_SECONDS = 3.0
-"""When it plays, the model begins a note after so long at the latest."""
+"""The longest pause of the model between two notes while it plays."""
 
 FIRST_NOTE_SECONDS = 0.5
-"""When it begins to play, its first note comes after so long at the latest."""
+"""When the model begins to play, its first note comes after this long at the latest."""
 
 LATE_SECONDS = 0.03
-"""So late an event may be drawn and still be played: the rest of a chord, say."""
+"""How late an event may be and still be played: the rest of a chord, say."""
 
 NO_STEP = 2**62
 """A step that never comes."""
@@ -36,14 +36,14 @@ NO_STEP = 2**62
 class SharedStream:
     """The sampler's token stream, shared by performer and model. Owns whose the notes are.
 
-    Every token that the sampler hears or draws here is allowed by its grammar, but that a performer
-    may have more notes sounding than the model is let. Steps are those of the session. The stream's
+    Every token that the sampler hears or samples here is allowed by its grammar, except that a
+    performer may hold more notes than the model may. Steps are those of the session. The stream's
     own steps lag behind by the rests that were left out: those before the first note, and what
-    exceeds the longest rest. What the performer holds the model does not end, unless the grammar's
-    limit ends it.
+    exceeds the longest rest. The model does not end notes that the performer holds, unless the
+    grammar's limit ends them.
 
-    Between drawing and what the performer writes lies a :meth:`restore`: behind a time shift or a
-    velocity that was drawn the grammar would not take it.
+    Between sampling and what the performer writes there is a :meth:`restore`: after a time shift or
+    a velocity that was sampled, the grammar would not allow it.
 
     The model begins and ends nothing in a step that the performer has written in: until the step
     is over more may be written there.
@@ -63,9 +63,10 @@ class SharedStream:
         self._told: list[ModelNote] = []
         self._surprises: list[Surprise] = []
         self.choice = Choice(sampler.codec)
-        """What the model may draw."""
+        """Which tokens the model may sample."""
         self.rests = False
-        """Whether the last draw gave nothing, nor will the next until the performer plays."""
+        """True if the last call of :meth:`draw` gave nothing, as will the next until the performer
+        plays."""
         self._drawn_from: tuple[FloatVector, BoolArray] | None = None
 
     @property
@@ -193,8 +194,8 @@ class SharedStream:
     def draw(self, earliest_step: int) -> list[ModelNote]:
         """Sample the model's next token; return the notes it begins or ends, mostly one or none.
 
-        Nothing is drawn for a time that has passed: the token is drawn from what the model would
-        play if it has rested until ``earliest_step``.
+        Nothing is sampled for a time that has passed: the token is sampled as if the model had
+        rested until ``earliest_step``.
         """
         gap = self._gap(max(earliest_step, self._quiet_until))
         if gap > LATE_SECONDS * self._steps_per_second and self._sampler.longest_shift():
@@ -225,7 +226,7 @@ class SharedStream:
 
     # What the performer may be about to do.
 
-    def foresee(self, state: StreamState, step: int) -> bool:
+    def precompute(self, state: StreamState, step: int) -> bool:
         """Whether a rest from that state until that step was worked out: one short enough, and new.
 
         Whoever goes back to that state and writes in that step waits for it no more.
@@ -312,7 +313,7 @@ class SharedStream:
         return bool(self._sampler.grammar_state.held[pitch])
 
     def _tell(self, kind: TokenType, value: int) -> None:
-        """Let the sampler hear a token that it has not drawn."""
+        """Let the sampler hear a token that it has not sampled."""
         self._sampler.hear([self._token(kind, value)])
         self._book(kind, value, by_performer=True)
 

@@ -1,4 +1,4 @@
-"""How sure the model is of what comes, and how surprised at what came; in nats."""
+"""Entropy of what comes next, and surprise of what came, in nats."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ WITHIN_SECONDS = 0.1
 """What comes back later than this is someone's playing."""
 
 IN_A_ROW = 4
-"""So many notes come back one after the other, none of another kind between, before it is said."""
+"""How many notes in a row must come back before it counts as feedback."""
 
 MEMORY = 256
 
 
 class FeedbackDetector:
-    """Recognises our own notes when they come in. Owns what was sent of late.
+    """Recognises our own notes when they come in. Owns what was sent recently.
 
     Once there is feedback, :meth:`hear` says of each of our own notes that it is ours.
     """

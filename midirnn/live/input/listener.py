@@ -17,7 +17,7 @@ from midirnn.performance import SUSTAIN_DOWN
 from midirnn.ports.base import Message
 
 _PAST_BOUNDARY_SECONDS = 1e-4
-"""So far behind the boundary of two steps no rounding takes a time for one before it."""
+"""This far after the boundary of two steps, no rounding takes a time for one before it."""
 
 
 class Listener:

@@ -140,7 +140,7 @@ def main() -> None:
         server = ModelServer.load(settings)
         gc.freeze()  # what was imported is never searched again for garbage
         send(Answer((), done=True))
-        warmth = Warmth(lambda: server.rehearse(time.monotonic()), wanted=settings.keep_warm)
+        warmth = Warmth(lambda: server.warm_up(time.monotonic()), wanted=settings.keep_warm)
         serve(inbox, server, send, aftermath, warmth)
         if inbox.orphaned:
             aftermath.rescue()

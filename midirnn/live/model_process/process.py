@@ -36,12 +36,12 @@ COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
 """What runs as the model process. It imports nothing from where it happens to be started."""
 
 START_SECONDS = 60.0
-"""A model that is not ready after so long is lost."""
+"""A model that is not ready after this long counts as lost."""
 
 END_SECONDS = 2.0
 
 SEND_SECONDS = 0.2
-"""What is too much for the pipe (the state of a model with many moods, say) may take so long."""
+"""How long sending may take when it is too much for the pipe (a state with many presets)."""
 
 
 class _Child:

@@ -9,7 +9,7 @@ from midirnn.live.base.playing import NEVER, Performed, Source, Stance
 
 
 class Autopilot:
-    """The model plays all the time; whatever is heard steers it."""
+    """The model plays all the time; whatever it hears influences what it plays."""
 
     summary: ClassVar[str] = (
         "The model plays on its own without end, and takes up whatever you play into its music."

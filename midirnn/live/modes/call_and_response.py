@@ -8,10 +8,11 @@ from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
 
 SHORTEST_ANSWER_SECONDS = 2.0
-"""An answer lasts so long at least, even to a single short note."""
+"""The shortest answer, even to a single short note."""
 
 HELD_PATIENCE = 4.0
-"""While a key is down a phrase ends after so many times the silence: its note-off may be lost."""
+"""While a key is down, a phrase ends after this many times the silence: its note-off may be
+lost."""
 
 ENDING_GESTURES: dict[str, Gesture | None] = {
     "silence": None,

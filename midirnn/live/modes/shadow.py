@@ -11,7 +11,7 @@ from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
 class Shadow:
     """Plays while the performer's notes sound: its own begin with them and end with them.
 
-    They sound while a key is down, and behind that until the pedal goes up.
+    They sound while a key is down, and after that until the pedal goes up.
     """
 
     summary: ClassVar[str] = (

@@ -15,10 +15,10 @@ from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message, OutputPort
 
 FINGER_SECONDS = 0.5
-"""A note that has sounded for so long when another begins is left to the pedal."""
+"""A note that has sounded for this long when another begins is left to the pedal."""
 
 LINGER_SECONDS = 0.15
-"""Once a note of the pedal's has ended, so much later the next onset changes the pedal."""
+"""This long after a note of the pedal has ended, the next onset changes the pedal."""
 
 PEDAL_DOWN, PEDAL_UP = 127, 0
 

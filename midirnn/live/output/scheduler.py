@@ -33,7 +33,7 @@ CLOCK = "clock"
 """The owner of the messages of MIDI clock."""
 
 STUCK_SECONDS = 1.0
-"""A message that takes so long to send is stuck."""
+"""A message that takes this long to send is stuck."""
 
 log = logging.getLogger("midirnn.live")
 

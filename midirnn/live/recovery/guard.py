@@ -1,4 +1,4 @@
-"""The guard: notices when the model falls silent, loops or babbles, and leads it out."""
+"""The guard: notices when the model falls silent, loops or babbles, and leads it back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 SILENCE_SECONDS = 12.0
 SILENCE_NOTES = 6
-"""So few notes in so long are silence: of piano performances hardly one in a thousand such
-stretches holds fewer."""
+"""At most this many notes in this many seconds count as silence: hardly one in a thousand such
+stretches of piano performances holds fewer."""
 
 SILENCE_SHARE = 0.25
 """Where the performer has asked for sparse music, silence is less than this share of it."""
@@ -22,32 +22,32 @@ LOOP_NOTES = 24
 LOOP_ROUNDS = 4
 LOOP_SHARE = 0.9
 LONGEST_LOOP_NOTES = 32
-"""A loop is a figure of up to so many notes that came so often and for so long, with so large a
-share of its pitches, or of its intervals, the same each time."""
+"""A loop is a figure of at most LONGEST_LOOP_NOTES notes that has come LOOP_ROUNDS times and for
+LOOP_SECONDS, with LOOP_SHARE of its pitches, or of its intervals, the same each time."""
 
 BABBLE_SECONDS = 6.0
 BABBLE_NOTES_PER_SECOND = 45.0
 BABBLE_TOKENS = 128
 BABBLE_NATS = 2.6
-"""So many notes a second, or so much entropy on average where a note begins or ends, are babble. Of
-a token that could be any of 388 the entropy is 5.96 nats; under `piano`, stretches of that length
-from ten pieces of the test split are at 1.0 to 2.2."""
+"""More notes per second than this, or more entropy on average where notes begin or end, is babble.
+The entropy of a token that could be any of 388 is 5.96 nats; under `piano`, stretches of that
+length from ten pieces of the test split are at 1.0 to 2.2."""
 
 CHORD_SECONDS = 0.03
-"""What begins so close together is a chord, whose notes have no order."""
+"""Notes that begin this close together are a chord, and have no order."""
 
 REMEDY_SECONDS = 6.0
 """How long a changed temperature lasts."""
 
 RELAPSE_SECONDS = 30.0
-"""A fault so soon after the last is a relapse: then the model goes back to what primed it."""
+"""A fault this soon after the last is a relapse: the model goes back to what primed it."""
 
 MOST_DEGREES = 3
-"""A relapse into the same fault is met with one degree more, up to so many: what did not help once
-would not help again."""
+"""A relapse into the same fault is met with one degree more, up to this many: what did not help
+once would not help again."""
 
 LOOKED_NOTES = 8
-"""Loops are looked for each time that so many notes have come."""
+"""Loops are looked for each time that this many notes have come."""
 
 WATCHED_NOTES = LONGEST_LOOP_NOTES * LOOP_ROUNDS * 2
 
@@ -68,7 +68,7 @@ TEMPERATURE_FACTORS = {Fault.SILENCE: 1.25, Fault.LOOP: 1.4, Fault.BABBLE: 0.7}
 class Remedy:
     """What to do about a fault: a change of temperature and, on a relapse, to go back.
 
-    With ``go_back`` the model should have in mind again what it had when the performer stopped.
+    With ``go_back`` the model should get back the state that it had when the performer stopped.
     """
 
     fault: Fault
@@ -122,7 +122,8 @@ class CollapseGuard:
     def look(self, now: float, notes_per_second: float | None = None) -> Remedy | None:
         """Return what to do from now on, if anything. While a remedy lasts there is no other.
 
-        ``notes_per_second`` is what was asked of the model, if anything: so few are no silence.
+        ``notes_per_second`` is what was asked of the model, if anything: so sparse music is not
+        silence.
         """
         before = self._remedy
         if before is not None and now < before.until:
@@ -157,7 +158,7 @@ class CollapseGuard:
         if not self.acted:
             return "guard: never needed"
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.acted.items()))
-        return f"guard: {faults} (went back to your music {self.went_back} times)"
+        return f"guard: {faults} (went back to your music {_times(self.went_back)})"
 
     def _fault(self, now: float, notes_per_second: float | None) -> Fault | None:
         while self._onsets and self._onsets[0] <= now - SILENCE_SECONDS:
@@ -194,6 +195,10 @@ class CollapseGuard:
             return False
         lasting = len(seconds) - int(np.searchsorted(seconds, now - LOOP_SECONDS, side="right")) + 1
         return loop_period(pitches, lasting) > 0
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: int) -> int:

@@ -14,10 +14,10 @@ IDLE_ENOUGH = 0.25
 """Under this share it may cost more again: a degree of thinning halves the cost, or less."""
 
 MEASURED_TOKENS = 24
-"""So many tokens are drawn before the next change."""
+"""This many tokens are sampled before the next change."""
 
 REQUEST_SECONDS = 0.03
-"""A request is to take about so long at most: it does not know what time it has become since."""
+"""A request should take about this long at most: meanwhile the model does not see the time."""
 
 REMEMBERED = 16
 
@@ -25,7 +25,7 @@ MOST_TOKENS = 16
 
 
 class Overload:
-    """Says how thin to plan and how many tokens to ask for. Owns the cost of late.
+    """Says how thin to plan and how many tokens to ask for. Owns the recent cost.
 
     First velocities are left out, then onsets are spread, further with each degree. If that is not
     enough the model rests until the present each time that it has fallen behind.

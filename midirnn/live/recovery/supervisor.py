@@ -22,10 +22,10 @@ from midirnn.live.base.messages import (
 from midirnn.live.model_process.link import ModelLink
 
 STALL_SECONDS = 1.0
-"""A model that has not answered for so long is lost."""
+"""A model that has not answered for this long counts as lost."""
 
 START_SECONDS = 30.0
-"""So long it may take to be ready."""
+"""How long it may take to be ready."""
 
 SAVE_SECONDS = 5.0
 """How often the state of the model is asked for, to start another from."""
@@ -35,14 +35,14 @@ SOON_SECONDS = 0.1
 
 MOST_LOSSES = 5
 WITHIN_SECONDS = 30.0
-"""A model that is lost so often in so long is not started again."""
+"""A model that is lost this often within WITHIN_SECONDS is not started again."""
 
 MOST_STEPS = 200
-"""So many steps are heard again at most, in well under the time after which a model is lost."""
+"""At most this many steps are heard again, in well under the time after which a model is lost."""
 
 
 TOKENS_OF_PATIENCE = 200
-"""A model may take as long as so many of its tokens, if that is longer."""
+"""A model may take as long as this many of its tokens, if that is longer."""
 
 
 class Supervisor:

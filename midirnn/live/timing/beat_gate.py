@@ -7,7 +7,7 @@ from collections.abc import Callable
 from midirnn.live.base.playing import NEVER, Stance
 
 LEAD_SECONDS = 0.05
-"""So long before the beat the model begins to plan for it."""
+"""How long before the beat the model begins to plan for it."""
 
 
 class BeatGate:

@@ -26,16 +26,16 @@ TEMPO_SLACK = 0.01
 """By this share a clock may be beyond them: at a limit it is, by rounding or jitter."""
 
 LOST_CLOCKS = 12.0
-"""After so many clocks' time without one the clock is gone."""
+"""After the time of this many clocks without one, the clock is gone."""
 
 SETTLING_CLOCKS = 32
-"""So many clocks are averaged; a shorter past makes for a shorter average."""
+"""The tempo is averaged over this many clocks, or as many as have come."""
 
 NEW_TEMPO_SHARE = 0.25
-"""A clock so far off its time, as a share of the interval, is no jitter..."""
+"""A clock that is off its time by this share of the interval is not jitter..."""
 
 NEW_TEMPO_CLOCKS = 4
-"""... if so many in a row are: the tempo is a new one, and the average begins anew."""
+"""... if this many in a row are: the tempo is a new one, and the average begins anew."""
 
 
 class Beats(Protocol):

@@ -1,4 +1,4 @@
-"""The display: a pure function from what is known of a session to what is drawn of it."""
+"""The display: a pure function from the state of a session to what is drawn of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINES_AROUND_THE_ROLL = 9
 
 HEARD, SENT, PLANNED = "heard", "sent", "planned"
 COLOURS = {HEARD: "cyan", SENT: "yellow", PLANNED: "bright_black"}
-"""What a note on the roll is, the most important last but drawn on top of those behind it."""
+"""The kinds of notes on the roll; of two in one place, the first in this table is drawn."""
 
 SURPRISING_NATS = 6.0
 """A bar of surprise is full here: one in 400."""
@@ -54,7 +54,7 @@ class Lateness:
 
 @dataclass(frozen=True)
 class StageView:
-    """All that is drawn. Times are seconds of the session's clock.
+    """Everything that is drawn. Times are seconds of the session's clock.
 
     ``surprises`` are nats of the notes heard last, the newest last. ``planned_until`` is the time
     that the plan has reached. ``ports`` are (what, name, whether it is there). ``knobs`` are (name,

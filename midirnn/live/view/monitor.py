@@ -1,4 +1,4 @@
-"""The monitor: gathers what is to be seen of a session, for a terminal to draw."""
+"""The monitor: gathers what a terminal draws of a session."""
 
 from __future__ import annotations
 

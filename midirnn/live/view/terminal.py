@@ -29,8 +29,8 @@ _CHILD = "from midirnn.live.view.terminal import main; main()"
 class Terminal:
     """Shows a session. Owns the process that draws, and the thread that sends it what to draw.
 
-    ``look`` gives what is to be seen at a time of the clock. ``stdout`` is the terminal's file
-    descriptor, by default our own. A process that dies or stands still is nobody else's trouble.
+    ``look`` returns what there is to see at a time of the clock. ``stdout`` is the terminal's file
+    descriptor, by default our own. If the drawing process dies or hangs, the session goes on.
     """
 
     def __init__(
