@@ -36,9 +36,8 @@ def compiled(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
     compiler = _compiler()
     if compiler is None:
         return None
-    key = hashlib.sha256(
-        source.read_bytes() + repr((compiler, *flags, platform.platform())).encode()
-    )
+    machine = platform.system(), platform.release(), platform.machine()
+    key = hashlib.sha256(source.read_bytes() + repr((compiler, *flags, *machine)).encode())
     try:
         path = cache_folder() / f"{source.stem}-{key.hexdigest()[:16]}.so"
         if not path.exists():
