@@ -20,10 +20,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("errors",),),
-    (("files",),),
+    (("files",), ("native",)),
     (("performance",),),
     (("midievents", "midifile"), ("ports",)),
     (("codecs",),),
+    (("terms",),),
     (("datasets",), ("models",)),
     (("engines",),),
     (("training",), ("sampling",), ("judging",)),

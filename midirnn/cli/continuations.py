@@ -84,8 +84,10 @@ def _excerpts(
 
     They are spread over the compositions.
     """
+    from midirnn.codecs import NoteStream, require
     from midirnn.judging.continuations import compositions, excerpt, pick
 
+    codec = require(dataset.codec, NoteStream, "--continuations")
     pieces, rows = dataset.pieces(split), dataset.rows(split)
     long = [index for index, row in enumerate(rows) if row["duration"] >= timing.seconds]
     if len(long) < 2:
@@ -97,10 +99,7 @@ def _excerpts(
     picked = pick(names, count)
     return (
         [rows[long[place]]["path"] for place in picked],
-        [
-            excerpt(dataset.codec.decode(pieces[long[place]]), names[place], timing)
-            for place in picked
-        ],
+        [excerpt(codec.decode(pieces[long[place]]), names[place], timing) for place in picked],
         len(rows) - len(long),
     )
 

@@ -7,14 +7,16 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from midirnn.cli.main import is_first_process, print_error
 from midirnn.cli.targets import check_folder
+from midirnn.codecs import Codec, HoldsNotes
 from midirnn.errors import CheckpointError, OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.training.config import TrainingConfig
@@ -23,8 +25,28 @@ if TYPE_CHECKING:
     from midirnn.datasets import Dataset
     from midirnn.training.distributed import Team
     from midirnn.training.folder import Report
-    from midirnn.training.run import Progress, Trainer
+    from midirnn.training.run import Trainer
+    from midirnn.training.state import Progress
     from midirnn.training.tensorboard import TensorBoard
+
+
+@dataclass(frozen=True)
+class ModelFlags(ModelConfig):
+    """A model's config as it is given by flags: the size of its vocabulary is the data set's."""
+
+    vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
+
+    def for_codec(self, codec: Codec[Any]) -> ModelConfig:
+        """Return the config for a codec; without notes there are none to hold.
+
+        Raises a :class:`MidirnnError` where the model cannot do with that codec what it should.
+        """
+        fields = self.to_dict() | {"vocab_size": codec.vocab_size}
+        if not isinstance(codec, HoldsNotes):
+            fields["held_input"] = False
+        config = ModelConfig(**fields)
+        config.check_codec(codec)
+        return config
 
 
 def train(
@@ -48,7 +70,7 @@ def train(
             help="Show the metrics in TensorBoard too: tensorboard/.",
         ),
     ] = False,
-    model: Annotated[ModelConfig | None, Parameter(name="*", group="Model")] = None,
+    model: Annotated[ModelFlags | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[TrainingConfig | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a model on a data set.
@@ -57,7 +79,7 @@ def train(
     saves and stops; --resume goes on exactly there. Several processes, on one machine or many,
     share the work where torchrun starts them: torchrun --nproc-per-node 2 -m midirnn train ...
     """
-    model, recipe = model or ModelConfig(), recipe or TrainingConfig()
+    model, recipe = model or ModelFlags(), recipe or TrainingConfig()
     if is_first_process():  # what is wrong is told before torch is loaded, which takes seconds
         _open(dataset, model)
         _check(output, resume=resume, start_from=start_from)
@@ -76,18 +98,13 @@ def train(
         )
 
 
-def _open(dataset: Path, model: ModelConfig) -> Dataset:
-    """The data set, which is one to train the model on."""
+def _open(dataset: Path, model: ModelFlags) -> tuple[Dataset, ModelConfig]:
+    """Return the data set, and the config of a model to train on it."""
     from midirnn.datasets import Dataset
 
     opened = Dataset.open(dataset)
     opened.file("train")
-    if model.vocab_size != opened.codec.vocab_size:
-        raise OptionError(
-            f"--vocab-size is {model.vocab_size}, and the tokens of {dataset} go to "
-            f"{opened.codec.vocab_size}"
-        )
-    return opened
+    return opened, model.for_codec(opened.codec)
 
 
 def _check(output: Path, *, resume: bool, start_from: str | None) -> None:
@@ -110,7 +127,7 @@ def _train(
     team: Team,
     dataset: Path,
     output: Path,
-    model: ModelConfig,
+    model: ModelFlags,
     recipe: TrainingConfig,
     *,
     resume: bool,
@@ -123,20 +140,20 @@ def _train(
     from midirnn.plots import plot_curves
     from midirnn.training.folder import METRICS_FILE
     from midirnn.training.run import Trainer
+    from midirnn.training.tasks import make_task
     from midirnn.training.tensorboard import TensorBoard
 
-    opened = _open(dataset, model)
+    opened, config = _open(dataset, model)
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
-        trainer = Trainer(
-            output,
-            model,
+        task = make_task(
+            config,
             recipe,
             opened.codec,
             opened.stored_pieces("train"),
             opened.stored_pieces("validation") if "validation" in opened.splits else [],
-            report=_reporting(board),
-            team=team,
+            team,
         )
+        trainer = Trainer(output, task, recipe, report=_reporting(board), team=team)
         if resume:
             trainer.resume()
         elif start_from is not None:

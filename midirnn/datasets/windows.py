@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS, measured_controls
-from midirnn.codecs.grammar import BoolArray, GrammarState, PerformanceGrammar
-from midirnn.codecs.recall import NO_MATCHES, NUM_VIEWPOINTS, Matches, recall, remember
-from midirnn.codecs.vocabulary import Tokens, TokenType
+from midirnn.codecs import BoolArray, Codec, HoldsNotes, Steerable, Tokens, require
+from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS
+from midirnn.codecs.held import held_after, held_rows, no_notes
+from midirnn.codecs.recall import (
+    NO_MATCHES,
+    NUM_VIEWPOINTS,
+    Matches,
+    check_recallable,
+    recall,
+    remember,
+)
+from midirnn.performance import NUM_PITCHES
 
 Draw = Callable[[np.random.Generator], Tokens]
 """Draws one piece (augmented or not) as tokens."""
@@ -27,17 +35,17 @@ class Batch:
     targets: npt.NDArray[np.int64]
     """(B, T)"""
     held: BoolArray
-    """(B, T, 128): what sounds after each input"""
+    """(B, T, 128): what sounds after each input; nothing with a codec that has no notes"""
     mask: BoolArray
-    """(B, T, V): what the grammar allows as target"""
+    """(B, T, V): what the codec's constraint allows as target"""
     valid: BoolArray
-    """(B, T): false behind the end of a piece"""
+    """(B, T): false after the end of a piece"""
     reset: BoolArray
-    """(B,): the row begins another piece, from a zero state"""
+    """(B,): whether the row begins another piece, from a zero state"""
     recalled: npt.NDArray[np.int64]
     """(B, T, 3, 2): what the notes up to each input recall (see :mod:`midirnn.codecs.recall`)"""
     controls: npt.NDArray[np.float32]
-    """(B, T, 28): what is asked for from each target on (see :mod:`midirnn.codecs.controls`)"""
+    """(B, T, 28): the controls from each target on (see :mod:`midirnn.codecs.controls`)"""
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,26 @@ class Inputs:
 
 
 class Stream:
-    """Reads tokens window by window. Owns its place in the piece, the grammar's state there and
-    the pitches heard so far."""
+    """Reads tokens window by window.
 
-    def __init__(self, grammar: PerformanceGrammar, window: int, inputs: Inputs) -> None:
-        self.grammar = grammar
+    Owns its place in the piece, and there: the constraint's state, the notes that sound and the
+    pitches so far.
+    """
+
+    def __init__(self, codec: Codec[Any], window: int, inputs: Inputs) -> None:
+        self.codec = codec
+        self.constraint = codec.constraint()
+        self._notes = codec if isinstance(codec, HoldsNotes) else None
+        if inputs.recall_notes:
+            check_recallable(codec)
         self.window = window
         self.inputs = inputs
         self.tokens: Tokens = np.empty(0, np.uint16)
         self.position = 0
         self.stop = 0
         self.begin = 0
-        self.state: GrammarState = grammar.start()
+        self.state = self.constraint.start()
+        self._held = no_notes()
         self.fresh = True
         self.shown: BoolArray = np.zeros(len(CONTROLS), dtype=bool)
         self._controls: npt.NDArray[np.float32] | None = None
@@ -89,16 +105,20 @@ class Stream:
         self.tokens = tokens
         self.position = self.begin = position
         self.stop = len(tokens) if stop is None else min(stop, len(tokens))
-        self.state = self.grammar.start()
+        self.state = self.constraint.start()
+        self._held = no_notes()
         # The token before the first target is an input, so it is scanned with the first window.
         before = tokens[: max(position - 1, 0)]
-        self.grammar.skip(self.state, before)
+        self.constraint.skip(self.state, before)
+        if self._notes is not None:
+            self._held = held_after(self._notes, self._held, before)
         self.fresh = True
         self.shown = np.zeros(len(CONTROLS), dtype=bool) if shown is None else shown
         self._controls = self._measure() if self.shown.any() else None
         self._history, self._matches = b"", NO_MATCHES
         if self.inputs.recall_notes:
-            self._history = self._pitches(before)[-self.inputs.recall_notes :].tobytes()
+            pitches = before[before < NUM_PITCHES].astype(np.uint8)
+            self._history = pitches[-self.inputs.recall_notes :].tobytes()
             self._matches = recall(self._history)
 
     def read(self, batch: Batch, row: int) -> None:
@@ -112,15 +132,16 @@ class Stream:
         first = 0
         if begin == 0:
             batch.inputs[row, 0] = self.inputs.start_token
-            batch.held[row, 0] = self.state.held
-            batch.mask[row, 0] = self.grammar.mask(self.state)
+            batch.held[row, 0] = self._held
+            batch.mask[row, 0] = self.constraint.mask(self.state)
             first = 1
         inputs = self.tokens[begin + first - 1 : end - 1]
         batch.inputs[row, first:count] = inputs
-        held, mask = self.grammar.scan(self.state, inputs)
-        batch.held[row, first:count] = held
-        batch.mask[row, first:count] = mask
+        batch.mask[row, first:count] = self.constraint.scan(self.state, inputs)
         batch.valid[row, :count] = True
+        if self._notes is not None and len(inputs):
+            held = held_rows(self._notes, self._held, inputs)
+            batch.held[row, first:count], self._held = held, held[-1]
         if self.inputs.recall_notes:
             self._recall(inputs, batch.recalled[row, first:count])
         if self._controls is not None:
@@ -130,23 +151,18 @@ class Stream:
 
     def _recall(self, inputs: Tokens, rows: Matches) -> None:
         """Write what each input, and those before it, recall; a row each."""
-        note_on = self.grammar.codec.vocabulary.slice_of(TokenType.NOTE_ON)
         for index, token in enumerate(inputs.tolist()):
-            if note_on.start <= token < note_on.stop:
-                pitch = token - note_on.start
-                self._history = remember(self._history, pitch, self.inputs.recall_notes)
+            if token < NUM_PITCHES:  # a note-on: check_recallable has seen to it
+                self._history = remember(self._history, token, self.inputs.recall_notes)
                 self._matches = recall(self._history)
             rows[index] = self._matches
 
-    def _pitches(self, tokens: Tokens) -> npt.NDArray[np.uint8]:
-        note_on = self.grammar.codec.vocabulary.slice_of(TokenType.NOTE_ON)
-        begun = tokens[(tokens >= note_on.start) & (tokens < note_on.stop)]
-        pitches: npt.NDArray[np.uint8] = (begun - note_on.start).astype(np.uint8)
-        return pitches
-
     def _measure(self) -> npt.NDArray[np.float32]:
         """The controls that are shown, from ``begin`` to ``stop``; the others are 0."""
-        rows = measured_controls(self.tokens, self.grammar.codec, self.begin, self.stop)
+        steerable = require(
+            self.codec, Steerable, "a model with control_inputs", "controls to measure"
+        )
+        rows = steerable.measure_controls(self.tokens, self.begin, self.stop)
         for part, shown in zip(CONTROLS, self.shown, strict=True):
             if not shown:
                 rows[:, part] = 0.0
@@ -154,11 +170,11 @@ class Stream:
 
 
 def empty_batch(rows: int, window: int, vocab_size: int) -> Batch:
-    """A batch of which nothing is valid; masks allow everything."""
+    """Return a batch of which nothing is valid; its masks allow everything."""
     return Batch(
         inputs=np.zeros((rows, window), np.int64),
         targets=np.zeros((rows, window), np.int64),
-        held=np.zeros((rows, window, 128), dtype=bool),
+        held=np.zeros((rows, window, NUM_PITCHES), dtype=bool),
         mask=np.ones((rows, window, vocab_size), dtype=bool),
         valid=np.zeros((rows, window), dtype=bool),
         reset=np.zeros(rows, dtype=bool),
@@ -180,7 +196,7 @@ class TrainingWindows:
     def __init__(
         self,
         draw: Draw,
-        grammar: PerformanceGrammar,
+        codec: Codec[Any],
         *,
         rows: range,
         window: int,
@@ -190,18 +206,18 @@ class TrainingWindows:
         steered: float = 0.0,
     ) -> None:
         self.draw = draw
-        self.grammar = grammar
+        self.codec = codec
         self.window = window
         self.segment = segment
         self.steered = steered
         self.rngs = [np.random.default_rng([seed, row]) for row in rows]
-        self.streams = [Stream(grammar, window, inputs) for _ in rows]
+        self.streams = [Stream(codec, window, inputs) for _ in rows]
 
     def __iter__(self) -> TrainingWindows:
         return self
 
     def __next__(self) -> Batch:
-        batch = empty_batch(len(self.streams), self.window, self.grammar.vocab_size)
+        batch = empty_batch(len(self.streams), self.window, self.codec.vocab_size)
         for row, (stream, rng) in enumerate(zip(self.streams, self.rngs, strict=True)):
             if stream.is_done:
                 self._open_another(stream, rng)
@@ -251,21 +267,21 @@ class EvaluationWindows:
     def __init__(
         self,
         pieces: list[Tokens],
-        grammar: PerformanceGrammar,
+        codec: Codec[Any],
         batch_size: int,
         window: int,
         inputs: Inputs,
     ) -> None:
         self.pieces = sorted((piece for piece in pieces if len(piece)), key=len)
-        self.grammar = grammar
+        self.codec = codec
         self.window = window
-        self.streams = [Stream(grammar, window, inputs) for _ in range(batch_size)]
+        self.streams = [Stream(codec, window, inputs) for _ in range(batch_size)]
 
     def __iter__(self) -> EvaluationWindows:
         return self
 
     def __next__(self) -> Batch:
-        batch = empty_batch(len(self.streams), self.window, self.grammar.vocab_size)
+        batch = empty_batch(len(self.streams), self.window, self.codec.vocab_size)
         for row, stream in enumerate(self.streams):
             if stream.is_done and self.pieces:
                 stream.open(self.pieces.pop())

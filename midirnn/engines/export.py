@@ -20,7 +20,7 @@ MatMulNBits, blocks of 256                      0.119  1.5 %   0.0000
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,12 @@ def export_onnx(
     """
     if precision not in PRECISIONS:
         raise OptionError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}")
-    return _Export(config, weights, precision).to_bytes(codec_settings)
+    if config.architecture not in EXPORTS:
+        raise OptionError(
+            f"a model of the architecture {config.architecture!r} cannot be exported; known are "
+            f"{', '.join(EXPORTS)}"
+        )
+    return EXPORTS[config.architecture](config, weights, precision).to_bytes(codec_settings)
 
 
 class _Export:
@@ -196,6 +201,10 @@ class _Export:
             return product(self.graph, name, x, matrix, bias, value=value)
         weight = self.graph.constant(f"{name}.weight", np.ascontiguousarray(matrix))
         return self.graph.node("Gemm", x, weight, bias, name=value, transB=1)
+
+
+EXPORTS: dict[str, Callable[[Any, Weights, str], _Export]] = {ModelConfig.architecture: _Export}
+"""What makes the graph of a model, by the name of its architecture."""
 
 
 def product(

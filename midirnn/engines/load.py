@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import Codec
 from midirnn.engines.base import StepEngine
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
@@ -28,7 +28,7 @@ class Model:
     name: str
     folder: Path
     config: ModelConfig
-    codec: PerformanceCodec
+    codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
 
@@ -94,6 +94,11 @@ def load(model: str | os.PathLike[str] = "piano") -> Model:
     """The model of that name, or in that folder (a checkpoint or a training run)."""
     folder = find_model(model)
     checkpoint = read_checkpoint(folder)
+    if not isinstance(checkpoint.config, ModelConfig):
+        raise CheckpointError(
+            f"{folder} holds a model of the architecture {checkpoint.config.architecture!r}; only "
+            f"models of {ModelConfig.architecture!r} can be played"
+        )
     return Model(
         name=os.fspath(model),
         folder=folder,

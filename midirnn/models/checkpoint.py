@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, codec_from_settings
-from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.codecs.recall import NUM_MATCHES
+from midirnn.codecs import Codec, codec_from_settings
 from midirnn.errors import CheckpointError, MidirnnError
 from midirnn.files import reason_of
-from midirnn.models.cells import find_cell
-from midirnn.models.config import ModelConfig
-from midirnn.performance import NUM_PITCHES
+from midirnn.models.architectures import LANGUAGE_MODEL, ArchitectureConfig, find_architecture
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -31,8 +27,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 class Checkpoint:
     """A model as it is stored: what it is made of, the codec of its tokens, its weights in fp32."""
 
-    config: ModelConfig
-    codec: PerformanceCodec
+    config: Any
+    """The config of its architecture; see :data:`~midirnn.models.architectures.ARCHITECTURES`."""
+    codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
     """Whatever its maker wrote down: tokens seen, validation loss, data."""
@@ -57,15 +54,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             f"{path} has format version {version}; this midirnn reads {FORMAT_VERSION}"
         )
     try:
-        config = ModelConfig.from_dict(model)
+        architecture = find_architecture(content.get("architecture", LANGUAGE_MODEL))
+        config = architecture.config.from_dict(model)
         made_codec = codec_from_settings(codec)
+        config.check_codec(made_codec)
     except (MidirnnError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from None
-    if made_codec.vocab_size != config.vocab_size:
-        raise CheckpointError(
-            f"{path}: the model has {config.vocab_size} tokens and its codec "
-            f"{made_codec.vocab_size}"
-        )
     weights = _read_weights(folder / WEIGHTS_FILE)
     check_shapes(weights, config, str(folder / WEIGHTS_FILE))
     return Checkpoint(config, made_codec, weights, content.get("info", {}))
@@ -83,36 +77,14 @@ def _read_weights(path: Path) -> Weights:
         raise CheckpointError(f"{path} cannot be read ({reason_of(error)})") from None
 
 
-def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of each weight of a model."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "embedding.weight": (config.vocab_size + 1, config.embedding_size),
-        "held.weight": (config.embedding_size, NUM_PITCHES),
-        "output.bias": (config.vocab_size,),
-    }
-    if not config.tied_embedding:
-        shapes["output.weight"] = (config.vocab_size, config.hidden_size)
-    if config.recall_notes:
-        shapes |= {
-            "recalled.weight": (config.embedding_size, NUM_PITCHES + NUM_MATCHES),
-            "trust.weight": (NUM_MATCHES, config.hidden_size),
-            "trust.bias": (NUM_MATCHES,),
-        }
-    if config.control_inputs:
-        shapes["controls.weight"] = (config.embedding_size, NUM_CONTROL_INPUTS)
-    cell = find_cell(config.cell)
-    for layer in range(config.num_layers):
-        of_layer = cell.weight_shapes(config.layer_input_size(layer), config.hidden_size)
-        shapes |= {f"layers.{layer}.{name}": shape for name, shape in of_layer.items()}
-        if config.layer_norm:
-            shapes |= {
-                f"norms.{layer}.weight": (config.hidden_size,),
-                f"norms.{layer}.bias": (config.hidden_size,),
-            }
-    return shapes
+def expected_shapes(config: ArchitectureConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight of a model."""
+    return config.weight_shapes()
 
 
-def check_shapes(weights: Mapping[str, npt.NDArray[Any]], config: ModelConfig, name: str) -> None:
+def check_shapes(
+    weights: Mapping[str, npt.NDArray[Any]], config: ArchitectureConfig, name: str
+) -> None:
     """Raise :class:`CheckpointError` where the weights are not those of the config."""
     expected = expected_shapes(config)
     for weight in sorted(expected.keys() | weights.keys()):
@@ -130,8 +102,8 @@ def check_shapes(weights: Mapping[str, npt.NDArray[Any]], config: ModelConfig, n
 
 def write_checkpoint(
     folder: Path,
-    config: ModelConfig,
-    codec: PerformanceCodec,
+    config: ArchitectureConfig,
+    codec: Codec[Any],
     weights: Mapping[str, npt.NDArray[Any]],
     info: Mapping[str, Any],
     *,
@@ -144,6 +116,7 @@ def write_checkpoint(
     (folder / WEIGHTS_FILE).write_bytes(save(stored))
     content = {
         "format_version": FORMAT_VERSION,
+        "architecture": config.architecture,
         "model": config.to_dict(),
         "codec": codec.settings(),
         "info": dict(info),

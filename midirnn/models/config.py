@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from midirnn.codecs import Codec
+from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs.recall import NUM_MATCHES, check_recallable
 from midirnn.errors import CheckpointError
 from midirnn.models.cells import find_cell
+from midirnn.performance import NUM_PITCHES
 
 MAX_RECALL_NOTES = 65_536
 
@@ -19,6 +23,15 @@ class ModelConfig:
     ``recall_notes`` (:mod:`midirnn.codecs.recall`) needs a vocabulary whose first ids are note-ons;
     ``control_inputs`` are those of :mod:`midirnn.codecs.controls`.
     """
+
+    architecture: ClassVar[str] = "language_model"
+    must_match: ClassVar[tuple[str, ...]] = (
+        "cell",
+        "held_input",
+        "layer_norm",
+        "residual",
+        "tied_embedding",
+    )
 
     vocab_size: int = 388
     """How many tokens there are: as many as the data set's codec has."""
@@ -70,6 +83,43 @@ class ModelConfig:
     def layer_input_size(self, layer: int) -> int:
         """The width of what a layer reads."""
         return self.embedding_size if layer == 0 else self.hidden_size
+
+    def check_codec(self, codec: Codec[Any]) -> None:
+        """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
+        if codec.vocab_size != self.vocab_size:
+            raise CheckpointError(
+                f"the model has {self.vocab_size} tokens and its codec {codec.vocab_size}"
+            )
+        if self.recall_notes:
+            check_recallable(codec)
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each weight of the model."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "embedding.weight": (self.vocab_size + 1, self.embedding_size),
+            "held.weight": (self.embedding_size, NUM_PITCHES),
+            "output.bias": (self.vocab_size,),
+        }
+        if not self.tied_embedding:
+            shapes["output.weight"] = (self.vocab_size, self.hidden_size)
+        if self.recall_notes:
+            shapes |= {
+                "recalled.weight": (self.embedding_size, NUM_PITCHES + NUM_MATCHES),
+                "trust.weight": (NUM_MATCHES, self.hidden_size),
+                "trust.bias": (NUM_MATCHES,),
+            }
+        if self.control_inputs:
+            shapes["controls.weight"] = (self.embedding_size, NUM_CONTROL_INPUTS)
+        cell = find_cell(self.cell)
+        for layer in range(self.num_layers):
+            of_layer = cell.weight_shapes(self.layer_input_size(layer), self.hidden_size)
+            shapes |= {f"layers.{layer}.{name}": shape for name, shape in of_layer.items()}
+            if self.layer_norm:
+                shapes |= {
+                    f"norms.{layer}.weight": (self.hidden_size,),
+                    f"norms.{layer}.bias": (self.hidden_size,),
+                }
+        return shapes
 
     def to_dict(self) -> dict[str, Any]:
         """The config for JSON."""

@@ -1,15 +1,17 @@
-"""The optimisers: which weights learn how."""
+"""The optimisers, and which weights each of them updates."""
 
 from __future__ import annotations
 
 import torch
 
-from midirnn.models.language_model import LanguageModel
 from midirnn.training.config import TrainingConfig
 
 
-def make_optimizers(model: LanguageModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """The optimisers of a recipe; each group keeps its full rate as ``initial_lr``."""
+def make_optimizers(model: torch.nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """Return the optimisers of a recipe; each group keeps its full rate as ``initial_lr``.
+
+    Muon gets the matrices of the parts of the model whose names start with ``layers.``.
+    """
     recurrent = [p for n, p in model.named_parameters() if n.startswith("layers.") and p.ndim == 2]
     muon = recurrent if config.optimizer == "muon" else []
     chosen = {id(parameter) for parameter in muon}

@@ -11,7 +11,7 @@ import pytest
 from midirnn.cli.main import main
 from midirnn.datasets import Dataset
 from midirnn.midifile import read_midi
-from midirnn.models.checkpoint import write_checkpoint
+from midirnn.models.checkpoint import Weights, write_checkpoint
 from tests.datasets.songs import write_song
 from tests.engines.stepping import CODEC, CONFIGS, trained_weights
 
@@ -34,8 +34,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     argv = ["encode", str(folder / "songs"), "-o", str(folder / "data"), "--workers", "1"]
     assert main([*argv, "--splits", str(folder / "splits.csv")]) == 0
     (folder / "model").mkdir()
-    write_checkpoint(folder / "model", CONFIGS[0], CODEC, trained_weights(CONFIGS[0]), {})
+    write_checkpoint(folder / "model", CONFIGS[0], CODEC, slow_weights(), {})
     return folder
+
+
+def slow_weights() -> Weights:
+    """Random weights that play about as many notes in a second as people do."""
+    weights = trained_weights(CONFIGS[0])
+    weights["output.bias"][CODEC.groups()["time_shift"]] += 3.0
+    return weights
 
 
 def argv(place: Path, *flags: str, count: int = 2) -> list[str]:
@@ -110,7 +117,7 @@ def test_in_words_it_is_two_tables(place: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--continuations=-1"], "--continuations is -1; it must be at least 0"),
+        (["--workers=0"], "--workers is 0; it must be at least 1"),
         (["--samples=2"], "--samples and --continuations are two measurements; choose one"),
         (["--sample-seconds=9"], "--sample-seconds is for --samples; continuations last 60 s"),
         (["--pieces=3"], "are for the likelihood, which --continuations leaves out"),

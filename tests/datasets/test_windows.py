@@ -13,11 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.codecs.controls import CONTROLS, measured_controls
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs import Augmentation, BoolArray, PerformanceCodec, Tokens
+from midirnn.codecs.controls import CONTROLS
 from midirnn.codecs.recall import Matches, recall
-from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.windows import (
     Batch,
     Draw,
@@ -31,7 +29,7 @@ from tests.datasets.songs import song
 from tests.strategies import performances
 
 CODEC = PerformanceCodec()
-GRAMMAR = CODEC.grammar()
+GRAMMAR = CODEC.constraint()
 START = CODEC.vocab_size
 RECALL_NOTES = 10
 INPUTS = Inputs(START, RECALL_NOTES)
@@ -92,7 +90,7 @@ def training(
 ) -> TrainingWindows:
     return TrainingWindows(
         draw,
-        GRAMMAR,
+        CODEC,
         rows=rows or range(batch_size),
         window=window,
         segment=segment,
@@ -128,7 +126,7 @@ class TestEvaluationWindows:
     def test_every_token_of_every_piece_is_a_target_once(
         self, pieces: list[Tokens], batch_size: int, window: int
     ) -> None:
-        batches = list(EvaluationWindows(pieces, GRAMMAR, batch_size, window, INPUTS))
+        batches = list(EvaluationWindows(pieces, CODEC, batch_size, window, INPUTS))
         read = [
             tuple(int(t) for batch, row in windows for t in batch.targets[row, batch.valid[row]])
             for windows in self.read(batches)
@@ -141,7 +139,7 @@ class TestEvaluationWindows:
         self, pieces: list[Tokens], batch_size: int, window: int
     ) -> None:
         by_content = {tuple(piece.tolist()): piece for piece in pieces}
-        batches = EvaluationWindows(pieces, GRAMMAR, batch_size, window, INPUTS)
+        batches = EvaluationWindows(pieces, CODEC, batch_size, window, INPUTS)
         for windows in self.read(batches):
             counts = [int(batch.valid[row].sum()) for batch, row in windows]
             read = [t for b, row in windows for t in b.targets[row, b.valid[row]].tolist()]
@@ -152,20 +150,20 @@ class TestEvaluationWindows:
                 begin += count
 
     def test_all_windows_but_a_pieces_last_are_full(self) -> None:
-        for windows in self.read(EvaluationWindows(SONGS, GRAMMAR, 2, 16, INPUTS)):
+        for windows in self.read(EvaluationWindows(SONGS, CODEC, 2, 16, INPUTS)):
             counts = [int(batch.valid[row].sum()) for batch, row in windows]
             assert counts[:-1] == [16] * (len(counts) - 1)
 
     def test_there_may_be_fewer_pieces_than_rows_or_none(self) -> None:
-        (batch,) = EvaluationWindows([SONGS[0]], GRAMMAR, 4, 50, INPUTS)
+        (batch,) = EvaluationWindows([SONGS[0]], CODEC, 4, 50, INPUTS)
         assert batch.valid.any(axis=1).tolist() == [True, False, False, False]
-        assert not list(EvaluationWindows([], GRAMMAR, 2, 8, INPUTS))
-        assert not list(EvaluationWindows([np.empty(0, np.uint16)], GRAMMAR, 2, 8, INPUTS))
+        assert not list(EvaluationWindows([], CODEC, 2, 8, INPUTS))
+        assert not list(EvaluationWindows([np.empty(0, np.uint16)], CODEC, 2, 8, INPUTS))
 
     def test_tokens_that_break_the_grammar_are_refused(self) -> None:
         broken = np.array([128 + 60, 60], np.uint16)
         with pytest.raises(CodecError, match="breaks the grammar"):
-            next(EvaluationWindows([broken], GRAMMAR, 1, 8, INPUTS))
+            next(EvaluationWindows([broken], CODEC, 1, 8, INPUTS))
 
 
 class TestTrainingWindows:
@@ -221,7 +219,7 @@ class TestTrainingWindows:
         augmentation = Augmentation(transpose=3, stretch=0.05)
 
         def draw(rng: np.random.Generator) -> Tokens:
-            return augmentation.apply(SONGS[int(rng.integers(len(SONGS)))], CODEC, rng)
+            return CODEC.augment(SONGS[int(rng.integers(len(SONGS)))], augmentation, rng)
 
         windows, other = training(draw, seed=1), training(draw, seed=2)
         for _ in range(batches):
@@ -242,7 +240,7 @@ class TestTrainingWindows:
     def test_every_target_is_allowed_by_its_mask_under_augmentation_too(self, seed: int) -> None:
         augmentation = Augmentation(transpose=6, stretch=0.1)
         windows = training(
-            lambda rng: augmentation.apply(any_of(SONGS)(rng), CODEC, rng), seed=seed, window=16
+            lambda rng: CODEC.augment(any_of(SONGS)(rng), augmentation, rng), seed=seed, window=16
         )
         for _ in range(20):
             batch = next(windows)
@@ -266,7 +264,7 @@ class TestTrainingWindows:
             for row, stream in enumerate(windows.streams):
                 count = int(batch.valid[row].sum())
                 part = slice(stream.position - count, stream.position)
-                measured = measured_controls(stream.tokens, CODEC, part.start, part.stop)
+                measured = CODEC.measure_controls(stream.tokens, part.start, part.stop)
                 for control, shown in zip(CONTROLS, stream.shown, strict=True):
                     expected = measured[:, control] if shown else 0.0
                     assert np.array_equal(

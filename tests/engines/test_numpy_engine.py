@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs import BoolArray, PerformanceCodec, Tokens
 from midirnn.codecs.controls import Controls
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs.held import held_rows, no_notes
 from midirnn.codecs.recall import NO_MATCHES, recall, remember
 from midirnn.engines.base import RECENT_STEPS, Advance, EngineState, FloatVector, StepEngine
 from midirnn.engines.load import PRETRAINED, load
@@ -50,7 +50,7 @@ ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).
 
 def held_after(tokens: Tokens, codec: PerformanceCodec = CODEC) -> BoolArray:
     """What sounds after each token; shape ``(T, 128)``."""
-    return codec.grammar().scan(codec.grammar().start(), tokens)[0]
+    return held_rows(codec, no_notes(), tokens)
 
 
 def logits_in_numpy(engine: StepEngine, tokens: Tokens) -> FloatVector:

@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from midirnn.engines.export import PRECISIONS, export_onnx
 from midirnn.engines.onnx_engine import make_session
 from midirnn.engines.onnx_format import DATA_TYPES, GraphWriter
+from midirnn.models.config import ModelConfig
+from tests.engines.stepping import CONFIGS, trained_weights
 
 pytest.importorskip("onnxruntime", reason="reads the files that are written here")
 
@@ -79,3 +82,24 @@ def test_metadata_come_through_in_any_script() -> None:
     session = added_to(np.ones(2, np.float32), metadata)
     assert session.get_modelmeta().custom_metadata_map == metadata
     assert session.get_modelmeta().producer_name == "midirnn"
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_package_onnx_finds_nothing_wrong(config: ModelConfig, precision: str) -> None:
+    onnx = pytest.importorskip("onnx", reason="checks the files that are written here")
+    content = export_onnx(config, trained_weights(config), precision=precision)
+    model = onnx.load_from_string(content)
+    # With float32 all operators are ONNX's own, so that shapes and types are checked too.
+    onnx.checker.check_model(model, full_check=precision == "float32")
+    assert {node.op_type for node in model.graph.node} >= {"Gather", "Concat", "Tanh"}
+
+
+def test_the_package_onnx_reads_the_same_arrays() -> None:
+    onnx = pytest.importorskip("onnx", reason="reads the files that are written here")
+    config = CONFIGS[1]
+    weights = trained_weights(config)
+    model = onnx.load_from_string(export_onnx(config, weights, precision="float32"))
+    found = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
+    assert np.array_equal(found["output.weight"], weights["output.weight"])
+    assert np.array_equal(found["output.bias"], weights["output.bias"])

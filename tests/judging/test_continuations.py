@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
@@ -53,6 +53,7 @@ def test_a_continuation_that_is_the_primer_again_is_at_no_distance() -> None:
     assert recurrence["longest_copy_notes"]["median"] == len(EXCERPTS[0].primer)
 
 
+@settings(max_examples=10)
 @given(st.lists(st.integers(10, 99), min_size=5, max_size=5))
 def test_the_pianists_row_does_not_depend_on_the_model(seeds: list[int]) -> None:
     found, silent = judged([at_random(30, seed) for seed in seeds]), judged([Performance()] * 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from midirnn.judging.style import (
@@ -80,6 +80,7 @@ def test_a_melody_at_half_the_speed_differs_in_density_and_rhythm_alone() -> Non
     assert found["rhythm"] == 1.0
 
 
+@settings(max_examples=30)
 @given(st.lists(performances(), min_size=3, max_size=6))
 def test_scaling_makes_passages_of_different_pieces_one_apart_on_average(
     pieces: list[Performance],

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.codecs.grammar import GrammarState
+from midirnn.codecs import Limits, PerformanceCodec
+from midirnn.codecs.performance import GrammarState, TokenType
 from midirnn.engines.base import EngineState, StepEngine
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
@@ -116,7 +116,7 @@ class CheckingSampler(Sampler):
 
     def hear(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            grammar = self.codec.grammar(self.config.max_note_seconds)
+            grammar = self.codec.constraint(Limits(self.config.max_note_seconds))
             if not grammar.mask(self.grammar_state)[token]:
                 what = self.codec.vocabulary.describe(token)
                 raise AssertionError(f"the grammar forbids {what} after {self.latest(5)}")

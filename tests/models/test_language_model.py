@@ -191,7 +191,7 @@ def test_the_state_it_is_given_is_left_as_it_was() -> None:
 
 def test_tokens_that_the_mask_forbids_get_no_probability() -> None:
     codec = PerformanceCodec()
-    grammar = codec.grammar()
+    grammar = codec.constraint()
     logits = 50 * torch.randn(1, 1, codec.vocab_size, dtype=torch.bfloat16)
     mask = torch.from_numpy(grammar.mask(grammar.start()))[None, None]
     masked = masked_logits(logits, mask)

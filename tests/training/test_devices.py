@@ -11,7 +11,8 @@ import torch
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.models import language_model, layers
 from midirnn.models.language_model import LanguageModel
-from midirnn.training.evaluate import evaluate, token_losses
+from midirnn.training.evaluate import evaluate
+from midirnn.training.losses import token_losses
 from tests.training.tiny import CODEC, MODEL, TRAIN, VALIDATION, recipe, trainer
 
 STEERED = dataclasses.replace(MODEL, control_inputs=True, recall_notes=8)
@@ -29,7 +30,7 @@ def batch_for(model: LanguageModel) -> Batch:
     return next(
         TrainingWindows(
             lambda rng: TRAIN[0],
-            CODEC.grammar(),
+            CODEC,
             rows=range(2),
             window=16,
             segment=None,

@@ -39,6 +39,7 @@ from tests.training.tiny import (
     metrics,
     ostinato,
     recipe,
+    task_of,
     trainer,
 )
 
@@ -146,7 +147,7 @@ class TestLearning:
             tmp_path, recipe(transpose=0, stretch=0.0), train=[empty, short, empty, long, empty]
         )
         rng = np.random.default_rng(0)
-        lengths = [len(made.windows.draw(rng)) for _ in range(500)]
+        lengths = [len(task_of(made).windows.draw(rng)) for _ in range(500)]
         assert set(lengths) == {10, 90}
         assert 25 <= lengths.count(10) <= 80
 
@@ -225,7 +226,7 @@ class TestFolder:
 
     def test_validation_reads_the_beginnings_of_all_pieces(self, tmp_path: Path) -> None:
         made = trainer(tmp_path, recipe(validation_tokens=256), validation=TRAIN[:2])
-        assert [piece.tolist() for piece in made.validation] == [
+        assert [piece.tolist() for piece in task_of(made).validation] == [
             piece[:128].tolist() for piece in TRAIN[:2]
         ]
         assert all(len(piece) > 128 for piece in TRAIN[:2])

@@ -63,5 +63,5 @@ def test_what_does_not_fit_is_refused(
     tmp_path: Path, first: ModelConfig, second: ModelConfig, message: str
 ) -> None:
     made = trainer(tmp_path / "second", model=second)
-    with pytest.raises(CheckpointError, match=f"first cannot be started from: .*{message}"):
+    with pytest.raises(CheckpointError, match=f"cannot start from first: .*{message}"):
         made.start_from("first", trained(tmp_path / "first", first))

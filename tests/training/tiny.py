@@ -13,7 +13,10 @@ from midirnn.codecs import PerformanceCodec, Tokens
 from midirnn.models.config import ModelConfig
 from midirnn.performance import Performance
 from midirnn.training.config import TrainingConfig
+from midirnn.training.distributed import ALONE
+from midirnn.training.language_task import LanguageModelTask
 from midirnn.training.run import METRICS_FILE, Trainer
+from midirnn.training.tasks import make_task
 
 CODEC = PerformanceCodec()
 MODEL = ModelConfig(embedding_size=8, hidden_size=16, num_layers=2)
@@ -59,7 +62,15 @@ def trainer(
     validation: Sequence[Tokens] = VALIDATION,
     **options: Any,
 ) -> Trainer:
-    return Trainer(folder, model, config or recipe(), codec, train, validation, **options)
+    used = config or recipe()
+    task = make_task(model, used, codec, train, validation, options.get("team", ALONE))
+    return Trainer(folder, task, used, **options)
+
+
+def task_of(made: Trainer) -> LanguageModelTask:
+    """The task of a trainer of a language model."""
+    assert isinstance(made.task, LanguageModelTask)
+    return made.task
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:

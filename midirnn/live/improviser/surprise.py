@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs import BoolArray
 from midirnn.engines.base import FloatVector
 
 

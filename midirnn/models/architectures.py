@@ -1,0 +1,78 @@
+"""The architectures: what a config builds. Needs no torch until a model is built.
+
+To add an architecture, write its config and its module, and give it a line in
+:data:`ARCHITECTURES`. A line in :data:`midirnn.training.tasks.TASKS` says how it is trained, one in
+:data:`midirnn.engines.export.EXPORTS` how it is exported. Checkpoints hold its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from midirnn.errors import CheckpointError
+from midirnn.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LANGUAGE_MODEL = ModelConfig.architecture
+"""The architecture of checkpoints that do not say which they have: once it was the only one."""
+
+
+class ArchitectureConfig(Protocol):
+    """A frozen dataclass that is saved with the weights, and describes a model completely."""
+
+    architecture: ClassVar[str]
+    """Its key in :data:`ARCHITECTURES`."""
+    must_match: ClassVar[tuple[str, ...]]
+    """Fields that must be equal to start from a checkpoint's weights, beside their shapes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config for JSON."""
+        ...
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the config from JSON. Raises :class:`CheckpointError` for an unknown field."""
+        ...
+
+    def check_codec(self, codec: Any) -> None:
+        """Raise :class:`CheckpointError` for a codec that the model does not fit."""
+        ...
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each weight of the model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What an architecture consists of."""
+
+    config: type[ArchitectureConfig]
+    build: Callable[[Any], nn.Module]
+    """Makes a model with random weights from a config."""
+
+
+def _language_model(config: ModelConfig) -> nn.Module:
+    from midirnn.models.language_model import LanguageModel
+
+    return LanguageModel(config)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    LANGUAGE_MODEL: Architecture(ModelConfig, _language_model),
+}
+"""All architectures by their names."""
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return the architecture of that name. Raises :class:`CheckpointError` for an unknown one."""
+    if name not in ARCHITECTURES:
+        raise CheckpointError(
+            f"there is no architecture {name!r}; known are {', '.join(ARCHITECTURES)}. A model "
+            "with another one needs a newer midirnn"
+        )
+    return ARCHITECTURES[name]

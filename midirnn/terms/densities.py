@@ -1,0 +1,128 @@
+"""How usual the times were of late that a time shift leads to: real inputs, not indices."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.terms.buckets import IntArray
+from midirnn.terms.memory import NoteMemory
+from midirnn.terms.moments import NEWEST_HELD, RECENT_INTERVALS, Moments
+from midirnn.terms.rules import shifts
+from midirnn.terms.steps import Now
+
+FloatArray = npt.NDArray[np.float32]
+
+RECENT_DURATIONS = 48
+"""So many of the last notes' durations make a density, those of them that have ended."""
+
+_INTERVAL_FADING = 0.93 ** np.arange(RECENT_INTERVALS)
+_DURATION_FADING = 0.96 ** np.arange(RECENT_DURATIONS)
+
+WIDTHS = (0, 2, 7)
+"""Half the widths of the boxes that the densities are means over, in steps."""
+
+NUM_DENSITIES = 2 * len(WIDTHS)
+"""Three of inter-onset times, three of durations."""
+
+LONGEST_DENSITY = 288
+"""Longer times than this have no density."""
+
+_LEFT_OUT = 8
+"""The longest times before that are not counted: no box around them would be whole."""
+
+
+def densities(moments: Moments, most: int) -> FloatArray:
+    """Return how usual what each time shift leads to was of late (N, 6, shifts); logarithms.
+
+    Three are of the inter-onset time that it would make, among the last 32; three of the durations
+    of the newest notes held, were they to end then, among those of the last 48 that have ended.
+    """
+    rows = [
+        _densities_of(memory, moments, index, most) for index, memory in enumerate(moments.memories)
+    ]
+    return np.stack(rows)
+
+
+def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -> FloatArray:
+    if not memory.begun:
+        return np.zeros((2 * len(WIDTHS), most), np.float32)
+    onsets = memory.onsets[-(RECENT_INTERVALS + 1) :][::-1]
+    durations = memory.durations[-RECENT_DURATIONS:][::-1]
+    ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:][::-1] + durations < memory.step)
+    intervals = _cumulated(-np.diff(onsets), _INTERVAL_FADING[: len(onsets) - 1])
+    lasted = _cumulated(durations[ended], _DURATION_FADING[: len(durations)][ended])
+    at = shifts(most) + int(moments.since_onset[index])
+    pitches = moments.newest_held[index]
+    ages = moments.age[index][pitches[pitches >= 0]]
+    rows = np.empty((2 * len(WIDTHS), most), np.float32)
+    for number, width in enumerate(WIDTHS):
+        rows[number] = _box(intervals, at, width)
+        rows[len(WIDTHS) + number] = _box(lasted, ages[:, None] + shifts(most), width).sum(axis=0)
+    logarithms: FloatArray = np.log(np.float32(0.01) + rows) + np.float32(2.5)
+    return logarithms
+
+
+def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the sums of a weighted histogram (289,): index x holds all that is below x."""
+    histogram = np.bincount(
+        np.minimum(values, LONGEST_DENSITY), weights, minlength=LONGEST_DENSITY + 1
+    )
+    histogram[LONGEST_DENSITY - _LEFT_OUT :] = 0.0
+    below = np.zeros(LONGEST_DENSITY + 1, np.float32)
+    np.cumsum(histogram[:LONGEST_DENSITY], out=below[1:])
+    return below
+
+
+def _box(cumulated: FloatArray, at: IntArray, width: int) -> FloatArray:
+    """Return the mean of the histogram from ``width`` below to ``width`` above each place."""
+    inside = at + width < LONGEST_DENSITY
+    high = cumulated[np.where(inside, at + width + 1, 0)]
+    low = cumulated[np.where(inside, np.maximum(at - width, 0), 0)]
+    means: FloatArray = (high - low) / np.float32(2 * width + 1)
+    return means
+
+
+def densities_now(now: Now, most: int) -> FloatArray:
+    """Return :func:`densities` of a single moment (6, shifts)."""
+    memory, count = now.memory, len(WIDTHS)
+    rows = np.zeros((NUM_DENSITIES, most), np.float32)
+    if not memory.begun:
+        return rows
+    onsets = memory.onsets[-(RECENT_INTERVALS + 1) :]
+    durations = memory.durations[-RECENT_DURATIONS:]
+    ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:] + durations < memory.step)
+    intervals = _boxes(onsets[1:] - onsets[:-1], _INTERVAL_FADING[: len(onsets) - 1][::-1])
+    lasted = _boxes(durations[ended], _DURATION_FADING[: len(durations)][::-1][ended])
+    _add_run(rows[:count], intervals, now.since_onset + 1)
+    for age in now.ages[:NEWEST_HELD].tolist():
+        _add_run(rows[count:], lasted, age + 1)
+    rows += np.float32(0.01)
+    np.log(rows, out=rows)
+    rows += np.float32(2.5)
+    return rows
+
+
+def _boxes(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the means of all boxes of all widths over a weighted histogram (3, 288)."""
+    boxes = np.zeros((len(WIDTHS), LONGEST_DENSITY), np.float32)
+    if not len(values):
+        return boxes
+    below = np.zeros(_PADDING + LONGEST_DENSITY + 1, np.float32)
+    below[_PADDING:] = _cumulated(values, weights)
+    for row, width in zip(boxes, WIDTHS, strict=True):
+        inside = LONGEST_DENSITY - width
+        high = below[_PADDING + width + 1 :][:inside]
+        np.subtract(high, below[_PADDING - width :][:inside], out=row[:inside])
+        row *= np.float32(1 / (2 * width + 1))
+    return boxes
+
+
+_PADDING = 8
+"""More than the widest box reaches below 0."""
+
+
+def _add_run(rows: FloatArray, boxes: FloatArray, first: int) -> None:
+    """Add the boxes (3, 288) from ``first`` on to ``rows`` (3, shifts); beyond the last is 0."""
+    run = boxes[:, first : first + rows.shape[1]]
+    rows[:, : run.shape[1]] += run

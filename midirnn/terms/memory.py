@@ -1,0 +1,295 @@
+"""What a model's output looks back on: the notes so far, and what followed when they came before.
+
+A recurrent state holds the last notes roughly. This holds them exactly: pitch, velocity, onset and
+duration of the last two thousand, and where the present context occurred before (D. Conklin and
+I. Witten, "Multiple viewpoint systems for music prediction", 1995).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs.recall import LONGEST, NUM_VIEWPOINTS, _unordered
+from midirnn.performance import NUM_PITCHES
+
+IntArray = npt.NDArray[np.int32]
+
+NONE = -1
+"""Stands for a note, a time or a pitch that there is not."""
+
+EXACT, TRANSPOSED, UNORDERED = range(NUM_VIEWPOINTS)
+"""The viewpoints of :func:`midirnn.codecs.recall.recall`."""
+
+NUM_VOTES = 3
+"""Views that vote for the next pitch: contexts as they were, transposed, but for the last note."""
+
+MOST_VOTES = 8
+"""So many pitches get votes in each view, the longest contexts first."""
+
+_ONE_TO_LONGEST = np.arange(1, LONGEST + 1, dtype=np.uint8)
+_SHORTEST_TRANSPOSED = 2
+_SHORTEST_UNORDERED = 3
+
+
+class Match(NamedTuple):
+    """Where the present context occurred before."""
+
+    place: int
+    """The number of the note that followed there; :data:`NONE` without a match."""
+    length: int
+    """How many notes of context match."""
+    pitch: int
+    """The pitch that would follow now: that of the note there, transposed along."""
+
+
+NO_MATCH = Match(NONE, 0, 0)
+
+
+class Votes(NamedTuple):
+    """The pitches that followed in a view, and the longest context (>= 1) after which each did."""
+
+    pitches: IntArray
+    lengths: IntArray
+
+
+NO_VOTES = Votes(np.empty(0, np.int32), np.empty(0, np.int32))
+
+
+class Recollection(NamedTuple):
+    """What the last notes bring to mind. Changes with each note."""
+
+    matches: tuple[Match, Match, Match]
+    """The latest of the longest matches: exact, transposed, unordered."""
+    votes: tuple[Votes, ...]
+    """Of each view: as notes were, transposed, and but for the last note."""
+    exact: npt.NDArray[np.uint8]
+    """How many notes up to each kept note but the last are the same as those up to the last."""
+    moved: npt.NDArray[np.uint8]
+    """How many intervals up to each but the last are."""
+
+    @property
+    def best(self) -> Match:
+        """Return the longer of the exact and the transposed match, exact on ties.
+
+        The unordered one stands in where both are shorter than three notes.
+        """
+        exact, transposed, unordered = self.matches
+        best = transposed if transposed.length > exact.length else exact
+        return unordered if unordered.length and best.length < _SHORTEST_UNORDERED else best
+
+
+NOTHING_RECALLED = Recollection(
+    (NO_MATCH, NO_MATCH, NO_MATCH),
+    (NO_VOTES,) * NUM_VOTES,
+    np.empty(0, np.uint8),
+    np.empty(0, np.uint8),
+)
+
+
+class NoteMemory(NamedTuple):
+    """The notes of a piece so far. Immutable: each ``after_...`` returns another one.
+
+    Notes are numbered from the start of the piece. The arrays of the last notes hold the numbers
+    ``begun - len(pitches)`` to ``begun - 1``. Times are steps of the codec's grid.
+    """
+
+    size: int
+    """So many notes are kept."""
+    step: int
+    """The time reached."""
+    velocity_bin: int
+    """The velocity in force, from 1; 0 before the first."""
+    begun: int
+    """How many notes have begun."""
+    pitches: bytes
+    """The last notes' pitches."""
+    velocities: bytes
+    """Their velocity bins."""
+    onsets: IntArray
+    """Their onsets."""
+    durations: IntArray
+    """Their durations; :data:`NONE` while they sound."""
+    latest: IntArray
+    """(128,): the number of each pitch's latest note, or :data:`NONE`."""
+    class_latest: IntArray
+    """(12,): the same of each pitch class."""
+    onset: IntArray
+    """(128,): when the note that sounds began; :data:`NONE` for silent pitches."""
+    released: IntArray
+    """(128,): when a pitch's note ended; :data:`NONE` while it sounds and before its first note."""
+    recollection: Recollection
+
+    @classmethod
+    def empty(cls, size: int) -> NoteMemory:
+        """Return the memory before the first note."""
+        nothing, nowhere = np.empty(0, np.int32), np.full(NUM_PITCHES, NONE, np.int32)
+        return cls(
+            size,
+            0,
+            0,
+            0,
+            b"",
+            b"",
+            nothing,
+            nothing,
+            nowhere,
+            np.full(12, NONE, np.int32),
+            nowhere,
+            nowhere,
+            NOTHING_RECALLED,
+        )
+
+    def after_shift(self, steps: int) -> NoteMemory:
+        """Return the memory after a time shift."""
+        return self._replace(step=self.step + steps)
+
+    def after_velocity(self, velocity_bin: int) -> NoteMemory:
+        """Return the memory after a change of velocity."""
+        return self._replace(velocity_bin=velocity_bin)
+
+    def after_note_on(self, pitch: int) -> NoteMemory:
+        """Return the memory after a note-on."""
+        begin = max(0, len(self.pitches) + 1 - self.size)
+        pitches = self.pitches[begin:] + bytes((pitch,))
+        first = self.begun + 1 - len(pitches)
+        return self._replace(
+            begun=self.begun + 1,
+            pitches=pitches,
+            velocities=self.velocities[begin:] + bytes((self.velocity_bin,)),
+            onsets=np.append(self.onsets[begin:], np.int32(self.step)),
+            durations=np.append(self.durations[begin:], np.int32(NONE)),
+            latest=_changed(self.latest, pitch, self.begun),
+            class_latest=_changed(self.class_latest, pitch % 12, self.begun),
+            onset=_changed(self.onset, pitch, self.step),
+            released=_changed(self.released, pitch, NONE),
+            recollection=recollect(pitches, first, self.recollection),
+        )
+
+    def after_note_off(self, pitch: int) -> NoteMemory:
+        """Return the memory after a note-off; that of a silent pitch changes nothing."""
+        if self.onset[pitch] == NONE:
+            return self
+        durations, at = self.durations, int(self.latest[pitch]) - self.first
+        if at >= 0:
+            durations = _changed(durations, at, self.step - int(self.onset[pitch]))
+        return self._replace(
+            durations=durations,
+            onset=_changed(self.onset, pitch, NONE),
+            released=_changed(self.released, pitch, self.step),
+        )
+
+    @property
+    def first(self) -> int:
+        """Return the number of the oldest note that is kept."""
+        return self.begun - len(self.pitches)
+
+    def velocity_of(self, number: int) -> int:
+        """Return the velocity bin of a note that is kept; 0 where it is not."""
+        at = number - self.first
+        return self.velocities[at] if 0 <= at < len(self.velocities) else 0
+
+
+def _changed(array: IntArray, index: int, value: int) -> IntArray:
+    """Return the array with one value changed."""
+    changed = array.copy()
+    changed[index] = value
+    return changed
+
+
+def recollect(pitches: bytes, first: int, before: Recollection) -> Recollection:
+    """Return what followed when the last notes came before; ``first`` is the first pitch's number.
+
+    ``before`` is what the pitches without the last one gave. Contexts are 1 to 12 notes long as
+    they were, 2 to 12 as intervals, 3 to 8 as a set of pitches in any order; votes count contexts
+    from one note on.
+    """
+    history = np.frombuffer(pitches, np.uint8)
+    intervals = np.diff(history)  # modulo 256, which tells all intervals apart
+    exact = common_lengths(history, before.exact)
+    moved = common_lengths(intervals, before.moved)
+    if len(pitches) < 2:
+        return NOTHING_RECALLED
+    at, moved_at = np.flatnonzero(exact), np.flatnonzero(moved)
+    # Contexts that end with the note before the last, where another note followed than the last.
+    replaced = _within(before.exact[len(before.exact) - len(pitches) + 2 :].copy())
+    replaced_at = np.flatnonzero(replaced)
+    replaced_at = replaced_at[history[replaced_at + 1] != history[-1]]
+    votes = (
+        _votes(history[at + 1], exact[at]),
+        _votes(history[-1] + intervals[moved_at + 1], moved[moved_at]),
+        _votes(history[replaced_at + 2], replaced[replaced_at]),
+    )
+    matches = (
+        _latest_longest(exact, history, first, 1),
+        _transposed(moved, history, intervals, first),
+        _in_any_order(history, first),
+    )
+    return Recollection(matches, votes, exact, moved)
+
+
+def common_lengths(
+    values: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """Return how many values up to each but the last are the same as those up to the last.
+
+    Shape ``(len(values) - 1,)``; at most :data:`~midirnn.codecs.recall.LONGEST`. ``before`` is the
+    same of the values without the last one, and perhaps with one more at the beginning.
+    """
+    count = max(len(values) - 1, 0)
+    if not count:
+        return np.empty(0, np.uint8)
+    lengths = np.ones(count, np.uint8)
+    np.minimum(before[len(before) - count + 1 :] + np.uint8(1), LONGEST, out=lengths[1:])
+    lengths *= values[:-1] == values[-1]
+    return _within(lengths)
+
+
+def _within(lengths: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the lengths, cut in place: no context begins before the first value."""
+    beginning = lengths[:LONGEST]
+    np.minimum(beginning, _ONE_TO_LONGEST[: len(beginning)], out=beginning)
+    return lengths
+
+
+def _votes(pitches: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> Votes:
+    """Return the longest context of each pitch; of :data:`MOST_VOTES` pitches at most."""
+    if not len(pitches):
+        return NO_VOTES
+    order = np.argsort(lengths, kind="stable")
+    longest = np.zeros(256, np.int32)
+    longest[pitches[order]] = lengths[order]  # where a pitch stands twice, the last value stays
+    voted = np.flatnonzero(longest[:NUM_PITCHES])
+    lengths_of = longest[voted]
+    if len(voted) > MOST_VOTES:
+        first = np.argsort(-lengths_of, kind="stable")[:MOST_VOTES]
+        voted, lengths_of = voted[first], lengths_of[first]
+    return Votes(voted.astype(np.int32), lengths_of)
+
+
+def _latest_longest(
+    lengths: npt.NDArray[np.uint8], history: npt.NDArray[np.uint8], first: int, shortest: int
+) -> Match:
+    longest = int(lengths.max(initial=0))
+    if longest < shortest:
+        return NO_MATCH
+    behind = len(lengths) - int(np.argmax(lengths[::-1] == longest))
+    return Match(first + behind, longest, int(history[behind]))
+
+
+def _transposed(
+    moved: npt.NDArray[np.uint8],
+    history: npt.NDArray[np.uint8],
+    intervals: npt.NDArray[np.uint8],
+    first: int,
+) -> Match:
+    found = _latest_longest(moved, intervals, first + 1, _SHORTEST_TRANSPOSED)
+    pitch = (int(history[-1]) + found.pitch) % 256
+    return Match(found.place, found.length, pitch) if found.length and pitch < 128 else NO_MATCH
+
+
+def _in_any_order(history: npt.NDArray[np.uint8], first: int) -> Match:
+    place, length = _unordered(history)
+    return Match(first + place, length, int(history[place])) if length else NO_MATCH

@@ -1,0 +1,166 @@
+"""What the rules of the terms look at, at many moments of a stream at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.performance import NUM_PITCHES
+from midirnn.terms.buckets import FAR, IntArray
+from midirnn.terms.memory import NONE, NoteMemory
+
+LAST_NOTES = 4
+"""So many of the last notes are looked at one by one."""
+
+RECENT_NOTES = 256
+"""A pitch that has not begun among so many of the last notes counts as never played."""
+
+RECENT_INTERVALS = 32
+"""So many of the last inter-onset times make a density."""
+
+NEWEST_HELD = 6
+"""So many of the notes held are looked at where a time shift would end them."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the terms look at, at N moments of a stream. Times are steps, :data:`FAR` is never."""
+
+    memories: tuple[NoteMemory, ...]
+
+    @cached_property
+    def step(self) -> IntArray:
+        """Return the time reached (N,)."""
+        return np.array([memory.step for memory in self.memories], np.int64)
+
+    @cached_property
+    def count(self) -> IntArray:
+        """Return how many notes have begun (N,)."""
+        return np.array([memory.begun for memory in self.memories], np.int64)
+
+    @cached_property
+    def pitch(self) -> IntArray:
+        """Return the last notes' pitches (N, 4), the newest first; far off where there is none."""
+        return _last(self.memories, "pitches", LAST_NOTES, -FAR)
+
+    @cached_property
+    def velocity(self) -> IntArray:
+        """Return the last notes' velocity bins (N, 4), the newest first; 0 where unknown."""
+        return _last(self.memories, "velocities", LAST_NOTES, 0)
+
+    @cached_property
+    def onset(self) -> IntArray:
+        """Return the last notes' onsets (N, 33), the newest first; far off where there is none."""
+        return _last(self.memories, "onsets", RECENT_INTERVALS + 1, -FAR)
+
+    @cached_property
+    def since_onset(self) -> IntArray:
+        """Return the time since the last onset (N,); 0 before the first."""
+        return np.where(self.count > 0, self.step - self.onset[:, 0], 0)
+
+    @cached_property
+    def held(self) -> npt.NDArray[np.bool_]:
+        """Return which pitches sound (N, 128)."""
+        return self._begun >= 0
+
+    @cached_property
+    def age(self) -> IntArray:
+        """Return for how long each pitch has sounded (N, 128); of no meaning for silent ones."""
+        return self.step[:, None] - self._begun
+
+    @cached_property
+    def notes_since(self) -> IntArray:
+        """Return how many notes have begun since each pitch's latest (N, 128)."""
+        latest = np.stack([memory.latest for memory in self.memories]).astype(np.int64)
+        since = self.count[:, None] - 1 - latest
+        return np.where((latest >= 0) & (since < RECENT_NOTES), since, FAR)
+
+    @cached_property
+    def silent_for(self) -> IntArray:
+        """Return the time since each pitch's note ended (N, 128); FAR while it sounds."""
+        released = np.stack([memory.released for memory in self.memories]).astype(np.int64)
+        known = (released >= 0) & (self.notes_since < FAR)
+        return np.where(known, self.step[:, None] - released, FAR)
+
+    @cached_property
+    def overdue(self) -> IntArray:
+        """Return by how much each note has outlasted the one that it repeats (N, 128).
+
+        That is the note which stands where it stands in the best match. FAR where there is none.
+        """
+        return np.stack([overdue_of(memory) for memory in self.memories])
+
+    @cached_property
+    def order(self) -> IntArray:
+        """Return how many held notes are newer (N, 128), of the notes that sound."""
+        since = np.where(self.held, self.notes_since_held, FAR)
+        ranks = np.argsort(np.argsort(since, axis=1, kind="stable"), axis=1, kind="stable")
+        return np.asarray(ranks)
+
+    @cached_property
+    def notes_since_held(self) -> IntArray:
+        """Return how many notes have begun since each held note (N, 128), however many."""
+        latest = np.stack([memory.latest for memory in self.memories]).astype(np.int64)
+        return self.count[:, None] - 1 - latest
+
+    @cached_property
+    def newest_held(self) -> IntArray:
+        """Return the newest held notes' pitches (N, 6), the newest first; NONE behind the last."""
+        newest = np.argsort(np.where(self.held, self.order, FAR), axis=1, kind="stable")
+        newest = newest[:, :NEWEST_HELD]
+        return np.where(np.take_along_axis(self.held, newest, axis=1), newest, NONE)
+
+    @cached_property
+    def match_velocity(self) -> IntArray:
+        """Return the velocity bin of the note that the best match foretells (N,); 0 for none."""
+        return np.array([m.velocity_of(m.recollection.best.place) for m in self.memories], np.int64)
+
+    @cached_property
+    def match_interval(self) -> IntArray:
+        """Return the time from the note before it to the note foretold (N,); FAR for none."""
+        return np.array([match_interval_of(memory) for memory in self.memories], np.int64)
+
+    @cached_property
+    def _begun(self) -> IntArray:
+        return np.stack([memory.onset for memory in self.memories]).astype(np.int64)
+
+
+def _last(memories: Sequence[NoteMemory], name: str, count: int, missing: int) -> IntArray:
+    """Return the last ``count`` values of a field (N, count), the newest first."""
+    rows = np.full((len(memories), count), missing, np.int64)
+    for row, memory in zip(rows, memories, strict=True):
+        values = getattr(memory, name)[-count:][::-1]
+        row[: len(values)] = (
+            np.frombuffer(values, np.uint8) if isinstance(values, bytes) else values
+        )
+    return rows
+
+
+def overdue_of(memory: NoteMemory) -> IntArray:
+    """Return by how much each note has outlasted the one that it repeats (128,); FAR: none."""
+    over = np.full(NUM_PITCHES, FAR, np.int64)
+    best = memory.recollection.best
+    if not best.length:
+        return over
+    pitch = np.flatnonzero(memory.onset >= 0)
+    since = memory.begun - 1 - memory.latest[pitch]
+    at = best.place - 1 - since - memory.first
+    fits = (since < best.length) & (at >= 0)
+    pitch, at = pitch[fits], at[fits]
+    duration = memory.durations[at]
+    ended = (duration >= 0) & (memory.onsets[at] + duration < memory.step)
+    pitch, duration = pitch[ended], duration[ended]
+    over[pitch] = memory.step - memory.onset[pitch] - duration
+    return over
+
+
+def match_interval_of(memory: NoteMemory) -> int:
+    """Return the time from the note before it to the note that the best match foretells."""
+    at = memory.recollection.best.place - memory.first
+    if not memory.recollection.best.length or at < 1:
+        return FAR
+    return int(memory.onsets[at] - memory.onsets[at - 1])

@@ -1,0 +1,493 @@
+// The rules of output_terms.py for whole windows: the same numbers, some hundred times faster.
+//
+// A Scan reads the tokens of a piece in order and remembers its notes. For each token it can write
+// a row of indices: which of a term's weights each token of the term's group adds next (-1: none).
+// What each term means stands in output_terms.py, which is also what this is tested against.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr int PITCHES = 128;
+constexpr int NONE = -1;
+constexpr int FAR = 1 << 20;
+constexpr int LONGEST_CONTEXT = 12;
+constexpr int LENGTHS = LONGEST_CONTEXT + 1;
+constexpr int VIEWS = 3;  // exact, transposed, and in any order (matches) or but for the last (votes)
+constexpr int MOST_VOTES = 8;
+constexpr int RECENCY_NOTES = 256;
+constexpr int NEAR = 40;
+constexpr int WIDTHS[] = {0, 2, 7};
+constexpr int DENSITIES = 6;
+constexpr int LONGEST_DENSITY = 288;
+
+// ---- buckets --------------------------------------------------------------------------------
+
+std::vector<int> octave_buckets(int values, int small, double per_octave, int last) {
+    std::vector<int> buckets(values);
+    for (int v = 0; v < values; v++) {
+        double octaves = std::log2(std::max(v, 1) / double(small));
+        buckets[v] = v < small ? v : std::min(last, int(std::floor(small + per_octave * octaves)));
+    }
+    return buckets;
+}
+
+const std::vector<int> TIME = octave_buckets(4096, 8, 4.0, 31);
+const std::vector<int> COUNT = octave_buckets(512, 16, 1.75, 23);
+const std::vector<int> SHIFTED = octave_buckets(4096, 80, 12.0, 127);
+
+int bucket(const std::vector<int>& table, int value) {
+    return table[std::clamp(value, 0, int(table.size()) - 1)];
+}
+
+std::vector<int> apart_buckets() {
+    std::vector<int> buckets(2001);
+    for (int v = 0; v <= 2000; v++) {
+        int far = int(std::floor(10.5 + 3.0 * std::log2(std::max(v, 1) / 10.0)));
+        buckets[v] = v <= 10 ? v : std::min(20, far);
+    }
+    return buckets;
+}
+
+const std::vector<int> APART = apart_buckets();
+
+int difference_bucket(int steps) {
+    int apart = APART[std::min(std::abs(steps), 2000)];
+    return 20 + (steps < 0 ? -apart : apart);
+}
+
+// ---- what a piece's notes bring to mind -------------------------------------------------------
+
+struct Match {
+    int place = NONE, length = 0, pitch = 0;
+};
+
+struct Held {
+    int pitch, age, since, overdue;  // since: notes begun after it; overdue: FAR for unknown
+};
+
+struct Sizes {
+    int max_shift, velocity_bins, memory;
+};
+
+class Scan {
+  public:
+    explicit Scan(Sizes sizes) : sizes(sizes) {
+        std::fill_n(latest, PITCHES, NONE);
+        std::fill_n(onset, PITCHES, NONE);
+        std::fill_n(released, PITCHES, NONE);
+        sums.push_back(0);
+        uint64_t power = 1;
+        for (auto& hash : hashes) hash = power *= 6364136223846793005ULL;
+    }
+
+    void feed(int token) {
+        const int off = PITCHES, shift = 2 * PITCHES, velocity = shift + sizes.max_shift;
+        if (token < off) note_on(token);
+        else if (token < shift) note_off(token - off);
+        else if (token < velocity) step += token - shift + 1;
+        else velocity_bin = token - velocity + 1;
+    }
+
+    int count() const { return int(pitches.size()); }
+    int first() const { return std::max(0, count() - sizes.memory); }
+    int since_onset() const { return count() ? step - onsets.back() : 0; }
+    bool keeps(int back) const { return back < count() - first(); }
+    int pitch_back(int back) const { return keeps(back) ? pitches[count() - 1 - back] : -FAR; }
+    int velocity_back(int back) const {
+        return keeps(back) ? velocities[count() - 1 - back] : 0;
+    }
+    int gap(int back) const {
+        return keeps(back) ? onsets.back() - onsets[count() - 1 - back] : FAR;
+    }
+    int notes_since(int pitch) const {
+        int since = count() - 1 - latest[pitch];
+        return latest[pitch] >= 0 && since < RECENCY_NOTES ? since : FAR;
+    }
+    int silent_for(int pitch) const {
+        return released[pitch] >= 0 && notes_since(pitch) < FAR ? step - released[pitch] : FAR;
+    }
+    Match best() const {
+        Match found = matches[1].length > matches[0].length ? matches[1] : matches[0];
+        return matches[2].length && found.length < 3 ? matches[2] : found;
+    }
+    int match_velocity() const {
+        int place = best().place;
+        return place >= first() ? velocities[place] : 0;
+    }
+    int match_interval() const {
+        Match found = best();
+        return found.length && found.place > first() ? onsets[found.place] - onsets[found.place - 1]
+                                                     : FAR;
+    }
+
+    // The notes that sound, the newest first.
+    std::vector<Held> held() const {
+        std::vector<Held> notes;
+        Match found = best();
+        for (int pitch = 0; pitch < PITCHES; pitch++) {
+            if (onset[pitch] < 0) continue;
+            Held note{pitch, step - onset[pitch], count() - 1 - latest[pitch], FAR};
+            int at = found.place - 1 - note.since;
+            if (note.since < found.length && at >= first() && durations[at] >= 0 &&
+                onsets[at] + durations[at] < step)
+                note.overdue = note.age - durations[at];
+            notes.push_back(note);
+        }
+        std::sort(notes.begin(), notes.end(),
+                  [](const Held& a, const Held& b) { return a.since < b.since; });
+        return notes;
+    }
+
+    Sizes sizes;
+    int step = 0, velocity_bin = 0;
+    int latest[PITCHES], onset[PITCHES], released[PITCHES];
+    std::vector<uint8_t> pitches, velocities;
+    std::vector<int> onsets, durations;
+    Match matches[VIEWS];
+    uint8_t votes[VIEWS][PITCHES] = {};
+
+  private:
+    void note_on(int pitch) {
+        latest[pitch] = count();
+        onset[pitch] = step;
+        released[pitch] = NONE;
+        pitches.push_back(uint8_t(pitch));
+        velocities.push_back(uint8_t(velocity_bin));
+        onsets.push_back(step);
+        durations.push_back(NONE);
+        sums.push_back(sums.back() + hashes[pitch]);
+        recollect();
+    }
+
+    void note_off(int pitch) {
+        if (onset[pitch] == NONE) return;
+        durations[latest[pitch]] = step - onset[pitch];
+        onset[pitch] = NONE;
+        released[pitch] = step;
+    }
+
+    // `lengths[j]`: how many notes up to j are as those up to the last, from the lengths before.
+    template <typename Same>
+    static void follow(std::vector<uint8_t>& lengths, int from, int last, Same same) {
+        lengths.resize(last + 1, 0);
+        for (int j = last - 1; j > from; j--)
+            lengths[j] = same(j) ? uint8_t(std::min(LONGEST_CONTEXT, lengths[j - 1] + 1)) : 0;
+        if (last > from) lengths[from] = same(from) ? 1 : 0;
+    }
+
+    void recollect() {
+        const int last = count() - 1, from = first();
+        before.assign(exact.begin(), exact.end());
+        std::memset(votes, 0, sizeof votes);
+        for (auto& match : matches) match = Match{};
+        const uint8_t* p = pitches.data();
+        follow(exact, from, last, [&](int j) { return p[j] == p[last]; });
+        if (last > 0) {
+            uint8_t interval = uint8_t(p[last] - p[last - 1]);
+            follow(moved, from + 1, last, [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
+        }
+        if (last - from < 1) return;
+        auto known = [&](const std::vector<uint8_t>& lengths, int j, int begin) {
+            return std::min<int>(lengths[j], j - begin + 1);
+        };
+        for (int j = last - 1; j >= from; j--) {
+            if (int length = known(exact, j, from)) {
+                vote(0, p[j + 1], length);
+                if (length > matches[0].length) matches[0] = {j + 1, length, p[j + 1]};
+            }
+            if (j > from && moved[j]) {
+                int length = known(moved, j, from + 1);
+                int pitch = uint8_t(p[last] + p[j + 1] - p[j]);
+                if (pitch < PITCHES) vote(1, pitch, length);
+                if (length >= 2 && length > matches[1].length) matches[1] = {j + 1, length, pitch};
+            }
+            if (j < last - 1 && j < int(before.size()) && before[j] && p[j + 1] != p[last])
+                vote(2, p[j + 2], known(before, j, from));
+        }
+        if (matches[1].pitch >= PITCHES) matches[1] = Match{};
+        for (auto& view : votes) keep_most(view);
+        find_in_any_order(from, last);
+    }
+
+    void vote(int view, int pitch, int length) {
+        votes[view][pitch] = std::max(votes[view][pitch], uint8_t(length));
+    }
+
+    static void keep_most(uint8_t* view) {
+        int kept = 0;
+        uint8_t chosen[PITCHES] = {};
+        for (int length = LONGEST_CONTEXT; length && kept < MOST_VOTES; length--)
+            for (int pitch = 0; pitch < PITCHES && kept < MOST_VOTES; pitch++)
+                if (view[pitch] == length) chosen[pitch] = uint8_t(length), kept++;
+        std::memcpy(view, chosen, PITCHES);
+    }
+
+    void find_in_any_order(int from, int last) {
+        for (int length = 8; length >= 3; length--) {
+            if (2 * length > last + 1 - from) continue;
+            uint64_t wanted = sums[last + 1] - sums[last + 1 - length];
+            for (int start = last + 1 - 2 * length; start >= from; start--)
+                if (sums[start + length] - sums[start] == wanted) {
+                    matches[2] = {start + length, length, pitches[start + length]};
+                    return;
+                }
+        }
+    }
+
+    std::vector<uint8_t> exact, moved, before;
+    std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
+    uint64_t hashes[PITCHES];
+};
+
+// ---- the terms ------------------------------------------------------------------------------
+
+struct Moment {
+    explicit Moment(const Scan& scan) : scan(scan), held(scan.held()) {}
+    const Scan& scan;
+    std::vector<Held> held;
+};
+
+using Row = int16_t*;
+
+void interval(const Moment& m, int back, int reach, Row row) {
+    for (int pitch = 0; pitch < PITCHES; pitch++) {
+        int apart = pitch - m.scan.pitch_back(back);
+        row[pitch] = int16_t(std::abs(apart) <= reach ? apart + reach : NONE);
+    }
+}
+
+void recalled(const Moment& m, Row row) {
+    std::fill_n(row, VIEWS * PITCHES, int16_t(NONE));
+    for (int view = 0; view < VIEWS; view++)
+        if (m.scan.matches[view].length)
+            row[view * PITCHES + m.scan.matches[view].pitch] =
+                int16_t(view * LENGTHS + m.scan.matches[view].length);
+}
+
+void votes(const Moment& m, Row row) {
+    for (int view = 0; view < VIEWS; view++)
+        for (int pitch = 0; pitch < PITCHES; pitch++) {
+            int length = m.scan.votes[view][pitch];
+            row[view * PITCHES + pitch] = int16_t(length ? view * LENGTHS + length : NONE);
+        }
+}
+
+void class_recency(const Moment& m, Row row) {
+    int newest[12];
+    std::fill_n(newest, 12, FAR);
+    for (int pitch = 0; pitch < PITCHES; pitch++)
+        newest[pitch % 12] = std::min(newest[pitch % 12], m.scan.notes_since(pitch));
+    for (int pitch = 0; pitch < PITCHES; pitch++)
+        row[pitch] = int16_t(bucket(COUNT, newest[pitch % 12]));
+}
+
+template <typename Value>
+void each(int size, Row row, Value value) {
+    for (int index = 0; index < size; index++) row[index] = int16_t(value(index));
+}
+
+template <typename Value>
+void each_held(const Moment& m, Row row, Value value) {
+    std::fill_n(row, PITCHES, int16_t(NONE));
+    for (int order = 0; order < int(m.held.size()); order++)
+        row[m.held[order].pitch] = int16_t(value(m.held[order], order));
+}
+
+int lower(const Moment& m, int pitch) {
+    return int(std::count_if(m.held.begin(), m.held.end(),
+                             [&](const Held& note) { return note.pitch < pitch; }));
+}
+
+void against(const Moment& m, int other, Row row) {
+    each(m.scan.sizes.max_shift, row, [&](int index) {
+        int apart = m.scan.since_onset() + index + 1 - other;
+        return std::abs(apart) <= NEAR ? apart + NEAR : NONE;
+    });
+}
+
+void overdue_then(const Moment& m, Row row) {
+    int most = m.scan.sizes.max_shift, layer = 0;
+    for (const Held& note : m.held)
+        if (note.overdue < FAR && layer < 4)
+            each(most, row + layer++ * most,
+                 [&](int index) { return difference_bucket(note.overdue + index + 1); });
+    std::fill(row + layer * most, row + 4 * most, int16_t(NONE));
+}
+
+void velocity_change(const Moment& m, int before, Row row) {
+    int bins = m.scan.sizes.velocity_bins;
+    each(bins, row, [&](int index) { return before ? index + 1 - before + bins - 1 : NONE; });
+}
+
+struct Term {
+    const char* name;
+    int layers;
+    char group;  // n: note-on, o: note-off, s: time shift, v: velocity
+    void (*fill)(const Moment&, Row);
+};
+
+const Term TERMS[] = {
+    {"recalled", VIEWS, 'n', recalled},
+    {"interval_1", 1, 'n', [](const Moment& m, Row row) { interval(m, 0, 127, row); }},
+    {"interval_2", 1, 'n', [](const Moment& m, Row row) { interval(m, 1, 48, row); }},
+    {"interval_3", 1, 'n', [](const Moment& m, Row row) { interval(m, 2, 48, row); }},
+    {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }},
+    {"votes", VIEWS, 'n', votes},
+    {"recency", 1, 'n',
+     [](const Moment& m, Row row) {
+         each(PITCHES, row, [&](int pitch) { return bucket(COUNT, m.scan.notes_since(pitch)); });
+     }},
+    {"class_recency", 1, 'n', class_recency},
+    {"silence", 1, 'n',
+     [](const Moment& m, Row row) {
+         each(PITCHES, row, [&](int pitch) { return bucket(TIME, m.scan.silent_for(pitch)); });
+     }},
+    {"age", 1, 'o',
+     [](const Moment& m, Row row) {
+         each_held(m, row, [](const Held& note, int) { return bucket(TIME, note.age); });
+     }},
+    {"order", 1, 'o',
+     [](const Moment& m, Row row) {
+         each_held(m, row, [](const Held&, int order) { return std::min(order, 15); });
+     }},
+    {"below", 1, 'o',
+     [](const Moment& m, Row row) {
+         each_held(m, row, [&](const Held& note, int) { return std::min(lower(m, note.pitch), 7); });
+     }},
+    {"above", 1, 'o',
+     [](const Moment& m, Row row) {
+         each_held(m, row, [&](const Held& note, int) {
+             return std::min(int(m.held.size()) - 1 - lower(m, note.pitch), 7);
+         });
+     }},
+    {"overdue", 1, 'o',
+     [](const Moment& m, Row row) {
+         each_held(m, row, [](const Held& note, int) {
+             return note.overdue < FAR ? difference_bucket(note.overdue) : NONE;
+         });
+     }},
+    {"interonset", 1, 's',
+     [](const Moment& m, Row row) {
+         int since = m.scan.since_onset();
+         each(m.scan.sizes.max_shift, row, [&](int i) { return bucket(SHIFTED, since + i + 1); });
+     }},
+    {"interonset_match", 1, 's',
+     [](const Moment& m, Row row) { against(m, m.scan.match_interval(), row); }},
+    {"interonset_1", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(1), row); }},
+    {"interonset_2", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(2), row); }},
+    {"overdue_then", 4, 's', overdue_then},
+    {"velocity_1", 1, 'v',
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(0), row); }},
+    {"velocity_2", 1, 'v',
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(1), row); }},
+    {"velocity_3", 1, 'v',
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(2), row); }},
+    {"velocity_4", 1, 'v',
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(3), row); }},
+    {"velocity_match", 1, 'v',
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.match_velocity(), row); }},
+};
+
+int group_size(const Sizes& sizes, char group) {
+    return group == 's' ? sizes.max_shift : group == 'v' ? sizes.velocity_bins : PITCHES;
+}
+
+// ---- densities ------------------------------------------------------------------------------
+
+class Histogram {
+  public:
+    void add(int value, double weight) {
+        if (0 <= value && value < LONGEST_DENSITY - 8) weights[value] += weight;
+    }
+    void cumulate() {
+        for (int x = 0; x < LONGEST_DENSITY; x++) below[x + 1] = below[x] + weights[x];
+    }
+    float box(int at, int width) const {  // the mean from `width` below to `width` above
+        if (at + width >= LONGEST_DENSITY) return 0;
+        return float((below[at + width + 1] - below[std::max(at - width, 0)]) / (2 * width + 1));
+    }
+
+  private:
+    double weights[LONGEST_DENSITY] = {}, below[LONGEST_DENSITY + 1] = {};
+};
+
+void densities(const Moment& m, float* rows) {
+    const Scan& scan = m.scan;
+    const int most = scan.sizes.max_shift, last = scan.count() - 1;
+    if (last < 0) {
+        std::fill_n(rows, DENSITIES * most, 0.0f);
+        return;
+    }
+    Histogram intervals, lasted;
+    double weight = 1;
+    for (int note = last; note > std::max(scan.first(), last - 32); note--, weight *= 0.93)
+        intervals.add(scan.onsets[note] - scan.onsets[note - 1], weight);
+    weight = 1;
+    for (int note = last; note >= std::max(scan.first(), last - 47); note--, weight *= 0.96)
+        if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
+            lasted.add(scan.durations[note], weight);
+    intervals.cumulate();
+    lasted.cumulate();
+    const int newest = std::min(int(m.held.size()), 6);
+    for (int number = 0; number < 3; number++)
+        for (int shift = 1; shift <= most; shift++) {
+            float of_held = 0;
+            for (int n = 0; n < newest; n++) of_held += lasted.box(m.held[n].age + shift, WIDTHS[number]);
+            float of_onset = intervals.box(scan.since_onset() + shift, WIDTHS[number]);
+            rows[number * most + shift - 1] = std::log(0.01f + of_onset) + 2.5f;
+            rows[(number + 3) * most + shift - 1] = std::log(0.01f + of_held) + 2.5f;
+        }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* term_names() {
+    static const std::string names = [] {
+        std::string joined;
+        for (const Term& term : TERMS) joined += std::string(term.name) + " ";
+        return joined;
+    }();
+    return names.c_str();
+}
+
+void* scan_new(int max_shift, int velocity_bins, int memory) {
+    return new Scan({max_shift, velocity_bins, memory});
+}
+
+void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
+
+// Feeds `count` tokens. Behind each, row t of `indices` and `densities` (if not null) is written.
+void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* indices, float* rows) {
+    Scan& scan = *static_cast<Scan*>(handle);
+    for (int64_t t = 0; t < count; t++) {
+        scan.feed(tokens[t]);
+        if (!indices) continue;
+        Moment moment(scan);
+        for (const Term& term : TERMS) {
+            term.fill(moment, indices);
+            indices += term.layers * group_size(scan.sizes, term.group);
+        }
+        densities(moment, rows);
+        rows += DENSITIES * scan.sizes.max_shift;
+    }
+}
+
+// Writes the row of the present moment, as behind the last token or before the first.
+void scan_now(void* handle, int16_t* indices, float* rows) {
+    Scan& scan = *static_cast<Scan*>(handle);
+    Moment moment(scan);
+    for (const Term& term : TERMS) {
+        term.fill(moment, indices);
+        indices += term.layers * group_size(scan.sizes, term.group);
+    }
+    densities(moment, rows);
+}
+}

@@ -1,0 +1,140 @@
+"""The terms of whole windows: in C++ where there is a compiler, else by the rules in numpy.
+
+The C++ (``scan.cpp``) is compiled when it is first used, in some seconds, and kept in the user's
+cache folder. It gives the indices of :meth:`OutputTerms.indices`, number by number, a hundred times
+as fast.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.native import compiled
+from midirnn.terms.densities import NUM_DENSITIES
+from midirnn.terms.memory import NoteMemory
+from midirnn.terms.table import OutputTerms
+
+Tokens = npt.NDArray[np.uint16]
+IndexArray = npt.NDArray[np.int16]
+FloatArray = npt.NDArray[np.float32]
+
+_SOURCE = Path(__file__).with_name("scan.cpp")
+
+
+class TermScan(Protocol):
+    """Reads the tokens of a piece in order. Owns the memory of its notes."""
+
+    def skip(self, tokens: Tokens) -> None:
+        """Take tokens in."""
+        ...
+
+    def now(self) -> tuple[IndexArray, FloatArray]:
+        """Return the indices (1, width) and the densities (1, 6, shifts) of the present moment."""
+        ...
+
+    def read(self, tokens: Tokens) -> tuple[IndexArray, FloatArray]:
+        """Take tokens in; return the indices (T, width) and the densities behind each."""
+        ...
+
+
+def term_scan(terms: OutputTerms, size: int) -> TermScan:
+    """Return a scan at the start of a piece that remembers ``size`` notes."""
+    library = native_library()
+    return NativeScan(library, terms, size) if library else NumpyScan(terms, size)
+
+
+class NumpyScan:
+    """The reference: a :class:`NoteMemory` for each token, and the rules over all of them."""
+
+    def __init__(self, terms: OutputTerms, size: int) -> None:
+        self.terms = terms
+        self.memory = NoteMemory.empty(size)
+
+    def skip(self, tokens: Tokens) -> None:
+        """Take tokens in."""
+        for token in tokens.tolist():
+            self.memory = self.terms.follow(self.memory, token)
+
+    def now(self) -> tuple[IndexArray, FloatArray]:
+        """Return the indices (1, width) and the densities (1, 6, shifts) of the present moment."""
+        return self.terms.indices([self.memory])
+
+    def read(self, tokens: Tokens) -> tuple[IndexArray, FloatArray]:
+        """Take tokens in; return the indices (T, width) and the densities behind each."""
+        memories = []
+        for token in tokens.tolist():
+            self.memory = self.terms.follow(self.memory, token)
+            memories.append(self.memory)
+        return self.terms.indices(memories) if memories else _room(self.terms, 0)
+
+
+class NativeScan:
+    """The same in C++."""
+
+    def __init__(self, library: ctypes.CDLL, terms: OutputTerms, size: int) -> None:
+        self.terms = terms
+        self._library = library
+        self._handle = library.scan_new(terms.max_shift, terms.velocity_bins, size)
+        weakref.finalize(self, library.scan_free, self._handle)
+
+    def skip(self, tokens: Tokens) -> None:
+        """Take tokens in."""
+        tokens = np.ascontiguousarray(tokens, np.uint16)
+        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), None, None)
+
+    def now(self) -> tuple[IndexArray, FloatArray]:
+        """Return the indices (1, width) and the densities (1, 6, shifts) of the present moment."""
+        indices, densities = _room(self.terms, 1)
+        self._library.scan_now(self._handle, indices.ctypes.data, densities.ctypes.data)
+        return indices, densities
+
+    def read(self, tokens: Tokens) -> tuple[IndexArray, FloatArray]:
+        """Take tokens in; return the indices (T, width) and the densities behind each."""
+        tokens = np.ascontiguousarray(tokens, np.uint16)
+        indices, densities = _room(self.terms, len(tokens))
+        self._library.scan_feed(
+            self._handle,
+            tokens.ctypes.data,
+            len(tokens),
+            indices.ctypes.data,
+            densities.ctypes.data,
+        )
+        return indices, densities
+
+
+def _room(terms: OutputTerms, count: int) -> tuple[IndexArray, FloatArray]:
+    return (
+        np.empty((count, terms.width), np.int16),
+        np.empty((count, NUM_DENSITIES, terms.max_shift), np.float32),
+    )
+
+
+@functools.cache
+def native_library() -> ctypes.CDLL | None:
+    """Return the compiled ``scan.cpp``; None where there is no compiler."""
+    library = compiled(_SOURCE)
+    return _declared(library) if library else None
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Tell ctypes the functions' types."""
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "term_names": (ctypes.c_char_p, []),
+        "scan_new": (pointer, [number, number, number]),
+        "scan_free": (None, [pointer]),
+        "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
+        "scan_now": (None, [pointer, pointer, pointer]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function: Callable[..., object] = getattr(library, name)
+        function.restype, function.argtypes = result, arguments  # type: ignore[attr-defined]
+    return library

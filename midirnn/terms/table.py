@@ -1,0 +1,210 @@
+"""The table of terms: the name, the group, the weights and the rule of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs.recall import LENGTHS, NUM_VIEWPOINTS
+from midirnn.terms import rules, steps
+from midirnn.terms.buckets import count_bucket, time_bucket
+from midirnn.terms.densities import NUM_DENSITIES, densities, densities_now
+from midirnn.terms.memory import NUM_VOTES, NoteMemory
+from midirnn.terms.moments import Moments
+from midirnn.terms.rules import NEAR, Rule, against, gap, interval, of_held, velocity_change
+from midirnn.terms.steps import Now, Step, against_step, held_step, interval_step, velocity_step
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A run of weights, and which of them each token of a group adds."""
+
+    name: str
+    group: str
+    """The codec's group of tokens whose logits it moves."""
+    rows: int
+    """How many weights."""
+    layers: int
+    """How many weights a token adds at most."""
+    rule: Rule
+    """For many moments; see :data:`midirnn.terms.rules.Rule`."""
+    step: Step
+    """For one moment; see :data:`midirnn.terms.steps.Step`."""
+
+
+def _interval(back: int, reach: int) -> Term:
+    name = f"interval_{back}"
+    return Term(
+        name, "note_on", 2 * reach + 1, 1, interval(back - 1, reach), interval_step(back - 1, reach)
+    )
+
+
+def _against_gap(back: int, most: int) -> Term:
+    rule, step = against(gap(back), most), against_step(lambda now: now.gap(back))
+    return Term(f"interonset_{back}", "time_shift", 2 * NEAR + 1, 1, rule, step)
+
+
+def _velocity(back: int, bins: int) -> Term:
+    rule = velocity_change(lambda moments: moments.velocity[:, back - 1], bins)
+    step = velocity_step(steps.velocity_back(back - 1))
+    return Term(f"velocity_{back}", "velocity", 2 * bins - 1, 1, rule, step)
+
+
+def _terms(most: int, bins: int) -> tuple[Term, ...]:
+    """Return the terms for a vocabulary with that longest shift and so many velocity bins."""
+    return (
+        Term(
+            "recalled",
+            "note_on",
+            NUM_VIEWPOINTS * LENGTHS,
+            NUM_VIEWPOINTS,
+            rules.recalled,
+            steps.recalled_step,
+        ),
+        _interval(1, 127),
+        _interval(2, 48),
+        _interval(3, 48),
+        _interval(4, 48),
+        Term("votes", "note_on", NUM_VOTES * LENGTHS, NUM_VOTES, rules.votes, steps.votes_step),
+        Term(
+            "recency",
+            "note_on",
+            24,
+            1,
+            lambda moments: count_bucket(moments.notes_since),
+            steps.recency_step,
+        ),
+        Term("class_recency", "note_on", 24, 1, rules.class_recency, steps.class_recency_step),
+        Term(
+            "silence",
+            "note_on",
+            32,
+            1,
+            lambda moments: time_bucket(moments.silent_for),
+            steps.silence_step,
+        ),
+        Term(
+            "age",
+            "note_off",
+            32,
+            1,
+            of_held(lambda moments: time_bucket(moments.age)),
+            held_step(lambda now: time_bucket(now.ages)),
+        ),
+        Term(
+            "order",
+            "note_off",
+            16,
+            1,
+            of_held(lambda moments: np.minimum(moments.order, 15)),
+            held_step(lambda now: np.minimum(np.arange(len(now.held)), 15)),
+        ),
+        Term("below", "note_off", 8, 1, of_held(rules.held_below), held_step(steps.below)),
+        Term("above", "note_off", 8, 1, of_held(rules.held_above), held_step(steps.above)),
+        Term("overdue", "note_off", 41, 1, of_held(rules.overdue_note), steps.overdue_step),
+        Term("interonset", "time_shift", 128, 1, rules.new_interval(most), steps.new_interval_step),
+        Term(
+            "interonset_match",
+            "time_shift",
+            2 * NEAR + 1,
+            1,
+            against(lambda moments: moments.match_interval, most),
+            against_step(lambda now: now.match_interval),
+        ),
+        _against_gap(1, most),
+        _against_gap(2, most),
+        Term(
+            "overdue_then", "time_shift", 41, 4, rules.overdue_then(most), steps.overdue_then_step
+        ),
+        _velocity(1, bins),
+        _velocity(2, bins),
+        _velocity(3, bins),
+        _velocity(4, bins),
+        Term(
+            "velocity_match",
+            "velocity",
+            2 * bins - 1,
+            1,
+            velocity_change(lambda moments: moments.match_velocity, bins),
+            velocity_step(lambda memory: memory.velocity_of(memory.recollection.best.place)),
+        ),
+    )
+
+
+DENSITY = "density"
+"""The name of the weights of :func:`midirnn.terms.densities.densities`."""
+
+
+class OutputTerms:
+    """All terms of a vocabulary, and where their weights stand: one run of ``rows`` numbers.
+
+    ``groups`` are the codec's. Without state of its own.
+    """
+
+    def __init__(self, groups: Mapping[str, slice]) -> None:
+        self.groups = groups
+        self.max_shift = _size(groups["time_shift"])
+        self.velocity_bins = _size(groups["velocity"])
+        self.terms = _terms(self.max_shift, self.velocity_bins)
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Return where each term's weights stand, the densities' last."""
+        slices, first = {}, 0
+        for name, rows in [*((t.name, t.rows) for t in self.terms), (DENSITY, NUM_DENSITIES)]:
+            slices[name] = slice(first, first + rows)
+            first += rows
+        return slices
+
+    @cached_property
+    def rows(self) -> int:
+        """Return how many weights there are."""
+        return int(self.slices[DENSITY].stop)
+
+    @cached_property
+    def width(self) -> int:
+        """Return how many indices a moment has: (layers x tokens) of each term, side by side."""
+        return sum(term.layers * _size(self.groups[term.group]) for term in self.terms)
+
+    def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
+        """Return the memory behind a token."""
+        for name, change in _CHANGES.items():
+            group = self.groups[name]
+            if group.start <= token < group.stop:
+                return change(memory, token - group.start)
+        return memory
+
+    def indices(self, memories: Sequence[NoteMemory]) -> tuple[npt.NDArray[np.int16], FloatArray]:
+        """Return the indices (N, width) and the densities (N, 6, shifts) of N moments.
+
+        An index is a term's own, from 0 on, or below 0 where a token adds nothing.
+        """
+        moments = Moments(tuple(memories))
+        found = [term.rule(moments).reshape(len(memories), -1) for term in self.terms]
+        return np.concatenate(found, axis=1).astype(np.int16), densities(moments, self.max_shift)
+
+    def add(self, logits: FloatArray, weights: FloatArray, memory: NoteMemory) -> None:
+        """Add to ``logits`` (V,), in place, what ``weights`` (rows,) give at one moment."""
+        now = Now(memory)
+        for term in self.terms:
+            term.step(logits[self.groups[term.group]], weights[self.slices[term.name]], now)
+        shifts = logits[self.groups["time_shift"]]
+        shifts += weights[self.slices[DENSITY]] @ densities_now(now, self.max_shift)
+
+
+_CHANGES: dict[str, Callable[[NoteMemory, int], NoteMemory]] = {
+    "note_on": NoteMemory.after_note_on,
+    "note_off": NoteMemory.after_note_off,
+    "time_shift": lambda memory, value: memory.after_shift(value + 1),
+    "velocity": lambda memory, value: memory.after_velocity(value + 1),
+}
+
+
+def _size(tokens: slice) -> int:
+    return int(tokens.stop - tokens.start)

@@ -1,0 +1,48 @@
+"""The loss of a language model."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from midirnn.datasets.windows import Batch
+from midirnn.models.language_model import LanguageModel, State, masked_logits
+
+
+def token_losses(
+    model: LanguageModel, batch: Batch, state: State, *, bf16: bool, use_mask: bool = True
+) -> tuple[Tensor, Tensor, State]:
+    """Return the negative log-likelihoods (B, T) of a batch's targets, which count, and the state.
+
+    Rows that begin another piece start from a zero state.
+    """
+    device = next(model.parameters()).device
+    keep = _on(device, ~batch.reset)[None, :, None]
+    with torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
+        logits, after = model(
+            _on(device, batch.inputs),
+            _on(device, batch.held),
+            _on(device, batch.recalled),
+            _on(device, batch.controls),
+            tuple(part * keep for part in state),
+        )
+    if use_mask:
+        logits = masked_logits(logits, _on(device, batch.mask))
+    losses = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1),
+        _on(device, batch.targets).flatten(),
+        reduction="none",
+    )
+    return losses.view(batch.targets.shape), _on(device, batch.valid), after
+
+
+def _on(device: torch.device, array: npt.NDArray[Any]) -> Tensor:
+    """Return the array on a device; to a GPU it is copied while the GPU goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

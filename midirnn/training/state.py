@@ -1,0 +1,106 @@
+"""What a run starts from: its own last checkpoint, or the weights of another model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from midirnn.errors import CheckpointError
+from midirnn.models.checkpoint import Checkpoint, Weights, read_checkpoint
+from midirnn.training.config import TrainingConfig
+from midirnn.training.folder import (
+    TRAINING_STATE_FILE,
+    read_training_state,
+    refuse_difference,
+)
+from midirnn.training.task import Task
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_nats: float = math.inf
+    """The lowest value of the task's objective: nats per token, for a language model."""
+    validations_since_best: int = 0
+    recent: list[float] = field(default_factory=list)
+    """Losses of the steps since the last line of metrics."""
+
+
+_KEYS = {"optimizers", "progress", "rng", "config"}
+"""The trainer's own part of a saved state; the task has keys of its own."""
+
+_TYPES: list[Any] = [
+    Progress,
+    (Progress, "midirnn.training.run.Progress"),  # where it was defined before
+    np.ndarray,
+    np.dtype,
+    type(np.dtype(np.uint16)),
+    type(np.dtype(np.bool_)),
+    np.ndarray.__reduce__(np.empty(0))[0],  # what an array is unpickled by
+]
+"""All that a saved state consists of, beside tensors and Python's own types."""
+
+_FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
+"""Settings that may change when a run is resumed."""
+
+
+def read_last(
+    folder: Path, task: Task, config: TrainingConfig, data: dict[str, Any]
+) -> tuple[Weights, dict[str, Any]]:
+    """Read the weights and the state of a run's last checkpoint.
+
+    Raises :class:`CheckpointError` where it is missing or damaged, or was made with other settings
+    or other data, naming both values.
+    """
+    checkpoint = read_checkpoint(folder)
+    refuse_difference(checkpoint.config.to_dict(), task.config.to_dict(), folder)
+    refuse_difference(checkpoint.codec.settings(), task.codec.settings(), folder)
+    keys: Collection[str] = _KEYS | task.state_keys
+    state = read_training_state(folder / TRAINING_STATE_FILE, keys, _TYPES)
+    refuse_difference(state.get("data", data), data, folder)
+    asked = config.to_dict()
+    kept = TrainingConfig().to_dict() | state["config"]  # a setting may be newer than the run
+    for free in _FREE_SETTINGS:
+        kept.pop(free), asked.pop(free)
+    refuse_difference(kept, asked, folder)
+    return checkpoint.weights, state
+
+
+def load_weights(task: Task, weights: Weights) -> None:
+    """Give the task's model the weights of a checkpoint with the same config."""
+    task.model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+
+
+def start_from(task: Task, name: str, checkpoint: Checkpoint) -> None:
+    """Give the task's model the weights of another model; parts that it lacks stay as they are.
+
+    Raises :class:`CheckpointError` where architecture, sizes or codec differ, or a setting that
+    changes what the weights mean.
+    """
+    refuse_difference(checkpoint.codec.settings(), task.codec.settings(), Path(name))
+    for part in ("architecture", *task.config.must_match):
+        theirs, ours = getattr(checkpoint.config, part), getattr(task.config, part)
+        if theirs != ours:
+            raise CheckpointError(
+                f"cannot start from {name}: its {part} is {theirs}, and {ours} here"
+            )
+    weights = task.model.state_dict()
+    for weight, array in checkpoint.weights.items():
+        shape = tuple(weights[weight].shape) if weight in weights else None
+        if shape != array.shape:
+            raise CheckpointError(
+                f"cannot start from {name}: its {weight} is {array.shape}, and "
+                f"{'there is none' if shape is None else f'it is {shape}'} here"
+            )
+        weights[weight] = torch.from_numpy(array)
+    task.model.load_state_dict(weights)

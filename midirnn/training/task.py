@@ -1,0 +1,69 @@
+"""What a :class:`~midirnn.training.run.Trainer` trains."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from midirnn.codecs import Codec
+from midirnn.models.architectures import ArchitectureConfig
+
+
+class Task(ABC):
+    """A model, its batches, its loss and its metrics. Owns the model and where the batches stand.
+
+    The trainer knows nothing about music: it asks a task for a loss, and updates the weights. In a
+    run of several processes each has a task of its own, with a share of the batch's rows.
+    """
+
+    objective: ClassVar[str]
+    """The metric that says which checkpoint is the best: the one in which it is lowest."""
+    state_keys: ClassVar[frozenset[str]]
+    """The keys of :meth:`join`'s result."""
+
+    config: ArchitectureConfig
+    """What the model is made of: saved with its weights."""
+    codec: Codec[Any]
+    """The codec of its tokens: saved with its weights."""
+    model: nn.Module
+    data: dict[str, Any]
+    """Figures of the data: the same in each process, and when a run is resumed."""
+    has_validation: bool
+    """Whether there is something to validate with."""
+
+    @abstractmethod
+    def next_batch(self) -> Any:
+        """Return the next batch."""
+
+    @abstractmethod
+    def loss(self, batch: Any, *, bf16: bool) -> tuple[Tensor, int]:
+        """Return the mean loss of a batch, and over how many tokens it is the mean.
+
+        With ``bf16`` matrices are multiplied in bfloat16.
+        """
+
+    @abstractmethod
+    def validate(self, rank: int, size: int, *, bf16: bool) -> Any:
+        """Measure the model on this process's share of the validation data.
+
+        The share is number ``rank`` of ``size``. What is returned goes to :meth:`metrics`.
+        """
+
+    @abstractmethod
+    def metrics(self, results: Sequence[Any]) -> dict[str, float]:
+        """Return the metrics by name, :attr:`objective` among them, from all processes' results."""
+
+    @abstractmethod
+    def state(self) -> Any:
+        """Return all that the following batches and losses depend on, beside the weights."""
+
+    @abstractmethod
+    def join(self, states: Sequence[Any]) -> dict[str, Any]:
+        """Return the states of all processes as one, to be saved."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where a state was saved, with this process's rows of it."""

@@ -1,0 +1,44 @@
+"""How each architecture is trained: the table of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from midirnn.codecs import Codec, Tokens
+from midirnn.errors import OptionError
+from midirnn.models.architectures import LANGUAGE_MODEL, ArchitectureConfig
+from midirnn.training.config import TrainingConfig
+from midirnn.training.distributed import ALONE, Team
+from midirnn.training.language_task import LanguageModelTask
+from midirnn.training.memory import keep_freed_memory
+from midirnn.training.task import Task
+
+TASKS: dict[str, Callable[..., Task]] = {LANGUAGE_MODEL: LanguageModelTask}
+"""What makes a task, by the architecture's name. Called as :func:`make_task` does."""
+
+
+def make_task(
+    config: ArchitectureConfig,
+    recipe: TrainingConfig,
+    codec: Codec[Any],
+    train: Sequence[Tokens],
+    validation: Sequence[Tokens] = (),
+    team: Team = ALONE,
+) -> Task:
+    """Return the task of training a new model, whose random weights depend on the recipe's seed.
+
+    Sets how many threads torch uses in this process. Raises :class:`OptionError` for an
+    architecture that cannot be trained.
+    """
+    if config.architecture not in TASKS:
+        raise OptionError(
+            f"the architecture {config.architecture!r} cannot be trained; known are "
+            f"{', '.join(TASKS)}"
+        )
+    torch.set_num_threads(recipe.threads)
+    keep_freed_memory()
+    torch.manual_seed(recipe.seed)
+    return TASKS[config.architecture](config, recipe, codec, train, validation, team)

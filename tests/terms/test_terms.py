@@ -1,0 +1,173 @@
+"""The structured output's terms: what they look back on, and three ways to the same numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.recall import recall
+from midirnn.terms import NoteMemory, OutputTerms
+from midirnn.terms.memory import NONE
+from midirnn.terms.scan import NativeScan, NumpyScan, native_library
+from midirnn.terms.table import DENSITY
+
+CODEC = PerformanceCodec()
+GROUPS = {
+    "note_on": slice(0, 128),
+    "note_off": slice(128, 256),
+    "time_shift": slice(256, 356),
+    "velocity": slice(356, 388),
+}
+TERMS = OutputTerms(GROUPS)
+SIZE = 40
+"""Notes remembered: so few that they run over in a short stream."""
+
+
+def stream(seed: int, length: int = 300, pitches: int = 9) -> np.ndarray:
+    """Return tokens under the grammar: few pitches, so that much of it comes back."""
+    rng = np.random.default_rng(seed)
+    grammar = CODEC.constraint()
+    state, tokens = grammar.start(), []
+    for _ in range(length):
+        mask = grammar.mask(state)
+        mask[: 60 - pitches // 2] = mask[60 + pitches // 2 + 1 : 128] = False
+        mask[256 + 30 : 356] = False
+        if not mask[:128].any():  # no note could follow a velocity
+            mask[356:] = False
+        groups = [s for s in GROUPS.values() if mask[s].any()]
+        group = groups[rng.integers(len(groups))]
+        token = group.start + int(rng.choice(np.flatnonzero(mask[group])))
+        grammar.advance(state, token)
+        tokens.append(token)
+    return np.array(tokens, np.uint16)
+
+
+def memories(tokens: np.ndarray, size: int = SIZE) -> list[NoteMemory]:
+    found = [NoteMemory.empty(size)]
+    for token in tokens.tolist():
+        found.append(TERMS.follow(found[-1], token))
+    return found
+
+
+def added_by_rules(memory: NoteMemory, weights: np.ndarray) -> np.ndarray:
+    indices, densities = TERMS.indices([memory])
+    logits, column = np.zeros(388), 0
+    for term in TERMS.terms:
+        group = GROUPS[term.group]
+        size = group.stop - group.start
+        index = indices[0, column : column + term.layers * size].reshape(term.layers, size)
+        column += term.layers * size
+        own = np.append(weights[TERMS.slices[term.name]], 0.0)
+        logits[group] += own[np.where(index < 0, term.rows, index)].sum(axis=0)
+    logits[GROUPS["time_shift"]] += weights[TERMS.slices[DENSITY]] @ densities[0]
+    return logits
+
+
+class TestTheMemory:
+    @given(st.lists(st.integers(55, 62), min_size=1, max_size=90))
+    def test_recalls_what_the_match_memory_recalls(self, pitches: list[int]) -> None:
+        memory = NoteMemory.empty(SIZE)
+        for pitch in pitches:
+            memory = memory.after_note_on(pitch).after_note_off(pitch)
+            expected = recall(memory.pitches)
+            found = [
+                (match.pitch, match.length) if match.length else (0, 0)
+                for match in memory.recollection.matches
+            ]
+            assert found == [tuple(row) for row in expected.tolist()]
+
+    def test_keeps_velocities_onsets_and_durations(self) -> None:
+        memory = NoteMemory.empty(8)
+        memory = memory.after_velocity(20).after_note_on(60).after_shift(30).after_note_on(64)
+        memory = memory.after_shift(12).after_note_off(60)
+        assert list(memory.pitches) == [60, 64]
+        assert list(memory.velocities) == [20, 20]
+        assert memory.onsets.tolist() == [0, 30]
+        assert memory.durations.tolist() == [42, NONE]
+        assert memory.onset[64] == 30 and memory.onset[60] == NONE
+        assert memory.released[60] == 42 and memory.released[64] == NONE
+
+    def test_is_not_changed_by_what_follows(self) -> None:
+        before = memories(stream(3))[-1]
+        kept = [np.array(field).copy() for field in before[:11]]
+        before.after_note_on(61).after_note_off(61).after_shift(9)
+        assert all(np.array_equal(a, b) for a, b in zip(kept, before[:11], strict=True))
+
+    def test_the_note_foretold_is_the_one_that_followed(self) -> None:
+        memory = NoteMemory.empty(SIZE)
+        for pitch in (60, 62, 64, 65, 60, 62, 64):
+            memory = memory.after_note_on(pitch).after_shift(10).after_note_off(pitch)
+        best = memory.recollection.best
+        assert (best.pitch, best.length, best.place) == (65, 3, 3)
+
+    def test_contexts_vote_for_what_followed_them(self) -> None:
+        memory = NoteMemory.empty(SIZE)
+        for pitch in (60, 62, 64, 62, 65, 60, 62):
+            memory = memory.after_note_on(pitch).after_note_off(pitch)
+        as_they_were = memory.recollection.votes[0]
+        assert dict(zip(as_they_were.pitches, as_they_were.lengths, strict=True)) == {64: 2, 65: 1}
+
+
+class TestTheTerms:
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000))
+    def test_a_step_adds_what_the_rules_say(self, seed: int) -> None:
+        weights = np.random.default_rng(seed).normal(size=TERMS.rows).astype(np.float32)
+        for memory in memories(stream(seed))[::23]:
+            logits = np.zeros(388, np.float32)
+            TERMS.add(logits, weights, memory)
+            np.testing.assert_allclose(logits, added_by_rules(memory, weights), atol=2e-5)
+
+    def test_a_term_moves_only_its_group(self) -> None:
+        memory = memories(stream(5))[-1]
+        for term in TERMS.terms:
+            weights = np.zeros(TERMS.rows, np.float32)
+            weights[TERMS.slices[term.name]] = 1.0
+            logits = np.zeros(388, np.float32)
+            TERMS.add(logits, weights, memory)
+            outside = np.delete(logits, np.r_[GROUPS[term.group]])
+            assert not outside.any(), term.name
+
+    def test_all_rows_of_a_term_lie_in_its_run_of_weights(self) -> None:
+        indices, _ = TERMS.indices(memories(stream(6, 600)))
+        column = 0
+        for term in TERMS.terms:
+            group = GROUPS[term.group]
+            size = term.layers * (group.stop - group.start)
+            found = indices[:, column : column + size]
+            column += size
+            assert found.max() < term.rows and found.min() >= -1, term.name
+            assert found.max() >= 0, f"{term.name} never adds anything"
+        assert column == TERMS.width
+
+
+@pytest.mark.skipif(native_library() is None, reason="needs a C++ compiler")
+class TestTheScanInCpp:
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(3, 60))
+    def test_gives_the_numbers_of_the_rules(self, seed: int, size: int) -> None:
+        tokens, library = stream(seed), native_library()
+        assert library is not None
+        native, reference = NativeScan(library, TERMS, size), NumpyScan(TERMS, size)
+        for part in np.split(tokens, [0, 7, 8, 150]):
+            for mine, expected in zip(native.read(part), reference.read(part), strict=True):
+                np.testing.assert_allclose(mine, expected, atol=1e-4)
+        for mine, expected in zip(native.now(), reference.now(), strict=True):
+            np.testing.assert_allclose(mine, expected, atol=1e-4)
+
+    def test_skipping_is_reading(self) -> None:
+        tokens, library = stream(11), native_library()
+        assert library is not None
+        read, skipped = (NativeScan(library, TERMS, SIZE) for _ in range(2))
+        read.read(tokens)
+        skipped.skip(tokens)
+        for mine, expected in zip(skipped.now(), read.now(), strict=True):
+            np.testing.assert_array_equal(mine, expected)
+
+    def test_has_the_terms_of_the_table(self) -> None:
+        library = native_library()
+        assert library is not None
+        assert library.term_names().decode().split() == [term.name for term in TERMS.terms]
