@@ -1,4 +1,4 @@
-"""The monitor: gathers what is to be seen of a session, for a terminal to draw."""
+"""The monitor: gathers what a terminal draws of a session."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from midirnn.live.base.messages import (
+    Delivery,
     Heard,
     Knobs,
     ModelSettings,
@@ -18,7 +19,6 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
-from midirnn.live.output.delivery import Delivery
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view.display import (
@@ -31,6 +31,7 @@ from midirnn.live.view.display import (
     RollNote,
     StageView,
 )
+from midirnn.live.view.session_view import SessionView
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.performance import NUM_PITCHES
 from midirnn.ports.base import Message
@@ -54,17 +55,14 @@ class Monitor:
     def __init__(
         self,
         start_seconds: float,
-        mode: str,
         sampling: SamplingConfig,
         ports: Ports = tuple,
         time_map: TimeMap | None = None,
     ) -> None:
         self._start = start_seconds
-        self._mode = mode
         self._ports = ports
         self._time = time_map or TimeMap()
         self._lock = threading.Lock()
-        self._doing = "listening"
         self._notes: deque[RollNote] = deque(maxlen=MOST_NOTES)
         self._sounding: dict[tuple[str, int, int], RollNote] = {}
         self._plan: deque[PlannedEvent] = deque(maxlen=MOST_NOTES)
@@ -76,35 +74,31 @@ class Monitor:
         self._balance = 1.0
 
     def tell(self, line: str) -> None:
-        """Nothing; the line is among those that happened last."""
+        """Show a line among the latest ones."""
         self._lines.append(line)
 
-    def does(self, doing: str, mode: str | None = None) -> None:
-        """Nothing; that is what the model does now, and in which mode."""
-        self._doing, self._mode = doing, mode or self._mode
-
     def heard(self, message: Message, seconds: float) -> None:
-        """Nothing; the performer played that."""
+        """Take note of a message of the performer."""
         self._note(HEARD, message, seconds)
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Nothing; that was sent at that time, and was due at the other."""
+        """Take note of a message that was sent, and of when it was due."""
         self._late_ms.append(1e3 * (seconds - due_seconds))
         if player == MODEL:
             self._note(SENT, message, seconds)
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Nothing; the plan is played that loud, and at a tempo that the time map knows."""
+        """Take note of the balance; the time map knows the tempo."""
         self._balance = delivery.balance
 
     def noted(self, text: str, seconds: float) -> None:
-        """Nothing: what is to be read comes by :meth:`tell`."""
+        """Ignore it: what is to be read comes through :meth:`tell`."""
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Nothing; a model starts anew."""
+        """Ignore that a model starts."""
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Nothing; that was asked of the model."""
+        """Take note of a request to the model."""
         if isinstance(request, Rewind):
             with self._lock:
                 self._plan.clear()
@@ -113,7 +107,7 @@ class Monitor:
             self._knobs = request
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Nothing; the model answered that, in its own time."""
+        """Take note of a reply of the model, whose times are its own."""
         if isinstance(reply, Planned):
             at = self._time.seconds
             with self._lock:
@@ -122,8 +116,8 @@ class Monitor:
         elif isinstance(reply, Heard):
             self._surprises.extend(surprise.nats for surprise in reply.surprises)
 
-    def view(self, now: float) -> StageView:
-        """All that is to be seen now."""
+    def view(self, now: float, session: SessionView) -> StageView:
+        """Return what there is to see now, of a session in that state."""
         with self._lock:
             played = [*self._notes, *self._sounding.values()]
             plan = list(self._plan)
@@ -131,12 +125,12 @@ class Monitor:
         return StageView(
             now=now,
             start=self._start,
-            mode=self._mode,
-            doing=self._doing,
+            mode=session.mode,
+            doing=doing(session),
             ports=self._ports(),
             notes=(*shown, *planned_notes(plan, now)),
             planned_until=self._planned_until,
-            knobs=described(self._knobs, self._balance),
+            knobs=(*states(session), *described(self._knobs, self._balance)),
             lateness=lateness(list(self._late_ms)),
             surprises=tuple(self._surprises),
             lines=tuple(self._lines),
@@ -154,8 +148,21 @@ class Monitor:
                 self._sounding[key] = RollNote(seconds, math.inf, message[1], kind)
 
 
+def doing(session: SessionView) -> str:
+    """Return what the model does, in a word."""
+    return "playing" if session.plays else "listening"
+
+
+def states(session: SessionView) -> list[tuple[str, str]]:
+    """Return what else a performer must know: a model that does not hear them, stored presets."""
+    shown = [("freeze", "on")] if session.frozen else []
+    if session.presets:
+        shown.append(("presets", " ".join(str(preset) for preset in sorted(session.presets))))
+    return shown
+
+
 def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
-    """The notes of a plan that are still to come; one without an end lasts to the edge."""
+    """Return the notes of a plan that are still to come; one without an end lasts to the edge."""
     notes: list[RollNote] = []
     begun: dict[int, float] = {}
     for event in plan:
@@ -173,7 +180,7 @@ def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
 
 
 def lateness(late_ms: list[float]) -> Lateness:
-    """The figures of some latenesses; those sent before they were due count as on time."""
+    """Return figures of how late messages were; those sent early count as on time."""
     if not late_ms:
         return Lateness()
     ordered = sorted(max(0.0, late) for late in late_ms)
@@ -184,7 +191,7 @@ def lateness(late_ms: list[float]) -> Lateness:
 
 
 def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]:
-    """Where the knobs stand, in words; those that nobody has turned are left out."""
+    """Return the values of the knobs in words, without those that nobody has turned."""
     sampling, asked = knobs.sampling, knobs.controls
     shown = [("temperature", f"{sampling.temperature:.2f}"), ("top_p", f"{sampling.top_p:.2f}")]
     if sampling.top_k:
@@ -192,7 +199,7 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
     if sampling.min_p:
         shown.append(("min_p", f"{sampling.min_p:.3f}"))
     if asked is not None and asked.notes_per_second is not None:
-        shown.append(("notes a second", f"{asked.notes_per_second:.1f}"))
+        shown.append(("notes per second", f"{asked.notes_per_second:.1f}"))
     if asked is not None and asked.loudness is not None:
         shown.append(("loudness", f"{asked.loudness:.0f}"))
     if asked is not None and asked.pitch_classes is not None:
@@ -205,7 +212,7 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
 
 
 def _weights(weights: Iterable[float]) -> str:
-    """Twelve bars, from C to B."""
+    """Draw twelve bars, from C to B."""
     listed = list(weights)
     top = max(listed) or 1.0
     return "".join(" ▁▂▃▄▅▆▇█"[round(8 * weight / top)] for weight in listed)
