@@ -18,7 +18,7 @@ def doctor(
     model: Annotated[
         str,
         Parameter(
-            help="Name of a model that comes with midirnn, or the folder of a model or training run."
+            help="Name of a model that comes with midirnn, or folder of a model or training run."
         ),
     ] = "piano",
     engine: Annotated[
