@@ -44,8 +44,7 @@ class TorchEngine(RecurrentEngine):
         self._one_dnn = one_dnn
         self._tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
         self._heads = {
-            head: torch.from_numpy(head_weights(config, weights, head))
-            for head in config.heads
+            head: torch.from_numpy(head_weights(config, weights, head)) for head in config.heads
         }
         self._beside = torch.from_numpy(feature_weights(config, weights))
         self._layers = [self._make_layer(layer) for layer in range(config.num_layers)]

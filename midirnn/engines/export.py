@@ -81,7 +81,8 @@ def export_onnx(
 
     In ``int8`` the matrices are symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights
     of a row (operator MatMulNBits of ONNX Runtime, which converts the vectors to int8 as well). The
-    table of the first layer's input projections stays fp32, since a step reads one row of it. The model's config, and the codec's settings if given, are in the file's metadata as JSON.
+    table of the first layer's input projections stays fp32, since a step reads one row of it. The
+    model's config, and the codec's settings if given, are in the file's metadata as JSON.
     """
     if precision not in PRECISIONS:
         raise OptionError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from midirnn.engines.base import Advance, RecurrentEngine
-from midirnn.engines.state import EngineState, FloatVector
 from midirnn.engines.export import OUTPUTS
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import reason_of
 from midirnn.models.cells import find_cell

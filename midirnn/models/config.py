@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from midirnn.codecs import Codec
+from midirnn.codecs import Codec, HoldsNotes
 from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError
 from midirnn.features import Feature, features_of
@@ -78,6 +78,23 @@ class ModelConfig:
     def start_token(self) -> int:
         """The input before the first token of a piece: an embedding of its own, never predicted."""
         return self.vocab_size
+
+    def for_codec(self, codec: Codec[Any]) -> ModelConfig:
+        """Return the config of a model of that codec's tokens.
+
+        Held notes are left out where the codec has none. Raises :class:`CodecError` where the codec
+        cannot do what another feature needs.
+        """
+        held = self.held_input and isinstance(codec, HoldsNotes)
+        values = self.to_dict() | {"vocab_size": codec.vocab_size, "held_input": held}
+        config = ModelConfig.from_dict(values)
+        config.check_codec(codec)
+        return config
+
+    @property
+    def obsolete_weights(self) -> tuple[str, ...]:
+        """Weights that older checkpoints of such a model have beside its own, unused."""
+        return () if self.held_input else ("held.weight",)
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from midirnn.features import Recall
+from midirnn.features import Feature, Recall
 from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 from midirnn.models.features import boosted, feature_numbers
@@ -57,7 +57,7 @@ class LanguageModel(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.1 if tied else 0.5)
         # A feature with a deviation of 0 starts unused: the model learns how far to rely on it.
         for feature in self.config.features:
-            weight = self.get_submodule(feature.layer).weight
+            weight = self._weight_of(feature)
             if feature.initial_std:
                 nn.init.normal_(weight, std=feature.initial_std)
             else:
@@ -80,7 +80,7 @@ class LanguageModel(nn.Module):
         features: Mapping[str, Tensor] | None = None,
         state: State | None = None,
     ) -> tuple[Tensor, State]:
-        """Return the logits (B, T, V) after each of ``tokens`` (B, T), and the state after the last.
+        """Return the logits (B, T, V) after each of ``tokens`` (B, T), and the last state.
 
         ``features`` are what windows hold of the model's features (see
         :class:`~midirnn.features.Feature`), by their names: ``held`` (B, T, 128), ``recall``
@@ -113,7 +113,7 @@ class LanguageModel(nn.Module):
         return self.embedding.weight[: self.config.vocab_size] if tied else self.output.weight
 
     def _read(self, x: Tensor, layer: int) -> Tensor:
-        """Return what a layer after the first reads (T, B, H) of those below; the output is the last.
+        """Return what a layer after the first, or the output, reads (T, B, H) of those below.
 
         Layer normalisation is J. Ba, J. Kiros and G. Hinton's (2016), between layers only.
         """
@@ -121,6 +121,12 @@ class LanguageModel(nn.Module):
             x = self.norms[layer - 1](x)
         dropped: Tensor = self.dropout(x)
         return dropped
+
+    def _weight_of(self, feature: Feature) -> Tensor:
+        """Return the weights (E, width) of a feature."""
+        weight = self.get_submodule(feature.layer).weight
+        assert isinstance(weight, Tensor)
+        return weight
 
     def _windows(self, tokens: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what windows hold of each of the model's features, zeros where it is missing."""
@@ -140,7 +146,7 @@ class LanguageModel(nn.Module):
         numbers, weights = [embedding.new_zeros((*tokens.shape, 0))], [embedding[:0].t()]
         for feature in self.config.features:
             numbers.append(feature_numbers(feature, given[feature.name]).to(embedding.dtype))
-            weights.append(self.get_submodule(feature.layer).weight)
+            weights.append(self._weight_of(feature))
         return torch.cat(numbers, dim=2), torch.cat(weights, dim=1)
 
     def _first_layer(
