@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelFlags(ModelConfig):
-    """The fields of a model's config as flags: all but what the data set says."""
+    """A model's config as it is given by flags: the size of its vocabulary is the data set's."""
 
-    vocab_size: Annotated[int, Parameter(show=False)] = ModelConfig.vocab_size
-    """No longer needed."""
+    vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
 
 
 def train(
@@ -69,9 +68,7 @@ def train(
     """
     model, recipe = model or ModelFlags(), recipe or TrainingConfig()
     if is_first_process():  # errors come before torch is loaded, which takes seconds
-        model.for_codec(_open(dataset).codec)
-        if model.vocab_size != ModelConfig.vocab_size:
-            print("--vocab-size is no longer needed: the data set's codec says it", file=sys.stderr)
+        _open(dataset, model)
         _check(output, resume=resume, start_from=start_from)
     from midirnn.training.distributed import join
 
@@ -88,13 +85,13 @@ def train(
         )
 
 
-def _open(dataset: Path) -> Dataset:
-    """Open a data set that has pieces to train on."""
+def _open(dataset: Path, model: ModelFlags) -> tuple[Dataset, ModelConfig]:
+    """Return the data set, and the config of a model to train on it."""
     from midirnn.datasets import Dataset
 
     opened = Dataset.open(dataset)
     opened.file("train")
-    return opened
+    return opened, model.for_codec(opened.codec)
 
 
 def _check(output: Path, *, resume: bool, start_from: str | None) -> None:
@@ -117,7 +114,7 @@ def _train(
     team: Team,
     dataset: Path,
     output: Path,
-    model: ModelConfig,
+    model: ModelFlags,
     recipe: TrainingConfig,
     *,
     resume: bool,
@@ -133,10 +130,10 @@ def _train(
     from midirnn.training.tasks import make_task
     from midirnn.training.tensorboard import TensorBoard
 
-    opened = _open(dataset)
+    opened, config = _open(dataset, model)
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
         task = make_task(
-            model.for_codec(opened.codec),
+            config,
             recipe,
             opened.codec,
             opened.stored_pieces("train"),

@@ -14,6 +14,18 @@ from midirnn.models.cells import find_cell
 
 MAX_RECALL_NOTES = 65_536
 
+_FIRST_WEIGHTS = (
+    "embedding.weight",
+    "held.weight",
+    "output.bias",
+    "output.weight",
+    "recalled.weight",
+    "trust.weight",
+    "trust.bias",
+    "controls.weight",
+)
+"""The order of these weights, in which benchmarks and tests draw random ones; others follow."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -136,6 +148,8 @@ class ModelConfig:
             shapes[f"{head}.bias"] = (size,)
         if self.tied_embedding:
             del shapes["output.weight"]
+        first = {name: shapes[name] for name in _FIRST_WEIGHTS if name in shapes}
+        shapes = first | shapes
         cell = find_cell(self.cell)
         for layer in range(self.num_layers):
             of_layer = cell.weight_shapes(self.layer_input_size(layer), self.hidden_size)

@@ -90,7 +90,7 @@ def test_what_is_held_is_heard_exactly_where_the_state_is_zero() -> None:
         OnnxEngine(config, export_onnx(config, weights)),
     )
     layout = StateLayout.of(config)
-    zero = EngineState(layout, layout.zeros(), exact.logits(), {})
+    zero = EngineState(layout, layout.zeros(), exact.logits(), exact.snapshot().memories)
     for engine in (exact, fast):
         engine.restore(zero)
         engine.feed(60, CHORD)
