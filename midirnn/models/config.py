@@ -1,4 +1,4 @@
-"""What a language model is made of: saved beside its weights."""
+"""The config of a language model: saved with its weights."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ _FIRST_WEIGHTS = (
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes and parts of a recurrent language model over tokens.
+    """The sizes and parts of a recurrent language model.
 
-    ``recall_notes`` (:mod:`midirnn.codecs.recall`) needs a vocabulary whose first ids are note-ons;
-    ``control_inputs`` are those of :mod:`midirnn.codecs.controls`.
+    What a model reads beside the token is declared in :mod:`midirnn.features`.
     """
 
     architecture: ClassVar[str] = "language_model"
@@ -45,29 +44,29 @@ class ModelConfig:
     )
 
     vocab_size: int = 388
-    """How many tokens there are: as many as the data set's codec has."""
+    """The number of tokens in the codec's vocabulary."""
     cell: str = "lstm"
     """The recurrent cell: rnn (a plain tanh cell), gru or lstm."""
     embedding_size: int = 256
-    """Numbers that stand for a token."""
+    """Size of the token embedding."""
     hidden_size: int = 512
-    """Cells in each layer."""
+    """Size of each recurrent layer."""
     num_layers: int = 3
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     residual: bool = True
-    """Add each layer's input to its output, from the second layer on."""
+    """Add a residual connection around each layer after the first."""
     layer_norm: bool = False
-    """Normalise what each layer after the first reads, and what the output reads."""
+    """Apply layer normalisation to the output of each layer."""
     tied_embedding: bool = False
-    """Weigh a token by its embedding when it is predicted, too; both sizes must be the same."""
+    """Use the embedding as the output weights too; needs equal embedding and hidden sizes."""
     held_input: bool = True
-    """Add a linear map of the notes that sound now to the token's embedding."""
+    """Read which notes sound, beside the token."""
     recall_notes: int = 0
-    """How many of the last pitches are searched for what repeats (0: none)."""
+    """Number of past notes in the match memory, which helps to repeat motifs (0: no memory)."""
     control_inputs: bool = False
-    """Make a model that can be steered: density, loudness, key."""
+    """Read controls (density, loudness, pitch classes), which can be set when generating."""
     dropout: float = 0.0
-    """The share of numbers between layers that are left out at random while training."""
+    """Dropout between layers, 0 to 1."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
@@ -88,7 +87,7 @@ class ModelConfig:
 
     @property
     def start_token(self) -> int:
-        """The input before the first token of a piece: an embedding of its own, never predicted."""
+        """The input before the first token of a piece; it has an embedding and is never predicted."""
         return self.vocab_size
 
     def for_codec(self, codec: Codec[Any]) -> ModelConfig:
@@ -124,7 +123,7 @@ class ModelConfig:
         return {"output": self.vocab_size} | trust
 
     def layer_input_size(self, layer: int) -> int:
-        """The width of what a layer reads."""
+        """Return the size of a layer's input."""
         return self.embedding_size if layer == 0 else self.hidden_size
 
     def check_codec(self, codec: Codec[Any]) -> None:
@@ -162,12 +161,12 @@ class ModelConfig:
         return shapes
 
     def to_dict(self) -> dict[str, Any]:
-        """The config for JSON."""
+        """Return the config for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The config from JSON. Raises :class:`CheckpointError` for a field it does not know."""
+        """Return the config from JSON. Raises :class:`CheckpointError` for an unknown field."""
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
