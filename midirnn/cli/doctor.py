@@ -44,7 +44,7 @@ def doctor(
 
 
 def lines(found: Checkup) -> list[str]:
-    """What was found, in words, and the verdict."""
+    """Return what was found, in words, and the verdict."""
     from midirnn.live.checkup import advice
 
     ports = [f"{port['direction']} {port['name']!r} ({port['api']})" for port in found.ports]

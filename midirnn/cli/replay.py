@@ -54,7 +54,7 @@ def replay(
 
 
 def _compare(session: SessionLog, model: str | None) -> int:
-    """The exit code; what the comparison showed is printed."""
+    """Compare, print the result, and return the exit code."""
     from dataclasses import replace as changed
 
     from midirnn.engines.load import find_model

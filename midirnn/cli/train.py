@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from midirnn.training.tensorboard import TensorBoard
 
 
+NO_BF16 = "this processor does not support bfloat16"
+
+
 @dataclass(frozen=True)
 class ModelFlags(ModelConfig):
     """The fields of a model's config as flags, without the vocabulary's size: the data set's."""
@@ -49,9 +52,7 @@ def train(
     ] = False,
     start_from: Annotated[
         str | None,
-        Parameter(
-            help="Start from the weights of a model of the same size: its name, folder or run."
-        ),
+        Parameter(help="Start from the weights of a model of the same size: name, folder, run."),
     ] = None,
     tensorboard: Annotated[
         bool,
@@ -164,11 +165,11 @@ def _print_precision(trainer: Trainer) -> None:
     """Print a line if the run's precision is not the one asked for, or is slow here."""
     asked, used, has_bf16 = trainer.config.bf16, trainer.bf16, trainer.has_bf16
     if used and not has_bf16:
-        line = "this processor does not support bfloat16: continuing in it, slowly, as the run was started"
+        line = f"{NO_BF16}: continuing in it, slowly, as the run was started"
     elif asked and not used and has_bf16:
         line = "continuing in fp32, as the run was started"
     elif asked and not used:
-        line = "this processor does not support bfloat16: training in fp32"
+        line = f"{NO_BF16}: training in fp32"
     else:
         return
     print(line, file=sys.stderr)

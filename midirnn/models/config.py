@@ -87,7 +87,7 @@ class ModelConfig:
 
     @property
     def start_token(self) -> int:
-        """The input before the first token of a piece; it has an embedding and is never predicted."""
+        """The input before the first token of a piece, which is never predicted."""
         return self.vocab_size
 
     def for_codec(self, codec: Codec[Any]) -> ModelConfig:

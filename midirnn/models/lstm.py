@@ -22,7 +22,7 @@ from torch import Tensor
 def _cell_forward(
     gates: Tensor, projected: Tensor, c: Tensor, activations: Tensor, c_out: Tensor, h_out: Tensor
 ) -> None:
-    """Compute a step: write the gates' activations (B, 4H), the cell state and the output (B, H)."""
+    """Compute a step: write the gates' activations (B, 4H), c and the output h (B, H)."""
     i, f, g, o = (gates + projected).float().chunk(4, dim=1)
     i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
     c_new = f * c + i * g

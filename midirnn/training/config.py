@@ -16,7 +16,7 @@ class TrainingConfig:
     """A training recipe. A step is one update of the weights: ``batch_size * window`` tokens.
 
     The recurrent state is carried from window to window within a ``segment``. The learning rate
-    decays linearly. Muon is K. Jordan's (2024), weight averaging B. Polyak and A. Juditsky's (1992).
+    decays linearly. Muon is K. Jordan's (2024), averaging B. Polyak and A. Juditsky's (1992).
     """
 
     tokens: int = 20_000_000
@@ -52,7 +52,7 @@ class TrainingConfig:
     stretch: float = 0.0
     """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
-    """With --control-inputs: share of segments trained with controls, each of them half the time."""
+    """With --control-inputs: share of segments with controls, each of them half the time."""
     bf16: bool = True
     """Multiply matrices in bfloat16 where the processor supports it, which is faster."""
     seed: int = 0

@@ -64,7 +64,7 @@ class Team:
         return range(first, behind)
 
     def average(self, parameters: Sequence[Tensor], loss: Tensor, tokens: int) -> tuple[float, int]:
-        """Return the loss and the tokens of the whole batch; replace the gradients by those of its loss.
+        """Return the loss and the tokens of the whole batch; average the gradients.
 
         ``loss`` and the gradients are means over the ``tokens`` of this process.
         """
