@@ -192,6 +192,17 @@ class ModelServer:
 
     def _adopt(self, request: Adopt) -> Iterable[Reply]:
         whole: _WholeState = pickle.loads(request.state)
+        self._check_fit([whole.stream.sampler.engine, *whole.stored.values()])
         self._stored = whole.stored
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
+
+    def _check_fit(self, states: Iterable[EngineState]) -> None:
+        """Raise :class:`OptionError` if one of the states is of another model."""
+        engine = self._sampler.engine
+        present = engine.snapshot()
+        try:
+            for state in states:
+                engine.restore(state)
+        finally:
+            engine.restore(present)
