@@ -33,8 +33,8 @@ COMMANDS = {
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
     "live": "Play along: listen to a MIDI input, answer on an output.",
-    "replay": "Play a recorded session again, and compare it note for note.",
-    "doctor": "Examine this machine before a concert: ports, speed, lateness.",
+    "replay": "Replay a recorded session, and compare it note for note.",
+    "doctor": "Check this machine before a concert: ports, speed, lateness.",
 }
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 

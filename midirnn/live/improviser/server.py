@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from midirnn.codecs import PerformanceCodec, require
-from midirnn.engines.base import EngineState, blend
+from midirnn.engines.state import EngineState, blend
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
@@ -99,7 +99,7 @@ class ModelServer:
     def warm_up(self, seconds: float) -> None:
         """Do some work without effect, so that what comes next, above all a note then, is fast."""
         if not self.planner.precompute(seconds):
-            self._sampler.engine.rehearse()
+            self._sampler.engine.warm_up()
         self._sampler.distribution()
 
     def _rewind(self, request: Rewind) -> Iterable[Reply]:
@@ -192,6 +192,17 @@ class ModelServer:
 
     def _adopt(self, request: Adopt) -> Iterable[Reply]:
         whole: _WholeState = pickle.loads(request.state)
+        self._check_fit([whole.stream.sampler.engine, *whole.stored.values()])
         self._stored = whole.stored
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
+
+    def _check_fit(self, states: Iterable[EngineState]) -> None:
+        """Raise :class:`OptionError` if one of the states is of another model."""
+        engine = self._sampler.engine
+        present = engine.snapshot()
+        try:
+            for state in states:
+                engine.restore(state)
+        finally:
+            engine.restore(present)
