@@ -26,7 +26,7 @@ LAYERS: Layers = (
     (("performance",),),
     (("midievents", "midifile"), ("ports",)),
     (("codecs",),),
-    (("terms",),),
+    (("terms",), ("features",)),
     (("datasets",), ("models",)),
     (("engines",),),
     (("training",), ("sampling",), ("judging",)),

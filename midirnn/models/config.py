@@ -1,4 +1,4 @@
-"""What a language model is made of: saved beside its weights."""
+"""The config of a language model: saved with its weights."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from midirnn.codecs import Codec
-from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.codecs.recall import NUM_MATCHES, check_recallable
+from midirnn.codecs import Codec, HoldsNotes
+from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError
+from midirnn.features import Feature, features_of
 from midirnn.models.cells import find_cell
-from midirnn.performance import NUM_PITCHES
 
 MAX_RECALL_NOTES = 65_536
+
+_FIRST_WEIGHTS = (
+    "embedding.weight",
+    "held.weight",
+    "output.bias",
+    "output.weight",
+    "recalled.weight",
+    "trust.weight",
+    "trust.bias",
+    "controls.weight",
+)
+"""The order of these weights, in which benchmarks and tests draw random ones; others follow."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes and parts of a recurrent language model over tokens.
+    """The sizes and parts of a recurrent language model.
 
-    ``recall_notes`` (:mod:`midirnn.codecs.recall`) needs a vocabulary whose first ids are note-ons;
-    ``control_inputs`` are those of :mod:`midirnn.codecs.controls`.
+    What a model reads beside the token is declared in :mod:`midirnn.features`.
     """
 
     architecture: ClassVar[str] = "language_model"
@@ -34,29 +44,29 @@ class ModelConfig:
     )
 
     vocab_size: int = 388
-    """How many tokens there are: as many as the data set's codec has."""
+    """The number of tokens in the codec's vocabulary."""
     cell: str = "lstm"
     """The recurrent cell: rnn (a plain tanh cell), gru or lstm."""
     embedding_size: int = 256
-    """Numbers that stand for a token."""
+    """Size of the token embedding."""
     hidden_size: int = 512
-    """Cells in each layer."""
+    """Size of each recurrent layer."""
     num_layers: int = 3
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     residual: bool = True
-    """Add each layer's input to its output, from the second layer on."""
+    """Add a residual connection around each layer after the first."""
     layer_norm: bool = False
-    """Normalise what each layer after the first reads, and what the output reads."""
+    """Apply layer normalisation to the output of each layer."""
     tied_embedding: bool = False
-    """Weigh a token by its embedding when it is predicted, too; both sizes must be the same."""
+    """Use the embedding as the output weights too; needs equal embedding and hidden sizes."""
     held_input: bool = True
-    """Add a linear map of the notes that sound now to the token's embedding."""
+    """Read which notes sound, beside the token."""
     recall_notes: int = 0
-    """How many of the last pitches are searched for what repeats (0: none)."""
+    """Number of past notes in the match memory, which helps to repeat motifs (0: no memory)."""
     control_inputs: bool = False
-    """Make a model that can be steered: density, loudness, key."""
+    """Read controls (density, loudness, pitch classes), which can be set when generating."""
     dropout: float = 0.0
-    """The share of numbers between layers that are left out at random while training."""
+    """Dropout between layers, 0 to 1."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
@@ -77,11 +87,43 @@ class ModelConfig:
 
     @property
     def start_token(self) -> int:
-        """The input before the first token of a piece: an embedding of its own, never predicted."""
+        """The input before the first token of a piece, which is never predicted."""
         return self.vocab_size
 
+    def for_codec(self, codec: Codec[Any]) -> ModelConfig:
+        """Return the config of a model of that codec's tokens.
+
+        Held notes are left out where the codec has none. Raises :class:`CodecError` where the codec
+        cannot do what another feature needs.
+        """
+        held = self.held_input and isinstance(codec, HoldsNotes)
+        values = self.to_dict() | {"vocab_size": codec.vocab_size, "held_input": held}
+        config = ModelConfig.from_dict(values)
+        config.check_codec(codec)
+        return config
+
+    @property
+    def obsolete_weights(self) -> tuple[str, ...]:
+        """Weights that older checkpoints of such a model have beside its own, unused."""
+        return () if self.held_input else ("held.weight",)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What the model reads beside the token."""
+        return features_of(self)
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """What the model computes from its last layer: the name and the size of each output.
+
+        ``output`` are the logits; ``trust`` is what each kind of match adds to them. A further term
+        of the output is a line here, and in :mod:`midirnn.engines.base` how a step adds it.
+        """
+        trust = {"trust": NUM_MATCHES} if self.recall_notes else {}
+        return {"output": self.vocab_size} | trust
+
     def layer_input_size(self, layer: int) -> int:
-        """The width of what a layer reads."""
+        """Return the size of a layer's input."""
         return self.embedding_size if layer == 0 else self.hidden_size
 
     def check_codec(self, codec: Codec[Any]) -> None:
@@ -90,26 +132,23 @@ class ModelConfig:
             raise CheckpointError(
                 f"the model has {self.vocab_size} tokens and its codec {codec.vocab_size}"
             )
-        if self.recall_notes:
-            check_recallable(codec)
+        for feature in self.features:
+            feature.check(codec)
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each weight of the model."""
         shapes: dict[str, tuple[int, ...]] = {
-            "embedding.weight": (self.vocab_size + 1, self.embedding_size),
-            "held.weight": (self.embedding_size, NUM_PITCHES),
-            "output.bias": (self.vocab_size,),
+            "embedding.weight": (self.vocab_size + 1, self.embedding_size)
         }
-        if not self.tied_embedding:
-            shapes["output.weight"] = (self.vocab_size, self.hidden_size)
-        if self.recall_notes:
-            shapes |= {
-                "recalled.weight": (self.embedding_size, NUM_PITCHES + NUM_MATCHES),
-                "trust.weight": (NUM_MATCHES, self.hidden_size),
-                "trust.bias": (NUM_MATCHES,),
-            }
-        if self.control_inputs:
-            shapes["controls.weight"] = (self.embedding_size, NUM_CONTROL_INPUTS)
+        for feature in self.features:
+            shapes[f"{feature.layer}.weight"] = (self.embedding_size, feature.width)
+        for head, size in self.heads.items():
+            shapes[f"{head}.weight"] = (size, self.hidden_size)
+            shapes[f"{head}.bias"] = (size,)
+        if self.tied_embedding:
+            del shapes["output.weight"]
+        first = {name: shapes[name] for name in _FIRST_WEIGHTS if name in shapes}
+        shapes = first | shapes
         cell = find_cell(self.cell)
         for layer in range(self.num_layers):
             of_layer = cell.weight_shapes(self.layer_input_size(layer), self.hidden_size)
@@ -122,12 +161,12 @@ class ModelConfig:
         return shapes
 
     def to_dict(self) -> dict[str, Any]:
-        """The config for JSON."""
+        """Return the config for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The config from JSON. Raises :class:`CheckpointError` for a field it does not know."""
+        """Return the config from JSON. Raises :class:`CheckpointError` for an unknown field."""
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

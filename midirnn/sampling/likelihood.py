@@ -12,7 +12,8 @@ import numpy as np
 
 from midirnn.codecs import BoolArray, Codec, Tokens
 from midirnn.codecs.held import held_of
-from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import FloatVector
 from midirnn.errors import OptionError
 
 

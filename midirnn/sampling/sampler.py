@@ -11,9 +11,11 @@ import numpy as np
 from midirnn.codecs import BoolArray, Codec, Recallable
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.held import held_of
-from midirnn.codecs.recall import NO_MATCHES
-from midirnn.engines.base import EngineState, StepEngine
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
+from midirnn.features import Recall
+from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
 from midirnn.sampling.repetition import Repetition
 
@@ -75,7 +77,7 @@ class Sampler(Generic[C]):
         """
         if controls is not None and not self.engine.config.control_inputs:
             raise OptionError("this model has no controls: it was trained without --control-inputs")
-        self.engine.steer(None if controls is None else controls.vector())
+        self.engine.set_controls(None if controls is None else controls.vector())
 
     def reset(self) -> None:
         """Go to the start of a piece; the random generator goes on."""
@@ -154,10 +156,12 @@ class Sampler(Generic[C]):
     def _follow_repetition(self, pitch: int) -> None:
         """Clear the match memory once enough of the past has been repeated note for note."""
         state = self.engine.snapshot()
-        recalled, length = state.matches[0].tolist()
+        memory = state.memories.get(Recall.name, NOTHING_RECALLED)
+        recalled, length = memory.matches[0].tolist()
         self._repetition = self._repetition.after(pitch, recalled if length else None)
-        if self._repetition.forgets:
-            self.engine.restore(state.replace(history=b"", matches=NO_MATCHES))
+        if self._repetition.forgets and Recall.name in state.memories:
+            memories = {**state.memories, Recall.name: NOTHING_RECALLED}
+            self.engine.restore(state.replace(memories=memories))
 
     def snapshot(self) -> SamplerState:
         """Return the state, for :meth:`restore`."""

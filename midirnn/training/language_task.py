@@ -59,7 +59,7 @@ class LanguageModelTask(Task):
             rows=self.rows,
             window=recipe.window,
             segment=recipe.segment or None,
-            inputs=Inputs(config.start_token, config.recall_notes),
+            inputs=Inputs(config.start_token, config.features),
             seed=recipe.seed,
             steered=recipe.steered if config.control_inputs else 0.0,
         )

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from midirnn.datasets.windows import (
     empty_batch,
 )
 from midirnn.errors import CodecError
+from midirnn.features import ControlInputs, HeldNotes, Recall
 from tests.datasets.songs import song
 from tests.strategies import performances
 
@@ -32,8 +34,7 @@ CODEC = PerformanceCodec()
 GRAMMAR = CODEC.constraint()
 START = CODEC.vocab_size
 RECALL_NOTES = 10
-INPUTS = Inputs(START, RECALL_NOTES)
-ARRAYS = [field.name for field in dataclasses.fields(Batch)]
+INPUTS = Inputs(START, (HeldNotes(), Recall(RECALL_NOTES), ControlInputs()))
 SONGS = [CODEC.encode(song(seed, notes)) for seed, notes in enumerate((3, 30, 60, 8))]
 
 PIECES = st.lists(performances(max_notes=12, max_pedals=2).map(CODEC.encode), max_size=5)
@@ -72,10 +73,10 @@ def check_row(batch: Batch, row: int, piece: Tokens, begin: int, count: int) -> 
     assert batch.valid[row].tolist() == [True] * count + [False] * (len(batch.valid[row]) - count)
     assert np.array_equal(batch.targets[row, :count], piece[part])
     assert np.array_equal(batch.inputs[row, :count], inputs[part])
-    assert np.array_equal(batch.held[row, :count], held[part])
+    assert np.array_equal(batch.features["held"][row, :count], held[part])
     assert np.array_equal(batch.mask[row, :count], mask[part])
     recalled = recalled_token_by_token(piece.tobytes())[part]
-    assert np.array_equal(batch.recalled[row, :count], recalled)
+    assert np.array_equal(batch.features["recall"][row, :count], recalled)
 
 
 def training(
@@ -104,8 +105,16 @@ def any_of(pieces: Sequence[Tokens]) -> Draw:
     return lambda rng: pieces[int(rng.integers(len(pieces)))]
 
 
+def arrays(batch: Batch) -> dict[str, np.ndarray[tuple[int, ...], Any]]:
+    """All arrays of a batch by name, those of the features too."""
+    fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(Batch)}
+    features = fields.pop("features")
+    return fields | features
+
+
 def same(batch: Batch, other: Batch) -> bool:
-    return all(np.array_equal(getattr(batch, name), getattr(other, name)) for name in ARRAYS)
+    theirs = arrays(other)
+    return all(np.array_equal(array, theirs[name]) for name, array in arrays(batch).items())
 
 
 class TestEvaluationWindows:
@@ -252,9 +261,9 @@ class TestTrainingWindows:
         parts = [training(any_of(SONGS), rows=rows) for rows in (range(2), range(2, 5))]
         for _ in range(20):
             whole, pieces = next(together), [next(part) for part in parts]
-            for name in ARRAYS:
-                joined = np.concatenate([getattr(piece, name) for piece in pieces])
-                assert np.array_equal(getattr(whole, name), joined)
+            for name, array in arrays(whole).items():
+                joined = np.concatenate([arrays(piece)[name] for piece in pieces])
+                assert np.array_equal(array, joined)
 
     def test_controls_are_shown_as_measured_or_not_at_all(self) -> None:
         windows = training(any_of(SONGS), window=8, steered=0.7)
@@ -265,18 +274,19 @@ class TestTrainingWindows:
                 count = int(batch.valid[row].sum())
                 part = slice(stream.position - count, stream.position)
                 measured = CODEC.measure_controls(stream.tokens, part.start, part.stop)
-                for control, shown in zip(CONTROLS, stream.shown, strict=True):
+                choice = stream.choices["controls"] or [False] * len(CONTROLS)
+                for control, shown in zip(CONTROLS, choice, strict=True):
                     expected = measured[:, control] if shown else 0.0
                     assert np.array_equal(
-                        batch.controls[row, :count, control],
+                        batch.features["controls"][row, :count, control],
                         expected * np.ones_like(measured[:, control]),
                     )
-                seen.add(tuple(stream.shown.tolist()))
+                seen.add(tuple(choice))
         assert len(seen) == 8  # every combination, none among them
 
     def test_without_steering_no_control_is_shown(self) -> None:
         windows = training(any_of(SONGS), steered=0.0)
-        assert not any(next(windows).controls.any() for _ in range(30))
+        assert not any(next(windows).features["controls"].any() for _ in range(30))
 
     def test_a_piece_without_tokens_is_drawn_again(self) -> None:
         pieces = iter([np.empty(0, np.uint16), np.empty(0, np.uint16), SONGS[0]])
@@ -285,7 +295,8 @@ class TestTrainingWindows:
 
 
 def test_an_empty_batch_has_no_valid_token_and_allows_every_one() -> None:
-    batch = empty_batch(2, 3, 388)
+    batch = empty_batch(2, 3, 388, [HeldNotes()])
     assert not batch.valid.any()
     assert batch.mask.all()
-    assert batch.held.shape == (2, 3, 128)
+    assert batch.features["held"].shape == (2, 3, 128)
+    assert batch.features.keys() == {"held"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.checkpoint import Weights, expected_shapes
 from midirnn.models.config import ModelConfig
 
@@ -43,6 +46,17 @@ def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
     }
 
 
+def parts_of(state: EngineState) -> list[Any]:
+    """All arrays and bytes that a state consists of."""
+    memories = [part for memory in state.memories.values() for part in memory or ()]
+    return [*state.state, state.logits, *memories]
+
+
+def same_state(one: EngineState, other: EngineState) -> bool:
+    """Whether two states are equal to the last bit."""
+    return all(map(np.array_equal, parts_of(one), parts_of(other)))
+
+
 def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVector:
     """The logits after each of random tokens, with random notes held; shape ``(steps, V)``.
 
@@ -52,8 +66,8 @@ def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVe
     rows = []
     for token in rng.integers(0, engine.config.vocab_size, steps).tolist():
         if rng.random() < 0.1:
-            engine.steer(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
+            engine.set_controls(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
         engine.feed(token, rng.random(128) < 0.04)
         rows.append(engine.logits())
-    engine.steer(None)
+    engine.set_controls(None)
     return np.stack(rows)

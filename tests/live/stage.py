@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from midirnn.codecs import Limits, PerformanceCodec
 from midirnn.codecs.performance import GrammarState, TokenType
-from midirnn.engines.base import EngineState, StepEngine
+from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.state import EngineState
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
 from midirnn.live.base.observers import Observers
 from midirnn.live.improviser.planner import Planner
@@ -143,7 +144,7 @@ class WrappedEngine:
         self.config = engine.config
         self.reset, self.logits = engine.reset, engine.logits
         self.snapshot, self.restore = engine.snapshot, engine.restore
-        self.rehearse, self.foresee = engine.rehearse, engine.foresee
+        self.warm_up, self.precompute = engine.warm_up, engine.precompute
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self._before()

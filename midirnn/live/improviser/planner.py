@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
-from midirnn.engines.base import EngineState
+from midirnn.engines.state import EngineState
 from midirnn.live.base.messages import Begin, HeardStep, PlannedEvent, Surprise
 from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import ModelNote, StreamState

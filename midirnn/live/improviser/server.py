@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from midirnn.codecs import PerformanceCodec, require
-from midirnn.engines.base import EngineState, blend
+from midirnn.engines.state import EngineState, blend
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
@@ -99,7 +99,7 @@ class ModelServer:
     def warm_up(self, seconds: float) -> None:
         """Do some work without effect, so that what comes next, above all a note then, is fast."""
         if not self.planner.precompute(seconds):
-            self._sampler.engine.rehearse()
+            self._sampler.engine.warm_up()
         self._sampler.distribution()
 
     def _rewind(self, request: Rewind) -> Iterable[Reply]:

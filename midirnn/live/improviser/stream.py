@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from midirnn.codecs import BoolArray, PerformanceCodec
 from midirnn.codecs.performance import GrammarState, TokenType
-from midirnn.engines.base import FloatVector
+from midirnn.engines.state import FloatVector
 from midirnn.live.base.messages import Begin, HeardStep, Surprise
 from midirnn.live.improviser.choice import Choice
 from midirnn.live.improviser.phrase import Phrase
@@ -235,7 +235,7 @@ class SharedStream:
         if not 0 < gap <= sampler.codec.max_shift_steps:
             return False
         token = self._token(TokenType.TIME_SHIFT, gap)
-        return sampler.engine.foresee(state.sampler.engine, token, state.sampler.grammar.held)
+        return sampler.engine.precompute(state.sampler.engine, token, state.sampler.grammar.held)
 
     # Tokens, one after the other.
 

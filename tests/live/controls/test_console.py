@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance import TokenType
-from midirnn.engines.base import FloatVector
+from midirnn.engines.state import FloatVector
 from midirnn.live import MODES, LiveConfig, Stance
 from midirnn.live.base.messages import Knobs
 from midirnn.live.controls import ControlMap
