@@ -133,7 +133,8 @@ class Notes:
     @cached_property
     def interonset(self) -> IntArray:
         """Return the time from each distinct onset to the next; one less than there are onsets."""
-        return np.diff(np.unique(self.onset))
+        distinct: IntArray = np.unique(self.onset)
+        return distinct[1:] - distinct[:-1]
 
 
 def measured(

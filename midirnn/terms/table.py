@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.recall import LENGTHS, NUM_VIEWPOINTS
+from midirnn.codecs.recall import LENGTHS
 from midirnn.terms import rules, steps
 from midirnn.terms.buckets import count_bucket, time_bucket
 from midirnn.terms.densities import NUM_DENSITIES, densities, densities_now
@@ -59,14 +59,6 @@ def _velocity(back: int, bins: int) -> Term:
 def _terms(most: int, bins: int) -> tuple[Term, ...]:
     """Return the terms for a vocabulary with that longest shift and so many velocity bins."""
     return (
-        Term(
-            "recalled",
-            "note_on",
-            NUM_VIEWPOINTS * LENGTHS,
-            NUM_VIEWPOINTS,
-            rules.recalled,
-            steps.recalled_step,
-        ),
         _interval(1, 127),
         _interval(2, 48),
         _interval(3, 48),
