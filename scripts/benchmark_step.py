@@ -133,7 +133,7 @@ def measure_all(model: Model, arguments: argparse.Namespace) -> tuple[list[Timin
     return timings, absent
 
 
-def measure(name: str, sampler: Sampler, seconds: float, pause_ms: float) -> Timing:
+def measure(name: str, sampler: Sampler[Any], seconds: float, pause_ms: float) -> Timing:
     """The timing of as many steps as that many seconds hold."""
     clock = time.perf_counter
     for _ in range(WARM_UP_STEPS):

@@ -66,7 +66,7 @@ class Ours(nn.Module):
         self.model = LanguageModel(config)
 
     def forward(self, tokens: Tensor, held: Tensor) -> Tensor:
-        logits: Tensor = self.model(tokens, held)[0]
+        logits: Tensor = self.model(tokens, {"held": held})[0]
         return logits
 
 

@@ -11,14 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from midirnn.engines.base import (
-    Advance,
-    EngineState,
-    FloatVector,
-    RecurrentEngine,
-    feature_weights,
-    head_weights,
-)
+from midirnn.engines.base import Advance, RecurrentEngine, feature_weights, head_weights
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.config import ModelConfig
 
 # Leaving mkldnn.flags sets what this build has not, and says so.
@@ -50,8 +44,7 @@ class TorchEngine(RecurrentEngine):
         self._one_dnn = one_dnn
         self._tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
         self._heads = {
-            head: torch.from_numpy(head_weights(config, weights, head))
-            for head in (["output", "trust"] if config.recall_notes else ["output"])
+            head: torch.from_numpy(head_weights(config, weights, head)) for head in config.heads
         }
         self._beside = torch.from_numpy(feature_weights(config, weights))
         self._layers = [self._make_layer(layer) for layer in range(config.num_layers)]
@@ -99,7 +92,7 @@ class TorchEngine(RecurrentEngine):
             behind.append(after if len(given) > 1 else (after,))
         x = self._read(x, len(self._layers))
         logits = self._head("output", x)
-        trust = self._head("trust", x) if self._config.recall_notes else None
+        trust = self._head("trust", x) if "trust" in self._heads else None
         return Advance(
             tuple(torch.cat(parts).numpy() for parts in zip(*behind, strict=True)),
             logits.numpy(),

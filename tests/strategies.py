@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.performance import Part, Performance, Tempo
 
 MELODIC_CHANNELS = [channel for channel in range(16) if channel != 9]

@@ -24,7 +24,7 @@ ROOMS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("performance",),),
     (("midievents", "midifile"), ("ports",)),
     (("codecs",),),
-    (("terms",),),
+    (("terms",), ("features",)),
     (("datasets",), ("models",)),
     (("engines",),),
     (("training",), ("sampling",), ("judging",)),

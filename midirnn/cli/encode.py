@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
-from midirnn.codecs import PerformanceCodec
-from midirnn.errors import OptionError
+from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, codec_from_settings, find_codec
+from midirnn.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
     from midirnn.datasets import EncodeReport, SplitShares, SplitTable
@@ -20,14 +21,15 @@ REFUSALS_SHOWN = 5
 
 def encode(
     *sources: Annotated[
-        Path, Parameter(name="SOURCE", required=True, help="MIDI files, and folders of them.")
+        Path, Parameter(name="SOURCE", required=True, help="Files to encode, and folders of them.")
     ],
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Where the data set goes.")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The folder of the data set.")],
     splits: Annotated[
         Path | None,
         Parameter(
-            help="A CSV file with columns 'path' (from its own folder or from SOURCE) and 'split'. "
-            "Files that it does not name are left out. Without it, hashes of the files decide."
+            help="A CSV file with columns 'path' (relative to its own folder or to SOURCE) and "
+            "'split'. Files that it does not name are left out. Without it, files are split at "
+            "random, by their contents."
         ),
     ] = None,
     where: Annotated[
@@ -44,38 +46,60 @@ def encode(
     test_share: Annotated[
         float | None, Parameter(help="Share of the files for testing, without --splits. [0.05]")
     ] = None,
+    codec: Annotated[
+        str, Parameter(group="Codec", help=f"How pieces become tokens: {', '.join(CODECS)}.")
+    ] = DEFAULT_CODEC,
+    codec_setting: Annotated[
+        tuple[str, ...],
+        Parameter(
+            group="Codec",
+            negative="",
+            show_default=False,
+            help="A setting of the codec, as NAME=VALUE. Can be repeated.",
+        ),
+    ] = (),
     steps_per_second: Annotated[
-        int, Parameter(help="Steps of the time grid in a second.")
-    ] = PerformanceCodec.steps_per_second,
+        int | None,
+        Parameter(group="Codec", help="Steps of the time grid per second. [performance: 100]"),
+    ] = None,
     max_shift_steps: Annotated[
-        int, Parameter(help="Steps of the longest time-shift token.")
-    ] = PerformanceCodec.max_shift_steps,
+        int | None,
+        Parameter(group="Codec", help="Steps of the longest time shift. [performance: 100]"),
+    ] = None,
     velocity_bins: Annotated[
-        int, Parameter(help="How many loudnesses are told apart; 0 for none.")
-    ] = PerformanceCodec.velocity_bins,
-    workers: Annotated[int | None, Parameter(help="How many processes work. [one a core]")] = None,
+        int | None,
+        Parameter(
+            group="Codec",
+            help="Number of velocities that are told apart; 0 for none. [performance: 32]",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Number of worker processes. [one per processor]")
+    ] = None,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
 ) -> None:
-    """Make a data set of tokens from MIDI files.
+    """Encode MIDI files, or other files that a codec reads, as a data set.
 
     Writes a Parquet file for each split, dataset.json, and refused.jsonl, which lists the files
     that could not be used and why. The folder appears when it is complete.
     """
     from midirnn.datasets import encode_files
 
-    codec = PerformanceCodec(
-        steps_per_second=steps_per_second,
-        max_shift_steps=max_shift_steps,
-        velocity_bins=velocity_bins,
-    )
+    named = {
+        "steps_per_second": steps_per_second,
+        "max_shift_steps": max_shift_steps,
+        "velocity_bins": velocity_bins,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    made = _make_codec(codec, given | dict(map(_parse_setting, codec_setting)))
     rule = _split_rule(splits, where, validation_share, test_share)
     with progress_bar("encoding") as progress:
         report = encode_files(
             sources,
             output,
-            codec=codec,
+            codec=made,
             splits=rule,
             workers=workers,
             overwrite=overwrite,
@@ -84,39 +108,70 @@ def encode(
     _print_report(report)
 
 
+def _parse_setting(text: str) -> tuple[str, int | float | str]:
+    """Return the name and the value in ``NAME=VALUE``; a value that is a number as a number."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise OptionError(f"--codec-setting is {text!r}; write it as NAME=VALUE")
+    for number in (int, float):
+        with suppress(ValueError):
+            return name, number(value)
+    return name, value
+
+
+def _make_codec(name: str, settings: dict[str, Any]) -> Codec[Any]:
+    """Return the codec of that name with these settings.
+
+    Raises :class:`CodecError` for a codec that is not known, or settings that it does not have.
+    """
+    known = find_codec(name)().settings()
+    unknown = [setting for setting in settings if setting not in known or setting == "name"]
+    if unknown:
+        has = ", ".join(setting for setting in known if setting != "name") or "none"
+        raise CodecError(f"the codec {name!r} has no setting {unknown[0]!r}; its settings: {has}")
+    return codec_from_settings({"name": name, **settings})
+
+
 def _split_rule(
     table: Path | None,
     where: tuple[str, ...],
     validation_share: float | None,
     test_share: float | None,
 ) -> SplitShares | SplitTable:
-    """What decides the splits."""
+    """Return the rule by which files are split."""
     from midirnn.datasets import SplitShares, SplitTable
 
     if table is None:
         if where:
-            raise OptionError("--where picks rows of a table; name the table with --splits")
+            raise OptionError("--where selects rows of a table; name the table with --splits")
         given = {"validation": validation_share, "test": test_share}
         return SplitShares(**{name: share for name, share in given.items() if share is not None})
     if validation_share is not None or test_share is not None:
-        raise OptionError("--splits decides the splits; leave out the shares, or --splits")
+        raise OptionError("the table decides the splits; give --splits or shares, not both")
     return SplitTable.read(table, where)
 
 
 def _print_report(report: EncodeReport) -> None:
-    """The counts on stdout; what was not used, and what looks wrong, on stderr."""
-    row = "{:<12} {:>9} {:>13} {:>12} {:>9}"
+    """Print the counts to stdout, and what was not used or looks wrong to stderr."""
+    has_notes = any(count.notes for count in report.counts.values())
+    columns = ["files", "tokens", *(["notes", "hours"] if has_notes else [])]
+    row = "{:<12} {:>9} {:>13}" + (" {:>12} {:>9}" if has_notes else "")
     print(f"{report.output}:")
-    print(row.format("split", "files", "tokens", "notes", "hours"))
+    print(row.format("split", *columns))
     for split, count in report.counts.items():
-        numbers = (f"{n:,}" for n in (count.files, count.tokens, count.notes))
-        print(row.format(split, *numbers, f"{count.hours:,.2f}"))
+        shown = {
+            "files": f"{count.files:,}",
+            "tokens": f"{count.tokens:,}",
+            "notes": f"{count.notes:,}",
+            "hours": f"{count.hours:,.2f}",
+        }
+        print(row.format(split, *(shown[column] for column in columns)))
     for line in _remarks(report):
         print(line, file=sys.stderr)
 
 
 def _remarks(report: EncodeReport) -> list[str]:
-    """What else there is to know, a line each."""
+    """Return what else there is to know, a line each."""
     lines: list[str] = []
     if report.left_out:
         lines.append(f"left out: {report.left_out:,} files that the table does not name")

@@ -111,7 +111,7 @@ def _check(
             raise OptionError(f"--{name} is {value}; it must be at least {low}")
     if not 0.0 < playing.sample_seconds <= MAX_SECONDS:  # also refuses NaN
         raise OptionError(
-            f"--sample-seconds is {playing.sample_seconds:g}; allowed are over 0, "
+            f"--sample-seconds is {playing.sample_seconds:g}; allowed are above 0, "
             f"up to {MAX_SECONDS:g}"
         )
     if playing.samples == 1:
@@ -170,7 +170,8 @@ def _measure_likelihood(
     masked = "" if config.mask else ", without the grammar's mask"
     print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
-        print(f"  {name:<16} {report[name]:8.4f}")
+        if name in report:
+            print(f"  {name:<16} {report[name]:8.4f}")
     for kind, nats in report["nats_per_token_by_type"].items():
         print(f"    {kind:<14} {nats:8.4f}  ({report['tokens_by_type'][kind]:,} tokens)")
 
@@ -184,6 +185,7 @@ def _judge_samples(
     json_output: bool,
 ) -> None:
     """Print what generated pieces are like, beside real ones of a split."""
+    from midirnn.codecs import NoteStream, require
     from midirnn.judging import judge, openings, table
 
     if split == "train":
@@ -191,9 +193,10 @@ def _judge_samples(
             "--split is 'train', which the model has learned from; it is judged by another"
         )
     seconds, count = config.sample_seconds, config.samples
+    codec = require(dataset.codec, NoteStream, "--samples")
     training = dataset.pieces("train")
     real = {
-        name: openings(dataset.codec, pieces, seconds, most, of=f"{name} ")
+        name: openings(codec, pieces, seconds, most, of=f"{name} ")
         for name, pieces, most in (
             (split, dataset.pieces(split), max(count, FEWEST_OPENINGS)),
             ("train", training, count),
@@ -202,7 +205,7 @@ def _judge_samples(
     # Which it is that computes is settled here: each engine gives notes of its own for a seed.
     config = dataclasses.replace(config, engine=_engine_of(model, config.engine))
     made = _generate(model, config, sampling)
-    findings = judge(dataset.codec, made, real, split, training, seconds)
+    findings = judge(codec, made, real, split, training, seconds)
     paths = [row["path"] for row in dataset.rows("train")]
     report: dict[str, Any] = {
         "model": model.name,

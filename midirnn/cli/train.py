@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from midirnn.training.run import Trainer
     from midirnn.training.state import Progress
     from midirnn.training.tensorboard import TensorBoard
+
+
+@dataclass(frozen=True)
+class ModelFlags(ModelConfig):
+    """The fields of a model's config as flags: all but what the data set says."""
+
+    vocab_size: Annotated[int, Parameter(show=False)] = ModelConfig.vocab_size
+    """No longer needed."""
 
 
 def train(
@@ -49,7 +58,7 @@ def train(
             help="Show the metrics in TensorBoard too: tensorboard/.",
         ),
     ] = False,
-    model: Annotated[ModelConfig | None, Parameter(name="*", group="Model")] = None,
+    model: Annotated[ModelFlags | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[TrainingConfig | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a model on a data set.
@@ -58,9 +67,11 @@ def train(
     saves and stops; --resume goes on exactly there. Several processes, on one machine or many,
     share the work where torchrun starts them: torchrun --nproc-per-node 2 -m midirnn train ...
     """
-    model, recipe = model or ModelConfig(), recipe or TrainingConfig()
-    if is_first_process():  # what is wrong is told before torch is loaded, which takes seconds
-        _open(dataset, model)
+    model, recipe = model or ModelFlags(), recipe or TrainingConfig()
+    if is_first_process():  # errors come before torch is loaded, which takes seconds
+        model.for_codec(_open(dataset).codec)
+        if model.vocab_size != ModelConfig.vocab_size:
+            print("--vocab-size is no longer needed: the data set's codec says it", file=sys.stderr)
         _check(output, resume=resume, start_from=start_from)
     from midirnn.training.distributed import join
 
@@ -77,17 +88,12 @@ def train(
         )
 
 
-def _open(dataset: Path, model: ModelConfig) -> Dataset:
-    """The data set, which is one to train the model on."""
+def _open(dataset: Path) -> Dataset:
+    """Open a data set that has pieces to train on."""
     from midirnn.datasets import Dataset
 
     opened = Dataset.open(dataset)
     opened.file("train")
-    if model.vocab_size != opened.codec.vocab_size:
-        raise OptionError(
-            f"--vocab-size is {model.vocab_size}, and the tokens of {dataset} go to "
-            f"{opened.codec.vocab_size}"
-        )
     return opened
 
 
@@ -127,10 +133,10 @@ def _train(
     from midirnn.training.tasks import make_task
     from midirnn.training.tensorboard import TensorBoard
 
-    opened = _open(dataset, model)
+    opened = _open(dataset)
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
         task = make_task(
-            model,
+            model.for_codec(opened.codec),
             recipe,
             opened.codec,
             opened.stored_pieces("train"),

@@ -1,41 +1,90 @@
-"""Codecs: performances to tokens and back, whole or as a stream."""
+"""Codecs: pieces to tokens and back, whole or as a stream.
+
+A new codec is one file here and one line in :data:`CODECS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from midirnn.codecs.base import (
+    Augmentation,
+    BoolArray,
+    Codec,
+    Constraint,
+    FreeConstraint,
+    HoldsNotes,
+    Limits,
+    NoteStream,
+    Recallable,
+    Steerable,
+    Tokens,
+)
 from midirnn.codecs.performance import PerformanceCodec
-from midirnn.codecs.vocabulary import TokenRange, Tokens, TokenType, Vocabulary
 from midirnn.errors import CodecError
 
-CODECS = {"performance": PerformanceCodec}
-"""Every codec by its name."""
+Capability = TypeVar("Capability")
+
+CODECS: dict[str, type[Codec[Any]]] = {"performance": PerformanceCodec}
+"""Every codec by its name. Made without arguments, a codec has its default settings."""
+
+DEFAULT_CODEC = "performance"
 
 
-def codec_from_settings(settings: Mapping[str, Any]) -> PerformanceCodec:
-    """The codec that gave these :meth:`~PerformanceCodec.settings`.
+def find_codec(name: str) -> type[Codec[Any]]:
+    """Return the codec of that name. Raises :class:`CodecError` if there is none."""
+    if name not in CODECS:
+        raise CodecError(f"there is no codec {name!r}; known are {', '.join(sorted(CODECS))}")
+    return CODECS[name]
+
+
+def codec_from_settings(settings: Mapping[str, Any]) -> Codec[Any]:
+    """Return the codec that gave these :meth:`~midirnn.codecs.base.Codec.settings`.
 
     Raises :class:`CodecError` for a codec or a setting that is not known.
     """
     values = dict(settings)
     name = values.pop("name", None)
-    if name not in CODECS:
-        raise CodecError(f"there is no codec {name!r}; known are {', '.join(sorted(CODECS))}")
+    codec = find_codec(name)
     try:
-        return CODECS[name](**values)
+        return codec(**values)
     except TypeError:
         raise CodecError(
             f"the settings of codec {name!r} hold one it does not have: {', '.join(values)}"
         ) from None
 
 
+def require(
+    codec: Codec[Any], capability: type[Capability], purpose: str, missing: str = "notes to play"
+) -> Capability:
+    """Return the codec, which can do what ``purpose`` needs.
+
+    Raises :class:`CodecError` where it cannot, and names the codecs that can.
+    """
+    if isinstance(codec, capability):
+        return codec
+    able = [repr(name) for name, known in CODECS.items() if isinstance(known(), capability)]
+    hint = f"; {purpose} needs the codec {' or '.join(able)}" if able else ""
+    raise CodecError(f"the codec {codec.name!r} has no {missing}{hint}")
+
+
 __all__ = [
     "CODECS",
+    "DEFAULT_CODEC",
+    "Augmentation",
+    "BoolArray",
+    "Codec",
+    "Constraint",
+    "FreeConstraint",
+    "HoldsNotes",
+    "Limits",
+    "NoteStream",
     "PerformanceCodec",
-    "TokenRange",
-    "TokenType",
+    "Recallable",
+    "Steerable",
     "Tokens",
-    "Vocabulary",
     "codec_from_settings",
+    "find_codec",
+    "require",
 ]

@@ -8,10 +8,14 @@ Witten, "Multiple viewpoint systems for music prediction", 1995).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from midirnn.codecs import Codec, Recallable, require
+from midirnn.errors import CodecError
+from midirnn.performance import NUM_PITCHES
 
 LONGEST = 12
 """More notes than this in a context make no difference."""
@@ -49,6 +53,20 @@ class _Match(NamedTuple):
 _NOWHERE = _Match(0, 0)
 
 
+def check_recallable(codec: Codec[Any]) -> None:
+    """Raise :class:`CodecError` for a codec of which a model cannot recall the pitches.
+
+    The model and its engines take the ids 0 to 127 for the note-ons of the pitches 0 to 127.
+    """
+    ons = require(codec, Recallable, "a model with recall_notes", "note-ons to recall").note_ons
+    if (ons.start, ons.stop) != (0, NUM_PITCHES):
+        raise CodecError(
+            f"a model with recall_notes needs a codec whose tokens 0 to {NUM_PITCHES - 1} are the "
+            f"note-ons; those of the codec {codec.name!r} are {ons.start} to {ons.stop - 1}. Train "
+            "without --recall-notes"
+        )
+
+
 def remember(history: bytes, pitch: int, size: int) -> bytes:
     """The last ``size`` pitches, one byte each, with a new one at the end."""
     return history[-(size - 1) :] + bytes((pitch,)) if size > 1 else bytes((pitch,))
@@ -71,7 +89,7 @@ def recall(history: bytes) -> Matches:
     moved = _longest(intervals, _SHORTEST_TRANSPOSED)
     if moved.length:
         pitch = (history[-1] + intervals[moved.place]) % 256
-        if pitch < 128:
+        if pitch < NUM_PITCHES:
             matches[1] = pitch, moved.length
     unordered = _unordered(pitches)
     if unordered.length:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.datasets.augment import Augmentation
+from midirnn.codecs import Augmentation, Codec, Tokens
 from midirnn.datasets.store import StoredPieces
 
 Item = TypeVar("Item")
@@ -26,7 +25,7 @@ class PieceDraw:
     """
 
     def __init__(
-        self, pieces: Sequence[Tokens], augmentation: Augmentation, codec: PerformanceCodec
+        self, pieces: Sequence[Tokens], augmentation: Augmentation, codec: Codec[Any]
     ) -> None:
         self.pieces = pieces
         self.augmentation = augmentation
@@ -38,7 +37,7 @@ class PieceDraw:
         place = rng.random() * self._ends[-1]
         # The first piece that ends behind the place: never an empty one.
         index = min(int(np.searchsorted(self._ends, place, side="right")), len(self.pieces) - 1)
-        return self.augmentation.apply(self.pieces[index], self.codec, rng)
+        return self.codec.augment(self.pieces[index], self.augmentation, rng)
 
 
 def lengths_of(pieces: Sequence[Tokens]) -> npt.NDArray[np.int64]:

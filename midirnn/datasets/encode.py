@@ -8,9 +8,10 @@ from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from midirnn.codecs import PerformanceCodec
-from midirnn.datasets.sources import MidiSource, Refusal, common_folder, display_path, find_midi
+from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec
+from midirnn.datasets.sources import Refusal, SourceFile, common_folder, display_path, find_files
 from midirnn.datasets.splits import SplitShares, SplitTable
 from midirnn.datasets.store import SplitCounts
 from midirnn.datasets.workers import Encoded, encode_all
@@ -54,7 +55,7 @@ def encode_files(
     sources: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
-    codec: PerformanceCodec | None = None,
+    codec: Codec[Any] | None = None,
     splits: SplitShares | SplitTable | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -71,13 +72,13 @@ def encode_files(
     Raises :class:`DatasetError` if there is nothing to encode, if ``output`` exists and
     ``overwrite`` is false, or if it cannot be written; nothing is left behind then.
     """
-    codec = codec or PerformanceCodec()
+    codec = codec or CODECS[DEFAULT_CODEC]()
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
     workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
-    files, refused = find_midi(sources)
+    files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
     with DatasetWriter(output, overwrite=overwrite) as writer:
         seen = _Seen()
@@ -108,7 +109,7 @@ def encode_files(
     return report
 
 
-def _plan(files: Sequence[MidiSource], splits: SplitShares | SplitTable) -> list[_Job]:
+def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[_Job]:
     """The files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
         folder = common_folder(files)
@@ -169,7 +170,7 @@ def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
 
 
 def _manifest(
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     splits: SplitShares | SplitTable,
     sources: Sequence[str | os.PathLike[str]],
     report: EncodeReport,

@@ -1,19 +1,18 @@
-"""Finding the MIDI files that a list of files and folders means."""
+"""Finding the files to encode below a list of files and folders."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from midirnn.errors import DatasetError
 from midirnn.files import reason_of
-from midirnn.midifile import SUFFIXES
 
 
 @dataclass(frozen=True)
-class MidiSource:
+class SourceFile:
     """A file to encode and the folder in which it was found (its own if it was named itself)."""
 
     path: Path
@@ -28,31 +27,36 @@ class Refusal:
     reason: str
 
 
-def find_midi(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[MidiSource], list[Refusal]]:
-    """The MIDI files meant by files and folders, in a fixed order, and folders not to be listed.
+def find_files(
+    sources: Sequence[str | os.PathLike[str]], suffixes: Collection[str]
+) -> tuple[list[SourceFile], list[Refusal]]:
+    """Return the files below some sources, in a fixed order, and folders that cannot be listed.
 
-    Folders are searched to their depth. Links are followed, but no folder is searched twice and
-    no file is taken twice. Raises :class:`DatasetError` for a source that does not exist, and if
-    there is no MIDI file at all.
+    Of a folder these are the files whose names end in one of the ``suffixes``, in its subfolders
+    too; a source that is a file itself is taken whatever its name. Links are followed, but no
+    folder is searched twice and no file is taken twice. Raises :class:`DatasetError` for a source
+    that does not exist, and if there is no file at all.
     """
     refused: list[Refusal] = []
-    files: dict[Path, MidiSource] = {}
+    files: dict[Path, SourceFile] = {}
     seen: set[tuple[int, int]] = set()
     for source in map(Path, sources):
         if not source.exists():
             raise DatasetError(f"{source}: there is no such file or folder")
         is_folder = source.is_dir()
-        for path in _walk(source, seen, refused) if is_folder else [source]:
+        for path in _walk(source, suffixes, seen, refused) if is_folder else [source]:
             root = source if is_folder else source.parent
-            files.setdefault(path.resolve(), MidiSource(path, root))
+            files.setdefault(path.resolve(), SourceFile(path, root))
     if not files:
         names = ", ".join(map(str, sources)) or "an empty list of sources"
-        raise DatasetError(f"no MIDI files ({', '.join('*' + s for s in SUFFIXES)}) in {names}")
+        raise DatasetError(f"no files {', '.join('*' + s for s in suffixes)} in {names}")
     return list(files.values()), refused
 
 
-def _walk(root: Path, seen: set[tuple[int, int]], refused: list[Refusal]) -> Iterator[Path]:
-    """The MIDI files below a folder, sorted within each folder."""
+def _walk(
+    root: Path, suffixes: Collection[str], seen: set[tuple[int, int]], refused: list[Refusal]
+) -> Iterator[Path]:
+    """Yield the files below a folder, sorted within each folder."""
 
     def is_new(folder: Path) -> bool:
         try:
@@ -74,7 +78,7 @@ def _walk(root: Path, seen: set[tuple[int, int]], refused: list[Refusal]) -> Ite
         subfolders[:] = [name for name in sorted(subfolders) if is_new(Path(folder, name))]
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix.lower() in SUFFIXES and _can_be_read_whole(path):
+            if path.suffix.lower() in suffixes and _can_be_read_whole(path):
                 yield path
 
 
@@ -83,7 +87,7 @@ def _can_be_read_whole(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
-def common_folder(sources: Iterable[MidiSource]) -> str:
+def common_folder(sources: Iterable[SourceFile]) -> str:
     """The deepest folder that holds all sources."""
     return os.path.commonpath({source.root.absolute() for source in sources})
 

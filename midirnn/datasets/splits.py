@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from midirnn.datasets.sources import MidiSource
+from midirnn.datasets.sources import SourceFile
 from midirnn.errors import DatasetError, OptionError
 
 PATH_COLUMNS = ("path", "midi_filename")
@@ -93,7 +93,7 @@ class SplitTable:
             raise DatasetError(f"{table} has no rows")
         return cls(table, _splits_of_rows(rows, path_column, table), tuple(where))
 
-    def find(self, source: MidiSource) -> tuple[str, str] | None:
+    def find(self, source: SourceFile) -> tuple[str, str] | None:
         """The path in the table and the split of a file; None if the table does not name it."""
         for path in self._names(source):
             row = self._keys.get(_key(path))
@@ -101,7 +101,7 @@ class SplitTable:
                 return row, self.splits[row]
         return None
 
-    def _names(self, source: MidiSource) -> list[str]:
+    def _names(self, source: SourceFile) -> list[str]:
         """What the table may call a file. Links are tried both as they are and followed."""
         folder, path, root = self.path.parent, source.path, source.root
         return [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, Tokens, codec_from_settings
+from midirnn.codecs import Codec, Tokens, codec_from_settings
 from midirnn.errors import CodecError, DatasetError
 from midirnn.files import reason_of
 
@@ -72,7 +72,7 @@ class Dataset:
     """An encoded data set. :meth:`open` finds it; tokens are read when they are asked for."""
 
     path: Path
-    codec: PerformanceCodec
+    codec: Codec[Any]
     counts: Mapping[str, SplitCounts]
     manifest: Mapping[str, Any]
     """The whole of ``dataset.json``."""

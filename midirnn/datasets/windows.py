@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS, measured_controls
-from midirnn.codecs.grammar import BoolArray, GrammarState, PerformanceGrammar
-from midirnn.codecs.recall import NO_MATCHES, NUM_VIEWPOINTS, Matches, recall, remember
-from midirnn.codecs.vocabulary import Tokens, TokenType
+from midirnn.codecs import BoolArray, Codec, Tokens
+from midirnn.features import ControlInputs, Feature
 
 Draw = Callable[[np.random.Generator], Tokens]
 """Draws one piece (augmented or not) as tokens."""
@@ -26,49 +24,41 @@ class Batch:
     """(B, T): the token before each target; ``start_token`` at the start of a piece"""
     targets: npt.NDArray[np.int64]
     """(B, T)"""
-    held: BoolArray
-    """(B, T, 128): what sounds after each input"""
     mask: BoolArray
-    """(B, T, V): what the grammar allows as target"""
+    """(B, T, V): what the codec's constraint allows as target"""
     valid: BoolArray
-    """(B, T): false behind the end of a piece"""
+    """(B, T): false after the end of a piece"""
     reset: BoolArray
-    """(B,): the row begins another piece, from a zero state"""
-    recalled: npt.NDArray[np.int64]
-    """(B, T, 3, 2): what the notes up to each input recall (see :mod:`midirnn.codecs.recall`)"""
-    controls: npt.NDArray[np.float32]
-    """(B, T, 28): what is asked for from each target on (see :mod:`midirnn.codecs.controls`)"""
+    """(B,): whether the row begins another piece, from a zero state"""
+    features: dict[str, npt.NDArray[Any]]
+    """(B, T, ...): what the model reads beside each input, by the name of the feature"""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model reads beside tokens and held notes.
-
-    ``recall_notes`` is how many of the last pitches are searched for what repeats (0: none).
-    """
+    """What a model reads: the token before the first one of a piece, and the features."""
 
     start_token: int
-    recall_notes: int = 0
+    features: tuple[Feature, ...] = ()
 
 
 class Stream:
-    """Reads tokens window by window. Owns its place in the piece, the grammar's state there and
-    the pitches heard so far."""
+    """Reads tokens window by window.
 
-    def __init__(self, grammar: PerformanceGrammar, window: int, inputs: Inputs) -> None:
-        self.grammar = grammar
+    Owns its place in the piece, the constraint's state there, and a reader of each feature.
+    """
+
+    def __init__(self, codec: Codec[Any], window: int, inputs: Inputs) -> None:
+        self.constraint = codec.constraint()
         self.window = window
         self.inputs = inputs
         self.tokens: Tokens = np.empty(0, np.uint16)
         self.position = 0
         self.stop = 0
-        self.begin = 0
-        self.state: GrammarState = grammar.start()
+        self.state = self.constraint.start()
         self.fresh = True
-        self.shown: BoolArray = np.zeros(len(CONTROLS), dtype=bool)
-        self._controls: npt.NDArray[np.float32] | None = None
-        self._history = b""
-        self._matches = NO_MATCHES
+        self.choices: dict[str, Any] = {}
+        self._readers = {f.name: f.reader(codec) for f in inputs.features}
 
     @property
     def is_done(self) -> bool:
@@ -80,26 +70,22 @@ class Stream:
         tokens: Tokens,
         position: int = 0,
         stop: int | None = None,
-        shown: BoolArray | None = None,
+        choices: Mapping[str, Any] | None = None,
     ) -> None:
-        """Begin to read a piece at ``position``, as far as ``stop``.
+        """Start to read a piece at ``position``, up to ``stop``.
 
-        ``shown`` (3,) says which of the controls are shown: density, loudness, pitch classes.
+        ``choices`` are what the features chose for the piece (:meth:`Feature.choose`), by name.
         """
         self.tokens = tokens
-        self.position = self.begin = position
+        self.position = position
         self.stop = len(tokens) if stop is None else min(stop, len(tokens))
-        self.state = self.grammar.start()
+        self.state = self.constraint.start()
         # The token before the first target is an input, so it is scanned with the first window.
-        before = tokens[: max(position - 1, 0)]
-        self.grammar.skip(self.state, before)
+        self.constraint.skip(self.state, tokens[: max(position - 1, 0)])
         self.fresh = True
-        self.shown = np.zeros(len(CONTROLS), dtype=bool) if shown is None else shown
-        self._controls = self._measure() if self.shown.any() else None
-        self._history, self._matches = b"", NO_MATCHES
-        if self.inputs.recall_notes:
-            self._history = self._pitches(before)[-self.inputs.recall_notes :].tobytes()
-            self._matches = recall(self._history)
+        self.choices = dict(choices or {})
+        for name, reader in self._readers.items():
+            reader.open(tokens, position, self.stop, self.choices.get(name))
 
     def read(self, batch: Batch, row: int) -> None:
         """Write the next window into a row of the batch."""
@@ -112,58 +98,29 @@ class Stream:
         first = 0
         if begin == 0:
             batch.inputs[row, 0] = self.inputs.start_token
-            batch.held[row, 0] = self.state.held
-            batch.mask[row, 0] = self.grammar.mask(self.state)
+            batch.mask[row, 0] = self.constraint.mask(self.state)
             first = 1
         inputs = self.tokens[begin + first - 1 : end - 1]
         batch.inputs[row, first:count] = inputs
-        held, mask = self.grammar.scan(self.state, inputs)
-        batch.held[row, first:count] = held
-        batch.mask[row, first:count] = mask
+        batch.mask[row, first:count] = self.constraint.scan(self.state, inputs)
         batch.valid[row, :count] = True
-        if self.inputs.recall_notes:
-            self._recall(inputs, batch.recalled[row, first:count])
-        if self._controls is not None:
-            batch.controls[row, :count] = self._controls[begin - self.begin : end - self.begin]
+        for name, reader in self._readers.items():
+            reader.read(batch.features[name][row, :count], inputs, begin)
         self.position = end
         self.fresh = False
 
-    def _recall(self, inputs: Tokens, rows: Matches) -> None:
-        """Write what each input, and those before it, recall; a row each."""
-        note_on = self.grammar.codec.vocabulary.slice_of(TokenType.NOTE_ON)
-        for index, token in enumerate(inputs.tolist()):
-            if note_on.start <= token < note_on.stop:
-                pitch = token - note_on.start
-                self._history = remember(self._history, pitch, self.inputs.recall_notes)
-                self._matches = recall(self._history)
-            rows[index] = self._matches
 
-    def _pitches(self, tokens: Tokens) -> npt.NDArray[np.uint8]:
-        note_on = self.grammar.codec.vocabulary.slice_of(TokenType.NOTE_ON)
-        begun = tokens[(tokens >= note_on.start) & (tokens < note_on.stop)]
-        pitches: npt.NDArray[np.uint8] = (begun - note_on.start).astype(np.uint8)
-        return pitches
-
-    def _measure(self) -> npt.NDArray[np.float32]:
-        """The controls that are shown, from ``begin`` to ``stop``; the others are 0."""
-        rows = measured_controls(self.tokens, self.grammar.codec, self.begin, self.stop)
-        for part, shown in zip(CONTROLS, self.shown, strict=True):
-            if not shown:
-                rows[:, part] = 0.0
-        return rows
-
-
-def empty_batch(rows: int, window: int, vocab_size: int) -> Batch:
-    """A batch of which nothing is valid; masks allow everything."""
+def empty_batch(rows: int, window: int, vocab_size: int, features: Sequence[Feature] = ()) -> Batch:
+    """Return a batch of which nothing is valid; its masks allow everything."""
     return Batch(
         inputs=np.zeros((rows, window), np.int64),
         targets=np.zeros((rows, window), np.int64),
-        held=np.zeros((rows, window, 128), dtype=bool),
         mask=np.ones((rows, window, vocab_size), dtype=bool),
         valid=np.zeros((rows, window), dtype=bool),
         reset=np.zeros(rows, dtype=bool),
-        recalled=np.zeros((rows, window, NUM_VIEWPOINTS, 2), np.int64),
-        controls=np.zeros((rows, window, NUM_CONTROL_INPUTS), np.float32),
+        features={
+            f.name: np.zeros((rows, window, *f.window_shape), f.window_type) for f in features
+        },
     )
 
 
@@ -172,15 +129,15 @@ class TrainingWindows:
 
     Each of the streams ``rows`` draws a piece, reads ``segment`` tokens of it from a random place
     (all of it from the start if ``segment`` is None) and draws the next. In a share ``steered`` of
-    what is drawn the controls are shown, each of them half the time. Owns its streams and a random
-    generator for each, which goes by ``seed`` and row alone, so that several processes can share
-    the rows of a batch; :meth:`state` and :meth:`restore` make a run resume exactly.
+    the pieces the controls are shown. Owns its streams and a random generator for each, which
+    depends on ``seed`` and row alone, so that several processes can share the rows of a batch;
+    :meth:`state` and :meth:`restore` make a run resume exactly.
     """
 
     def __init__(
         self,
         draw: Draw,
-        grammar: PerformanceGrammar,
+        codec: Codec[Any],
         *,
         rows: range,
         window: int,
@@ -190,18 +147,21 @@ class TrainingWindows:
         steered: float = 0.0,
     ) -> None:
         self.draw = draw
-        self.grammar = grammar
+        self.codec = codec
+        self.inputs = inputs
         self.window = window
         self.segment = segment
         self.steered = steered
         self.rngs = [np.random.default_rng([seed, row]) for row in rows]
-        self.streams = [Stream(grammar, window, inputs) for _ in rows]
+        self.streams = [Stream(codec, window, inputs) for _ in rows]
 
     def __iter__(self) -> TrainingWindows:
         return self
 
     def __next__(self) -> Batch:
-        batch = empty_batch(len(self.streams), self.window, self.grammar.vocab_size)
+        batch = empty_batch(
+            len(self.streams), self.window, self.codec.vocab_size, self.inputs.features
+        )
         for row, (stream, rng) in enumerate(zip(self.streams, self.rngs, strict=True)):
             if stream.is_done:
                 self._open_another(stream, rng)
@@ -218,13 +178,11 @@ class TrainingWindows:
             low = -self.segment // 4
             position = max(0, int(rng.integers(low, len(tokens) - self.segment + 1)))
             stop = position + self.segment
-        shown = np.zeros(len(CONTROLS), dtype=bool)
-        if self.steered and rng.random() < self.steered:
-            shown = rng.random(len(CONTROLS)) < 0.5
-        stream.open(tokens, position, stop, shown)
+        choices = {f.name: f.choose(rng, self.steered) for f in self.inputs.features}
+        stream.open(tokens, position, stop, choices)
 
     def state(self) -> list[dict[str, Any]]:
-        """All that the following batches depend on: an entry for each row."""
+        """Return all that the following batches depend on: an entry for each row."""
         return [
             {
                 "rng": rng.bit_generator.state,
@@ -232,16 +190,18 @@ class TrainingWindows:
                 "position": stream.position,
                 "stop": stream.stop,
                 "fresh": stream.fresh,
-                "shown": stream.shown.tolist(),
+                "choices": stream.choices,
             }
             for stream, rng in zip(self.streams, self.rngs, strict=True)
         ]
 
     def restore(self, state: list[dict[str, Any]]) -> None:
-        """Go on where :meth:`state` was taken."""
+        """Continue where :meth:`state` was taken."""
         for stream, rng, row in zip(self.streams, self.rngs, state, strict=True):
             rng.bit_generator.state = row["rng"]
-            stream.open(row["tokens"], row["position"], row["stop"], np.array(row["shown"]))
+            # Before there was a list of features, only the controls had a choice: "shown".
+            choices = row.get("choices", {ControlInputs.name: row.get("shown")})
+            stream.open(row["tokens"], row["position"], row["stop"], choices)
             stream.fresh = row["fresh"]
 
 
@@ -251,21 +211,24 @@ class EvaluationWindows:
     def __init__(
         self,
         pieces: list[Tokens],
-        grammar: PerformanceGrammar,
+        codec: Codec[Any],
         batch_size: int,
         window: int,
         inputs: Inputs,
     ) -> None:
         self.pieces = sorted((piece for piece in pieces if len(piece)), key=len)
-        self.grammar = grammar
+        self.codec = codec
+        self.inputs = inputs
         self.window = window
-        self.streams = [Stream(grammar, window, inputs) for _ in range(batch_size)]
+        self.streams = [Stream(codec, window, inputs) for _ in range(batch_size)]
 
     def __iter__(self) -> EvaluationWindows:
         return self
 
     def __next__(self) -> Batch:
-        batch = empty_batch(len(self.streams), self.window, self.grammar.vocab_size)
+        batch = empty_batch(
+            len(self.streams), self.window, self.codec.vocab_size, self.inputs.features
+        )
         for row, stream in enumerate(self.streams):
             if stream.is_done and self.pieces:
                 stream.open(self.pieces.pop())

@@ -13,11 +13,12 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.errors import DatasetError, MidiFileError
+from midirnn.codecs import Codec, Tokens
+from midirnn.errors import DatasetError, MidirnnError
 from midirnn.files import reason_of
-from midirnn.midifile import read_midi
+from midirnn.performance import Performance
 
 CHUNK = 16
 """Files that are handed to a worker at a time."""
@@ -39,31 +40,34 @@ Outcome = Encoded | str
 """An encoded file, or the reason why there is none."""
 
 
-def encode_file(path: Path, codec: PerformanceCodec) -> Outcome:
+def encode_file(path: Path, codec: Codec[Any]) -> Outcome:
     """One file's tokens. Never raises: a file that breaks the reader must not stop a run."""
     try:
         data = path.read_bytes()
-        performance = read_midi(data)
-        tokens = codec.encode(performance)
-    except MidiFileError as error:
-        return error.reason
+        piece = codec.read(path)
+        tokens = codec.encode(piece)
+    except MidirnnError as error:
+        return getattr(error, "reason", None) or str(error)
     except OSError as error:
         return f"cannot be read ({reason_of(error)})"
     except Exception as error:
         return f"cannot be encoded ({type(error).__name__}: {error})"
-    if not len(tokens):
-        return "holds no notes (drums are left out)"
-    return Encoded(tokens, performance.duration, len(performance), hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    if isinstance(piece, Performance):
+        if not len(tokens):
+            return "holds no notes (drums are left out)"
+        return Encoded(tokens, piece.duration, len(piece), sha256)
+    return Encoded(tokens, 0.0, 0, sha256) if len(tokens) else "is empty"
 
 
-def encode_chunk(paths: Sequence[Path], codec: PerformanceCodec) -> list[Outcome]:
+def encode_chunk(paths: Sequence[Path], codec: Codec[Any]) -> list[Outcome]:
     """What became of each of some files."""
     return [encode_file(path, codec) for path in paths]
 
 
 def encode_all(
     paths: Sequence[Path],
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     *,
     workers: int,
     executor: Executor | None = None,
@@ -92,7 +96,7 @@ def encode_all(
 
 
 def _in_order(
-    pool: Executor, chunks: deque[Sequence[Path]], codec: PerformanceCodec, ahead: int
+    pool: Executor, chunks: deque[Sequence[Path]], codec: Codec[Any], ahead: int
 ) -> Iterator[Outcome]:
     """The outcomes of all chunks; a chunk leaves ``chunks`` when its outcomes are known."""
     running: deque[Future[list[Outcome]]] = deque()
@@ -104,7 +108,7 @@ def _in_order(
         yield from outcomes
 
 
-def _one_at_a_time(paths: Sequence[Path], codec: PerformanceCodec) -> Iterator[Outcome]:
+def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any]) -> Iterator[Outcome]:
     """The outcome of each file; a file whose process dies is given up."""
     left = deque(paths)
     while left:

@@ -1,10 +1,10 @@
-"""A model as an ONNX graph of one step, its weights in int8.
+"""Write a model as an ONNX graph of one step, with its weights in int8.
 
-The graph is written at each start, in a fifth of a second, from the weights that numpy steps too:
-no second file has to come with a model and fit it. The cell is written out, so that input and state
-go through one product a layer. Products that it could be, 3 x 512, one thread of an AMD Zen 4 (ms:
-a step without sampling; error: of random weights' logits, relative to their spread; nats: how much
-less likely a trained 3 x 384 finds 9,600 tokens than in fp32):
+The graph is written each time an engine starts, in a fifth of a second, from the weights that the
+numpy engine uses: there is no second file that has to fit them. The cell is written as nodes, so
+that input and state go through one product per layer. The possible products, for 3 x 512 on one
+thread of an AMD Zen 4 (ms: a step without sampling; error: of random weights' logits, relative to
+their spread; nats: the loss in likelihood of a trained 3 x 384 on 9,600 tokens against fp32):
 
 ==============================================  =====  =====  =======
 product                                         ms     error  nats
@@ -27,20 +27,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.recall import NUM_MATCHES
-from midirnn.engines.base import FloatMatrix, feature_weights, head_weights
+from midirnn.engines.base import feature_weights, head_weights
 from midirnn.engines.onnx_cells import State, gate_rows, split_step, summed_step
 from midirnn.engines.onnx_format import GraphWriter
+from midirnn.engines.state import FloatMatrix
 from midirnn.errors import OptionError
 from midirnn.models.cells import SummedCell, find_cell
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
 
 BLOCK_SIZE = 128
-"""How many weights of a row share a scale."""
+"""The number of weights of a row that share a scale."""
 
 INT8_PRODUCTS = 4
-"""``accuracy_level``: the inputs are made int8 too, block by block, and summed in int32."""
+"""``accuracy_level``: the inputs are converted to int8 too, block by block, and summed in int32."""
 
 _ZERO_POINT = 128
 _LARGEST = 127
@@ -51,10 +51,13 @@ class QuantizedMatrix:
     """An int8 matrix (N, K), ``values * scales`` block by block along K."""
 
     values: npt.NDArray[np.uint8]
-    """(N, blocks, block size), 128 for zero; what is behind K in the last block is zero."""
+    """(N, blocks, block size), 128 for zero; the last block is padded with zeros."""
     scales: FloatMatrix
     """(N, blocks)"""
 
+
+OUTPUTS = {"output": "logits", "trust": "trust"}
+"""The name in the file of what each of the model's heads computes."""
 
 PRECISIONS = ("int8", "float32")
 """How the matrices of a file can be stored and multiplied."""
@@ -77,9 +80,9 @@ def export_onnx(
     (:func:`~midirnn.engines.base.boosted`).
 
     In ``int8`` the matrices are symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights
-    of a row (operator MatMulNBits of ONNX Runtime, which makes the vectors int8 as well); the table
-    with the first layer's input projection of each token stays fp32, since a step reads one row of
-    it. The model's config, and the codec's settings if given, are in the file's metadata as JSON.
+    of a row (operator MatMulNBits of ONNX Runtime, which converts the vectors to int8 as well). The
+    table of the first layer's input projections stays fp32, since a step reads one row of it. The
+    model's config, and the codec's settings if given, are in the file's metadata as JSON.
     """
     if precision not in PRECISIONS:
         raise OptionError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}")
@@ -187,10 +190,9 @@ class _Export:
         return self.graph.node("LayerNormalization", x, scale, bias, axis=1)
 
     def _add_heads(self, x: str) -> None:
-        """Add what is computed from the last layer: logits, and trust for a model with recall."""
-        heads = [("output", "logits", self.config.vocab_size)]
-        heads += [("trust", "trust", NUM_MATCHES)] if self.config.recall_notes else []
-        for head, name, size in heads:
+        """Add what is computed from the last layer: the logits, and what is added to them."""
+        for head, size in self.config.heads.items():
+            name = OUTPUTS[head]
             bias = self.graph.constant(f"{head}.bias", self.weights[f"{head}.bias"])
             self.product(head, x, head_weights(self.config, self.weights, head), bias, value=name)
             self.graph.output(name, np.float32, (1, size))
@@ -210,7 +212,7 @@ EXPORTS: dict[str, Callable[[Any, Weights, str], _Export]] = {ModelConfig.archit
 def product(
     graph: GraphWriter, name: str, x: str, matrix: FloatMatrix, bias: str, *, value: str = ""
 ) -> str:
-    """The value (1, N) of ``matrix @ x + bias`` for x (1, K), in int8."""
+    """Add ``matrix @ x + bias`` (1, N) for x (1, K), in int8."""
     quantized = quantize(matrix)
     rows, columns = matrix.shape
     return graph.node(
@@ -232,7 +234,7 @@ def product(
 
 
 def quantize(matrix: FloatMatrix, block_size: int = BLOCK_SIZE) -> QuantizedMatrix:
-    """The matrix (N, K) in int8, the largest weight of each block at the end of the range."""
+    """Return the matrix (N, K) in int8, with the largest weight of each block as 127 or -127."""
     rows, columns = matrix.shape
     blocks = -(-columns // block_size)
     padded = np.zeros((rows, blocks * block_size), np.float32)

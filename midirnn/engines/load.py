@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import Codec
 from midirnn.engines.base import StepEngine
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
@@ -28,7 +28,7 @@ class Model:
     name: str
     folder: Path
     config: ModelConfig
-    codec: PerformanceCodec
+    codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The step in numpy: the exact reference, and all that playing needs."""
+"""The engine in numpy: the exact reference, and all that playing needs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import threadpoolctl
 
-from midirnn.engines.base import (
-    Advance,
-    EngineState,
-    FloatVector,
-    RecurrentEngine,
-    feature_weights,
-    head_weights,
-)
+from midirnn.engines.base import Advance, RecurrentEngine, feature_weights, head_weights
 from midirnn.engines.numpy_cells import layer_weights, make_layer
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 
@@ -27,11 +21,11 @@ LAYER_NORM_EPSILON = np.float32(1e-5)
 class NumpyEngine(RecurrentEngine):
     """One step of the language model, batch 1, in fp32: an implementation of ``StepEngine``.
 
-    The first layer's input projection is a table with a row for each token and one for each
-    feature. Owns the state.
+    The first layer's input projection is a table with a row for each token and one for each number
+    of the features. Owns the state.
 
-    From the first engine on, BLAS runs on one thread in the whole process: a product of this size
-    gains nothing from a second, and loses tenfold when the other core is busy.
+    Once there is an engine, BLAS runs on one thread in the whole process: a product of this size
+    gains nothing from a second one, and takes ten times as long when the other core is busy.
     """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
@@ -47,11 +41,11 @@ class NumpyEngine(RecurrentEngine):
             weights["embedding.weight"] @ w_ih.T + weights["layers.0.bias"]
         ) * scale
         self._feature_table = (feature_weights(config, weights).T @ w_ih.T) * scale  # (F, G * H)
-        self._norms = [  # (2, H) for each layer: what it puts out is scaled and moved by
+        self._norms = [  # (2, H) for each layer: scale and bias of its normalised output
             np.stack([weights[f"norms.{layer}.weight"], weights[f"norms.{layer}.bias"]])
             for layer in range(config.num_layers if config.layer_norm else 0)
         ]
-        heads = ["output", "trust"] if config.recall_notes else ["output"]
+        heads = config.heads
         self._output = np.concatenate([head_weights(config, weights, head) for head in heads])
         self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
         self.reset()
@@ -70,12 +64,10 @@ class NumpyEngine(RecurrentEngine):
                 whole[index] = part
         output = self._output @ self._read(x, self._config.num_layers) + self._output_bias
         size = self._config.vocab_size
-        return Advance(
-            tuple(after), output[:size], output[size:] if self._config.recall_notes else None
-        )
+        return Advance(tuple(after), output[:size], output[size:] if len(output) > size else None)
 
     def _read(self, x: FloatVector, layer: int) -> FloatVector:
-        """What a layer after the first reads of those below it (H,); the output is the last."""
+        """Return what a layer after the first reads (H,) of those below; the output is the last."""
         if not self._norms:
             return x
         scale, bias = self._norms[layer - 1]

@@ -1,4 +1,4 @@
-"""The step in ONNX Runtime: int8 weights, several times as fast as numpy."""
+"""The engine in ONNX Runtime: int8 weights, several times as fast as numpy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.engines.base import Advance, EngineState, FloatVector, RecurrentEngine
+from midirnn.engines.base import Advance, RecurrentEngine
+from midirnn.engines.export import OUTPUTS
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import reason_of
 from midirnn.models.cells import find_cell
@@ -17,12 +19,12 @@ OLDEST_ONNXRUNTIME = (1, 23)
 
 
 class OnnxEngine(RecurrentEngine):
-    """One step of the language model, batch 1, in int8: an implementation of ``StepEngine``.
+    """One step of the language model, batch 1, on one thread: an implementation of ``StepEngine``.
 
-    Runs an ONNX file's bytes as :func:`~midirnn.engines.export.export_onnx` makes them, on one
-    thread. Owns the state, which has the form of the numpy engine's: a snapshot of one can be
-    restored in the other. The same inputs give the same logits on one machine; they are near
-    numpy's but not equal, and processors with other instructions may round otherwise.
+    ``model`` is an ONNX file as :func:`~midirnn.engines.export.export_onnx` returns it. Owns the
+    state, which is that of the numpy engine: a snapshot of one can be restored in the other. The
+    same inputs give the same logits on one machine. In int8 they are close to numpy's but not
+    equal, and processors with other instructions may round differently.
 
     Raises :class:`MissingExtraError` where onnxruntime is not installed, and :class:`OptionError`
     where it is too old or cannot run the model.
@@ -33,8 +35,7 @@ class OnnxEngine(RecurrentEngine):
         self._states = find_cell(config.cell).states
         self._outputs = [
             *(f"{name}_next" for name in self._states),
-            "logits",
-            *(["trust"] if config.recall_notes else []),
+            *(OUTPUTS[head] for head in config.heads),
         ]
         self._session = make_session(model)
         try:
@@ -55,7 +56,7 @@ class OnnxEngine(RecurrentEngine):
 
 
 def make_session(model: bytes) -> Any:
-    """An onnxruntime session that runs a model on one thread, which never spins."""
+    """Return an onnxruntime session that runs a model on one thread, without spinning."""
     onnxruntime = find_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -71,7 +72,7 @@ def make_session(model: bytes) -> Any:
 
 
 def find_onnxruntime() -> Any:
-    """The library onnxruntime. Raises where it is missing or too old; see :class:`OnnxEngine`."""
+    """Import onnxruntime. Raises where it is missing or too old; see :class:`OnnxEngine`."""
     try:
         import onnxruntime
     except ImportError as error:

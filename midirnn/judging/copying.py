@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, Tokens, TokenType
+from midirnn.codecs import NoteStream, Tokens
 from midirnn.performance import NUM_PITCHES
 
 Symbols = npt.NDArray[np.uint8]
@@ -38,16 +38,15 @@ class Run:
     source_start: int = 0
 
 
-def pitches(codec: PerformanceCodec, tokens: Tokens) -> Symbols:
-    """The pitches that tokens strike, in the order of a performance's notes; shape ``(N,)``.
+def pitches(codec: NoteStream, tokens: Tokens) -> Symbols:
+    """Return the pitches that tokens strike, in the order of a performance's notes; shape ``(N,)``.
 
     Those of one step of the grid go up, as in the performance that the tokens decode to.
     """
-    kind, value = codec.vocabulary.type_index[tokens], codec.vocabulary.values[tokens]
-    types = list(TokenType)
-    step = np.cumsum(np.where(kind == types.index(TokenType.TIME_SHIFT), value, 0))
-    struck = kind == types.index(TokenType.NOTE_ON)
-    in_order = np.sort(step[struck] * NUM_PITCHES + value[struck])
+    ons = codec.note_ons
+    step = np.cumsum(codec.token_steps[tokens])
+    struck = (tokens >= ons.start) & (tokens < ons.stop)
+    in_order = np.sort(step[struck] * NUM_PITCHES + (tokens[struck] - ons.start))
     return (in_order % NUM_PITCHES).astype(np.uint8)
 
 

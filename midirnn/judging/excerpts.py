@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from midirnn.codecs import PerformanceCodec, Tokens, TokenType
+from midirnn.codecs import NoteStream, Tokens
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 
 
 def openings(
-    codec: PerformanceCodec, pieces: Sequence[Tokens], seconds: float, count: int, *, of: str = ""
+    codec: NoteStream, pieces: Sequence[Tokens], seconds: float, count: int, *, of: str = ""
 ) -> list[Performance]:
     """The first ``seconds`` of up to ``count`` pieces that last as long, evenly picked.
 
@@ -28,8 +28,6 @@ def openings(
     return [codec.decode(long[index]).slice(0.0, seconds) for index in picked]
 
 
-def _seconds(codec: PerformanceCodec, tokens: Tokens) -> float:
-    """How long tokens last."""
-    shift = codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
-    shifts = tokens[(tokens >= shift.start) & (tokens < shift.stop)]
-    return int(codec.vocabulary.values[shifts].sum()) / codec.steps_per_second
+def _seconds(codec: NoteStream, tokens: Tokens) -> float:
+    """Return how long tokens last."""
+    return int(codec.token_steps[tokens].sum()) / codec.steps_per_second

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs import NoteStream, Tokens
 from midirnn.judging.copying import pitches
 from midirnn.judging.distances import compare
 from midirnn.judging.features import FEATURES, Feature
@@ -41,7 +41,7 @@ _QUANTILES = {"median": 0.5, "p90": 0.9, "max": 1.0}
 
 
 def judge(
-    codec: PerformanceCodec,
+    codec: NoteStream,
     samples: Sequence[Performance],
     real: Mapping[str, Sequence[Performance]],
     reference: str,

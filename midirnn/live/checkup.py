@@ -177,7 +177,7 @@ def _try(found: Checkup, what: str, examination: Callable[[], None]) -> None:
         found.why_not[what] = str(error)
 
 
-def time_steps(sampler: Sampler, seconds: float, pause_seconds: float = 0.0) -> Spread:
+def time_steps(sampler: Sampler[Any], seconds: float, pause_seconds: float = 0.0) -> Spread:
     """How long a step takes, sampling included; with a pause between steps its caches are cold."""
     clock = time.perf_counter
     for _ in range(WARM_UP_STEPS):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from midirnn.codecs import PerformanceCodec
 from midirnn.errors import PortError
 from midirnn.live.base.channel_messages import endings, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
@@ -59,7 +60,7 @@ class Session:
 
     def __init__(
         self,
-        model: Sampler | ModelLink,
+        model: Sampler[PerformanceCodec] | ModelLink,
         output: OutputPort,
         mode: str | Mode = "call_and_response",
         config: LiveConfig | None = None,
@@ -117,7 +118,7 @@ class Session:
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
 
-    def _link(self, model: Sampler | ModelLink) -> ModelLink:
+    def _link(self, model: Sampler[PerformanceCodec] | ModelLink) -> ModelLink:
         """The way to the model, whose knobs the console knows."""
         if isinstance(model, Sampler):
             self.console.connect(model.config)

@@ -38,8 +38,13 @@ class ArchitectureConfig(Protocol):
         """Return the config from JSON. Raises :class:`CheckpointError` for an unknown field."""
         ...
 
+    @property
+    def obsolete_weights(self) -> tuple[str, ...]:
+        """Weights that older checkpoints of such a model have beside its own, unused."""
+        ...
+
     def check_codec(self, codec: Any) -> None:
-        """Raise :class:`CheckpointError` for a codec that the model does not fit."""
+        """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
         ...
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, codec_from_settings
+from midirnn.codecs import Codec, codec_from_settings
 from midirnn.errors import CheckpointError, MidirnnError
 from midirnn.files import reason_of
 from midirnn.models.architectures import LANGUAGE_MODEL, ArchitectureConfig, find_architecture
@@ -29,7 +29,7 @@ class Checkpoint:
 
     config: Any
     """The config of its architecture; see :data:`~midirnn.models.architectures.ARCHITECTURES`."""
-    codec: PerformanceCodec
+    codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
     """Whatever its maker wrote down: tokens seen, validation loss, data."""
@@ -61,6 +61,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     except (MidirnnError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from None
     weights = _read_weights(folder / WEIGHTS_FILE)
+    for name in config.obsolete_weights:
+        weights.pop(name, None)
     check_shapes(weights, config, str(folder / WEIGHTS_FILE))
     return Checkpoint(config, made_codec, weights, content.get("info", {}))
 
@@ -103,7 +105,7 @@ def check_shapes(
 def write_checkpoint(
     folder: Path,
     config: ArchitectureConfig,
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     weights: Mapping[str, npt.NDArray[Any]],
     info: Mapping[str, Any],
     *,

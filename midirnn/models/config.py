@@ -6,12 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from midirnn.codecs import PerformanceCodec
-from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs import Codec, HoldsNotes
 from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError
+from midirnn.features import Feature, features_of
 from midirnn.models.cells import find_cell
-from midirnn.performance import NUM_PITCHES
 
 MAX_RECALL_NOTES = 65_536
 
@@ -80,34 +79,63 @@ class ModelConfig:
         """The input before the first token of a piece: an embedding of its own, never predicted."""
         return self.vocab_size
 
+    def for_codec(self, codec: Codec[Any]) -> ModelConfig:
+        """Return the config of a model of that codec's tokens.
+
+        Held notes are left out where the codec has none. Raises :class:`CodecError` where the codec
+        cannot do what another feature needs.
+        """
+        held = self.held_input and isinstance(codec, HoldsNotes)
+        values = self.to_dict() | {"vocab_size": codec.vocab_size, "held_input": held}
+        config = ModelConfig.from_dict(values)
+        config.check_codec(codec)
+        return config
+
+    @property
+    def obsolete_weights(self) -> tuple[str, ...]:
+        """Weights that older checkpoints of such a model have beside its own, unused."""
+        return () if self.held_input else ("held.weight",)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What the model reads beside the token."""
+        return features_of(self)
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """What the model computes from its last layer: the name and the size of each output.
+
+        ``output`` are the logits; ``trust`` is what each kind of match adds to them. A further term
+        of the output is a line here, and in :mod:`midirnn.engines.base` how a step adds it.
+        """
+        trust = {"trust": NUM_MATCHES} if self.recall_notes else {}
+        return {"output": self.vocab_size} | trust
+
     def layer_input_size(self, layer: int) -> int:
         """The width of what a layer reads."""
         return self.embedding_size if layer == 0 else self.hidden_size
 
-    def check_codec(self, codec: PerformanceCodec) -> None:
-        """Raise :class:`CheckpointError` for a codec that the model does not fit."""
+    def check_codec(self, codec: Codec[Any]) -> None:
+        """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
         if codec.vocab_size != self.vocab_size:
             raise CheckpointError(
                 f"the model has {self.vocab_size} tokens and its codec {codec.vocab_size}"
             )
+        for feature in self.features:
+            feature.check(codec)
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each weight of the model."""
         shapes: dict[str, tuple[int, ...]] = {
-            "embedding.weight": (self.vocab_size + 1, self.embedding_size),
-            "held.weight": (self.embedding_size, NUM_PITCHES),
-            "output.bias": (self.vocab_size,),
+            "embedding.weight": (self.vocab_size + 1, self.embedding_size)
         }
-        if not self.tied_embedding:
-            shapes["output.weight"] = (self.vocab_size, self.hidden_size)
-        if self.recall_notes:
-            shapes |= {
-                "recalled.weight": (self.embedding_size, NUM_PITCHES + NUM_MATCHES),
-                "trust.weight": (NUM_MATCHES, self.hidden_size),
-                "trust.bias": (NUM_MATCHES,),
-            }
-        if self.control_inputs:
-            shapes["controls.weight"] = (self.embedding_size, NUM_CONTROL_INPUTS)
+        for feature in self.features:
+            shapes[f"{feature.layer}.weight"] = (self.embedding_size, feature.width)
+        for head, size in self.heads.items():
+            shapes[f"{head}.weight"] = (size, self.hidden_size)
+            shapes[f"{head}.bias"] = (size,)
+        if self.tied_embedding:
+            del shapes["output.weight"]
         cell = find_cell(self.cell)
         for layer in range(self.num_layers):
             of_layer = cell.weight_shapes(self.layer_input_size(layer), self.hidden_size)

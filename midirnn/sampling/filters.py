@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.base import Limits
 from midirnn.errors import OptionError
+from midirnn.performance import NUM_PITCHES
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -35,13 +37,18 @@ class SamplingConfig:
     max_sounding: int = 32
     """How many notes may sound at once."""
 
+    @property
+    def limits(self) -> Limits:
+        """The limits on notes, for a codec's constraint."""
+        return Limits(self.max_note_seconds, self.max_sounding)
+
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0.0, 10.0)
         _check("top_k", self.top_k, 0, 1_000_000)
         _check("top_p", self.top_p, 0.0, 1.0)
         _check("min_p", self.min_p, 0.0, 1.0)
         _check("max_note_seconds", self.max_note_seconds, 0.01, 3600.0)
-        _check("max_sounding", self.max_sounding, 1, 128)
+        _check("max_sounding", self.max_sounding, 1, NUM_PITCHES)
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

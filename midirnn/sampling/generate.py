@@ -1,19 +1,19 @@
-"""Music from a model: alone, or continuing a primer."""
+"""Music, or any other pieces, from a model: from nothing, or continuing a primer."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from midirnn.codecs import NoteStream, require
+from midirnn.codecs.base import Message
 from midirnn.codecs.controls import Controls
-from midirnn.codecs.streams import Message
-from midirnn.codecs.vocabulary import TokenType
 from midirnn.errors import OptionError
 from midirnn.midievents import NOTE_ON
-from midirnn.midifile import read_midi
 from midirnn.performance import Part, Performance
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.sampler import Sampler
@@ -22,105 +22,183 @@ if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
 MAX_SECONDS = 24 * 3600.0
+DEFAULT_SECONDS = 30.0
+
+MAX_TOKENS = 100_000_000
+DEFAULT_TOKENS = 1000
+"""How much is generated of pieces that have no time."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A generated performance, and where in it the primer ends (0 without one)."""
+    """A generated piece.
 
-    performance: Performance
-    primer_seconds: float
+    ``primer_seconds`` is where in it the primer ends; 0 without one, and in a piece without time.
+    """
+
+    piece: Any
+    new_tokens: int
+    new_seconds: float = 0.0
+    primer_seconds: float = 0.0
+
+    @property
+    def performance(self) -> Performance:
+        """The piece, of a codec whose pieces are performances."""
+        assert isinstance(self.piece, Performance)
+        return self.piece
+
+    def summary(self) -> str:
+        """Return how much is new, in words."""
+        if not isinstance(self.piece, Performance):
+            return f"{self.new_tokens} new tokens"
+        notes = int((self.piece.start >= self.primer_seconds).sum())
+        return f"{notes} new notes in {self.new_seconds:g} s"
 
 
 def generate(
     model: Model | str | os.PathLike[str] = "piano",
     *,
-    seconds: float = 30.0,
-    primer: Performance | str | os.PathLike[str] | None = None,
+    seconds: float | None = None,
+    tokens: int | None = None,
+    primer: Any = None,
     sampling: SamplingConfig | None = None,
     controls: Controls | None = None,
     seed: int | None = None,
     engine: str = "auto",
-) -> Performance:
-    """A performance: the primer, if there is one, and ``seconds`` of new music behind it.
+) -> Any:
+    """Return a new piece: the primer, if there is one, and what the model continues it with.
 
-    ``controls`` say how dense, how loud and in which pitch classes the new music is to be.
+    ``model`` is a loaded model, the name of one that comes with midirnn, or a folder; the piece is
+    what its codec encodes, with those that come with midirnn a :class:`Performance`. ``primer`` is
+    such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings).
 
-    ``model`` is a loaded model, the name of one that comes with midirnn, or a folder. The primer's
-    pedal is applied, its tempo map kept, and notes that it still held at its end are ended by the
-    model. Every note ends, by the end at the latest. The same seed gives the same performance
-    with the same ``engine`` (see :meth:`~midirnn.engines.load.Model.engine`) on one machine.
+    Of music ``seconds`` says how much of it is new (30 by default), and ``controls`` how dense, how
+    loud and in which pitch classes it is. The primer's pedal is applied, its tempo map kept, and
+    notes that it still held at its end are ended by the model. Every note ends, at the latest at
+    the end of the piece. Of pieces without time, such as text, ``tokens`` says how many tokens are
+    new.
+
+    The same seed gives the same piece with the same ``engine`` (see
+    :meth:`~midirnn.engines.load.Model.engine`) on one machine.
     """
     from midirnn.engines.load import load
 
     loaded = load(model) if isinstance(model, str | os.PathLike) else model
-    if primer is not None and not isinstance(primer, Performance):
-        primer = read_midi(primer)
+    is_path = isinstance(primer, os.PathLike)
+    if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
+        primer = loaded.codec.read(Path(primer))
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
-    return continue_primer(sampler, seconds, primer, controls).performance
+    return continue_piece(sampler, primer, seconds=seconds, tokens=tokens, controls=controls).piece
+
+
+def continue_piece(
+    sampler: Sampler[Any],
+    primer: Any = None,
+    *,
+    seconds: float | None = None,
+    tokens: int | None = None,
+    controls: Controls | None = None,
+) -> Generated:
+    """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
+
+    Raises :class:`OptionError` where the codec does not have what is asked for.
+    """
+    name = sampler.codec.name
+    if isinstance(sampler.codec, NoteStream):
+        if tokens is not None:
+            raise OptionError(
+                f"the codec {name!r} has time: say how much to generate in seconds, not in tokens"
+            )
+        length = DEFAULT_SECONDS if seconds is None else seconds
+        return continue_primer(sampler, length, primer, controls)
+    if seconds is not None:
+        raise OptionError(
+            f"the codec {name!r} has no time: say how much to generate in tokens, not in seconds"
+        )
+    return _continue_tokens(sampler, DEFAULT_TOKENS if tokens is None else tokens, primer, controls)
+
+
+def _continue_tokens(
+    sampler: Sampler[Any], tokens: int, primer: Any, controls: Controls | None
+) -> Generated:
+    """Generate so many tokens after those of the primer."""
+    if not 0 < tokens <= MAX_TOKENS:
+        raise OptionError(f"tokens is {tokens}; allowed are 1 to {MAX_TOKENS}")
+    sampler.steer(controls)
+    sampler.reset()
+    heard = [] if primer is None else sampler.codec.encode(primer).tolist()
+    sampler.hear(heard)
+    drawn = [sampler.next() for _ in range(tokens)]
+    sampler.engine.logits()  # a step that waits would hold on to the engine
+    return Generated(sampler.codec.decode(heard + drawn), tokens)
 
 
 def continue_primer(
-    sampler: Sampler,
+    sampler: Sampler[Any],
     seconds: float,
     primer: Performance | None,
     controls: Controls | None = None,
 ) -> Generated:
-    """Music from a sampler that starts afresh; see :func:`generate`."""
+    """Generate music with a sampler, from its start; see :func:`generate`."""
     if not 0.0 < seconds <= MAX_SECONDS:
-        raise OptionError(f"seconds is {seconds:g}; allowed are over 0, up to {MAX_SECONDS:g}")
-    codec = sampler.codec
+        raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
+    codec = require(sampler.codec, NoteStream, "music", "time")
     sampler.steer(controls)
     sampler.reset()
     primer = (Performance() if primer is None else primer).without_drums().apply_sustain()
-    # What a track that ends early never released is over; only what sounds at the end sounds on.
+    # Notes that a track which ends early never released are over; only those that sound at the end
+    # of the primer go on.
     at_end = codec.steps(primer.end) == codec.steps(primer.duration)
     primer = primer.replace(unreleased=primer.unreleased & at_end)
-    rest_steps = _hear_primer(sampler, primer)
-    heard_steps = sampler.grammar_state.step
-    # Where the primer ends a little behind a step, what comes in that step waits for its end.
+    heard, rest_steps = _primer_tokens(codec, primer)
+    sampler.hear(heard)
+    decoder = codec.stream_decoder()
+    for token in heard:
+        decoder.feed(token)
+    heard_steps = int(codec.token_steps[heard].sum())
+    # Where the primer ends a little after a step, events of that step wait for its end.
     begin_seconds = max((heard_steps + rest_steps) / codec.steps_per_second, primer.duration)
     end_seconds = begin_seconds + seconds
-    decoder = codec.stream_decoder(
-        start_seconds=heard_steps / codec.steps_per_second,
-        sounding=sampler.sounding,
-        velocity_bin=sampler.grammar_state.velocity_bin,
-    )
+    decoder.restart_at(heard_steps / codec.steps_per_second)
+    drawn = 0
     if rest_steps:
-        decoder.feed(_outlast(sampler, rest_steps))
+        decoder.feed(_shift_past(sampler, codec, rest_steps))
+        drawn += 1
     messages: list[tuple[float, Message]] = []
     while decoder.seconds < end_seconds:
         messages += decoder.feed(sampler.next())
+        drawn += 1
     messages += decoder.finish()
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
-    return Generated(_join(primer, timed), begin_seconds)
+    return Generated(_join(primer, timed), drawn, seconds, begin_seconds)
 
 
-def _hear_primer(sampler: Sampler, primer: Performance) -> int:
-    """Take a primer in, all but the last steps of a rest at its end: how many these are."""
-    codec = sampler.codec
-    sampler.hear(codec.encode(primer, open_end=True).tolist())
-    rest = max(0, codec.step(primer.duration) - sampler.grammar_state.step)
-    full_shift = codec.vocabulary.token(TokenType.TIME_SHIFT, codec.max_shift_steps)
-    shifts = max(0, rest - 1) // codec.max_shift_steps
-    sampler.hear([full_shift] * shifts)
-    return rest - shifts * codec.max_shift_steps
+def _primer_tokens(codec: NoteStream, primer: Performance) -> tuple[list[int], int]:
+    """Return a primer's tokens, and the last steps of a rest at its end, which are left out.
 
-
-def _outlast(sampler: Sampler, steps: int) -> int:
-    """The time shift, drawn, that goes on from ``steps`` before the primer's end to it or past it.
-
-    What it waits for is the model's to say: a rest is one shift, which cannot be told in parts.
+    How long the whole rest becomes is up to the model: see :func:`_shift_past`.
     """
-    first = sampler.codec.vocabulary.token(TokenType.TIME_SHIFT, steps)
-    late = slice(first, sampler.codec.vocabulary.slice_of(TokenType.TIME_SHIFT).stop)
-    allowed = np.zeros(sampler.codec.vocab_size, dtype=bool)
-    allowed[late] = sampler.mask()[late]
+    heard: list[int] = codec.encode(primer, open_end=True).tolist()
+    steps = codec.token_steps
+    rest = max(0, codec.step(primer.duration) - int(steps[heard].sum()))
+    longest = int(steps.max())
+    shifts = max(0, rest - 1) // longest
+    return heard + [int(steps.argmax())] * shifts, rest - shifts * longest
+
+
+def _shift_past(sampler: Sampler[Any], codec: NoteStream, steps: int) -> int:
+    """Draw the time shift that lasts to the primer's end, which is ``steps`` away, or beyond it.
+
+    A rest is one time shift, which cannot be split at the primer's end.
+    """
+    allowed = sampler.mask() & (codec.token_steps >= steps)
     if allowed.any():
         return sampler.next(allowed)
-    sampler.hear([first])  # a note is overdue: it ends as soon as the primer has ended
-    return first
+    # A note must end before that: it ends as soon as the primer has ended.
+    shift = int(np.flatnonzero(codec.token_steps == steps)[0])
+    sampler.hear([shift])
+    return shift
 
 
 def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Performance:

@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.codecs.grammar import BoolArray
-from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.codecs import BoolArray, Codec, Tokens
+from midirnn.codecs.held import held_of
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import FloatVector
 from midirnn.errors import OptionError
 
 
@@ -42,28 +44,28 @@ class Comparison:
 
 def compare_engines(
     engines: Mapping[str, StepEngine],
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     pieces: Iterable[Tokens],
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
     """The comparison of engines of one model, fed the same pieces from their starts."""
-    grammar = codec.grammar()
+    constraint = codec.constraint()
     tallies = {name: _Tally() for name in engines}
     first, *others = tallies
     for piece in pieces:
-        state = grammar.start()
+        state = constraint.start()
         for engine in engines.values():
             engine.reset()
         for token in piece.tolist():
-            mask = grammar.mask(state)
+            mask = constraint.mask(state)
             expected = engines[first].logits()
             for name, engine in engines.items():
                 tallies[name].count(engine.logits(), expected, mask, token)
-            grammar.advance(state, token)
+            constraint.advance(state, token)
             for name, engine in engines.items():
                 begun = clock()
-                engine.feed(token, state.held)
+                engine.feed(token, held_of(state))
                 engine.logits()  # the step waits for this
                 tallies[name].seconds.append(clock() - begun)
     if not tallies[first].seconds:

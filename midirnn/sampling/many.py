@@ -9,7 +9,7 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from midirnn.datasets.workers import begin_worker
 from midirnn.errors import OptionError
@@ -19,7 +19,7 @@ from midirnn.sampling.generate import continue_primer
 from midirnn.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
-    from midirnn.codecs import PerformanceCodec
+    from midirnn.codecs import Codec
     from midirnn.engines.base import StepEngine
     from midirnn.engines.load import Model
 
@@ -59,7 +59,7 @@ class _Order:
     sampling: SamplingConfig | None
     seed: int
 
-    def make(self, engine: StepEngine, codec: PerformanceCodec, index: int) -> Performance:
+    def make(self, engine: StepEngine, codec: Codec[Any], index: int) -> Performance:
         """One piece."""
         sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
         return continue_primer(sampler, self.seconds, None).performance
@@ -95,7 +95,7 @@ def _make(folder: Path, engine: str, order: _Order, index: int) -> Performance:
 
 
 @cache
-def _loaded(folder: Path, engine: str) -> tuple[StepEngine, PerformanceCodec]:
+def _loaded(folder: Path, engine: str) -> tuple[StepEngine, Codec[Any]]:
     """The engine of a process, and the codec; made once."""
     from midirnn.engines.load import load
 

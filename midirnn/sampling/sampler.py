@@ -1,22 +1,25 @@
-"""The sampler: an engine, a grammar and a random generator that move together."""
+"""The sampler: an engine, a constraint and a random generator that move together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from midirnn.codecs import BoolArray, Codec, Recallable
 from midirnn.codecs.controls import Controls
-from midirnn.codecs.grammar import BoolArray, GrammarState
-from midirnn.codecs.performance import PerformanceCodec
-from midirnn.codecs.recall import NO_MATCHES
-from midirnn.codecs.vocabulary import TokenType
-from midirnn.engines.base import EngineState, StepEngine
+from midirnn.codecs.held import held_of
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
+from midirnn.features import Recall
+from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
 from midirnn.sampling.repetition import Repetition
+
+C = TypeVar("C", bound=Codec[Any])
 
 
 @dataclass(frozen=True)
@@ -24,111 +27,116 @@ class SamplerState:
     """All that the following tokens depend on."""
 
     engine: EngineState
-    grammar: GrammarState
+    grammar: Any
+    """The state of the codec's constraint."""
     rng: dict[str, Any]
     repetition: Repetition
 
 
-class Sampler:
-    """Draws tokens one at a time. Owns the random generator, the engine's and grammar's states.
+class Sampler(Generic[C]):
+    """Draws tokens one at a time. Owns the random generator and the state of the constraint.
 
-    The same seed gives the same tokens.
+    The engine's state is its own too, for as long as nobody else feeds the engine. The same seed
+    gives the same tokens.
     """
 
     def __init__(
         self,
         engine: StepEngine,
-        codec: PerformanceCodec,
+        codec: C,
         config: SamplingConfig | None = None,
         *,
         seed: int | None = None,
     ) -> None:
         if engine.config.vocab_size != codec.vocab_size:
             raise OptionError(
-                f"the model has {engine.config.vocab_size} tokens and the codec "
-                f"{codec.vocab_size}: they do not belong together"
+                f"the model has {engine.config.vocab_size} tokens and the codec {codec.name!r} has "
+                f"{codec.vocab_size}; take the codec that the model was trained with"
             )
         if seed is not None and seed < 0:
             raise OptionError(f"seed is {seed}; it must be 0 or more")
         self.engine = engine
         self.codec = codec
         self._mask: BoolArray | None = None
-        self._note_ons = codec.vocabulary.slice_of(TokenType.NOTE_ON)
+        self._note_ons = codec.note_ons if isinstance(codec, Recallable) else slice(0, 0)
         self.rng = np.random.default_rng(seed)
+        self._constraint: Any = None
         self.configure(config or SamplingConfig())
         self.reset()
 
     def configure(self, config: SamplingConfig) -> None:
-        """Draw with other knobs from now on."""
+        """Sample with these settings from now on."""
         self.config = config
-        self._grammar = self.codec.grammar(config.max_note_seconds, config.max_sounding)
+        self._constraint = self.codec.constraint(config.limits)
         self._mask = None
 
     def steer(self, controls: Controls | None) -> None:
-        """Ask the model for something from the next token on; None asks for nothing.
+        """Set the controls from the next token on; None leaves all to the model.
 
-        Raises :class:`OptionError` for a model that was not trained to be steered.
+        Raises :class:`OptionError` for a model that was trained without controls.
         """
         if controls is not None and not self.engine.config.control_inputs:
-            raise OptionError(
-                "this model cannot be steered: it was trained without --control-inputs"
-            )
-        self.engine.steer(None if controls is None else controls.vector())
+            raise OptionError("this model has no controls: it was trained without --control-inputs")
+        self.engine.set_controls(None if controls is None else controls.vector())
 
     def reset(self) -> None:
         """Go to the start of a piece; the random generator goes on."""
         self.engine.reset()
-        self.grammar_state = self._grammar.start()
+        self.grammar_state: Any = self._constraint.start()
         self._mask = None
         self._repetition = Repetition()
 
     @property
     def sounding(self) -> list[int]:
-        """The pitches that sound now, in the order in which they were struck."""
-        rank = self.grammar_state.onset_rank
-        pitches = np.flatnonzero(rank >= 0)
-        in_order: list[int] = pitches[np.argsort(rank[pitches])].tolist()
-        return in_order
+        """The pitches that sound, in the order of their note-ons; none without notes."""
+        return list(getattr(self.grammar_state, "sounding", ()))
 
     def hear(self, tokens: Iterable[int]) -> None:
-        """Take tokens in as if they had been drawn."""
+        """Feed tokens as if they had been drawn."""
         for token in tokens:
-            self._grammar.advance(self.grammar_state, token)
-            self.engine.feed(token, self.grammar_state.held)
+            self._constraint.advance(self.grammar_state, token)
+            self.engine.feed(token, held_of(self.grammar_state))
         self._mask = None
 
     def mask(self) -> BoolArray:
-        """True for each token that the grammar lets come next; shape ``(V,)``. Never all false.
+        """Return which tokens may come next; shape ``(V,)``, never all false.
 
-        Not to be changed: it is worked out once for each token.
+        Read-only: it is computed once for each token.
         """
         if self._mask is None:
-            self._mask = self._grammar.mask(self.grammar_state)
+            self._mask = self._constraint.mask(self.grammar_state)
             self._mask.flags.writeable = False
         return self._mask
 
     def longest_shift(self) -> int:
-        """The longest time shift in :meth:`mask`, in steps; 0 if none. In half the time."""
-        return self._grammar.longest_shift(self.grammar_state)
+        """Return the longest time shift in :meth:`mask`, in steps; 0 if none.
+
+        Only with the performance codec, and twice as fast as looking at the mask.
+        """
+        return int(self._constraint.longest_shift(self.grammar_state))
 
     def due(self) -> int | None:
-        """The pitch whose note-off is all that :meth:`mask` allows, if its note must end now."""
-        return self._grammar.due(self.grammar_state)
+        """Return the pitch whose note must end now, so that :meth:`mask` allows nothing else.
+
+        None if there is none. Only with the performance codec.
+        """
+        pitch: int | None = self._constraint.due(self.grammar_state)
+        return pitch
 
     def distribution(
         self, allowed: BoolArray | None = None
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """The probabilities of the next token; shape ``(V,)``.
+        """Return the probabilities of the next token; shape ``(V,)``.
 
-        ``allowed`` (V,) takes the place of :meth:`mask`: a part of it, not empty.
+        ``allowed`` (V,) replaces :meth:`mask`: a part of it, not empty.
         """
         mask = self.mask() if allowed is None else allowed
         return probabilities(self.engine.logits(), mask, self.config)
 
     def next(self, allowed: BoolArray | None = None) -> int:
-        """The next token, drawn (from those ``allowed``) and taken in.
+        """Draw the next token, from those ``allowed`` if they are given, and feed it.
 
-        A trill or a scale that has gone on for long enough stops while there is a choice.
+        A trill or a scale that has gone on for too long is not continued if there is a choice.
         """
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
         token = draw(self.distribution(mask), self.rng)
@@ -146,15 +154,17 @@ class Sampler:
         return kept if kept.any() else mask
 
     def _follow_repetition(self, pitch: int) -> None:
-        """Recall nothing more once enough of the past has come back note for note."""
+        """Clear the match memory once enough of the past has been repeated note for note."""
         state = self.engine.snapshot()
-        recalled, length = state.matches[0].tolist()
+        memory = state.memories.get(Recall.name, NOTHING_RECALLED)
+        recalled, length = memory.matches[0].tolist()
         self._repetition = self._repetition.after(pitch, recalled if length else None)
-        if self._repetition.forgets:
-            self.engine.restore(state.replace(history=b"", matches=NO_MATCHES))
+        if self._repetition.forgets and Recall.name in state.memories:
+            memories = {**state.memories, Recall.name: NOTHING_RECALLED}
+            self.engine.restore(state.replace(memories=memories))
 
     def snapshot(self) -> SamplerState:
-        """The state, to come back to."""
+        """Return the state, for :meth:`restore`."""
         return SamplerState(
             self.engine.snapshot(),
             self.grammar_state.copy(),

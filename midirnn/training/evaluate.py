@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from midirnn.codecs import PerformanceCodec, Tokens, TokenType
+from midirnn.codecs import Codec, NoteStream, Tokens
 from midirnn.datasets.windows import EvaluationWindows, Inputs
 from midirnn.models.language_model import LanguageModel
 from midirnn.training.losses import token_losses
@@ -27,6 +28,8 @@ class Evaluation:
     seconds: float
     nats_by_type: dict[str, float]
     tokens_by_type: dict[str, int]
+    has_notes: bool = True
+    """Whether there are notes and seconds to be counted: not with every codec."""
 
     @property
     def nats_per_token(self) -> float:
@@ -35,13 +38,16 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures for JSON."""
-        return {
-            "nats_per_token": self.nats_per_token,
+        in_time = {
             "nats_per_note": self.nats / max(self.notes, 1),
             "nats_per_second": self.nats / max(self.seconds, 1e-9),
-            "tokens": self.tokens,
             "notes": self.notes,
             "seconds": self.seconds,
+        }
+        return {
+            "nats_per_token": self.nats_per_token,
+            "tokens": self.tokens,
+            **(in_time if self.has_notes else {}),
             "nats_per_token_by_type": {
                 name: nats / max(self.tokens_by_type[name], 1)
                 for name, nats in self.nats_by_type.items()
@@ -59,6 +65,7 @@ def combined(evaluations: Sequence[Evaluation]) -> Evaluation:
         seconds=sum(e.seconds for e in evaluations),
         nats_by_type=_added([e.nats_by_type for e in evaluations]),
         tokens_by_type=_added([e.tokens_by_type for e in evaluations]),
+        has_notes=evaluations[0].has_notes,
     )
 
 
@@ -75,7 +82,7 @@ def _rows(pieces: Sequence[Tokens], most: int) -> int:
 @torch.no_grad()
 def evaluate(
     model: LanguageModel,
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     pieces: Sequence[Tokens],
     *,
     batch_size: int = 64,
@@ -89,30 +96,37 @@ def evaluate(
     model.eval()
     windows = EvaluationWindows(
         list(pieces),
-        codec.grammar(),
+        codec,
         _rows(pieces, batch_size),
         window,
-        Inputs(model.config.start_token, model.config.recall_notes),
+        Inputs(model.config.start_token, model.config.features),
     )
     state = model.initial_state(len(windows.streams), next(model.parameters()).device)
-    type_index, values = codec.vocabulary.type_index, codec.vocabulary.values
-    nats = np.zeros(len(TokenType))
-    counts = np.zeros(len(TokenType), np.int64)
-    steps = 0
+    nats, counts = np.zeros(codec.vocab_size), np.zeros(codec.vocab_size, np.int64)
     for batch in windows:
         losses, valid, state = token_losses(model, batch, state, bf16=bf16, use_mask=use_mask)
         targets = batch.targets[batch.valid]
-        kinds = type_index[targets]
-        nats += np.bincount(kinds, losses[valid].double().cpu().numpy(), len(TokenType))
-        counts += np.bincount(kinds, minlength=len(TokenType))
-        steps += int(values[targets][kinds == list(TokenType).index(TokenType.TIME_SHIFT)].sum())
+        nats += np.bincount(targets, losses[valid].double().cpu().numpy(), codec.vocab_size)
+        counts += np.bincount(targets, minlength=codec.vocab_size)
         progress(int(batch.valid.sum()))
     model.train(was_training)
+    return _summed(codec, nats, counts)
+
+
+def _summed(
+    codec: Codec[Any], nats: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]
+) -> Evaluation:
+    """Return the evaluation from sums (V,) over the occurrences of each token."""
+    notes, seconds, groups = 0, 0.0, codec.groups()
+    if isinstance(codec, NoteStream):
+        notes = int(counts[codec.note_ons].sum())
+        seconds = float(counts @ codec.token_steps) / codec.steps_per_second
     return Evaluation(
         nats=float(nats.sum()),
         tokens=int(counts.sum()),
-        notes=int(counts[list(TokenType).index(TokenType.NOTE_ON)]),
-        seconds=steps / codec.steps_per_second,
-        nats_by_type=dict(zip(map(str, TokenType), nats.tolist(), strict=True)),
-        tokens_by_type=dict(zip(map(str, TokenType), counts.tolist(), strict=True)),
+        notes=notes,
+        seconds=seconds,
+        nats_by_type={name: float(nats[ids].sum()) for name, ids in groups.items()},
+        tokens_by_type={name: int(counts[ids].sum()) for name, ids in groups.items()},
+        has_notes=isinstance(codec, NoteStream),
     )

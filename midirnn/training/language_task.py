@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.datasets.augment import Augmentation
+from midirnn.codecs import Augmentation, Codec, Tokens
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.errors import DatasetError
@@ -35,7 +34,7 @@ class LanguageModelTask(Task):
         self,
         config: ModelConfig,
         recipe: TrainingConfig,
-        codec: PerformanceCodec,
+        codec: Codec[Any],
         train: Sequence[Tokens],
         validation: Sequence[Tokens],
         team: Team,
@@ -56,11 +55,11 @@ class LanguageModelTask(Task):
         }
         self.windows = TrainingWindows(
             PieceDraw(train, Augmentation(recipe.transpose, recipe.stretch), codec),
-            codec.grammar(),
+            codec,
             rows=self.rows,
             window=recipe.window,
             segment=recipe.segment or None,
-            inputs=Inputs(config.start_token, config.recall_notes),
+            inputs=Inputs(config.start_token, config.features),
             seed=recipe.seed,
             steered=recipe.steered if config.control_inputs else 0.0,
         )

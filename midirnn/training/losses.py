@@ -25,9 +25,7 @@ def token_losses(
     with torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
         logits, after = model(
             _on(device, batch.inputs),
-            _on(device, batch.held),
-            _on(device, batch.recalled),
-            _on(device, batch.controls),
+            {name: _on(device, window) for name, window in batch.features.items()},
             tuple(part * keep for part in state),
         )
     if use_mask:

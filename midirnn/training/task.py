@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import Codec
 from midirnn.models.architectures import ArchitectureConfig
 
 
@@ -26,7 +26,7 @@ class Task(ABC):
 
     config: ArchitectureConfig
     """What the model is made of: saved with its weights."""
-    codec: PerformanceCodec
+    codec: Codec[Any]
     """The codec of its tokens: saved with its weights."""
     model: nn.Module
     data: dict[str, Any]

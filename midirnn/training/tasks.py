@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs import Codec, Tokens
 from midirnn.errors import OptionError
 from midirnn.models.architectures import LANGUAGE_MODEL, ArchitectureConfig
 from midirnn.training.config import TrainingConfig
@@ -22,7 +23,7 @@ TASKS: dict[str, Callable[..., Task]] = {LANGUAGE_MODEL: LanguageModelTask}
 def make_task(
     config: ArchitectureConfig,
     recipe: TrainingConfig,
-    codec: PerformanceCodec,
+    codec: Codec[Any],
     train: Sequence[Tokens],
     validation: Sequence[Tokens] = (),
     team: Team = ALONE,

@@ -118,7 +118,7 @@ def test_torch_is_not_loaded_for_samples(place: Path) -> None:
         (["--samples=1"], "--samples is 1; there must be 2 or more"),
         (["--samples=2", "--seed=-1"], "--seed is -1; it must be at least 0"),
         (["--samples=2", "--workers=0"], "--workers is 0; it must be at least 1"),
-        (["--samples=2", "--sample-seconds=0"], "--sample-seconds is 0; allowed are over 0"),
+        (["--samples=2", "--sample-seconds=0"], "--sample-seconds is 0; allowed are above 0"),
         (["--samples=2", "--sample-seconds=nan"], "--sample-seconds is nan"),
         (["--samples=2", "--sample-seconds=90"], "0 of 3 test pieces last 90 s or more"),
         (["--samples=2", "--split=train"], "--split is 'train', which the model has learned from"),

@@ -305,7 +305,7 @@ class TestGenerate:
     @pytest.mark.parametrize(
         ("flags", "message"),
         [
-            (["--seconds", "0"], "seconds is 0; allowed are over 0, up to 86400"),
+            (["--seconds", "0"], "seconds is 0; allowed are above 0, up to 86400"),
             (["--seconds", "nan"], "seconds is nan"),
             (["--count", "0"], "--count is 0; it must be at least 1"),
             (["--seed", "-1"], "--seed is -1; it must be 0 or more"),

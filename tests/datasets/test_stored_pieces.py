@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs import Augmentation, PerformanceCodec, Tokens
 from midirnn.datasets import Dataset, store, writer
-from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.draws import PieceDraw, evenly, excerpts, lengths_of
 from midirnn.datasets.store import StoredPieces
 from midirnn.errors import DatasetError

@@ -7,17 +7,16 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, Tokens
-from midirnn.codecs.controls import CONTROLS, measured_controls
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs import Augmentation, BoolArray, PerformanceCodec, Tokens
+from midirnn.codecs.controls import CONTROLS
 from midirnn.codecs.recall import Matches, recall
-from midirnn.datasets.augment import Augmentation
 from midirnn.datasets.windows import (
     Batch,
     Draw,
@@ -27,15 +26,15 @@ from midirnn.datasets.windows import (
     empty_batch,
 )
 from midirnn.errors import CodecError
+from midirnn.features import ControlInputs, HeldNotes, Recall
 from tests.datasets.songs import song
 from tests.strategies import performances
 
 CODEC = PerformanceCodec()
-GRAMMAR = CODEC.grammar()
+GRAMMAR = CODEC.constraint()
 START = CODEC.vocab_size
 RECALL_NOTES = 10
-INPUTS = Inputs(START, RECALL_NOTES)
-ARRAYS = [field.name for field in dataclasses.fields(Batch)]
+INPUTS = Inputs(START, (HeldNotes(), Recall(RECALL_NOTES), ControlInputs()))
 SONGS = [CODEC.encode(song(seed, notes)) for seed, notes in enumerate((3, 30, 60, 8))]
 
 PIECES = st.lists(performances(max_notes=12, max_pedals=2).map(CODEC.encode), max_size=5)
@@ -74,10 +73,10 @@ def check_row(batch: Batch, row: int, piece: Tokens, begin: int, count: int) -> 
     assert batch.valid[row].tolist() == [True] * count + [False] * (len(batch.valid[row]) - count)
     assert np.array_equal(batch.targets[row, :count], piece[part])
     assert np.array_equal(batch.inputs[row, :count], inputs[part])
-    assert np.array_equal(batch.held[row, :count], held[part])
+    assert np.array_equal(batch.features["held"][row, :count], held[part])
     assert np.array_equal(batch.mask[row, :count], mask[part])
     recalled = recalled_token_by_token(piece.tobytes())[part]
-    assert np.array_equal(batch.recalled[row, :count], recalled)
+    assert np.array_equal(batch.features["recall"][row, :count], recalled)
 
 
 def training(
@@ -92,7 +91,7 @@ def training(
 ) -> TrainingWindows:
     return TrainingWindows(
         draw,
-        GRAMMAR,
+        CODEC,
         rows=rows or range(batch_size),
         window=window,
         segment=segment,
@@ -106,8 +105,16 @@ def any_of(pieces: Sequence[Tokens]) -> Draw:
     return lambda rng: pieces[int(rng.integers(len(pieces)))]
 
 
+def arrays(batch: Batch) -> dict[str, np.ndarray[tuple[int, ...], Any]]:
+    """All arrays of a batch by name, those of the features too."""
+    fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(Batch)}
+    features = fields.pop("features")
+    return fields | features
+
+
 def same(batch: Batch, other: Batch) -> bool:
-    return all(np.array_equal(getattr(batch, name), getattr(other, name)) for name in ARRAYS)
+    theirs = arrays(other)
+    return all(np.array_equal(array, theirs[name]) for name, array in arrays(batch).items())
 
 
 class TestEvaluationWindows:
@@ -128,7 +135,7 @@ class TestEvaluationWindows:
     def test_every_token_of_every_piece_is_a_target_once(
         self, pieces: list[Tokens], batch_size: int, window: int
     ) -> None:
-        batches = list(EvaluationWindows(pieces, GRAMMAR, batch_size, window, INPUTS))
+        batches = list(EvaluationWindows(pieces, CODEC, batch_size, window, INPUTS))
         read = [
             tuple(int(t) for batch, row in windows for t in batch.targets[row, batch.valid[row]])
             for windows in self.read(batches)
@@ -141,7 +148,7 @@ class TestEvaluationWindows:
         self, pieces: list[Tokens], batch_size: int, window: int
     ) -> None:
         by_content = {tuple(piece.tolist()): piece for piece in pieces}
-        batches = EvaluationWindows(pieces, GRAMMAR, batch_size, window, INPUTS)
+        batches = EvaluationWindows(pieces, CODEC, batch_size, window, INPUTS)
         for windows in self.read(batches):
             counts = [int(batch.valid[row].sum()) for batch, row in windows]
             read = [t for b, row in windows for t in b.targets[row, b.valid[row]].tolist()]
@@ -152,20 +159,20 @@ class TestEvaluationWindows:
                 begin += count
 
     def test_all_windows_but_a_pieces_last_are_full(self) -> None:
-        for windows in self.read(EvaluationWindows(SONGS, GRAMMAR, 2, 16, INPUTS)):
+        for windows in self.read(EvaluationWindows(SONGS, CODEC, 2, 16, INPUTS)):
             counts = [int(batch.valid[row].sum()) for batch, row in windows]
             assert counts[:-1] == [16] * (len(counts) - 1)
 
     def test_there_may_be_fewer_pieces_than_rows_or_none(self) -> None:
-        (batch,) = EvaluationWindows([SONGS[0]], GRAMMAR, 4, 50, INPUTS)
+        (batch,) = EvaluationWindows([SONGS[0]], CODEC, 4, 50, INPUTS)
         assert batch.valid.any(axis=1).tolist() == [True, False, False, False]
-        assert not list(EvaluationWindows([], GRAMMAR, 2, 8, INPUTS))
-        assert not list(EvaluationWindows([np.empty(0, np.uint16)], GRAMMAR, 2, 8, INPUTS))
+        assert not list(EvaluationWindows([], CODEC, 2, 8, INPUTS))
+        assert not list(EvaluationWindows([np.empty(0, np.uint16)], CODEC, 2, 8, INPUTS))
 
     def test_tokens_that_break_the_grammar_are_refused(self) -> None:
         broken = np.array([128 + 60, 60], np.uint16)
         with pytest.raises(CodecError, match="breaks the grammar"):
-            next(EvaluationWindows([broken], GRAMMAR, 1, 8, INPUTS))
+            next(EvaluationWindows([broken], CODEC, 1, 8, INPUTS))
 
 
 class TestTrainingWindows:
@@ -221,7 +228,7 @@ class TestTrainingWindows:
         augmentation = Augmentation(transpose=3, stretch=0.05)
 
         def draw(rng: np.random.Generator) -> Tokens:
-            return augmentation.apply(SONGS[int(rng.integers(len(SONGS)))], CODEC, rng)
+            return CODEC.augment(SONGS[int(rng.integers(len(SONGS)))], augmentation, rng)
 
         windows, other = training(draw, seed=1), training(draw, seed=2)
         for _ in range(batches):
@@ -242,7 +249,7 @@ class TestTrainingWindows:
     def test_every_target_is_allowed_by_its_mask_under_augmentation_too(self, seed: int) -> None:
         augmentation = Augmentation(transpose=6, stretch=0.1)
         windows = training(
-            lambda rng: augmentation.apply(any_of(SONGS)(rng), CODEC, rng), seed=seed, window=16
+            lambda rng: CODEC.augment(any_of(SONGS)(rng), augmentation, rng), seed=seed, window=16
         )
         for _ in range(20):
             batch = next(windows)
@@ -254,9 +261,9 @@ class TestTrainingWindows:
         parts = [training(any_of(SONGS), rows=rows) for rows in (range(2), range(2, 5))]
         for _ in range(20):
             whole, pieces = next(together), [next(part) for part in parts]
-            for name in ARRAYS:
-                joined = np.concatenate([getattr(piece, name) for piece in pieces])
-                assert np.array_equal(getattr(whole, name), joined)
+            for name, array in arrays(whole).items():
+                joined = np.concatenate([arrays(piece)[name] for piece in pieces])
+                assert np.array_equal(array, joined)
 
     def test_controls_are_shown_as_measured_or_not_at_all(self) -> None:
         windows = training(any_of(SONGS), window=8, steered=0.7)
@@ -266,19 +273,20 @@ class TestTrainingWindows:
             for row, stream in enumerate(windows.streams):
                 count = int(batch.valid[row].sum())
                 part = slice(stream.position - count, stream.position)
-                measured = measured_controls(stream.tokens, CODEC, part.start, part.stop)
-                for control, shown in zip(CONTROLS, stream.shown, strict=True):
+                measured = CODEC.measure_controls(stream.tokens, part.start, part.stop)
+                choice = stream.choices["controls"] or [False] * len(CONTROLS)
+                for control, shown in zip(CONTROLS, choice, strict=True):
                     expected = measured[:, control] if shown else 0.0
                     assert np.array_equal(
-                        batch.controls[row, :count, control],
+                        batch.features["controls"][row, :count, control],
                         expected * np.ones_like(measured[:, control]),
                     )
-                seen.add(tuple(stream.shown.tolist()))
+                seen.add(tuple(choice))
         assert len(seen) == 8  # every combination, none among them
 
     def test_without_steering_no_control_is_shown(self) -> None:
         windows = training(any_of(SONGS), steered=0.0)
-        assert not any(next(windows).controls.any() for _ in range(30))
+        assert not any(next(windows).features["controls"].any() for _ in range(30))
 
     def test_a_piece_without_tokens_is_drawn_again(self) -> None:
         pieces = iter([np.empty(0, np.uint16), np.empty(0, np.uint16), SONGS[0]])
@@ -287,7 +295,8 @@ class TestTrainingWindows:
 
 
 def test_an_empty_batch_has_no_valid_token_and_allows_every_one() -> None:
-    batch = empty_batch(2, 3, 388)
+    batch = empty_batch(2, 3, 388, [HeldNotes()])
     assert not batch.valid.any()
     assert batch.mask.all()
-    assert batch.held.shape == (2, 3, 128)
+    assert batch.features["held"].shape == (2, 3, 128)
+    assert batch.features.keys() == {"held"}

@@ -6,7 +6,8 @@ import numpy as np
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.engines.base import FloatVector, StepEngine
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import FloatVector
 from midirnn.models.checkpoint import Weights, expected_shapes
 from midirnn.models.config import ModelConfig
 
@@ -52,8 +53,8 @@ def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVe
     rows = []
     for token in rng.integers(0, engine.config.vocab_size, steps).tolist():
         if rng.random() < 0.1:
-            engine.steer(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
+            engine.set_controls(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
         engine.feed(token, rng.random(128) < 0.04)
         rows.append(engine.logits())
-    engine.steer(None)
+    engine.set_controls(None)
     return np.stack(rows)

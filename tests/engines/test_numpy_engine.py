@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.codecs import BoolArray, PerformanceCodec, Tokens
 from midirnn.codecs.controls import Controls
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs.held import held_rows, no_notes
 from midirnn.codecs.recall import NO_MATCHES, recall, remember
-from midirnn.engines.base import RECENT_STEPS, Advance, EngineState, FloatVector, StepEngine
+from midirnn.engines.base import CACHED_STEPS, Advance, StepEngine
 from midirnn.engines.load import PRETRAINED, load
 from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, from_weights
@@ -50,12 +51,12 @@ ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).
 
 def held_after(tokens: Tokens, codec: PerformanceCodec = CODEC) -> BoolArray:
     """What sounds after each token; shape ``(T, 128)``."""
-    return codec.grammar().scan(codec.grammar().start(), tokens)[0]
+    return held_rows(codec, no_notes(), tokens)
 
 
 def logits_in_numpy(engine: StepEngine, tokens: Tokens) -> FloatVector:
     """The logits before the first token and after each; shape ``(T + 1, V)``."""
-    engine.steer(ASKED)
+    engine.set_controls(ASKED)
     engine.reset()
     rows = [engine.logits()]
     for token, held in zip(tokens.tolist(), held_after(tokens), strict=True):
@@ -78,12 +79,12 @@ def recalled_after(config: ModelConfig, tokens: Tokens) -> npt.NDArray[np.int64]
 def logits_in_torch(config: ModelConfig, weights: Weights, tokens: Tokens) -> FloatVector:
     fed = np.concatenate([[config.start_token], tokens.astype(np.int64)])
     held = np.concatenate([np.zeros((1, 128), dtype=bool), held_after(tokens)])
-    logits, _ = from_weights(config, weights)(
-        torch.from_numpy(fed)[None],
-        torch.from_numpy(held)[None],
-        torch.from_numpy(recalled_after(config, tokens))[None] if config.recall_notes else None,
-        torch.from_numpy(ASKED).expand(1, len(fed), -1),
-    )
+    features = {
+        "held": torch.from_numpy(held)[None],
+        "recall": torch.from_numpy(recalled_after(config, tokens))[None],
+        "controls": torch.from_numpy(ASKED).expand(1, len(fed), -1),
+    }
+    logits, _ = from_weights(config, weights)(torch.from_numpy(fed)[None], features)
     return logits[0].numpy()
 
 
@@ -128,7 +129,7 @@ def test_its_weights_are_left_as_they_were() -> None:
 
 def test_it_begins_at_the_start_of_a_piece_and_comes_back_there() -> None:
     engine = engine_of()
-    engine.steer(ASKED)
+    engine.set_controls(ASKED)
     engine.reset()
     before = engine.logits().copy()
     assert np.array_equal(logits_in_numpy(engine, SONG)[0], before)
@@ -211,17 +212,17 @@ class TestAStepThatWaits:
         engine.feed(60, np.zeros(128, dtype=bool))
         kept = keep(engine.snapshot())
         assert all(map(np.array_equal, kept, engine.snapshot()))
-        assert kept.history == bytes([60])
+        assert kept.memories["recall"].history == bytes([60])
 
     def test_asks_what_was_asked_when_the_token_was_fed(self) -> None:
         config = CONFIGS[6]
         for asked, other in ((ASKED, None), (None, ASKED)):
             engine, expected = (NumpyEngine(config, random_weights(config)) for _ in range(2))
             for one in (engine, expected):
-                one.steer(asked)
+                one.set_controls(asked)
                 one.feed(60, np.zeros(128, dtype=bool))
             expected.logits()
-            engine.steer(other)
+            engine.set_controls(other)
             assert np.array_equal(engine.logits(), expected.logits())
 
 
@@ -239,16 +240,16 @@ class TestAStepThatIsKnown:
 
     def test_is_not_made_twice(self, engine: CountingEngine) -> None:
         before = engine.snapshot()
-        assert engine.foresee(before, 300, self.SILENT)
-        assert not engine.foresee(before, 300, self.SILENT)
+        assert engine.precompute(before, 300, self.SILENT)
+        assert not engine.precompute(before, 300, self.SILENT)
         assert engine.snapshot() is before
         engine.feed(300, self.SILENT)
-        foreseen = engine.logits()
+        precomputed = engine.logits()
         assert engine.steps == 1
         other = NumpyEngine(engine.config, random_weights(engine.config))
         other.feed(60, self.SILENT)
         other.feed(300, self.SILENT)
-        assert np.array_equal(foreseen, other.logits())
+        assert np.array_equal(precomputed, other.logits())
 
     def test_is_known_to_whoever_goes_back_and_takes_the_same_way(
         self, engine: CountingEngine
@@ -264,25 +265,25 @@ class TestAStepThatIsKnown:
     @pytest.mark.parametrize("what", ["state", "token", "held", "controls"])
     def test_is_another_where_anything_is(self, engine: CountingEngine, what: str) -> None:
         before, token, held = engine.snapshot(), 300, self.SILENT
-        engine.foresee(before, token, held)
+        engine.precompute(before, token, held)
         if what == "state":
-            engine.restore(before.replace(history=b"<"))
+            engine.restore(before.replace(logits=before.logits.copy()))
         elif what == "token":
             token = 301
         elif what == "held":
             held = np.arange(128) == 60
         else:
-            engine.steer(ASKED)
+            engine.set_controls(ASKED)
         engine.feed(token, held)
         engine.logits()
         assert engine.steps == 2
 
     def test_is_forgotten_after_a_while(self, engine: CountingEngine) -> None:
         before = engine.snapshot()
-        engine.foresee(before, 300, self.SILENT)
-        for token in range(RECENT_STEPS):
-            assert engine.foresee(before, 301 + token, self.SILENT)
-        assert engine.foresee(before, 300, self.SILENT)
+        engine.precompute(before, 300, self.SILENT)
+        for token in range(CACHED_STEPS):
+            assert engine.precompute(before, 301 + token, self.SILENT)
+        assert engine.precompute(before, 300, self.SILENT)
 
 
 def test_a_snapshot_costs_microseconds() -> None:

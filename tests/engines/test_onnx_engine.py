@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midirnn.engines.base import EngineState, StateLayout
 from midirnn.engines.export import export_onnx
 from midirnn.engines.load import Model, load
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.onnx_engine import OnnxEngine
+from midirnn.engines.state import EngineState, StateLayout
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.midifile import read_midi
 from midirnn.models.config import ModelConfig
@@ -94,7 +94,7 @@ def test_what_is_held_is_heard_exactly_where_the_state_is_zero() -> None:
         OnnxEngine(config, export_onnx(config, weights)),
     )
     layout = StateLayout.of(config)
-    zero = EngineState(layout, layout.zeros(), exact.logits())
+    zero = EngineState(layout, layout.zeros(), exact.logits(), {})
     for engine in (exact, fast):
         engine.restore(zero)
         engine.feed(60, CHORD)

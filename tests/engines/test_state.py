@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.engines.base import EngineState, StateLayout, blend
 from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.state import EngineState, StateLayout, blend
 from midirnn.errors import OptionError
 from midirnn.models.cells import CELLS
 from midirnn.models.config import ModelConfig
@@ -58,7 +58,7 @@ def test_a_blend_is_the_mean_by_shares(cell: str, share: float) -> None:
         np.testing.assert_allclose(part, (1 - share) * one + share * other, atol=1e-6)
     expected = (1 - share) * a.logits + share * b.logits
     np.testing.assert_allclose(found.logits, expected, atol=1e-5)
-    assert found.history == (b if share > 0.5 else a).history
+    assert found.memories is (b if share > 0.5 else a).memories
     engine = engine_of(cell)
     engine.restore(found)
     engine.feed(64, SILENCE)
@@ -113,7 +113,7 @@ def test_a_state_that_is_computed_later_belongs_to_a_model_already() -> None:
 
 def test_parts_can_be_replaced() -> None:
     state = engine_of("rnn", tokens=(60,)).snapshot()
-    changed = state.replace(history=b"<")
+    changed = state.replace(memories={})
     assert isinstance(changed, EngineState)
-    assert changed.history == b"<"
+    assert changed.memories == {}
     assert changed.state is state.state

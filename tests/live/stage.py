@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.codecs.grammar import GrammarState
-from midirnn.engines.base import EngineState, StepEngine
+from midirnn.codecs import Limits, PerformanceCodec
+from midirnn.codecs.performance import GrammarState, TokenType
+from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.state import EngineState
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.model_process.link import LocalModel
@@ -116,7 +117,7 @@ class CheckingSampler(Sampler):
 
     def hear(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            grammar = self.codec.grammar(self.config.max_note_seconds)
+            grammar = self.codec.constraint(Limits(self.config.max_note_seconds))
             if not grammar.mask(self.grammar_state)[token]:
                 what = self.codec.vocabulary.describe(token)
                 raise AssertionError(f"the grammar forbids {what} after {self.latest(5)}")
@@ -142,7 +143,7 @@ class WrappedEngine:
         self.config = engine.config
         self.reset, self.logits = engine.reset, engine.logits
         self.snapshot, self.restore = engine.snapshot, engine.restore
-        self.rehearse, self.foresee = engine.rehearse, engine.foresee
+        self.warm_up, self.precompute = engine.warm_up, engine.precompute
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self._before()

@@ -116,7 +116,7 @@ def token_losses(
 ) -> list[float]:
     """The negative log-likelihood of each token of a piece, the state carried from its start."""
     w = in_fp64(weights)
-    grammar = codec.grammar()
+    grammar = codec.constraint()
     grammar_state = grammar.start()
     logits, state = step(config, w, config.start_token, grammar_state.held, zero_state(config))
     losses = []

@@ -41,19 +41,28 @@ def model_of(config: ModelConfig, seed: int = 0) -> LanguageModel:
     return from_weights(config, random_weights(config, seed))
 
 
-def inputs(seed: int = 0, steps: int = T) -> tuple[Tensor, Tensor]:
+Windows = dict[str, Tensor]
+
+
+def inputs(seed: int = 0, steps: int = T) -> tuple[Tensor, Windows]:
     """Tokens (B, T), the start token among them, and held notes (B, T, 128)."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, CONFIG.vocab_size + 1, (B, steps))
-    return torch.from_numpy(tokens), torch.from_numpy(rng.random((B, steps, 128)) < 0.1)
+    held = torch.from_numpy(rng.random((B, steps, 128)) < 0.1)
+    return torch.from_numpy(tokens), {"held": held}
 
 
-def beside(seed: int = 1) -> tuple[Tensor, Tensor]:
-    """What is recalled (B, T, 3, 2), mostly nothing, and what is asked for (B, T, 28)."""
+def beside(seed: int = 1) -> Windows:
+    """What is recalled (B, T, 3, 2), mostly nothing, and controls (B, T, 28)."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(0, 13, (B, T, 3)) * (rng.random((B, T, 3)) < 0.4)
     recalled = np.stack([rng.integers(0, 128, (B, T, 3)), lengths], axis=3)
-    return torch.from_numpy(recalled), torch.from_numpy(rng.random((B, T, 28)).astype(np.float32))
+    controls = torch.from_numpy(rng.random((B, T, 28)).astype(np.float32))
+    return {"recall": torch.from_numpy(recalled), "controls": controls}
+
+
+def cut(features: Windows, part: slice | tuple[slice, slice]) -> Windows:
+    return {name: window[part] for name, window in features.items()}
 
 
 @VARIANTS
@@ -71,9 +80,10 @@ def test_logits_have_a_row_for_each_token_and_the_state_one_for_each_layer(
 @torch.no_grad()
 def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> None:
     weights = random_weights(config, seed=4)
-    tokens, held = inputs()
-    recalled, controls = beside()
-    logits, behind = from_weights(config, weights)(tokens, held, recalled, controls)
+    tokens, features = inputs()
+    features |= beside()
+    held, recalled, controls = (features[name] for name in ("held", "recall", "controls"))
+    logits, behind = from_weights(config, weights)(tokens, features)
     for row in range(B):
         state = zero_state(config)
         for t in range(T):
@@ -90,14 +100,13 @@ def test_it_gives_what_is_written_out_token_by_token(config: ModelConfig) -> Non
 @torch.no_grad()
 def test_a_sequence_in_pieces_with_the_state_carried_is_the_sequence(config: ModelConfig) -> None:
     model = model_of(config)
-    tokens, held = inputs()
-    recalled, controls = beside()
-    whole, behind = model(tokens, held, recalled, controls)
+    tokens, features = inputs()
+    features |= beside()
+    whole, behind = model(tokens, features)
     state: State | None = None
     pieces = []
-    for cut in (slice(0, 1), slice(1, 4), slice(4, T)):
-        part = (given[:, cut] for given in (tokens, held, recalled, controls))
-        logits, state = model(*part, state)
+    for part in (slice(0, 1), slice(1, 4), slice(4, T)):
+        logits, state = model(tokens[:, part], cut(features, (slice(None), part)), state)
         pieces.append(logits)
     assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-5)
     assert state is not None
@@ -107,10 +116,11 @@ def test_a_sequence_in_pieces_with_the_state_carried_is_the_sequence(config: Mod
 @torch.no_grad()
 def test_no_token_hears_what_comes_after_it() -> None:
     model = model_of(CONFIG)
-    tokens, held = inputs()
-    before, _ = model(tokens, held)
+    tokens, features = inputs()
+    before, _ = model(tokens, features)
+    held = features["held"]
     tokens[:, 6], held[:, 6] = (tokens[:, 6] + 1) % CONFIG.vocab_size, ~held[:, 6]
-    after, _ = model(tokens, held)
+    after, _ = model(tokens, features)
     assert torch.equal(after[:, :6], before[:, :6])
     assert not torch.allclose(after[:, 6:], before[:, 6:])
 
@@ -118,10 +128,11 @@ def test_no_token_hears_what_comes_after_it() -> None:
 @torch.no_grad()
 def test_rows_do_not_hear_one_another() -> None:
     model = model_of(CONFIG)
-    tokens, held = inputs()
-    together, _ = model(tokens, held)
+    tokens, features = inputs()
+    together, _ = model(tokens, features)
     for row in range(B):
-        alone, _ = model(tokens[row : row + 1], held[row : row + 1])
+        one = slice(row, row + 1)
+        alone, _ = model(tokens[one], cut(features, one))
         assert torch.allclose(alone[0], together[row], atol=1e-5)
 
 
@@ -129,9 +140,9 @@ def test_rows_do_not_hear_one_another() -> None:
 @torch.no_grad()
 def test_held_notes_are_heard_if_the_config_says_so(held_input: bool) -> None:
     model = model_of(dataclasses.replace(CONFIG, held_input=held_input))
-    tokens, held = inputs()
-    heard, _ = model(tokens, held)
-    silent, _ = model(tokens, torch.zeros_like(held))
+    tokens, features = inputs()
+    heard, _ = model(tokens, features)
+    silent, _ = model(tokens)
     assert torch.allclose(heard, silent) != held_input
 
 
@@ -191,7 +202,7 @@ def test_the_state_it_is_given_is_left_as_it_was() -> None:
 
 def test_tokens_that_the_mask_forbids_get_no_probability() -> None:
     codec = PerformanceCodec()
-    grammar = codec.grammar()
+    grammar = codec.constraint()
     logits = 50 * torch.randn(1, 1, codec.vocab_size, dtype=torch.bfloat16)
     mask = torch.from_numpy(grammar.mask(grammar.start()))[None, None]
     masked = masked_logits(logits, mask)
@@ -205,7 +216,8 @@ def test_tokens_that_the_mask_forbids_get_no_probability() -> None:
 @torch.no_grad()
 def test_controls_are_heard_if_the_config_says_so(control_inputs: bool) -> None:
     model = model_of(dataclasses.replace(CONFIG, control_inputs=control_inputs))
-    asked, _ = model(*inputs(), None, beside()[1])
+    tokens, features = inputs()
+    asked, _ = model(tokens, features | {"controls": beside()["controls"]})
     free, _ = model(*inputs())
     assert torch.allclose(asked, free) != control_inputs
 
@@ -220,7 +232,8 @@ def test_what_is_recalled_is_made_likelier_as_far_as_it_is_trusted() -> None:
     recalled[:, :, 1] = torch.tensor([60, 5])  # the second viewpoint, five notes of context
     recalled[:, :, 2, 0] = 61  # none: its length is 0
     model = from_weights(config, weights)
-    difference = model(*inputs(), recalled)[0] - model(*inputs())[0]
+    tokens, features = inputs()
+    difference = model(tokens, features | {"recall": recalled})[0] - model(tokens, features)[0]
     assert torch.allclose(
         difference[..., 60], torch.tensor(weights["trust.bias"][13 + 5]), atol=1e-5
     )
@@ -231,7 +244,8 @@ def test_what_is_recalled_is_made_likelier_as_far_as_it_is_trusted() -> None:
 @torch.no_grad()
 def test_a_model_begins_by_trusting_nothing_it_recalls_and_following_no_controls() -> None:
     model = LanguageModel(dataclasses.replace(CONFIG, recall_notes=10, control_inputs=True))
-    assert torch.equal(model(*inputs(), *beside())[0], model(*inputs())[0])
+    tokens, features = inputs()
+    assert torch.equal(model(tokens, features | beside())[0], model(tokens, features)[0])
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.engines.base import EngineState, FloatVector, StateLayout
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
+from midirnn.engines.state import EngineState, FloatVector, StateLayout
 from midirnn.models.config import ModelConfig
 
 LAYOUT = StateLayout("lstm", 1, 1)
@@ -40,17 +41,17 @@ class MockEngine:
         self.fed.clear()
         self._set(self.config.start_token, np.zeros(128, dtype=bool), 0)
 
-    def steer(self, controls: FloatVector | None) -> None:
+    def set_controls(self, controls: FloatVector | None) -> None:
         """Nothing: it plays as it plays."""
 
     def feed(self, token: int, held: npt.NDArray[np.bool_]) -> None:
         self.fed.append(token)
         self._set(token, held, int(self._state.state[1][0]) + 1)
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Nothing: it has no weights."""
 
-    def foresee(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> bool:
+    def precompute(self, before: EngineState, token: int, held: npt.NDArray[np.bool_]) -> bool:
         """Whether it was: its steps cost nothing."""
         return False
 
@@ -65,4 +66,4 @@ class MockEngine:
 
     def _set(self, token: int, held: npt.NDArray[np.bool_], count: int) -> None:
         logits = self._table[token] + self._held[held].sum(axis=0) + count % 7 / 7
-        self._state = EngineState(LAYOUT, (np.array([token]), np.array([count])), logits)
+        self._state = EngineState(LAYOUT, (np.array([token]), np.array([count])), logits, {})

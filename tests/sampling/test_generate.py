@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.engines.load import Model
 from midirnn.errors import CheckpointError, MidiFileError, OptionError
 from midirnn.midifile import midi_bytes, read_midi, write_midi
@@ -131,7 +132,7 @@ class TestAlone:
 
     @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 86_401.0])
     def test_seconds_out_of_range_are_refused(self, seconds: float) -> None:
-        with pytest.raises(OptionError, match="allowed are over 0, up to 86400"):
+        with pytest.raises(OptionError, match="allowed are above 0, up to 86400"):
             make(seconds)
 
 
@@ -295,7 +296,7 @@ class TestPrimer:
         continue_primer(made, 2.0, primer)
         engine = made.engine
         assert isinstance(engine, MockEngine)
-        CODEC.grammar().scan(CODEC.grammar().start(), np.array(engine.fed, np.uint16))
+        CODEC.constraint().scan(CODEC.constraint().start(), np.array(engine.fed, np.uint16))
 
     def test_another_codec_has_its_own_steps(self) -> None:
         codec = PerformanceCodec(31, 7, 0)
@@ -348,7 +349,7 @@ class TestGenerate:
         other = Model(
             "x", Path(), model.config, PerformanceCodec(velocity_bins=8), model.weights, {}
         )
-        with pytest.raises(OptionError, match="the model has 388 tokens and the codec 364"):
+        with pytest.raises(OptionError, match="the codec 'performance' has 364"):
             generate(other)
 
     def test_what_is_not_there_is_told(self, tmp_path: Path) -> None:

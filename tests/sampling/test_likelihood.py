@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midirnn.codecs import TokenType
+from midirnn.codecs.performance import TokenType
 from midirnn.engines.base import Advance
 from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine

@@ -49,7 +49,7 @@ def test_pieces_come_one_by_one(model: Model) -> None:
 
 
 def test_what_is_wrong_is_told_by_processes_too(model: Model) -> None:
-    with pytest.raises(OptionError, match="seconds is 0; allowed are over 0"):
+    with pytest.raises(OptionError, match="seconds is 0; allowed are above 0"):
         list(generate_many(model, 2, seconds=0.0, engine="numpy", workers=2))
     with pytest.raises(OptionError, match="there is no engine 'steam'"):
         generate_many(model, 2, seconds=1.0, engine="steam")

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.held import held_rows, no_notes
+from midirnn.codecs.performance import TokenType
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
 from midirnn.models.config import ModelConfig
@@ -51,7 +53,7 @@ def test_every_stream_keeps_the_grammar_and_the_limit(
 ) -> None:
     config = SamplingConfig(temperature=temperature, max_note_seconds=max_note_seconds)
     drawn = np.array(tokens(sampler(seed, config), 80), np.uint16)
-    CODEC.grammar().scan(CODEC.grammar().start(), drawn)
+    CODEC.constraint().scan(CODEC.constraint().start(), drawn)
     played = CODEC.decode(drawn)
     assert (played.end - played.start <= max_note_seconds + 1e-9).all()
 
@@ -64,7 +66,7 @@ def test_the_engine_is_fed_every_token_with_what_sounds_after_it() -> None:
     assert isinstance(engine, MockEngine)
     assert engine.fed == SONG[:20] + drawn
     again = MockEngine(CODEC)
-    held, _ = CODEC.grammar().scan(CODEC.grammar().start(), np.array(engine.fed, np.uint16))
+    held = held_rows(CODEC, no_notes(), np.array(engine.fed, np.uint16))
     for token, row in zip(engine.fed, held, strict=True):
         again.feed(token, row)
     assert np.array_equal(again.logits(), engine.logits())
@@ -154,7 +156,7 @@ def test_only_what_is_allowed_is_drawn_where_that_is_said() -> None:
 
 def test_a_model_and_a_codec_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(
-        OptionError, match="the model has 388 tokens and the codec 356: they do not belong together"
+        OptionError, match="the model has 388 tokens and the codec 'performance' has 356"
     ):
         Sampler(MockEngine(CODEC), PerformanceCodec(velocity_bins=0))
 
@@ -177,7 +179,7 @@ def test_what_was_recalled_for_long_is_forgotten_for_a_while() -> None:
             repeated = repeated + 1 if length and token == pitch else 0
             runs.append(repeated)
             if repeated == LONGEST_REPEAT_NOTES:
-                assert len(sampler.engine.snapshot().history) <= 1
+                assert len(sampler.engine.snapshot().memories["recall"].history) <= 1
     assert max(runs) == LONGEST_REPEAT_NOTES
 
 

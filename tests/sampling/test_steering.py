@@ -86,6 +86,6 @@ def test_it_can_be_asked_for_something_else_while_it_plays(piano: Model) -> None
 
 def test_a_model_that_was_not_trained_for_it_refuses(piano: Model) -> None:
     sampler = Sampler(MockEngine(piano.codec), piano.codec)
-    with pytest.raises(OptionError, match="cannot be steered"):
+    with pytest.raises(OptionError, match="has no controls"):
         sampler.steer(Controls(loudness=60.0))
     sampler.steer(None)

@@ -29,7 +29,7 @@ SIZE = 40
 def stream(seed: int, length: int = 300, pitches: int = 9) -> np.ndarray:
     """Return tokens under the grammar: few pitches, so that much of it comes back."""
     rng = np.random.default_rng(seed)
-    grammar = CODEC.grammar()
+    grammar = CODEC.constraint()
     state, tokens = grammar.start(), []
     for _ in range(length):
         mask = grammar.mask(state)

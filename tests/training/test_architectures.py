@@ -34,6 +34,7 @@ class ToyConfig:
 
     architecture: ClassVar[str] = "toy"
     must_match: ClassVar[tuple[str, ...]] = ()
+    obsolete_weights: ClassVar[tuple[str, ...]] = ()
     vocab_size: int = 388
     size: int = 8
 

@@ -30,11 +30,11 @@ def batch_for(model: LanguageModel) -> Batch:
     return next(
         TrainingWindows(
             lambda rng: TRAIN[0],
-            CODEC.grammar(),
+            CODEC,
             rows=range(2),
             window=16,
             segment=None,
-            inputs=Inputs(model.config.start_token, model.config.recall_notes),
+            inputs=Inputs(model.config.start_token, model.config.features),
             seed=0,
             steered=0.5,
         )

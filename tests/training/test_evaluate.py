@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.datasets.windows import EvaluationWindows, Inputs
 from midirnn.errors import CodecError
 from midirnn.models.config import ModelConfig
@@ -68,7 +69,7 @@ def test_the_state_is_carried_over_the_whole_piece_and_not_to_the_next() -> None
 
 def test_to_a_model_that_knows_nothing_a_token_is_one_of_those_allowed() -> None:
     allowed = 0.0
-    grammar = CODEC.grammar()
+    grammar = CODEC.constraint()
     for piece in PIECES:
         state = grammar.start()
         for token in piece.tolist():
@@ -138,7 +139,7 @@ def test_a_piece_that_breaks_the_grammar_is_refused() -> None:
 
 def test_rows_that_begin_a_piece_begin_from_a_zero_state() -> None:
     model = from_weights(MODEL, reference.random_weights(MODEL))
-    batch = next(EvaluationWindows(PIECES, CODEC.grammar(), 2, 8, Inputs(MODEL.start_token)))
+    batch = next(EvaluationWindows(PIECES, CODEC, 2, 8, Inputs(MODEL.start_token)))
     assert batch.reset.tolist() == [True, True]
     carried = (torch.randn(2, 2, 16), torch.randn(2, 2, 16))
     from_zero = token_losses(model, batch, model.initial_state(2), bf16=False)[0]

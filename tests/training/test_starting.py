@@ -44,7 +44,8 @@ def test_parts_that_are_new_change_nothing_at_first(tmp_path: Path) -> None:
     tokens = torch.from_numpy(VALIDATION[0][:20].astype(np.int64))[None]
     held = torch.zeros(1, 20, 128, dtype=torch.bool)
     with torch.no_grad():
-        assert torch.equal(made.model(tokens, held)[0], first.model(tokens, held)[0])
+        features = {"held": held}
+        assert torch.equal(made.model(tokens, features)[0], first.model(tokens, features)[0])
 
 
 @pytest.mark.parametrize(

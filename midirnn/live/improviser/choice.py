@@ -6,8 +6,8 @@ from collections.abc import Set
 
 import numpy as np
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.performance import NUM_PITCHES
 
 SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)

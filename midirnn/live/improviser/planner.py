@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from midirnn.engines.base import EngineState
+from midirnn.codecs import PerformanceCodec
+from midirnn.engines.state import EngineState
 from midirnn.live.base.messages import Begin, HeardStep, PlannedEvent, Surprise
 from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import ModelNote, StreamState
@@ -41,7 +42,9 @@ class Planner:
     has sounded of it.
     """
 
-    def __init__(self, sampler: Sampler, *, start_seconds: float = 0.0, channel: int = 0) -> None:
+    def __init__(
+        self, sampler: Sampler[PerformanceCodec], *, start_seconds: float = 0.0, channel: int = 0
+    ) -> None:
         self._sampler = sampler
         self._stream = SharedStream(sampler)
         self._steps_per_second = sampler.codec.steps_per_second

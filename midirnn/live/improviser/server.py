@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from midirnn.engines.base import EngineState, blend
+from midirnn.codecs import PerformanceCodec, require
+from midirnn.engines.state import EngineState, blend
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
@@ -52,7 +53,10 @@ class ModelServer:
     end: :meth:`handle` gives replies as they come, and may be left.
     """
 
-    def __init__(self, sampler: Sampler, *, start_seconds: float = 0.0, channel: int = 0) -> None:
+    def __init__(
+        self, sampler: Sampler[Any], *, start_seconds: float = 0.0, channel: int = 0
+    ) -> None:
+        require(sampler.codec, PerformanceCodec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
         self._plan = 0
@@ -95,7 +99,7 @@ class ModelServer:
     def rehearse(self, seconds: float) -> None:
         """Nothing at all; what comes next takes less time, most of all a note at that time."""
         if not self.planner.foresee(seconds):
-            self._sampler.engine.rehearse()
+            self._sampler.engine.warm_up()
         self._sampler.distribution()
 
     def _rewind(self, request: Rewind) -> Iterable[Reply]:

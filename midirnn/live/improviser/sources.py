@@ -12,8 +12,8 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.codecs.grammar import BoolArray
+from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.live.base.messages import Begin, HeardStep
 from midirnn.sampling import Sampler
 
@@ -27,7 +27,7 @@ SHIFT_SPREAD = 2
 class TokenSource(Protocol):
     """What decides which of the allowed tokens may be drawn."""
 
-    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+    def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """Those of the ``allowed`` (V,) that the source takes; all false while it rests.
 
         It may rest until the performer plays, but not for a time that it knows.
@@ -51,7 +51,7 @@ class TokenSource(Protocol):
 class FreeSource:
     """Takes all: the model plays what it likes."""
 
-    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+    def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """All that is allowed."""
         return allowed
 
@@ -83,7 +83,7 @@ class PhraseSource(FreeSource):
     became: tuple[tuple[int, int], ...] = ()
     """(pitch of the phrase, pitch that was played), of the notes that sound."""
 
-    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+    def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """The token of the phrase, or those it may become."""
         shifts = sampler.codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
         left = range(self.position, len(self.words))
@@ -124,7 +124,9 @@ class PhraseSource(FreeSource):
             return kind, dict(self.became).get(value, value)
         return kind, value
 
-    def _candidates(self, word: Word, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+    def _candidates(
+        self, word: Word, allowed: BoolArray, sampler: Sampler[PerformanceCodec]
+    ) -> BoolArray:
         """The tokens that a word may become now; all false if it cannot come."""
         kind, value = word
         vocabulary = sampler.codec.vocabulary
@@ -165,7 +167,7 @@ class ChordSource(FreeSource):
         """Ready for a chord to these."""
         return replace(self, left=self.notes, onset=tuple(pitches)) if pitches else self
 
-    def narrow(self, allowed: BoolArray, sampler: Sampler) -> BoolArray:
+    def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """Note-ons for a chord that is due, or the shortest way there."""
         kept = np.zeros_like(allowed)
         if not self.left:
@@ -249,7 +251,7 @@ def _near(shifts: BoolArray, codec: PerformanceCodec, value: int) -> BoolArray:
     return kept
 
 
-def _share(sampler: Sampler, candidates: BoolArray, token: int) -> float:
+def _share(sampler: Sampler[PerformanceCodec], candidates: BoolArray, token: int) -> float:
     """The probability of a token among the candidates, at temperature 1."""
     logits = sampler.engine.logits().astype(np.float64)
     logits[~candidates] = -np.inf

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
-from midirnn.codecs import TokenType
-from midirnn.codecs.grammar import BoolArray
-from midirnn.engines.base import FloatVector
+from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs.performance import GrammarState, TokenType
+from midirnn.engines.state import FloatVector
 from midirnn.live.base.messages import Begin, HeardStep, Surprise
 from midirnn.live.improviser.choice import Choice
 from midirnn.live.improviser.phrase import Phrase
@@ -49,7 +49,7 @@ class SharedStream:
     is over more may be written there.
     """
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: Sampler[PerformanceCodec]) -> None:
         self._sampler = sampler
         self._token = sampler.codec.vocabulary.token
         self._slice = sampler.codec.vocabulary.slice_of
@@ -71,7 +71,7 @@ class SharedStream:
     @property
     def step(self) -> int:
         """The step of the last token."""
-        return self._sampler.grammar_state.step + self._lag
+        return int(self._sampler.grammar_state.step) + self._lag
 
     @property
     def entropy(self) -> float:
@@ -234,7 +234,7 @@ class SharedStream:
         if not 0 < gap <= sampler.codec.max_shift_steps:
             return False
         token = self._token(TokenType.TIME_SHIFT, gap)
-        return sampler.engine.foresee(state.sampler.engine, token, state.sampler.grammar.held)
+        return sampler.engine.precompute(state.sampler.engine, token, state.sampler.grammar.held)
 
     # Tokens, one after the other.
 
@@ -244,7 +244,7 @@ class SharedStream:
 
     def _gap(self, step: int) -> int:
         """Steps from the last token to that step, the rests that are left out taken off."""
-        state = self._sampler.grammar_state
+        state: GrammarState = self._sampler.grammar_state
         gap = max(step - self._lag - state.step, 0)
         if state.next_rank == 0:
             left_out = gap

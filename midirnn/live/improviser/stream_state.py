@@ -26,7 +26,7 @@ class StreamState:
     @property
     def step(self) -> int:
         """The step of the last token."""
-        return self.sampler.grammar.step + self.lag
+        return int(self.sampler.grammar.step) + self.lag
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from midirnn.codecs.grammar import BoolArray
-from midirnn.engines.base import FloatVector
+from midirnn.codecs import BoolArray
+from midirnn.engines.state import FloatVector
 
 
 def entropy(logits: FloatVector, allowed: BoolArray) -> float:

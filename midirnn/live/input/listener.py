@@ -6,8 +6,8 @@ import math
 from collections import deque
 from collections.abc import Iterator
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.codecs.streams import DRUM_CHANNEL
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import DRUM_CHANNEL, TokenType
 from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF
 from midirnn.live.base.messages import HeardStep
 from midirnn.live.base.playing import Gesture, Performed

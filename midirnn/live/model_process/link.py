@@ -76,7 +76,9 @@ class LocalModel:
     lost: Exception | None = None
     waiting_since = math.inf
 
-    def __init__(self, sampler: Sampler, start_seconds: float, channel: int) -> None:
+    def __init__(
+        self, sampler: Sampler[PerformanceCodec], start_seconds: float, channel: int
+    ) -> None:
         self.codec = sampler.codec
         self.start_seconds = start_seconds
         self.max_note_seconds = sampler.config.max_note_seconds

@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import IO, Any, Self, cast
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import Codec, PerformanceCodec, require
 from midirnn.errors import ModelLostError
 from midirnn.live.base.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_process.child import Answer, Protect
@@ -143,13 +143,13 @@ class ModelProcess:
     def __init__(
         self,
         settings: ModelSettings,
-        codec: PerformanceCodec,
+        codec: Codec[Any],
         *,
         command: Sequence[str] | None = None,
     ) -> None:
         self.settings: ModelSettings | None = settings
         self._settings = settings
-        self.codec = codec
+        self.codec = require(codec, PerformanceCodec, "midirnn live")
         self.start_seconds = settings.start_seconds
         self.max_note_seconds = settings.sampling.max_note_seconds
         self._command = COMMAND if command is None else command

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType
-from midirnn.engines.base import FloatVector
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
+from midirnn.engines.state import FloatVector
 from midirnn.live import MODES, LiveConfig, Stance
 from midirnn.live.base.messages import Knobs
 from midirnn.live.controls import ControlMap

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.live.base.messages import HeardStep
 from midirnn.live.improviser.sources import (
     SHIFT_SPREAD,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import TokenType
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.live import LiveConfig
 from midirnn.live.base.messages import Begin

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
-from midirnn.codecs.streams import StreamEncoder
+from midirnn.codecs.performance import StreamEncoder
 from midirnn.errors import CodecError
 from midirnn.midifile import read_midi
 from midirnn.performance import Performance

@@ -1,19 +1,16 @@
-"""The performance encoding as a stream: messages in, tokens out, and the other way round."""
+"""The performance encoding as a stream: MIDI messages in, tokens out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from midirnn.codecs.vocabulary import TokenType
+from midirnn.codecs.performance.layout import PerformanceLayout
+from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.errors import CodecError
 from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN
 from midirnn.performance import SUSTAIN_DOWN
-
-if TYPE_CHECKING:
-    from midirnn.codecs.performance import PerformanceCodec
 
 DRUM_CHANNEL = 9
 
@@ -54,10 +51,10 @@ class StreamEncoder:
     are not heard. ``velocity_bin`` is the one in force before the first note (0: none).
     """
 
-    def __init__(self, codec: PerformanceCodec, *, velocity_bin: int = 0) -> None:
-        if codec.overlaps != "cut":
+    def __init__(self, layout: PerformanceLayout, *, velocity_bin: int = 0) -> None:
+        if layout.overlaps != "cut":
             raise CodecError("a stream can only be encoded with overlaps='cut'")
-        self.codec = codec
+        self.layout = layout
         self._step = 0
         self._last_seconds = 0.0
         self._emitted_step = 0
@@ -145,10 +142,10 @@ class StreamEncoder:
         nothing follows, these are tokens that the recording, which ends with its last note, lacks.)
         """
         tokens = self._move(seconds)
-        most = self.codec.max_shift_steps
+        most = self.layout.max_shift_steps
         # The last full shift waits: were it the whole rest, the next event would follow it.
         while self._step - self._emitted_step > most:
-            tokens.append(self.codec.vocabulary.token(TokenType.TIME_SHIFT, most))
+            tokens.append(self.layout.vocabulary.token(TokenType.TIME_SHIFT, most))
             self._emitted_step += most
         return tokens
 
@@ -160,7 +157,7 @@ class StreamEncoder:
                 "a stream is fed in order of time"
             )
         self._last_seconds = seconds
-        step = self.codec.step(seconds)
+        step = self.layout.step(seconds)
         tokens: list[int] = []
         if step > self._step:
             tokens += self._close_step()
@@ -186,7 +183,7 @@ class StreamEncoder:
         tokens = self._close_step(ending=True)
         self._step += 1
         tokens += self._close_step()
-        self.__init__(self.codec)  # type: ignore[misc]
+        self.__init__(self.layout)  # type: ignore[misc]
         return tokens
 
     def _close_step(self, *, ending: bool = False) -> list[int]:
@@ -256,15 +253,15 @@ class StreamEncoder:
         """Tokens of a step's note-offs and note-ons, in note-seq's order."""
         if not offs and not ons:
             return []
-        token = self.codec.vocabulary.token
+        token = self.layout.vocabulary.token
         tokens = self._shift_to(self._step)
         for note in sorted(offs, key=lambda note: (note.seconds, note.pitch)):
             if self._sounding.get(note.pitch) is note:
                 del self._sounding[note.pitch]
             tokens.append(token(TokenType.NOTE_OFF, note.pitch))
         for note in sorted(ons.values(), key=lambda note: (note.seconds, note.pitch)):
-            velocity_bin = self.codec.bin_of(note.velocity)
-            if self.codec.velocity_bins and velocity_bin != self._velocity_bin:
+            velocity_bin = self.layout.bin_of(note.velocity)
+            if self.layout.velocity_bins and velocity_bin != self._velocity_bin:
                 tokens.append(token(TokenType.VELOCITY, velocity_bin))
                 self._velocity_bin = velocity_bin
             tokens.append(token(TokenType.NOTE_ON, note.pitch))
@@ -273,66 +270,7 @@ class StreamEncoder:
 
     def _shift_to(self, step: int) -> list[int]:
         """Time shifts from the step emitted last."""
-        gap, most = step - self._emitted_step, self.codec.max_shift_steps
+        gap, most = step - self._emitted_step, self.layout.max_shift_steps
         self._emitted_step = step
         shifts = [most] * ((gap - 1) // most) + [gap - (gap - 1) // most * most] if gap else []
-        return [self.codec.vocabulary.token(TokenType.TIME_SHIFT, shift) for shift in shifts]
-
-
-Message = tuple[int, int, int]
-"""(status, data 1, data 2)"""
-
-
-class StreamDecoder:
-    """Timed MIDI messages from tokens. Owns the time reached and what sounds.
-
-    Times are seconds from the first token (or from ``start_seconds``). ``sounding`` and
-    ``velocity_bin`` (0: the codec's default) are what is in force before the first token. Any token
-    can be decoded: a note-off of a silent pitch gives nothing, a note-on of a sounding pitch ends
-    the note before.
-    """
-
-    def __init__(
-        self,
-        codec: PerformanceCodec,
-        *,
-        start_seconds: float = 0.0,
-        channel: int = 0,
-        sounding: Iterable[int] = (),
-        velocity_bin: int = 0,
-    ) -> None:
-        self.codec = codec
-        self.start_seconds = start_seconds
-        self.channel = channel
-        self.step = 0
-        self._velocity_bin = velocity_bin or codec.default_bin
-        self._sounding: set[int] = set(sounding)
-
-    @property
-    def seconds(self) -> float:
-        """The time reached."""
-        return self.start_seconds + self.step / self.codec.steps_per_second
-
-    def feed(self, token: int) -> list[tuple[float, Message]]:
-        """The (seconds, message) that a token says; none for time shifts and velocities."""
-        kind, value = self.codec.vocabulary.describe(token)
-        if kind is TokenType.TIME_SHIFT:
-            self.step += value
-        elif kind is TokenType.VELOCITY:
-            self._velocity_bin = value
-        elif kind is TokenType.NOTE_OFF:
-            return self._off(value) if value in self._sounding else []
-        else:
-            ended = self._off(value) if value in self._sounding else []
-            self._sounding.add(value)
-            velocity = int(self.codec.bin_velocity(self._velocity_bin))
-            return [*ended, (self.seconds, (NOTE_ON | self.channel, value, velocity))]
-        return []
-
-    def _off(self, pitch: int) -> list[tuple[float, Message]]:
-        self._sounding.discard(pitch)
-        return [(self.seconds, (0x80 | self.channel, pitch, 0))]
-
-    def finish(self) -> list[tuple[float, Message]]:
-        """Note-offs, now, for all that still sounds."""
-        return [off for pitch in sorted(self._sounding) for off in self._off(pitch)]
+        return [self.layout.vocabulary.token(TokenType.TIME_SHIFT, shift) for shift in shifts]

@@ -13,7 +13,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.midifile import read_midi
 from midirnn.performance import Performance
 
-SHARED = Path(__file__).parents[3] / "shared"
+SHARED = Path(__file__).parents[4] / "shared"
 GOLDEN_FILES = sorted((SHARED / "golden").glob("*.json.gz"))
 
 Notes = list[tuple[float, float, int, int]]
@@ -90,9 +90,9 @@ class TestRealPerformances:
     ) -> None:
         codec = PerformanceCodec()
         tokens = codec.encode(recording[0])
-        state = codec.grammar().start()
+        state = codec.constraint().start()
         for piece in np.split(tokens, range(4096, len(tokens), 4096)):
-            codec.grammar().scan(state, piece)
+            codec.constraint().scan(state, piece)
         assert not state.held.any()
         said = codec.decode(tokens)
         assert codec.decode(codec.encode(said)) == said

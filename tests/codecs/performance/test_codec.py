@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec, TokenType, codec_from_settings
+from midirnn.codecs import PerformanceCodec, codec_from_settings
+from midirnn.codecs.performance import TokenType
 from midirnn.errors import CodecError
 from midirnn.performance import Part, Performance
 from tests.strategies import performance_codecs, performance_of, performances, token_lists

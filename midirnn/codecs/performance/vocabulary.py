@@ -1,4 +1,4 @@
-"""A vocabulary: ordered ranges of values, laid end to end as token ids."""
+"""The vocabulary of the performance encoding: ranges of values, laid end to end as token ids."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.base import BoolArray, Tokens, check_tokens
 from midirnn.errors import CodecError
-
-Tokens = npt.NDArray[np.uint16]
 
 
 class TokenType(StrEnum):
-    """What a token of the performance encoding says."""
+    """The types of token in the performance encoding."""
 
     NOTE_ON = "note_on"
     NOTE_OFF = "note_off"
@@ -25,7 +24,7 @@ class TokenType(StrEnum):
 
 @dataclass(frozen=True)
 class TokenRange:
-    """The tokens of one type: values ``first_value .. first_value + size - 1``."""
+    """The tokens of one type: values ``first_value`` to ``first_value + size - 1``."""
 
     type: TokenType
     first_value: int
@@ -40,20 +39,17 @@ class Vocabulary:
 
     @cached_property
     def size(self) -> int:
-        """How many tokens there are (V)."""
+        """The number of tokens (V)."""
         return sum(token_range.size for token_range in self.ranges)
 
     @cached_property
-    def _first_ids(self) -> tuple[int, ...]:
-        sizes = [token_range.size for token_range in self.ranges]
-        return tuple(sum(sizes[:index]) for index in range(len(sizes)))
-
-    @cached_property
-    def _slices(self) -> dict[TokenType, slice]:
-        return {
-            r.type: slice(first, first + r.size)
-            for r, first in zip(self.ranges, self._first_ids, strict=True)
-        }
+    def slices(self) -> dict[TokenType, slice]:
+        """The ids of each type, in the order of the ranges."""
+        slices, first = {}, 0
+        for token_range in self.ranges:
+            slices[token_range.type] = slice(first, first + token_range.size)
+            first += token_range.size
+        return slices
 
     @cached_property
     def type_index(self) -> npt.NDArray[np.int8]:
@@ -67,20 +63,30 @@ class Vocabulary:
         return np.concatenate([np.arange(r.size) + r.first_value for r in self.ranges])
 
     def slice_of(self, token_type: TokenType) -> slice:
-        """The ids of one type."""
-        return self._slices[token_type]
+        """Return the ids of one type."""
+        return self.slices[token_type]
+
+    def index_of(self, token_type: TokenType) -> int:
+        """Return the index in ``ranges`` of one type, as :attr:`type_index` has it."""
+        return list(self.slices).index(token_type)
+
+    def is_type(self, tokens: Tokens, token_type: TokenType) -> BoolArray:
+        """Return which tokens are of one type; of the shape of ``tokens``."""
+        ids = self.slices[token_type]
+        is_type: BoolArray = (tokens >= ids.start) & (tokens < ids.stop)
+        return is_type
 
     def token(self, token_type: TokenType, value: int) -> int:
-        """The id of a value. Raises :class:`CodecError` if the range has no such value."""
-        for token_range, first in zip(self.ranges, self._first_ids, strict=True):
+        """Return the id of a value. Raises :class:`CodecError` if the range has no such value."""
+        for token_range in self.ranges:
             if token_range.type == token_type:
                 if 0 <= value - token_range.first_value < token_range.size:
-                    return first + value - token_range.first_value
+                    return self.slices[token_type].start + value - token_range.first_value  # type: ignore[no-any-return]
                 break
         raise CodecError(f"the vocabulary has no token for {token_type} {value}")
 
     def describe(self, token: int) -> tuple[TokenType, int]:
-        """The type and the value of a token id."""
+        """Return the type and the value of a token id."""
         if not 0 <= token < self.size:
             self.check(np.array([token]))
         return self._words[token]
@@ -91,16 +97,5 @@ class Vocabulary:
         return list(zip(types, self.values.tolist(), strict=True))
 
     def check(self, tokens: npt.ArrayLike) -> Tokens:
-        """The tokens as an array of uint16; :class:`CodecError` if any is not in the vocabulary."""
-        array = np.asarray(tokens)
-        if array.size == 0:
-            return np.empty(0, np.uint16)
-        if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-            raise CodecError(
-                f"tokens must be a list of whole numbers, not {array.dtype} of shape {array.shape}"
-            )
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high >= self.size:
-            wrong = low if low < 0 else high
-            raise CodecError(f"token {wrong} is not in the vocabulary (0 to {self.size - 1})")
-        return array.astype(np.uint16)
+        """Return the tokens as an array of uint16; see :func:`check_tokens`."""
+        return check_tokens(tokens, self.size)

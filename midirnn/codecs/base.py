@@ -1,0 +1,327 @@
+"""What a codec is: pieces to tokens and back, and what may follow what.
+
+A codec is a frozen dataclass without state, generic over the piece that it encodes (a performance,
+a text). What only some codecs can do is a protocol of its own, asked for by whoever needs it with
+``isinstance`` or :func:`midirnn.codecs.require`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.errors import CodecError, OptionError
+from midirnn.performance import Performance
+
+Tokens = npt.NDArray[np.uint16]
+BoolArray = npt.NDArray[np.bool_]
+
+MAX_TOKENS = 2**16
+"""No vocabulary is larger: tokens are stored as uint16."""
+
+P = TypeVar("P")
+S = TypeVar("S", bound="ConstraintState")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on what is generated. A codec heeds those that mean something to it."""
+
+    max_note_seconds: float | None = None
+    """How long a note may sound."""
+    max_sounding: int | None = None
+    """How many notes may sound at once."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How much training pieces are varied at random. A codec heeds what means something to it.
+
+    ``transpose`` is the largest transposition in semitones, ``stretch`` the largest change of
+    tempo, as a share. Performance RNN uses 3 (in its "less" variant) or 6 semitones and 0.05.
+    """
+
+    transpose: int = 0
+    stretch: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.transpose <= 24:
+            raise OptionError(f"transpose is {self.transpose}; allowed are 0 to 24 semitones")
+        if not 0.0 <= self.stretch < 1.0:
+            raise OptionError(f"stretch is {self.stretch}; allowed are values from 0 to below 1")
+
+    def __bool__(self) -> bool:
+        return bool(self.transpose or self.stretch)
+
+
+class ConstraintState(Protocol):
+    """Where a token stream stands, as far as the constraint needs to know. Changed in place."""
+
+    def copy(self) -> Self:
+        """Return a state that changes independently of this one."""
+        ...
+
+
+class Constraint(Protocol[S]):
+    """Which tokens may come next: the grammar of an encoding. Without state of its own."""
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens (V)."""
+        ...
+
+    def start(self) -> S:
+        """Return the state before the first token."""
+        ...
+
+    def mask(self, state: S) -> BoolArray:
+        """Return which tokens may come next; shape ``(V,)``, never all false."""
+        ...
+
+    def advance(self, state: S, token: int) -> None:
+        """Move the state past a token. Any token of the vocabulary is taken."""
+        ...
+
+    def skip(self, state: S, tokens: Tokens) -> None:
+        """Move the state past many tokens at once."""
+        ...
+
+    def scan(self, state: S, tokens: Tokens) -> BoolArray:
+        """Move the state past many tokens; return the mask after each, shape ``(T, V)``.
+
+        Raises :class:`CodecError` where a token is not allowed or not in the vocabulary.
+        """
+        ...
+
+
+class Codec(Protocol[P]):
+    """A way to write pieces of one kind as tokens 0 to ``vocab_size - 1``."""
+
+    name: ClassVar[str]
+    """Its key in :data:`midirnn.codecs.CODECS`."""
+    suffixes: ClassVar[tuple[str, ...]]
+    """How the names of the files end that it reads, in lower case: ``(".mid", ".midi")``."""
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens (V)."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Return what makes an equal codec, for JSON: ``name`` and the fields."""
+        ...
+
+    def read(self, path: Path) -> P:
+        """Read a piece. Raises a :class:`MidirnnError` of one line if the file holds none."""
+        ...
+
+    def write(self, piece: P, path: Path) -> None:
+        """Write a piece to a file, whole or not at all. Raises a :class:`MidirnnError`."""
+        ...
+
+    def encode(self, piece: P) -> Tokens:
+        """Return the tokens of a piece; shape ``(T,)``."""
+        ...
+
+    def decode(self, tokens: npt.ArrayLike) -> P:
+        """Return the piece that tokens stand for.
+
+        Raises :class:`CodecError` for a token outside the vocabulary.
+        """
+        ...
+
+    def constraint(self, limits: Limits | None = None) -> Constraint[Any]:
+        """Return what may follow what, within limits where there are some."""
+        ...
+
+    def groups(self) -> Mapping[str, slice]:
+        """Return named slices that cover the vocabulary without overlap, for metrics."""
+        ...
+
+    def augment(
+        self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator
+    ) -> Tokens:
+        """Return a random variation of a piece; the tokens as they are where there is none."""
+        ...
+
+
+# What only some codecs can do.
+
+
+@runtime_checkable
+class Recallable(Protocol):
+    """A codec of which the match memory (:mod:`midirnn.codecs.recall`) can follow the pitches."""
+
+    @property
+    def note_ons(self) -> slice:
+        """The ids of note-ons, one for each of the 128 pitches, in order."""
+        ...
+
+
+@runtime_checkable
+class HoldsNotes(Recallable, Protocol):
+    """A codec whose notes begin and end, so that some sound at each token."""
+
+    @property
+    def note_offs(self) -> slice:
+        """The ids of note-offs, one for each of the 128 pitches, in order."""
+        ...
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A codec of which the controls (:mod:`midirnn.codecs.controls`) can be measured."""
+
+    def measure_controls(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return the controls of a piece from each token ``begin`` to ``stop - 1`` on.
+
+        Shape ``(stop - begin, NUM_CONTROL_INPUTS)``.
+        """
+        ...
+
+
+Message = tuple[int, int, int]
+"""A MIDI message: (status, data 1, data 2)."""
+
+
+class MessageEncoder(Protocol):
+    """Tokens from MIDI messages as they are played."""
+
+    def feed(self, seconds: float, message: Sequence[int]) -> list[int]:
+        """Return the tokens that become final when a message is heard."""
+        ...
+
+    def advance(self, seconds: float) -> list[int]:
+        """Return the tokens that become final when time passes without a message."""
+        ...
+
+    def finish(self) -> list[int]:
+        """Return the tokens still due at the end."""
+        ...
+
+
+class MessageDecoder(Protocol):
+    """MIDI messages from tokens as they are generated."""
+
+    @property
+    def seconds(self) -> float:
+        """The time reached."""
+        ...
+
+    def restart_at(self, seconds: float) -> None:
+        """Count time from ``seconds`` on; what sounds goes on."""
+        ...
+
+    def feed(self, token: int) -> list[tuple[float, Message]]:
+        """Return the (seconds, message) that a token stands for."""
+        ...
+
+    def finish(self) -> list[tuple[float, Message]]:
+        """Return note-offs, now, for all that still sounds."""
+        ...
+
+
+@runtime_checkable
+class NoteStream(HoldsNotes, Protocol):
+    """A codec of performances that can be encoded and decoded message by message.
+
+    Its time goes in steps of a grid; that is what primers, live playing and figures per second or
+    per note need.
+    """
+
+    @property
+    def steps_per_second(self) -> int:
+        """The steps of the time grid in a second."""
+        ...
+
+    @property
+    def token_steps(self) -> npt.NDArray[np.int64]:
+        """By how many steps each token moves time on; shape ``(V,)``."""
+        ...
+
+    def step(self, seconds: float) -> int:
+        """Return the step of the grid nearest to a time."""
+        ...
+
+    def steps(self, seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return the steps of the grid nearest to some times."""
+        ...
+
+    def encode(self, performance: Performance, *, open_end: bool = False) -> Tokens:
+        """Return the tokens of a performance.
+
+        With ``open_end`` notes that still sound at its end get no note-off.
+        """
+        ...
+
+    def decode(self, tokens: npt.ArrayLike) -> Performance:
+        """Return the performance that tokens stand for."""
+        ...
+
+    def stream_encoder(self) -> MessageEncoder:
+        """Return an encoder that is fed message by message."""
+        ...
+
+    def stream_decoder(self) -> MessageDecoder:
+        """Return a decoder that is fed token by token."""
+        ...
+
+
+# For codecs to build on.
+
+
+def check_tokens(tokens: npt.ArrayLike, vocab_size: int) -> Tokens:
+    """Return the tokens as an array of uint16.
+
+    Raises :class:`CodecError` if they are no list of whole numbers, or not all in the vocabulary.
+    """
+    array = np.asarray(tokens)
+    if array.size == 0:
+        return np.empty(0, np.uint16)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise CodecError(
+            f"tokens must be a list of whole numbers, not {array.dtype} of shape {array.shape}"
+        )
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= vocab_size:
+        wrong = low if low < 0 else high
+        raise CodecError(f"token {wrong} is not in the vocabulary (0 to {vocab_size - 1})")
+    return array.astype(np.uint16)
+
+
+class FreeState:
+    """The state of a constraint without rules, which has nothing to remember."""
+
+    def copy(self) -> Self:
+        """Return the state itself: it never changes."""
+        return self
+
+
+@dataclass(frozen=True)
+class FreeConstraint:
+    """The constraint of a codec without rules: any token may follow any other."""
+
+    vocab_size: int
+
+    def start(self) -> FreeState:
+        """Return the state before the first token."""
+        return FreeState()
+
+    def mask(self, state: FreeState) -> BoolArray:
+        """Return that every token may come next; shape ``(V,)``."""
+        return np.ones(self.vocab_size, dtype=bool)
+
+    def advance(self, state: FreeState, token: int) -> None:
+        """Do nothing: there is nothing to remember."""
+
+    def skip(self, state: FreeState, tokens: Tokens) -> None:
+        """Do nothing: there is nothing to remember."""
+
+    def scan(self, state: FreeState, tokens: Tokens) -> BoolArray:
+        """Return that every token may come next, after each; shape ``(T, V)``."""
+        return np.ones((len(check_tokens(tokens, self.vocab_size)), self.vocab_size), dtype=bool)

@@ -1,0 +1,143 @@
+"""The state of an engine: what it consists of, which models it belongs to, how two are blended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.errors import OptionError
+from midirnn.models.cells import find_cell
+from midirnn.models.config import ModelConfig
+
+FloatVector = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
+
+Memories = Mapping[str, Any]
+"""What features remember, by their names; see :meth:`midirnn.features.Feature.start`."""
+
+RecurrentState = tuple[FloatMatrix, ...]
+"""An array (num_layers, H) for each of the cell's states, h first."""
+
+
+class StateLayout(NamedTuple):
+    """Which models a recurrent state belongs to: those of the same cell and sizes."""
+
+    cell: str
+    num_layers: int
+    hidden_size: int
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> StateLayout:
+        """Return the layout of the states of a model."""
+        return cls(config.cell, config.num_layers, config.hidden_size)
+
+    def zeros(self) -> RecurrentState:
+        """Return the state before a piece."""
+        shape = (self.num_layers, self.hidden_size)
+        return tuple(np.zeros(shape, np.float32) for _ in find_cell(self.cell).states)
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.num_layers} x {self.hidden_size}"
+
+
+class EngineState:
+    """All that the next logits depend on. Immutable.
+
+    What a step computes may be computed :meth:`later`, when it is first read: a note that was drawn
+    can sound before the model has taken it in.
+    """
+
+    __slots__ = ("_later", "_parts", "layout")
+
+    def __init__(
+        self,
+        layout: StateLayout,
+        state: RecurrentState,
+        logits: FloatVector,
+        memories: Memories,
+    ) -> None:
+        self.layout = layout
+        """The models that the state belongs to."""
+        self._parts: _Parts | None = _Parts(state, logits, memories)
+        self._later: Callable[[], EngineState] | None = None
+
+    @classmethod
+    def later(cls, layout: StateLayout, compute: Callable[[], EngineState]) -> EngineState:
+        """Return the state that ``compute`` returns, which is called once, at the first read."""
+        state = cls.__new__(cls)
+        state.layout, state._parts, state._later = layout, None, compute
+        return state
+
+    @property
+    def state(self) -> RecurrentState:
+        """The recurrent state."""
+        return self._known.state
+
+    @property
+    def logits(self) -> FloatVector:
+        """The logits of the next token; shape ``(V,)``."""
+        return self._known.logits
+
+    @property
+    def memories(self) -> Memories:
+        """What features remember of the tokens so far, by their names; not to be changed."""
+        return self._known.memories
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether reading the state takes no time any more."""
+        return self._parts is not None
+
+    def compute(self) -> None:
+        """Compute the state now, unless that has been done."""
+        _ = self._known
+
+    def replace(self, **parts: Any) -> EngineState:
+        """Return the state with other parts."""
+        return EngineState(self.layout, **(self._known._asdict() | parts))
+
+    @property
+    def _known(self) -> _Parts:
+        later = self._later
+        if self._parts is None:
+            assert later is not None
+            self._parts = later()._known
+            self._later = None  # now that all threads find the parts
+        return self._parts
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._known)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EngineState, (self.layout, *self._known)
+
+
+class _Parts(NamedTuple):
+    """The parts of a state that has been computed."""
+
+    state: RecurrentState
+    logits: FloatVector
+    memories: Memories
+
+
+def blend(a: EngineState, b: EngineState, share: float) -> EngineState:
+    """Return the mean of two states, of which ``b`` has a ``share`` from 0 to 1.
+
+    Recurrent states and logits are averaged. What features remember cannot be: it is taken from the
+    state with the larger share. Raises :class:`OptionError` for states of different models.
+    """
+    if a.layout != b.layout:
+        raise OptionError(
+            f"states of different models cannot be blended: {a.layout} and {b.layout}. "
+            "Store both with the same model"
+        )
+    shares = np.array([1.0 - share, share], np.float32)
+    shares /= shares.sum()
+    base = b if shares[1] > shares[0] else a
+    return base.replace(
+        state=tuple(np.tensordot(shares, parts, 1) for parts in zip(a.state, b.state, strict=True)),
+        logits=np.tensordot(shares, (a.logits, b.logits), 1),
+    )

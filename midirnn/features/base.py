@@ -1,0 +1,115 @@
+"""What a feature is: something that a model reads beside the token."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import Codec, Tokens
+
+FloatVector = npt.NDArray[np.float32]
+
+Given = Mapping[str, npt.NDArray[Any]]
+"""What whoever feeds an engine says beside the token, by the name of the feature."""
+
+
+class Settings(Protocol):
+    """The fields of a model's config that say which features it has."""
+
+    @property
+    def held_input(self) -> bool:
+        """Whether the model reads which notes sound."""
+        ...
+
+    @property
+    def recall_notes(self) -> int:
+        """How many of the last pitches the match memory holds; 0 for none."""
+        ...
+
+    @property
+    def control_inputs(self) -> bool:
+        """Whether the model reads controls."""
+        ...
+
+
+class Reader(ABC):
+    """Computes a feature over the windows of a piece. Owns its place in the piece."""
+
+    @abstractmethod
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
+        """Start to read a piece at ``position``, up to ``stop``.
+
+        ``choice`` is what :meth:`Feature.choose` returned for the piece, or None.
+        """
+
+    @abstractmethod
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the feature of a window into its rows, which are all 0.
+
+        The window's targets start at position ``begin``. There is a row for each of ``inputs``, the
+        tokens before the targets, and one more in front of them if ``begin`` is 0: that of the
+        start token.
+        """
+
+
+class Feature(ABC):
+    """Something that a model reads beside the token. Immutable.
+
+    The model multiplies the feature's numbers by the weights ``{layer}.weight`` (E, width) and adds
+    the result to the token's embedding. Training computes a feature over whole windows
+    (:meth:`reader`), an engine step by step (:meth:`start`, :meth:`follow`, :meth:`inputs`).
+    """
+
+    name: ClassVar[str]
+    """Its key in batches, in the state of an engine and in :data:`Given`."""
+    layer: ClassVar[str]
+    """The name of its layer in the model."""
+    width: ClassVar[int]
+    """How many numbers the model reads."""
+    initial_std: ClassVar[float] = 0.0
+    """The standard deviation of its weights when training starts; with 0 it starts unused."""
+    window_shape: ClassVar[tuple[int, ...]]
+    """The shape, for each token, of what windows hold."""
+    window_type: ClassVar[type[np.generic]]
+    """The type of what windows hold."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the feature as a model with this config has it, or None if it has none."""
+
+    @abstractmethod
+    def check(self, codec: Codec[Any]) -> None:
+        """Raise :class:`CodecError` for a codec that cannot do what the feature needs."""
+
+    # Training: whole windows.
+
+    @abstractmethod
+    def reader(self, codec: Codec[Any]) -> Reader:
+        """Return a reader of the feature in pieces of that codec."""
+
+    def choose(self, rng: np.random.Generator, shown: float) -> Any:
+        """Choose at random how a piece is read in training; None if there is no choice.
+
+        ``shown`` is the share of pieces in which a control is shown. What is returned consists of
+        Python's own types, since it is saved.
+        """
+        return None
+
+    # Playing: step by step.
+
+    def start(self) -> Any:
+        """Return what the feature remembers at the start of a piece; immutable."""
+        return None
+
+    def follow(self, memory: Any, token: int) -> Any:
+        """Return what it remembers after a token."""
+        return memory
+
+    @abstractmethod
+    def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
+        """Return the numbers that the model reads; shape ``(width,)``."""

@@ -1,0 +1,76 @@
+"""The controls: what is asked of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import Codec, Steerable, Tokens, require
+from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS
+from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+
+
+class ControlInputs(Feature):
+    """Density, loudness and pitch classes: measured in training, set when generating."""
+
+    name = "controls"
+    layer = "controls"
+    width = NUM_CONTROL_INPUTS
+    window_shape: ClassVar[tuple[int, ...]] = (NUM_CONTROL_INPUTS,)
+    window_type = np.float32
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the feature, if the model has ``control_inputs``."""
+        return cls() if settings.control_inputs else None
+
+    def check(self, codec: Codec[Any]) -> None:
+        """Raise :class:`CodecError` for a codec of which the controls cannot be measured."""
+        _require_controls(codec)
+
+    def reader(self, codec: Codec[Any]) -> Reader:
+        """Return a reader that measures the controls of a piece."""
+        return _ControlReader(_require_controls(codec))
+
+    def choose(self, rng: np.random.Generator, shown: float) -> list[bool] | None:
+        """Choose which controls are shown: in a share of the pieces each of them half the time."""
+        if shown and rng.random() < shown:
+            chosen: list[bool] = (rng.random(len(CONTROLS)) < 0.5).tolist()
+            return chosen
+        return None
+
+    def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
+        """Return the controls that were set."""
+        return given[self.name]
+
+
+def _require_controls(codec: Codec[Any]) -> Steerable:
+    return require(codec, Steerable, "a model with control_inputs", "controls to measure")
+
+
+class _ControlReader(Reader):
+    """Measures the controls from each token of a piece on."""
+
+    def __init__(self, codec: Steerable) -> None:
+        self._codec = codec
+        self._begin = 0
+        self._measured: FloatVector | None = None
+
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Sequence[bool] | None) -> None:
+        """Measure the controls that are shown; the others stay 0."""
+        self._begin, self._measured = position, None
+        if choice is None or not any(choice):
+            return
+        self._measured = self._codec.measure_controls(tokens, position, stop)
+        for part, shown in zip(CONTROLS, choice, strict=True):
+            if not shown:
+                self._measured[:, part] = 0.0
+
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the controls from each target on."""
+        if self._measured is not None:
+            first = begin - self._begin
+            rows[:] = self._measured[first : first + len(rows)]

@@ -1,0 +1,122 @@
+"""What the notes so far recall: the match memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import Codec, Tokens
+from midirnn.codecs.recall import (
+    LENGTHS,
+    NO_MATCHES,
+    NUM_MATCHES,
+    NUM_VIEWPOINTS,
+    Matches,
+    check_recallable,
+    recall,
+    remember,
+)
+from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+from midirnn.performance import NUM_PITCHES
+
+
+class Recalled(NamedTuple):
+    """The last pitches, and the matches that were found for them."""
+
+    history: bytes = b""
+    matches: Matches = NO_MATCHES
+
+    def after(self, token: int, notes: int) -> Recalled:
+        """Return the memory after a token, with the last ``notes`` pitches."""
+        if token >= NUM_PITCHES:  # no note-on: check_recallable says which ids they are
+            return self
+        history = remember(self.history, token, notes)
+        return Recalled(history, recall(history))
+
+
+NOTHING_RECALLED = Recalled()
+
+
+@dataclass(frozen=True)
+class Recall(Feature):
+    """Which pitches followed where the last notes were played before, and by which match."""
+
+    name = "recall"
+    layer = "recalled"
+    width = NUM_PITCHES + NUM_MATCHES
+    window_shape: ClassVar[tuple[int, ...]] = NO_MATCHES.shape
+    window_type = np.int64
+
+    notes: int
+    """How many of the last pitches are searched."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the feature, if the model has ``recall_notes``."""
+        return cls(settings.recall_notes) if settings.recall_notes else None
+
+    def check(self, codec: Codec[Any]) -> None:
+        """Raise :class:`CodecError` for a codec whose pitches cannot be followed."""
+        check_recallable(codec)
+
+    def reader(self, codec: Codec[Any]) -> Reader:
+        """Return a reader that looks up what each note recalls."""
+        self.check(codec)
+        return _RecallReader(self.notes)
+
+    def start(self) -> Recalled:
+        """Return an empty memory."""
+        return NOTHING_RECALLED
+
+    def follow(self, memory: Recalled, token: int) -> Recalled:
+        """Return the memory after a token."""
+        return memory.after(token, self.notes)
+
+    def inputs(self, memory: Recalled, given: Given) -> FloatVector:
+        """Return which pitches are recalled, and by which match."""
+        row = np.zeros(self.width, np.float32)
+        for viewpoint, (pitch, length) in enumerate(memory.matches.tolist()):
+            if length:
+                row[pitch] += 1.0
+                row[NUM_PITCHES + viewpoint * LENGTHS + length] = 1.0
+        return row
+
+
+class _RecallReader(Reader):
+    """Follows the pitches of a piece."""
+
+    def __init__(self, notes: int) -> None:
+        self._notes = notes
+        self._memory = NOTHING_RECALLED
+
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
+        """Remember the pitches up to the token before the first input."""
+        before = tokens[: max(position - 1, 0)]
+        history = before[before < NUM_PITCHES][-self._notes :].astype(np.uint8).tobytes()
+        self._memory = Recalled(history, recall(history))
+
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the matches of each input and those before it."""
+        first = len(rows) - len(inputs)
+        rows[:first] = self._memory.matches
+        for row, token in enumerate(inputs.tolist(), first):
+            self._memory = self._memory.after(token, self._notes)
+            rows[row] = self._memory.matches
+
+
+def match_numbers(matches: Matches) -> list[tuple[int, int]]:
+    """Return (number of the match, pitch) of each viewpoint that has found one.
+
+    Matches are numbered viewpoint by viewpoint, then by length: 0 to 38.
+    """
+    return [
+        (viewpoint * LENGTHS + length, pitch)
+        for viewpoint, (pitch, length) in enumerate(matches.tolist())
+        if length
+    ]
+
+
+assert NO_MATCHES.shape == (NUM_VIEWPOINTS, 2)
