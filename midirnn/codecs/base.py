@@ -184,6 +184,13 @@ class Steerable(Protocol):
         """
         ...
 
+    def measure_style(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return all traits of a style (:mod:`midirnn.codecs.style`), measured likewise.
+
+        Shape ``(stop - begin, NUM_STYLE_INPUTS)``; the first are the controls.
+        """
+        ...
+
 
 Message = tuple[int, int, int]
 """A MIDI message: (status, data 1, data 2)."""

@@ -56,8 +56,12 @@ class QuantizedMatrix:
     """(N, blocks)"""
 
 
-OUTPUTS = {"output": "logits", "trust": "trust"}
-"""The name in the file of what each of the model's heads computes."""
+
+
+def output_name(head: str) -> str:
+    """Return the name in the file of what one of the model's heads computes."""
+    return "logits" if head == "output" else head
+
 
 PRECISIONS = ("int8", "float32")
 """How the matrices of a file can be stored and multiplied."""
@@ -192,7 +196,7 @@ class _Export:
     def _add_heads(self, x: str) -> None:
         """Add what is computed from the last layer: the logits, and what is added to them."""
         for head, size in self.config.heads.items():
-            name = OUTPUTS[head]
+            name = output_name(head)
             bias = self.graph.constant(f"{head}.bias", self.weights[f"{head}.bias"])
             self.product(head, x, head_weights(self.config, self.weights, head), bias, value=name)
             self.graph.output(name, np.float32, (1, size))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from midirnn.codecs import Codec, HoldsNotes
-from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError
 from midirnn.features import Feature, features_of
 from midirnn.models.cells import find_cell
@@ -54,6 +53,12 @@ class ModelConfig:
     """How many of the last pitches are searched for what repeats (0: none)."""
     control_inputs: bool = False
     """Make a model that can be steered: density, loudness, key."""
+    style_inputs: bool = False
+    """Read more of a style: register, polyphony, articulation, rhythm, endings."""
+    term_notes: int = 0
+    """How many of the last notes the structured output looks back on (0: a plain output)."""
+    longest_shift: int = 100
+    """How many time-shift tokens the codec has, for a structured output."""
     dropout: float = 0.0
     """The share of numbers between layers that are left out at random while training."""
 
@@ -69,6 +74,10 @@ class ModelConfig:
         if not 0 <= self.recall_notes <= MAX_RECALL_NOTES:
             raise CheckpointError(
                 f"recall_notes is {self.recall_notes}; allowed are 0 to {MAX_RECALL_NOTES}"
+            )
+        if not 0 <= self.term_notes <= MAX_RECALL_NOTES:
+            raise CheckpointError(
+                f"term_notes is {self.term_notes}; allowed are 0 to {MAX_RECALL_NOTES}"
             )
         find_cell(self.cell)
         if not 0.0 <= self.dropout < 1.0:
@@ -87,6 +96,9 @@ class ModelConfig:
         """
         held = self.held_input and isinstance(codec, HoldsNotes)
         values = self.to_dict() | {"vocab_size": codec.vocab_size, "held_input": held}
+        if self.term_notes and "time_shift" in codec.groups():
+            shifts = codec.groups()["time_shift"]
+            values["longest_shift"] = shifts.stop - shifts.start
         config = ModelConfig.from_dict(values)
         config.check_codec(codec)
         return config
@@ -102,14 +114,19 @@ class ModelConfig:
         return features_of(self)
 
     @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """The features that the first layer reads."""
+        return tuple(feature for feature in self.features if feature.width)
+
+    @property
     def heads(self) -> dict[str, int]:
         """What the model computes from its last layer: the name and the size of each output.
 
-        ``output`` are the logits; ``trust`` is what each kind of match adds to them. A further term
-        of the output is a line here, and in :mod:`midirnn.engines.base` how a step adds it.
+        ``output`` are the logits; the others are what features add to them (:meth:`Feature.add`).
         """
-        trust = {"trust": NUM_MATCHES} if self.recall_notes else {}
-        return {"output": self.vocab_size} | trust
+        return {"output": self.vocab_size} | {
+            feature.head: feature.head_rows for feature in self.features if feature.head
+        }
 
     def layer_input_size(self, layer: int) -> int:
         """The width of what a layer reads."""
@@ -129,7 +146,7 @@ class ModelConfig:
         shapes: dict[str, tuple[int, ...]] = {
             "embedding.weight": (self.vocab_size + 1, self.embedding_size)
         }
-        for feature in self.features:
+        for feature in self.inputs:
             shapes[f"{feature.layer}.weight"] = (self.embedding_size, feature.width)
         for head, size in self.heads.items():
             shapes[f"{head}.weight"] = (size, self.hidden_size)

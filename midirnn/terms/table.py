@@ -164,6 +164,24 @@ class OutputTerms:
         """Return how many indices a moment has: (layers x tokens) of each term, side by side."""
         return sum(term.layers * _size(self.groups[term.group]) for term in self.terms)
 
+    @cached_property
+    def layers(self) -> dict[str, int]:
+        """Return how many rows of indices each group has: those of its terms, in order."""
+        layers = dict.fromkeys(self.groups, 0)
+        for term in self.terms:
+            layers[term.group] += term.layers
+        return layers
+
+    @cached_property
+    def first_rows(self) -> npt.NDArray[np.int64]:
+        """Return the first row of the term that each index belongs to; shape ``(width,)``."""
+        sizes = [term.layers * self.size_of(term.group) for term in self.terms]
+        return np.repeat([self.slices[term.name].start for term in self.terms], sizes)
+
+    def size_of(self, group: str) -> int:
+        """Return how many tokens a group has."""
+        return _size(self.groups[group])
+
     def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
         """Return the memory behind a token."""
         for name, change in _CHANGES.items():

@@ -19,6 +19,7 @@ from midirnn.codecs.controls import (
 )
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
+from midirnn.codecs.style import Notes, measured, style_inputs
 
 
 def measured_controls(
@@ -51,6 +52,43 @@ def measured_controls(
     rows[some, LOUDNESS] = loudness_inputs(mean)
     rows[some, HISTOGRAM] = (classes[high] - classes[low])[some] / notes[some, None]
     return rows
+
+
+def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int) -> FloatArray:
+    """Return the style of a piece from each of its tokens ``begin`` to ``stop - 1`` on.
+
+    Shape ``(stop - begin, NUM_STYLE_INPUTS)``; see :func:`midirnn.codecs.style.measured`.
+    """
+    notes, at = notes_of(tokens, layout)
+    steps = np.concatenate([[0], np.cumsum(layout.token_steps[tokens])])
+    places = np.arange(begin, stop)
+    values = measured(notes, np.searchsorted(at, places), steps[places])
+    return style_inputs(values, stop - begin)
+
+
+def notes_of(tokens: Tokens, layout: PerformanceLayout) -> tuple[Notes, npt.NDArray[np.int64]]:
+    """Return the notes of a piece, and the position (N,) of each note-on among the tokens.
+
+    A note that is never released ends with the piece.
+    """
+    vocabulary = layout.vocabulary
+    value = vocabulary.values[tokens]
+    step = np.cumsum(layout.token_steps[tokens])
+    end = int(step[-1]) if len(step) else 0
+    is_on = vocabulary.is_type(tokens, TokenType.NOTE_ON)
+    events = np.flatnonzero(is_on | vocabulary.is_type(tokens, TokenType.NOTE_OFF))
+    events = events[np.argsort(value[events], kind="stable")]  # of each pitch in turn
+    ends = np.append(step[events][1:], end)
+    last_of_pitch = np.append(np.diff(value[events]) != 0, True)[: len(events)]
+    ended = np.zeros(len(tokens), np.int64)
+    ended[events] = np.where(last_of_pitch, end, ends[: len(events)])
+    at = np.flatnonzero(is_on)
+    is_velocity = vocabulary.is_type(tokens, TokenType.VELOCITY)
+    velocity = layout.bin_velocity(_bins(is_velocity, value, int(layout.default_bin))[at])
+    notes = Notes(
+        step[at], ended[at] - step[at], value[at], velocity, end, layout.steps_per_second
+    )
+    return notes, at
 
 
 def _running_sums(
