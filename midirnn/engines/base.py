@@ -216,4 +216,3 @@ def head_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix], head: 
     """Return the weights (N, H) of a head; those of a tied embedding are the output's."""
     tied = config.tied_embedding and head == "output"
     return weights["embedding.weight"][: config.vocab_size] if tied else weights[f"{head}.weight"]
-

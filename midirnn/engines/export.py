@@ -56,8 +56,6 @@ class QuantizedMatrix:
     """(N, blocks)"""
 
 
-
-
 def output_name(head: str) -> str:
     """Return the name in the file of what one of the model's heads computes."""
     return "logits" if head == "output" else head
@@ -81,7 +79,7 @@ def export_onnx(
     pitches and 39 kinds of matches) and controls (28), in this order. Outputs are ``logits``
     (1, V), the next states (``h_next``, ``c_next``) and, of a model with recall, ``trust`` (1, 39),
     which is still to be added to the logits of the recalled pitches
-    (:func:`~midirnn.engines.base.boosted`).
+    (:meth:`midirnn.features.Feature.add`).
 
     In ``int8`` the matrices are symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights
     of a row (operator MatMulNBits of ONNX Runtime, which converts the vectors to int8 as well). The

@@ -148,3 +148,4 @@ class Feature(ABC):
 
     def add(self, logits: FloatVector, weights: FloatVector, memory: Any) -> None:
         """Add to ``logits`` (V,), in place, what the ``weights`` (head_rows,) of a step give."""
+        assert not self.head, f"{self.name} takes weights and must say what they add"

@@ -50,9 +50,10 @@ def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tens
     for group, layers in terms.layers.items():
         size = terms.size_of(group)
         run = added[..., column : column + layers * size]
-        parts.append(run.unflatten(2, (layers, size)).sum(dim=2))
+        parts.append(run.reshape(*run.shape[:2], layers, size).sum(dim=2))
         column += layers * size
-    given = densities.contiguous().view(torch.float32).unflatten(2, (-1, feature.shifts))
+    given = densities.contiguous().view(torch.float32)
+    given = given.reshape(*given.shape[:2], -1, feature.shifts)  # (B, T, 6, shifts)
     shifts = list(terms.layers).index("time_shift")
     of_densities = weights[..., terms.slices[DENSITY]].unsqueeze(2) @ given
     parts[shifts] = parts[shifts] + of_densities.squeeze(2)

@@ -85,9 +85,7 @@ def notes_of(tokens: Tokens, layout: PerformanceLayout) -> tuple[Notes, npt.NDAr
     at = np.flatnonzero(is_on)
     is_velocity = vocabulary.is_type(tokens, TokenType.VELOCITY)
     velocity = layout.bin_velocity(_bins(is_velocity, value, int(layout.default_bin))[at])
-    notes = Notes(
-        step[at], ended[at] - step[at], value[at], velocity, end, layout.steps_per_second
-    )
+    notes = Notes(step[at], ended[at] - step[at], value[at], velocity, end, layout.steps_per_second)
     return notes, at
 
 
