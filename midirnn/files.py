@@ -41,10 +41,13 @@ def reason_of(error: BaseException) -> str:
 def one_line_errors(
     path: str | os.PathLike[str], error: type[MidirnnError], failed: str = "cannot be written"
 ) -> Iterator[None]:
-    """Raise an :class:`OSError` of the block as ``error``: "PATH cannot be written (REASON)"."""
+    """Raise what the system says in the block as ``error``: "PATH cannot be written (REASON)".
+
+    That is an :class:`OSError`, or of a text file that it is not in UTF-8.
+    """
     try:
         yield
-    except OSError as cause:
+    except (OSError, UnicodeError) as cause:
         raise error(f"{path} {failed} ({reason_of(cause)})") from cause
 
 

@@ -38,11 +38,11 @@ from typing import Any
 import numpy as np
 from machine import MOST_OTHER_CORES, OtherLoad, installed, processor_name, refuse
 
-from midirnn.cli.live import SWITCH_SECONDS
 from midirnn.engines.load import load
 from midirnn.live import LiveConfig, MonotonicClock, Session
 from midirnn.live.base.messages import (
     Begin,
+    Delivery,
     ModelSettings,
     Plan,
     Planned,
@@ -52,8 +52,8 @@ from midirnn.live.base.messages import (
     Rewind,
 )
 from midirnn.live.model_process.process import ModelProcess
-from midirnn.live.output.delivery import Delivery
 from midirnn.live.output.scheduler import Scheduler, SentEvent
+from midirnn.live.rig import SWITCH_SECONDS
 from midirnn.ports import MemoryOutput, Message, open_input, open_output
 from midirnn.ports.base import InputCallback, OutputPort
 

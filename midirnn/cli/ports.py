@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -10,19 +9,17 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from midirnn.ports import PortListing
 
-_SYNTHESIZERS = {
-    "linux": "fluidsynth -a pulseaudio -m alsa_seq FONT.sf2 (with JACK: -a jack -m jack)",
-    "darwin": "GarageBand, or fluidsynth -a coreaudio -m coremidi FONT.sf2",
-    "win32": "any synthesizer or DAW, reached through a loopback driver such as loopMIDI",
-}
-
 
 def ports(
-    *, api: Annotated[str | None, Parameter(help="Only of alsa, jack, coremidi or winmm.")] = None
+    *,
+    api: Annotated[
+        str | None,
+        Parameter(help="List only ports of this MIDI system: alsa, jack, coremidi or winmm."),
+    ] = None,
 ) -> None:
     """List the MIDI inputs and outputs of this machine.
 
-    Messages come from an input and are sent to an output. A MIDI system that does not answer is
+    midirnn listens to an input and plays on an output. A MIDI system that is not available is
     named with the reason.
     """
     from midirnn.ports import list_ports
@@ -33,7 +30,7 @@ def ports(
 
 
 def _lines(listing: PortListing) -> list[str]:
-    """The listing, and advice where there is nothing to open."""
+    """Return the listing, and advice where there is nothing to open."""
     lines: list[str] = []
     for direction in ("input", "output"):
         rows = [row for row in listing.ports if row.direction == direction]
@@ -50,17 +47,11 @@ def _lines(listing: PortListing) -> list[str]:
 
 
 def _advice() -> list[str]:
-    """How to come by ports."""
+    """Say how to get ports."""
+    from midirnn.ports.advice import how_to_hear
+
     return [
         "There is no MIDI port. Plug in a keyboard, start a synthesizer, or let midirnn make ports "
         "of its own: midirnn live --virtual",
         how_to_hear(),
     ]
-
-
-def how_to_hear(output: str | None = None) -> str:
-    """Why nothing sounds, and what to do about it, in one line."""
-    connect = f"connect {output!r} to a synthesizer" if output else "it takes a synthesizer"
-    example = _SYNTHESIZERS.get(sys.platform, _SYNTHESIZERS["linux"])
-    alone = "without one, midirnn live --audio sounds by itself"
-    return f"MIDI is silent by itself: {connect}, for example {example}; {alone}"

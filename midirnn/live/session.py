@@ -1,10 +1,8 @@
-"""A session: ports on one side, the model on the other, and the loop that ties them together."""
+"""A session: ports on one side, the model on the other, and the loop between them."""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -15,44 +13,54 @@ from midirnn.live.base.channel_messages import endings, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
+from midirnn.live.base.observers import Observer, Observers
+from midirnn.live.base.orders import Orders
+from midirnn.live.base.playing import Stance
+from midirnn.live.controls.commands import Command
 from midirnn.live.controls.console import Console
+from midirnn.live.controls.remote import RemoteControl
 from midirnn.live.input.feedback import FeedbackDetector
 from midirnn.live.input.listener import Listener
 from midirnn.live.interplay import Interplay
 from midirnn.live.model_process.link import LocalModel, ModelLink
 from midirnn.live.model_process.warmth import ROUND_SECONDS, WARM_SECONDS, is_spared_for
-from midirnn.live.modes import Mode, Stance, make_mode
+from midirnn.live.modes import Mode, make_mode, mode_name
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.pedal_out import PedalOutput
 from midirnn.live.output.scheduler import Scheduler, SentEvent
-from midirnn.live.recording.observers import Observer, Observers
+from midirnn.live.view.session_view import SessionView
 from midirnn.midievents import PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
 
 IDLE_SECONDS = 0.25
-"""The loop comes round so often even when nothing happens."""
+"""The longest time between two turns of the loop, even when nothing happens."""
 
 FEEDBACK = (
-    "what midirnn plays comes back into its input: the output is wired to it. What comes back is "
-    "not listened to; choose another input or output"
+    "the output of midirnn is connected to its input, so that it hears itself. What comes back is "
+    "ignored; choose another input or output"
 )
 
 Tell = Callable[[str], None]
 
 
-class Session:
+class Session(RemoteControl):
     """Plays along until it is stopped. Owns the loop; ports and model belong to the caller.
 
     ``model`` is a sampler, which then runs in this process, or a link to one elsewhere (a
-    ``ModelProcess``). ``mode`` is the name of one of ``MODES``, or a mode. Give :meth:`receive` to
-    an input port as its callback; use the session in a ``with``, whose end releases every note.
+    ``ModelProcess``). ``mode`` is the name of one of ``MODES``, or a mode; without it the
+    configuration says which. Give :meth:`receive` to an input port as its callback, and use the
+    session in a ``with`` statement, whose end releases every note.
 
-    ``on_change`` is told what the model does whenever that changes, ``on_trouble`` what went wrong
-    and is mended, ``on_notice`` what is worth knowing and no trouble yet. An output that fails ends
-    the session, unless there is an ``on_output_lost``, which is told why: then the session goes on
-    without one until :meth:`output_found`. (A port of ``midirnn.ports.lasting`` does not fail: it
-    outlives its device.)
+    What a controller can do, any thread can: :meth:`turn`, :meth:`set_mode`, :meth:`store_preset`,
+    :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`, :meth:`answer` and
+    :meth:`panic`. :meth:`view` shows the present state.
+
+    ``on_change`` is told the stance whenever it changes, ``on_trouble`` what went wrong and is
+    being mended, ``on_notice`` what is worth knowing. An output that fails ends the session, unless
+    there is an ``on_output_lost``, which is told why: then the session goes on without one until
+    :meth:`output_found`. (A port of ``midirnn.ports.lasting`` does not fail: it outlives its
+    device.)
 
     One thread decides everything: the one that calls :meth:`run`. What other threads want done
     there waits in a queue; with the scheduler's thread it shares nothing but the scheduler.
@@ -62,7 +70,7 @@ class Session:
         self,
         model: Sampler[PerformanceCodec] | ModelLink,
         output: OutputPort,
-        mode: str | Mode = "call_and_response",
+        mode: str | Mode | None = None,
         config: LiveConfig | None = None,
         *,
         clock: Clock | None = None,
@@ -79,14 +87,10 @@ class Session:
         self._on_notice = on_notice
         self._on_output_lost = on_output_lost
         self._observer: Observer = observer or Observers()
-        self._news = threading.Condition()
+        self._orders = Orders(clock)
         self._stopping = False
-        self._woken = False
-        """Whether there may be something that the present step came too early for."""
-        self._orders: deque[Callable[[float], None]] = deque()
         self._feedback = FeedbackDetector()
         self.console = console or Console(config)
-        self.console.on_trouble, self.console.on_note = self._say, self._note
         self.model = self._link(model)
         self.listener = Listener(
             self.model.codec, self.model.start_seconds, self.console.stretch.map
@@ -95,14 +99,14 @@ class Session:
             self._with_pedal(output),
             clock,
             max_note_seconds=self.model.max_note_seconds,
-            on_failure=self._wake,
-            on_sending=lambda sending: self._feedback.sent(sending.message, sending.seconds),
+            on_failure=self._orders.wake,
+            on_sending=self._feedback.sent,
             on_sent=self._note_sent,
         )
         self.scheduler.clock_out = self.console.clock_out
         self.interplay = Interplay(
             self.model,
-            make_mode(mode, config) if isinstance(mode, str) else mode,
+            _made(mode, config),
             config,
             self.console,
             self.listener,
@@ -114,12 +118,12 @@ class Session:
         )
         self._keeps_warm = is_spared_for(self.model.settings)
         self._warm_until = -math.inf
-        self.model.connect(self._wake)
+        self.model.connect(self._orders.wake)
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
 
     def _link(self, model: Sampler[PerformanceCodec] | ModelLink) -> ModelLink:
-        """The way to the model, whose knobs the console knows."""
+        """Return the link to the model; tell the console how that samples."""
         if isinstance(model, Sampler):
             self.console.connect(model.config)
             return LocalModel(model, self._clock.now(), self._config.channel - 1)
@@ -129,7 +133,7 @@ class Session:
 
     @property
     def config(self) -> LiveConfig:
-        """How the model plays along at present."""
+        """The present configuration."""
         return self.interplay.config
 
     @property
@@ -139,76 +143,88 @@ class Session:
 
     @property
     def stance(self) -> Stance | None:
-        """What the model does; None before the first step."""
+        """What the model does; None before the loop has begun."""
         return self.interplay.stance
 
     # For any thread.
 
     def receive(self, message: Message, seconds: float) -> None:
-        """Nothing; the message, which arrived at that time of the clock, will be heard."""
+        """Take a MIDI message that arrived at that time of the clock. Thread-safe."""
         found_before = self._feedback.found
         if self._feedback.hear(message, seconds):
             if not found_before:
-                self._order(lambda now: self._say(FEEDBACK))
+                self._orders.put(lambda now: self._say(FEEDBACK))
             return
         if not is_system(message):
             self._observer.heard(message, seconds)
         if self.console.take(message, seconds):
-            self._wake()
+            self._orders.wake()
             return
         if not self._is_listened_to(message):
             return
         if self._config.thru:
             self.scheduler.pass_on(message, seconds)
         self.listener.receive(message, seconds)
-        self._wake()
+        self._orders.wake()
 
     def ask(self, *requests: Request) -> None:
-        """Nothing; the model does this next: what it has planned is taken back for it.
+        """Have the model do this next; what it has planned is taken back for it. Thread-safe.
 
         For ``Knobs``, ``Reset``, ``Store``, ``Recall`` and ``Blend``.
         """
-        self._order(lambda now: self.interplay.change_model(requests, now))
+        self._orders.put(lambda now: self.interplay.change_model(requests, now))
+
+    # Commands, for any thread.
+
+    def command(self, *commands: Command) -> None:
+        """Queue commands, which are carried out in this order. Thread-safe."""
+        self.console.command(commands)
+        self._orders.wake()
+
+    def view(self) -> SessionView:
+        """Return the present state of the session. Thread-safe."""
+        interplay = self.interplay
+        return SessionView.of(
+            self.console,
+            self.scheduler,
+            mode=mode_name(interplay.mode),
+            stance=interplay.stance,
+            planned_until=interplay.plan.until,
+            has_model=interplay.supervisor.connected,
+            has_output=not interplay.muted,
+        )
+
+    # Ports that come and go, for any thread.
 
     def output_lost(self) -> None:
-        """Nothing; the output is gone. The model listens on, until :meth:`output_found`."""
-        self._order(self._lose_output)
+        """Go on without the output: the model listens until :meth:`output_found`. Thread-safe."""
+        self._orders.put(self._lose_output)
 
     def output_found(self, output: OutputPort) -> None:
-        """Nothing; this is the output from now on. What sounded on the last one ends there."""
-        self._order(lambda now: self._find_output(output, now))
+        """Play on this output from now on; what sounded on the last one ends here. Thread-safe."""
+        self._orders.put(lambda now: self._find_output(output, now))
 
     def input_lost(self) -> None:
-        """Nothing; all keys and pedals of the performer are up."""
+        """Count all keys and pedals of the performer as released. Thread-safe."""
         seconds = self._clock.now()
         for message in endings():
             self.listener.receive(message, seconds)
         self.scheduler.release(owner=PERFORMER)
-        self._order(lambda now: self._say("the input is gone: its keys count as released"))
+        self._orders.put(lambda now: self._say("the input is gone: its keys count as released"))
 
     def input_found(self) -> None:
-        """Nothing; there is an input again, which is given :meth:`receive`."""
-        self._order(lambda now: self._say("the input is back"))
+        """Say that there is an input again (it is given :meth:`receive`). Thread-safe."""
+        self._orders.put(lambda now: self._say("the input is back"))
 
     def stop(self) -> None:
-        """Nothing; :meth:`run` returns soon. For signal handlers, too."""
+        """Have :meth:`run` return soon. Thread-safe, and safe in a signal handler."""
         self._stopping = True
-        self._wake()
+        self._orders.wake()
 
     @property
     def stopping(self) -> bool:
-        """Whether :meth:`stop` was called."""
+        """True once :meth:`stop` was called."""
         return self._stopping
-
-    def _order(self, action: Callable[[float], None]) -> None:
-        """The action is taken, in the session's thread, with the time as its argument."""
-        self._orders.append(action)
-        self._wake()
-
-    def _wake(self) -> None:
-        with self._news:
-            self._woken = True
-            self._news.notify_all()
 
     def _is_listened_to(self, message: Message) -> bool:
         channels = self._config.input_channels
@@ -231,11 +247,11 @@ class Session:
     # The loop.
 
     def run(self, seconds: float = math.inf, *, sending_thread: bool = True) -> None:
-        """Nothing, once ``seconds`` have passed or :meth:`stop` was called.
+        """Play for so many seconds, or until :meth:`stop` is called.
 
         Without ``sending_thread`` the loop also sends what is due: with a manual clock, everything
-        happens in one thread. Raises what the model raises, and :class:`PortError` when the output
-        fails.
+        then happens in one thread. Raises what the model raises, and :class:`PortError` when the
+        output fails.
         """
         if sending_thread:
             self.scheduler.start()
@@ -251,42 +267,34 @@ class Session:
             again = self.step()
             if not sending_thread:
                 again = min(again, self.scheduler.send_due())
-            with self._news:
-                if not (self._has_news or self._stopping):
-                    self._clock.wait(self._news, min(again, end))
+            self._orders.wait(min(again, end), self._has_news)
 
-    @property
     def _has_news(self) -> bool:
-        has_come = self.listener.has_news or self.model.has_replies or bool(self._orders)
-        return has_come or self._woken
+        return self._stopping or self.listener.has_news or self.model.has_replies
 
     def step(self) -> float:
-        """The time at which to come again; what has happened until now was dealt with.
+        """Deal with all that has happened until now; return the time to come again.
 
-        A model in this process draws for about 30 ms at most, so that no message waits longer.
+        A model in this process samples for about 30 ms at most, so that no message waits longer.
         """
-        self._woken = False
+        self._orders.listen()
         now = self._clock.now()
         if self.listener.has_news or self.interplay.plays:
             self._warm_until = now + WARM_SECONDS
         self.interplay.start()
         self._check_output(now)
         self.interplay.catch_up(now)
-        self._take_orders(now)
+        self._orders.carry_out(now)
         again = self.interplay.step(now)
         is_warm = self._keeps_warm and now < self._warm_until
         return min(
             again, self.scheduler.stuck_at, now + (ROUND_SECONDS if is_warm else IDLE_SECONDS)
         )
 
-    def _take_orders(self, now: float) -> None:
-        while self._orders:
-            self._orders.popleft()(now)
-
     def close(self) -> None:
-        """Nothing; every note has ended, on an output that was found just now if there is one."""
+        """End every note, on an output that was found just now if there is one."""
         try:
-            self._take_orders(self._clock.now())
+            self._orders.carry_out(self._clock.now())
         finally:
             self.scheduler.close()
 
@@ -308,17 +316,17 @@ class Session:
     # The output, and what becomes of it.
 
     def _with_pedal(self, output: OutputPort) -> OutputPort:
-        """The output, behind one that turns long notes into pedal if that was asked for."""
+        """Return the output, or one in front of it that turns long notes into pedal."""
         return PedalOutput(output, self._clock.now) if self._config.pedal_out else output
 
     def _choose_sound(self, now: float) -> None:
-        """Have the program sent that was asked for."""
+        """Send the program change of the configuration, if it has one."""
         program, channel = self._config.program, self._config.channel - 1
         if program is not None:
             self.scheduler.pass_on((PROGRAM_CHANGE | channel, program - 1), now)
 
     def _check_output(self, now: float) -> None:
-        """Go on without an output that fails or is stuck, if that was asked for; else raise why."""
+        """Go on without an output that fails or is stuck, if that is wanted; else raise why."""
         failure = self.scheduler.failure
         if failure is None and now >= self.scheduler.stuck_at:
             failure = PortError("the MIDI output is stuck: it takes no more messages")
@@ -342,3 +350,9 @@ class Session:
         self._choose_sound(now)
         self.interplay.unmute(now)
         self._say(f"playing on {output.name!r}")
+
+
+def _made(mode: str | Mode | None, config: LiveConfig) -> Mode:
+    if mode is None or isinstance(mode, str):
+        return make_mode(mode or config.mode, config)
+    return mode

@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from midirnn import live as live_room
-from midirnn import ports
 from midirnn.cli import main as cli
-from midirnn.cli.live import Status
+from midirnn.cli.status import Status
 from midirnn.live import MODES, Session, Stance
 from midirnn.live.model_process import process as model_process
 from midirnn.live.output import scheduler
@@ -30,6 +30,7 @@ from midirnn.ports import (
     Message,
     open_input,
     open_output,
+    port_set,
 )
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_off, is_note_on, sounding, write_tiny_model
@@ -74,8 +75,8 @@ class FakePorts:
 @pytest.fixture
 def fake_ports(monkeypatch: pytest.MonkeyPatch) -> FakePorts:
     fake = FakePorts()
-    monkeypatch.setattr(ports, "open_output", fake.open_output)
-    monkeypatch.setattr(ports, "open_input", fake.open_input)
+    monkeypatch.setattr(port_set, "open_output", fake.open_output)
+    monkeypatch.setattr(port_set, "open_input", fake.open_input)
     monkeypatch.setattr(scheduler, "go_first", lambda: None)  # not permitted everywhere
     return fake
 
@@ -158,6 +159,18 @@ def test_options_reach_the_session(
     assert (config.silence_seconds, config.answer_seconds, config.channel) == (0.4, 3.0, 16)
 
 
+def test_flags_override_the_file(
+    fake_ports: FakePorts, no_run: list[Session], model: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "stage.toml"
+    path.write_text("silence_seconds = 0.4\nchannel = 3\nthru = true\ntop_p = 0.5\n")
+    flags = ["--channel", "1", "--no-thru", "--temperature", "0.7"]
+    assert cli.main(["live", "--model", model, "--config", str(path), *flags]) == 0
+    config = no_run[0].config
+    assert (config.silence_seconds, config.channel, config.thru) == (0.4, 1, False)
+    assert (config.sampling.top_p, config.sampling.temperature) == (0.5, 0.7)
+
+
 def test_a_virtual_output_comes_with_how_to_hear_it_once(
     fake_ports: FakePorts,
     no_run: list[Session],
@@ -176,9 +189,9 @@ def test_a_virtual_output_comes_with_how_to_hear_it_once(
     [
         (["--mode", "duel"], "there is no mode 'duel'; known are call_and_response, "),
         (["--channel", "17"], "channel is 17; allowed are 1 to 16"),
-        (["--seconds", "0"], "--seconds is 0; it must be over 0"),
-        (["--seconds", "inf"], "--seconds is inf; it must be over 0"),
-        (["--seed", "-1"], "--seed is -1; it must be 0 or more"),
+        (["--seconds", "0"], "seconds is 0; it must be at least 0.01"),
+        (["--seconds", "inf"], "seconds is inf; it must be at least 0.01"),
+        (["--seed", "-1"], "seed is -1; it must be at least 0"),
         (["--silence-seconds", "0"], "silence_seconds is 0; allowed are 0.05 to 60"),
         (["--model", "nowhere"], "there is no model 'nowhere'"),
         (["--temperature", "-1"], "temperature is -1"),
@@ -255,8 +268,8 @@ def test_on_a_terminal_the_state_changes_in_place(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     status = Status(quiet=False)
-    status.change(Stance.LISTENS, "duet")
-    status.change(Stance.BOTH, "duet")
+    status.change(Stance.LISTENS)
+    status.change(Stance.BOTH)
     status.end()
     assert capsys.readouterr().out == "\rlistening\rplaying  \n"
 

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from midirnn import ports
 from midirnn.cli import main as cli
 from midirnn.live.output import audio
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.event_log import EventLog, read_log
 from midirnn.live.recording.midi import notes_of
 from midirnn.midifile import read_midi
-from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message
+from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, port_set
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
 LIMIT_SECONDS = 30.0
+ENOUGH_NOTES = 25
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def output(monkeypatch: pytest.MonkeyPatch) -> MemoryOutput:
-    """The output that is opened; whenever it is played on, the performer plays a note as well."""
+    """The output that is opened; whenever it is played on, the performer plays a note as well.
+
+    After some notes a signal ends the session, however long a busy machine took for them.
+    """
     inputs: list[MemoryInput] = []
 
     def open_input(name: str | None, callback: InputCallback, **_: object) -> MemoryInput:
@@ -47,14 +50,16 @@ def output(monkeypatch: pytest.MonkeyPatch) -> MemoryOutput:
         if is_note_on(message) and len(output.sent) % 10 == 1:
             inputs[0].feed((0x90, 100, 64))
             inputs[0].feed((0x80, 100, 0))
+        if sum(map(is_note_on, output.messages)) == ENOUGH_NOTES and is_note_on(message):
+            os.kill(os.getpid(), signal.SIGINT)
 
     output = MemoryOutput(name="Fake Synth", on_send=play_along)
-    monkeypatch.setattr(ports, "open_output", lambda name, **_: output)
-    monkeypatch.setattr(ports, "open_input", open_input)
+    monkeypatch.setattr(port_set, "open_output", lambda name, **_: output)
+    monkeypatch.setattr(port_set, "open_input", open_input)
     return output
 
 
-def play(model: str, *argv: str, seconds: float = 2.0) -> int:
+def play(model: str, *argv: str, seconds: float = LIMIT_SECONDS) -> int:
     options = ["--mode", "autopilot", "--model", model, "--seed", "1", "--engine", "numpy"]
     return cli.main(["live", *options, "-i", "keys", "--seconds", str(seconds), *argv])
 
@@ -68,7 +73,7 @@ def test_a_recording_has_both_players_and_a_log_that_replays(
     output: MemoryOutput, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "my recordings"
-    assert play(model, "--record", str(folder), seconds=4.0) == 0
+    assert play(model, "--record", str(folder)) == 0
     log, midi = sorted(folder.iterdir())
     assert (log.suffix, midi.suffix) == (".jsonl", ".mid")
     assert f"recorded: {midi}, {log.name}" in capsys.readouterr().out
@@ -128,7 +133,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_concert_goes_on(
         log._file = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115
 
     monkeypatch.setattr(EventLog, "__init__", fill)
-    assert play(model, "--record", str(tmp_path), "--quiet", seconds=1.0) == 0
+    assert play(model, "--record", str(tmp_path), "--quiet") == 0
     (line,) = lines_on("record", capsys.readouterr().err)
     assert "No space left on device. The music goes on" in line
     assert any(is_note_on(message) for message in output.messages)
@@ -153,7 +158,8 @@ def test_the_built_in_synthesizer_takes_the_place_of_an_output(
 ) -> None:
     monkeypatch.setattr(FakeSynthesizer, "made", [])
     monkeypatch.setattr(audio, "Synthesizer", FakeSynthesizer)
-    assert play(model, "--audio", "--soundfont", "b.sf2", "--audio-driver", "jack") == 0
+    argv = ["--audio", "--soundfont", "b.sf2", "--audio-driver", "jack"]
+    assert play(model, *argv, seconds=4.0) == 0
     (synthesizer,) = FakeSynthesizer.made
     assert synthesizer.asked == (Path("b.sf2"), "jack")
     assert any(is_note_on(message) for message in synthesizer.messages)
@@ -176,7 +182,7 @@ def test_sound_that_goes_into_a_file_is_told(
     monkeypatch.chdir(tmp_path)
     for driver, told in (("file", True), ("alsa", False)):
         assert play(model, "--audio", "--audio-driver", driver, seconds=0.2) == 0
-        line = f"the sound goes into {tmp_path / 'fluidsynth.wav'}, and is not heard"
+        line = f"the sound is written to {tmp_path / 'fluidsynth.wav'} and not heard"
         assert (line in capsys.readouterr().out.splitlines()) is told
 
 

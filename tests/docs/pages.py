@@ -32,9 +32,10 @@ def name_of(path: Path) -> str:
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    """Return the fenced blocks of one language in a document."""
+    """Return the fenced blocks of one language in a document, with the files they include."""
     text = path.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [re.sub(r'--8<-- "(.*)"', lambda m: (ROOT / m[1]).read_text("utf-8"), b) for b in found]
 
 
 def shell_lines(path: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -68,4 +69,4 @@ def test_a_run_that_starts_from_piano_is_shown_with_the_flags_it_needs() -> None
     _, bound, _ = make_app().parse_args(
         shlex.split(line)[1:], exit_on_error=False, print_error=False
     )
-    assert bound.arguments["model"] == load("piano").config
+    assert asdict(bound.arguments["model"]) == asdict(load("piano").config)

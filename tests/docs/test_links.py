@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCUMENTS, name_of, prose
+from tests.docs.pages import DOCUMENTS, ROOT, name_of, prose
 
 
 def links(page: Path) -> list[tuple[str, str]]:
@@ -16,8 +16,10 @@ def links(page: Path) -> list[tuple[str, str]]:
 
 
 def headings(page: Path) -> set[str]:
-    """Return the anchors of a document's headings."""
-    titles = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    """Return the anchors of a document's headings, those of what it includes among them."""
+    included = re.findall(r'^--8<-- "([\w./]+)"$', prose(page), re.MULTILINE)
+    text = "\n".join(prose(path) for path in [page, *(ROOT / name for name in included)])
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 

@@ -18,6 +18,7 @@ from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.state import EngineState
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
+from midirnn.live.base.observers import Observers
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.model_process.link import LocalModel
 from midirnn.models.checkpoint import expected_shapes, write_checkpoint
@@ -150,6 +151,17 @@ class WrappedEngine:
         self._engine.feed(token, held)
 
 
+class Notes(Observers):
+    """An observer that keeps what was noted."""
+
+    def __init__(self, notes: list[str]) -> None:
+        super().__init__()
+        self._notes = notes
+
+    def noted(self, text: str, seconds: float) -> None:
+        self._notes.append(text)
+
+
 class Stage:
     """A session at a manual clock. Its times are seconds from the start.
 
@@ -176,6 +188,8 @@ class Stage:
         self.output = MemoryOutput(clock=self.clock.now)
         self.sampler = CheckingSampler(engine, model.codec, sampling, seed=seed)
         self.changes: list[tuple[float, Stance]] = []
+        self.troubles: list[str] = []
+        self.notes: list[str] = []
         self.session = Session(
             self.sampler,
             self.output,
@@ -183,6 +197,8 @@ class Stage:
             replace(config or LiveConfig(), guard=guard),
             clock=self.clock,
             on_change=lambda stance: self.changes.append((self.now, stance)),
+            on_trouble=self.troubles.append,
+            observer=Notes(self.notes),
         )
 
     @property

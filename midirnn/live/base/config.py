@@ -1,86 +1,151 @@
-"""What can be set about playing live."""
+"""The options of a live session, each declared once.
+
+The command line's flags, the file of ``--config`` and the Python API all come from the fields of
+:class:`LiveConfig`; see ``midirnn.live.base.options``.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 from midirnn.errors import OptionError
+from midirnn.sampling.filters import SamplingConfig
 
 FOLLOWED = ("nothing", "midi", "link")
-"""Whose tempo the model may keep."""
+"""Whose tempo the model may follow."""
 
 PHRASE_ENDS = ("silence", "pedal_up", "pedal_down", "switch")
 """What may end the performer's phrase."""
 
+PLAYING, SOUND, CONTROLLERS, SAMPLING = "Playing", "Sound", "Controllers", "Sampling"
+"""The groups of the help; the first options belong to none."""
+
+
+def _about(
+    group: str = "",
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    choices: tuple[str, ...] = (),
+    flags: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Describe a field: its group in the help, what is allowed, and flags other than its name."""
+    return {"group": group, "low": low, "high": high, "choices": choices, "flags": flags}
+
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """How the model plays along.
+    """How a session is set up and how the model plays along.
 
-    ``phrase_end`` is what ends the performer's phrase: ``silence_seconds`` without a new event,
-    the sustain pedal going up or down, or the foot switch alone. ``answer_seconds`` is how long an
-    answer lasts (None: as long as the phrase). ``on_beat`` lets answers begin only where so many
-    beats divide the clock's (None: at once; 1: on a beat, 4: on a bar of four).
-
-    ``channel`` (1 to 16) is what the model plays on, ``program`` (1 to 128) the sound that is
-    chosen there at the start (None: as it is). ``input_channels`` are the channels that are
-    listened to (none: all). With ``thru`` the performer's own notes go to the output, too. With
-    ``pedal_out`` long notes are sent as short ones under the sustain pedal.
-
-    ``shadow_notes`` are what shadow adds to each onset, ``echo_threshold`` how likely (0 to 1,
-    among tokens of its kind) a token of the phrase must be for echo to keep it.
-    ``follow`` is the clock that the model keeps time with: nothing, MIDI clock or Ableton Link.
-    With ``clock_out_bpm`` it keeps time of its own instead, and sends MIDI clock.
-    ``reference_bpm`` is the tempo at which the model plays as it learned: at a clock's other tempo
-    its time stretches. ``guard`` leads the model out of silence, loops and babble.
-    ``lookahead_seconds`` is how far ahead it plans.
+    :class:`~midirnn.live.session.Session` reads the options about playing;
+    :class:`~midirnn.live.rig.Rig`, which also opens ports and starts the model, reads all of them.
     """
 
-    silence_seconds: float = 1.0
-    answer_seconds: float | None = None
-    channel: int = 1
-    lookahead_seconds: float = 1.0
-    phrase_end: str = "silence"
-    on_beat: float | None = None
-    program: int | None = None
-    input_channels: tuple[int, ...] = ()
-    thru: bool = False
-    pedal_out: bool = False
-    shadow_notes: int = 2
-    echo_threshold: float = 0.03
-    follow: str = "nothing"
-    clock_out_bpm: float | None = None
-    reference_bpm: float = 120.0
-    guard: bool = True
+    silence_seconds: float = field(default=1.0, metadata=_about(PLAYING, low=0.05, high=60.0))
+    """Your phrase ends after this many seconds of silence."""
+    answer_seconds: float | None = field(
+        default=None, metadata=_about(PLAYING, low=0.1, high=24 * 3600.0)
+    )
+    """Length of an answer in seconds. [as long as your phrase]"""
+    channel: int = field(default=1, metadata=_about(PLAYING, low=1, high=16))
+    """MIDI channel to play on, 1 to 16."""
+    lookahead_seconds: float = field(default=1.0, metadata=_about(PLAYING, low=0.05, high=10.0))
+    """How many seconds ahead the model plans. More is safer on a slow machine."""
+    phrase_end: str = field(default="silence", metadata=_about(PLAYING, choices=PHRASE_ENDS))
+    """What ends your phrase: silence, pedal_up, pedal_down or switch (only the foot switch)."""
+    on_beat: float | None = field(default=None, metadata=_about(PLAYING, low=0.0625, high=64.0))
+    """Answers begin on every Nth beat: 1 on any beat, 4 on a bar of four. Needs --follow or
+    --clock-out-bpm. [at once]"""
+    program: int | None = field(default=None, metadata=_about(PLAYING, low=1, high=128))
+    """Program (sound) to select on the channel at the start, 1 to 128. [unchanged]"""
+    input_channels: tuple[int, ...] = field(default=(), metadata=_about(PLAYING, low=1, high=16))
+    """MIDI channel to listen to, 1 to 16. Repeat the flag for several. [all]"""
+    thru: bool = field(default=False, metadata=_about(PLAYING))
+    """Send your own notes to the output as well."""
+    pedal_out: bool = field(default=False, metadata=_about(PLAYING))
+    """Send long notes as short ones held by the sustain pedal."""
+    shadow_notes: int = field(default=2, metadata=_about(PLAYING, low=1, high=8))
+    """How many notes the mode shadow adds to each of your onsets."""
+    echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))
+    """The mode echo keeps tokens of your phrase that are at least this probable (among tokens of
+    the same kind): 0 keeps all of them, 1 none."""
+    follow: str = field(default="nothing", metadata=_about(PLAYING, choices=FOLLOWED))
+    """Clock to follow: nothing, midi (MIDI clock from the input) or link (Ableton Link)."""
+    clock_out_bpm: float | None = field(
+        default=None, metadata=_about(PLAYING, low=20.0, high=400.0)
+    )
+    """Send MIDI clock at this tempo. [no clock is sent]"""
+    reference_bpm: float = field(default=120.0, metadata=_about(PLAYING, low=20.0, high=400.0))
+    """Tempo at which the model plays as fast as it was trained. At another tempo of the clock its
+    time is stretched."""
+    guard: bool = field(default=True, metadata=_about(PLAYING))
+    """Notice when the model falls silent, loops or babbles, and lead it back."""
+
+    input: str | None = field(default=None, metadata=_about(flags=("--input", "-i")))
+    """MIDI input to listen to, or part of its name. [the only one; autopilot needs none]"""
+    output: str | None = field(default=None, metadata=_about(flags=("--output", "-o")))
+    """MIDI output to play on, or part of its name. [the only one]"""
+    virtual: bool = field(default=False, metadata=_about())
+    """Open virtual ports under these names, for others to connect to."""
+    api: str | None = field(default=None, metadata=_about())
+    """MIDI system to use: alsa, jack, coremidi or winmm. [the first that works]"""
+    mode: str = field(default="call_and_response", metadata=_about())
+    """How performer and model take turns."""
+    model: str = field(default="piano", metadata=_about())
+    """Name of a model that comes with midirnn, or the folder of a model or training run."""
+    engine: str = field(default="auto", metadata=_about())
+    """What computes the model: onnxruntime (fast, int8), numpy (exact), or auto, which is
+    onnxruntime where it is installed."""
+    keep_warm: bool = field(default=True, metadata=_about())
+    """Keep one processor busy while there is music: reactions are a third faster, a laptop gets
+    warmer."""
+    seed: int | None = field(default=None, metadata=_about(low=0))
+    """Random seed. The same seed makes the same choices. [random, and printed]"""
+    seconds: float | None = field(default=None, metadata=_about(low=0.01))
+    """Stop after this many seconds. [play until Ctrl-C]"""
+    record: Path | None = field(default=None, metadata=_about())
+    """Folder to record into: a MIDI file, and an event log for midirnn replay. [no recording]"""
+
+    audio: bool = field(default=False, metadata=_about(SOUND))
+    """Play through the loudspeakers with FluidSynth instead of a MIDI output."""
+    soundfont: Path | None = field(default=None, metadata=_about(SOUND))
+    """SoundFont (.sf2 file) for FluidSynth. [the best that is installed]"""
+    audio_driver: str | None = field(default=None, metadata=_about(SOUND))
+    """Audio driver of FluidSynth, such as alsa or jack. [the first that works]"""
+
+    controls: Path | None = field(default=None, metadata=_about(CONTROLLERS))
+    """Control map: a TOML file of which controller moves which knob. [the one that --learn wrote,
+    or the default map]"""
+
+    sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"group": SAMPLING})
+    """How tokens are sampled."""
 
     def __post_init__(self) -> None:
-        _check("silence_seconds", self.silence_seconds, 0.05, 60.0)
-        _check("channel", self.channel, 1, 16)
-        _check("lookahead_seconds", self.lookahead_seconds, 0.05, 10.0)
-        _check("shadow_notes", self.shadow_notes, 1, 8)
-        _check("echo_threshold", self.echo_threshold, 0.0, 1.0)
-        _check("reference_bpm", self.reference_bpm, 20.0, 400.0)
-        if self.answer_seconds is not None:
-            _check("answer_seconds", self.answer_seconds, 0.1, 24 * 3600.0)
-        if self.on_beat is not None:
-            _check("on_beat", self.on_beat, 0.0625, 64.0)
-        if self.program is not None:
-            _check("program", self.program, 1, 128)
-        for channel in self.input_channels:
-            _check("input_channels", channel, 1, 16)
-        if self.clock_out_bpm is not None:
-            _check("clock_out_bpm", self.clock_out_bpm, 20.0, 400.0)
-        for name, allowed in (("phrase_end", PHRASE_ENDS), ("follow", FOLLOWED)):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise OptionError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+        for part in fields(self):
+            check_option(part.name, getattr(self, part.name))
         if self.follow == "midi" and self.clock_out_bpm is not None:
             raise OptionError(
-                "clock_out_bpm is for a clock of one's own, and follow is 'midi': only one can be"
+                "clock_out_bpm sends a clock and follow = midi receives one: choose one of them"
             )
+        if self.audio and self.output is not None:
+            raise OptionError("--audio plays in place of a MIDI output: leave out --output")
+        if not self.audio and (self.soundfont or self.audio_driver):
+            raise OptionError("--soundfont and --audio-driver are for --audio")
 
 
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise OptionError(f"{name} is {value:g}; allowed are {low:g} to {high:g}")
+def check_option(name: str, value: Any) -> None:
+    """Raise :class:`OptionError` if an option of :class:`LiveConfig` may not have that value."""
+    about = LiveConfig.__dataclass_fields__[name].metadata
+    choices, low, high = (about.get(key) for key in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise OptionError(f"{name} is {value!r}; allowed are {', '.join(choices)}")
+    for number in value if isinstance(value, tuple) else (value,):
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if is_number and not (math.isfinite(number) and low <= number <= high):
+            allowed = f"allowed are {low:g} to {high:g}"
+            if high == math.inf:
+                allowed = f"it must be at least {low:g}"
+            raise OptionError(f"{name} is {number:g}; {allowed}")

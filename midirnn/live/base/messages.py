@@ -58,6 +58,17 @@ class PlannedEvent:
     message: Message
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """How the model's plan is played from some time on.
+
+    ``rate`` is musical seconds per second; ``balance`` is the factor on the model's velocities.
+    """
+
+    rate: float = 1.0
+    balance: float = 1.0
+
+
 # Requests, in the order in which a session makes them.
 
 

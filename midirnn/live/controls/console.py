@@ -1,33 +1,40 @@
-"""The console, of knobs and pads: what the performer turns while playing, and what becomes of it.
+"""The console: what knobs, pads and other commands make of a session, one effect after the other.
 
-What a terminal shows is elsewhere: ``monitor``, ``display`` and ``terminal``.
+What a terminal shows is elsewhere: ``midirnn.live.view``.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from midirnn.codecs.controls import Controls
 from midirnn.live.base.channel_messages import is_system
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.messages import Begin, Knobs, PlannedEvent, Recall, Request, Store
-from midirnn.live.controls import (
-    KNOBS,
-    ControlChange,
-    ControlMap,
-    Panel,
-    PitchClasses,
-    Scale,
-    Value,
+from midirnn.live.base.messages import Begin, Delivery, Knobs, PlannedEvent, Recall, Request, Store
+from midirnn.live.base.playing import Gesture, Source
+from midirnn.live.controls.commands import (
+    ChangeConfig,
+    ChangeMode,
+    ChangeModel,
+    Command,
+    Effect,
+    MakeGesture,
+    Note,
+    Panic,
+    Press,
+    Replan,
+    Say,
+    StorePreset,
 )
-from midirnn.live.controls.panel import MODEL_INPUTS
-from midirnn.live.controls.presets import StateBank
-from midirnn.live.modes import MODES, Gesture, Mode, Source
-from midirnn.live.output.delivery import Delivery, delivered
+from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
+from midirnn.live.controls.map import ControlChange, ControlMap
+from midirnn.live.controls.panel import MODEL_INPUTS, Panel, PitchClasses
+from midirnn.live.controls.presets import PresetBank
+from midirnn.live.modes import Mode
+from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard
 from midirnn.live.timing.beat_gate import BeatGate
 from midirnn.live.timing.stretch import Stretch
@@ -36,55 +43,26 @@ from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
-MOODS = {f"mood_{slot}": slot for slot in range(1, 9)}
 ASKED_BY = ("temperature", "top_p", "density", "loudness", "key", "lowest_pitch", "highest_pitch")
-"""Knobs that are asked of the model."""
+"""Knobs that set how the model samples."""
 
 PRIMED = "primed"
 """The name of the state that the performer's playing has left the model in."""
 
 FOLLOWED_SECONDS = 1.0
-"""How often the model is told what key the performer plays in."""
+"""How often the model is told which key the performer plays in."""
 
-NO_SUCH_INPUT = "this model was not trained with control inputs: it has no {name} knob"
-
-
-class Instrument(Protocol):
-    """What the console plays upon: a session, in whose thread all of this happens."""
-
-    mode: Mode
-
-    def change_model(self, requests: Sequence[Request], now: float) -> None:
-        """Nothing; the model does this next, behind what has sounded."""
-        ...
-
-    def change_mode(self, name: str, now: float) -> None:
-        """Nothing; the session is in a mode of that name."""
-        ...
-
-    def change_config(self, config: LiveConfig) -> None:
-        """Nothing; this is the configuration from now on."""
-        ...
-
-    def gesture(self, gesture: Gesture, now: float) -> None:
-        """Nothing; the mode knows that the performer did that."""
-        ...
-
-    def replan(self, now: float) -> None:
-        """Nothing; what is planned is dropped and planned anew."""
-        ...
-
-    def panic(self, now: float) -> None:
-        """Nothing; every note has ended, and the model rests until a key goes down."""
-        ...
+NO_SUCH_INPUT = (
+    "the knob {name} has no effect: this model was trained without control inputs (train one with "
+    "--control-inputs)"
+)
 
 
 class Console:
-    """Knobs, moods, clock and guard of a session. Owns where they stand, and what waits.
+    """Knobs, presets, clock and guard of a session. Owns where they stand, and commands that wait.
 
-    ``beats`` is a clock to follow that neither comes in by MIDI nor is our own (Link, that is).
+    ``beats`` is a clock to follow that neither comes in by MIDI nor is our own (Ableton Link).
     ``steerable`` says whether the model has the inputs that density, loudness and key need.
-    ``on_trouble`` is told what the performer must know, ``on_note`` what the guard has done.
     """
 
     def __init__(
@@ -96,12 +74,10 @@ class Console:
         values: dict[str, Value] | None = None,
         beats: Beats | None = None,
         steerable: bool = True,
-        on_trouble: Callable[[str], None] = lambda text: None,
-        on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.config = config or LiveConfig()
         self.panel = Panel(values)
-        self.bank = StateBank()
+        self.bank = PresetBank()
         self.guard = CollapseGuard()
         self.performer = PitchClasses()
         self.clock_in = ClockFollower()
@@ -111,12 +87,10 @@ class Console:
         self.beats: Beats = beats or self.clock_out or self.clock_in
         self.gate = BeatGate(self._next_beat)
         self.stretch = Stretch(self.beats, self.config.reference_bpm)
-        self.on_trouble = on_trouble
-        self.on_note = on_note
         self._sampling = sampling or SamplingConfig()
         self._map = control_map or ControlMap()
         self._steerable = steerable
-        self._changes: deque[ControlChange] = deque()
+        self._commands: deque[Command] = deque()
         self._performed: deque[tuple[int, float]] = deque()
         self._clocks: deque[tuple[Message, float]] = deque()
         self._played: deque[tuple[float, int]] = deque()
@@ -128,26 +102,30 @@ class Console:
         self._draws_freely = True
 
     def connect(self, sampling: SamplingConfig) -> None:
-        """Nothing; this is how the model draws while no knob is turned."""
+        """Take over how the model samples while no knob is turned."""
         self._sampling = sampling
         self._asked, self._stand = self.knobs(-math.inf), None
 
     # For any thread.
 
+    def command(self, commands: Iterable[Command]) -> None:
+        """Queue commands, in this order. Thread-safe."""
+        self._commands.extend(commands)
+
     def take(self, message: Message, seconds: float) -> bool:
-        """Whether the message is for the console, not for the model."""
+        """Queue what a MIDI message commands; False if it is music, for the model. Thread-safe."""
         if is_system(message):
             if self.config.follow == "midi":
                 self._clocks.append((message, seconds))
             return True
         changes = self._map.translate(message)
-        self._changes.extend(changes)
+        self.command(changes)
         if not changes and len(message) == 3 and message[0] & 0xF0 == NOTE_ON and message[2]:
             self._performed.append((message[1], seconds))
         return bool(changes)
 
     def hear_sent(self, message: Message, seconds: float) -> None:
-        """Nothing; the model has played that."""
+        """Let the guard hear what the model has played. Thread-safe."""
         if message[0] & 0xF0 == NOTE_ON and message[2]:
             self._played.append((seconds, message[1]))
 
@@ -155,11 +133,11 @@ class Console:
 
     @property
     def frozen(self) -> bool:
-        """Whether the model does not hear the performer."""
+        """True while the model does not hear the performer."""
         return self.panel.pressed("freeze")
 
     def begin(self, mode: Mode, step_of: Callable[[float], int], now: float) -> list[Request]:
-        """What to ask so that the model begins to play, on the beat if it waited for one."""
+        """Return what to ask to let the model begin, on the beat if it waited for one."""
         self._model_plays = True
         self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
@@ -176,60 +154,61 @@ class Console:
         ]
 
     def end(self) -> None:
-        """Nothing; the model plays no more."""
+        """Take note that the model does not play any more."""
         self._model_plays = False
         self.guard.end()
 
     def heard(self, *, notes: bool) -> list[Request]:
-        """What to ask when the model has heard the performer: to remember where that led it."""
+        """Return what to ask once the model has heard the performer: to store where that led it."""
         return [Store(PRIMED)] if notes and self._model_plays else []
 
     @property
     def delivery(self) -> Delivery:
-        """What the model's plan is played with now."""
+        """How the model's plan is played now."""
         return Delivery(self.stretch.map.rate, self.panel.number("balance"))
 
     def delivered(self, event: PlannedEvent) -> PlannedEvent:
-        """A planned event at its time of the clock, and at the balance that is set."""
+        """Return a planned event at its time of the clock, and at the balance that is set."""
         return delivered(event, self.stretch.map, self.panel.number("balance"))
 
-    def step(self, instrument: Instrument, now: float) -> None:
-        """Nothing; what was turned until now has been done."""
+    def step(self, now: float) -> Iterator[Effect]:
+        """Yield the effects of everything that was commanded until now.
+
+        Each effect is to be carried out before the next is asked for.
+        """
         while self._clocks:
             self.clock_in.feed(*self._clocks.popleft())
         self.clock_in.expire(now)
         if self.clock_out is not None and self.beats is not self.clock_out and self.beats.bpm:
             self.clock_out.set_bpm(self.beats.bpm)
         if self.stretch.follow(now):
-            instrument.replan(now)
+            yield Replan()
         while self._performed:
             self.performer.hear(*self._performed.popleft())
-        while self._changes:
-            self._turn(self._changes.popleft(), instrument, now)
-        self._ask(instrument, now)
+        for _ in range(len(self._commands)):  # a flood of more must not hold up the music
+            yield from self._obey(self._commands.popleft(), now)
+        yield from self._ask(now)
 
-    def look_after(self, instrument: Instrument, now: float) -> float:
-        """The time to come again; where the model has gone astray, it is led back.
+    def look_after(self, now: float) -> tuple[list[Effect], float]:
+        """Return what leads a model that went astray back, and the time to look again.
 
-        Looking takes up to 2 ms: not while a note waits to be heard.
+        Looking takes up to 2 ms: not to be done while a note waits to be heard.
         """
         while self._played:
             self.guard.hear_note(*self._played.popleft())
         if not (self.config.guard and self._model_plays and self._draws_freely):
-            return math.inf  # what follows the performer's notes is as sparse as they are
+            return [], math.inf  # what follows the performer's notes is as sparse as they are
         density = self.panel["density"]
         asked = density if isinstance(density, float) and self._steerable else None
         remedy = self.guard.look(now, asked)
-        if remedy is not None:
-            back = ", and back to your music" if remedy.go_back else ""
-            self.on_note(f"{remedy.fault}: temperature x {remedy.temperature_factor:.2g}{back}")
-            if remedy.go_back:
-                instrument.change_model([Recall(PRIMED)], now)
-            return now
-        return self.guard.looks_at(now)
+        if remedy is None:
+            return [], self.guard.looks_at(now)
+        back = ", and back to your music" if remedy.go_back else ""
+        note = Note(f"{remedy.fault}: temperature x {remedy.temperature_factor:.2g}{back}")
+        return [note, *([ChangeModel((Recall(PRIMED),))] if remedy.go_back else [])], now
 
     def knobs(self, now: float) -> Knobs:
-        """What to ask of the model, the way that the knobs stand."""
+        """Return what the knobs ask of the model."""
         sampling = self.panel.sampling(self._sampling)
         factor = self.guard.temperature_factor(now)
         if factor != 1.0:
@@ -239,7 +218,7 @@ class Console:
         lowest, highest = self.panel.register
         return Knobs(sampling, controls, lowest, highest)
 
-    def _ask(self, instrument: Instrument, now: float) -> None:
+    def _ask(self, now: float) -> Iterator[Effect]:
         """Ask for what the knobs say, if that has changed."""
         stand = self.panel.turns, self.guard.temperature_factor(now)
         follows = self.panel["key"] == "performer"
@@ -249,48 +228,60 @@ class Console:
         if asked == self._asked:
             return
         self._asked, self._knobs_at = asked, now + FOLLOWED_SECONDS
-        instrument.change_model([asked], now)
+        yield ChangeModel((asked,))
 
-    def _turn(self, change: ControlChange, instrument: Instrument, now: float) -> None:
-        """Do what a knob says."""
+    def _obey(self, command: Command, now: float) -> Iterator[Effect]:
+        """Yield the effects of a command."""
+        if isinstance(command, ControlChange):
+            yield from self._turn(command, now)
+        elif isinstance(command, Press):
+            yield from self._press(command.name)
+        elif isinstance(command, StorePreset):
+            yield from _change(self.bank.store(command.preset))
+        else:
+            yield from _change(self.bank.load(command.preset))
+
+    def _turn(self, change: ControlChange, now: float) -> Iterator[Effect]:
+        """Yield what a knob does that was turned."""
         name, value = change.name, change.value
         is_new = self.panel.turn(change)
         if name == "mode":
-            if type(instrument.mode) is not MODES[str(value)]:
-                instrument.change_mode(str(value), now)
+            yield ChangeMode(str(value))
+        elif not is_new:
             return
-        if not is_new:
-            return
-        if name in MODEL_INPUTS and not self._steerable:
-            self.on_trouble(NO_SUCH_INPUT.format(name=name))
+        elif name in MODEL_INPUTS and not self._steerable:
+            yield Say(NO_SUCH_INPUT.format(name=name))
         elif name in ASKED_BY:
             self._knobs_at = now
         elif name == "balance":
-            instrument.replan(now)
+            yield Replan()
         elif name == "answer_seconds":
             assert value is None or isinstance(value, float)
             self.config = replace(self.config, answer_seconds=value)
-            instrument.change_config(self.config)
+            yield ChangeConfig(self.config)
         elif name == "crossfade":
-            instrument.change_model(self.bank.crossfade(self.panel.number(name)), now)
+            yield from _change(self.bank.crossfade(self.panel.number(name)))
         elif KNOBS[name].scale is Scale.SWITCH and value:
-            self._press(name, instrument, now)
+            yield from self._press(name)
 
-    def _press(self, name: str, instrument: Instrument, now: float) -> None:
-        """Do what a switch says that was pressed."""
+    def _press(self, name: str) -> Iterator[Effect]:
+        """Yield what a switch does that was pressed."""
         if name == "switch":
-            instrument.gesture(Gesture.SWITCH, now)
+            yield MakeGesture(Gesture.SWITCH)
         elif name == "panic":
-            instrument.panic(now)
+            yield Panic()
         elif name == "reset":
-            instrument.change_model(self.bank.reset(), now)
+            yield from _change(self.bank.reset())
         elif name == "undo":
-            instrument.change_model(self.bank.undo(), now)
-        elif name in MOODS:
-            keeps = self.panel.pressed("store")
-            act = self.bank.store if keeps else self.bank.recall
-            instrument.change_model(act(MOODS[name]), now)
+            yield from _change(self.bank.undo())
+        elif name in PRESETS:
+            act = self.bank.store if self.panel.pressed("store") else self.bank.load
+            yield from _change(act(PRESETS[name]))
 
     def _next_beat(self, seconds: float) -> float:
         every = self.config.on_beat
         return seconds if every is None else next_beat(self.beats, seconds, every)
+
+
+def _change(requests: Sequence[Request]) -> list[Effect]:
+    return [ChangeModel(tuple(requests))] if requests else []

@@ -1,4 +1,4 @@
-"""The knobs of playing live: a table of what can be turned, and from MIDI values to theirs."""
+"""The knobs of playing live: a table of what can be turned, and their values from MIDI values."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ MOST = 127
 PRESSED = 64
 """From this value on a switch is pressed."""
 
-NUM_MOODS = 8
-"""How many states can be kept on pads."""
+NUM_PRESETS = 8
+"""How many states of the model can be stored on pads."""
+
+PRESETS = {f"preset_{number}": number for number in range(1, NUM_PRESETS + 1)}
+"""The number of each preset by the knob that loads it."""
+
+OLD_NAMES = {f"mood_{number}": name for name, number in PRESETS.items()}
+"""What knobs were called before: control maps and ``--learn`` still understand it."""
 
 NOTE_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 KEYS = (
@@ -25,10 +31,10 @@ KEYS = (
     "performer",
     *(f"{name} {kind}" for kind in ("major", "minor") for name in NOTE_NAMES),
 )
-"""What the key may be: left to the model, that of what the performer plays, or one that is set."""
+"""What the key may be: free (the model's own), the performer's, or a fixed one."""
 
 Value: TypeAlias = float | str | bool | None
-"""What a knob stands at: a number, one of its choices, pressed or not; None leaves it free."""
+"""The value of a knob: a number, one of its choices, pressed or not; None leaves it free."""
 
 
 class Scale(StrEnum):
@@ -44,8 +50,8 @@ class Scale(StrEnum):
 class Knob:
     """Something that a controller sets: its range, unit, scale, default and controller number.
 
-    With ``free`` a controller at 0 stands for None: the model is left alone. ``pad`` is the note
-    on channel 10 that presses it, for those that have no controller.
+    With ``free``, a controller at 0 means None: the model is left free. ``pad`` is the note on
+    channel 10 that presses a knob which has no controller.
     """
 
     name: str
@@ -61,7 +67,7 @@ class Knob:
     free: bool = False
 
     def value(self, midi: int) -> Value:
-        """What the knob stands at when its controller is at ``midi``, 0 to 127."""
+        """Return the knob's value for a controller at ``midi``, 0 to 127."""
         if self.scale is Scale.SWITCH:
             return midi >= PRESSED
         if self.scale is Scale.CHOICE:
@@ -74,7 +80,7 @@ class Knob:
         return self.low + (self.high - self.low) * share
 
     def check(self, value: Value) -> Value:
-        """The value; :class:`OptionError` if the knob cannot stand at it."""
+        """Return the value, numbers as float; raise :class:`OptionError` if it is not allowed."""
         if value is None and self.free:
             return None
         if self.scale is Scale.SWITCH:
@@ -86,11 +92,11 @@ class Knob:
             fits = is_number and math.isfinite(value) and self.low <= value <= self.high  # type: ignore[arg-type, operator]
         if not fits:
             raise OptionError(f"{self.name} is {value!r}; allowed are {self.allowed}")
-        return value
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @property
     def allowed(self) -> str:
-        """The values that the knob takes, in words."""
+        """The values that are allowed, in words."""
         if self.scale is Scale.SWITCH:
             return "true and false"
         if self.scale is Scale.CHOICE:
@@ -105,7 +111,7 @@ def _switch(name: str, summary: str, *, cc: int | None = None, pad: int | None =
 _ALL = (
     Knob(
         "crossfade",
-        "from mood 1 to mood 2, as a weighted sum of both states",
+        "crossfade between the states of presets 1 and 2",
         Scale.LINEAR,
         0.0,
         1.0,
@@ -114,7 +120,7 @@ _ALL = (
     ),
     Knob(
         "temperature",
-        "how daring the model draws",
+        "sampling temperature: above 1 more random, below 1 more conservative",
         Scale.LOG,
         0.25,
         4.0,
@@ -123,7 +129,7 @@ _ALL = (
     ),
     Knob(
         "top_p",
-        "the share of probability that the model draws from",
+        "sample from the most likely tokens that together have this probability",
         Scale.LINEAR,
         0.05,
         1.0,
@@ -132,11 +138,11 @@ _ALL = (
     ),
     Knob(
         "density",
-        "how many notes the model plays",
+        "how many notes per second the model plays",
         Scale.LOG,
         0.5,
         32.0,
-        "notes a second",
+        "notes per second",
         cc=22,
         free=True,
     ),
@@ -152,7 +158,7 @@ _ALL = (
     ),
     Knob(
         "key",
-        "the pitch classes that the model prefers",
+        "the key that the model prefers",
         Scale.CHOICE,
         default="free",
         cc=24,
@@ -180,7 +186,7 @@ _ALL = (
     ),
     Knob(
         "balance",
-        "the model's velocities, times this",
+        "factor on the model's velocities",
         Scale.LOG,
         0.25,
         4.0,
@@ -190,7 +196,7 @@ _ALL = (
     ),
     Knob(
         "answer_seconds",
-        "how long an answer lasts; free, as long as the phrase",
+        "length of an answer; when free, as long as the phrase",
         Scale.LOG,
         1.0,
         60.0,
@@ -200,21 +206,23 @@ _ALL = (
     ),
     Knob(
         "mode",
-        "what the model does",
+        "how performer and model take turns",
         Scale.CHOICE,
         default="call_and_response",
         cc=29,
         choices=tuple(MODES),
     ),
     _switch("switch", "the foot switch: answer now, or stop answering", cc=66),
-    _switch("freeze", "while pressed the model does not hear you and plays on", cc=102),
-    _switch("reset", "the model forgets all that it heard and played", cc=103),
-    _switch("panic", "every note ends, and the model with them until you play", cc=104),
-    _switch("undo", "back to before the last mood, crossfade or reset", cc=105),
-    _switch("store", "while pressed, a mood's pad keeps the state instead of recalling it", cc=106),
+    _switch("freeze", "while pressed, the model does not hear you and plays on", cc=102),
+    _switch("reset", "the model forgets everything it has heard and played", cc=103),
+    _switch("panic", "end every note; the model is silent until you play again", cc=104),
+    _switch("undo", "undo the last preset, crossfade or reset", cc=105),
+    _switch(
+        "store", "while pressed, a preset's pad stores the state instead of loading it", cc=106
+    ),
     *(
-        _switch(f"mood_{slot}", f"recall the state that is kept as mood {slot}", pad=35 + slot)
-        for slot in range(1, NUM_MOODS + 1)
+        _switch(name, f"load the state stored as preset {number}", pad=35 + number)
+        for name, number in PRESETS.items()
     ),
 )
 
@@ -223,7 +231,8 @@ KNOBS: dict[str, Knob] = {knob.name: knob for knob in _ALL}
 
 
 def find_knob(name: str) -> Knob:
-    """The knob of that name. Raises :class:`OptionError` if there is none."""
-    if name not in KNOBS:
+    """Return the knob of that name, or of an old one. Raises :class:`OptionError` for others."""
+    known = OLD_NAMES.get(name, name)
+    if known not in KNOBS:
         raise OptionError(f"there is no knob {name!r}; known are {', '.join(KNOBS)}")
-    return KNOBS[name]
+    return KNOBS[known]

@@ -1,19 +1,24 @@
-"""Learning: the next controller that is moved is the one that turns a knob."""
+"""Learning: the next controller that is moved will move a knob from now on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from midirnn.errors import OptionError
 from midirnn.live.controls.knobs import PRESSED, Scale, find_knob
-from midirnn.live.controls.map import FIRST_MODE_MESSAGE, Binding
+from midirnn.live.controls.map import FIRST_MODE_MESSAGE, Binding, ControlMap, default_path
 from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN
+from midirnn.ports.base import InputCallback, InputPort, Message
 
 
 class Learner:
     """Waits for the controller of a knob. Owns what each controller was last seen at.
 
-    What turns has moved once it has been seen at two values, so that one which only reports where
-    it stands is not taken. What is pressed counts at once, and may be the key of a note. The
+    A controller counts as moved once it has sent two different values, so that one which only
+    reports its position is not taken. For a switch, the first press counts, and may be a note. The
     sustain pedal is never taken: the model hears it.
     """
 
@@ -22,7 +27,7 @@ class Learner:
         self._seen: dict[tuple[int, int], int] = {}
 
     def feed(self, message: Sequence[int]) -> Binding | None:
-        """What was moved, or None while that is not known."""
+        """Return what was moved, or None while that is not known."""
         if len(message) != 3:
             return None
         kind, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
@@ -38,3 +43,39 @@ class Learner:
         if self.knob.scale is Scale.SWITCH:
             return value >= PRESSED
         return self._seen.setdefault(controller, value) != value
+
+
+def learn(
+    knob: str,
+    open_input: Callable[[InputCallback], InputPort],
+    tell: Callable[[str], None],
+    *,
+    path: Path | None = None,
+    seconds: float = math.inf,
+) -> None:
+    """Wait for the controller that is moved next, and write that it moves the knob from now on.
+
+    ``path`` is the control map, by default the user's own. Raises :class:`OptionError` if nothing
+    is moved within so many seconds.
+    """
+    learner = Learner(knob)
+    file = path or default_path()
+    known = ControlMap.read(file) if file.exists() else ControlMap()
+    moved = threading.Event()
+    found: list[Binding] = []
+
+    def hear(message: Message, at: float) -> None:
+        binding = learner.feed(message)
+        if binding is not None:
+            found.append(binding)
+            moved.set()
+
+    heard = open_input(hear)
+    tell(f"move the controller for {learner.knob.name}, on {heard.name}")
+    if not moved.wait(min(seconds, threading.TIMEOUT_MAX)):
+        raise OptionError(f"nothing was moved on {heard.name!r} for {seconds:g} s")
+    learned = known.bind(learner.knob.name, found[0])
+    learned.write(file)
+    tell(f"{found[0]} moves {learner.knob.name} (written to {file})")
+    for name in sorted(set(known.bindings) - set(learned.bindings)):
+        tell(f"nothing moves {name} any more")

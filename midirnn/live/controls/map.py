@@ -1,4 +1,4 @@
-"""The control map: which controller turns which knob, read from TOML and written to it."""
+"""The control map: which controller moves which knob, read from TOML and written to it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PAD_CHANNEL = 10
 """The channel of drum pads, whose notes the model does not hear."""
 
 FIRST_MODE_MESSAGE = 120
-"""Controllers from here on are no controllers: 'all notes off' and the like."""
+"""From this number on they are channel mode messages (all notes off and so on)."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """What turns a knob: a controller or a note's key, on a channel (1 to 16; None: on any)."""
+    """What moves a knob: a controller or a note, on a channel (1 to 16; None: on any)."""
 
     cc: int | None = None
     note: int | None = None
@@ -37,7 +37,7 @@ class Binding:
         return what if self.channel is None else f"{what} on channel {self.channel}"
 
     def midi_value(self, message: Sequence[int]) -> int | None:
-        """What the message sets this to, 0 to 127; None if it is about something else."""
+        """Return the value that a message sets, 0 to 127; None if it is about something else."""
         kind, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
         if len(message) != 3 or self.channel not in (None, channel):
             return None
@@ -49,21 +49,21 @@ class Binding:
 
 
 def default_path() -> Path:
-    """Where the control map of this user is kept."""
+    """Return where the control map of this user is kept."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "midirnn" / FILE_NAME
 
 
 @dataclass(frozen=True)
 class ControlChange:
-    """A knob was turned to a value."""
+    """Turn a knob to a value."""
 
     name: str
     value: Value
 
 
 def default_bindings() -> dict[str, Binding]:
-    """The bindings that work out of the box: those of the table of knobs."""
+    """Return the default bindings: those in the table of knobs."""
     return {
         name: Binding(cc=knob.cc)
         if knob.cc is not None
@@ -74,24 +74,31 @@ def default_bindings() -> dict[str, Binding]:
 
 @dataclass(frozen=True)
 class ControlMap:
-    """Which controller or pad turns which knob. A knob that is not in it is not turned."""
+    """Which controller or pad moves which knob. Nothing moves a knob that is not in it."""
 
     bindings: Mapping[str, Binding] = field(default_factory=default_bindings)
 
     @classmethod
+    def load(cls, path: Path | None = None) -> ControlMap:
+        """Read the map in that file; without one, the user's own map if there is one."""
+        if path is None and not default_path().exists():
+            return cls()
+        return cls.read(path or default_path())
+
+    @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ControlMap:
-        """The map in a TOML file: what it says, over the default map.
+        """Read a map from a TOML file. Knobs that it does not name keep their default.
 
         A line is ``temperature = { cc = 74 }``, with ``note`` in place of ``cc`` for a pad,
-        ``channel`` (1 to 16) if only that counts, and ``{}`` for a knob that nothing turns. Raises
-        :class:`OptionError` if there is no such file, or something in it that means nothing.
+        ``channel`` (1 to 16) to listen on that one only, and ``{}`` for a knob that nothing moves.
+        Raises :class:`OptionError` if there is no such file, or if it holds a mistake.
         """
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise OptionError(f"cannot read the control map {path}: {reason_of(error)}") from None
         except ValueError as error:
-            raise OptionError(f"the control map {path} is no TOML: {error}") from None
+            raise OptionError(f"the control map {path} is not TOML: {error}") from None
         try:
             return cls.from_table(table)
         except OptionError as error:
@@ -99,42 +106,40 @@ class ControlMap:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> ControlMap:
-        """The map that a table says, over the default map."""
+        """Make a map from a table. Knobs that it does not name keep their default."""
         bindings = default_bindings()
         for name, entry in table.items():
-            find_knob(name)
             binding = _binding(name, entry)
-            bindings = _bound(bindings, name, binding)
+            bindings = _bound(bindings, find_knob(name).name, binding)
         return cls(bindings)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Nothing; the file holds the map. It is written whole or not at all."""
+        """Write the map to a file, whole or not at all."""
         try:
             write_file(Path(path), self.to_toml())
         except OSError as error:
             raise OptionError(f"cannot write the control map {path}: {reason_of(error)}") from None
 
     def to_toml(self) -> str:
-        """The map as TOML, with a comment on what each knob does."""
+        """Return the map as TOML, with a comment on what each knob does."""
         return "".join(
             f"# {_describe(knob)}\n{name} = {_inline(self.bindings.get(name))}\n"
             for name, knob in KNOBS.items()
         )
 
     def bind(self, name: str, binding: Binding) -> ControlMap:
-        """A map in which that turns the knob, and nothing else that it turned before."""
-        find_knob(name)
-        return ControlMap(_bound(self.bindings, name, binding))
+        """Return a map in which the binding moves that knob and no other."""
+        return ControlMap(_bound(self.bindings, find_knob(name).name, binding))
 
     @cached_property
     def _turning(self) -> frozenset[tuple[bool, int | None]]:
-        """What turns any knob: whether it is a controller, and which controller or key."""
+        """All that moves a knob: (is it a controller, number of the controller or note)."""
         bindings = self.bindings.values()
         controllers = {(True, binding.cc) for binding in bindings}
         return frozenset(controllers | {(False, binding.note) for binding in bindings})
 
     def translate(self, message: Sequence[int]) -> list[ControlChange]:
-        """The knobs that a message turns; none if it is music."""
+        """Return the changes that a message makes; none if it is music."""
         if (
             len(message) != 3
             or (message[0] & 0xF0 == CONTROL_CHANGE, message[1]) not in self._turning
@@ -170,7 +175,7 @@ _LIMITS = {"cc": (0, FIRST_MODE_MESSAGE - 1), "note": (0, MOST), "channel": (1, 
 
 
 def _binding(name: str, entry: Any) -> Binding | None:
-    """What an entry of the table says; :class:`OptionError` if it says nothing."""
+    """Return the binding of an entry of the table, None for ``{}``; raise OptionError if wrong."""
     example = f"{name} = {{ cc = 74 }}"
     if not isinstance(entry, dict):
         raise OptionError(f"{name} is {entry!r}; write it as: {example}")

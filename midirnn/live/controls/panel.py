@@ -1,4 +1,4 @@
-"""The panel: where every knob stands, and what that asks of the model."""
+"""The panel: the values of all knobs, and what they ask of the model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MODEL_INPUTS = ("density", "loudness", "key")
 """Knobs that are inputs of the model: one that was trained without them does not have them."""
 
 FADING_SECONDS = 10.0
-"""What the performer played so long ago counts 1/e of what is played now."""
+"""What the performer played this long ago counts 1/e as much as what is played now."""
 
 
 class Panel:
-    """Where every knob stands. Owns nothing else; :meth:`turn` is told each change."""
+    """The values of all knobs. :meth:`turn` changes one."""
 
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
         self._values: dict[str, Value] = {name: knob.default for name, knob in KNOBS.items()}
@@ -33,27 +33,32 @@ class Panel:
         return self._values[find_knob(name).name]
 
     def number(self, name: str) -> float:
-        """Where a knob that has a number stands."""
+        """Return the value of a knob that has a number."""
         value = self[name]
         assert isinstance(value, int | float)
         return float(value)
 
     def turn(self, change: ControlChange) -> bool:
-        """Whether the knob stands at something else now."""
+        """Set a knob; return True if its value is a new one."""
         knob = find_knob(change.name)
         value = knob.check(change.value)
-        before, self._values[change.name] = self._values[change.name], value
-        self._turned.add(change.name)
+        before, self._values[knob.name] = self._values[knob.name], value
+        self._turned.add(knob.name)
         self.turns += 1
         return value != before
 
+    @property
+    def values(self) -> dict[str, Value]:
+        """A copy of all values, by the name of the knob."""
+        return dict(self._values)
+
     def pressed(self, name: str) -> bool:
-        """Whether a switch is pressed now."""
+        """Return True while a switch is pressed."""
         assert find_knob(name).scale is Scale.SWITCH
         return self[name] is True
 
     def sampling(self, base: SamplingConfig) -> SamplingConfig:
-        """How to draw: like ``base``, but for the knobs that have been turned."""
+        """Return how to sample: like ``base``, except for the knobs that have been turned."""
         return replace(
             base,
             temperature=self._or("temperature", base.temperature),
@@ -61,7 +66,7 @@ class Panel:
         )
 
     def _or(self, name: str, value: float) -> float:
-        """Where a knob stands if it has been turned, else ``value``."""
+        """Return the value of a knob if it has been turned, else ``value``."""
         return self.number(name) if name in self._turned else value
 
     @property
@@ -71,9 +76,9 @@ class Panel:
         return min(pitches), max(pitches)
 
     def controls(self, performer: PitchClasses) -> Controls:
-        """What to ask of the model.
+        """Return what to ask of the model.
 
-        ``performer`` is what they have played of late, for a key that follows it.
+        ``performer`` is what they have played recently, for a key that follows it.
         """
         density, loudness, key = (self[name] for name in MODEL_INPUTS)
         assert not isinstance(density, str) and not isinstance(loudness, str)
@@ -85,7 +90,7 @@ class Panel:
 
 
 class PitchClasses:
-    """What pitch classes were played of late. Owns a count of each, which fades."""
+    """The pitch classes that were played recently. Owns a count of each, which fades."""
 
     def __init__(self, fading_seconds: float = FADING_SECONDS) -> None:
         self._fading = fading_seconds
@@ -93,13 +98,13 @@ class PitchClasses:
         self._seconds = -math.inf
 
     def hear(self, pitch: int, seconds: float) -> None:
-        """Nothing; a note was struck. Times rise."""
+        """Count a note that was struck. Times rise."""
         left = math.exp(min(self._seconds - seconds, 0.0) / self._fading)
         self._counts = [left * count for count in self._counts]
         self._seconds = max(seconds, self._seconds)
         self._counts[pitch % PITCH_CLASSES] += 1.0
 
     def shares(self) -> tuple[float, ...] | None:
-        """The share of each pitch class, C first; they add up to 1. None before any note."""
+        """Return the share of each pitch class, C first (the sum is 1); None before any note."""
         total = sum(self._counts)
         return tuple(count / total for count in self._counts) if total else None

@@ -1,27 +1,16 @@
-"""How what the model plans is played: at the tempo of a clock, and as loud as the balance says."""
+"""How the model's plan is played: at the tempo of a clock, and as loud as the balance says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from midirnn.live.base.messages import PlannedEvent
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.midievents import NOTE_ON
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """What the model's plan is played with from some time on.
-
-    ``rate`` is musical seconds a second; ``balance`` is what its velocities are multiplied by.
-    """
-
-    rate: float = 1.0
-    balance: float = 1.0
-
-
 def delivered(event: PlannedEvent, time_map: TimeMap, balance: float) -> PlannedEvent:
-    """A planned event the way it is played: at its time of the clock, at that balance."""
+    """Return a planned event as it is played: at its time of the clock, at that balance."""
     message = event.message
     if message[0] & 0xF0 == NOTE_ON and message[2]:
         message = (message[0], message[1], balanced(message[2], balance))
@@ -29,5 +18,5 @@ def delivered(event: PlannedEvent, time_map: TimeMap, balance: float) -> Planned
 
 
 def balanced(velocity: int, balance: float) -> int:
-    """A velocity times the balance, 1 to 127."""
+    """Return a velocity times the balance, 1 to 127."""
     return min(max(round(velocity * balance), 1), 127)

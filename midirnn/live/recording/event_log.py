@@ -24,8 +24,7 @@ from typing import IO, Any, Self
 
 from midirnn.errors import RecordingError
 from midirnn.files import reason_of
-from midirnn.live.base.messages import ModelSettings, Reply, Request
-from midirnn.live.output.delivery import Delivery
+from midirnn.live.base.messages import Delivery, ModelSettings, Reply, Request
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.midi import Recording
 from midirnn.ports.base import Message
@@ -51,7 +50,7 @@ def known_types() -> dict[str, type]:
     from midirnn.live.base import messages
 
     found = [value for value in vars(messages).values() if isinstance(value, type)]
-    return {kind.__name__: kind for kind in [*found, Controls, Delivery] if is_dataclass(kind)}
+    return {kind.__name__: kind for kind in [*found, Controls] if is_dataclass(kind)}
 
 
 def to_plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from midirnn.live.base.messages import (
+    Delivery,
     Heard,
     Knobs,
     ModelSettings,
@@ -18,7 +19,6 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
-from midirnn.live.output.delivery import Delivery
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view.display import (
@@ -31,6 +31,7 @@ from midirnn.live.view.display import (
     RollNote,
     StageView,
 )
+from midirnn.live.view.session_view import SessionView
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.performance import NUM_PITCHES
 from midirnn.ports.base import Message
@@ -54,17 +55,14 @@ class Monitor:
     def __init__(
         self,
         start_seconds: float,
-        mode: str,
         sampling: SamplingConfig,
         ports: Ports = tuple,
         time_map: TimeMap | None = None,
     ) -> None:
         self._start = start_seconds
-        self._mode = mode
         self._ports = ports
         self._time = time_map or TimeMap()
         self._lock = threading.Lock()
-        self._doing = "listening"
         self._notes: deque[RollNote] = deque(maxlen=MOST_NOTES)
         self._sounding: dict[tuple[str, int, int], RollNote] = {}
         self._plan: deque[PlannedEvent] = deque(maxlen=MOST_NOTES)
@@ -78,10 +76,6 @@ class Monitor:
     def tell(self, line: str) -> None:
         """Nothing; the line is among those that happened last."""
         self._lines.append(line)
-
-    def does(self, doing: str, mode: str | None = None) -> None:
-        """Nothing; that is what the model does now, and in which mode."""
-        self._doing, self._mode = doing, mode or self._mode
 
     def heard(self, message: Message, seconds: float) -> None:
         """Nothing; the performer played that."""
@@ -122,8 +116,8 @@ class Monitor:
         elif isinstance(reply, Heard):
             self._surprises.extend(surprise.nats for surprise in reply.surprises)
 
-    def view(self, now: float) -> StageView:
-        """All that is to be seen now."""
+    def view(self, now: float, session: SessionView) -> StageView:
+        """Return what there is to see now, of a session in that state."""
         with self._lock:
             played = [*self._notes, *self._sounding.values()]
             plan = list(self._plan)
@@ -131,12 +125,12 @@ class Monitor:
         return StageView(
             now=now,
             start=self._start,
-            mode=self._mode,
-            doing=self._doing,
+            mode=session.mode,
+            doing=doing(session),
             ports=self._ports(),
             notes=(*shown, *planned_notes(plan, now)),
             planned_until=self._planned_until,
-            knobs=described(self._knobs, self._balance),
+            knobs=(*states(session), *described(self._knobs, self._balance)),
             lateness=lateness(list(self._late_ms)),
             surprises=tuple(self._surprises),
             lines=tuple(self._lines),
@@ -152,6 +146,19 @@ class Monitor:
                 self._notes.append(replace(before, end=seconds))
             if status == NOTE_ON and message[2]:
                 self._sounding[key] = RollNote(seconds, math.inf, message[1], kind)
+
+
+def doing(session: SessionView) -> str:
+    """Return what the model does, in a word."""
+    return "playing" if session.plays else "listening"
+
+
+def states(session: SessionView) -> list[tuple[str, str]]:
+    """Return what else a performer must know: a model that does not hear them, stored presets."""
+    shown = [("freeze", "on")] if session.frozen else []
+    if session.presets:
+        shown.append(("presets", " ".join(str(preset) for preset in sorted(session.presets))))
+    return shown
 
 
 def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
@@ -192,7 +199,7 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
     if sampling.min_p:
         shown.append(("min_p", f"{sampling.min_p:.3f}"))
     if asked is not None and asked.notes_per_second is not None:
-        shown.append(("notes a second", f"{asked.notes_per_second:.1f}"))
+        shown.append(("notes per second", f"{asked.notes_per_second:.1f}"))
     if asked is not None and asked.loudness is not None:
         shown.append(("loudness", f"{asked.loudness:.0f}"))
     if asked is not None and asked.pitch_classes is not None:

@@ -1,4 +1,4 @@
-"""The console on a stage: knobs, moods, mode switches, clock and guard while the model plays."""
+"""The console on a stage: knobs, presets, mode switches, clock and guard while the model plays."""
 
 from __future__ import annotations
 
@@ -239,13 +239,13 @@ def hidden(stage: Stage) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return np.array(stage.session.model.server.planner.base.sampler.engine.state[0])  # type: ignore[attr-defined]
 
 
-def test_a_mood_is_kept_and_recalled_and_that_is_undone() -> None:
-    keep = [turn(5.4, "store", 127), turn(5.5, "mood_3", 90), turn(5.6, "store", 0)]
-    keep.append(turn(5.6, "mood_3", 0))
+def test_a_preset_is_stored_and_loaded_and_that_is_undone() -> None:
+    keep = [turn(5.4, "store", 127), turn(5.5, "preset_3", 90), turn(5.6, "store", 0)]
+    keep.append(turn(5.6, "preset_3", 0))
     stage = stage_with("call_and_response", *PHRASE, *keep)
     stage.run(5.501)
     kept = hidden(stage)
-    stage.perform([turn(18.0, "mood_3", 90), turn(18.1, "mood_3", 0)])
+    stage.perform([turn(18.0, "preset_3", 90), turn(18.1, "preset_3", 0)])
     stage.run(12.498)
     other = hidden(stage)
     assert not np.array_equal(kept, other)
@@ -256,14 +256,14 @@ def test_a_mood_is_kept_and_recalled_and_that_is_undone() -> None:
     assert np.array_equal(hidden(stage), other)
 
 
-def test_the_wheel_blends_two_moods() -> None:
-    moods = [
+def test_the_wheel_blends_two_presets() -> None:
+    presets = [
         turn(0.2, "store", 127),
-        turn(0.3, "mood_1", 90),
+        turn(0.3, "preset_1", 90),
         *note(1.0, 1.1, 60),
-        turn(1.5, "mood_2", 90),
+        turn(1.5, "preset_2", 90),
     ]
-    stage = stage_with("call_and_response", *moods, config=LiveConfig(silence_seconds=30.0))
+    stage = stage_with("call_and_response", *presets, config=LiveConfig(silence_seconds=30.0))
     stage.run(0.4)
     first = hidden(stage)
     stage.run(1.2)
@@ -366,27 +366,22 @@ def test_channels_that_are_not_listened_to_are_not_heard_and_thru_passes_the_oth
 
 
 def test_a_model_without_such_inputs_says_so() -> None:
-    said: list[str] = []
     stage = Stage("autopilot")
-    console = stage.session.console
-    console._steerable = False
-    console.on_trouble = said.append
+    stage.session.console._steerable = False
     stage.perform([turn(1.0, "density", 90)])
     stage.run(1.5)
-    assert said == [NO_SUCH_INPUT.format(name="density")]
+    assert stage.troubles == [NO_SUCH_INPUT.format(name="density")]
 
 
 def test_the_guard_acts_on_a_model_that_babbles_and_counts_it() -> None:
     stage = Stage("autopilot", guard=True)
-    noted: list[str] = []
-    stage.session.console.on_note = noted.append
     stage.run(6.0)
     assert stage.session.console.guard.acted == {Fault.BABBLE: 1}
-    assert noted == ["babble: temperature x 0.7"]
+    assert stage.notes == ["babble: temperature x 0.7"]
     assert stage.sampler.config.temperature == pytest.approx(0.7)
     stage.run(12.0)
     assert "went back to your music" in stage.session.console.guard.report()
-    assert noted[1] == "babble: temperature x 0.49, and back to your music"
+    assert stage.notes[1] == "babble: temperature x 0.49, and back to your music"
 
 
 FIGURE = [60, 64, 67, 72]

@@ -77,7 +77,7 @@ def test_the_mode_knob_has_every_mode() -> None:
         ("temperature", 9.0, "temperature is 9.0; allowed are 0.25 to 4"),
         ("temperature", True, "temperature is True"),
         ("temperature", None, "temperature is None"),
-        ("density", float("nan"), "allowed are 0.5 to 32 notes a second"),
+        ("density", float("nan"), "allowed are 0.5 to 32 notes per second"),
         ("freeze", 1.0, "freeze is 1.0; allowed are true and false"),
         ("key", "H major", "key is 'H major'; allowed are free, performer, C major"),
         ("volume", 1.0, "no knob 'volume'; known are crossfade, temperature"),
@@ -152,7 +152,7 @@ def test_a_controller_that_is_given_away_no_longer_turns_what_it_did(tmp_path: P
         ("temperature = { cc = 1, note = 2 }", "needs either cc or note"),
         ("temperature = { channel = 2 }", "needs either cc or note"),
         ("temperature = { cc = 64 }", "64, the sustain pedal"),
-        ("temperature = ", "is no TOML"),
+        ("temperature = ", "is not TOML"),
     ],
 )
 def test_a_map_that_means_nothing_is_refused_in_one_line(
@@ -220,7 +220,7 @@ def test_learning_takes_the_controller_that_moves_and_not_one_that_only_tells_wh
 
 
 def test_learning_a_switch_takes_a_key_or_a_controller_that_is_pressed() -> None:
-    assert Learner("mood_1").feed((0x99, 36, 100)) == Binding(note=36, channel=10)
+    assert Learner("preset_1").feed((0x99, 36, 100)) == Binding(note=36, channel=10)
     assert Learner("freeze").feed(cc(80, 0)) is None
     assert Learner("freeze").feed(cc(80, 127, 16)) == Binding(cc=80, channel=16)
     assert Learner("freeze").feed((0xF8,)) is None

@@ -1,4 +1,4 @@
-"""The bank: what is asked of the model for pads, wheel and undo."""
+"""The preset bank: what is asked of the model for pads, wheel and undo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
 from midirnn.live.base.messages import Blend, Recall, Request, Reset, Store
-from midirnn.live.controls.presets import UNDO_DEPTH, StateBank
+from midirnn.live.controls.presets import UNDO_DEPTH, PresetBank
 
 
 class Memory:
@@ -31,52 +31,52 @@ class Memory:
                 self.state = 0.0
 
 
-def test_a_mood_comes_back_as_it_was_kept() -> None:
-    bank, memory = StateBank(), Memory()
+def test_a_preset_comes_back_as_it_was_stored() -> None:
+    bank, memory = PresetBank(), Memory()
     memory.state = 3.0
     memory.do(bank.store(5))
     memory.state = 4.0
-    memory.do(bank.recall(5))
+    memory.do(bank.load(5))
     assert memory.state == 3.0
     assert bank.kept == {5}
 
 
 def test_a_pad_that_holds_nothing_asks_for_nothing() -> None:
-    assert StateBank().recall(1) == []
-    assert StateBank().undo() == []
+    assert PresetBank().load(1) == []
+    assert PresetBank().undo() == []
 
 
-def test_the_wheel_goes_from_the_first_mood_to_the_second() -> None:
-    bank, memory = StateBank(), Memory()
-    for mood, state in ((1, 10.0), (2, 20.0)):
+def test_the_wheel_goes_from_the_first_preset_to_the_second() -> None:
+    bank, memory = PresetBank(), Memory()
+    for preset, state in ((1, 10.0), (2, 20.0)):
         memory.state = state
-        memory.do(bank.store(mood))
+        memory.do(bank.store(preset))
     for share, expected in ((0.0, 10.0), (0.25, 12.5), (1.0, 20.0)):
         memory.do(bank.crossfade(share))
         assert memory.state == pytest.approx(expected)
 
 
-def test_the_wheel_does_nothing_before_both_moods_are_kept() -> None:
-    bank = StateBank()
+def test_the_wheel_does_nothing_before_both_presets_are_stored() -> None:
+    bank = PresetBank()
     bank.store(1)
     assert bank.crossfade(0.5) == []
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_wheel_beyond_its_ends_is_refused(share: float) -> None:
-    bank = StateBank()
+    bank = PresetBank()
     bank.store(1), bank.store(2)
     with pytest.raises(OptionError, match="allowed are 0 to 1"):
         bank.crossfade(share)
 
 
-def test_undo_takes_back_recalls_resets_and_a_whole_turn_of_the_wheel() -> None:
-    bank, memory = StateBank(), Memory()
-    for mood in (1, 2):
-        memory.state = float(mood)
-        memory.do(bank.store(mood))
+def test_undo_takes_back_loads_resets_and_a_whole_turn_of_the_wheel() -> None:
+    bank, memory = PresetBank(), Memory()
+    for preset in (1, 2):
+        memory.state = float(preset)
+        memory.do(bank.store(preset))
     memory.state = 7.0
-    memory.do(bank.recall(1))
+    memory.do(bank.load(1))
     for share in (0.2, 0.4, 0.6):
         memory.do(bank.crossfade(share))
     memory.do(bank.reset())
@@ -90,9 +90,9 @@ def test_undo_takes_back_recalls_resets_and_a_whole_turn_of_the_wheel() -> None:
     assert bank.undo() == []
 
 
-@given(st.lists(st.sampled_from(["recall", "reset", "undo"]), max_size=60))
+@given(st.lists(st.sampled_from(["load", "reset", "undo"]), max_size=60))
 def test_undo_goes_back_step_by_step_as_far_as_it_is_deep(actions: list[str]) -> None:
-    bank, memory = StateBank(), Memory()
+    bank, memory = PresetBank(), Memory()
     memory.do(bank.store(1))
     before: list[float] = []
     for number, action in enumerate(actions):
@@ -103,5 +103,5 @@ def test_undo_goes_back_step_by_step_as_far_as_it_is_deep(actions: list[str]) ->
                 assert memory.state == before.pop()
         else:
             before = [*before, memory.state][-UNDO_DEPTH:]
-            memory.do(bank.recall(1) if action == "recall" else bank.reset())
+            memory.do(bank.load(1) if action == "load" else bank.reset())
     assert len(memory.stored) <= UNDO_DEPTH + 1

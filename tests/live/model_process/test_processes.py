@@ -21,6 +21,7 @@ from midirnn.errors import CheckpointError, ModelLostError
 from midirnn.live import LiveConfig, Session
 from midirnn.live.base.messages import (
     Adopt,
+    Delivery,
     ModelSettings,
     Planned,
     PlannedEvent,
@@ -32,7 +33,6 @@ from midirnn.live.base.messages import (
 from midirnn.live.improviser.server import ModelServer
 from midirnn.live.model_process.child import Aftermath
 from midirnn.live.model_process.process import SEND_SECONDS, ModelProcess
-from midirnn.live.output.delivery import Delivery
 from midirnn.live.recovery import supervisor
 from midirnn.ports import MemoryOutput, Message, open_input
 from tests.jack import JackServer, jack_is_installed
@@ -153,15 +153,15 @@ def test_a_model_process_that_is_killed_or_stopped_is_replaced_and_its_notes_end
         os.kill(first, 0)
 
 
-def test_the_model_process_that_takes_over_knows_more_moods_than_a_pipe_holds(
+def test_the_model_process_that_takes_over_knows_more_presets_than_a_pipe_holds(
     model: str,
 ) -> None:
     with Stand(model) as stand:
         stand.wait_for(lambda: stand.onsets() > 3)
-        moods = itertools.count()
+        presets = itertools.count()
 
         def is_full() -> bool:
-            stand.session.ask(Store(f"mood {next(moods)}"))
+            stand.session.ask(Store(f"preset {next(presets)}"))
             time.sleep(0.05)
             saved = [reply for reply in list(stand.diary.replies) if isinstance(reply, Saved)]
             return bool(saved) and len(saved[-1].state) > PIPE_BYTES

@@ -22,7 +22,7 @@ from tests.live.stage import is_note_off, is_note_on, note, note_ons, sounding
 SWITCH = ControlMap().bindings["switch"].cc
 """The controller of the foot switch."""
 
-FEEDBACK = "the output is wired to it"
+FEEDBACK = "connected to its input"
 
 
 class Concert:
@@ -101,7 +101,7 @@ class Concert:
         return notes
 
     def panic(self) -> None:
-        self.session._order(lambda now: self.session.interplay.panic(now))
+        self.session.panic()
 
 
 def test_when_the_model_dies_its_notes_end_at_once_and_it_plays_on() -> None:
@@ -181,9 +181,7 @@ def test_when_the_model_is_lost_nothing_of_its_plan_begins_any_more() -> None:
     assert left[0] == 0
 
 
-def test_a_mood_that_was_just_stored_is_known_to_the_next_model_and_what_was_forgotten_is_not() -> (
-    None
-):
+def test_the_next_model_knows_a_preset_stored_just_before_and_not_what_was_forgotten() -> None:
     concert = Concert("call_and_response", config=LiveConfig(silence_seconds=60.0))
     with concert.session:
         concert.run(1.0)
@@ -193,7 +191,7 @@ def test_a_mood_that_was_just_stored_is_known_to_the_next_model_and_what_was_for
         concert.run(0.3)
         concert.model.kill()
         concert.run(START_SECONDS + 0.3)
-        assert "mood 1" in concert.model.server._stored
+        assert "preset 1" in concert.model.server._stored
         assert concert.model.sampler.tokens
         concert.play((0x80, 60, 0))
         concert.run(0.1)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,16 @@ from rich.console import Console
 
 from midirnn.codecs.controls import Controls
 from midirnn.live.base.clock import MonotonicClock
-from midirnn.live.base.messages import Heard, Knobs, Planned, PlannedEvent, Rewind, Surprise
-from midirnn.live.output.delivery import Delivery
+from midirnn.live.base.messages import (
+    Delivery,
+    Heard,
+    Knobs,
+    Planned,
+    PlannedEvent,
+    Rewind,
+    Surprise,
+)
+from midirnn.live.base.playing import Stance
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view import terminal as terminal_room
@@ -37,6 +46,7 @@ from midirnn.live.view.display import (
     render,
 )
 from midirnn.live.view.monitor import Monitor, lateness, planned_notes
+from midirnn.live.view.session_view import SessionView
 from midirnn.live.view.terminal import Terminal
 from midirnn.sampling import SamplingConfig
 
@@ -166,8 +176,26 @@ def test_it_fits_whatever_happens(
 # What is known.
 
 
+def session(mode: str = "duet", **state: Any) -> SessionView:
+    """The view of a session that listens."""
+    about: dict[str, Any] = {
+        "stance": Stance.LISTENS,
+        "knobs": {},
+        "presets": frozenset(),
+        "frozen": False,
+        "bpm": None,
+        "clock_runs": False,
+        "sounding": (),
+        "planned_until": 0.0,
+        "has_model": True,
+        "has_output": True,
+        "remedies": {},
+    }
+    return SessionView(mode, **about | state)
+
+
 def a_monitor() -> Monitor:
-    return Monitor(1000.0, "duet", SamplingConfig(), lambda: (("in", "Keys", True),))
+    return Monitor(1000.0, SamplingConfig(), lambda: (("in", "Keys", True),))
 
 
 def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
@@ -176,7 +204,7 @@ def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
     monitor.heard((0x90, 60, 0), 1002.0)
     monitor.sent((0x90, 72, 64), 1002.0, 1001.999, MODEL)
     monitor.sent((0x90, 50, 64), 1002.0, 1002.0, PERFORMER)
-    view = monitor.view(1003.0)
+    view = monitor.view(1003.0, session())
     assert set(view.notes) == {
         RollNote(1001.0, 1002.0, 60, HEARD),
         RollNote(1002.0, math.inf, 72, SENT),
@@ -187,12 +215,12 @@ def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
 
 def test_a_plan_is_on_the_roll_at_the_tempo_and_balance_it_is_played_with() -> None:
     time_map = TimeMap(1000.0, 2.0)
-    monitor = Monitor(1000.0, "duet", SamplingConfig(), time_map=time_map)
+    monitor = Monitor(1000.0, SamplingConfig(), time_map=time_map)
     monitor.tuned(Delivery(2.0, 0.5), 1000.0)
     monitor.asked(Knobs(SamplingConfig(), lowest=40), 1000.0)
     events = (PlannedEvent(0, 1004.0, (0x90, 60, 64)), PlannedEvent(1, 1005.0, (0x80, 60, 0)))
     monitor.answered(Planned(1, events, 1006.0, 5, False), 1000.5)
-    view = monitor.view(1001.0)
+    view = monitor.view(1001.0, session())
     assert view.notes == (RollNote(1002.0, 1002.5, 60, PLANNED),)
     assert view.planned_until == 1003.0
     assert ("balance", "0.50") in view.knobs
@@ -207,12 +235,12 @@ def test_a_plan_is_on_the_roll_until_it_is_taken_back() -> None:
         PlannedEvent(2, 1001.5, (0x90, 62, 64)),
     )
     monitor.answered(Planned(1, events, 1001.75, 5, False), 1000.5)
-    view = monitor.view(1000.5)
+    view = monitor.view(1000.5, session())
     assert view.planned_until == 1001.75
     assert view.notes[0] == RollNote(1001.0, 1001.5, 60, PLANNED)
     assert view.notes[1].pitch == 62
     monitor.asked(Rewind(2, -1), 1000.6)
-    assert monitor.view(1000.7).notes == ()
+    assert monitor.view(1000.7, session()).notes == ()
 
 
 def test_a_plan_shows_the_end_of_a_note_that_sounds() -> None:
@@ -227,12 +255,12 @@ def test_surprises_knobs_and_lines_are_known() -> None:
     controls = Controls(notes_per_second=4.0, pitch_classes=(1.0, *[0.0] * 10, 0.5))
     monitor.asked(Knobs(SamplingConfig(temperature=0.8, min_p=0.05), controls), 1001.0)
     monitor.tell("the output is gone")
-    monitor.does("listening", "echo")
-    view = monitor.view(1001.0)
+    view = monitor.view(1001.0, session("echo", frozen=True, presets=frozenset({2, 1})))
     assert view.surprises == (2.5, 0.5)
     assert dict(view.knobs)["temperature"] == "0.80"
-    assert dict(view.knobs)["notes a second"] == "4.0"
+    assert dict(view.knobs)["notes per second"] == "4.0"
     assert dict(view.knobs)["pitch classes"] == "█          ▄"
+    assert view.knobs[:2] == (("freeze", "on"), ("presets", "1 2"))
     assert view.lines == ("the output is gone",)
     assert (view.mode, view.doing) == ("echo", "listening")
 
@@ -251,7 +279,7 @@ def test_a_view_costs_little_to_make_and_to_send() -> None:
         monitor.sent((0x90, 30 + number % 60, 64), 1000.0 + number / 100, 1000.0, MODEL)
     begun = time.perf_counter()
     for _ in range(20):
-        data = pickle.dumps(monitor.view(1004.0), pickle.HIGHEST_PROTOCOL)
+        data = pickle.dumps(monitor.view(1004.0, session()), pickle.HIGHEST_PROTOCOL)
     assert (time.perf_counter() - begun) / 20 < 0.02
     assert len(data) < 100_000
 
@@ -271,9 +299,11 @@ def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
 
     reading = threading.Thread(target=read, daemon=True)
     reading.start()
-    with Terminal(monitor.view, MonotonicClock(), stdout=follower):
+    state = [session("duet")]
+    look = lambda now: monitor.view(now, state[0])  # noqa: E731
+    with Terminal(look, MonotonicClock(), stdout=follower):
         time.sleep(1.0)
-        monitor.does("listening", "shadow")
+        state[0] = session("shadow")
     os.close(follower)
     reading.join(20.0)
     os.close(leader)
@@ -291,7 +321,7 @@ def test_a_terminal_that_stands_still_does_not_hold_up_the_end(
     for number in range(2000):  # pictures that fill the pipe soon
         monitor.heard((0x90 if number % 2 else 0x80, number // 2 % 128, 64), 1e9 + number)
     command = (sys.executable, "-c", "import time; time.sleep(60)")
-    terminal = Terminal(monitor.view, MonotonicClock(), command=command)
+    terminal = Terminal(lambda now: monitor.view(now, session()), MonotonicClock(), command=command)
     begun = time.monotonic()
     with terminal:
         os.set_blocking(terminal._child.stdin.fileno(), True)  # type: ignore[union-attr]
@@ -302,7 +332,9 @@ def test_a_terminal_that_stands_still_does_not_hold_up_the_end(
 
 def test_a_process_that_draws_nothing_any_more_is_nobody_elses_trouble() -> None:
     command = (sys.executable, "-c", "raise SystemExit")
-    with Terminal(a_monitor().view, MonotonicClock(), command=command) as terminal:
+    with Terminal(
+        lambda now: a_monitor().view(now, session()), MonotonicClock(), command=command
+    ) as terminal:
         terminal._child.wait(20.0)
         time.sleep(0.3)
     assert not terminal._thread.is_alive()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from midirnn.live.base.messages import ModelSettings, Reply, Request
-from midirnn.live.output.delivery import Delivery
+from midirnn.live.base.messages import Delivery, ModelSettings, Reply, Request
 from midirnn.ports.base import Message
 
 

@@ -1,0 +1,54 @@
+"""Flags made from the options of a dataclass, so that each is declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+
+from midirnn.live.base.options import Option
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_flags(
+    options: Iterable[Option],
+    *others: inspect.Parameter,
+    help_of: Mapping[str, str] | None = None,
+) -> Callable[[F], F]:
+    """Give a command that takes ``**given`` a flag for each option; ``others`` are its own flags.
+
+    The command is called with those that were given, and none that was left out. ``help_of`` is
+    the help of those that need another than their declaration has.
+    """
+
+    def decorate(command: F) -> F:
+        flags = [_flag(option, (help_of or {}).get(option.name)) for option in options]
+        parameters = [*flags, *others]
+        # cyclopts reads the signature and, for types, the annotations.
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        return command
+
+    return decorate
+
+
+def flag(keyword: str, hint: Any, default: Any, /, **about: Any) -> inspect.Parameter:
+    """Return a flag that is no option of a dataclass; ``about`` is for cyclopts' ``Parameter``."""
+    annotation = Annotated[hint, Parameter(**about)]
+    return inspect.Parameter(
+        keyword, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _flag(option: Option, help: str | None) -> inspect.Parameter:
+    about: dict[str, Any] = {"help": help or option.help, "negative_iterable": ()}
+    if option.flags:
+        about["name"] = list(option.flags)
+    if option.group:
+        about["group"] = option.group
+    if option.default is False or option.default == ():
+        about["show_default"] = False
+    return flag(option.name, option.hint, option.default, **about)

@@ -1,0 +1,76 @@
+"""What ``midirnn live`` prints of a session, or shows on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from midirnn.live import Stance
+    from midirnn.live.rig import Rig
+    from midirnn.live.view.monitor import Monitor
+
+
+class Status:
+    """Prints what goes on: the ``Report`` of a rig. While a terminal is drawn, it shows the lines.
+
+    On a terminal that is not drawn, the last line changes in place.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._in_place = sys.stdout.isatty()
+        self._monitor: Monitor | None = None
+        self._line = ""
+
+    def tell(self, line: str) -> None:
+        """Print the line, unless quiet."""
+        if self._monitor is not None:
+            self._monitor.tell(line)
+        elif not self._quiet:
+            print(line, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print what went wrong to standard error, quiet or not."""
+        if self._monitor is not None:
+            self._monitor.tell(text)
+            return
+        if self._in_place and self._line:
+            print(flush=True)
+        print(f"midirnn: {text}", file=sys.stderr, flush=True)
+
+    def change(self, stance: Stance) -> None:
+        """Print what the model does now."""
+        from midirnn.live import Stance
+
+        if self._monitor is not None or self._quiet:
+            return
+        word = "playing" if Stance.PLAYS in stance else "listening"
+        if self._in_place:
+            print(f"\r{word:<{len(self._line)}}", end="", flush=True)
+        else:
+            print(word, flush=True)
+        self._line = word
+
+    @contextmanager
+    def showing(self, rig: Rig) -> Iterator[None]:
+        """Draw the session as long as this lasts, if this is a terminal."""
+        if not self._in_place or self._quiet:
+            yield
+            return
+        from midirnn.live import MonotonicClock
+        from midirnn.live.view.terminal import Terminal
+
+        self._monitor = rig.monitor
+        try:
+            with Terminal(rig.look, MonotonicClock()):
+                yield
+        finally:
+            self._monitor, self._line = None, ""
+
+    def end(self) -> None:
+        """End the line that changes in place."""
+        if self._in_place and self._line and not self._quiet:
+            print()

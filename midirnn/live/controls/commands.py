@@ -1,0 +1,107 @@
+"""Commands that a session is given from outside, and their effects on it, as plain data.
+
+A command comes from a MIDI controller, a pad, the session's own methods or whatever shows it. The
+console turns it into effects, which the interplay carries out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from midirnn.errors import OptionError
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.messages import Request
+from midirnn.live.base.playing import Gesture
+from midirnn.live.controls.knobs import NUM_PRESETS, Scale, find_knob
+from midirnn.live.controls.map import ControlChange
+
+
+@dataclass(frozen=True)
+class Press:
+    """Press a switch of the panel and let it go. Raises :class:`OptionError` for other knobs."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if find_knob(self.name).scale is not Scale.SWITCH:
+            raise OptionError(f"{self.name} is no switch: turn it to a value")
+
+
+@dataclass(frozen=True)
+class _OfPreset:
+    preset: int
+
+    def __post_init__(self) -> None:
+        if not (type(self.preset) is int and 1 <= self.preset <= NUM_PRESETS):
+            raise OptionError(f"the preset is {self.preset!r}; allowed are 1 to {NUM_PRESETS}")
+
+
+@dataclass(frozen=True)
+class StorePreset(_OfPreset):
+    """Store the model's state as a preset."""
+
+
+@dataclass(frozen=True)
+class LoadPreset(_OfPreset):
+    """Load the model's state from a preset, if that holds one."""
+
+
+Command: TypeAlias = ControlChange | Press | StorePreset | LoadPreset
+
+
+@dataclass(frozen=True)
+class ChangeModel:
+    """Have the model do this next, after what has sounded."""
+
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True)
+class ChangeMode:
+    """Change to the mode of that name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ChangeConfig:
+    """Go on with another configuration."""
+
+    config: LiveConfig
+
+
+@dataclass(frozen=True)
+class MakeGesture:
+    """Tell the mode that the performer made a gesture."""
+
+    gesture: Gesture
+
+
+@dataclass(frozen=True)
+class Replan:
+    """Drop what is planned and plan it anew."""
+
+
+@dataclass(frozen=True)
+class Panic:
+    """End every note, and let the model rest until a key goes down."""
+
+
+@dataclass(frozen=True)
+class Say:
+    """Tell the performer that something is not as they expect."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """Write a line into the recording."""
+
+    text: str
+
+
+Effect: TypeAlias = (
+    ChangeModel | ChangeMode | ChangeConfig | MakeGesture | Replan | Panic | Say | Note
+)

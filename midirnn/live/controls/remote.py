@@ -1,0 +1,57 @@
+"""What a controller can do to a session, as calls for any thread."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from midirnn.live.controls.commands import Command, LoadPreset, Press, StorePreset
+from midirnn.live.controls.knobs import Value, find_knob
+from midirnn.live.controls.map import ControlChange
+
+
+class RemoteControl(ABC):
+    """Calls that become commands. They return at once; commands are carried out in their order."""
+
+    @abstractmethod
+    def command(self, *commands: Command) -> None:
+        """Queue commands, which are carried out in this order. Thread-safe."""
+
+    def turn(self, knob: str, value: Value) -> None:
+        """Turn a knob of ``KNOBS`` to a value; None where it may be left free. Thread-safe.
+
+        Raises :class:`OptionError` for a knob that does not exist or a value that is not allowed.
+        """
+        found = find_knob(knob)
+        self.command(ControlChange(found.name, found.check(value)))
+
+    def set_mode(self, name: str) -> None:
+        """Change to another mode. Thread-safe."""
+        self.turn("mode", name)
+
+    def store_preset(self, preset: int) -> None:
+        """Store the model's state as preset 1 to 8. Thread-safe."""
+        self.command(StorePreset(preset))
+
+    def load_preset(self, preset: int) -> None:
+        """Load the model's state from preset 1 to 8, if that holds one. Thread-safe."""
+        self.command(LoadPreset(preset))
+
+    def freeze(self, on: bool = True) -> None:
+        """Let the model no longer hear the performer, or hear them again. Thread-safe."""
+        self.turn("freeze", on)
+
+    def reset(self) -> None:
+        """Let the model forget everything it has heard and played. Thread-safe."""
+        self.command(Press("reset"))
+
+    def undo(self) -> None:
+        """Undo the last preset, crossfade or reset. Thread-safe."""
+        self.command(Press("undo"))
+
+    def answer(self) -> None:
+        """Press the foot switch: answer now, or stop answering. Thread-safe."""
+        self.command(Press("switch"))
+
+    def panic(self) -> None:
+        """End every note; the model is silent until a key goes down. Thread-safe."""
+        self.command(Press("panic"))

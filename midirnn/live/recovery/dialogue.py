@@ -1,0 +1,82 @@
+"""The dialogue with the model: requests that wait to be sent, and replies as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from midirnn.live.base.clock import Clock
+from midirnn.live.base.messages import Heard, HeardStep, Planned, Request, Saved
+from midirnn.live.base.observers import Observer
+from midirnn.live.input.hearing import Hearing
+from midirnn.live.model_process.link import ModelLink
+from midirnn.live.recovery.supervisor import Supervisor
+
+
+class Dialogue:
+    """Asks the model and takes its replies. Owns the requests, what is unheard, the supervisor.
+
+    While the model is lost nothing is asked; :meth:`restart` and :meth:`reconnect` bring another.
+    """
+
+    def __init__(self, model: ModelLink, clock: Clock, observer: Observer) -> None:
+        self.supervisor = Supervisor(model, clock)
+        self.hearing = Hearing()
+        self._model = model
+        self._clock = clock
+        self._observer = observer
+        self._requests: list[Request] = []
+
+    @property
+    def has_replies(self) -> bool:
+        """True if there is a reply to take."""
+        return self._model.has_replies
+
+    def ask(self, *requests: Request) -> None:
+        """Have these sent with the next :meth:`send`."""
+        if self.supervisor.connected:
+            self._requests += requests
+
+    def send(self) -> None:
+        """Send what was asked."""
+        if self.supervisor.save_is_due():
+            self._requests.append(self.supervisor.save())
+        requests, self._requests = self._requests, []
+        if not requests:
+            return
+        for request in requests:
+            self._observer.asked(request, self._clock.now())
+        self.hearing.sent(requests)
+        self._model.ask(requests)
+
+    def replies(self, now: float) -> Iterator[Planned | Heard]:
+        """Yield the replies that have come, except those that only this dialogue needs."""
+        for reply in self._model.take():
+            self._observer.answered(reply, now)
+            if isinstance(reply, Saved):
+                self.supervisor.saved(reply)
+            elif isinstance(reply, Planned | Heard):
+                if isinstance(reply, Heard):
+                    self.hearing.answered()
+                yield reply
+
+    def hear(self, steps: Sequence[HeardStep]) -> bool:
+        """Have the model hear these as soon as it can; False if it knows them already."""
+        new = self.hearing.add(steps)
+        if new:
+            self.supervisor.heard(new)
+        return bool(new)
+
+    def forget(self) -> None:
+        """Forget what the model has heard, since it will be asked to."""
+        self.hearing.forget_told()
+        self.supervisor.forget_heard()
+
+    def restart(self, now: float, reason: Exception) -> None:
+        """Start another model process. Raises the reason if that was tried too often."""
+        self.hearing.drop()
+        self._requests = []
+        self.supervisor.restart(now, reason)
+
+    def reconnect(self, plan: int, last_sent: int, step: int) -> None:
+        """Ask a new model first of all for what the last one knew."""
+        self._requests = self.supervisor.reconnect(plan, last_sent, step)

@@ -1,0 +1,281 @@
+"""The rig: builds a session from its configuration, with ports, a model process and a recording.
+
+Whoever shows a session (the command line, a test, a script, a page) uses it::
+
+    with Rig(LiveConfig(mode="duet", audio=True)) as rig:
+        rig.run(seconds=60)
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import secrets
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from midirnn.engines.load import ENGINES, load
+from midirnn.errors import OptionError
+from midirnn.live.base.clock import MonotonicClock
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.messages import ModelSettings
+from midirnn.live.base.observers import Observer, Observers
+from midirnn.live.base.playing import Stance
+from midirnn.live.controls.console import Console
+from midirnn.live.controls.map import ControlMap
+from midirnn.live.model_process.process import ModelProcess
+from midirnn.live.modes import make_mode
+from midirnn.live.recording.event_log import EventLog
+from midirnn.live.recording.recorder import recorded
+from midirnn.live.session import Session
+from midirnn.live.timing.link import LinkBeats
+from midirnn.live.timing.tempo import Beats
+from midirnn.live.view.display import StageView
+from midirnn.live.view.monitor import Monitor
+from midirnn.ports.advice import how_to_hear
+from midirnn.ports.base import InputCallback, InputPort, OutputPort
+from midirnn.ports.port_set import PortSet
+
+SWITCH_SECONDS = 0.0005
+"""How long Python lets another thread run while a message is due."""
+
+FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
+"""FluidSynth's driver that plays to no loudspeaker, and the file that it writes instead."""
+
+OWN_OUTPUT = "the output is virtual: if midirnn itself is killed, nobody can end its notes there"
+
+
+class Report(Protocol):
+    """Where a rig reports what goes on. Its calls come from several threads."""
+
+    def tell(self, line: str) -> None:
+        """Show a line of information."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Show what went wrong and is being mended."""
+        ...
+
+    def change(self, stance: Stance) -> None:
+        """Show what the model does from now on."""
+        ...
+
+
+class NoReport:
+    """A report that nobody reads."""
+
+    def tell(self, line: str) -> None:
+        """Ignore the line."""
+
+    def warn(self, text: str) -> None:
+        """Ignore the text."""
+
+    def change(self, stance: Stance) -> None:
+        """Ignore the change."""
+
+
+class Rig:
+    """A session with all that it needs. Owns its ports, model process and recording.
+
+    Use it in a ``with`` statement: ``session`` is then ready to run, and the end of the statement
+    releases every note. ``output`` is an open port to play on, by default the one that the
+    configuration names. ``open_input`` is called with the session's callback and returns the port
+    that calls it; by default that is the one that the configuration names, or none if ``output``
+    was given: then whoever has messages calls ``session.receive``. ``observers`` are told all that
+    happens, ``report`` what a user should know. Everything that is not allowed in the configuration
+    is raised before a port is opened.
+    """
+
+    session: Session
+    monitor: Monitor
+    input: InputPort | None
+    output: OutputPort
+
+    def __init__(
+        self,
+        config: LiveConfig | None = None,
+        *,
+        output: OutputPort | None = None,
+        open_input: Callable[[InputCallback], InputPort] | None = None,
+        observers: Sequence[Observer] = (),
+        report: Report | None = None,
+    ) -> None:
+        self.config = config = config or LiveConfig()
+        self.mode = make_mode(config.mode, config)
+        self.control_map = ControlMap.load(config.controls)
+        if config.engine not in ENGINES:
+            raise OptionError(
+                f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
+            )
+        self.settings = ModelSettings(
+            model=config.model,
+            engine=config.engine,
+            sampling=config.sampling,
+            seed=secrets.randbelow(2**32) if config.seed is None else config.seed,
+            channel=config.channel - 1,
+            keep_warm=config.keep_warm,
+        )
+        self._model = load(config.model)
+        self._output = output
+        self._open_input = open_input
+        self._observers = observers
+        self._report: Report = report or NoReport()
+        self._log: EventLog | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def run(
+        self,
+        seconds: float | None = None,
+        *,
+        while_running: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """Play for so many seconds, by default as the configuration says; then end every note.
+
+        ``while_running`` is entered around the loop, and left before notes are ended.
+        """
+        limit = self.config.seconds if seconds is None else seconds
+        with self.session, while_running or nullcontext():
+            self.session.run(math.inf if limit is None else limit)
+
+    def look(self, now: float) -> StageView:
+        """Return what a terminal shows of the session at a time of its clock."""
+        return self.monitor.view(now, self.session.view())
+
+    def _build(self, stack: ExitStack) -> None:
+        """Put everything together, in the order in which it depends on each other."""
+        config, report = self.config, self._report
+        settings = self.settings = replace(self.settings, start_seconds=time.monotonic())
+        # It loads its weights while the ports are opened.
+        process = stack.enter_context(ModelProcess(settings, self._model.codec))
+        ports = stack.enter_context(
+            PortSet(virtual=config.virtual, api=config.api, tell=self._note)
+        )
+        self.output = self._open_output(ports, stack)
+        if self._output is None and not (config.virtual or config.audio):
+            process.protect(self.output)  # a port of our own would vanish with us
+        self._log = stack.enter_context(
+            recorded(
+                config.record,
+                settings,
+                self._model.folder,
+                about_session(config),
+                tell=report.tell,
+                warn=report.warn,
+            )
+        )
+        self.session = self._make_session(process, ports, stack)
+        self.input = self._listen(ports, stack)
+        ports.watch()
+        self._introduce()
+        process.wait_until_ready()
+        report.tell(
+            f"{config.mode}: {self.mode.summary} (model {config.model}, seed {settings.seed})"
+        )
+        stack.enter_context(self.session)  # it ends first: its notes are released in time
+
+    def _open_output(self, ports: PortSet, stack: ExitStack) -> OutputPort:
+        if self._output is not None:
+            return ports.keep("out", self._output)
+        if not self.config.audio:
+            return ports.open_output(self.config.output)
+        from midirnn.live.output.audio import Synthesizer
+
+        synthesizer = Synthesizer(self.config.soundfont, driver=self.config.audio_driver)
+        if self.config.audio_driver == FILE_DRIVER:
+            path = Path(SOUND_FILE).absolute()
+            self._report.tell(f"the sound is written to {path} and not heard")
+        return ports.keep("out", synthesizer)
+
+    def _make_session(self, process: ModelProcess, ports: PortSet, stack: ExitStack) -> Session:
+        config, settings, report = self.config, self.settings, self._report
+        console = Console(
+            config,
+            control_map=self.control_map,
+            beats=join_link(config, stack),
+            steerable=self._model.config.control_inputs,
+        )
+        self.monitor = Monitor(
+            settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
+        )
+        logs: list[Observer] = [] if self._log is None else [self._log]
+        return Session(
+            process,
+            self.output,
+            self.mode,
+            config,
+            console=console,
+            on_change=report.change,
+            on_trouble=report.warn,
+            on_notice=report.tell,
+            observer=Observers([*logs, self.monitor, *self._observers]),
+        )
+
+    def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
+        """Open the input, if there is to be one."""
+        if self._open_input is not None:
+            return ports.keep("in", self._open_input(self.session.receive))
+        if self._output is not None:
+            return None
+        config, follows = self.config, self.config.follow == "midi"
+        if not (config.mode != "autopilot" or config.input or config.virtual or follows):
+            return None
+        return ports.open_input(config.input, self.session.receive, clock=follows)
+
+    def _introduce(self) -> None:
+        """Report the ports."""
+        report, config = self._report, self.config
+        report.tell(f"input: {self.input.name if self.input else 'none'}")
+        report.tell(f"output: {self.output.name}, channel {config.channel}")
+        if config.virtual and not config.audio and self._output is None:
+            report.tell(how_to_hear(self.output.name))
+            report.tell(OWN_OUTPUT)
+
+    def _note(self, line: str) -> None:
+        """Report a line, and write it into the recording."""
+        self._report.tell(line)
+        if self._log is not None:
+            self._log.noted(line, time.monotonic())
+
+
+def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
+    """Join the session of Ableton Link, if it is to be followed. The stack's end leaves it."""
+    if config.follow != "link":
+        return None
+    bpm = config.clock_out_bpm or config.reference_bpm
+    return stack.enter_context(LinkBeats(MonotonicClock(), bpm))
+
+
+def about_session(config: LiveConfig) -> dict[str, Any]:
+    """Return what a log's first line says of a session besides the model."""
+    live = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in asdict(config).items()
+    }
+    return {"mode": config.mode, "live": live}
+
+
+def make_python_punctual() -> None:
+    """Set up this whole process to send on time: for the command line, before a session runs."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # what was loaded is never searched again: that would hold up every thread

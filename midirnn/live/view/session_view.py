@@ -1,0 +1,83 @@
+"""What a session shows of itself at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, Self
+
+from midirnn.live.base.playing import Stance
+from midirnn.live.controls.console import Console
+from midirnn.live.controls.knobs import Value
+from midirnn.live.output.ledger import SoundingNote
+from midirnn.live.output.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """The state of a session. Times are seconds of its clock.
+
+    ``stance`` is what the model does (None before the session runs), ``knobs`` the value of every
+    knob, ``presets`` those that hold a state. ``frozen`` means that the model does not hear the
+    performer. ``bpm`` and ``clock_runs`` are of the clock that is followed or sent. ``sounding``
+    are the notes that sound on the output, ``planned_until`` is how far the model's plan reaches.
+    ``has_model`` is False while a model process is being replaced, ``has_output`` while the output
+    is gone. ``remedies`` counts what the guard did, by fault.
+    """
+
+    mode: str
+    stance: Stance | None
+    knobs: Mapping[str, Value]
+    presets: frozenset[int]
+    frozen: bool
+    bpm: float | None
+    clock_runs: bool
+    sounding: tuple[SoundingNote, ...]
+    planned_until: float
+    has_model: bool
+    has_output: bool
+    remedies: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        console: Console,
+        scheduler: Scheduler,
+        *,
+        mode: str,
+        stance: Stance | None,
+        planned_until: float,
+        has_model: bool,
+        has_output: bool,
+    ) -> Self:
+        """Gather the present state. Thread-safe: it copies what the session's thread may change."""
+        values = console.panel.values
+        remedies = console.guard.acted.copy()
+        return cls(
+            mode=mode,
+            stance=stance,
+            knobs=values | {"mode": mode},
+            presets=frozenset(console.bank.kept),
+            frozen=bool(values["freeze"]),
+            bpm=console.beats.bpm,
+            clock_runs=console.beats.running,
+            sounding=tuple(scheduler.sounding),
+            planned_until=planned_until,
+            has_model=has_model,
+            has_output=has_output,
+            remedies={str(fault): count for fault, count in remedies.items()},
+        )
+
+    def __post_init__(self) -> None:
+        for name in ("knobs", "remedies"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = (getattr(self, each.name) for each in fields(self))
+        return type(self), tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
+
+    @property
+    def plays(self) -> bool:
+        """True while the model plays."""
+        return self.has_output and self.stance is not None and Stance.PLAYS in self.stance
