@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.style import Style
 from midirnn.errors import CodecError, OptionError
 from midirnn.performance import Performance
 
@@ -182,6 +183,10 @@ class Steerable(Protocol):
 
         Shape ``(stop - begin, NUM_CONTROL_INPUTS)``.
         """
+        ...
+
+    def recent_style(self, tokens: Tokens, seconds: float) -> Style:
+        """Return the style of the last ``seconds`` of a piece."""
         ...
 
     def measure_style(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:

@@ -78,6 +78,9 @@ TRAITS = (
 )
 """In the order of a model's inputs; the first three are those of the first models."""
 
+ENDING = "ending"
+"""The trait that is of a place, not of a passage."""
+
 
 def trait_slices() -> dict[str, slice]:
     """Return where each trait's inputs stand."""
@@ -103,6 +106,35 @@ def interpolated(values: Float64Array, knots: tuple[float, ...]) -> FloatArray:
     rows[at, left] = 1.0 - share
     rows[at, left + 1] = share
     return rows
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a passage is like: a value for each trait that is known, by its name.
+
+    Values are in the traits' units, histograms as tuples of shares.
+    """
+
+    values: Mapping[str, float | tuple[float, ...]]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Float64Array]) -> Style:
+        """Return the style of the first of N measured places, without the nearness of the end."""
+        known: dict[str, float | tuple[float, ...]] = {}
+        for trait in TRAITS:
+            value = np.asarray(values[trait.name])[0]
+            if trait.bins:
+                if value.any():
+                    known[trait.name] = tuple(value.tolist())
+            elif trait.name != ENDING and not np.isnan(value):
+                known[trait.name] = float(value)
+        return cls(known)
+
+    def vector(self) -> FloatArray:
+        """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``."""
+        given = {name: np.array([value], np.float64) for name, value in self.values.items()}
+        row: FloatArray = style_inputs(given, 1)[0]
+        return row
 
 
 @dataclass(frozen=True)

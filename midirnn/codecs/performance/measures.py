@@ -9,17 +9,22 @@ from midirnn.codecs.base import BoolArray, Tokens
 from midirnn.codecs.controls import (
     DENSITY,
     HISTOGRAM,
-    HORIZON_SECONDS,
     LOUDNESS,
     NUM_CONTROL_INPUTS,
-    PITCH_CLASSES,
     FloatArray,
     density_inputs,
     loudness_inputs,
 )
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
-from midirnn.codecs.style import Notes, measured, style_inputs
+from midirnn.codecs.style import (
+    HORIZON_SECONDS,
+    PITCH_CLASSES,
+    Notes,
+    Style,
+    measured,
+    style_inputs,
+)
 
 
 def measured_controls(
@@ -64,6 +69,15 @@ def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: 
     places = np.arange(begin, stop)
     values = measured(notes, np.searchsorted(at, places), steps[places])
     return style_inputs(values, stop - begin)
+
+
+def recent_style(tokens: Tokens, layout: PerformanceLayout, seconds: float) -> Style:
+    """Return the style of the last ``seconds`` of a piece, or of all of it if it is shorter."""
+    notes, _ = notes_of(tokens, layout)
+    begin = max(0, notes.end - round(seconds * layout.steps_per_second))
+    span = (notes.end - begin) / layout.steps_per_second
+    first = np.searchsorted(notes.onset, [begin])
+    return Style.of(measured(notes, first, np.array([begin]), max(span, 1.0)))
 
 
 def notes_of(tokens: Tokens, layout: PerformanceLayout) -> tuple[Notes, npt.NDArray[np.int64]]:
