@@ -82,10 +82,10 @@ def generate(
 
     Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
     loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
-    of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its tempo map kept, and
-    notes that it still held at its end are ended by the model. Every note ends, at the latest at
-    the end of the piece. Of pieces without time, such as text, ``tokens`` says how many tokens are
-    new.
+    of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its
+    tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
+    at the latest at the end of the piece. Of pieces without time, such as text, ``tokens`` says how
+    many tokens are new.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
