@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
-from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs.style import NUM_STYLE_INPUTS
 from midirnn.engines.base import StepEngine
 from midirnn.engines.state import FloatVector
 from midirnn.models.checkpoint import Weights, expected_shapes
@@ -27,6 +27,8 @@ CONFIGS = [
     ModelConfig(cell="rnn", embedding_size=16, hidden_size=48, num_layers=2),
     ModelConfig(cell="gru", embedding_size=16, hidden_size=130, num_layers=3, recall_notes=20),
     ModelConfig(cell="gru", embedding_size=16, hidden_size=32, num_layers=1, held_input=False),
+    ModelConfig(embedding_size=16, hidden_size=32, control_inputs=True, style_inputs=True),
+    ModelConfig(embedding_size=16, hidden_size=48, recall_notes=20, term_notes=100),
 ]
 """Sizes below, at and above a block of int8 weights, with each part and without."""
 
@@ -53,7 +55,7 @@ def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVe
     rows = []
     for token in rng.integers(0, engine.config.vocab_size, steps).tolist():
         if rng.random() < 0.1:
-            engine.set_controls(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
+            engine.set_controls(rng.random(NUM_STYLE_INPUTS).astype(np.float32) / 4)
         engine.feed(token, rng.random(128) < 0.04)
         rows.append(engine.logits())
     engine.set_controls(None)
