@@ -36,11 +36,10 @@ def compiled(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
     compiler = _compiler()
     if compiler is None:
         return None
-    key = hashlib.sha256(
-        source.read_bytes() + repr((compiler, *flags, platform.platform())).encode()
-    )
+    machine = platform.system(), platform.release(), platform.machine()
+    key = hashlib.sha256(source.read_bytes() + repr((compiler, *flags, *machine)).encode())
     try:
-        path = _cache_folder() / f"{source.stem}-{key.hexdigest()[:16]}.so"
+        path = cache_folder() / f"{source.stem}-{key.hexdigest()[:16]}.so"
         if not path.exists():
             _compile([compiler, *flags], source, path)
         return ctypes.CDLL(os.fspath(path))
@@ -52,7 +51,8 @@ def _compiler() -> str | None:
     return next(filter(None, map(shutil.which, COMPILERS)), None)
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder for what is kept between runs; a temporary one if it cannot be made."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home) / "midirnn"
     try:

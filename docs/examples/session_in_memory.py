@@ -1,4 +1,4 @@
-"""Play a session of your own, with ports in memory: no MIDI device, no sound card."""
+"""Play a session with ports in memory: no MIDI device, no sound card."""
 
 from midirnn.live import LiveConfig
 from midirnn.live.rig import Rig
@@ -8,8 +8,8 @@ config = LiveConfig(mode="duet", model="piano-small", seed=1, seconds=3.0)
 output = MemoryOutput(name="synthesizer")
 
 with Rig(config, output=output, open_input=MemoryInput) as rig:
-    rig.input.feed((0x90, 60, 80))  # the performer presses middle C (note-on, pitch, velocity)
-    rig.session.turn("temperature", 0.9)  # any thread may do what a controller can
+    rig.input.feed((0x90, 60, 80))  # the performer plays middle C
+    rig.session.turn("temperature", 0.9)  # as a controller would
     rig.run()
     print("mode:", rig.session.view().mode)
 

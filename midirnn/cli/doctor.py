@@ -15,26 +15,35 @@ EXIT_TOO_SLOW = 1
 
 def doctor(
     *,
-    model: Annotated[str, Parameter(help="A model's name, folder or training run.")] = "piano",
+    model: Annotated[
+        str,
+        Parameter(
+            help="Name of a model that comes with midirnn, or folder of a model or training run."
+        ),
+    ] = "piano",
     engine: Annotated[
-        str, Parameter(help="auto, numpy or onnxruntime; auto is onnxruntime where installed.")
+        str,
+        Parameter(help="onnxruntime, numpy, or auto: onnxruntime if installed."),
     ] = "auto",
     api: Annotated[
-        str | None, Parameter(help="Only of alsa, jack, coremidi or winmm. [all]")
+        str | None,
+        Parameter(help="Look only at this MIDI system: alsa, jack, coremidi or winmm. [all]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
 ) -> int:
-    """Examine this machine before a concert: ports, speed, lateness. It takes a few seconds.
+    """Check this machine before a concert: ports, speed, lateness. It takes a few seconds.
 
-    Says in words what to do. The exit code is 1 if the model is too slow here, otherwise 0.
+    It says what to improve. The exit code is 1 if the model is too slow on this machine, else 0.
     """
+    from midirnn.codecs import PerformanceCodec, require
     from midirnn.engines.load import load
     from midirnn.live.checkup import examine
     from midirnn.ports import list_ports
 
     loaded = load(model)
+    require(loaded.codec, PerformanceCodec, "midirnn doctor")
     found = examine(loaded, engine, list_ports(api), api)
     if json_output:
         print(json.dumps(found.to_dict(), indent=2))
@@ -44,7 +53,7 @@ def doctor(
 
 
 def lines(found: Checkup) -> list[str]:
-    """What was found, in words, and the verdict."""
+    """Return what was found, in words, and the verdict."""
     from midirnn.live.checkup import advice
 
     ports = [f"{port['direction']} {port['name']!r} ({port['api']})" for port in found.ports]
@@ -76,7 +85,8 @@ def _loop(found: Checkup) -> str:
 
 
 def _verdict(found: Checkup, todo: list[str]) -> str:
-    ahead = f"plan {found.lookahead_seconds:g} s ahead"
+    flag = f"--lookahead-seconds {found.lookahead_seconds:g}"
     if not found.can_play:
         return "This machine cannot keep up:"
-    return f"This machine is ready; {ahead}." if not todo else f"It will play ({ahead}), but:"
+    ready = f"midirnn live will play here with {flag}"
+    return f"{ready}, but:" if todo else f"{ready}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.continuations import evaluate_continuations
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
@@ -42,6 +43,12 @@ class SamplesConfig:
     """Which pieces are generated, and how."""
 
     samples: Annotated[int, Parameter(help="Generate so many pieces, and judge them.")] = 0
+    continuations: Annotated[
+        int,
+        Parameter(
+            help="Continue so many performances, and measure how far the music is from its primer."
+        ),
+    ] = 0
     sample_seconds: Annotated[
         float, Parameter(help="How long each is, and the real music beside it.")
     ] = 180.0
@@ -62,7 +69,9 @@ def evaluate(
     *,
     split: Annotated[
         str | None,
-        Parameter(help="Which part of the data set. [validation; with --samples test]"),
+        Parameter(
+            help="Which part of the data set. [validation; with --samples or --continuations test]"
+        ),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
@@ -71,12 +80,17 @@ def evaluate(
     samples: Annotated[SamplesConfig | None, Parameter(name="*", group="Samples")] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
-    """Measure how well a model predicts a data set, or with --samples how it plays.
+    """Measure how well a model predicts a data set, how it plays, or how it continues a primer.
 
     Without --samples every piece is read from its start to its end, the state carried all the way;
     lower is better. With --samples pieces are generated from nothing and judged beside the openings
     of real ones: what they are like, and whether they fall silent, babble, loop, or copy from the
     split 'train'. What real music gets against real music stands beside it, as the scale.
+
+    With --continuations the model hears 30 s of performances of the split, from second 20 on, and
+    plays for 60 s. The report says how far that is from what was heard, in density, velocity,
+    register, polyphony, pitch classes and rhythm; the pianist's own continuation is measured the
+    same way, and 1.00 is as far as another piece of the split.
     """
     from midirnn.datasets import Dataset
     from midirnn.engines.load import load
@@ -92,6 +106,19 @@ def evaluate(
     if playing.samples:
         config = sampling or SamplingConfig()
         _judge_samples(loaded, opened, split or "test", playing, config, json_output)
+    elif playing.continuations:
+        evaluate_continuations(
+            loaded,
+            opened,
+            split or "test",
+            count=playing.continuations,
+            seed=playing.seed,
+            engine=_engine_of(loaded, playing.engine),
+            workers=playing.workers,
+            save=playing.save,
+            sampling=sampling or SamplingConfig(),
+            json_output=json_output,
+        )
     else:
         _measure_likelihood(loaded, opened, split or "validation", measuring, json_output)
 
@@ -104,6 +131,7 @@ def _check(
         ("pieces", measuring.pieces, 0),
         ("threads", measuring.threads, 1),
         ("samples", playing.samples, 0),
+        ("continuations", playing.continuations, 0),
         ("seed", playing.seed, 0),
         ("workers", playing.workers, 1),
     ):
@@ -116,12 +144,18 @@ def _check(
         )
     if playing.samples == 1:
         raise OptionError("--samples is 1; there must be 2 or more to compare with real music")
-    if playing.samples and measuring != LikelihoodConfig():
+    if playing.samples and playing.continuations:
+        raise OptionError("--samples and --continuations are two measurements; choose one")
+    if playing.continuations and playing.sample_seconds != SamplesConfig.sample_seconds:
+        raise OptionError("--sample-seconds is for --samples; continuations last 60 s")
+    generates = bool(playing.samples or playing.continuations)
+    if generates and measuring != LikelihoodConfig():
+        flag = "--samples" if playing.samples else "--continuations"
         raise OptionError(
-            "--mask, --pieces and --threads are for the likelihood, which --samples leaves out"
+            f"--mask, --pieces and --threads are for the likelihood, which {flag} leaves out"
         )
-    if not playing.samples and (playing != SamplesConfig() or sampling is not None):
-        raise OptionError("say how many pieces to generate with --samples")
+    if not generates and (playing != SamplesConfig() or sampling is not None):
+        raise OptionError("say how many pieces to generate with --samples or --continuations")
     if playing.save is not None:
         check_folder(playing.save)
 

@@ -26,15 +26,16 @@ def export(
     check: Annotated[
         Path | None,
         Parameter(
-            help="A data set: compare the file's likelihood of its validation split with the "
-            "exact model's."
+            help="A data set: compare the log-likelihood of its validation split under the file "
+            "and under the exact model."
         ),
     ] = None,
 ) -> None:
-    """Write a model as an ONNX file: one step, its weights in int8.
+    """Write a model as an ONNX file: one step, with weights in int8.
 
-    The file runs in ONNX Runtime 1.23 or newer, from any language: token, held notes and state go
-    in, logits and the next state come out. midirnn itself needs no such file.
+    The file runs in ONNX Runtime 1.23 or newer, from any language. Its inputs are a token, the
+    features beside it (held notes, for example) and the state; its outputs are the logits and the
+    next state. midirnn itself does not need such a file.
     """
     from midirnn.engines.export import export_onnx
     from midirnn.engines.load import load
@@ -52,7 +53,7 @@ def export(
 
 
 def _check(model: Model, content: bytes, dataset: Path) -> str:
-    """A line that says how likely the file and the exact model find the same music."""
+    """Return a line with the log-likelihood of the same music under the file and the model."""
     from midirnn.datasets import Dataset
     from midirnn.datasets.draws import evenly
     from midirnn.engines.onnx_engine import OnnxEngine

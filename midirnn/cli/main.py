@@ -33,8 +33,8 @@ COMMANDS = {
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
     "live": "Play along: listen to a MIDI input, answer on an output.",
-    "replay": "Play a recorded session again, and compare it note for note.",
-    "doctor": "Examine this machine before a concert: ports, speed, lateness.",
+    "replay": "Replay a recorded session, and compare it note for note.",
+    "doctor": "Check this machine before a concert: ports, speed, lateness.",
 }
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 
@@ -56,7 +56,7 @@ class UsageError(MidirnnError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code of a command line: 0, 1 (an error), 2 (wrong usage), 130 (Ctrl-C)."""
+    """Run a command line; return 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C)."""
     tokens = list(sys.argv[1:] if argv is None else argv)
     end = tokens.index("--") if "--" in tokens else len(tokens)
     show_traceback = "--traceback" in tokens[:end]
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(tokens: Sequence[str]) -> int:
-    """The exit code of a command, which is run. Raises whatever it raises."""
+    """Run a command and return its exit code. Raises whatever the command raises."""
     from cyclopts import CycloptsError
 
     if tokens and tokens[0] not in COMMANDS and tokens[0] not in _HELP_AND_VERSION:
@@ -97,7 +97,7 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def make_app(asked: str | None = None) -> App:
-    """The command line, with every command but none of their modules.
+    """Make the command line, with every command but none of their modules.
 
     The help of the command ``asked`` for is its docstring, that of the others their line.
     """
@@ -119,7 +119,7 @@ def make_app(asked: str | None = None) -> App:
 
 
 def _whole_help(name: str) -> str:
-    """The docstring of a command, a line for each paragraph."""
+    """Return the docstring of a command, a line for each paragraph."""
     command = getattr(importlib.import_module(f"midirnn.cli.{name}"), name)
     paragraphs = (inspect.getdoc(command) or "").replace("``", "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
@@ -151,7 +151,7 @@ def _fail(line: str, code: int, error: BaseException, show_traceback: bool) -> i
 
 
 def is_first_process() -> bool:
-    """Whether this process is alone, or the first of those that torchrun started."""
+    """Return True if this process is alone, or the first of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -176,12 +176,12 @@ def _one_line(error: Exception) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text with line breaks and other control characters written as escapes."""
+    """Return the text with line breaks and other control characters written as escapes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _missing_extra(error: BaseException, command: str) -> str:
-    """How to install the optional library that was not found; empty if that is not the error."""
+    """Say how to install a missing optional library; empty if that is not the error."""
     for cause in _chain(error):
         library = (getattr(cause, "name", None) or "").partition(".")[0]
         if isinstance(cause, ModuleNotFoundError) and library in EXTRAS:
@@ -190,7 +190,7 @@ def _missing_extra(error: BaseException, command: str) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and its causes."""
+    """Yield an error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__

@@ -16,24 +16,24 @@ EXIT_DIFFERENT = 1
 
 
 def replay(
-    log: Annotated[Path, Parameter(help="What live --record wrote: the .jsonl file.")],
+    log: Annotated[
+        Path, Parameter(help="The event log (.jsonl file) that midirnn live --record wrote.")
+    ],
     /,
     *,
     output: Annotated[
         Path | None,
-        Parameter(name=["--output", "-o"], help="Write what both played to this MIDI file."),
+        Parameter(name=["--output", "-o"], help="Write performer and model to this MIDI file."),
     ] = None,
     model: Annotated[
-        str | None, Parameter(help="The model's folder, if it has moved. [as in the log]")
+        str | None, Parameter(help="The model's folder, if it has moved since. [as in the log]")
     ] = None,
-    check: Annotated[
-        bool, Parameter(help="Let the model play again, and compare each note.")
-    ] = True,
+    check: Annotated[bool, Parameter(help="Run the model again and compare each note.")] = True,
 ) -> int:
-    """Play a recorded session again, without hardware, and compare it note for note.
+    """Replay a recorded session without hardware, and compare it note for note.
 
-    LOG is the event log that `midirnn live --record` wrote; one that was cut off will do. The exit
-    code is 0 if the same requests give the same notes, and 1 with the place if they do not.
+    LOG is the event log that `midirnn live --record` wrote; it may be incomplete. The exit code is
+    0 if the same requests give the same notes, else 1, and the first difference is printed.
     """
     from midirnn.live.output.ledger import MODEL, PERFORMER
     from midirnn.live.recording.event_log import read_log
@@ -54,7 +54,7 @@ def replay(
 
 
 def _compare(session: SessionLog, model: str | None) -> int:
-    """The exit code; what the comparison showed is printed."""
+    """Compare, print the result, and return the exit code."""
     from dataclasses import replace as changed
 
     from midirnn.engines.load import find_model

@@ -29,33 +29,37 @@ if TYPE_CHECKING:
     from midirnn.training.tensorboard import TensorBoard
 
 
+NO_BF16 = "this processor does not support bfloat16"
+
+
 @dataclass(frozen=True)
 class ModelFlags(ModelConfig):
-    """The fields of a model's config as flags: all but what the data set says."""
+    """The fields of a model's config as flags, without the vocabulary's size: the data set's."""
 
-    vocab_size: Annotated[int, Parameter(show=False)] = ModelConfig.vocab_size
-    """No longer needed."""
+    vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
 
 
 def train(
-    dataset: Annotated[Path, Parameter(name="DATASET", help="A folder that encode has made.")],
+    dataset: Annotated[
+        Path, Parameter(name="DATASET", help="A data set: a folder made by midirnn encode.")
+    ],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The folder of the run.")],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder for the run.")],
     resume: Annotated[
         bool,
-        Parameter(negative="", show_default=False, help="Go on where the run in --output stopped."),
+        Parameter(negative="", show_default=False, help="Resume the run in --output."),
     ] = False,
     start_from: Annotated[
         str | None,
-        Parameter(help="A model of the same size whose weights to begin with: name, folder, run."),
+        Parameter(help="Start from the weights of a model of the same size: name, folder, run."),
     ] = None,
     tensorboard: Annotated[
         bool,
         Parameter(
             negative="",
             show_default=False,
-            help="Show the metrics in TensorBoard too: tensorboard/.",
+            help="Also write metrics for TensorBoard, to tensorboard/ in the run.",
         ),
     ] = False,
     model: Annotated[ModelFlags | None, Parameter(name="*", group="Model")] = None,
@@ -63,15 +67,13 @@ def train(
 ) -> None:
     """Train a model on a data set.
 
-    The run's folder gets checkpoints (``last``, ``best``), metrics.jsonl and curves.png. Ctrl-C
-    saves and stops; --resume goes on exactly there. Several processes, on one machine or many,
-    share the work where torchrun starts them: torchrun --nproc-per-node 2 -m midirnn train ...
+    The run's folder holds checkpoints (``last``, ``best``), metrics.jsonl and curves.png. Ctrl-C
+    saves and stops; --resume continues exactly there. With torchrun several processes, on one
+    machine or many, share the work: torchrun --nproc-per-node 2 -m midirnn train ...
     """
     model, recipe = model or ModelFlags(), recipe or TrainingConfig()
     if is_first_process():  # errors come before torch is loaded, which takes seconds
-        model.for_codec(_open(dataset).codec)
-        if model.vocab_size != ModelConfig.vocab_size:
-            print("--vocab-size is no longer needed: the data set's codec says it", file=sys.stderr)
+        _open(dataset, model)
         _check(output, resume=resume, start_from=start_from)
     from midirnn.training.distributed import join
 
@@ -88,17 +90,17 @@ def train(
         )
 
 
-def _open(dataset: Path) -> Dataset:
-    """Open a data set that has pieces to train on."""
+def _open(dataset: Path, model: ModelFlags) -> tuple[Dataset, ModelConfig]:
+    """Return the data set, and the config of a model to train on it."""
     from midirnn.datasets import Dataset
 
     opened = Dataset.open(dataset)
     opened.file("train")
-    return opened
+    return opened, model.for_codec(opened.codec)
 
 
 def _check(output: Path, *, resume: bool, start_from: str | None) -> None:
-    """Raise an error where the run cannot begin, or not go on, in that folder."""
+    """Raise an error if the run cannot start, or not be resumed, in that folder."""
     from midirnn.engines.load import find_model
     from midirnn.training.folder import holds_run
 
@@ -117,7 +119,7 @@ def _train(
     team: Team,
     dataset: Path,
     output: Path,
-    model: ModelConfig,
+    model: ModelFlags,
     recipe: TrainingConfig,
     *,
     resume: bool,
@@ -133,10 +135,10 @@ def _train(
     from midirnn.training.tasks import make_task
     from midirnn.training.tensorboard import TensorBoard
 
-    opened = _open(dataset)
+    opened, config = _open(dataset, model)
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
         task = make_task(
-            model.for_codec(opened.codec),
+            config,
             recipe,
             opened.codec,
             opened.stored_pieces("train"),
@@ -160,21 +162,21 @@ def _train(
 
 
 def _print_precision(trainer: Trainer) -> None:
-    """Say where the run is in another precision than was asked, or in one that is slow here."""
+    """Print a line if the run's precision is not the one asked for, or is slow here."""
     asked, used, has_bf16 = trainer.config.bf16, trainer.bf16, trainer.has_bf16
     if used and not has_bf16:
-        line = "no instructions for bfloat16: going on slowly in it, in which the run began"
+        line = f"{NO_BF16}: continuing in it, slowly, as the run was started"
     elif asked and not used and has_bf16:
-        line = "going on in fp32, in which the run began"
+        line = "continuing in fp32, as the run was started"
     elif asked and not used:
-        line = "no instructions for bfloat16: training in fp32"
+        line = f"{NO_BF16}: training in fp32"
     else:
         return
     print(line, file=sys.stderr)
 
 
 def _reporting(board: TensorBoard | None) -> Callable[[Report], None]:
-    """Prints a report, and shows it in TensorBoard where that is wanted."""
+    """Return a function that prints reports, and passes them to TensorBoard if there is one."""
 
     def report(report: Report) -> None:
         _print_report(report)
@@ -185,9 +187,9 @@ def _reporting(board: TensorBoard | None) -> Callable[[Report], None]:
 
 
 class _StopOnSignal:
-    """Turns the first Ctrl-C or SIGTERM into a stop after the present step.
+    """Turns the first Ctrl-C or SIGTERM into a stop after the current step.
 
-    A second one of the same kind stops at once: of one Ctrl-C torchrun makes one of each.
+    A second signal of the same kind stops at once: for one Ctrl-C torchrun sends one of each.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -208,16 +210,16 @@ class _StopOnSignal:
         if number in self._asked:
             raise KeyboardInterrupt
         if not self._asked and not self._quiet:
-            print("stopping after this step; again to stop at once", file=sys.stderr)
+            print("stopping after this step; press Ctrl-C again to stop at once", file=sys.stderr)
         self._asked.add(number)
 
     def is_asked(self) -> bool:
-        """Whether a stop was asked for."""
+        """Return whether a stop was requested."""
         return bool(self._asked)
 
 
 def _print_report(report: Report) -> None:
-    """A line for each report: progress in place on a terminal, validations for good."""
+    """Print a line for a report: progress overwrites itself on a terminal, validations stay."""
     values = report.values
     if "validation_nats_per_token" in values:
         print(
@@ -238,7 +240,7 @@ def _print_report(report: Report) -> None:
 
 
 def _duration(seconds: float) -> str:
-    """Hours and minutes, or minutes and seconds."""
+    """Return hours and minutes, or minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes}:{rest:02}"
 

@@ -1,4 +1,4 @@
-"""Trained models: the ones that come with midirnn, and those in folders."""
+"""Find and load trained models: the ones that come with midirnn, and those in folders."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from midirnn.models.config import ModelConfig
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 ENGINES = ("auto", "numpy", "onnxruntime")
-"""What can be asked for as an engine."""
+"""The values of ``--engine``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained model: what it is made of, its codec, its weights. Makes engines."""
+    """A trained model: config, codec and weights. Makes engines."""
 
     name: str
     folder: Path
@@ -33,11 +33,11 @@ class Model:
     info: dict[str, Any]
 
     def engine(self, kind: str = "auto") -> StepEngine:
-        """A new engine at the start of a piece, of one of the :data:`ENGINES`.
+        """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
 
-        ``numpy`` is exact, ``onnxruntime`` several times as fast, with weights in int8. ``auto``
-        takes onnxruntime where it is installed and runs, else numpy. Raises
-        :class:`MissingExtraError` or :class:`OptionError` where the one asked for cannot be had.
+        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8. ``auto``
+        is onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
+        :class:`OptionError` if the engine is not available.
         """
         if kind == "auto":
             try:
@@ -59,15 +59,15 @@ class Model:
 
 
 def pretrained_names() -> list[str]:
-    """The names of the models that come with midirnn."""
+    """Return the names of the models that come with midirnn."""
     return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """The folder that holds a model's config: of a name, a checkpoint, or a training run.
+    """Return the folder of a model: of a name, a checkpoint, or a training run.
 
-    Of a training run it is the best checkpoint, or the last where none was validated. Raises
-    :class:`CheckpointError` where there is none.
+    Of a training run it is the best checkpoint, or the last one if it was never validated. Raises
+    :class:`CheckpointError` if there is none.
     """
     folder = Path(model)
     of_name = [PRETRAINED / model] if isinstance(model, str) else []
@@ -91,7 +91,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 
 
 def load(model: str | os.PathLike[str] = "piano") -> Model:
-    """The model of that name, or in that folder (a checkpoint or a training run)."""
+    """Load the model of that name, or in that folder (a checkpoint or a training run)."""
     folder = find_model(model)
     checkpoint = read_checkpoint(folder)
     if not isinstance(checkpoint.config, ModelConfig):

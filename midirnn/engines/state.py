@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,9 +107,6 @@ class EngineState:
             self._parts = later()._known
             self._later = None  # now that all threads find the parts
         return self._parts
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._known)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EngineState, (self.layout, *self._known)

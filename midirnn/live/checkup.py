@@ -24,16 +24,16 @@ TIGHT_SECONDS, PACED_SECONDS, PAUSE_SECONDS = 0.4, 0.8, 0.01
 WARM_UP_STEPS = 10
 
 MESSAGES, GAP_SECONDS = 150, 0.006
-"""So many messages are timed, that far apart."""
+"""How many messages are timed, and how far apart."""
 
 ARRIVAL_SECONDS = 1.0
-"""How long is waited for the last of them."""
+"""How long to wait for the last of them."""
 
 TOKENS_PER_SECOND = 40.0
 """What piano music takes, by the data sets it was learned from."""
 
 STALLS_COVERED = 100
-"""The look-ahead holds so many of the slowest steps: a burst of notes, all of them slow."""
+"""The look-ahead covers this many of the slowest steps: a burst of notes, all of them slow."""
 
 LOOKAHEADS = (1.0, 1.5, 2.0, 3.0, 4.0)
 HEAVY_LOAD, MOST_LOAD = 0.4, 0.8
@@ -54,7 +54,7 @@ class Spread:
 
     @classmethod
     def of(cls, milliseconds: Sequence[float]) -> Spread:
-        """The spread of at least one time."""
+        """Return the spread of at least one time."""
         median, p99, worst = np.percentile(milliseconds, [50, 99, 100]).tolist()
         return cls(len(milliseconds), median, p99, worst)
 
@@ -97,11 +97,11 @@ class Checkup:
 
     @property
     def can_play(self) -> bool:
-        """Whether the model keeps up with the music."""
+        """True if the model keeps up with the music."""
         return self.load is not None and self.load <= MOST_LOAD
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON holds it."""
+        """Return all of it in the form of JSON."""
         about = asdict(self)
         return about | {
             "load": self.load,
@@ -112,7 +112,7 @@ class Checkup:
 
 
 def advice(found: Checkup) -> list[str]:
-    """What to do about what was found; nothing where all is well."""
+    """Return what to do about what was found; nothing if all is well."""
     return [line for applies, line in _ADVICE if applies(found)]
 
 
@@ -155,7 +155,7 @@ _ADVICE: tuple[tuple[Callable[[Checkup], bool], str], ...] = (
 
 
 def examine(model: Model, engine: str, listing: PortListing, api: str | None = None) -> Checkup:
-    """What is found on this machine. Raises nothing but what the model raises."""
+    """Examine this machine. Raises only what the model raises."""
     found = Checkup(model.name)
     found.ports = [asdict(row) for row in listing.ports]
     found.systems_missing = {failure.api: failure.reason for failure in listing.failures}
@@ -178,7 +178,7 @@ def _try(found: Checkup, what: str, examination: Callable[[], None]) -> None:
 
 
 def time_steps(sampler: Sampler[Any], seconds: float, pause_seconds: float = 0.0) -> Spread:
-    """How long a step takes, sampling included; with a pause between steps its caches are cold."""
+    """Time steps of the model, sampling included; with pauses between them caches are cold."""
     clock = time.perf_counter
     for _ in range(WARM_UP_STEPS):
         sampler.next()
@@ -205,7 +205,7 @@ def _examine_sending(found: Checkup, model: Model, engine: str) -> None:
 
 
 def time_sending() -> tuple[list[float], str | None]:
-    """How late messages are sent, in milliseconds, and why that does not happen in real time."""
+    """Return how late messages are sent, in ms, and why that does not run in real time, if so."""
     clock, sent, all_sent = MonotonicClock(), list[SentEvent](), threading.Event()
 
     def note(event: SentEvent) -> None:
@@ -239,7 +239,7 @@ def _examine_loop(found: Checkup, api: str | None) -> None:
 
 
 def time_loop(api: str | None = None) -> tuple[list[float], int]:
-    """How long messages take from a port of our own to another, and how many were lost.
+    """Return how long messages take between two ports of our own, and how many were lost.
 
     Raises :class:`PortError` where no port of our own can be had.
     """

@@ -47,10 +47,10 @@ from midirnn.live.recovery.dialogue import Dialogue
 from midirnn.midievents import SUSTAIN
 
 GRACE_SECONDS = 0.002
-"""A step is over so long after its end, for messages that are stamped and still on their way."""
+"""How long after its end a step is over, for messages that are stamped and still on their way."""
 
 REST_SECONDS = 0.25
-"""How often the model hears that it rests: so far it may lag when the performer plays again."""
+"""How often the model is told that it rests: the most it may lag when the performer plays."""
 
 Tell = Callable[[str], None]
 

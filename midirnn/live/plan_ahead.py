@@ -10,7 +10,7 @@ from midirnn.live.recovery.overload import Overload
 from midirnn.live.timing.stretch import TimeMap
 
 REFILL_SECONDS = 0.005
-"""So much of the plan has been played before it is filled up again."""
+"""How much of the plan is played before it is filled up again."""
 
 NEAR_SECONDS = 0.2
 """How far ahead is planned, but for the plan's first event, when the performer has just played, and
@@ -52,16 +52,16 @@ class PlanAhead:
         self._disturbed_at = -math.inf
 
     def begin(self) -> None:
-        """Nothing; the model begins to play, and nothing is planned yet."""
+        """Take note that the model begins to play, with nothing planned yet."""
         self.until = -math.inf
         self._has_events = False
 
     def disturb(self, now: float) -> None:
-        """Nothing; the performer has played: what is planned far ahead may well be undone."""
+        """Take note that the performer has played: what is planned far ahead may be undone."""
         self._disturbed_at = now
 
     def drop(self) -> Rewind | None:
-        """What to ask so that the model is where the music is; None where no plan is out.
+        """Drop the plan; return what to ask so that the model goes back, None without a plan.
 
         What has not sounded of the plan is dropped.
         """
@@ -71,7 +71,7 @@ class PlanAhead:
         return Rewind(self.number, self._scheduler.cut())
 
     def lose(self) -> None:
-        """Nothing; the model that planned is gone, and its plan with it."""
+        """Drop the plan of a model that is gone."""
         self._scheduler.cut()
         self._renew()
 
@@ -82,13 +82,13 @@ class PlanAhead:
         self.until = -math.inf
 
     def keep_sounding(self, now: float) -> None:
-        """Nothing; what sounds may sound on while the model answers, and as far as is planned."""
+        """Let notes sound on while the model answers, and as far as is planned."""
         # If the model does not answer, its notes must not sound on for ever.
         alive = now if self._asked_at is None else self._asked_at
         self._scheduler.extend(max(alive, self.until))
 
     def more(self, now: float, earliest_step: int, end: float) -> Plan | None:
-        """What to ask for, if it is time to plan on. Nothing is to be planned beyond ``end``."""
+        """Return what to ask for, if it is time to plan on. Nothing is planned beyond ``end``."""
         near, far = (min(now + s, end) for s in (self._ahead(now), self.lookahead_seconds))
         if self._asked_at is not None or self.until >= (near if self._has_events else far):
             return None
@@ -105,21 +105,21 @@ class PlanAhead:
         )
 
     def _step_at(self, seconds: float) -> int:
-        """The first step that is not before that time."""
+        """Return the first step that is not before that time."""
         return math.ceil((self._time.musical(seconds) - self._start) * self._steps_per_second)
 
     def more_at(self, end: float) -> float:
-        """The time at which to ask for more; infinite while an answer is awaited."""
+        """Return when to ask for more; infinite while an answer is awaited."""
         if self._asked_at is not None:
             return math.inf
         return end if self.until >= end else self._refill_at()
 
     def expects(self, reply: Planned) -> bool:
-        """Whether the reply belongs to the present plan, and was asked for."""
+        """Return True if the reply belongs to the present plan and was asked for."""
         return reply.plan == self.number and self._asked_at is not None
 
     def take(self, reply: Planned, now: float) -> None:
-        """Nothing; a reply that was expected is known, and what it cost once it is complete."""
+        """Take a reply that was expected; once complete, note what it cost."""
         self.until = self._time.seconds(reply.seconds)
         self._has_events |= bool(reply.events)
         if reply.done and self._asked_at is not None:
@@ -128,11 +128,11 @@ class PlanAhead:
             self._asked_at = None
 
     def _ahead(self, now: float) -> float:
-        """How many seconds ahead to plan."""
+        """Return how many seconds ahead to plan."""
         return min(self.lookahead_seconds, NEAR_SECONDS + 2.0 * (now - self._disturbed_at))
 
     def _refill_at(self) -> float:
-        """The time at which the plan no longer reaches far enough ahead."""
+        """Return when the plan no longer reaches far enough ahead."""
         full = self.until - self.lookahead_seconds
         if not self._has_events:
             return full + REFILL_SECONDS

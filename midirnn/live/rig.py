@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from midirnn.codecs import PerformanceCodec, require
 from midirnn.engines.load import ENGINES, load
 from midirnn.errors import OptionError
 from midirnn.live.base.clock import MonotonicClock
@@ -122,6 +123,7 @@ class Rig:
             keep_warm=config.keep_warm,
         )
         self._model = load(config.model)
+        require(self._model.codec, PerformanceCodec, "midirnn live")
         self._output = output
         self._open_input = open_input
         self._observers = observers

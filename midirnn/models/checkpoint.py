@@ -1,4 +1,4 @@
-"""Models on the disk: a folder with config.json and model.safetensors. Needs no torch."""
+"""Models on disk: a folder with config.json and model.safetensors. Needs no torch."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model as it is stored: what it is made of, the codec of its tokens, its weights in fp32."""
+    """A model as it is stored: its config, the codec of its tokens, its weights in fp32."""
 
     config: Any
     """The config of its architecture; see :data:`~midirnn.models.architectures.ARCHITECTURES`."""
     codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
-    """Whatever its maker wrote down: tokens seen, validation loss, data."""
+    """Anything else that was saved with it: tokens seen, validation loss, data."""
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder.
+    """Read the checkpoint in a folder.
 
-    Raises :class:`CheckpointError` where files are missing or damaged, or where config and weights
-    do not fit, naming both.
+    Raises :class:`CheckpointError` if files are missing or damaged, or if config and weights do not
+    fit, naming both.
     """
     path = folder / CONFIG_FILE
     try:
@@ -87,7 +87,7 @@ def expected_shapes(config: ArchitectureConfig) -> dict[str, tuple[int, ...]]:
 def check_shapes(
     weights: Mapping[str, npt.NDArray[Any]], config: ArchitectureConfig, name: str
 ) -> None:
-    """Raise :class:`CheckpointError` where the weights are not those of the config."""
+    """Raise :class:`CheckpointError` if the weights are not those of the config."""
     expected = expected_shapes(config)
     for weight in sorted(expected.keys() | weights.keys()):
         have = weights[weight].shape if weight in weights else None
@@ -111,7 +111,7 @@ def write_checkpoint(
     *,
     dtype: npt.DTypeLike = np.float32,
 ) -> None:
-    """Write config and weights into a folder that exists."""
+    """Write config and weights into an existing folder."""
     from safetensors.numpy import save
 
     stored = {name: np.ascontiguousarray(array, dtype) for name, array in weights.items()}

@@ -1,4 +1,4 @@
-"""What a language model is made of: saved beside its weights."""
+"""The config of a language model: saved with its weights."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from midirnn.models.cells import find_cell
 
 MAX_RECALL_NOTES = 65_536
 
+_FIRST_WEIGHTS = (
+    "embedding.weight",
+    "held.weight",
+    "output.bias",
+    "output.weight",
+    "recalled.weight",
+    "trust.weight",
+    "trust.bias",
+    "controls.weight",
+)
+"""The order of these weights, in which benchmarks and tests draw random ones; others follow."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes and parts of a recurrent language model over tokens.
+    """The sizes and parts of a recurrent language model.
 
-    ``recall_notes`` (:mod:`midirnn.codecs.recall`) needs a vocabulary whose first ids are note-ons;
-    ``control_inputs`` are those of :mod:`midirnn.codecs.controls`.
+    What a model reads beside the token is declared in :mod:`midirnn.features`.
     """
 
     architecture: ClassVar[str] = "language_model"
@@ -32,35 +43,35 @@ class ModelConfig:
     )
 
     vocab_size: int = 388
-    """How many tokens there are: as many as the data set's codec has."""
+    """The number of tokens in the codec's vocabulary."""
     cell: str = "lstm"
     """The recurrent cell: rnn (a plain tanh cell), gru or lstm."""
     embedding_size: int = 256
-    """Numbers that stand for a token."""
+    """Size of the token embedding."""
     hidden_size: int = 512
-    """Cells in each layer."""
+    """Size of each recurrent layer."""
     num_layers: int = 3
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     residual: bool = True
-    """Add each layer's input to its output, from the second layer on."""
+    """Add a residual connection around each layer after the first."""
     layer_norm: bool = False
-    """Normalise what each layer after the first reads, and what the output reads."""
+    """Apply layer normalisation to the output of each layer."""
     tied_embedding: bool = False
-    """Weigh a token by its embedding when it is predicted, too; both sizes must be the same."""
+    """Use the embedding as the output weights too; needs equal embedding and hidden sizes."""
     held_input: bool = True
-    """Add a linear map of the notes that sound now to the token's embedding."""
+    """Read which notes sound, beside the token."""
     recall_notes: int = 0
-    """How many of the last pitches are searched for what repeats (0: none)."""
+    """Number of past notes in the match memory, which helps to repeat motifs (0: no memory)."""
     control_inputs: bool = False
-    """Make a model that can be steered: density, loudness, key."""
+    """Read controls (density, loudness, pitch classes), which can be set when generating."""
     style_inputs: bool = False
-    """Read more of a style: register, polyphony, articulation, rhythm, endings."""
+    """Read the other traits of a style: register, polyphony, articulation, rhythm, endings."""
     term_notes: int = 0
-    """How many of the last notes the structured output looks back on (0: a plain output)."""
+    """Number of past notes that the structured output looks back on (0: a plain output)."""
     longest_shift: int = 100
-    """How many time-shift tokens the codec has, for a structured output."""
+    """Number of time-shift tokens of the codec, for a structured output."""
     dropout: float = 0.0
-    """The share of numbers between layers that are left out at random while training."""
+    """Dropout between layers, 0 to 1."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
@@ -85,7 +96,7 @@ class ModelConfig:
 
     @property
     def start_token(self) -> int:
-        """The input before the first token of a piece: an embedding of its own, never predicted."""
+        """The input before the first token of a piece, which is never predicted."""
         return self.vocab_size
 
     def for_codec(self, codec: Codec[Any]) -> ModelConfig:
@@ -129,7 +140,7 @@ class ModelConfig:
         }
 
     def layer_input_size(self, layer: int) -> int:
-        """The width of what a layer reads."""
+        """Return the size of a layer's input."""
         return self.embedding_size if layer == 0 else self.hidden_size
 
     def check_codec(self, codec: Codec[Any]) -> None:
@@ -153,6 +164,8 @@ class ModelConfig:
             shapes[f"{head}.bias"] = (size,)
         if self.tied_embedding:
             del shapes["output.weight"]
+        first = {name: shapes[name] for name in _FIRST_WEIGHTS if name in shapes}
+        shapes = first | shapes
         cell = find_cell(self.cell)
         for layer in range(self.num_layers):
             of_layer = cell.weight_shapes(self.layer_input_size(layer), self.hidden_size)
@@ -165,12 +178,12 @@ class ModelConfig:
         return shapes
 
     def to_dict(self) -> dict[str, Any]:
-        """The config for JSON."""
+        """Return the config for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The config from JSON. Raises :class:`CheckpointError` for a field it does not know."""
+        """Return the config from JSON. Raises :class:`CheckpointError` for an unknown field."""
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:

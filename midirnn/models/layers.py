@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from midirnn.models import lstm
+from midirnn.models import lstm_choice
 from midirnn.models.cells import Cell
 
 State = tuple[Tensor, ...]
@@ -54,7 +54,7 @@ def loop(
     return torch.stack(outputs).to(dtype), state
 
 
-FAST_LOOPS: dict[str, Loop] = {"lstm": lstm.loop}
+FAST_LOOPS: dict[str, Loop] = {"lstm": lstm_choice.loop}
 """Loops that compute on a CPU what :func:`loop` does, only faster, by the cell's name."""
 
 _TORCH_LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
@@ -105,9 +105,19 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the outputs (T, B, H) for inputs (T, B, I), and the state after the last step."""
-        if projects_input(self.cell, x.device):
-            return self.recur(nn.functional.linear(x, self.weight_ih, self.bias), state)
+        if projects_input(self.cell, x.device) and not self._torch_is_faster(x):
+            return self._by_loop(x, state)
         return self._by_torch(x, state)
+
+    def _torch_is_faster(self, x: Tensor) -> bool:
+        """Return whether torch's layer beats the fast loop on this CPU; see lstm_choice."""
+        if x.device.type != "cpu" or self.cell.name != "lstm":
+            return False
+        weights: list[Tensor] = [self.weight_ih, self.weight_hh, self.bias]
+        return lstm_choice.torch_is_faster(x, weights, self._by_loop, self._by_torch)
+
+    def _by_loop(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.recur(nn.functional.linear(x, self.weight_ih, self.bias), state)
 
     def recur(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
         """Do the same from inputs already projected to the gates, bias included: (T, B, G * H)."""

@@ -1,10 +1,9 @@
-"""An LSTM layer that trains fast on a CPU.
+"""The LSTM's loop over time, made to train fast on a CPU.
 
-The recurrence is S. Hochreiter and J. Schmidhuber's (1997) with F. Gers' forget gate (2000), gates
-in torch.nn.LSTM's order: input, forget, cell, output. What is gained over torch.nn.LSTM on a CPU:
-the input projection comes from outside (as one product, or as a table per token), all of dW is one
-product after the loop, products may run in bf16 while the cell state stays fp32, and the pointwise
-part of a step is one compiled kernel.
+Gates are in torch.nn.LSTM's order: input, forget, cell, output. It is faster than torch.nn.LSTM
+because the input is projected outside (by one product, or by a table with a row per token), all of
+dW is one product after the loop, products may run in bf16 while the cell state stays in fp32, and
+the pointwise part of a step is one compiled kernel.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from torch import Tensor
 def _cell_forward(
     gates: Tensor, projected: Tensor, c: Tensor, activations: Tensor, c_out: Tensor, h_out: Tensor
 ) -> None:
-    """One step: writes the gates' activations (B, 4H), the cell state and the output (B, H)."""
+    """Compute a step: write the gates' activations (B, 4H), c and the output h (B, H)."""
     i, f, g, o = (gates + projected).float().chunk(4, dim=1)
     i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
     c_new = f * c + i * g
@@ -41,7 +40,7 @@ def _cell_backward(
     c: Tensor,
     dgates: Tensor,
 ) -> Tensor:
-    """One step back: writes the gradient of the gates (B, 4H), returns that of the cell state."""
+    """Compute a step back: write the gates' gradient (B, 4H), return the cell state's."""
     i, f, g, o = activations.float().chunk(4, dim=1)
     tanh_c = c.tanh()
     dh_total = dy.float() + dh.float()
@@ -61,17 +60,17 @@ def _cell_backward(
 
 
 SMALLEST_COMPILED = 8192
-"""Gates (B * 4H) from which on compiling a step's kernel is worth its seconds."""
+"""Number of gates (B * 4H) from which compiling a step's kernel is worth the time."""
 
 
 def _kernel(function: Callable[..., Any], gates: int) -> Callable[..., Any]:
-    """The function as one compiled kernel, or as it is where the step is small."""
+    """Return the function as one compiled kernel, or unchanged if the step is small."""
     return _compiled(function) if gates >= SMALLEST_COMPILED else function
 
 
 @functools.cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled; as it is, with a warning, where compiling does not work."""
+    """Return the function compiled; unchanged, with a warning, where compiling does not work."""
     works = shutil.which("g++") is not None or shutil.which("clang++") is not None
     made: dict[Any, Callable[..., Any]] = {}
 
@@ -95,7 +94,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Callable[..., Any]:
-    """The function compiled for tensors like these.
+    """Compile the function for tensors like these.
 
     Without torch.compile's guards, which take longer than the kernel: shapes and types of the
     arguments all follow from those of the first, and nothing else changes.
@@ -110,9 +109,9 @@ def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Cal
 
 
 def _product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
-    """What multiplies ``rows`` rows by ``weight.t()``, many times.
+    """Return a function that multiplies ``rows`` rows by ``weight.t()``, to be called many times.
 
-    In bf16 the weight is laid out once as oneDNN needs it, which else does so at every step.
+    In bf16 the weight is put into oneDNN's layout once, which would otherwise happen at every step.
     """
     if weight.dtype == torch.bfloat16 and rows * weight.numel() >= SMALLEST_PACKED and _can_pack():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
@@ -123,21 +122,21 @@ def _product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
 
 
 SMALLEST_PACKED = 1 << 20
-"""Multiplications in a product from which on packing its weight is worth the while."""
+"""Number of multiplications in a product from which packing its weight is worth the time."""
 
 
 @functools.cache
 def _can_pack() -> bool:
-    """Whether oneDNN is there and this processor has products in bf16."""
+    """Return whether oneDNN is available and this processor has products in bf16."""
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @functools.cache
 def is_fast_in_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions for products in bf16.
+    """Return whether the device has instructions for products in bf16.
 
-    Where a processor has none they are imitated, at a quarter of fp32's speed (on AMD's Zen 3).
+    A processor without them emulates them, at a quarter of the speed of fp32 (on AMD's Zen 3).
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -156,7 +155,7 @@ def _warn_uncompiled(why: str) -> None:
 
 
 class _Recurrence(torch.autograd.Function):
-    """The loop over time. Inputs in the products' type (fp32 or bf16), cell state in fp32."""
+    """The loop over time: inputs in the products' type (fp32 or bf16), the cell state in fp32."""
 
     @staticmethod
     def forward(

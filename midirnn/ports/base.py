@@ -41,7 +41,7 @@ class Port(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing; the port is closed."""
+        """Close the port."""
         ...
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class OutputPort(Port, Protocol):
     """A port that messages are sent to."""
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; PortError if it is no MIDI message, the port is closed, or sending fails.
+        """Send a message. Raises PortError if it is not one, the port is closed, or sending fails.
 
         A device that was unplugged raises nothing: the message is lost.
         """
@@ -88,7 +88,7 @@ class Ignored:
     active_sensing: bool = True
 
     def covers(self, status: int) -> bool:
-        """Whether a message that begins with this status byte is dropped."""
+        """Return True if a message that begins with this status byte is dropped."""
         return (
             (self.sysex and status == 0xF0)
             or (self.clock and status in (0xF1, 0xF8))
@@ -97,7 +97,7 @@ class Ignored:
 
 
 def check_message(message: Sequence[int]) -> Message:
-    """The message as a tuple; PortError if it is not one whole MIDI message."""
+    """Return the message as a tuple; raise PortError if it is not one whole MIDI message."""
     whole = tuple(message)
     fault = _fault(whole)
     if fault:
@@ -138,7 +138,7 @@ class Receiver:
         self._running_on: int | None = None
 
     def receive(self, message: Iterable[int]) -> None:
-        """Nothing; the callback was told the message and the second at which this was called."""
+        """Stamp the message with the present time and hand it to the callback."""
         seconds = self._clock()
         if not self._open:
             return
@@ -151,7 +151,7 @@ class Receiver:
             self._running_on = None
 
     def is_running_here(self) -> bool:
-        """Whether this thread is inside the callback."""
+        """Return True if this thread is inside the callback."""
         return self._running_on == threading.get_ident()
 
     def _note(self, error: BaseException) -> None:
@@ -164,5 +164,5 @@ class Receiver:
             )
 
     def stop(self) -> None:
-        """Nothing; whatever arrives from now on is dropped."""
+        """Drop whatever arrives from now on."""
         self._open = False

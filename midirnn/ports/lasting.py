@@ -41,7 +41,7 @@ class SystemPort(Port, Protocol):
         ...
 
     def abandon(self) -> None:
-        """Nothing; the port is left as it is, since closing it would go wrong."""
+        """Leave the port as it is, since closing it would go wrong."""
         ...
 
 
@@ -57,18 +57,18 @@ P = TypeVar("P", bound=SystemPort)
 
 
 def own_port_is_listed(row: PortRow, own: str) -> bool:
-    """Whether a row is a port of ours of that name, whatever its client and numbers are."""
+    """Return True if a row is a port of ours of that name, whatever its client and numbers."""
     name = stable_name(row.name)
     return name == own or name.endswith(f":{own}")
 
 
 def answers(listing: PortListing, api: str) -> bool:
-    """Whether a MIDI system answers."""
+    """Return True if a MIDI system answers."""
     return not any(failure.api == api for failure in listing.failures)
 
 
 def our_end_is_there(listing: PortListing, port: PortRow, own: str) -> bool:
-    """Whether a port of ours of that name is seen; only JACK and a port of our own lose it.
+    """Return True if our own end is listed (only JACK and virtual ports can lose it).
 
     A JACK server that was started anew between two listings has the devices, but not our end.
     """
@@ -81,7 +81,7 @@ def our_end_is_there(listing: PortListing, port: PortRow, own: str) -> bool:
 
 
 def same_device(listing: PortListing, port: PortRow) -> list[PortRow]:
-    """The ports that may be this one: those of its name, whatever their numbers."""
+    """Return the ports that may be this one: those of its name, whatever their numbers."""
     return [
         row
         for row in listing.ports
@@ -132,11 +132,11 @@ class _LastingPort(Port, Generic[P]):
 
     @property
     def present(self) -> bool:
-        """Whether the device is there, as far as is known."""
+        """True while the device is present, as far as is known."""
         return self._present
 
     def look(self, sight: Sight) -> None:
-        """Nothing; what became of the port is known, and it is opened again if it is back."""
+        """Look what became of the port, and open it again if it is back."""
         if self._closed or sight.seconds < self._opened_seconds:
             return
         if self._present and (self._failing or not self._is_there(sight.listing)):
@@ -148,14 +148,14 @@ class _LastingPort(Port, Generic[P]):
             self._return(name)
 
     def close(self) -> None:
-        """Nothing; the port is closed."""
+        """Close the port."""
         with self._lock:
             self._closed = True
             if self._present:
                 self._port.close()
 
     def _is_there(self, listing: PortListing) -> bool:
-        """Whether the port leads somewhere: its device is there, and our end of it."""
+        """Return True if the port leads somewhere: its device is present, and our end of it."""
         if (self._virtual or self._row.api == "jack") and not self._our_end_is_there(listing):
             return False
         return self._virtual or self._row in listing.ports
@@ -167,14 +167,14 @@ class _LastingPort(Port, Generic[P]):
         return our_end_is_there(listing, self._row, own)
 
     def _returning(self, listing: PortListing) -> str | None:
-        """The name by which the port can be opened again; None if it is not back."""
+        """Return the name by which the port can be opened again; None if it is not back."""
         if self._virtual:
             return self._row.name if answers(listing, self._row.api) else None
         found = [row.name for row in same_device(listing, self._row) if row not in self._twins]
         return self._row.name if self._row.name in found else next(iter(found), None)
 
     def _lose(self, listing: PortListing) -> None:
-        """The device is gone; its port is closed if that is safe."""
+        """Close the port of a device that is gone, if that is safe."""
         with self._lock:
             if self._closed:
                 return
@@ -207,10 +207,10 @@ class _LastingPort(Port, Generic[P]):
         self.on_return()
 
     def _lost(self) -> None:
-        """What else is to be done when the device is gone."""
+        """Do what else is needed when the device is gone."""
 
     def _returned(self) -> None:
-        """What else is to be done, before anything else is sent, when it is back."""
+        """Do what else is needed when the device is back, before anything is sent."""
 
 
 class LastingOutput(_LastingPort[SystemOutput]):
@@ -235,7 +235,7 @@ class LastingOutput(_LastingPort[SystemOutput]):
         self._song = Song()
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; the message is sent, or lost if the device is gone."""
+        """Send the message; it is lost if the device is gone."""
         with self._lock:
             self._note(message)
             before = self._song.go_on(tuple(message))
@@ -324,7 +324,7 @@ class HeldDown:
         self._pedals: set[int] = set()
 
     def __call__(self, message: Message, seconds: float) -> None:
-        """Nothing; the message has gone on to the callback."""
+        """Pass the message on to the callback."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if kind == NOTE_ON and message[2]:
             self._keys[channel, message[1]] = None
@@ -335,7 +335,7 @@ class HeldDown:
         self._callback(message, seconds)
 
     def let_go(self) -> None:
-        """Nothing; the callback was told that all is released."""
+        """Tell the callback that everything is released."""
         seconds = self._clock()
         for channel, pitch in list(self._keys):
             self((NOTE_OFF | channel, pitch, 0), seconds)

@@ -35,7 +35,7 @@ class PortRow:
 
 
 def stable_name(name: str) -> str:
-    """The name without ALSA's trailing ``client:port`` numbers, which change with every plug."""
+    """Return the name without ALSA's ``client:port`` numbers, which change with every plug."""
     return _ALSA_NUMBERS.sub("", name)
 
 
@@ -59,7 +59,7 @@ _TIERS: tuple[Callable[[str, str], bool], ...] = (
 
 
 def best_matches(query: str, names: Sequence[str]) -> list[int]:
-    """The indices of the names that the query matches best, in order; none for a blank query."""
+    """Return the indices of the names that match best, in order; none for a blank query."""
     if not _stable(query):
         return []
     for means in _TIERS:
@@ -76,7 +76,7 @@ def choose_port(
     *,
     why_none: str = "",
 ) -> PortRow:
-    """The port that the query means among the rows of one direction; PortError if not just one.
+    """Return the one port that the query means; raise PortError if it is none or several.
 
     Without a query it is the only port, not counting ALSA's through port and
     our own. Of equally good matches in two MIDI systems, the system that is

@@ -30,15 +30,15 @@ class _MemoryPort(Port):
         return self._name
 
     def vanish(self) -> None:
-        """Nothing; from now on messages are lost without an error, as with a pulled cable."""
+        """Lose messages without an error from now on, as with a pulled cable."""
         self.plugged = False
 
     def restore(self) -> None:
-        """Nothing; the port works again after ``vanish`` or ``fail``."""
+        """Work again after ``vanish`` or ``fail``."""
         self.plugged = True
 
     def close(self) -> None:
-        """Nothing; the port is closed."""
+        """Close the port."""
         self.closed = True
 
 
@@ -60,7 +60,7 @@ class MemoryInput(_MemoryPort):
         self._ignored = ignored or Ignored()
 
     def feed(self, message: Sequence[int], time: float | None = None) -> None:
-        """Nothing; the callback was told the message, stamped with ``time`` or the clock.
+        """Hand a message to the callback, stamped with ``time`` or the clock.
 
         A closed or vanished port hears nothing. What the callback raises is
         kept in ``callback_error`` as on a real port, and raised here besides.
@@ -95,20 +95,20 @@ class MemoryOutput(_MemoryPort):
 
     @property
     def messages(self) -> list[Message]:
-        """What was sent, in order, without the times."""
+        """The messages that were sent, in order, without their times."""
         return [message for _, message in self.sent]
 
     def fail(self, reason: str = "the device does not answer") -> None:
-        """Nothing; from now on ``send`` raises PortError."""
+        """Let ``send`` raise PortError from now on."""
         self.failure = reason
 
     def restore(self) -> None:
-        """Nothing; the port works again after ``vanish`` or ``fail``."""
+        """Work again after ``vanish`` or ``fail``."""
         super().restore()
         self.failure = None
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; the message is in ``sent``, unless the port has vanished."""
+        """Add the message to ``sent``, unless the port has vanished."""
         whole = check_message(message)
         if self.closed:
             raise PortError(f"MIDI output {self.name!r} is closed")
@@ -129,6 +129,6 @@ def loopback_pair(
     ignored: Ignored | None = None,
     name: str = "loopback",
 ) -> tuple[MemoryOutput, MemoryInput]:
-    """An output and an input: what is sent to the one arrives at the other, at once."""
+    """Return an output and an input: what is sent to the one arrives at the other at once."""
     heard = MemoryInput(callback, clock=clock, ignored=ignored, name=f"{name} in")
     return MemoryOutput(clock=clock, name=f"{name} out", on_send=heard.feed), heard

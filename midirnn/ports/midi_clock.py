@@ -19,7 +19,7 @@ CLOCKS_PER_SIXTEENTH = 6
 
 
 def song_position(sixteenth: int) -> Message:
-    """The message that says where the song is; at most 16,383."""
+    """Return the song position message for that many sixteenths, at most 16,383."""
     low, high = sixteenth % 128, min(sixteenth // 128, 127)
     return (SONG_POSITION, low, high)
 
@@ -41,11 +41,11 @@ class Song:
         self._rejoins = False
 
     def rejoin(self) -> None:
-        """Nothing; the device does not know any more where the song is."""
+        """Take note that the device no longer knows where the song is."""
         self._rejoins = True
 
     def go_on(self, message: Message) -> tuple[Message, ...]:
-        """What the device must be told just before the message, which may move the song."""
+        """Return what the device must be told just before a message, which may move the song."""
         sixteenth, within = divmod(self._clocks, CLOCKS_PER_SIXTEENTH)
         if message[0] == CLOCK and self._runs:
             self._clocks += 1

@@ -96,11 +96,11 @@ class _RtMidiPort(Port):
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """True once ``close`` was called."""
         return self._closed
 
     def close(self) -> None:
-        """Nothing; the port is closed, and what was sent to it has gone out."""
+        """Close the port once everything that was sent has gone out."""
         with self._lock:
             if self._closed:
                 return
@@ -110,7 +110,7 @@ class _RtMidiPort(Port):
             self._shut()
 
     def abandon(self) -> None:
-        """Nothing; the port counts as closed, and stays as it is until the process has ended.
+        """Count the port as closed, and leave it as it is until the process ends.
 
         A client of a JACK server that has died takes a second to close, during which no thread
         runs, and may take the process with it.
@@ -162,7 +162,7 @@ class RtMidiOutput(_RtMidiPort):
     """An open MIDI output; see ``open_output``. Send from one thread at a time."""
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; PortError if it is no MIDI message, the port is closed, or sending fails.
+        """Send a message. Raises PortError if it is not one, the port is closed, or sending fails.
 
         A device that was unplugged raises nothing: the message is lost.
         """
@@ -186,7 +186,7 @@ def open_input(
     ignored: Ignored | None = None,
     client_name: str = CLIENT_NAME,
 ) -> RtMidiInput:
-    """An open input that hands each message to the callback, stamped with ``clock``.
+    """Open an input that hands each message to the callback, stamped with ``clock``.
 
     ``name`` may be written loosely; without one, the only port there is. With
     ``virtual``, a port of our own under that name, for others to connect to.
@@ -211,7 +211,7 @@ def open_output(
     api: str | None = None,
     client_name: str = CLIENT_NAME,
 ) -> RtMidiOutput:
-    """An open output; ``name``, ``virtual`` and ``api`` are those of ``open_input``."""
+    """Open an output; ``name``, ``virtual`` and ``api`` are those of ``open_input``."""
     found = _find("output", name, virtual, api, client_name)
     _connect(found)
     return RtMidiOutput(found)
@@ -220,7 +220,7 @@ def open_output(
 def _find(
     direction: Direction, name: str | None, virtual: bool, api: str | None, client_name: str
 ) -> _Found:
-    """The port that was asked for, with a client that can open it; PortError if there is none."""
+    """Find the port that was asked for, and a client that can open it; raise PortError if none."""
     rtmidi = load_rtmidi()
     if virtual:
         return _find_virtual(rtmidi, direction, name, api, client_name)
@@ -236,7 +236,7 @@ def _find(
 def _find_virtual(
     rtmidi: RtMidi, direction: Direction, name: str | None, api: str | None, client_name: str
 ) -> _Found:
-    """A port of our own in the first system that answers and can have one."""
+    """Find the first system that answers and can have a virtual port."""
     own_name = short_name(name or f"midirnn {direction.removesuffix('put')}")
     failures = []
     for system in usable_systems(rtmidi, api):
@@ -256,7 +256,7 @@ def _find_virtual(
 
 
 def _connect(found: _Found) -> None:
-    """Nothing; the port is open. If that fails, PortError, and the client is gone."""
+    """Open the port. Raises PortError if that fails, and closes the client."""
     client, row = found.client, found.row
     try:
         with quiet_stderr():
@@ -274,7 +274,7 @@ def _connect(found: _Found) -> None:
 
 
 def _close_all() -> None:
-    """Nothing; every port of this process is closed, or the process has ended."""
+    """Close every port of this process, at its exit."""
     mine = [port for port in _open_ports if port._process_id == os.getpid()]
     if not mine:
         return

@@ -94,7 +94,7 @@ class PortListing:
 
     @property
     def why(self) -> str:
-        """The failures in one phrase, empty if there are none."""
+        """The failures in one phrase; empty if there are none."""
         return "; ".join(str(failure) for failure in self.failures)
 
 
@@ -107,7 +107,7 @@ class DeadSystemError(Exception):
 
 
 def load_rtmidi() -> RtMidi:
-    """The python-rtmidi module; PortError saying what to install where it does not load."""
+    """Load python-rtmidi; raise PortError that says what to install if it does not load."""
     try:
         import rtmidi
     except ImportError as error:
@@ -135,7 +135,7 @@ def _why_not_loaded(error: ImportError) -> str:
 
 
 def usable_systems(rtmidi: RtMidi, api: str | None = None) -> list[MidiSystem]:
-    """The systems that python-rtmidi is compiled with here, or the one that ``api`` names."""
+    """Return the systems that python-rtmidi has here, or the one that ``api`` names."""
     names = [system.name for system in SYSTEMS]
     if api is not None and api.casefold() not in names:
         raise OptionError(f"unknown MIDI system {api!r}. Known: {', '.join(names)}")
@@ -151,7 +151,7 @@ def usable_systems(rtmidi: RtMidi, api: str | None = None) -> list[MidiSystem]:
 def open_client(
     rtmidi: RtMidi, system: MidiSystem, direction: Direction, client_name: str
 ) -> RtMidi:
-    """A new ``MidiIn`` or ``MidiOut`` of that system; DeadSystemError if it does not answer.
+    """Make a ``MidiIn`` or ``MidiOut`` of that system; raise DeadSystemError if it is dead.
 
     A JACK server under load now and then refuses a client and takes the next,
     and python-rtmidi reports this, too, as a server that is not running.
@@ -171,7 +171,7 @@ def open_client(
 
 
 def _failure(system: MidiSystem, error: Exception, printed: list[str]) -> SystemFailure:
-    """Why no client of that system could be had, from the exception and what JACK printed."""
+    """Say why there is no client of that system, from the exception and what JACK printed."""
     if not _INITIALIZE_FAILED.search(str(error)):
         return SystemFailure(system.name, reason_of(error))
     if any(_CLIENT_REFUSED.search(line) for line in printed):
@@ -206,18 +206,18 @@ class Scan:
     failures: list[SystemFailure]
 
     def rows_of(self, api: str) -> list[PortRow]:
-        """The ports of one system."""
+        """Return the ports of one system."""
         return [row for row in self.rows if row.api == api]
 
     def close(self) -> None:
-        """Nothing; the clients are gone."""
+        """Close the clients."""
         with quiet_stderr():
             while self.clients:
                 self.clients.popitem()[1].delete()
 
 
 def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client_name: str) -> Scan:
-    """What each of the systems has in one direction."""
+    """List what each of the systems has in one direction."""
     found = Scan({}, [], [])
     for system in systems:
         try:
@@ -232,23 +232,23 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
 
 
 def open_port(client: RtMidi, row: PortRow) -> None:
-    """Nothing; the client has opened that port."""
+    """Have the client open that port."""
     client.open_port(port_names(client).index(row.name), name=row.direction)
 
 
 def port_names(client: RtMidi) -> list[str]:
-    """The names a client sees, each at the index that opens it."""
+    """Return the names a client sees, each at the index that opens it."""
     return [name or "" for name in client.get_ports()]
 
 
 def short_name(name: str) -> str:
-    """The name cut to what every MIDI system takes."""
+    """Return the name cut to what every MIDI system takes."""
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[list[str]]:
-    """The lines that the process writes to stderr while this lasts, filled in at its end.
+    """Collect the lines that the process writes to stderr while this lasts.
 
     They go to the debug log instead. JACK's and ALSA's libraries write to the
     file descriptor itself.

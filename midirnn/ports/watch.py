@@ -39,13 +39,13 @@ POLL_SECONDS = 0.6
 """From one listing to the next. What vanishes or returns is known within twice that time."""
 
 RESTART_SECONDS = 1.0
-"""So long after a child has died the next is started."""
+"""How long after a child has died the next is started."""
 
 SILENT_SECONDS = 8.0
-"""A child that says nothing for so long is ended: its MIDI system is stuck."""
+"""A child that says nothing for this long is ended: its MIDI system is stuck."""
 
 END_SECONDS = 2.0
-"""So long a child may take to end before it is ended."""
+"""How long a child may take to end before it is killed."""
 
 FORGETFUL = ("jack",)
 """Systems whose clients do not see what becomes of their server: each listing has new ones."""
@@ -63,14 +63,14 @@ class Sight:
     listing: PortListing
 
     def to_line(self) -> str:
-        """The sight as a line of JSON."""
+        """Return the sight as a line of JSON."""
         rows = [[row.api, row.direction, row.name] for row in self.listing.ports]
         failures = [[fault.api, fault.reason, fault.hint] for fault in self.listing.failures]
         return json.dumps({"seconds": self.seconds, "ports": rows, "failures": failures})
 
     @classmethod
     def from_line(cls, line: str) -> Sight:
-        """The sight that a line of JSON holds."""
+        """Read a sight from a line of JSON."""
         fields: dict[str, Any] = json.loads(line)
         rows = tuple(PortRow(*row) for row in fields["ports"])
         failures = tuple(SystemFailure(*failure) for failure in fields["failures"])
@@ -118,12 +118,12 @@ class PortWatch:
 
     @property
     def child_pid(self) -> int | None:
-        """The process that lists the ports, if one is running."""
+        """The id of the process that lists the ports, if one is running."""
         child = self._child
         return child.pid if child else None
 
     def close(self) -> None:
-        """Nothing; nobody is told anything more, and the child is gone."""
+        """End the child; nobody is told anything more."""
         with self._lock:
             self._closing.set()
             child = self._child
@@ -163,7 +163,7 @@ class PortWatch:
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:
-    """A child out of reach of the terminal's Ctrl-C; it ends with its standard input."""
+    """Start a child out of reach of the terminal's Ctrl-C; it ends with its standard input."""
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -176,7 +176,7 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
 
 
 def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
-    """What a child says until it ends, as it does where it has been silent for too long.
+    """Yield what a child says until it ends; one that is silent for too long is ended.
 
     A JACK server that dies while a client is being made can leave it waiting for ever.
     """
@@ -216,7 +216,7 @@ class Lister:
     kept: dict[str, Scan] = field(default_factory=dict)
 
     def listing(self) -> PortListing | None:
-        """The ports there are now; None if a server is too busy to say."""
+        """Return the present ports; None if a server is too busy to say."""
         rows: list[PortRow] = []
         failures: dict[str, SystemFailure] = {}
         for direction in DIRECTIONS:
@@ -250,7 +250,7 @@ class Lister:
 
 
 def tell(api: str | None = None, poll_seconds: float = POLL_SECONDS) -> None:
-    """Nothing, ever: the child's life. It ends when its standard input does."""
+    """Run the child: tell what ports there are, until its standard input ends."""
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         lister = Lister(load_rtmidi(), api)
@@ -265,6 +265,6 @@ def tell(api: str | None = None, poll_seconds: float = POLL_SECONDS) -> None:
 
 
 def _end_with_input() -> None:
-    """Nothing; the process has ended, however stuck its MIDI system is."""
+    """End this process with its standard input, however stuck its MIDI system is."""
     sys.stdin.read()
     os._exit(0)

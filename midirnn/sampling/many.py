@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +15,7 @@ from midirnn.datasets.workers import begin_worker
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import continue_primer
+from midirnn.sampling.generate import Generated, continue_primer
 from midirnn.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -41,14 +41,42 @@ def generate_many(
     With several ``workers`` each is a process with an engine of its own. How many there are changes
     nothing in the pieces.
     """
-    for name, value, low in (("count", count, 1), ("seed", seed, 0), ("workers", workers, 1)):
+    if count < 1:
+        raise OptionError(f"count is {count}; it must be at least 1")
+    made = continue_many(
+        model,
+        [None] * count,
+        seconds=seconds,
+        sampling=sampling,
+        seed=seed,
+        engine=engine,
+        workers=workers,
+    )
+    return (generated.performance for generated in made)
+
+
+def continue_many(
+    model: Model,
+    primers: Sequence[Performance | None],
+    *,
+    seconds: float,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    workers: int = 1,
+) -> Iterator[Generated]:
+    """Yield a continuation of each primer, in order; number i is drawn with seed + i.
+
+    The number of ``workers`` changes nothing in the music; see :func:`generate_many`.
+    """
+    for name, value, low in (("seed", seed, 0), ("workers", workers, 1)):
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
     order = _Order(seconds, sampling, seed)
     if workers == 1:
         stepping = model.engine(engine)
-        return (order.make(stepping, model.codec, index) for index in range(count))
-    return _in_processes(model.folder, engine, order, count, min(workers, count))
+        return (order.make(stepping, model.codec, *numbered) for numbered in enumerate(primers))
+    return _in_processes(model.folder, engine, order, primers, min(workers, len(primers)))
 
 
 @dataclass(frozen=True)
@@ -59,23 +87,33 @@ class _Order:
     sampling: SamplingConfig | None
     seed: int
 
-    def make(self, engine: StepEngine, codec: Codec[Any], index: int) -> Performance:
+    def make(
+        self,
+        engine: StepEngine,
+        codec: Codec[Any],
+        index: int,
+        primer: Performance | None,
+    ) -> Generated:
         """One piece."""
         sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
-        return continue_primer(sampler, self.seconds, None).performance
+        return continue_primer(sampler, self.seconds, primer)
 
 
 def _in_processes(
-    folder: Path, engine: str, order: _Order, count: int, workers: int
-) -> Iterator[Performance]:
+    folder: Path,
+    engine: str,
+    order: _Order,
+    primers: Sequence[Performance | None],
+    workers: int,
+) -> Iterator[Generated]:
     """The pieces, in order; a few are made ahead of what is taken."""
     # Fresh processes: a fork would copy locked locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
-    running: deque[Future[Performance]] = deque()
+    running: deque[Future[Generated]] = deque()
     try:
-        for index in range(count):
-            running.append(pool.submit(_make, folder, engine, order, index))
+        for index, primer in enumerate(primers):
+            running.append(pool.submit(_make, folder, engine, order, index, primer))
             if len(running) >= _AHEAD * workers:
                 yield running.popleft().result()
         while running:
@@ -89,9 +127,11 @@ def _in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _make(folder: Path, engine: str, order: _Order, index: int) -> Performance:
+def _make(
+    folder: Path, engine: str, order: _Order, index: int, primer: Performance | None
+) -> Generated:
     """One piece, made in a worker process."""
-    return order.make(*_loaded(folder, engine), index)
+    return order.make(*_loaded(folder, engine), index, primer)
 
 
 @cache

@@ -9,7 +9,7 @@ import torch
 
 
 class MovingAverage:
-    """Follows the weights of a model. Owns their average; without a ``decay`` there is none."""
+    """A moving average of a model's weights. Owns it; without a ``decay`` there is none."""
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter], decay: float) -> None:
         self._parameters = parameters
@@ -18,12 +18,12 @@ class MovingAverage:
         """The average of each parameter; none before :meth:`begin`."""
 
     def begin(self) -> None:
-        """Start from the present weights, if there is no average yet and one is wanted."""
+        """Start from the current weights, if an average is wanted and there is none yet."""
         if self._decay and not self.weights:
             self.weights = [parameter.detach().clone() for parameter in self._parameters]
 
     def follow(self, step: int) -> None:
-        """Take the weights after a step in, at first faster than ``decay`` says."""
+        """Add the weights after a step to the average; faster at first than ``decay`` says."""
         if self.weights:
             decay = min(self._decay, (1 + step) / (10 + step))
             present = [parameter.detach() for parameter in self._parameters]
@@ -31,7 +31,7 @@ class MovingAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model with its averaged weights, if there are any."""
+        """Give the model its averaged weights, if there are any, for the length of a block."""
         self._swap()
         try:
             yield
@@ -43,5 +43,5 @@ class MovingAverage:
             parameter.data, average.data = average.data, parameter.data
 
     def restore(self, weights: Sequence[torch.Tensor], device: torch.device) -> None:
-        """Go on from averages that were saved."""
+        """Continue from averages that were saved."""
         self.weights = [average.to(device) for average in weights]

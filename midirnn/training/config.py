@@ -1,4 +1,4 @@
-"""How a model is trained: saved with each run."""
+"""The recipe of a training run: saved with it."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ OPTIMIZERS = ("adamw", "muon")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A recipe. One step is one update of the weights: ``batch_size * window`` tokens.
+    """A training recipe. A step is one update of the weights: ``batch_size * window`` tokens.
 
-    The state is carried from window to window within a ``segment``. The learning rate falls
-    linearly. Muon is K. Jordan's (2024), the average of weights B. Polyak and A. Juditsky's (1992).
+    The recurrent state is carried from window to window within a ``segment``. The learning rate
+    decays linearly. Muon is K. Jordan's (2024), averaging B. Polyak and A. Juditsky's (1992).
     """
 
     tokens: int = 20_000_000
-    """How many tokens to learn from, in all."""
+    """Number of tokens to train on in total."""
     batch_size: int = 16
-    """How many pieces are read side by side."""
+    """Number of pieces in a batch."""
     window: int = 128
-    """Tokens of each piece in one step."""
+    """Tokens of each piece in one step: the length of back-propagation through time."""
     segment: int = 1024
-    """Tokens of a piece that are read before another is drawn (0: all)."""
+    """Tokens that are read of a piece before another one is drawn (0: the whole piece)."""
     optimizer: str = "adamw"
-    """adamw, or muon for the matrices of the recurrent layers and adamw for the rest."""
+    """adamw, or muon: Muon for the matrices of the recurrent layers, AdamW for the rest."""
     learning_rate: float = 3e-3
-    """Of AdamW, at its highest."""
+    """Peak learning rate of AdamW."""
     muon_learning_rate: float = 1e-2
-    """Of Muon, at its highest."""
+    """Peak learning rate of Muon."""
     weight_decay: float = 0.01
-    """How strongly weights are drawn to 0."""
+    """Weight decay."""
     beta2: float = 0.99
-    """Of AdamW: how slowly its mean of squared gradients moves."""
+    """AdamW's beta2: the decay of its mean of squared gradients."""
     clip_norm: float = 1.0
-    """Longer gradients are cut to this length."""
+    """Clip the norm of the gradient to this value."""
     ema_decay: float = 0.0
-    """Validate and keep as best a moving average of the weights: 0.999, say (0: off)."""
+    """Decay of a moving average of the weights, which is validated and saved as best (0: off)."""
     warmup_steps: int = 100
-    """Steps in which the learning rate rises."""
+    """Steps of linear learning-rate warm-up."""
     decay_start: float = 0.3
-    """The share of the run after which the learning rate falls."""
+    """Share of the run after which the learning rate decays."""
     final_learning_rate_share: float = 0.02
-    """What share of the learning rate is left at the end."""
+    """Final learning rate, as a share of the peak."""
     transpose: int = 0
-    """Move pieces by up to so many semitones, at random."""
+    """Augmentation: transpose pieces at random by up to this many semitones."""
     stretch: float = 0.0
-    """Play pieces slower or faster by up to this share, at random."""
+    """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
-    """The share of segments that show a model with control inputs controls, each half the time."""
+    """With --control-inputs: share of segments with controls, each of them half the time."""
     bf16: bool = True
-    """Multiply matrices in bfloat16 where the processor has instructions for that: faster."""
+    """Multiply matrices in bfloat16 where the processor supports it, which is faster."""
     seed: int = 0
-    """The same seed draws the same weights and pieces."""
+    """Random seed of the initial weights and of the order of the pieces."""
     threads: int = 1
-    """How many threads compute."""
+    """Number of CPU threads."""
     checkpoint_minutes: float = 3.0
-    """How often the run is saved."""
+    """Minutes between checkpoints."""
     validation_steps: int = 500
-    """After how many steps each the validation split is looked at."""
+    """Steps between validations."""
     validation_tokens: int = 200_000
-    """How much of it, at most."""
+    """Tokens of the validation split to validate on, at most."""
     patience: int = 0
-    """Validations without a better result before the run stops (0: it goes to its end)."""
+    """Stop after this many validations without improvement (0: never)."""
 
     def __post_init__(self) -> None:
         for name, low in (
@@ -105,11 +105,11 @@ class TrainingConfig:
 
     @property
     def total_steps(self) -> int:
-        """How many updates the run makes."""
+        """The number of updates of the whole run."""
         return max(1, self.tokens // (self.batch_size * self.window))
 
     def learning_rate_share(self, step: int) -> float:
-        """What the learning rates are multiplied by at a step (from 0)."""
+        """Return the factor of the learning rates at a step (from 0)."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         done = step / self.total_steps
@@ -119,5 +119,5 @@ class TrainingConfig:
         return 1.0 - fallen * (1.0 - self.final_learning_rate_share)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe for JSON."""
+        """Return the recipe for JSON."""
         return dataclasses.asdict(self)

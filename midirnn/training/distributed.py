@@ -1,4 +1,4 @@
-"""One run in several processes: each reads its share of the rows, all make the same step.
+"""A run in several processes: each reads its share of the rows, and all make the same step.
 
 torchrun starts the processes, on one machine or on many, and tells each by its environment which
 one it is. All hold the whole model: a step sums the gradients of all over the network. That is one
@@ -29,12 +29,12 @@ from midirnn.files import reason_of
 Value = TypeVar("Value")
 
 _PATIENCE = timedelta(minutes=10)
-"""How long a process waits for another, which may compile or write a checkpoint."""
+"""How long a process waits for another one, which may be compiling or writing a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of a run, as one of them sees it: number ``rank`` of ``size``.
+    """The processes of a run, from the point of view of one of them: number ``rank`` of ``size``.
 
     Alone (``size`` 1) nothing is sent and nothing is copied.
     """
@@ -42,7 +42,7 @@ class Team:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """The number among those on this machine, and of the GPU that is used."""
+    """The number of the process on its machine, and of the GPU that it uses."""
 
     @property
     def is_first(self) -> bool:
@@ -55,7 +55,7 @@ class Team:
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else _CPU
 
     def rows(self, batch_size: int) -> range:
-        """The rows of the whole batch that this process reads."""
+        """Return the rows of the whole batch that this process reads."""
         if batch_size < self.size:
             raise OptionError(
                 f"batch_size is {batch_size}; {self.size} processes need at least one row each"
@@ -64,7 +64,7 @@ class Team:
         return range(first, behind)
 
     def average(self, parameters: Sequence[Tensor], loss: Tensor, tokens: int) -> tuple[float, int]:
-        """The loss of the whole batch and its tokens; the gradients become those of its loss.
+        """Return the loss and the tokens of the whole batch; average the gradients.
 
         ``loss`` and the gradients are means over the ``tokens`` of this process.
         """
@@ -83,7 +83,7 @@ class Team:
         return float(flat[-2]), total
 
     def any_of(self, *flags: bool) -> tuple[bool, ...]:
-        """Each flag: whether it is set in some process."""
+        """Return for each flag whether it is set in any process."""
         if self.size == 1:
             return flags
         votes = torch.tensor(flags, dtype=torch.int32)
@@ -92,7 +92,7 @@ class Team:
         return tuple(vote > 0 for vote in votes.tolist())
 
     def gather(self, value: Value) -> list[Value]:
-        """What each process gives, in order of rank."""
+        """Return the values of all processes, in order of rank."""
         if self.size == 1:
             return [value]
         values: list[Value] = [value] * self.size
@@ -101,7 +101,7 @@ class Team:
         return values
 
     def from_first(self, make: Callable[[], Value]) -> Value:
-        """What the first process makes, which alone reads the files of the run."""
+        """Return what the first process makes; it alone reads the files of the run."""
         if self.size == 1:
             return make()
         box = [make() if self.is_first else None]
@@ -110,7 +110,7 @@ class Team:
         return box[0]  # type: ignore[return-value]
 
     def share_weights(self, parameters: Sequence[Tensor]) -> None:
-        """Give all processes the first one's weights: machines may differ in the last bit."""
+        """Send the first process's weights to all: machines may differ in the last bit."""
         if self.size == 1:
             return
         with _one_line_errors(), torch.no_grad():
@@ -124,11 +124,11 @@ ALONE = Team()
 
 @contextmanager
 def join(tell: Callable[[str], None]) -> Iterator[Team]:
-    """The processes that torchrun started together with this one, or this one alone.
+    """Connect the processes that torchrun started with this one; alone, this one is the team.
 
-    An error in one of them ends them all, and is told once: by the first process as it is raised,
-    by another by ``tell``. All that have nothing to tell exit with 1. Before they are connected
-    each tells its own.
+    An error in one process ends them all, and is reported once: by the first process it is raised,
+    by another it is passed to ``tell``. All others exit with 1. Before they are connected each
+    process reports its own.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
@@ -179,7 +179,7 @@ def _connect() -> tuple[Team, Store]:
 
 
 def _check_gpus(local_rank: int) -> None:
-    """Raise :class:`OptionError` where there is no GPU for this process."""
+    """Raise :class:`OptionError` if there is no GPU for this process."""
     gpus = torch.cuda.device_count()
     if local_rank >= gpus:
         processes = os.environ.get("LOCAL_WORLD_SIZE", local_rank + 1)
@@ -190,7 +190,7 @@ def _check_gpus(local_rank: int) -> None:
 
 
 def _is_first_to_tell(store: Store, team: Team) -> bool:
-    """Whether no other process has told an error yet: where one fails, the others lose it."""
+    """Return whether no other process has reported an error yet: if one fails, all do."""
     rank = str(team.rank)
     try:
         return bool(store.compare_set("told", "", rank) == rank.encode())
@@ -199,7 +199,7 @@ def _is_first_to_tell(store: Store, team: Team) -> bool:
 
 
 def _in_words(error: BaseException, team: Team) -> str:
-    """What went wrong, and where; Ctrl-C goes to the whole run, whoever is the first to notice."""
+    """Return what went wrong and where; Ctrl-C goes to the whole run, and names no process."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return f"process {team.rank} of {team.size}: {str(error) or type(error).__name__}"
@@ -207,7 +207,7 @@ def _in_words(error: BaseException, team: Team) -> str:
 
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
-    """Make what torch says of a lost process into a :class:`CheckpointError`."""
+    """Raise torch's errors about a lost process as a :class:`CheckpointError`."""
     try:
         yield
     except RuntimeError as error:

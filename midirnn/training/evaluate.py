@@ -1,4 +1,4 @@
-"""How surprised a model is by a data set."""
+"""Evaluate a model on a data set: its mean negative log-likelihood."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Evaluation:
 
     @property
     def nats_per_token(self) -> float:
-        """Mean negative log-likelihood of a token."""
+        """The mean negative log-likelihood of a token."""
         return self.nats / max(self.tokens, 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures for JSON."""
+        """Return the figures for JSON."""
         in_time = {
             "nats_per_note": self.nats / max(self.notes, 1),
             "nats_per_second": self.nats / max(self.seconds, 1e-9),
@@ -57,7 +57,7 @@ class Evaluation:
 
 
 def combined(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """The evaluation of all the pieces that some evaluations have between them."""
+    """Return the evaluation of all the pieces of several evaluations."""
     return Evaluation(
         nats=sum(e.nats for e in evaluations),
         tokens=sum(e.tokens for e in evaluations),
@@ -74,7 +74,7 @@ def _added(tables: Sequence[dict[str, Number]]) -> dict[str, Number]:
 
 
 def _rows(pieces: Sequence[Tokens], most: int) -> int:
-    """How many pieces to read side by side: more would only wait for the longest."""
+    """Return how many pieces to read at once: more would only wait for the longest."""
     lengths = [len(piece) for piece in pieces]
     return max(1, min(most, -(-sum(lengths) // max([*lengths, 1]))))
 
@@ -91,7 +91,7 @@ def evaluate(
     use_mask: bool = True,
     progress: Callable[[int], None] = lambda tokens: None,
 ) -> Evaluation:
-    """The model's evaluation on whole pieces, each from its start, the state carried to its end."""
+    """Evaluate a model on whole pieces, each read from its start to its end with one state."""
     was_training = model.training
     model.eval()
     windows = EvaluationWindows(

@@ -1,4 +1,4 @@
-"""The folder of a run: who may write there, what it holds, how it is read again."""
+"""The folder of a run: who may write to it, what it holds, and how it is read."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Report:
 
 
 class RunLock:
-    """Keeps all others from training into a folder, from :meth:`acquire` to :meth:`release`.
+    """A lock on a folder, so that only one process trains into it at a time.
 
-    Owns the lock on a hidden file, which the system gives up when the process ends, however it
-    ends. Where the system or the file system knows no such locks there is none.
+    Owns the lock on a hidden file, which the system releases when the process ends, however it
+    ends. Where the system or the file system has no such locks, nothing is locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class RunLock:
         self._release: weakref.finalize[..., RunLock] | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or keep it. Raises :class:`CheckpointError` where another has it."""
+        """Take the lock, or keep it. Raises :class:`CheckpointError` if another process has it."""
         if not _HAS_LOCKS or (self._release is not None and self._release.alive):
             return
         with writing(self.path.parent):
@@ -53,13 +53,13 @@ class RunLock:
         self._release = weakref.finalize(self, _unlock, self.path, file)
 
     def release(self) -> None:
-        """Let others have the folder."""
+        """Release the lock."""
         if self._release is not None:
             self._release()
 
 
 def _lock(path: Path) -> int:
-    """The open file, locked, that stands at the path."""
+    """Open and lock the file at the path."""
     import fcntl
 
     while True:
@@ -84,30 +84,30 @@ def _unlock(path: Path, file: int) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether there is a run that can be resumed. Changes nothing: another may write there."""
+    """Return whether there is a run that can be resumed. Changes nothing in the folder."""
     return (folder / LAST).exists() or (folder / f".{LAST}.old").exists()
 
 
 def recover_run(folder: Path) -> None:
-    """Bring back a checkpoint that was being replaced when the run was killed."""
+    """Restore a checkpoint that was being replaced when the run was killed."""
     for name in (LAST, BEST):
         recover_folder(folder / name)
 
 
 def clear_run(folder: Path) -> None:
-    """Remove what is there of a run that was killed before there was anything to resume.
+    """Remove what is left of a run that was killed before it could be resumed.
 
-    It may have got as far as its metrics and its first best checkpoint.
+    That may be metrics and a first best checkpoint.
     """
     (folder / METRICS_FILE).unlink(missing_ok=True)
     remove_folder(folder / BEST)
 
 
 def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -> dict[str, Any]:
-    """What a run wrote beside its weights. Runs no code that the file may hold.
+    """Read what a run saved beside its weights. Runs no code that the file may hold.
 
-    ``needed`` are the keys that have to be there, ``types`` all that it is made of besides tensors
-    and Python's own types.
+    ``needed`` are the keys that it must have, ``types`` all types that it may consist of, beside
+    tensors and Python's own.
     """
     import torch  # only here: what a run's folder holds is looked at before torch is loaded
 
@@ -130,7 +130,7 @@ def writing(path: Path) -> AbstractContextManager[None]:
 
 
 def refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) -> None:
-    """Raise :class:`CheckpointError` where two settings differ, naming both values."""
+    """Raise :class:`CheckpointError` if two settings differ, naming both values."""
     for name in sorted(have.keys() | want.keys()):
         if have.get(name) != want.get(name):
             raise CheckpointError(
@@ -140,7 +140,7 @@ def refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) 
 
 
 def trim_metrics(path: Path, step: int) -> None:
-    """Drop the lines behind the checkpoint, which the resumed run will write again."""
+    """Drop the lines after the checkpoint, which the resumed run will write again."""
     if not path.exists():
         return
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

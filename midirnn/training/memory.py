@@ -1,4 +1,4 @@
-"""Memory that is kept from step to step."""
+"""Keep freed memory from step to step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MOST = 2**31 - 1
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Whether the C library from now on keeps what is freed for what is asked for next.
+    """Make the C library keep freed memory for the next allocation; return whether it will.
 
-    A step needs the same hundreds of megabytes as the one before. Given back to the system they are
-    cleared page by page each time, which takes about a twentieth of a step. Only glibc is told.
+    A step needs the same hundreds of megabytes as the one before. Returned to the system, they are
+    cleared page by page each time, which takes about a twentieth of a step. Only with glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""torch's random generators, which draw the dropout: one apart in each process of a run."""
+"""torch's random generators, used for dropout: different ones in each process of a run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 
 
 def seed_dropout(seed: int, rank: int, step: int) -> None:
-    """Draw other dropout in each process; the first goes on as one alone would."""
+    """Seed the dropout differently in each process; the first one is left as it is."""
     if rank:
         seeds = np.random.SeedSequence([seed, rank, step])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
 
 
 def random_state(device: torch.device) -> list[torch.Tensor]:
-    """The state of the random generators that a process on this device uses."""
+    """Return the state of the random generators that a process on this device uses."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
@@ -24,7 +24,7 @@ def random_state(device: torch.device) -> list[torch.Tensor]:
 
 
 def restore_random_state(state: Sequence[torch.Tensor], device: torch.device) -> None:
-    """Draw on where :func:`random_state` was taken."""
+    """Continue where :func:`random_state` was taken."""
     cpu, *cuda = state
     torch.set_rng_state(cpu)
     if cuda and device.type == "cuda":

@@ -15,6 +15,7 @@ import torch
 
 from midirnn.errors import CheckpointError, DatasetError
 from midirnn.files import replacing_folder
+from midirnn.models import lstm_choice
 from midirnn.models.checkpoint import Checkpoint, Weights, write_checkpoint
 from midirnn.models.lstm import is_fast_in_bf16
 from midirnn.training.averaging import MovingAverage
@@ -232,6 +233,7 @@ class Trainer:
             "average": self.average.weights,
             "progress": self.progress,
             "bf16": self.bf16,
+            "lstm_choices": lstm_choice.choices(),
             "rng": list(rngs),
             "config": self.config.to_dict(),
             "data": self.task.data,
@@ -256,6 +258,7 @@ class Trainer:
         self.task.restore(state)
         self.progress = state["progress"]
         self.bf16 = state.get("bf16", self.config.bf16)
+        lstm_choice.restore(state.get("lstm_choices", {}))
         self.origin = state.get("origin", {})
         rank, random_states = self.team.rank, state["rng"]
         if rank < len(random_states):

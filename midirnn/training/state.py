@@ -73,7 +73,22 @@ def read_last(
     for free in _FREE_SETTINGS:
         kept.pop(free), asked.pop(free)
     refuse_difference(kept, asked, folder)
+    if task.config.obsolete_weights:
+        _drop_obsolete(state, len(list(task.model.parameters())))
     return checkpoint.weights, state
+
+
+def _drop_obsolete(state: dict[str, Any], parameters: int) -> None:
+    """Drop what an older run saved of a weight that a model without held notes no longer has.
+
+    It was the second parameter of the model, and the second that AdamW, the first optimiser, had.
+    It was never used, so it has no state of its own.
+    """
+    groups = [group for saved in state["optimizers"] for group in saved["param_groups"]]
+    if sum(len(group["params"]) for group in groups) > parameters:
+        del groups[0]["params"][1]
+    if len(state.get("average", [])) > parameters:
+        del state["average"][1]
 
 
 def load_weights(task: Task, weights: Weights) -> None:

@@ -1,4 +1,4 @@
-"""A run's metrics for TensorBoard."""
+"""Write a run's metrics for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 class TensorBoard:
-    """A context that is told a run's reports and shows them in ``RUN/tensorboard``.
+    """A context that writes a run's reports to ``RUN/tensorboard``.
 
-    At its first report it writes anew all that metrics.jsonl holds, so that a run that was
-    resumed shows each step once.
+    At the first report it writes all that metrics.jsonl holds, so that a resumed run shows each
+    step once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class TensorBoard:
             self._writer.close()
 
     def __call__(self, report: Report) -> None:
-        """Show a report, which metrics.jsonl holds already."""
+        """Write a report, which metrics.jsonl holds already."""
         if self._writer is not None:
             self._show(self._writer, report.values)
             return

@@ -126,8 +126,8 @@ def test_torch_is_not_loaded_for_samples(place: Path) -> None:
         (["--samples=2", "--no-mask"], "--mask, --pieces and --threads are for the likelihood"),
         (["--samples=2", "--temperature=-1"], "temperature is -1.0; allowed are 0 to 10"),
         (["--samples=2", "--sample-seconds=2", "--engine=steam"], "there is no engine 'steam'"),
-        (["--seed=3"], "say how many pieces to generate with --samples"),
-        (["--top-p=0.9"], "say how many pieces to generate with --samples"),
+        (["--seed=3"], "say how many pieces to generate with --samples or --continuations"),
+        (["--top-p=0.9"], "say how many pieces to generate with --samples or --continuations"),
     ],
 )
 def test_flags_that_mean_nothing_are_refused(

@@ -13,7 +13,7 @@ from tests.training.tiny import TRAIN
 FLAGS = ["--hidden-size=8", "--embedding-size=8", "--num-layers=1", "--tokens=64"]
 FLAGS += ["--batch-size=2", "--window=16"]
 
-NO_BF16 = "no instructions for bfloat16: "
+NO_BF16 = "this processor does not support bfloat16: "
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,8 @@ NO_BF16 = "no instructions for bfloat16: "
         (None, True, []),
         (None, False, [NO_BF16 + "training in fp32"]),
         (True, True, []),
-        (True, False, [NO_BF16 + "going on slowly in it, in which the run began"]),
-        (False, True, ["going on in fp32, in which the run began"]),
+        (True, False, [NO_BF16 + "continuing in it, slowly, as the run was started"]),
+        (False, True, ["continuing in fp32, as the run was started"]),
         (False, False, [NO_BF16 + "training in fp32"]),
     ],
 )

@@ -35,7 +35,11 @@ def blocks(path: Path, language: str) -> list[str]:
     """Return the fenced blocks of one language in a document, with the files they include."""
     text = path.read_text(encoding="utf-8")
     found = re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return [re.sub(r'--8<-- "(.*)"', lambda m: (ROOT / m[1]).read_text("utf-8"), b) for b in found]
+    return [re.sub(r"--8<--\n(.*)\n--8<--\n", _included, block) for block in found]
+
+
+def _included(match: re.Match[str]) -> str:
+    return (ROOT / match[1]).read_text(encoding="utf-8")
 
 
 def shell_lines(path: Path) -> list[str]:

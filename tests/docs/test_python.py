@@ -30,6 +30,8 @@ def test_the_python_blocks_of_a_page_run(
 
 def test_every_public_name_is_in_the_reference_once() -> None:
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    # The function is named like its module.
+    text = text.replace("midirnn.sampling.generate.generate", "midirnn.generate")
     described = re.findall(r"^::: midirnn\.(\w+)$", text, re.MULTILINE)
     assert sorted(described) == sorted(midirnn.__all__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from midirnn.cli.main import COMMANDS
-from tests.docs.pages import PAGES, ROOT, needs_mkdocs
+from tests.docs.pages import PAGES, ROOT, blocks, name_of, needs_mkdocs
 
 pytestmark = needs_mkdocs
 
@@ -61,6 +61,25 @@ def test_equations_are_mathml(site: Path) -> None:
     assert [name for name, text in pages.items() if 'class="arithmatex"' in text] == []
 
 
-def test_docstrings_show_no_markup(site: Path) -> None:
+def test_what_pages_include_is_there(site: Path) -> None:
+    pages = {p.name: p.read_text(encoding="utf-8") for p in site.rglob("*.html")}
+    assert [name for name, text in pages.items() if "--8" in re.sub("<[^>]*>", "", text)] == []
+    assert "MemoryOutput" in pages["sessions.html"]
+
+
+def test_the_reference_is_of_functions_and_classes_without_markup(site: Path) -> None:
     text = (site / "api.html").read_text(encoding="utf-8")
+    assert 'id="midirnn.sampling.generate.generate"' in text
+    assert "doc-symbol-module" not in text
     assert re.findall(r":\w+:<code>.*?</code>", text) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_and_programs_fit_the_width_of_a_page(page: Path) -> None:
+    lines = [
+        line
+        for language in ("sh", "python", "toml")
+        for block in blocks(page, language)
+        for line in block.splitlines()
+    ]
+    assert [line for line in lines if len(line) > 80] == []

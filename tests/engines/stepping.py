@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.style import NUM_STYLE_INPUTS
 from midirnn.engines.base import StepEngine
-from midirnn.engines.state import FloatVector
+from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.checkpoint import Weights, expected_shapes
 from midirnn.models.config import ModelConfig
 
@@ -44,6 +46,17 @@ def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
         name: (size * rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
         for name, shape in expected_shapes(config).items()
     }
+
+
+def parts_of(state: EngineState) -> list[Any]:
+    """All arrays and bytes that a state consists of."""
+    memories = [part for memory in state.memories.values() for part in memory or ()]
+    return [*state.state, state.logits, *memories]
+
+
+def same_state(one: EngineState, other: EngineState) -> bool:
+    """Whether two states are equal to the last bit."""
+    return all(map(np.array_equal, parts_of(one), parts_of(other)))
 
 
 def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVector:

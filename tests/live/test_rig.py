@@ -9,14 +9,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from midirnn.cli import main as cli
+from midirnn.codecs import CODECS
 from midirnn.errors import MidirnnError, OptionError, PortError
 from midirnn.live import LiveConfig, Stance
 from midirnn.live.base.observers import Observers
 from midirnn.live.output import scheduler
 from midirnn.live.rig import Rig
+from midirnn.models.checkpoint import expected_shapes, write_checkpoint
+from midirnn.models.config import ModelConfig
 from midirnn.ports import MemoryInput, MemoryOutput, Message
+from tests.codecs.characters import CharacterCodec
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "session_in_memory.py"
@@ -123,6 +129,22 @@ def test_what_is_not_allowed_is_told_before_anything_is_opened(
 ) -> None:
     with pytest.raises(error, match=text):
         Rig(make(model), output=MemoryOutput())
+
+
+def test_a_model_of_another_codec_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(CODECS, "characters", CharacterCodec)
+    codec = CharacterCodec()
+    config = ModelConfig(codec.vocab_size, embedding_size=8, hidden_size=8, num_layers=1)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in expected_shapes(config).items()}
+    write_checkpoint(tmp_path, config, codec, weights, {})
+    for command in ("live", "doctor"):
+        assert cli.main([command, "--model", str(tmp_path)]) == 1
+        assert capsys.readouterr().err == (
+            "midirnn: error: the codec 'characters' has no notes to play; midirnn "
+            f"{command} needs the codec 'performance'\n"
+        )
 
 
 def test_what_was_opened_is_closed_when_the_input_cannot_be(model: str) -> None:

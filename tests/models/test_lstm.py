@@ -1,4 +1,4 @@
-"""The fast loop of the LSTM, compiled and not, does what torch.nn.LSTM does."""
+"""The LSTM's loop in PyTorch, its steps compiled and not, does what torch.nn.LSTM does."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from midirnn.models import lstm
+from midirnn.models import layers as fast
+from midirnn.models import lstm, lstm_choice
 from midirnn.models.cells import CELLS
 from midirnn.models.layers import RecurrentLayer
 from tests.models import layers
 from tests.models.layers import USUAL, Sizes, check
+
+
+@pytest.fixture(autouse=True)
+def loop_in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every layer is computed by this loop, whatever would be faster."""
+    monkeypatch.setitem(fast.FAST_LOOPS, "lstm", lstm.loop)
+    monkeypatch.setattr(lstm_choice, "torch_is_faster", lambda *arguments: False)
 
 
 @pytest.fixture

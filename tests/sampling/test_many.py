@@ -9,8 +9,9 @@ from midirnn.errors import OptionError
 from midirnn.models.checkpoint import write_checkpoint
 from midirnn.performance import Performance
 from midirnn.sampling import SamplingConfig, generate
-from midirnn.sampling.many import generate_many
+from midirnn.sampling.many import continue_many, generate_many
 from tests.engines.stepping import CODEC, CONFIGS, trained_weights
+from tests.judging.pieces import melody
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,21 @@ def test_what_is_wrong_is_told_by_processes_too(model: Model) -> None:
 def test_numbers_that_mean_nothing_are_refused(model: Model, name: str, value: int) -> None:
     with pytest.raises(OptionError, match=f"{name} is {value}; it must be at least"):
         generate_many(model, **({"count": 1, "seconds": 1.0} | {name: value}))  # type: ignore[arg-type]
+
+
+def test_primers_are_continued_in_order_by_any_number_of_workers(model: Model) -> None:
+    primers = [melody([60, 64, 67]), melody([50, 52, 53]), None]
+    config = SamplingConfig(temperature=0.8, max_note_seconds=0.5)
+
+    def continued(workers: int) -> list[Performance]:
+        made = continue_many(
+            model, primers, seconds=1.0, sampling=config, seed=3, engine="numpy", workers=workers
+        )
+        return [generated.performance for generated in made]
+
+    assert continued(1) == continued(2)
+    for index, (piece, primer) in enumerate(zip(continued(1), primers, strict=True)):
+        alone = generate(
+            model, primer=primer, seconds=1.0, sampling=config, seed=3 + index, engine="numpy"
+        )
+        assert piece == alone

@@ -173,7 +173,7 @@ def test_what_was_recalled_for_long_is_forgotten_for_a_while() -> None:
     sampler = Sampler(NumpyEngine(config, weights), CODEC, seed=1)
     runs, repeated = [0], 0
     for _ in range(3000):
-        pitch, length = sampler.engine.snapshot().matches[0].tolist()
+        pitch, length = sampler.engine.snapshot().memories["recall"].matches[0].tolist()
         token = sampler.next()
         if token < 128:
             repeated = repeated + 1 if length and token == pitch else 0

@@ -14,14 +14,14 @@ _FIRST_SYSTEM_MESSAGE = 0xF0
 
 
 def is_system(message: Message) -> bool:
-    """Whether a message is for no channel: clock, start, stop, song position."""
+    """Return True for a message without a channel: clock, start, stop, song position and so on."""
     return bool(message) and message[0] >= _FIRST_SYSTEM_MESSAGE
 
 
 def endings(
     channels: Iterable[int] = CHANNELS, controllers: Sequence[int] = (SUSTAIN, ALL_NOTES_OFF)
 ) -> list[Message]:
-    """What ends all that sounds on the channels: sustain pedal up, then all notes off."""
+    """Return the messages that end all notes on channels: sustain pedal up, then all notes off."""
     return [
         (CONTROL_CHANGE | channel, controller, 0)
         for channel in sorted(channels)

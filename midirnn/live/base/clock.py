@@ -14,11 +14,11 @@ class Clock(Protocol):
     """Seconds that never run backwards, and a way to wait for them."""
 
     def now(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         ...
 
     def wait(self, condition: threading.Condition, until: float) -> None:
-        """Nothing, at ``until`` or once the condition, which the caller holds, is notified.
+        """Sleep until then, or until the condition, which the caller holds, is notified.
 
         It may also return earlier: whoever waits looks again at what they wait for.
         """
@@ -29,11 +29,11 @@ class MonotonicClock:
     """The computer's monotonic clock, which ports stamp messages with."""
 
     def now(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, until: float) -> None:
-        """Nothing, at ``until`` or once the condition, which the caller holds, is notified."""
+        """Sleep until then, or until the condition, which the caller holds, is notified."""
         seconds = min(until - self.now(), threading.TIMEOUT_MAX)
         if seconds > 0:
             condition.wait(seconds)
@@ -52,19 +52,19 @@ class ManualClock:
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
 
     def now(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return self._seconds
 
     def at(self, seconds: float, action: Callable[[], None]) -> None:
-        """Nothing; the action runs when the time comes, in the thread that waits for it."""
+        """Plan an action for that time; it runs in the thread that waits."""
         heapq.heappush(self._actions, (seconds, next(self._order), action))
 
     def advance(self, seconds: float) -> None:
-        """Nothing; so much time has passed, as if something had taken it."""
+        """Let time pass, as if something had taken that long."""
         self._seconds += seconds
 
     def wait(self, condition: threading.Condition, until: float) -> None:
-        """Nothing; it is ``until``, or the time of the next actions, which have run."""
+        """Move the time to ``until``, or to the next planned actions, and run those."""
         if self._actions:
             until = min(until, self._actions[0][0])
         self._seconds = max(self._seconds, until)

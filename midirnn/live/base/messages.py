@@ -1,8 +1,8 @@
-"""What crosses between the process that owns the ports and the one that owns the model.
+"""Messages between the process that owns the ports and the one that owns the model.
 
 Plain data, all of it frozen. The port process asks, the model process answers. What the model does
-is a function of its :class:`ModelSettings` and the sequence of its requests, and of nothing else:
-no clock and no chance of its own. So a log of both is played again bit for bit.
+depends only on its :class:`ModelSettings` and the sequence of its requests, not on a clock or on
+random numbers of its own. So a log of both can be replayed bit for bit.
 
 Steps are those of the codec (10 ms); step 0 is at ``start_seconds`` of the session's clock.
 Messages of the ports carry seconds of that clock, which is ``time.monotonic``: on Linux, macOS and
@@ -21,7 +21,7 @@ from midirnn.sampling.filters import SamplingConfig
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a model process starts from. ``channel`` counts from 0; ``seed`` is never drawn.
+    """Settings that a model process starts from. ``channel`` counts from 0.
 
     With ``keep_warm`` the model goes on stepping while there is music, which keeps the processor's
     caches warm: see ``midirnn.live.model_process.warmth``.
@@ -38,7 +38,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class HeardStep:
-    """What the performer ended and began in one step, pedal applied.
+    """The notes that the performer ended and began in one step, pedal applied.
 
     ``note_ons`` are (pitch, velocity bin) in the order of the encoding. A step may be told again
     with more in it while it lasts: it then takes the place of what was told.
@@ -77,7 +77,7 @@ class Rewind:
     """Go back to what has sounded: event ``after`` was sent last (-1: none was).
 
     What is planned from now on belongs to plan number ``plan``, and its events are numbered from
-    ``after + 1``. Chance begins anew, from the seed and the plan's number.
+    ``after + 1``. The random generator starts anew, from the seed and the plan's number.
     """
 
     plan: int
@@ -122,11 +122,11 @@ class Begin:
 
 @dataclass(frozen=True)
 class Plan:
-    """Draw events until the plan reaches ``until_step``, with at most ``tokens`` tokens.
+    """Sample events until the plan reaches ``until_step``, with at most ``tokens`` tokens.
 
-    As long as there is no event since the last :class:`Rewind` or :class:`Begin`, it goes on until
-    ``first_until_step``: what the model does next is known, however long it waits for that.
-    Nothing is drawn for a time before ``earliest_step``. Events up to number ``sent`` have been
+    While there is no event since the last :class:`Rewind` or :class:`Begin`, it goes on until
+    ``first_until_step``, so that the model's next event is known however late it comes. Nothing is
+    planned for a time before ``earliest_step``. Events up to number ``sent`` have been
     sent. ``thinning`` above 0 makes the music cheaper: see ``midirnn.live.recovery.overload``.
     Answered by one :class:`Planned` or several.
     """
@@ -141,11 +141,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Knobs:
-    """Draw like this from now on. To be preceded by :class:`Rewind` to change what is planned.
+    """Sample like this from now on. To be preceded by :class:`Rewind` to change what is planned.
 
-    ``controls`` is what is asked of the model, by default nothing; one that was not trained to be
-    steered takes no notice. It plays from ``lowest`` to
-    ``highest``, the pitches, both included.
+    ``controls`` are the model's control inputs, by default none; a model that was trained without
+    them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included.
     """
 
     sampling: SamplingConfig
@@ -161,24 +160,21 @@ class Reset:
 
 @dataclass(frozen=True)
 class Store:
-    """Keep what the model has in mind now under a name."""
+    """Store the model's present state under a name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Have in mind what was stored under a name; what sounds is not changed by it.
-
-    Nothing happens where nothing was stored.
-    """
+    """Load the state that was stored under a name, if there is one. What sounds does not change."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Have in mind a weighted sum of what was stored; ``parts`` are (name, weight)."""
+    """Load a weighted sum of stored states; ``parts`` are (name, weight)."""
 
     parts: tuple[tuple[str, float], ...]
 
@@ -217,10 +213,10 @@ Request: TypeAlias = (
 
 @dataclass(frozen=True)
 class Planned:
-    """Events of plan number ``plan``, in order; behind them the plan reaches until ``seconds``.
+    """Events of plan number ``plan``, in order; with them the plan reaches until ``seconds``.
 
-    ``tokens`` is how many were drawn for them. With ``done`` the request is dealt with. With
-    events, ``entropy`` is that of the token drawn last, in nats.
+    ``tokens`` is how many were sampled for them. With ``done`` the request is dealt with. With
+    events, ``entropy`` is that of the last token, in nats.
     """
 
     plan: int
@@ -233,7 +229,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Surprise:
-    """How unlikely the model found a pitch that it heard: -log p, in nats, as a note began."""
+    """How improbable the model found a pitch that it heard: -log p in nats, as the note began."""
 
     step: int
     pitch: int

@@ -13,31 +13,31 @@ class Observer(Protocol):
     """Told all that happens, in several threads, with the second of each thing. To be quick."""
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Nothing; the performer played that."""
+        """Take note of a message of the performer."""
         ...
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Nothing; that was sent, for the model or for the performer."""
+        """Take note of a message that was sent, for the model or the performer."""
         ...
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Nothing; a model starts from these settings."""
+        """Take note that a model starts from these settings."""
         ...
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Nothing; that was asked of the model."""
+        """Take note of a request to the model."""
         ...
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Nothing; the model answered that."""
+        """Take note of a reply of the model."""
         ...
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Nothing; what is planned is played like this from now on. At first it is as planned."""
+        """Take note of how the plan is played from now on. (At first it is played unchanged.)"""
         ...
 
     def noted(self, text: str, seconds: float) -> None:
-        """Nothing; something else happened that is worth knowing."""
+        """Take note of something else that is worth knowing."""
         ...
 
 
@@ -48,36 +48,36 @@ class Observers:
         self._observers = tuple(observers)
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Nothing; the performer played that."""
+        """Take note of a message of the performer."""
         for observer in self._observers:
             observer.heard(message, seconds)
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Nothing; that was sent, for the model or for the performer."""
+        """Take note of a message that was sent, for the model or the performer."""
         for observer in self._observers:
             observer.sent(message, seconds, due_seconds, player)
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Nothing; a model starts from these settings."""
+        """Take note that a model starts from these settings."""
         for observer in self._observers:
             observer.started(settings, seconds)
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Nothing; that was asked of the model."""
+        """Take note of a request to the model."""
         for observer in self._observers:
             observer.asked(request, seconds)
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Nothing; the model answered that."""
+        """Take note of a reply of the model."""
         for observer in self._observers:
             observer.answered(reply, seconds)
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Nothing; what is planned is played like this from now on."""
+        """Take note of how the plan is played from now on."""
         for observer in self._observers:
             observer.tuned(delivery, seconds)
 
     def noted(self, text: str, seconds: float) -> None:
-        """Nothing; something else happened that is worth knowing."""
+        """Take note of something else that is worth knowing."""
         for observer in self._observers:
             observer.noted(text, seconds)

@@ -190,7 +190,7 @@ class Console:
         yield from self._ask(now)
 
     def look_after(self, now: float) -> tuple[list[Effect], float]:
-        """Return what leads a model that went astray back, and the time to look again.
+        """Return what the guard does about music that has gone wrong, and when to look again.
 
         Looking takes up to 2 ms: not to be done while a note waits to be heard.
         """

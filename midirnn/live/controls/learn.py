@@ -56,7 +56,7 @@ def learn(
     """Wait for the controller that is moved next, and write that it moves the knob from now on.
 
     ``path`` is the control map, by default the user's own. Raises :class:`OptionError` if nothing
-    is moved within so many seconds.
+    is moved within ``seconds``.
     """
     learner = Learner(knob)
     file = path or default_path()

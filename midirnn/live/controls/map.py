@@ -165,7 +165,7 @@ def _bound(
 
 
 def _clash(one: Binding, other: Binding) -> bool:
-    """Whether a message could mean both."""
+    """Return True if one message could mean both."""
     return (one.cc, one.note) == (other.cc, other.note) and (
         one.channel == other.channel or None in (one.channel, other.channel)
     )

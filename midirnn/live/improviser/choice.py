@@ -1,4 +1,4 @@
-"""What the model may draw next, of all that the grammar lets come."""
+"""Which tokens the model may sample next, among those that the grammar allows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from midirnn.performance import NUM_PITCHES
 
 SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)
 """By degree of thinning, the shortest time from one onset of the model to the next. Above 0 it also
-draws no velocities, which are a fifth of the tokens and change no note."""
+samples no velocities, which are a fifth of the tokens and change no note."""
 
 MOST_THINNING = len(SHORTEST_SHIFT_SECONDS) - 1
 
 
 class Choice:
-    """Narrows what may be drawn. Owns the model's register and how thin it plays.
+    """Narrows which tokens may be sampled. Owns the model's register and how thin it plays.
 
     Masks are over the vocabulary, of shape ``(V,)``, and not changed.
     """
@@ -37,7 +37,7 @@ class Choice:
     def allowed(
         self, mask: BoolArray, performers: Set[int], *, gap: int, onset_in: int, after_onset: bool
     ) -> BoolArray:
-        """Those of the mask that the model may draw; all false if it can only wait.
+        """Return which tokens of the mask the model may sample, all False if it can only wait.
 
         It ends none of the ``performers`` notes. ``gap`` steps have passed: the token is a time
         shift behind them. A note begins in ``onset_in`` steps at the latest. ``after_onset`` says
@@ -56,7 +56,7 @@ class Choice:
         return self._thin(kept, after_onset) if kept.any() else self._otherwise(mask, performers)
 
     def _otherwise(self, mask: BoolArray, performers: Set[int]) -> BoolArray:
-        """What is left where nothing is wanted: all but the ends of the performer's notes.
+        """Return the mask without the ends of the performer's notes, for want of better.
 
         A note that must end now, alone in the mask, does so whoever holds it.
         """
@@ -67,7 +67,7 @@ class Choice:
         return kept
 
     def _in_register(self, mask: BoolArray) -> BoolArray:
-        """Those that begin no note out of range, if there are any."""
+        """Remove note-ons that are out of range, if others remain."""
         if len(self.pitches) == NUM_PITCHES:
             return mask
         kept = mask.copy()
@@ -77,7 +77,7 @@ class Choice:
         return kept if kept.any() else mask
 
     def _thin(self, mask: BoolArray, after_onset: bool) -> BoolArray:
-        """Those that make cheaper music, if there are any."""
+        """Remove tokens that make the music costly, if others remain."""
         if not self.thinning:
             return mask
         kept = mask.copy()
@@ -92,6 +92,6 @@ class Choice:
 
 
 def longest_shift(shifts: BoolArray) -> int:
-    """The longest time shift, in steps, of a mask over the time shifts; 0 if none."""
+    """Return the longest time shift, in steps, that a mask over time shifts allows; 0 if none."""
     allowed = np.flatnonzero(shifts)
     return int(allowed[-1]) + 1 if len(allowed) else 0

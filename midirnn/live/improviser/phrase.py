@@ -7,25 +7,25 @@ from dataclasses import dataclass, replace
 from midirnn.live.base.messages import HeardStep
 
 MOST_PHRASE_STEPS = 4000
-"""So much of the performer's phrase is remembered."""
+"""How many steps of the performer's phrase are remembered."""
 
 
 @dataclass(frozen=True)
 class Phrase:
     """What the performer has played since the last answer. Frozen, so that a snapshot holds it.
 
-    It is over when the model answers; another begins with the first note behind that.
+    It is over when the model answers; another begins with the first note after that.
     """
 
     steps: tuple[HeardStep, ...] = ()
     is_over: bool = False
 
     def add(self, step: HeardStep) -> Phrase:
-        """The phrase with one more step; itself where no note has begun another yet."""
+        """Return the phrase with one more step; itself if it is over and no note begins another."""
         if self.is_over:
             return Phrase((step,)) if step.note_ons else self
         return Phrase((*self.steps[1 - MOST_PHRASE_STEPS :], step))
 
     def end(self) -> Phrase:
-        """The phrase, which is over."""
+        """Return the phrase, ended."""
         return replace(self, is_over=True)

@@ -20,8 +20,8 @@ from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import ModelNote, StreamState
 from midirnn.sampling import Sampler
 
-FORESEEN_STEPS = 4
-"""What is foreseen has to last while the model plans on, which takes it longer than a step."""
+PRECOMPUTED_STEPS = 4
+"""How far ahead rests are precomputed: far enough for the time that the model needs to plan."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Planner:
         self._start = start_seconds
         self._channel = channel
         self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
-        self._chances: dict[int, np.random.Generator] = {}
+        self._generators: dict[int, np.random.Generator] = {}
         self._number = 0
         self._base = self._stream.snapshot()
         self._planned: deque[tuple[int, StreamState]] = deque()
@@ -71,26 +71,26 @@ class Planner:
 
     @property
     def model_pitches(self) -> list[int]:
-        """What the model has sounding at the end of the plan."""
+        """The notes of the model that sound at the end of the plan."""
         return self._stream.model_pitches
 
     @property
     def entropy(self) -> float:
-        """That of the model's last draw, in nats."""
+        """The entropy of the model's last token, in nats."""
         return self._stream.entropy
 
     @property
     def rests(self) -> bool:
-        """Whether nothing comes until the performer plays."""
+        """True while nothing comes until the performer plays."""
         return self._stream.rests
 
     @property
     def base(self) -> StreamState:
-        """The state behind what has sounded, as far as is known."""
+        """The state after what has sounded, as far as is known."""
         return self._base
 
     def adopt(self, state: StreamState) -> None:
-        """Nothing; the stream goes on from a state that another planner had as its base."""
+        """Go on from a state that was the base of another planner."""
         self._sampler.rng = np.random.default_rng()
         self._sampler.rng.bit_generator.state = state.sampler.rng
         self._stream.restore(state)
@@ -98,73 +98,75 @@ class Planner:
         self._settle()
 
     def reset(self) -> None:
-        """Nothing; all is forgotten, and the music begins anew where it has got to."""
+        """Forget everything; the music starts afresh at its present step."""
         self._stream.reset()
         self._planned.clear()
         self._settle()
 
     def think_of(self, state: EngineState) -> None:
-        """Nothing; the model has another state in mind. What sounds is not changed by it."""
+        """Give the model another recurrent state. What sounds does not change."""
         self._sampler.engine.restore(state)
         self._settle()
 
     def set_pitches(self, lowest: int, highest: int) -> None:
-        """Nothing; the model begins notes from ``lowest`` to ``highest``."""
+        """Let the model begin only notes from ``lowest`` to ``highest``."""
         self._stream.choice.pitches = range(lowest, highest + 1)
 
     def begin(self, begin: Begin) -> None:
-        """Nothing; the model plays from that step on."""
+        """Let the model play from that step on."""
         self._stream.begin(begin)
         self._settle()
 
     def draw(self, earliest_step: int, thinning: int = 0) -> list[PlannedEvent]:
-        """The events of the model's next token; mostly one or none."""
+        """Sample the model's next token and return its events, mostly one or none."""
         self._stream.choice.thinning = thinning
         return [self._plan(note) for note in self._stream.draw(earliest_step)]
 
     def forget(self, last_sent: int) -> None:
-        """Nothing; what was sent up to that number will not be taken back."""
+        """Drop the snapshots of events sent up to that number: they are not taken back."""
         while self._planned and self._planned[0][0] <= last_sent:
             self._base = self._planned.popleft()[1]
             self._close_step()
 
     def rewind(self, last_sent: int, plan: int) -> None:
-        """Nothing; the stream is where it was after the event sent last, or heard since.
+        """Go back to the state after the event sent last, or heard since.
 
-        The next event is numbered behind it, and drawn with random numbers that belong to the
-        plan: how far the last plan got makes no difference. (Were they the same again, they would
-        put off the next note each time the performer plays.)
+        The next event is numbered after it and sampled with random numbers that belong to the
+        plan, so that it makes no difference how far the last plan got. (The same random numbers
+        again would put off the next note each time the performer plays.)
         """
         self.forget(last_sent)
         self._undone, self._planned = self._planned, deque()
         self._stream.restore(self._base)
         self._number = last_sent + 1
-        ready = self._chances.pop(plan) if plan in self._chances else self._chance(plan)
+        ready = self._generators.pop(plan) if plan in self._generators else self._generator(plan)
         self._sampler.rng = ready
 
     def get_ready(self, plan: int) -> None:
-        """Nothing; :meth:`rewind` will have less to do if it is for that plan."""
+        """Prepare :meth:`rewind` for that plan, so that it takes less time."""
         self._undone = deque()
-        if plan not in self._chances:
-            self._chances = {plan: self._chance(plan)}
+        if plan not in self._generators:
+            self._generators = {plan: self._generator(plan)}
 
-    def foresee(self, seconds: float) -> bool:
-        """Whether the model has worked out what a rest until then, or soon after, makes of it.
+    def precompute(self, seconds: float) -> bool:
+        """Precompute the step for a rest until then, or soon after; False if none was left to do.
 
-        That is what it hears first of a performer who plays in that step. Nothing else comes of
-        it, and there is nothing to be done where it is known for the next :data:`FORESEEN_STEPS`.
+        A rest is what the model hears first when the performer plays in that step. Its result is
+        cached for the next :data:`PRECOMPUTED_STEPS`; nothing else changes.
         """
         sounded = (s for _, s in reversed(self._planned) if self.seconds_of(s.step) <= seconds)
         state = next(sounded, self._base)
         step = self._sampler.codec.step(seconds - self._start)
-        return any(self._stream.foresee(state, step + ahead) for ahead in range(FORESEEN_STEPS))
+        return any(
+            self._stream.precompute(state, step + ahead) for ahead in range(PRECOMPUTED_STEPS)
+        )
 
-    def _chance(self, plan: int) -> np.random.Generator:
-        """The random numbers that belong to a plan, from the first."""
+    def _generator(self, plan: int) -> np.random.Generator:
+        """Return the random generator that belongs to a plan, at its start."""
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(plan,)))
 
     def hear(self, steps: Iterable[HeardStep]) -> list[int]:
-        """The pitches of the model that end by what the performer did, which is heard.
+        """Hear what the performer did; return the model's pitches that end because of it.
 
         A step that was told last and is told again takes the place of what was told, unless
         something of the model has sounded since: then what is new in it is heard now.
@@ -174,7 +176,7 @@ class Planner:
         return ended
 
     def take_surprises(self) -> list[Surprise]:
-        """How surprising the notes were that were heard since the last call."""
+        """Return the surprise of each note that was heard since the last call."""
         return self._stream.take_surprises()
 
     def _hear(self, step: HeardStep) -> Sequence[ModelNote]:
@@ -196,15 +198,15 @@ class Planner:
         return notes
 
     def release(self, step: int) -> list[int]:
-        """The pitches of the model that sound: they have ended in that step."""
+        """End the model's notes in that step and return their pitches."""
         return self._end(self._stream.release(step))
 
     def rest(self, step: int) -> list[int]:
-        """The pitches of the model that end by it; it rests until that step."""
+        """Let the model rest until that step; return its pitches that end because of it."""
         return self._end(self._stream.rest(step))
 
     def _end(self, notes: Sequence[ModelNote]) -> list[int]:
-        """Go on from here; what ended has ended if the latest step is told again, too."""
+        """Go on from here; what ended stays ended if the latest step is told again."""
         self._base = self._stream.snapshot()
         pitches = [note.pitch for note in notes]
         if self._latest is not None:
@@ -212,7 +214,7 @@ class Planner:
         return pitches
 
     def _settle(self) -> None:
-        """Go on from here, whatever is rewound or told again."""
+        """Go on from here, whatever is rewound or told again later."""
         self._base = self._stream.snapshot()
         self._close_step()
 
@@ -230,5 +232,5 @@ class Planner:
         return event
 
     def seconds_of(self, step: int) -> float:
-        """The time of a step."""
+        """Return the time of a step."""
         return self._start + step / self._steps_per_second

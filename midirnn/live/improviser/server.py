@@ -48,9 +48,9 @@ class _WholeState:
 class ModelServer:
     """Deals with requests. Owns the planner, and what was stored under names.
 
-    It knows no clock and draws no seed: the same settings and requests give the same replies. A
-    plan that is broken off by :class:`Rewind` leaves no trace, so that nobody has to wait for its
-    end: :meth:`handle` gives replies as they come, and may be left.
+    It reads no clock and has no random seed of its own: the same settings and requests give the
+    same replies. A plan that is broken off by :class:`Rewind` leaves no trace, so that nobody has
+    to wait for its end: :meth:`handle` yields replies as they come, and may be left early.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ModelServer:
 
     @classmethod
     def load(cls, settings: ModelSettings) -> Self:
-        """A server with the model of the settings. Raises what loading raises."""
+        """Load the model of the settings. Raises what loading raises."""
         from midirnn.engines.load import load
 
         model = load(settings.model)
@@ -90,15 +90,15 @@ class ModelServer:
         return cls(sampler, start_seconds=settings.start_seconds, channel=settings.channel)
 
     def handle(self, request: Request) -> Iterator[Reply]:
-        """The replies to a request, each as soon as it is there.
+        """Yield the replies to a request as they come.
 
         Those to :class:`Plan` come after each token, mostly without events.
         """
         yield from self._ways[type(request)](request)
 
-    def rehearse(self, seconds: float) -> None:
-        """Nothing at all; what comes next takes less time, most of all a note at that time."""
-        if not self.planner.foresee(seconds):
+    def warm_up(self, seconds: float) -> None:
+        """Do some work without effect, so that what comes next, above all a note then, is fast."""
+        if not self.planner.precompute(seconds):
             self._sampler.engine.warm_up()
         self._sampler.distribution()
 
@@ -141,7 +141,7 @@ class ModelServer:
         self.planner.get_ready(self._plan + 1)
 
     def _until(self, request: Plan) -> int:
-        """The step that the plan is to reach."""
+        """Return the step that the plan is to reach."""
         first = 0 if self._has_events else request.first_until_step
         return max(request.until_step, first)
 
@@ -192,6 +192,17 @@ class ModelServer:
 
     def _adopt(self, request: Adopt) -> Iterable[Reply]:
         whole: _WholeState = pickle.loads(request.state)
+        self._check_fit([whole.stream.sampler.engine, *whole.stored.values()])
         self._stored = whole.stored
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
+
+    def _check_fit(self, states: Iterable[EngineState]) -> None:
+        """Raise :class:`OptionError` if one of the states is of another model."""
+        engine = self._sampler.engine
+        present = engine.snapshot()
+        try:
+            for state in states:
+                engine.restore(state)
+        finally:
+            engine.restore(present)

@@ -1,7 +1,7 @@
-"""Where what the model plays comes from: drawn freely, a phrase varied, or chords to notes.
+"""Sources of what the model plays: sampled freely, a phrase varied, or chords to notes.
 
-A source narrows what may be drawn next. It is frozen and says what it is after a token, so that a
-snapshot holds it.
+A source narrows which tokens may be sampled next. It is frozen, and each token gives the source for
+the next one, so that a snapshot can hold it.
 """
 
 from __future__ import annotations
@@ -21,60 +21,61 @@ Word: TypeAlias = tuple[TokenType, int]
 """A token's type and value."""
 
 SHIFT_SPREAD = 2
-"""A time shift that is drawn anew is at most so many times shorter or longer."""
+"""A time shift that is sampled anew is at most this many times shorter or longer."""
 
 
 class TokenSource(Protocol):
-    """What decides which of the allowed tokens may be drawn."""
+    """Decides which of the allowed tokens may be sampled."""
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """Those of the ``allowed`` (V,) that the source takes; all false while it rests.
+        """Return which of the ``allowed`` (V,) the source takes; all False while it rests.
 
         It may rest until the performer plays, but not for a time that it knows.
         """
         ...
 
     def after(self, word: Word) -> TokenSource:
-        """The source once that was drawn."""
+        """Return the source after that was sampled."""
         ...
 
     def struck(self, pitches: Sequence[int]) -> TokenSource:
-        """The source once the performer has struck these."""
+        """Return the source after the performer has struck these."""
         ...
 
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
-        """The notes of the model that end because the performer's have."""
+        """Return the model's notes that end because these of the performer have."""
         ...
 
 
 @dataclass(frozen=True)
 class FreeSource:
-    """Takes all: the model plays what it likes."""
+    """Takes everything: the model plays freely."""
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """All that is allowed."""
+        """Return all that is allowed."""
         return allowed
 
     def after(self, word: Word) -> TokenSource:
-        """Itself."""
+        """Return the source itself."""
         return self
 
     def struck(self, pitches: Sequence[int]) -> TokenSource:
-        """Itself."""
+        """Return the source itself."""
         return self
 
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
-        """None."""
+        """Return no notes."""
         return set()
 
 
 @dataclass(frozen=True)
 class PhraseSource(FreeSource):
-    """A phrase, word for word, the unlikely ones drawn anew from others of their kind.
+    """A phrase, word for word, with the improbable ones sampled anew from others of their kind.
 
     A word stays if its probability among the allowed tokens of its type is ``threshold`` at least.
-    A time shift that is drawn anew stays within a factor of ``SHIFT_SPREAD``; a note-off ends
-    what its note has become. A word that cannot come is left out. Behind the phrase it rests.
+    A time shift that is sampled anew stays within a factor of ``SHIFT_SPREAD``; a note-off ends
+    the note that took the place of its own. A word that is not allowed is left out. After the
+    phrase the source rests.
     """
 
     words: tuple[Word, ...]
@@ -84,7 +85,7 @@ class PhraseSource(FreeSource):
     """(pitch of the phrase, pitch that was played), of the notes that sound."""
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """The token of the phrase, or those it may become."""
+        """Return the token of the phrase, or those that may replace it."""
         shifts = sampler.codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
         left = range(self.position, len(self.words))
         if left and not self._shifts_next and allowed[shifts].sum() == allowed.sum():
@@ -96,7 +97,7 @@ class PhraseSource(FreeSource):
         return np.zeros_like(allowed)
 
     def after(self, word: Word) -> PhraseSource:
-        """Behind the word of the phrase that this one stands for: the next of its type."""
+        """Move on past the word of the phrase that this one stands for: the next of its type."""
         if word[0] is TokenType.TIME_SHIFT and not self._shifts_next:
             return self  # until something may begin at all
         for position in range(self.position, len(self.words)):
@@ -118,7 +119,7 @@ class PhraseSource(FreeSource):
         return [kind for kind, _ in next_words] == [TokenType.TIME_SHIFT]
 
     def _word(self, position: int) -> Word:
-        """A word of the phrase as it has become."""
+        """Return a word of the phrase as it was played."""
         kind, value = self.words[position]
         if kind is TokenType.NOTE_OFF:
             return kind, dict(self.became).get(value, value)
@@ -127,7 +128,7 @@ class PhraseSource(FreeSource):
     def _candidates(
         self, word: Word, allowed: BoolArray, sampler: Sampler[PerformanceCodec]
     ) -> BoolArray:
-        """The tokens that a word may become now; all false if it cannot come."""
+        """Return the tokens that may stand for a word now; all False if none may."""
         kind, value = word
         vocabulary = sampler.codec.vocabulary
         token = vocabulary.token(kind, value)
@@ -151,9 +152,9 @@ class PhraseSource(FreeSource):
 
 @dataclass(frozen=True)
 class ChordSource(FreeSource):
-    """Notes to the performer's: up to ``notes`` for each onset, right behind it; else it rests.
+    """Notes to the performer's: up to ``notes`` for each onset, right after it; else it rests.
 
-    They are drawn from the model, in the performer's velocity, and end when the last note that
+    They are sampled from the model, in the performer's velocity, and end when the last note that
     the performer struck at that onset does.
     """
 
@@ -164,7 +165,7 @@ class ChordSource(FreeSource):
     """(pitch of the model, those of the performer that it sounds with)"""
 
     def struck(self, pitches: Sequence[int]) -> ChordSource:
-        """Ready for a chord to these."""
+        """Return the source ready for a chord to these."""
         return replace(self, left=self.notes, onset=tuple(pitches)) if pitches else self
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
@@ -177,20 +178,20 @@ class ChordSource(FreeSource):
         return kept if kept.any() else _shortest_shift(allowed, sampler.codec)
 
     def after(self, word: Word) -> ChordSource:
-        """With one note less to come, if that was one."""
+        """Return the source with one note less to come, if that was a note."""
         if word[0] is not TokenType.NOTE_ON:
             return self
         belongs = (*(pair for pair in self.belongs if pair[0] != word[1]), (word[1], self.onset))
         return replace(self, left=max(self.left - 1, 0), belongs=belongs)
 
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
-        """Those whose onset's notes have all ended."""
+        """Return the notes whose onset's notes have all ended."""
         ended = set(pitches)
         return {pitch for pitch, with_ in self.belongs if with_ and with_[-1] in ended}
 
 
 def make_source(begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec) -> TokenSource:
-    """The source that the model begins to play from; ``phrase`` is what was heard last."""
+    """Return the source of what the model plays; ``phrase`` is what was heard last."""
     if begin.source == "phrase":
         return PhraseSource(phrase_words(phrase, codec), begin.echo_threshold)
     if begin.source == "chord":
@@ -200,7 +201,7 @@ def make_source(begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCod
 
 
 def phrase_words(steps: Sequence[HeardStep], codec: PerformanceCodec) -> tuple[Word, ...]:
-    """A phrase from its first note-on on, as words of the encoding; offs of other notes left out.
+    """Return a phrase from its first note-on on, as (type, value) of its tokens.
 
     The first word is no time shift.
     """
@@ -232,7 +233,7 @@ def _shifts(steps: int, most: int) -> list[Word]:
 
 
 def _shortest_shift(allowed: BoolArray, codec: PerformanceCodec) -> BoolArray:
-    """The shortest time shift that is allowed, alone; all false if there is none."""
+    """Return a mask of the shortest time shift that is allowed; all False if there is none."""
     shifts = codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
     kept = np.zeros_like(allowed)
     kept[shifts.start + np.flatnonzero(allowed[shifts])[:1]] = True
@@ -240,7 +241,7 @@ def _shortest_shift(allowed: BoolArray, codec: PerformanceCodec) -> BoolArray:
 
 
 def _near(shifts: BoolArray, codec: PerformanceCodec, value: int) -> BoolArray:
-    """The time shifts about as long as ``value``; if none is allowed, the nearest."""
+    """Return a mask of the time shifts about as long as ``value``, or of the nearest one."""
     start = codec.vocabulary.slice_of(TokenType.TIME_SHIFT).start
     values = np.flatnonzero(shifts) - start + 1
     close = values[(values * SHIFT_SPREAD >= value) & (values <= value * SHIFT_SPREAD)]
@@ -252,7 +253,7 @@ def _near(shifts: BoolArray, codec: PerformanceCodec, value: int) -> BoolArray:
 
 
 def _share(sampler: Sampler[PerformanceCodec], candidates: BoolArray, token: int) -> float:
-    """The probability of a token among the candidates, at temperature 1."""
+    """Return the probability of a token among the candidates, at temperature 1."""
     logits = sampler.engine.logits().astype(np.float64)
     logits[~candidates] = -np.inf
     p = np.exp(logits - logits.max())

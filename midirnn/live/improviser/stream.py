@@ -1,4 +1,4 @@
-"""One token stream in which two write: what the performer plays, and what the model draws."""
+"""One token stream that both write: what the performer plays, and what the model samples."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LONGEST_REST_SECONDS = 10.0
 in them."""
 
 LONGEST_PAUSE_SECONDS = 3.0
-"""When it plays, the model begins a note after so long at the latest."""
+"""The longest pause of the model between two notes while it plays."""
 
 FIRST_NOTE_SECONDS = 0.5
-"""When it begins to play, its first note comes after so long at the latest."""
+"""When the model begins to play, its first note comes after this long at the latest."""
 
 LATE_SECONDS = 0.03
-"""So late an event may be drawn and still be played: the rest of a chord, say."""
+"""How late an event may be and still be played: the rest of a chord, say."""
 
 NO_STEP = 2**62
 """A step that never comes."""
@@ -36,14 +36,14 @@ NO_STEP = 2**62
 class SharedStream:
     """The sampler's token stream, shared by performer and model. Owns whose the notes are.
 
-    Every token that the sampler hears or draws here is allowed by its grammar, but that a performer
-    may have more notes sounding than the model is let. Steps are those of the session. The stream's
+    Every token that the sampler hears or samples here is allowed by its grammar, except that a
+    performer may hold more notes than the model may. Steps are those of the session. The stream's
     own steps lag behind by the rests that were left out: those before the first note, and what
-    exceeds the longest rest. What the performer holds the model does not end, unless the grammar's
-    limit ends it.
+    exceeds the longest rest. The model does not end notes that the performer holds, unless the
+    grammar's limit ends them.
 
-    Between drawing and what the performer writes lies a :meth:`restore`: behind a time shift or a
-    velocity that was drawn the grammar would not take it.
+    Between sampling and what the performer writes there is a :meth:`restore`: after a time shift or
+    a velocity that was sampled, the grammar would not allow it.
 
     The model begins and ends nothing in a step that the performer has written in: until the step
     is over more may be written there.
@@ -63,9 +63,10 @@ class SharedStream:
         self._told: list[ModelNote] = []
         self._surprises: list[Surprise] = []
         self.choice = Choice(sampler.codec)
-        """What the model may draw."""
+        """Which tokens the model may sample."""
         self.rests = False
-        """Whether the last draw gave nothing, nor will the next until the performer plays."""
+        """True if the last call of :meth:`draw` gave nothing, as will the next until the performer
+        plays."""
         self._drawn_from: tuple[FloatVector, BoolArray] | None = None
 
     @property
@@ -75,16 +76,16 @@ class SharedStream:
 
     @property
     def entropy(self) -> float:
-        """That of the model's last draw, in nats, at temperature 1."""
+        """The entropy of the model's last token, in nats, at temperature 1."""
         return entropy(*self._drawn_from) if self._drawn_from else 0.0
 
     @property
     def model_pitches(self) -> list[int]:
-        """What the model has sounding, in the order in which it was struck."""
+        """The notes of the model that sound, in the order in which they were struck."""
         return [pitch for pitch in self._sampler.sounding if pitch not in self._performers]
 
     def snapshot(self) -> StreamState:
-        """The state, to come back to."""
+        """Return the state, to come back to."""
         return StreamState(
             self._sampler.snapshot(),
             self._lag,
@@ -108,7 +109,7 @@ class SharedStream:
         self._source, self._phrase = state.source, state.phrase
 
     def reset(self) -> None:
-        """Nothing; all is forgotten, and the time goes on from here."""
+        """Forget everything; time goes on from here."""
         self._onset_by = max(self._onset_by - self._sampler.grammar_state.step, 0)
         self._lag, self._last_note, self._performers = self.step, 0, frozenset()
         self._phrase = replace(self._phrase, steps=())
@@ -123,7 +124,7 @@ class SharedStream:
         note_ons: Sequence[tuple[int, int]],
         released: Iterable[int] = (),
     ) -> list[ModelNote]:
-        """The notes of the model that end by it; what the performer did in a step is heard.
+        """Hear what the performer did in a step; return the model's notes that end because of it.
 
         ``note_ons`` are (pitch, velocity bin). A note of the model ends where the performer
         strikes its pitch, and so do those that were ``released``. Where a step's note-offs are over
@@ -146,7 +147,7 @@ class SharedStream:
         return self._take_told()
 
     def _crowded_out(self, ending: Set[int], begun: int) -> set[int]:
-        """The notes of the model that end so that so many of the performer's can begin.
+        """End notes of the model so that this many of the performer's can begin; return them.
 
         They are its oldest. Where the performer alone has more than may sound, all are heard.
         """
@@ -156,12 +157,12 @@ class SharedStream:
         return set(models[: max(excess, 0)])
 
     def take_surprises(self) -> list[Surprise]:
-        """How surprising the notes were that the performer has begun since the last call."""
+        """Return the surprise of each note that the performer has begun since the last call."""
         surprises, self._surprises = self._surprises, []
         return surprises
 
     def release(self, step: int) -> list[ModelNote]:
-        """The notes of the model that sound: they have ended in that step."""
+        """End the model's notes in that step and return them."""
         pitches = self.model_pitches
         if pitches:
             self._shift(self._approach(self._gap(step)))
@@ -169,7 +170,7 @@ class SharedStream:
         return self._take_told()
 
     def rest(self, step: int) -> list[ModelNote]:
-        """The notes of the model that end by it; up to the step it is silent.
+        """Be silent until that step; return the model's notes that end because of it.
 
         The last time shift, at most a full one, is not heard yet: what comes next decides on it.
         """
@@ -179,7 +180,7 @@ class SharedStream:
     # The model writes.
 
     def begin(self, begin: Begin) -> None:
-        """Nothing; the model plays from that step on."""
+        """Let the model play from that step on."""
         first = 0 if begin.at_once else round(FIRST_NOTE_SECONDS * self._steps_per_second)
         gap = self._gap(begin.step)
         self._onset_by = self._sampler.grammar_state.step + gap + first
@@ -191,10 +192,10 @@ class SharedStream:
         self._phrase = self._phrase.end()
 
     def draw(self, earliest_step: int) -> list[ModelNote]:
-        """The notes that the model begins or ends with its next token; mostly one or none.
+        """Sample the model's next token; return the notes it begins or ends, mostly one or none.
 
-        Nothing is drawn for a time that has passed: the token is drawn from what the model would
-        play if it has rested until ``earliest_step``.
+        Nothing is sampled for a time that has passed: the token is sampled as if the model had
+        rested until ``earliest_step``.
         """
         gap = self._gap(max(earliest_step, self._quiet_until))
         if gap > LATE_SECONDS * self._steps_per_second and self._sampler.longest_shift():
@@ -213,7 +214,7 @@ class SharedStream:
         return self._take_told()
 
     def _allowed(self, gap: int) -> BoolArray:
-        """The tokens that the model may draw, ``gap`` steps having passed; shape ``(V,)``."""
+        """Return which tokens the model may sample after ``gap`` steps; shape ``(V,)``."""
         step = self._sampler.grammar_state.step
         return self.choice.allowed(
             self._sampler.mask(),
@@ -225,7 +226,7 @@ class SharedStream:
 
     # What the performer may be about to do.
 
-    def foresee(self, state: StreamState, step: int) -> bool:
+    def precompute(self, state: StreamState, step: int) -> bool:
         """Whether a rest from that state until that step was worked out: one short enough, and new.
 
         Whoever goes back to that state and writes in that step waits for it no more.
@@ -255,7 +256,7 @@ class SharedStream:
         return gap - left_out
 
     def _approach(self, gap: int) -> int:
-        """The steps still to go, at most a full shift; those before them have been told.
+        """Tell the model about the time until a step, except for the last shift; return that shift.
 
         So have the ends of notes that last as long as the grammar allows.
         """
@@ -290,7 +291,7 @@ class SharedStream:
             self._tell(TokenType.NOTE_OFF, pitch)
 
     def _in_order(self, pitches: Iterable[int]) -> list[int]:
-        """Those of the pitches that sound, in the order in which they were struck."""
+        """Return the pitches that sound, in the order in which they were struck."""
         ending = set(pitches)
         if not ending:
             return []
@@ -312,7 +313,7 @@ class SharedStream:
         return bool(self._sampler.grammar_state.held[pitch])
 
     def _tell(self, kind: TokenType, value: int) -> None:
-        """Let the sampler hear a token that it has not drawn."""
+        """Let the sampler hear a token that it has not sampled."""
         self._sampler.hear([self._token(kind, value)])
         self._book(kind, value, by_performer=True)
 

@@ -1,4 +1,4 @@
-"""Where the shared stream stands, to come back to, and the notes of the model on its way."""
+"""Snapshots of the shared stream, and the notes of the model on its way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from midirnn.sampling import SamplerState
 
 @dataclass(frozen=True)
 class StreamState:
-    """All that what follows depends on."""
+    """Everything that the continuation depends on."""
 
     sampler: SamplerState
     lag: int
@@ -31,7 +31,7 @@ class StreamState:
 
 @dataclass(frozen=True)
 class ModelNote:
-    """A note that the model begins or ends in a step, and the state of the stream behind it.
+    """A note that the model begins or ends in a step, and the state of the stream after it.
 
     ``velocity`` is 0 where it ends.
     """

@@ -1,4 +1,4 @@
-"""How sure the model is of what comes, and how surprised at what came; in nats."""
+"""Entropy of what comes next, and surprise of what came, in nats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from midirnn.engines.state import FloatVector
 
 
 def entropy(logits: FloatVector, allowed: BoolArray) -> float:
-    """The entropy of the next token among the allowed ones."""
+    """Return the entropy of the next token among the allowed ones."""
     values = logits[allowed].astype(np.float64)
     if not len(values):
         return 0.0
@@ -20,7 +20,7 @@ def entropy(logits: FloatVector, allowed: BoolArray) -> float:
 
 
 def surprise(logits: FloatVector, possible: BoolArray, chosen: int) -> float:
-    """-log p of the one that was chosen among the possible ones, itself one of them."""
+    """Return -log p of the token that was chosen, among the possible ones."""
     values = logits.astype(np.float64)
     values[~possible] = -np.inf
     most = values.max()

@@ -12,13 +12,13 @@ WITHIN_SECONDS = 0.1
 """What comes back later than this is someone's playing."""
 
 IN_A_ROW = 4
-"""So many notes come back one after the other, none of another kind between, before it is said."""
+"""How many notes in a row must come back before it counts as feedback."""
 
 MEMORY = 256
 
 
 class FeedbackDetector:
-    """Recognises our own notes when they come in. Owns what was sent of late.
+    """Recognises our own notes when they come in. Owns what was sent recently.
 
     Once there is feedback, :meth:`hear` says of each of our own notes that it is ours.
     """
@@ -30,13 +30,13 @@ class FeedbackDetector:
         self._lock = threading.Lock()
 
     def sent(self, message: Message, seconds: float) -> None:
-        """Nothing; a message was sent. For any thread."""
+        """Remember a message that was sent. Thread-safe."""
         if message[0] & 0xF0 in (NOTE_ON, NOTE_OFF):
             with self._lock:
                 self._sent.append((seconds, message))
 
     def hear(self, message: Message, seconds: float) -> bool:
-        """Whether a message that came in is one of ours, and there is feedback."""
+        """Return True if a message that came in is one of ours and there is feedback."""
         if message[0] & 0xF0 not in (NOTE_ON, NOTE_OFF):
             return False
         if not self._came_back(message, seconds):
@@ -47,7 +47,7 @@ class FeedbackDetector:
         return self.found
 
     def _came_back(self, message: Message, seconds: float) -> bool:
-        """Whether it was sent a moment ago. It is taken from the memory: it comes back once."""
+        """Return True if it was sent a moment ago, and forget it: it comes back only once."""
         with self._lock:
             while self._sent and self._sent[0][0] < seconds - WITHIN_SECONDS:
                 self._sent.popleft()

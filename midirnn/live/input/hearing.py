@@ -20,11 +20,11 @@ class Hearing:
         self._unheard: dict[int, HeardStep] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is something that the model has not heard."""
+        """Return True if there is something that the model has not heard."""
         return bool(self._unheard)
 
     def add(self, steps: Sequence[HeardStep]) -> list[HeardStep]:
-        """Those of the steps that are new: told last was another, or less. They wait."""
+        """Queue the steps that are new, or have more in them than when told last; return those."""
         new = [step for step in steps if step != self._told]
         if new:
             self._told = new[-1]
@@ -32,24 +32,24 @@ class Hearing:
         return new
 
     def take(self) -> tuple[HeardStep, ...]:
-        """What the model is to hear now; nothing while it is busy."""
+        """Return what the model is to hear now; nothing while it is busy."""
         if self.is_busy:
             return ()
         steps, self._unheard = tuple(self._unheard.values()), {}
         return steps
 
     def sent(self, requests: Sequence[object]) -> None:
-        """Nothing; these were sent to the model, which is busy if it hears by them."""
+        """Take note of requests that were sent: with a ``Hear`` the model is busy."""
         self.is_busy |= any(isinstance(request, Hear) for request in requests)
 
     def answered(self) -> None:
-        """Nothing; the model has dealt with what it was told last."""
+        """Take note that the model has dealt with what it was told last."""
         self.is_busy = False
 
     def forget_told(self) -> None:
-        """Nothing; the model has forgotten all: the last step is new to it if it comes again."""
+        """Forget what was told last, since the model has: it counts as new if it comes again."""
         self._told = None
 
     def drop(self) -> None:
-        """Nothing; there is no model that could hear what waits."""
+        """Drop what waits, since the model is gone."""
         self.is_busy, self._unheard = False, {}

@@ -17,7 +17,7 @@ from midirnn.performance import SUSTAIN_DOWN
 from midirnn.ports.base import Message
 
 _PAST_BOUNDARY_SECONDS = 1e-4
-"""So far behind the boundary of two steps no rounding takes a time for one before it."""
+"""This far after the boundary of two steps, no rounding takes a time for one before it."""
 
 
 class Listener:
@@ -45,32 +45,32 @@ class Listener:
         self._has_more = False
 
     def receive(self, message: Message, seconds: float) -> None:
-        """Nothing; the message waits for :meth:`take`. For any thread."""
+        """Queue a message for :meth:`take`. Thread-safe."""
         self._queue.append((message, seconds))
 
     @property
     def keys_down(self) -> int:
-        """How many keys are down."""
+        """The number of keys that are down."""
         return len(self._keys)
 
     @property
     def has_news(self) -> bool:
-        """Whether messages wait."""
+        """True if messages wait."""
         return bool(self._queue)
 
     def take(self) -> Iterator[tuple[list[HeardStep], Performed | None]]:
-        """Each waiting message: the steps that are over because of it, and its gesture, if any."""
+        """Yield for each waiting message the steps that it ends, and its gesture, if any."""
         while self._queue:
             message, seconds = self._queue.popleft()
             for single in self._all_off(message) or [message]:
                 yield self._feed(single, seconds)
 
     def advance(self, now: float) -> list[HeardStep]:
-        """The steps that are over because it is now so late."""
+        """Return the steps that are over at that time."""
         return self._steps(self._encoder.advance(self._later(now)))
 
     def present_step(self) -> HeardStep | None:
-        """What the step that lasts would hold if it were over now; None if nothing new."""
+        """Return the present step as it would be if it ended now; None if it has nothing new."""
         if not self._has_more or not self._encoder.has_news:
             return None
         self._has_more = False
@@ -82,7 +82,7 @@ class Listener:
         return told[-1] if told and told[-1].step == step else None
 
     def closes_at(self) -> float:
-        """The time at which a step with something in it will be over; infinite without one."""
+        """Return when a step with something in it will be over; infinite without one."""
         step = self._codec.step(self._last_seconds)
         if step >= self._open_until_step:
             return math.inf
@@ -90,7 +90,7 @@ class Listener:
         return self._time.seconds(self._start + boundary) + _PAST_BOUNDARY_SECONDS
 
     def _later(self, seconds: float) -> float:
-        """Seconds since the start: those of a clock, but never before what was told last."""
+        """Return seconds since the start, but never before what was told last."""
         self._last_seconds = max(self._last_seconds, self._time.musical(seconds) - self._start)
         return self._last_seconds
 
@@ -107,7 +107,7 @@ class Listener:
         return steps, Performed(at, gesture, len(self._keys))
 
     def _gesture(self, message: Message) -> Gesture | None:
-        """What the performer did, if anything that is heard; the keys that are down are known."""
+        """Return the gesture of a message, if it is one; keep track of the keys that are down."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if channel == DRUM_CHANNEL or kind > CONTROL_CHANGE:
             return None
@@ -122,7 +122,7 @@ class Listener:
         return None
 
     def _pedal(self, channel: int, value: int) -> Gesture:
-        """What the sustain pedal does: it goes down, up, or moves without either."""
+        """Return the gesture of the sustain pedal: down, up, or neither."""
         down = value >= SUSTAIN_DOWN
         if down == (channel in self._pedals_down):
             return Gesture.PEDAL
@@ -133,7 +133,7 @@ class Listener:
         return Gesture.PEDAL_UP
 
     def _all_off(self, message: Message) -> list[Message]:
-        """The note-offs that 'all notes off' and 'all sound off' stand for; none for others."""
+        """Return the note-offs that 'all notes off' or 'all sound off' stands for, if any."""
         channel = message[0] & 0x0F
         is_control = message[0] & 0xF0 == CONTROL_CHANGE
         if not is_control or message[1] not in (ALL_SOUND_OFF, ALL_NOTES_OFF):
@@ -142,7 +142,7 @@ class Listener:
         return [(NOTE_OFF | channel, pitch, 0) for _, pitch in keys]
 
     def _steps(self, tokens: list[int]) -> list[HeardStep]:
-        """Tokens of the encoder, taken apart into what happens in each step."""
+        """Sort tokens of the encoder into what happens in each step."""
         happened: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
         for token in tokens:
             kind, value = self._codec.vocabulary.describe(token)

@@ -61,21 +61,21 @@ class Aftermath:
         self._begun: dict[Key, None] = {}
 
     def note(self, reply: Reply) -> None:
-        """Nothing; what a plan begins may sound. Of what it ends nobody knows if that was sent."""
+        """Remember the notes that a plan begins. (Nobody knows if the note-offs were sent.)"""
         if isinstance(reply, Planned):
             for event in reply.events:
                 if event.message[0] & 0xF0 == NOTE_ON:
                     self._begun[event.message[0] & 0x0F, event.message[1]] = None
 
     def end_all(self, output: OutputPort) -> None:
-        """Nothing; all that may sound has ended, the performer's notes included."""
+        """End everything that may sound, the performer's notes included."""
         for channel, pitch in self._begun:
             output.send((NOTE_OFF | channel, pitch, 0))
         for message in endings():
             output.send(message)
 
     def rescue(self) -> None:
-        """Nothing; the output was opened and all has ended there, if that could be done."""
+        """Open the output and end everything there, if possible."""
         if self.output is None:
             return
         from midirnn.ports import open_output
@@ -95,7 +95,7 @@ def serve(
     aftermath: Aftermath,
     warmth: Warmth,
 ) -> None:
-    """Nothing; every batch until the end has been answered."""
+    """Answer every batch of requests until the end."""
     while (batch := inbox.take(warmth.keep)) is not None:
         if isinstance(batch, Protect):
             aftermath.output = batch
@@ -118,13 +118,13 @@ def serve(
 
 
 def is_taken_back(inbox: Inbox) -> bool:
-    """Whether something waits that makes going on with a plan useless."""
+    """Return True if a request is waiting that makes the present plan useless."""
     waiting = [thing for thing in inbox.look() if not isinstance(thing, Protect)]
     return inbox.ended or any(isinstance(request, Rewind) for b in waiting for request in b)
 
 
 def main() -> None:
-    """Nothing, once the input has ended."""
+    """Run the model process until its input ends."""
     reading, writing = _own_pipes()
     step_back()
 
@@ -140,7 +140,7 @@ def main() -> None:
         server = ModelServer.load(settings)
         gc.freeze()  # what was imported is never searched again for garbage
         send(Answer((), done=True))
-        warmth = Warmth(lambda: server.rehearse(time.monotonic()), wanted=settings.keep_warm)
+        warmth = Warmth(lambda: server.warm_up(time.monotonic()), wanted=settings.keep_warm)
         serve(inbox, server, send, aftermath, warmth)
         if inbox.orphaned:
             aftermath.rescue()
@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def portable(error: Exception) -> Exception:
-    """The error, or one with its text where it cannot be pickled."""
+    """Return the error, or one with its text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -159,7 +159,7 @@ def portable(error: Exception) -> Exception:
 
 
 def _own_pipes() -> tuple[int, IO[bytes]]:
-    """Standard input and output for our own use; what others print goes to standard error."""
+    """Take standard input and output for our own use; what others print goes to standard error."""
     reading = os.dup(0)
     writing = io.FileIO(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -19,7 +19,7 @@ CHUNK_BYTES = 1 << 16
 
 
 def parcel(thing: object) -> bytes:
-    """The thing as an :class:`Inbox` at the other end of a pipe reads it: its length, a pickle."""
+    """Return a thing as an :class:`Inbox` at the other end reads it: its length, then a pickle."""
     data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(LENGTH_BYTES, "little") + data
 
@@ -39,7 +39,7 @@ class Inbox:
         """What has come of a thing that is not all there."""
 
     def take(self, meanwhile: Callable[[], bool] = lambda: False) -> Any:
-        """What came in first, as soon as there is something; None at the end.
+        """Wait for the next thing and return it; None at the end.
 
         Until then ``meanwhile`` is called, over and over as long as it says that it is of use.
         """
@@ -49,7 +49,7 @@ class Inbox:
         return None if self.ended else self._things.popleft()
 
     def look(self) -> Sequence[Any]:
-        """All that has come in by now and can be taken."""
+        """Return everything that has come in by now and was not taken."""
         while not self.ended and has_come(self._pipe):
             self._read()
         return self._things
@@ -69,7 +69,7 @@ class Inbox:
             self._things.append(thing)
 
     def _length(self) -> int:
-        """That of the thing which comes next; without all of its bytes, too small or 0."""
+        """Return the length of the next thing; too small while its bytes are incomplete."""
         return int.from_bytes(self._begun[:LENGTH_BYTES], "little")
 
 
@@ -78,7 +78,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def has_come(pipe: int) -> bool:
-        """Whether reading from the pipe would not wait: there are bytes, or it has ended."""
+        """Return True if reading from the pipe would not block: it has bytes, or has ended."""
         try:
             return _winapi.PeekNamedPipe(msvcrt.get_osfhandle(pipe))[0] != 0
         except BrokenPipeError:
@@ -87,5 +87,5 @@ if sys.platform == "win32":
 else:
 
     def has_come(pipe: int) -> bool:
-        """Whether reading from the pipe would not wait: there are bytes, or it has ended."""
+        """Return True if reading from the pipe would not block: it has bytes, or has ended."""
         return bool(select.select([pipe], [], [], 0)[0])

@@ -28,39 +28,39 @@ class ModelLink(Protocol):
     """What it was started from, where that is known."""
 
     def connect(self, on_reply: Callable[[], None]) -> None:
-        """Nothing; ``on_reply`` is called, in some thread, whenever there is something new."""
+        """Have ``on_reply`` called, in some thread, whenever there is a new reply."""
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether it can be asked."""
+        """True once it can be asked."""
         ...
 
     @property
     def lost(self) -> Exception | None:
-        """Why it does not answer any more."""
+        """Why it no longer answers; None if it does."""
         ...
 
     @property
     def waiting_since(self) -> float:
-        """The time of the oldest question that is not yet answered; infinite without one."""
+        """The time of the oldest request that has no answer yet; infinite without one."""
         ...
 
     def ask(self, requests: Sequence[Request]) -> None:
-        """Nothing; the requests are dealt with in order."""
+        """Send requests, which are dealt with in order."""
         ...
 
     @property
     def has_replies(self) -> bool:
-        """Whether there is something to take."""
+        """True if there are replies to take."""
         ...
 
     def take(self) -> list[Reply]:
-        """The replies that have come since the last call, in order."""
+        """Return the replies that have come since the last call, in order."""
         ...
 
     def restart(self) -> None:
-        """Nothing; a new model will be ready soon."""
+        """Start a new model, which will be ready soon."""
         ...
 
 
@@ -86,23 +86,23 @@ class LocalModel:
         self._replies: deque[Reply] = deque()
 
     def connect(self, on_reply: Callable[[], None]) -> None:
-        """Nothing: replies are there as soon as :meth:`ask` returns."""
+        """Do nothing: replies are there as soon as :meth:`ask` returns."""
 
     def ask(self, requests: Sequence[Request]) -> None:
-        """Nothing; the requests have been dealt with."""
+        """Deal with requests at once."""
         for request in requests:
             self._replies.extend(self.server.handle(request))
 
     @property
     def has_replies(self) -> bool:
-        """Whether there is something to take."""
+        """True if there are replies to take."""
         return bool(self._replies)
 
     def take(self) -> list[Reply]:
-        """The replies that have come since the last call, in order."""
+        """Return the replies that have come since the last call, in order."""
         replies = list(self._replies)
         self._replies.clear()
         return replies
 
     def restart(self) -> None:
-        """Nothing: it is never lost."""
+        """Do nothing: this model is never lost."""

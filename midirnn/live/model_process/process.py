@@ -36,12 +36,12 @@ COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
 """What runs as the model process. It imports nothing from where it happens to be started."""
 
 START_SECONDS = 60.0
-"""A model that is not ready after so long is lost."""
+"""A model that is not ready after this long counts as lost."""
 
 END_SECONDS = 2.0
 
 SEND_SECONDS = 0.2
-"""What is too much for the pipe (the state of a model with many moods, say) may take so long."""
+"""How long sending may take when it is too much for the pipe (a state with many presets)."""
 
 
 class _Child:
@@ -69,13 +69,13 @@ class _Child:
             os.set_blocking(self._stdin.fileno(), False)
 
     def start_reading(self, on_reply: Callable[[], None]) -> None:
-        """Nothing; what it says is read, and ``on_reply`` is called each time."""
+        """Start the thread that reads its answers and calls ``on_reply`` for each."""
         threading.Thread(
             target=self._read, args=(on_reply,), name="midirnn model", daemon=True
         ).start()
 
     def send(self, thing: object) -> None:
-        """Nothing; it is lost if it does not take it in."""
+        """Send it something. It counts as lost if it does not take it in."""
         left, until = memoryview(parcel(thing)), time.monotonic() + SEND_SECONDS
         try:
             while left:
@@ -89,7 +89,7 @@ class _Child:
             return  # it has died: the thread that reads will know why once it has read the last
 
     def _can_take_more(self, seconds: float) -> bool:
-        """Whether there is room in the pipe, as soon as there is some, after so long at most."""
+        """Wait for room in the pipe, at most this long; return True if there is some."""
         return bool(select.select([], [self._stdin], [], max(seconds, 0.0))[1])
 
     def _read(self, on_reply: Callable[[], None]) -> None:
@@ -99,7 +99,7 @@ class _Child:
         on_reply()
 
     def _take(self, reading: IO[bytes]) -> bool:
-        """Whether there was another answer; without one it is lost."""
+        """Read another answer; return False, and count the process as lost, if there is none."""
         try:
             answer: Answer = pickle.load(reading)
         except Exception:
@@ -117,7 +117,7 @@ class _Child:
         return True
 
     def end(self, *, orderly: bool) -> None:
-        """Nothing; the process has ended, of itself if that is ``orderly``."""
+        """End the process: let it finish if ``orderly``, else kill it."""
         if orderly and self.ready and self.lost is None:
             self.send(None)
         else:
@@ -170,11 +170,11 @@ class ModelProcess:
         self._on_reply()
 
     def connect(self, on_reply: Callable[[], None]) -> None:
-        """Nothing; ``on_reply`` is called, in a thread, whenever there is something new."""
+        """Have ``on_reply`` called, in another thread, whenever there is a new reply."""
         self._on_reply = on_reply
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
-        """Nothing, once it can be asked. Raises why if it never can."""
+        """Wait until it can be asked. Raises why if it never can."""
         with self._news:
             self._news.wait_for(lambda: self.ready or self.lost, seconds)
         if self.lost is not None:
@@ -189,28 +189,28 @@ class ModelProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be asked."""
+        """True once it can be asked."""
         return self._child.ready and self._child.lost is None
 
     @property
     def lost(self) -> Exception | None:
-        """Why it does not answer any more."""
+        """Why it no longer answers; None if it does."""
         return self._child.lost
 
     @property
     def waiting_since(self) -> float:
-        """The time of the oldest question that is not yet answered; infinite without one."""
+        """The time of the oldest request that has no answer yet; infinite without one."""
         try:
             return self._child.asked[0]
         except IndexError:
             return math.inf
 
     def ask(self, requests: Sequence[Request]) -> None:
-        """Nothing; the requests are on their way."""
+        """Send requests."""
         self._send(tuple(requests))
 
     def protect(self, output: OutputPort) -> None:
-        """Nothing; if this process is killed, all ends on that output, under its latest name."""
+        """Have all notes on that output ended if this process is killed."""
         self._protect(output)
         if isinstance(output, LastingOutput):
             output.on_return = lambda: self._protect(output)
@@ -226,23 +226,23 @@ class ModelProcess:
 
     @property
     def has_replies(self) -> bool:
-        """Whether there is something to take."""
+        """True if there are replies to take."""
         return bool(self._child.replies)
 
     def take(self) -> list[Reply]:
-        """The replies that have come since the last call, in order."""
+        """Return the replies that have come since the last call, in order."""
         replies = self._child.replies
         return [replies.popleft() for _ in range(len(replies))]
 
     def restart(self) -> None:
-        """Nothing; the process has been killed, and another will be ready in about a second."""
+        """Kill the process and start another, which will be ready in about a second."""
         self._child.end(orderly=False)
         self._child = self._start()
         if self._protected is not None:
             self._send(self._protected)
 
     def close(self) -> None:
-        """Nothing; the process has ended."""
+        """End the process."""
         self._child.end(orderly=True)
 
     def __enter__(self) -> Self:

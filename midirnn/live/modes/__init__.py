@@ -23,14 +23,14 @@ MODES: dict[str, type[Mode]] = {
 
 
 def make_mode(name: str, config: LiveConfig) -> Mode:
-    """A new mode of that name. Raises :class:`OptionError` if there is none."""
+    """Make a mode of that name. Raises :class:`OptionError` if there is none."""
     if name not in MODES:
         raise OptionError(f"there is no mode {name!r}; known are {', '.join(MODES)}")
     return MODES[name](config)
 
 
 def mode_name(mode: Mode) -> str:
-    """The name of a mode; of one that is not in the table that of its class."""
+    """Return the name of a mode, or of its class if it is not in the table."""
     names = (name for name, known in MODES.items() if type(mode) is known)
     return next(names, type(mode).__name__)
 

@@ -9,7 +9,7 @@ from midirnn.live.base.playing import NEVER, Performed, Source, Stance
 
 
 class Autopilot:
-    """The model plays all the time; whatever is heard steers it."""
+    """The model plays all the time; whatever it hears influences what it plays."""
 
     summary: ClassVar[str] = (
         "The model plays on its own without end, and takes up whatever you play into its music."
@@ -20,12 +20,12 @@ class Autopilot:
         self.config = config
 
     def hear(self, performed: Performed) -> None:
-        """Nothing: what is heard changes what is played, not whether."""
+        """Do nothing: what is heard changes what is played, not whether."""
 
     def stance(self, now: float) -> Stance:
-        """Listens and plays, always."""
+        """Return the stance: always listens and plays."""
         return Stance.BOTH
 
     def changes_at(self) -> float:
-        """Never."""
+        """Return ``NEVER``."""
         return NEVER

@@ -8,10 +8,11 @@ from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
 
 SHORTEST_ANSWER_SECONDS = 2.0
-"""An answer lasts so long at least, even to a single short note."""
+"""The shortest answer, even to a single short note."""
 
 HELD_PATIENCE = 4.0
-"""While a key is down a phrase ends after so many times the silence: its note-off may be lost."""
+"""While a key is down, a phrase ends after this many times the silence: its note-off may be
+lost."""
 
 ENDING_GESTURES: dict[str, Gesture | None] = {
     "silence": None,
@@ -49,7 +50,7 @@ class CallAndResponse:
         self._answer_end: float | None = None
 
     def hear(self, performed: Performed) -> None:
-        """Nothing; a key begins a phrase or goes on with it, and ends an answer."""
+        """Take note of a gesture: a key begins or continues a phrase, and ends an answer."""
         self._keys_down = performed.keys_down
         if performed.gesture is Gesture.SWITCH:
             self._switch(performed.seconds)
@@ -63,13 +64,13 @@ class CallAndResponse:
             self._begin_answer(performed.seconds)
 
     def stance(self, now: float) -> Stance:
-        """Listens; during an answer it also plays."""
+        """Return the stance: listens; during an answer it also plays."""
         if now >= self.changes_at():
             self._change(now)
         return Stance.LISTENS if self._answer_end is None else Stance.BOTH
 
     def changes_at(self) -> float:
-        """The end of the answer, or the time at which the phrase will have ended."""
+        """Return the end of the answer, or the time at which the phrase will have ended."""
         if self._answer_end is not None:
             return self._answer_end
         if self._phrase_start is None:
@@ -90,7 +91,7 @@ class CallAndResponse:
             self._begin_answer(now)
 
     def _switch(self, now: float) -> None:
-        """What the foot switch asks for."""
+        """Do what the foot switch asks for."""
         if self._answer_end is not None and now < self._answer_end:
             self._answer_end = None
         elif self._phrase_start is not None or self._phrase_seconds is not None:

@@ -26,16 +26,16 @@ class Duet:
         self._plays = False
 
     def hear(self, performed: Performed) -> None:
-        """Nothing; a key lets the model in, the foot switch out."""
+        """Take note of a gesture: a key lets the model come in, the foot switch lets it pause."""
         if performed.gesture is Gesture.KEY_DOWN:
             self._plays = True
         elif performed.gesture is Gesture.SWITCH:
             self._plays = False
 
     def stance(self, now: float) -> Stance:
-        """Listens; from the first key on it also plays."""
+        """Return the stance: listens; from the first key on it also plays."""
         return Stance.BOTH if self._plays else Stance.LISTENS
 
     def changes_at(self) -> float:
-        """Never of itself."""
+        """Return ``NEVER``: only a gesture changes the stance."""
         return NEVER

@@ -11,7 +11,7 @@ from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
 class Shadow:
     """Plays while the performer's notes sound: its own begin with them and end with them.
 
-    They sound while a key is down, and behind that until the pedal goes up.
+    They sound while a key is down, and after that until the pedal goes up.
     """
 
     summary: ClassVar[str] = (
@@ -26,15 +26,15 @@ class Shadow:
         self._sounds = False
 
     def hear(self, performed: Performed) -> None:
-        """Nothing; it is known whether the performer's notes sound."""
+        """Keep track of whether the performer's notes sound."""
         if performed.gesture in (Gesture.PEDAL_DOWN, Gesture.PEDAL_UP):
             self._pedal_down = performed.gesture is Gesture.PEDAL_DOWN
         self._sounds = performed.keys_down > 0 or (self._sounds and self._pedal_down)
 
     def stance(self, now: float) -> Stance:
-        """Listens; while the performer's notes sound it also plays."""
+        """Return the stance: listens; while the performer's notes sound it also plays."""
         return Stance.BOTH if self._sounds else Stance.LISTENS
 
     def changes_at(self) -> float:
-        """Never of itself."""
+        """Return ``NEVER``: only a gesture changes the stance."""
         return NEVER

@@ -81,11 +81,11 @@ class Synthesizer:
 
     @property
     def name(self) -> str:
-        """What plays, and with which sounds."""
+        """The synthesizer and its SoundFont."""
         return self._name
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; the message sounds. What no synthesizer plays, such as a clock, is passed over.
+        """Play a message. What no synthesizer plays, such as a clock, is ignored.
 
         Raises :class:`PortError` if it is no MIDI message or the synthesizer is closed.
         """
@@ -107,11 +107,11 @@ class Synthesizer:
             self._synth.system_reset()
 
     def render(self, seconds: float) -> Any:
-        """So much of the sound, left and right in turn, as 16-bit samples; shape ``(2 N,)``."""
+        """Render N samples of each channel, left and right in turn, 16 bits; shape ``(2 N,)``."""
         return self._synth.get_samples(round(seconds * SAMPLE_RATE))
 
     def close(self) -> None:
-        """Nothing; the synthesizer is gone."""
+        """Close the synthesizer."""
         if not self._closed:
             self._closed = True
             with quiet_stderr():
@@ -151,7 +151,7 @@ class Synthesizer:
 
 
 def load_fluidsynth() -> Any:
-    """The module of pyfluidsynth. Raises an error that says what to install."""
+    """Load pyfluidsynth. Raises an error that says what to install."""
     if find_spec("fluidsynth") is None:
         raise MissingExtraError("pyfluidsynth", "audio", "midirnn live --audio")
     try:
@@ -169,7 +169,7 @@ def load_fluidsynth() -> Any:
 
 
 def find_soundfont(wanted: Path | None = None) -> Path:
-    """A SoundFont: the one that is wanted, the best of those installed, or pretty_midi's own.
+    """Return a SoundFont: the given one, the best that is installed, or pretty_midi's own.
 
     Raises :class:`OptionError` where it is not there.
     """
@@ -187,7 +187,7 @@ def find_soundfont(wanted: Path | None = None) -> Path:
 
 
 def _installed_fonts() -> Iterator[Path]:
-    """The SoundFonts of this machine, the best first."""
+    """Return the SoundFonts of this machine, the best first."""
     folders = [Path(folder).expanduser() for folder in FONT_FOLDERS]
     for name in BEST_FONTS:
         yield from (folder / name for folder in folders if (folder / name).is_file())

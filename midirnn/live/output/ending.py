@@ -11,7 +11,7 @@ from midirnn.ports.base import Message, OutputPort
 
 
 def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -> list[Exception]:
-    """What went wrong; all that could be sent was sent, and is out of the ledger.
+    """End all notes that can be ended; return what went wrong.
 
     That is what is to come ``first``, then the note-offs, then pedal up and all notes off on each
     channel that was played on. Done again it sends only what is left.
@@ -30,13 +30,13 @@ def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -
 
 
 def _sounding_keys(ledger: Ledger) -> list[Key]:
-    """What sounds on the output, in the order in which it was begun."""
+    """Return what sounds on the output, in the order in which it was begun."""
     begun = dict.fromkeys(note.key for note in ledger.sounding)
     return [key for key in begun if key in ledger.on_output]
 
 
 def _attempt(output: OutputPort, message: Message, errors: list[Exception]) -> bool:
-    """Whether the message was sent; if not, why is among the errors."""
+    """Send the message; return False, and add to the errors, if that fails."""
     try:
         output.send(message)
     except Exception as error:

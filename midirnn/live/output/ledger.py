@@ -44,27 +44,27 @@ class Ledger:
         return any(note.key == key for note in self._notes.values())
 
     def owns(self, key: Key, owner: str = MODEL) -> bool:
-        """Whether a note of that owner sounds there."""
+        """Return True if a note of that owner sounds there."""
         return (key, owner) in self._notes
 
     def begin(self, key: Key, latest_end: float, owner: str = MODEL) -> None:
-        """Nothing; the note is in the ledger. To be called before its note-on is sent."""
+        """Enter a note. To be called before its note-on is sent."""
         self._notes[key, owner] = SoundingNote(key, owner, latest_end)
         self.on_output.add(key)
         self.channels.add(key[0])
 
     def end(self, key: Key, owner: str = MODEL) -> None:
-        """Nothing; the owner's note is out of the ledger."""
+        """Remove the owner's note."""
         self._notes.pop((key, owner), None)
 
     def forget(self, key: Key) -> None:
-        """Nothing; no note of that key sounds any more, whoever played it."""
+        """Remove all notes of that key, whoever played them."""
         self.on_output.discard(key)
         for owner in (MODEL, PERFORMER):
             self.end(key, owner)
 
     def extend(self, until: float) -> None:
-        """Nothing; notes may sound until then, but none longer than its own latest end."""
+        """Let notes sound until then, but none longer than its own latest end."""
         self._all_end = until
 
     @property
@@ -78,7 +78,7 @@ class Ledger:
         return min((self._deadline(note) for note in self._notes.values()), default=math.inf)
 
     def overdue(self, now: float) -> list[SoundingNote]:
-        """The notes that must have ended by now."""
+        """Return the notes that must have ended by now."""
         return [note for note in self._notes.values() if self._deadline(note) <= now]
 
     def _deadline(self, note: SoundingNote) -> float:

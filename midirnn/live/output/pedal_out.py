@@ -15,10 +15,10 @@ from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message, OutputPort
 
 FINGER_SECONDS = 0.5
-"""A note that has sounded for so long when another begins is left to the pedal."""
+"""A note that has sounded for this long when another begins is left to the pedal."""
 
 LINGER_SECONDS = 0.15
-"""Once a note of the pedal's has ended, so much later the next onset changes the pedal."""
+"""This long after a note of the pedal has ended, the next onset changes the pedal."""
 
 PEDAL_DOWN, PEDAL_UP = 127, 0
 
@@ -57,7 +57,7 @@ class PedalOutput:
         return self._output.name
 
     def send(self, message: Sequence[int]) -> None:
-        """Nothing; what the message means with a pedal was sent."""
+        """Send what the message means with the pedal in use."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         state = self._channels.setdefault(channel, _Channel())
         if kind == NOTE_ON and message[2]:
@@ -106,13 +106,13 @@ class PedalOutput:
             self._lift(state, message[0] & 0x0F)
 
     def _lift(self, state: _Channel, channel: int) -> None:
-        """The pedal goes up, or to where another holds it."""
+        """Lift the pedal, or set it to where the performer holds it."""
         self._output.send((CONTROL_CHANGE | channel, SUSTAIN, state.other_pedal))
         state.caught.clear()
         state.ended_at = None
 
     def close(self) -> None:
-        """Nothing; the output behind it is closed."""
+        """Close the output behind it."""
         self._output.close()
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ MODEL_NICENESS = 10
 
 
 def go_first() -> str | None:
-    """Why this thread does not run in real time from now on; None if it does.
+    """Run this thread in real time; return why not, or None if it does.
 
     It asks for SCHED_FIFO, which Linux permits to root, and to others within ``ulimit -r``.
     """
@@ -31,6 +31,6 @@ def go_first() -> str | None:
 
 
 def step_back() -> None:
-    """Nothing; this process runs when others have nothing to do, where the system can do that."""
+    """Let other processes go before this one, where the system can do that."""
     if hasattr(os, "nice"):
         os.nice(MODEL_NICENESS)

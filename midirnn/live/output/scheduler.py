@@ -33,7 +33,7 @@ CLOCK = "clock"
 """The owner of the messages of MIDI clock."""
 
 STUCK_SECONDS = 1.0
-"""A message that takes so long to send is stuck."""
+"""A message that takes this long to send is stuck."""
 
 log = logging.getLogger("midirnn.live")
 
@@ -104,23 +104,23 @@ class Scheduler:
 
     @property
     def last_sent(self) -> int:
-        """The number of the event sent last; -1 before any."""
+        """The number of the event sent last; -1 before the first."""
         with self._changed:
             return self._last_sent
 
     @property
     def stuck_at(self) -> float:
-        """The time from which on the message that is being sent is stuck; infinite without one."""
+        """When the message that is being sent will count as stuck; infinite without one."""
         return self._sending_since + STUCK_SECONDS
 
     def add(self, events: Iterable[PlannedEvent]) -> None:
-        """Nothing; the events are planned. They come in order of time, behind those planned."""
+        """Plan events. They come in order of time, after those already planned."""
         with self._changed:
             self._plan.extend(events)
             self._changed.notify_all()
 
     def pass_on(self, message: Message, seconds: float) -> None:
-        """Nothing; a message of the performer goes out at once. Its notes are the performer's.
+        """Send a message of the performer at once. Its notes are the performer's.
 
         While the output is gone it is dropped: it would come late.
         """
@@ -130,7 +130,7 @@ class Scheduler:
                 self._changed.notify_all()
 
     def cut(self) -> int:
-        """The number of the event sent last; those planned behind it are dropped.
+        """Drop what is planned; return the number of the event sent last.
 
         What sounds sounds on: whoever cuts plans its end anew, or releases it.
         """
@@ -139,25 +139,25 @@ class Scheduler:
             return self._last_sent
 
     def release(self, keys: Iterable[Key] | None = None, *, owner: str = MODEL) -> None:
-        """Nothing; that owner's notes (by default all) end now, if they sound."""
+        """End notes of that owner now, by default all of them."""
         with self._changed:
             theirs = [note.key for note in self._ledger.sounding if note.owner == owner]
             self._released += [(key, owner) for key in (theirs if keys is None else keys)]
             self._changed.notify_all()
 
     def extend(self, until: float) -> None:
-        """Nothing; what sounds may do so until then, and a little longer."""
+        """Let notes sound until then, and a little longer."""
         with self._changed:
             self._ledger.extend(until + PATIENCE_SECONDS)
 
     def take_rescued(self) -> bool:
-        """Whether notes have been ended since the last call because nobody ended them in time."""
+        """Return True if notes had to be ended since the last call because nobody else did."""
         with self._changed:
             rescued, self._rescued = self._rescued, False
             return rescued
 
     def lose(self) -> None:
-        """Nothing; the output is gone, and nothing is sent until :meth:`use`. The plan is dropped.
+        """Stop sending until :meth:`use`, since the output is gone, and drop the plan.
 
         What sounded there is remembered.
         """
@@ -170,7 +170,7 @@ class Scheduler:
                 self._thread = None  # if it ever comes back from sending, it ends
 
     def use(self, output: OutputPort) -> None:
-        """Nothing; from now on messages go there. What sounded at the last output ends there."""
+        """Send to this output from now on. What sounded at the last output ends here."""
         with self._changed:
             restart = self._thread is None and self._sending_since < math.inf
             self._output = output
@@ -186,14 +186,14 @@ class Scheduler:
             self.start()
 
     def start_clock(self, now: float) -> None:
-        """Nothing; the MIDI clock runs, if there is one to send. Closing stops it."""
+        """Start the MIDI clock, if there is one to send. Closing stops it."""
         with self._changed:
             if self.clock_out is not None and not self.clock_out.running:
                 self.clock_out.start(now)
                 self._changed.notify_all()
 
     def send_due(self) -> float:
-        """The time at which there is more to send; what was due has been sent."""
+        """Send what is due; return the time at which there is more to send."""
         while True:
             with self._changed:
                 if self._is_silenced:
@@ -220,7 +220,7 @@ class Scheduler:
         return self.failure is not None or self._closed or self._lost
 
     def _next(self, now: float) -> SentEvent | None:
-        """What is to be sent now, which the ledger knows of already."""
+        """Return what is to be sent now, entered in the ledger already."""
         while self._released:
             key, owner = self._released.popleft()
             if message := self._end(key, owner):
@@ -251,7 +251,7 @@ class Scheduler:
         return None
 
     def _take(self, message: Message, now: float, owner: str) -> tuple[Message | None, bool]:
-        """The message to send for it, if any, and whether that was all there is to do for it."""
+        """Return the message to send for it, if any, and whether that is all there is to do."""
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1] if len(message) > 1 else 0)
         if kind == NOTE_OFF or (kind == NOTE_ON and not message[2]):
             return self._end(key, owner), True
@@ -266,7 +266,7 @@ class Scheduler:
         return message, True
 
     def _end(self, key: Key, owner: str) -> Message | None:
-        """The note-off of an owner's note, if it sounds and nobody else holds its pitch."""
+        """End an owner's note; return its note-off if nobody else holds its pitch."""
         if not self._ledger.owns(key, owner):
             return None
         self._ledger.end(key, owner)
@@ -287,7 +287,7 @@ class Scheduler:
         self._on_failure()
 
     def start(self) -> None:
-        """Nothing; from now on a thread sends what is due, in real time where that is permitted."""
+        """Start a thread that sends what is due, in real time where that is permitted."""
         running = threading.Event()
         self._thread = threading.Thread(
             target=self._run, args=(running,), name="midirnn scheduler", daemon=True
@@ -306,7 +306,7 @@ class Scheduler:
                 self._clock.wait(self._changed, self._next_time())
 
     def _next_time(self) -> float:
-        """The time at which there is something to send; infinite if nothing is planned."""
+        """Return when there is something to send; infinite if nothing is planned."""
         if self._is_silenced:
             return math.inf
         if self._released or self._passing or self._endings:
@@ -316,7 +316,7 @@ class Scheduler:
         return min(planned, clock, self._ledger.next_deadline)
 
     def close(self) -> None:
-        """Nothing; the plan is dropped, every note has ended and the channels used are silent.
+        """Drop the plan, end every note, and silence the channels that were used.
 
         Each note gets its note-off, then each channel that was played on the sustain pedal up (CC
         64) and all notes off (CC 123). One that cannot be sent does not keep back the others:
@@ -336,7 +336,7 @@ class Scheduler:
                 self._end_all()
 
     def _end_all(self) -> None:
-        """All that sounds ends. Raises the first failure, once the rest has been sent."""
+        """End all that sounds. Raises the first failure, once the rest has been sent."""
         stop: list[Message] = []
         if self.clock_out is not None and self.clock_out.running:
             self.clock_out.stop()

@@ -45,7 +45,7 @@ Tell = Callable[[str], None]
 
 @cache
 def known_types() -> dict[str, type]:
-    """The dataclasses that a log holds, by name."""
+    """Return the dataclasses that a log may hold, by name."""
     from midirnn.codecs.controls import Controls
     from midirnn.live.base import messages
 
@@ -54,7 +54,7 @@ def known_types() -> dict[str, type]:
 
 
 def to_plain(value: Any) -> Any:
-    """What JSON can hold of a value, from which :func:`from_plain` makes an equal one.
+    """Return a value in the form of JSON, from which :func:`from_plain` makes an equal one.
 
     Of an error that is its text, and of bytes (the state of a model) their SHA-256: a log is read,
     and never believed so far as to be unpickled.
@@ -72,7 +72,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(plain: Any) -> Any:
-    """The value that :func:`to_plain` was given; sequences are tuples, bytes their SHA-256."""
+    """Return the value that :func:`to_plain` was given; sequences as tuples, bytes as SHA-256."""
     if isinstance(plain, list):
         return tuple(from_plain(item) for item in plain)
     if not isinstance(plain, dict):
@@ -90,7 +90,7 @@ def from_plain(plain: Any) -> Any:
 
 
 def header(settings: ModelSettings, weights_sha256: str, about: dict[str, Any]) -> dict[str, Any]:
-    """The first line of a log: what made it, and all that the model's notes depend on.
+    """Return the first line of a log: what made it, and all that the model's notes depend on.
 
     ``about`` is what else is worth knowing: mode, settings of the session, ports.
     """
@@ -140,35 +140,35 @@ class EventLog:
         self._thread.start()
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Nothing; the performer played that."""
+        """Take note of a message of the performer."""
         self._queue.put((seconds, "in", message))
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Nothing; that was sent, for the model or for the performer."""
+        """Take note of a message that was sent, for the model or the performer."""
         self._queue.put((seconds, "out", (message, due_seconds, player)))
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Nothing; a model process starts anew from these settings."""
+        """Take note that a model process starts from these settings."""
         self._queue.put((seconds, "start", settings))
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Nothing; that was asked of the model."""
+        """Take note of a request to the model."""
         self._queue.put((seconds, "ask", request))
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Nothing; the model answered that."""
+        """Take note of a reply of the model."""
         self._queue.put((seconds, "answer", reply))
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Nothing; what is planned is played like this from now on."""
+        """Take note of how the plan is played from now on."""
         self._queue.put((seconds, "tune", delivery))
 
     def noted(self, text: str, seconds: float) -> None:
-        """Nothing; something else happened that is worth knowing."""
+        """Take note of something else that is worth knowing."""
         self._queue.put((seconds, "note", text))
 
     def close(self) -> None:
-        """Nothing; all is written, and the file closed."""
+        """Write the rest and close the file."""
         self._queue.put(None)
         self._thread.join(CLOSE_SECONDS)
 
@@ -206,7 +206,7 @@ def _line(seconds: float, kind: str, value: Any) -> str:
 
 
 def free_path(folder: Path, name: str) -> Path:
-    """A path in the folder for a log of that name that is not taken."""
+    """Return a path in the folder for a log of that name that is not taken."""
     candidates = [name, *(f"{name}-{number}" for number in range(2, 1000))]
     paths = (folder / f"{candidate}{SUFFIX}" for candidate in candidates)
     return next((path for path in paths if not path.exists()), folder / f"{name}{SUFFIX}")
@@ -240,7 +240,7 @@ class SessionLog:
         return settings
 
     def recording(self) -> Recording:
-        """What both played. What the performer played is what came in, not what was passed on."""
+        """Return what both played; of the performer, what came in, not what was passed on."""
         recording = Recording(self.settings.start_seconds)
         for record in self.records:
             recording.until(record.seconds)
@@ -252,7 +252,7 @@ class SessionLog:
 
 
 def read_log(path: str | os.PathLike[str]) -> SessionLog:
-    """The log in a file. A last line that was cut off is left out.
+    """Read a log. A last line that was cut off is left out.
 
     Raises :class:`RecordingError` for a file that cannot be read or is no such log.
     """

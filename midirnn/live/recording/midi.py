@@ -28,7 +28,7 @@ class Recording:
         self._last_tick = 0
 
     def add(self, player: str, message: Message, seconds: float) -> None:
-        """Nothing; one of the :data:`PLAYERS` played that at that time of the session's clock."""
+        """Add a message of one of the :data:`PLAYERS`, at a time of the session's clock."""
         tick = max(0, round((seconds - self._start) * TICKS_PER_SECOND))
         self.until(seconds)
         if message and message[0] in CHANNEL_MESSAGES:
@@ -36,12 +36,12 @@ class Recording:
             self._events[player].append((tick, message[0], first, second))
 
     def until(self, seconds: float) -> None:
-        """Nothing; it goes on at least until then."""
+        """Let the recording last at least until then."""
         tick = round((seconds - self._start) * TICKS_PER_SECOND)
         self._last_tick = max(self._last_tick, tick)
 
     def performance(self) -> Performance:
-        """Notes and pedals since the start: a part for each player and channel.
+        """Return notes and pedals since the start: a part for each player and channel.
 
         What still sounds at the end lasts until the end, and is ``unreleased``.
         """
@@ -53,6 +53,6 @@ class Recording:
 
 
 def notes_of(performance: Performance, player: str) -> int:
-    """How many notes one of the players played."""
+    """Return how many notes one of the players played."""
     parts = [index for index, part in enumerate(performance.parts) if part.name == player]
     return int(np.isin(performance.part, parts).sum())

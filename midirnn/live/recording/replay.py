@@ -34,7 +34,7 @@ MakeModel = Callable[[ModelSettings], Answer]
 
 
 def weights_sha256(folder: Path) -> str:
-    """The SHA-256 of a model's weights, in hexadecimal."""
+    """Return the SHA-256 of a model's weights, in hexadecimal."""
     return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
@@ -111,7 +111,7 @@ class _Comparison:
                 self.said.append(reply)
 
     def _with_state(self, request: Request) -> Request:
-        """The request; one that hands over a state has the one that was saved in the replay."""
+        """Return the request; one that hands over a state gets the state saved in the replay."""
         if not isinstance(request, Adopt):
             return request
         if request.state not in self.states:
@@ -119,7 +119,7 @@ class _Comparison:
         return Adopt(self.states[request.state])
 
     def answer(self, record: Record) -> None:
-        """What was answered is answered again. A plan that was broken off has less in the log."""
+        """Compare a reply. A plan that was broken off has less in the log."""
         reply = record.value
         self.result.replies += 1
         if isinstance(reply, Planned):
@@ -140,12 +140,12 @@ class _Comparison:
                 self._differ(record, "a state", said)
 
     def tune(self, record: Record) -> None:
-        """What is planned is played at another tempo or balance from here on."""
+        """Play at another tempo or balance from here on."""
         self.time_map.set_rate(record.seconds, record.value.rate)
         self.balance = record.value.balance
 
     def out(self, record: Record) -> None:
-        """A note that was sent for the model was planned by it, and came when it was due.
+        """Check that a note that was sent for the model was planned by it, and when it was due.
 
         That is at the tempo of a clock, and as loud as the balance had it, when it was planned.
         """
@@ -177,12 +177,12 @@ _STEPS: dict[str, Callable[[_Comparison, Record], None]] = {
 
 
 def serve(settings: ModelSettings) -> Answer:
-    """The model of the settings, in this process."""
+    """Load the model of the settings into this process."""
     from midirnn.live.improviser.server import ModelServer
 
     return ModelServer.load(settings).handle
 
 
 def replay(log: SessionLog, make_model: MakeModel = serve) -> Replay:
-    """What comes of asking a model again all that it was asked, compared with what it answered."""
+    """Ask a model again all that it was asked, and compare its answers."""
     return _Comparison(log, make_model).run()

@@ -1,4 +1,4 @@
-"""The guard: notices when the model falls silent, loops or babbles, and leads it out."""
+"""The guard: notices when the model falls silent, loops or babbles, and leads it back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 SILENCE_SECONDS = 12.0
 SILENCE_NOTES = 6
-"""So few notes in so long are silence: of piano performances hardly one in a thousand such
-stretches holds fewer."""
+"""At most this many notes in this many seconds count as silence: hardly one in a thousand such
+stretches of piano performances holds fewer."""
 
 SILENCE_SHARE = 0.25
 """Where the performer has asked for sparse music, silence is less than this share of it."""
@@ -22,32 +22,32 @@ LOOP_NOTES = 24
 LOOP_ROUNDS = 4
 LOOP_SHARE = 0.9
 LONGEST_LOOP_NOTES = 32
-"""A loop is a figure of up to so many notes that came so often and for so long, with so large a
-share of its pitches, or of its intervals, the same each time."""
+"""A loop is a figure of at most LONGEST_LOOP_NOTES notes that has come LOOP_ROUNDS times and for
+LOOP_SECONDS, with LOOP_SHARE of its pitches, or of its intervals, the same each time."""
 
 BABBLE_SECONDS = 6.0
 BABBLE_NOTES_PER_SECOND = 45.0
 BABBLE_TOKENS = 128
 BABBLE_NATS = 2.6
-"""So many notes a second, or so much entropy on average where a note begins or ends, are babble. Of
-a token that could be any of 388 the entropy is 5.96 nats; under `piano`, stretches of that length
-from ten pieces of the test split are at 1.0 to 2.2."""
+"""More notes per second than this, or more entropy on average where notes begin or end, is babble.
+The entropy of a token that could be any of 388 is 5.96 nats; under `piano`, stretches of that
+length from ten pieces of the test split are at 1.0 to 2.2."""
 
 CHORD_SECONDS = 0.03
-"""What begins so close together is a chord, whose notes have no order."""
+"""Notes that begin this close together are a chord, and have no order."""
 
 REMEDY_SECONDS = 6.0
 """How long a changed temperature lasts."""
 
 RELAPSE_SECONDS = 30.0
-"""A fault so soon after the last is a relapse: then the model goes back to what primed it."""
+"""A fault this soon after the last is a relapse: the model goes back to what primed it."""
 
 MOST_DEGREES = 3
-"""A relapse into the same fault is met with one degree more, up to so many: what did not help once
-would not help again."""
+"""A relapse into the same fault is met with one degree more, up to this many: what did not help
+once would not help again."""
 
 LOOKED_NOTES = 8
-"""Loops are looked for each time that so many notes have come."""
+"""Loops are looked for each time that this many notes have come."""
 
 WATCHED_NOTES = LONGEST_LOOP_NOTES * LOOP_ROUNDS * 2
 
@@ -68,7 +68,7 @@ TEMPERATURE_FACTORS = {Fault.SILENCE: 1.25, Fault.LOOP: 1.4, Fault.BABBLE: 0.7}
 class Remedy:
     """What to do about a fault: a change of temperature and, on a relapse, to go back.
 
-    With ``go_back`` the model should have in mind again what it had when the performer stopped.
+    With ``go_back`` the model should get back the state that it had when the performer stopped.
     """
 
     fault: Fault
@@ -94,12 +94,12 @@ class CollapseGuard:
         self.end()
 
     def begin(self, seconds: float) -> None:
-        """Nothing; the model begins to play."""
+        """Take note that the model begins to play."""
         self.end()
         self._since = seconds
 
     def end(self) -> None:
-        """Nothing; the model does not play, and nothing is noticed until it does."""
+        """Take note that the model stops playing: nothing is noticed until it begins again."""
         self._since = math.inf
         self._chord = -math.inf
         self._notes: deque[tuple[float, int]] = deque(maxlen=WATCHED_NOTES)
@@ -108,7 +108,7 @@ class CollapseGuard:
         self._unseen = 0
 
     def hear_note(self, seconds: float, pitch: int) -> None:
-        """Nothing; the model began a note. Times rise."""
+        """Take note that the model began a note. Times rise."""
         if seconds - self._chord > CHORD_SECONDS:
             self._chord = seconds
         self._notes.append((self._chord, pitch))
@@ -116,13 +116,14 @@ class CollapseGuard:
         self._unseen += 1
 
     def hear_entropy(self, nats: float) -> None:
-        """Nothing; the model drew a token that begins or ends a note, from that much entropy."""
+        """Take note of the entropy of a token that begins or ends a note."""
         self._entropies.append(nats)
 
     def look(self, now: float, notes_per_second: float | None = None) -> Remedy | None:
-        """What to do from now on, if anything new. While a remedy lasts there is no other.
+        """Return what to do from now on, if anything. While a remedy lasts there is no other.
 
-        ``notes_per_second`` is what was asked of the model, if anything: so few are no silence.
+        ``notes_per_second`` is what was asked of the model, if anything: so sparse music is not
+        silence.
         """
         before = self._remedy
         if before is not None and now < before.until:
@@ -141,23 +142,23 @@ class CollapseGuard:
         return self._remedy
 
     def temperature_factor(self, now: float) -> float:
-        """What the temperature is to be multiplied by now; 1 when all is well."""
+        """Return the factor on the temperature now; 1 when all is well."""
         remedy = self._remedy
         return remedy.temperature_factor if remedy is not None and now < remedy.until else 1.0
 
     def looks_at(self, now: float) -> float:
-        """When to look again if nothing more is heard: an end of a remedy, or silence."""
+        """Return when to look again if nothing more is heard."""
         ends = [self._since + SILENCE_SECONDS]
         if self._remedy is not None:
             ends.append(self._remedy.until)
         return min((end for end in ends if end > now), default=now + 1.0)
 
     def report(self) -> str:
-        """How often it acted, in words."""
+        """Return how often it acted, in words."""
         if not self.acted:
             return "guard: never needed"
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.acted.items()))
-        return f"guard: {faults} (went back to your music {self.went_back} times)"
+        return f"guard: {faults} (went back to your music {_times(self.went_back)})"
 
     def _fault(self, now: float, notes_per_second: float | None) -> Fault | None:
         while self._onsets and self._onsets[0] <= now - SILENCE_SECONDS:
@@ -196,8 +197,12 @@ class CollapseGuard:
         return loop_period(pitches, lasting) > 0
 
 
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: int) -> int:
-    """The length in notes of the figure that the pitches end in over and over; 0 if there is none.
+    """Return the length in notes of the figure that is repeated at the end; 0 without one.
 
     The last ``lasting`` notes at least must be of it.
     """
@@ -212,5 +217,5 @@ def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: in
 
 
 def _repeats(values: np.ndarray[tuple[int], np.dtype[np.int64]], period: int) -> bool:
-    """Whether nearly all values are those one period before."""
+    """Return True if nearly all values equal those one period before."""
     return float(np.mean(values[period:] == values[:-period])) >= LOOP_SHARE

@@ -14,10 +14,10 @@ IDLE_ENOUGH = 0.25
 """Under this share it may cost more again: a degree of thinning halves the cost, or less."""
 
 MEASURED_TOKENS = 24
-"""So many tokens are drawn before the next change."""
+"""This many tokens are sampled before the next change."""
 
 REQUEST_SECONDS = 0.03
-"""A request is to take about so long at most: it does not know what time it has become since."""
+"""A request should take about this long at most: meanwhile the model does not see the time."""
 
 REMEMBERED = 16
 
@@ -25,7 +25,7 @@ MOST_TOKENS = 16
 
 
 class Overload:
-    """Says how thin to plan and how many tokens to ask for. Owns the cost of late.
+    """Says how thin to plan and how many tokens to ask for. Owns the recent cost.
 
     First velocities are left out, then onsets are spread, further with each degree. If that is not
     enough the model rests until the present each time that it has fallen behind.
@@ -40,17 +40,17 @@ class Overload:
 
     @property
     def seconds_per_token(self) -> float:
-        """What a token cost of late, a busy moment not counted; infinite before the first."""
+        """What a token has cost recently, busy moments aside; infinite before the first."""
         return sorted(self._costs)[len(self._costs) // 4] if self._costs else math.inf
 
     @property
     def tokens(self) -> int:
-        """How many tokens to ask for at a time."""
+        """The number of tokens to ask for at a time."""
         affordable = REQUEST_SECONDS / max(self.seconds_per_token, 1e-9)
         return max(1, min(MOST_TOKENS, int(affordable)))
 
     def note(self, tokens: int, seconds_spent: float, seconds_gained: float) -> None:
-        """Nothing; it is known what so many tokens cost, and how much music they are."""
+        """Take note of what some tokens cost, and how much music they are."""
         if not tokens:
             return
         self._costs.append(seconds_spent / tokens)

@@ -22,10 +22,10 @@ from midirnn.live.base.messages import (
 from midirnn.live.model_process.link import ModelLink
 
 STALL_SECONDS = 1.0
-"""A model that has not answered for so long is lost."""
+"""A model that has not answered for this long counts as lost."""
 
 START_SECONDS = 30.0
-"""So long it may take to be ready."""
+"""How long it may take to be ready."""
 
 SAVE_SECONDS = 5.0
 """How often the state of the model is asked for, to start another from."""
@@ -35,14 +35,14 @@ SOON_SECONDS = 0.1
 
 MOST_LOSSES = 5
 WITHIN_SECONDS = 30.0
-"""A model that is lost so often in so long is not started again."""
+"""A model that is lost this often within WITHIN_SECONDS is not started again."""
 
 MOST_STEPS = 200
-"""So many steps are heard again at most, in well under the time after which a model is lost."""
+"""At most this many steps are heard again, in well under the time after which a model is lost."""
 
 
 TOKENS_OF_PATIENCE = 200
-"""A model may take as long as so many of its tokens, if that is longer."""
+"""A model may take as long as this many of its tokens, if that is longer."""
 
 
 class Supervisor:
@@ -68,12 +68,12 @@ class Supervisor:
         self._losses: deque[float] = deque(maxlen=MOST_LOSSES)
 
     def expect(self, seconds_per_token: float) -> None:
-        """Nothing; that is how slow the model is."""
+        """Take note of how slow the model is."""
         if math.isfinite(seconds_per_token):
             self.patience_seconds = max(STALL_SECONDS, TOKENS_OF_PATIENCE * seconds_per_token)
 
     def heard(self, steps: Sequence[HeardStep]) -> None:
-        """Nothing; the steps are remembered until a state is saved that knows them."""
+        """Remember steps until a state is saved that includes them."""
         if not self._model.can_be_lost:
             return
         for memory in (self._steps, self._steps_since_save):
@@ -82,32 +82,32 @@ class Supervisor:
                 memory.pop(next(iter(memory)))
 
     def save_is_due(self) -> bool:
-        """Whether the state is to be asked for."""
+        """Return True if it is time to ask for the state."""
         is_time = self._clock.now() >= self._save_at
         return self._model.can_be_lost and self.connected and is_time and not self._saving
 
     def save_soon(self, now: float) -> None:
-        """Nothing; the state is asked for in a moment: the performer has put it in order."""
+        """Have the state asked for in a moment, since the performer has changed it."""
         self._save_at = min(self._save_at, now + SOON_SECONDS)
 
     def forget_heard(self) -> None:
-        """Nothing; the model forgets what it has heard, and so would another."""
+        """Forget what was heard, since the model does."""
         self._steps, self._steps_since_save = {}, {}
 
     def save(self) -> Save:
-        """What to ask for it."""
+        """Return the request for the state."""
         self._saving = True
         self._save_at = self._clock.now() + SAVE_SECONDS
         self._steps_since_save = {}
         return Save()
 
     def saved(self, reply: Saved) -> None:
-        """Nothing; this is the state to start another from."""
+        """Keep the state, to start another model from."""
         self._state, self._saving = reply, False
         self._steps = dict(self._steps_since_save)
 
     def loss(self, now: float) -> Exception | None:
-        """Why the model is lost, if it is. It may be waiting to be started again already."""
+        """Return why the model is lost, if it is. It may be restarting already."""
         if not self._model.can_be_lost:
             return None
         if self._model.lost is not None:
@@ -117,7 +117,7 @@ class Supervisor:
         return None
 
     def looks_at(self) -> float:
-        """The time at which it will be lost if it does not answer."""
+        """Return when it will count as lost if it does not answer."""
         return self._patient_until() + 0.001 if self._model.can_be_lost else math.inf
 
     def _since(self) -> float:
@@ -127,7 +127,7 @@ class Supervisor:
         return self._since() + (self.patience_seconds if self.connected else START_SECONDS)
 
     def restart(self, now: float, reason: Exception) -> None:
-        """Nothing; another model is on its way. Raises the reason if that was tried too often."""
+        """Start another model. Raises the reason if that was tried too often."""
         self.connected = self._saving = False
         if len(self._losses) == MOST_LOSSES and now - self._losses[0] < WITHIN_SECONDS:
             raise reason
@@ -135,11 +135,11 @@ class Supervisor:
         self._model.restart()
 
     def is_back(self) -> bool:
-        """Whether the model can be asked again."""
+        """Return True if the model can be asked again."""
         return not self.connected and self._model.ready and self._model.lost is None
 
     def reconnect(self, plan: int, last_sent: int, step: int) -> list[Request]:
-        """What to ask first, in that step, so that the model knows what the last one did."""
+        """Return what to ask first so that the model knows what the last one knew."""
         self.connected = True
         requests: list[Request] = []
         if self._state is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from midirnn.live.base.playing import NEVER, Stance
 
 LEAD_SECONDS = 0.05
-"""So long before the beat the model begins to plan for it."""
+"""How long before the beat the model begins to plan for it."""
 
 
 class BeatGate:
@@ -28,7 +28,7 @@ class BeatGate:
         return self._beat if self._waited else None
 
     def admit(self, stance: Stance, now: float) -> Stance:
-        """The stance; until shortly before the beat that is waited for the model only listens."""
+        """Return the stance; until shortly before the beat it waits for, the model only listens."""
         if Stance.PLAYS not in stance:
             self._beat, self._open, self._waited = NEVER, False, False
         elif not self._open:
@@ -39,5 +39,5 @@ class BeatGate:
         return stance if self._open else Stance.LISTENS
 
     def changes_at(self) -> float:
-        """When to ask again: shortly before the beat that is waited for; else ``NEVER``."""
+        """Return when to ask again: shortly before the beat that is waited for, else ``NEVER``."""
         return NEVER if self._open else self._beat - LEAD_SECONDS

@@ -33,26 +33,26 @@ class LinkBeats:
         return float(self._link.tempo)
 
     def set_bpm(self, bpm: float) -> None:
-        """Nothing; the whole session has this tempo."""
+        """Set the tempo of the whole session."""
         self._link.tempo = bpm
 
     @property
     def running(self) -> bool:
-        """Always: a Link session has beats whether or not somebody plays."""
+        """Always True: a Link session has beats whether or not somebody plays."""
         return True
 
     @property
     def peers(self) -> int:
-        """How many others are in the session."""
+        """The number of others in the session."""
         return int(self._link.num_peers)
 
     def beat_at(self, seconds: float) -> float | None:
-        """The position at that time in quarter notes."""
+        """Return the position at that time in quarter notes."""
         ahead = seconds - self._clock.now()
         return float(self._link.beat) + ahead * float(self._link.tempo) / 60.0
 
     def close(self) -> None:
-        """Nothing; the session goes on without us."""
+        """Leave the session."""
         self._link.enabled = False
 
     def __enter__(self) -> Self:
@@ -68,5 +68,5 @@ class LinkBeats:
 
 
 async def _join(make: Callable[[float], Any], bpm: float) -> Any:
-    """The peer, made where an event loop runs: aalink wants one, to wake who waits for a beat."""
+    """Make the peer where an event loop runs, which aalink needs."""
     return make(bpm)

@@ -39,7 +39,7 @@ class TimeMap:
         return len(self._segments) == 1 and self.rate == 1.0
 
     def set_rate(self, seconds: float, rate: float) -> None:
-        """Nothing; from that time on the rate is this. Times rise."""
+        """Set the rate from that time on. Times rise."""
         if not (math.isfinite(rate) and rate > 0.0):
             raise OptionError(f"the rate of musical time is {rate:g}; it must be over 0")
         last = self._segments[-1]
@@ -53,7 +53,7 @@ class TimeMap:
             self._segments.append(segment)
 
     def musical(self, seconds: float) -> float:
-        """The model's time at a time of the clock."""
+        """Return the model's time at a time of the clock."""
         if self._is_plain:
             return seconds
         at = bisect.bisect_right(self._segments, seconds, key=lambda segment: segment.seconds)
@@ -61,7 +61,7 @@ class TimeMap:
         return segment.musical + (seconds - segment.seconds) * segment.rate
 
     def seconds(self, musical: float) -> float:
-        """The clock's time at a time of the model's."""
+        """Return the clock's time at a time of the model's."""
         if self._is_plain:
             return musical
         at = bisect.bisect_right(self._segments, musical, key=lambda segment: segment.musical)
@@ -82,7 +82,7 @@ class Stretch:
         self._reference = reference_bpm
 
     def follow(self, now: float) -> bool:
-        """Whether the tempo is a new one, which the map has from now on."""
+        """Take up the clock's tempo; return True if it is a new one."""
         bpm = self._beats.bpm
         if bpm is None:
             return False

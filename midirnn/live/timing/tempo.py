@@ -26,16 +26,16 @@ TEMPO_SLACK = 0.01
 """By this share a clock may be beyond them: at a limit it is, by rounding or jitter."""
 
 LOST_CLOCKS = 12.0
-"""After so many clocks' time without one the clock is gone."""
+"""After the time of this many clocks without one, the clock is gone."""
 
 SETTLING_CLOCKS = 32
-"""So many clocks are averaged; a shorter past makes for a shorter average."""
+"""The tempo is averaged over this many clocks, or as many as have come."""
 
 NEW_TEMPO_SHARE = 0.25
-"""A clock so far off its time, as a share of the interval, is no jitter..."""
+"""A clock that is off its time by this share of the interval is not jitter..."""
 
 NEW_TEMPO_CLOCKS = 4
-"""... if so many in a row are: the tempo is a new one, and the average begins anew."""
+"""... if this many in a row are: the tempo is a new one, and the average begins anew."""
 
 
 class Beats(Protocol):
@@ -48,16 +48,16 @@ class Beats(Protocol):
 
     @property
     def running(self) -> bool:
-        """Whether the music runs."""
+        """True while the clock runs."""
         ...
 
     def beat_at(self, seconds: float) -> float | None:
-        """The position at that time in quarter notes; None while there is none."""
+        """Return the position at that time in quarter notes; None while there is none."""
         ...
 
 
 def next_beat(beats: Beats, seconds: float, every: float = 1.0) -> float:
-    """The time of the next beat that ``every`` divides, at or after ``seconds``.
+    """Return the time of the next beat that ``every`` divides, at or after ``seconds``.
 
     Without a clock that runs it is ``seconds``: nothing waits for a beat that never comes.
     """
@@ -96,7 +96,7 @@ class ClockFollower:
         return None if self._interval is None else 60.0 / (self._interval * CLOCKS_PER_BEAT)
 
     def feed(self, message: Sequence[int], seconds: float) -> bool:
-        """Whether the message was about the clock; it arrived at that time. Times rise."""
+        """Take a message that arrived at that time; return True if it is about the clock."""
         status = message[0] if message else 0
         if status == CLOCK:
             self._tick(seconds)
@@ -115,7 +115,7 @@ class ClockFollower:
         return True
 
     def beat_at(self, seconds: float) -> float | None:
-        """The position at that time in quarter notes; None before there is a tempo.
+        """Return the position at that time in quarter notes; None before there is a tempo.
 
         While the clock stands still, so does the position.
         """
@@ -128,7 +128,7 @@ class ClockFollower:
         return (self._clocks + max(since, 0.0)) / CLOCKS_PER_BEAT
 
     def expire(self, now: float) -> None:
-        """Nothing; a clock that came once and comes no more has stopped."""
+        """Count a clock that no longer comes as stopped."""
         if self.running and self._is_lost(now):
             self.running = False
 
@@ -170,7 +170,7 @@ class ClockFollower:
         self._expected += (4.0 * self._averaged + 2.0) / both * error + self._interval
 
     def _is_new_tempo(self, error: float, interval: float) -> bool:
-        """Whether this clock is one of several in a row that were all early, or all late."""
+        """Return True if this clock is one of several in a row that were all early, or all late."""
         late = math.copysign(1.0, error) if abs(error) > NEW_TEMPO_SHARE * interval else 0.0
         self._off = self._off + late if late * self._off > 0 else late
         return abs(self._off) >= NEW_TEMPO_CLOCKS
@@ -208,26 +208,26 @@ class ClockSender:
         return self._bpm
 
     def set_bpm(self, bpm: float) -> None:
-        """Nothing; from the next clock on the tempo is this."""
+        """Set the tempo from the next clock on."""
         self._bpm = _check_bpm(bpm)
 
     @property
     def next_seconds(self) -> float:
-        """When there is something to send; infinite while it stands still."""
+        """When there is something to send; infinite while it is stopped."""
         return -math.inf if self._pending else self._next
 
     def start(self, seconds: float) -> None:
-        """Nothing; it starts from the beginning at that time."""
+        """Start from the beginning at that time."""
         self._clocks = 0
         self._run(seconds, START)
 
     def resume(self, seconds: float) -> None:
-        """Nothing; it goes on at that time from the sixteenth where it stands."""
+        """Continue at that time from the present sixteenth."""
         self._set_position(self._clocks // CLOCKS_PER_SIXTEENTH)
         self._run(seconds, CONTINUE)
 
     def join(self, seconds: float) -> None:
-        """Nothing; a device that is new at that time runs along from the next sixteenth on.
+        """Let a device that is new at that time join at the next sixteenth.
 
         The clocks that it has missed are not sent.
         """
@@ -249,13 +249,13 @@ class ClockSender:
         self._next, self.running = seconds, True
 
     def stop(self) -> None:
-        """Nothing; it stands still."""
+        """Stop."""
         if self.running:
             self._pending.append((STOP,))
         self._next, self.running = math.inf, False
 
     def take(self, now: float) -> tuple[Message, float] | None:
-        """The next message to send by now, and when it was due; None if there is none.
+        """Return the next message to send by now, and when it was due; None if there is none.
 
         Clocks that were missed come at once, one call after the other.
         """
@@ -269,7 +269,7 @@ class ClockSender:
         return (CLOCK,), due
 
     def beat_at(self, seconds: float) -> float | None:
-        """The position at that time in quarter notes."""
+        """Return the position at that time in quarter notes."""
         if not self.running:
             return self._clocks / CLOCKS_PER_BEAT
         ahead = (seconds - self._next) / self._interval

@@ -1,4 +1,4 @@
-"""The display: a pure function from what is known of a session to what is drawn of it."""
+"""The display: a pure function from the state of a session to what is drawn of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINES_AROUND_THE_ROLL = 9
 
 HEARD, SENT, PLANNED = "heard", "sent", "planned"
 COLOURS = {HEARD: "cyan", SENT: "yellow", PLANNED: "bright_black"}
-"""What a note on the roll is, the most important last but drawn on top of those behind it."""
+"""The kinds of notes on the roll; of two in one place, the first in this table is drawn."""
 
 SURPRISING_NATS = 6.0
 """A bar of surprise is full here: one in 400."""
@@ -54,7 +54,7 @@ class Lateness:
 
 @dataclass(frozen=True)
 class StageView:
-    """All that is drawn. Times are seconds of the session's clock.
+    """Everything that is drawn. Times are seconds of the session's clock.
 
     ``surprises`` are nats of the notes heard last, the newest last. ``planned_until`` is the time
     that the plan has reached. ``ports`` are (what, name, whether it is there). ``knobs`` are (name,
@@ -75,7 +75,7 @@ class StageView:
 
 
 def render(view: StageView, width: int, height: int) -> Group:
-    """What rich draws of a view, in so many columns and lines of text."""
+    """Return what rich draws of a view, in that many columns and lines."""
     from rich.console import Group
 
     columns = max(FEWEST_COLUMNS, width)
@@ -148,7 +148,7 @@ def _lateness(view: StageView) -> Text:
 
 
 def _surprises(view: StageView, columns: int) -> Text:
-    """A bar for each note heard of late, the higher the less the model expected it."""
+    """Draw a bar for each note heard recently: the higher, the less the model expected it."""
     name = "surprise "
     shown = view.surprises[-max(1, columns - len(name) - 12) :]
     if not shown:
@@ -162,7 +162,7 @@ def _surprises(view: StageView, columns: int) -> Text:
 
 
 def _time_axis(columns: int) -> Text:
-    """Seconds below the roll; now is 0."""
+    """Draw the seconds below the roll; now is 0."""
     line = [" "] * columns
     for second in range(-int(PAST_SECONDS), int(AHEAD_SECONDS) + 1):
         label = str(second) if second <= 0 else f"+{second}"
@@ -178,7 +178,7 @@ def _column(seconds_from_now: float, columns: int) -> int:
 
 
 def _roll(view: StageView, columns: int, lines: int) -> list[Text]:
-    """The piano roll: a line of text for two rows, high pitches above; now is a line."""
+    """Draw the piano roll: a line of text for two rows, high pitches above, a bar for now."""
     cells = _cells(view, columns, 2 * lines)
     now = _column(0.0, columns)
     roll = []
@@ -192,7 +192,7 @@ def _roll(view: StageView, columns: int, lines: int) -> list[Text]:
 
 
 def _two_halves(upper: str, lower: str) -> tuple[str, str]:
-    """A character of two halves, and its style."""
+    """Return a character of two halves, and its style."""
     if upper and lower:
         return UPPER_HALF, f"{COLOURS[upper]} on {COLOURS[lower]}"
     if upper:
@@ -201,7 +201,7 @@ def _two_halves(upper: str, lower: str) -> tuple[str, str]:
 
 
 def _cells(view: StageView, columns: int, rows: int) -> list[list[str]]:
-    """What is in each row and column of the roll; the upper row first. Empty text for nothing."""
+    """Return what is in each cell of the roll, the upper row first; empty text for nothing."""
     cells = [[""] * columns for _ in range(rows)]
     order = list(COLOURS)
     for note in sorted(view.notes, key=lambda note: -order.index(note.kind)):

@@ -1,4 +1,4 @@
-"""The monitor: gathers what is to be seen of a session, for a terminal to draw."""
+"""The monitor: gathers what a terminal draws of a session."""
 
 from __future__ import annotations
 
@@ -74,31 +74,31 @@ class Monitor:
         self._balance = 1.0
 
     def tell(self, line: str) -> None:
-        """Nothing; the line is among those that happened last."""
+        """Show a line among the latest ones."""
         self._lines.append(line)
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Nothing; the performer played that."""
+        """Take note of a message of the performer."""
         self._note(HEARD, message, seconds)
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Nothing; that was sent at that time, and was due at the other."""
+        """Take note of a message that was sent, and of when it was due."""
         self._late_ms.append(1e3 * (seconds - due_seconds))
         if player == MODEL:
             self._note(SENT, message, seconds)
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Nothing; the plan is played that loud, and at a tempo that the time map knows."""
+        """Take note of the balance; the time map knows the tempo."""
         self._balance = delivery.balance
 
     def noted(self, text: str, seconds: float) -> None:
-        """Nothing: what is to be read comes by :meth:`tell`."""
+        """Ignore it: what is to be read comes through :meth:`tell`."""
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Nothing; a model starts anew."""
+        """Ignore that a model starts."""
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Nothing; that was asked of the model."""
+        """Take note of a request to the model."""
         if isinstance(request, Rewind):
             with self._lock:
                 self._plan.clear()
@@ -107,7 +107,7 @@ class Monitor:
             self._knobs = request
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Nothing; the model answered that, in its own time."""
+        """Take note of a reply of the model, whose times are its own."""
         if isinstance(reply, Planned):
             at = self._time.seconds
             with self._lock:
@@ -162,7 +162,7 @@ def states(session: SessionView) -> list[tuple[str, str]]:
 
 
 def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
-    """The notes of a plan that are still to come; one without an end lasts to the edge."""
+    """Return the notes of a plan that are still to come; one without an end lasts to the edge."""
     notes: list[RollNote] = []
     begun: dict[int, float] = {}
     for event in plan:
@@ -180,7 +180,7 @@ def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
 
 
 def lateness(late_ms: list[float]) -> Lateness:
-    """The figures of some latenesses; those sent before they were due count as on time."""
+    """Return figures of how late messages were; those sent early count as on time."""
     if not late_ms:
         return Lateness()
     ordered = sorted(max(0.0, late) for late in late_ms)
@@ -191,7 +191,7 @@ def lateness(late_ms: list[float]) -> Lateness:
 
 
 def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]:
-    """Where the knobs stand, in words; those that nobody has turned are left out."""
+    """Return the values of the knobs in words, without those that nobody has turned."""
     sampling, asked = knobs.sampling, knobs.controls
     shown = [("temperature", f"{sampling.temperature:.2f}"), ("top_p", f"{sampling.top_p:.2f}")]
     if sampling.top_k:
@@ -212,7 +212,7 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
 
 
 def _weights(weights: Iterable[float]) -> str:
-    """Twelve bars, from C to B."""
+    """Draw twelve bars, from C to B."""
     listed = list(weights)
     top = max(listed) or 1.0
     return "".join(" ▁▂▃▄▅▆▇█"[round(8 * weight / top)] for weight in listed)

@@ -29,8 +29,8 @@ _CHILD = "from midirnn.live.view.terminal import main; main()"
 class Terminal:
     """Shows a session. Owns the process that draws, and the thread that sends it what to draw.
 
-    ``look`` gives what is to be seen at a time of the clock. ``stdout`` is the terminal's file
-    descriptor, by default our own. A process that dies or stands still is nobody else's trouble.
+    ``look`` returns what there is to see at a time of the clock. ``stdout`` is the terminal's file
+    descriptor, by default our own. If the drawing process dies or hangs, the session goes on.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Terminal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Nothing; the last picture has been drawn, and stays."""
+        """Draw the last picture, which stays."""
         self._closing.set()
         self._thread.join(END_SECONDS)
         if self._thread.is_alive():  # what it sends is not taken: the terminal stands still
@@ -95,7 +95,7 @@ class Terminal:
 
 
 def main() -> None:
-    """Nothing, once the input has ended. What cannot be read as a view ends it as well."""
+    """Draw until the input ends, or cannot be read as a view."""
     from rich.console import Console
     from rich.live import Live
 

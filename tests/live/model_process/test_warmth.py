@@ -36,6 +36,7 @@ from midirnn.live.model_process.warmth import (
 )
 from midirnn.ports import MemoryOutput
 from midirnn.sampling import Sampler
+from tests.engines.stepping import same_state
 from tests.engines.test_numpy_engine import CountingEngine
 from tests.engines.test_onnx_engine import model_of
 from tests.live.input.test_hearing import server
@@ -46,7 +47,7 @@ NOTE = Hear((HeardStep(5, (), ((60, 9),)),))
 PLAN = Plan(-1, 6, 100, 32)
 
 
-class Rehearsals:
+class Steps:
     def __init__(self) -> None:
         self.count = 0
 
@@ -59,8 +60,8 @@ class Rehearsals:
     [((NOTE,), True), ((Rewind(1, -1), PLAN), True), ((Rest(7),), False), ((), False)],
 )
 def test_music_keeps_it_warm_for_a_while(requests: tuple[Request, ...], warm: bool) -> None:
-    rehearsals, clock = Rehearsals(), ManualClock(100.0)
-    warmth = Warmth(rehearsals, wanted=True, clock=clock.now, processors=2)
+    steps, clock = Steps(), ManualClock(100.0)
+    warmth = Warmth(steps, wanted=True, clock=clock.now, processors=2)
     assert not warmth.keep()
     warmth.renew(requests)
     for seconds in (0.0, 0.9 * WARM_SECONDS):
@@ -68,33 +69,33 @@ def test_music_keeps_it_warm_for_a_while(requests: tuple[Request, ...], warm: bo
         assert warmth.keep() is warm
     clock.advance(0.2 * WARM_SECONDS)
     assert not warmth.keep()
-    assert rehearsals.count == 2 * warm
+    assert steps.count == 2 * warm
 
 
 def test_a_model_whose_steps_are_long_is_let_rest() -> None:
     spent = 0.0
 
-    def rehearse() -> None:
+    def warm_up() -> None:
         nonlocal spent
         spent += next(steps)
 
     long, short = 1.5 * LONGEST_SECONDS, 0.5 * LONGEST_SECONDS
     steps = iter([long, short, *[long] * SLOW_STEPS])
-    warmth = Warmth(rehearse, wanted=True, clock=lambda: 0.0, spent=lambda: spent, processors=2)
+    warmth = Warmth(warm_up, wanted=True, clock=lambda: 0.0, spent=lambda: spent, processors=2)
     warmth.renew((NOTE,))
     assert [warmth.keep() for _ in range(2 + SLOW_STEPS)] == [True] * (1 + SLOW_STEPS) + [False]
     warmth.renew((NOTE,))
     assert not warmth.keep()
 
 
-def test_a_model_process_rehearses_between_what_it_is_asked() -> None:
+def test_a_model_process_warms_up_between_what_it_is_asked() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0) as sender:
-        inbox, rehearsals, answers = Inbox(reading), Rehearsals(), list[Answer]()
+        inbox, steps, answers = Inbox(reading), Steps(), list[Answer]()
 
-        def rehearse() -> None:
-            rehearsals()
-            if rehearsals.count == 2:
+        def warm_up() -> None:
+            steps()
+            if steps.count == 2:
                 sender.write(parcel((PLAN,)))
 
         def answer(answer: Answer) -> None:
@@ -102,10 +103,10 @@ def test_a_model_process_rehearses_between_what_it_is_asked() -> None:
             if any(isinstance(reply, Planned) and reply.done for reply in answer.replies):
                 sender.write(parcel(None))
 
-        warmth = Warmth(rehearse, wanted=True, clock=lambda: 0.0, processors=2)
+        warmth = Warmth(warm_up, wanted=True, clock=lambda: 0.0, processors=2)
         sender.write(parcel((NOTE,)))
         serve(inbox, server()[0], answer, Aftermath(), warmth)
-    assert rehearsals.count >= 2
+    assert steps.count >= 2
     assert isinstance(answers[0].replies[0], Heard)
     assert isinstance(answers[-1].replies[-1], Planned)
 
@@ -114,21 +115,21 @@ def test_a_model_process_rehearses_between_what_it_is_asked() -> None:
 def test_it_rests_where_that_is_wanted_or_a_processor_is_all_there_is(
     wanted: bool, processors: int
 ) -> None:
-    rehearsals = Rehearsals()
-    warmth = Warmth(rehearsals, wanted=wanted, clock=lambda: 0.0, processors=processors)
+    steps = Steps()
+    warmth = Warmth(steps, wanted=wanted, clock=lambda: 0.0, processors=processors)
     warmth.renew((NOTE,))
     assert not warmth.keep()
-    assert rehearsals.count == 0
+    assert steps.count == 0
 
 
 @pytest.mark.parametrize("seconds", [[-1.0], [0.05], [0.0, 0.11, 0.4, 1.3, 50.0]])
-def test_rehearsing_changes_no_reply(seconds: list[float]) -> None:
-    def replies(rehearsed: list[float]) -> list[Reply]:
+def test_warming_up_changes_no_reply(seconds: list[float]) -> None:
+    def replies(warmed_up: list[float]) -> list[Reply]:
         model, _ = server()
         told: list[Reply] = []
         for request in (NOTE, PLAN, Rewind(1, 0), NOTE, PLAN, Rewind(2, 1), Release(90), PLAN):
-            for at in rehearsed:
-                model.rehearse(at)
+            for at in warmed_up:
+                model.warm_up(at)
             told += model.handle(request)
         return told
 
@@ -136,38 +137,38 @@ def test_rehearsing_changes_no_reply(seconds: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rehearsed_for", "saved"), [([0.45], 1), ([0.43, 0.43, 0.43], 1), ([0.43], 0), ([0.46], 0)]
+    ("precomputed_for", "saved"), [([0.45], 1), ([0.43, 0.43, 0.43], 1), ([0.43], 0), ([0.46], 0)]
 )
-def test_a_rest_that_was_rehearsed_is_heard_for_nothing(
-    rehearsed_for: list[float], saved: int
+def test_a_rest_that_was_precomputed_is_heard_for_nothing(
+    precomputed_for: list[float], saved: int
 ) -> None:
-    def steps_to_hear(rehearsed: list[float]) -> int:
+    def steps_to_hear(warmed_up: list[float]) -> int:
         engine = CountingEngine(MODEL.config, MODEL.weights)
         model = ModelServer(Sampler(engine, MODEL.codec, seed=0))
         list(model.handle(NOTE))
         events = [event for reply in model.handle(PLAN) for event in getattr(reply, "events", ())]
-        sounded = [event for event in events if event.seconds <= rehearsed_for[0]]
+        sounded = [event for event in events if event.seconds <= precomputed_for[0]]
         assert sounded
         assert len(sounded) < len(events)
-        for seconds in rehearsed:
-            model.rehearse(seconds)
+        for seconds in warmed_up:
+            model.warm_up(seconds)
         engine.steps = 0
         list(model.handle(Rewind(1, sounded[-1].number)))
         list(model.handle(Hear((HeardStep(45, (), ((61, 9),)),))))
         return engine.steps
 
-    assert steps_to_hear([]) - steps_to_hear(rehearsed_for) == saved
+    assert steps_to_hear([]) - steps_to_hear(precomputed_for) == saved
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "auto"])
-def test_a_rehearsed_step_leaves_the_state_alone(name: str) -> None:
+def test_a_warm_up_step_leaves_the_state_alone(name: str) -> None:
     rehearsing, resting = (model_of().engine(name) for _ in range(2))
     assert isinstance(rehearsing, RecurrentEngine)
     for token in (60, 300, 64, 370):
         for engine in (rehearsing, resting):
             engine.feed(token, np.zeros(128, dtype=bool))
-        rehearsing.rehearse()
-        assert all(map(np.array_equal, rehearsing.snapshot(), resting.snapshot()))
+        rehearsing.warm_up()
+        assert same_state(rehearsing.snapshot(), resting.snapshot())
 
 
 @pytest.mark.parametrize(

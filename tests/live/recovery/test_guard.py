@@ -219,7 +219,7 @@ def test_it_says_how_often_it_acted() -> None:
     assert guard.report() == "guard: never needed"
     watch(over_and_over([60, 64], 9.0, 0.15), 9.0, guard)
     assert guard.acted == {Fault.LOOP: 1}
-    assert guard.report() == "guard: loop 1 (went back to your music 0 times)"
+    assert guard.report() == "guard: loop 1 (went back to your music never)"
 
 
 @settings(max_examples=30)

@@ -1,0 +1,157 @@
+"""The fastest way to compute an LSTM layer is measured once, remembered, and kept by a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from midirnn.models import lstm, lstm_choice, lstm_native
+from midirnn.models.cells import CELLS
+from midirnn.models.layers import RecurrentLayer, State
+
+MEASURED = lstm_choice._measure
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder in which nothing is remembered, and layers that are all worth measuring."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(lstm_choice, "_remembered", {})
+    monkeypatch.setattr(lstm, "SMALLEST_COMPILED", 0)
+    monkeypatch.setattr(lstm_native, "paths", dict)
+    monkeypatch.setattr(lstm, "_compiled", lambda function: function)
+    return tmp_path / "midirnn" / "lstm-choices.json"
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """The sizes that are measured; torch's layer wins where there are 8 cells."""
+    sizes: list[tuple[int, int, int]] = []
+
+    def measure(size: tuple[int, int, int], weights: object, layers: object) -> list[float]:
+        sizes.append(size)
+        return [2.0, 1.0] if size[2] == 8 else [1.0, 0.99]
+
+    monkeypatch.setattr(lstm_choice, "_measure", measure)
+    return sizes
+
+
+def run(hidden: int = 8, batch: int = 4, steps: int = 3) -> torch.Tensor:
+    torch.manual_seed(0)
+    layer = RecurrentLayer(CELLS["lstm"], 5, hidden)
+    state = tuple(torch.zeros(batch, hidden) for _ in range(2))
+    y: torch.Tensor = layer(torch.randn(steps, batch, 5), state)[0]
+    return y
+
+
+def test_each_size_is_measured_once(measured: list[tuple[int, int, int]]) -> None:
+    for steps in (3, 9):
+        run(steps=steps)
+        run(hidden=16)
+        run(batch=3)  # as 4 are
+        run(batch=5)
+    assert measured == [(4, 5, 8), (4, 5, 16), (8, 5, 8)]
+
+
+@pytest.mark.parametrize(("hidden", "by_torch"), [(8, True), (16, False)])
+def test_the_faster_one_is_taken_and_torch_s_only_if_it_wins_clearly(
+    hidden: int,
+    by_torch: bool,
+    measured: list[tuple[int, int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+    layer = RecurrentLayer._by_torch
+
+    def noted(self: RecurrentLayer, x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+        calls.append(x.shape)
+        return layer(self, x, state)
+
+    monkeypatch.setattr(RecurrentLayer, "_by_torch", noted)
+    run(hidden)
+    assert bool(calls) is by_torch
+
+
+def test_another_process_finds_it_in_the_cache(
+    cache: Path, measured: list[tuple[int, int, int]]
+) -> None:
+    run()
+    lstm_choice._remembered.clear()
+    run()
+    assert len(measured) == 1
+    (name,) = json.loads(cache.read_text())
+    assert "batch 4, 5 inputs, 8 cells, float32" in name and torch.__version__ in name
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "\0"])
+def test_a_damaged_cache_is_measured_anew_and_mended(
+    content: str, cache: Path, measured: list[tuple[int, int, int]]
+) -> None:
+    cache.parent.mkdir()
+    cache.write_text(content)
+    run()
+    assert len(measured) == 1
+    assert len(json.loads(cache.read_text())) == 1
+
+
+def test_a_resumed_run_chooses_as_before_whatever_the_cache_says(
+    cache: Path, measured: list[tuple[int, int, int]]
+) -> None:
+    run()
+    kept = lstm_choice.choices()
+    assert list(kept.values()) == [True]
+    lstm_choice._remembered.clear()
+    cache.write_text(json.dumps(dict.fromkeys(kept, False)))
+    lstm_choice.restore(kept)
+    run()
+    assert lstm_choice.choices() == kept
+    assert len(measured) == 1
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("graded", [True, False])
+def test_measuring_changes_nothing_else(
+    bf16: bool, graded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = RecurrentLayer(CELLS["lstm"], 5, 8)
+    x, state = torch.randn(3, 2, 5), tuple(torch.zeros(2, 8) for _ in range(2))
+    random = torch.get_rng_state()
+    with (
+        torch.set_grad_enabled(graded),
+        torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16),
+    ):
+        y, _ = layer(x, state)
+    assert len(lstm_choice.choices()) == 1
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(weight.grad is None for weight in layer.parameters())
+    assert y.requires_grad is graded
+    if graded:
+        y.float().sum().backward()
+        assert all(weight.grad is not None for weight in layer.parameters())
+
+
+def test_small_steps_are_not_measured(
+    measured: list[tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lstm, "SMALLEST_COMPILED", 8192)
+    run()
+    assert measured == []
+
+
+def test_both_ways_are_timed_in_turns() -> None:
+    order = []
+
+    def layer(name: str) -> lstm_choice.Layer:
+        def compute(x: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+            order.append(name)
+            return x * weight, state
+
+        return compute
+
+    weight = torch.ones(1, requires_grad=True)
+    times = MEASURED((2, 3, 4), [weight], (layer("ours"), layer("theirs")))
+    assert order == ["ours", "theirs"] * (1 + lstm_choice.ROUNDS)
+    assert len(times) == 2 and all(0 < seconds < 10 for seconds in times)
