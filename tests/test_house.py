@@ -40,6 +40,7 @@ package."""
 
 SUBLAYERS: dict[str, Layers] = {
     "codecs": (
+        (("style",),),
         (("base",),),
         (("controls",), ("held",)),
         (("performance",),),

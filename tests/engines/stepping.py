@@ -50,13 +50,20 @@ def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
 
 def parts_of(state: EngineState) -> list[Any]:
     """All arrays and bytes that a state consists of."""
-    memories = [part for memory in state.memories.values() for part in memory or ()]
-    return [*state.state, state.logits, *memories]
+    return [*state.state, state.logits, *leaves(list(state.memories.values()))]
+
+
+def leaves(value: Any) -> list[Any]:
+    """Return what nested tuples and lists hold, one after another."""
+    if isinstance(value, tuple | list):
+        return [leaf for part in value for leaf in leaves(part)]
+    return [value]
 
 
 def same_state(one: EngineState, other: EngineState) -> bool:
     """Whether two states are equal to the last bit."""
-    return all(map(np.array_equal, parts_of(one), parts_of(other)))
+    pairs = zip(parts_of(one), parts_of(other), strict=True)
+    return all(np.array_equal(mine, its) for mine, its in pairs)
 
 
 def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVector:
