@@ -77,7 +77,8 @@ if TYPE_CHECKING:
     )
     from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
     from midirnn.performance import Part, Performance, Tempo
-    from midirnn.sampling import Sampler, SamplingConfig, generate
+    from midirnn.sampling import Sampler, SamplingConfig
+    from midirnn.sampling.generate import generate
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,6 @@ from midirnn.codecs.style import (
     SLICES,
     TRAITS,
     Style,
-    interpolated,
     style_inputs,
 )
 from midirnn.errors import OptionError
@@ -134,9 +133,9 @@ def _pitch_class(name: str, text: str) -> int:
 
 def density_inputs(notes_per_second: npt.NDArray[np.float64]) -> FloatArray:
     """Return the inputs for each density; shape ``(N, 8)``."""
-    return interpolated(np.log2(1.0 + notes_per_second), TRAIT["density"].knots)
+    return TRAIT["density"].inputs(np.log2(1.0 + notes_per_second))
 
 
 def loudness_inputs(loudness: npt.NDArray[np.float64]) -> FloatArray:
     """Return the inputs for each mean velocity; shape ``(N, 8)``."""
-    return interpolated(loudness, TRAIT["loudness"].knots)
+    return TRAIT["loudness"].inputs(loudness)

@@ -87,7 +87,7 @@ def test_a_piece_is_measured_by_the_notes_from_each_token_on(
             else None,
             strength=1.0,
         )
-        np.testing.assert_allclose(found[row], expected.vector(), atol=1e-5)
+        np.testing.assert_allclose(found[row], expected.vector()[:28], atol=1e-5)
 
 
 @pytest.mark.parametrize(
