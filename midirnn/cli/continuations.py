@@ -164,13 +164,18 @@ def _print_tables(report: Mapping[str, Any], dataset: Path) -> None:
     for table in (_distance_table(report), _recurrence_table(report)):
         console.print()
         console.print(table)
+    errors = (
+        f"{of[report['headline']]['all']:.2f} ({name})"
+        for name, of in report["standard_errors"].items()
+    )
+    print(f"\nstandard error of 'all' in {report['headline']} s: {', '.join(errors)}")
 
 
 def _distance_table(report: Mapping[str, Any]) -> Table:
-    """A row for each passage behind the primer and each that goes on from it."""
+    """Return the distances: a row for each passage and each player."""
     from midirnn.judging.continuations import COLUMNS
 
-    columns = (column.replace("_", " ") for column in COLUMNS)
+    columns = (column.replace("_", "\n") for column in COLUMNS)
     table = _table("seconds", "player", *columns, words=2)
     distances = report["distances"]
     spans = list(next(iter(distances.values())))
@@ -182,7 +187,7 @@ def _distance_table(report: Mapping[str, Any]) -> Table:
 
 
 def _recurrence_table(report: Mapping[str, Any]) -> Table:
-    """A row for each that goes on from the primers."""
+    """Return what comes back of the primers: a row for each player."""
     seconds = f"of the primer, in {report['headline']} s"
     table = _table(seconds, "player", "median", "90 %", "largest", words=2)
     for key, title, form in (

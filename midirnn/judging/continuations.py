@@ -37,6 +37,9 @@ ANOTHER_PIECE = "another piece"
 
 QUANTILES = {"median": 0.5, "p90": 0.9, "max": 1.0}
 
+RESAMPLES = 400
+"""How often pieces are drawn again, to find out how much medians depend on their choice."""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -149,6 +152,10 @@ def judge_continuations(
             name: {span: _named(np.median(values, axis=0)) for span, values in spans.items()}
             for name, spans in each.items()
         },
+        "standard_errors": {
+            name: {span: _named(_standard_error(values)) for span, values in spans.items()}
+            for name, spans in each.items()
+        },
         "recurrence": {
             name: {key: _quantiles(values) for key, values in found.items()}
             for name, found in returned.items()
@@ -169,6 +176,14 @@ def judge_continuations(
 def span_name(span: Span) -> str:
     """Return a span in words: ``0-30``."""
     return f"{span[0]:g}-{span[1]:g}"
+
+
+def _standard_error(values: FloatArray) -> FloatArray:
+    """Return the standard errors of the medians of columns, by the bootstrap; (N, D) to (D,)."""
+    rng = np.random.default_rng(0)
+    drawn = values[rng.integers(0, len(values), (RESAMPLES, len(values)))]
+    errors: FloatArray = np.median(drawn, axis=1).std(axis=0)
+    return errors
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:

@@ -77,6 +77,18 @@ def test_all_is_the_mean_of_the_features_of_each_piece() -> None:
             assert of["all"] == pytest.approx(sum(of[name] for name in COLUMNS[1:]) / 6)
 
 
+def test_the_standard_errors_are_those_of_medians_of_pieces_drawn_again() -> None:
+    alike = [EXCERPTS[0]] * 4
+    found = judged([e.continuation for e in alike], alike)
+    assert max(found["standard_errors"]["model"]["0-3"].values()) < 1e-9
+    varied = judged([at_random(30, seed) for seed in range(20, 25)])
+    assert (
+        varied["standard_errors"]
+        == judged([at_random(30, seed) for seed in range(20, 25)])["standard_errors"]
+    )
+    assert 0.0 < varied["standard_errors"]["model"]["0-3"]["all"] < 1.0
+
+
 def test_the_scale_is_that_of_the_reference_however_few_are_played() -> None:
     few = judged([Performance()] * 2, EXCERPTS[:2])
     assert few["scale"] == judged([Performance()] * 5)["scale"]
