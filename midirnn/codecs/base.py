@@ -1,8 +1,8 @@
-"""What a codec is: pieces to tokens and back, and what may follow what.
+"""The codec protocol: pieces to tokens and back, and which tokens may follow which.
 
 A codec is a frozen dataclass without state, generic over the piece that it encodes (a performance,
-a text). What only some codecs can do is a protocol of its own, asked for by whoever needs it with
-``isinstance`` or :func:`midirnn.codecs.require`.
+a text). Capabilities that only some codecs have are protocols of their own; code that needs one
+asks for it with ``isinstance`` or :func:`midirnn.codecs.require`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.style import Style
 from midirnn.errors import CodecError, OptionError
 from midirnn.performance import Performance
 
@@ -150,7 +151,7 @@ class Codec(Protocol[P]):
         ...
 
 
-# What only some codecs can do.
+# Capabilities: what only some codecs can do.
 
 
 @runtime_checkable
@@ -181,6 +182,17 @@ class Steerable(Protocol):
         """Return the controls of a piece from each token ``begin`` to ``stop - 1`` on.
 
         Shape ``(stop - begin, NUM_CONTROL_INPUTS)``.
+        """
+        ...
+
+    def recent_style(self, tokens: Tokens, seconds: float) -> Style:
+        """Return the style of the last ``seconds`` of a piece."""
+        ...
+
+    def measure_style(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return all traits of a style (:mod:`midirnn.codecs.style`), measured likewise.
+
+        Shape ``(stop - begin, NUM_STYLE_INPUTS)``; the first are the controls.
         """
         ...
 
@@ -272,7 +284,7 @@ class NoteStream(HoldsNotes, Protocol):
         ...
 
 
-# For codecs to build on.
+# Building blocks for codecs.
 
 
 def check_tokens(tokens: npt.ArrayLike, vocab_size: int) -> Tokens:
