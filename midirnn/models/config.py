@@ -109,12 +109,12 @@ class ModelConfig:
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """What the model reads beside the token."""
+        """The features that the model reads beside the token."""
         return features_of(self)
 
     @property
     def heads(self) -> dict[str, int]:
-        """What the model computes from its last layer: the name and the size of each output.
+        """The outputs of the last layer: the name and the size of each.
 
         ``output`` are the logits; ``trust`` is what each kind of match adds to them. A further term
         of the output is a line here, and in :mod:`midirnn.engines.base` how a step adds it.
