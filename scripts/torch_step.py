@@ -91,10 +91,7 @@ class TorchEngine(RecurrentEngine):
             x = x + y[0] if self._config.residual and index else y[0]
             behind.append(after if len(given) > 1 else (after,))
         x = self._read(x, len(self._layers))
-        logits = self._head("output", x)
-        trust = self._head("trust", x) if "trust" in self._heads else None
         return Advance(
             tuple(torch.cat(parts).numpy() for parts in zip(*behind, strict=True)),
-            logits.numpy(),
-            None if trust is None else trust.numpy(),
+            [self._head(head, x).numpy() for head in self._heads],
         )

@@ -26,7 +26,8 @@ LAYERS: Layers = (
     (("performance",),),
     (("midievents", "midifile"), ("ports",)),
     (("codecs",),),
-    (("terms",), ("features",)),
+    (("terms",),),
+    (("features",),),
     (("datasets",), ("models",)),
     (("engines",),),
     (("training",), ("sampling",), ("judging",)),
@@ -39,6 +40,7 @@ package."""
 
 SUBLAYERS: dict[str, Layers] = {
     "codecs": (
+        (("style",),),
         (("base",),),
         (("controls",), ("held",)),
         (("performance",),),

@@ -65,6 +65,14 @@ def generate(
             help="Pitch classes, 'C E G', or a key, 'F# minor'. [up to the model]",
         ),
     ] = None,
+    follow: Annotated[
+        float,
+        Parameter(
+            group="Controls",
+            help="How closely to keep to the primer's style, 0 to 1: its density, loudness, "
+            "register, rhythm and so on, where no other control says otherwise.",
+        ),
+    ] = 1.0,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
     """Generate MIDI files that continue a primer, or start from nothing.
@@ -99,7 +107,9 @@ def generate(
     stepping = loaded.engine(engine)
     for index in range(count):
         sampler = Sampler(stepping, codec, sampling, seed=first_seed + index)
-        made = continue_piece(sampler, heard, seconds=seconds, tokens=tokens, controls=controls)
+        made = continue_piece(
+            sampler, heard, seconds=seconds, tokens=tokens, controls=controls, follow=follow
+        )
         path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
         codec.write(made.piece, path)
         print(f"{path}: {made.summary()} (seed {first_seed + index})")

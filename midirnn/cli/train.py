@@ -34,9 +34,10 @@ NO_BF16 = "this processor does not support bfloat16"
 
 @dataclass(frozen=True)
 class ModelFlags(ModelConfig):
-    """The fields of a model's config as flags, without the vocabulary's size: the data set's."""
+    """The fields of a model's config as flags, but for the sizes that are the data set's."""
 
     vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
+    longest_shift: Annotated[int, Parameter(parse=False)] = ModelConfig.longest_shift
 
 
 def train(

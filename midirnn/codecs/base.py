@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.style import Style
 from midirnn.errors import CodecError, OptionError
 from midirnn.performance import Performance
 
@@ -181,6 +182,17 @@ class Steerable(Protocol):
         """Return the controls of a piece from each token ``begin`` to ``stop - 1`` on.
 
         Shape ``(stop - begin, NUM_CONTROL_INPUTS)``.
+        """
+        ...
+
+    def recent_style(self, tokens: Tokens, seconds: float) -> Style:
+        """Return the style of the last ``seconds`` of a piece."""
+        ...
+
+    def measure_style(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
+        """Return all traits of a style (:mod:`midirnn.codecs.style`), measured likewise.
+
+        Shape ``(stop - begin, NUM_STYLE_INPUTS)``; the first are the controls.
         """
         ...
 

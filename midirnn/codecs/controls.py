@@ -13,6 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.style import (
+    NUM_STYLE_INPUTS,
+    PITCH_CLASSES,
+    SLICES,
+    TRAITS,
+    Style,
+    style_inputs,
+)
 from midirnn.errors import OptionError
 
 FloatArray = npt.NDArray[np.float32]
@@ -22,9 +30,6 @@ DEFAULT_STRENGTH = 2.0
 
 MAX_STRENGTH = 10.0
 
-HORIZON_SECONDS = 4.0
-"""The length of the passage over which the controls of a piece are measured."""
-
 NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"#": 1, "b": -1}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
@@ -33,16 +38,11 @@ SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _HOW_TO_NAME = "write pitch classes, 'C Eb F#', or a key, 'A minor'"
 
 MAX_VELOCITY = 127
-PITCH_CLASSES = 12
+TRAIT = {trait.name: trait for trait in TRAITS}
 
-DENSITY_KNOTS = np.arange(8.0)
-"""Values of log2(1 + notes per second): 0, 1, 3, 7, 15, 31, 63 and 127 notes per second."""
-
-LOUDNESS_KNOTS = np.linspace(0.0, MAX_VELOCITY, 8)
-
-DENSITY = slice(0, len(DENSITY_KNOTS))
-LOUDNESS = slice(DENSITY.stop, DENSITY.stop + len(LOUDNESS_KNOTS))
-HISTOGRAM = slice(LOUDNESS.stop, LOUDNESS.stop + PITCH_CLASSES)
+DENSITY = SLICES["density"]
+LOUDNESS = SLICES["loudness"]
+HISTOGRAM = SLICES["pitch_classes"]
 CONTROLS = (DENSITY, LOUDNESS, HISTOGRAM)
 """The place of each control in a vector."""
 
@@ -55,13 +55,16 @@ class Controls:
 
     ``loudness`` is a mean velocity, 0 to 127. ``pitch_classes`` are twelve weights from C on, of
     which only the proportions count. ``strength`` multiplies the inputs: it is 1 in training, and
-    with higher values the model follows the controls more closely.
+    with higher values the model follows the controls more closely. ``style`` is what was heard, to
+    be followed where no other control says otherwise: ``follow`` says how closely, 0 to 1.
     """
 
     notes_per_second: float | None = None
     loudness: float | None = None
     pitch_classes: Sequence[float] | None = None
     strength: float = DEFAULT_STRENGTH
+    style: Style | None = None
+    follow: float = 1.0
 
     def __post_init__(self) -> None:
         if self.notes_per_second is not None and not 0.0 <= self.notes_per_second <= 127.0:
@@ -72,6 +75,8 @@ class Controls:
             raise OptionError(f"loudness is {self.loudness:g}; allowed are 0 to {MAX_VELOCITY}")
         if not 0.0 <= self.strength <= MAX_STRENGTH:
             raise OptionError(f"strength is {self.strength:g}; allowed are 0 to {MAX_STRENGTH:g}")
+        if not 0.0 <= self.follow <= 1.0:
+            raise OptionError(f"follow is {self.follow:g}; allowed are 0 to 1")
         if self.pitch_classes is not None:
             weights = np.asarray(self.pitch_classes, np.float64)
             if weights.shape != (PITCH_CLASSES,) or not (weights >= 0).all() or not weights.any():
@@ -81,16 +86,26 @@ class Controls:
                 )
 
     def vector(self) -> FloatArray:
-        """Return the inputs of a model; shape ``(28,)``. A control that is None is all 0."""
-        row = np.zeros(NUM_CONTROL_INPUTS, np.float32)
+        """Return the inputs of a model; shape ``(NUM_STYLE_INPUTS,)``.
+
+        What is neither set nor heard is all 0. A value beyond what piano music has counts as the
+        nearest that it has, so that asking for more never gives less.
+        """
+        row = np.zeros(NUM_STYLE_INPUTS, np.float32)
+        if self.style is not None:
+            row += self.style.vector() * np.float32(self.follow)
+        asked: dict[str, npt.NDArray[np.float64]] = {}
         if self.notes_per_second is not None:
-            row[DENSITY] = density_inputs(np.array([self.notes_per_second]))[0]
+            asked["density"] = np.log2(1.0 + np.array([self.notes_per_second]))
         if self.loudness is not None:
-            row[LOUDNESS] = loudness_inputs(np.array([self.loudness]))[0]
+            asked["loudness"] = np.array([self.loudness], np.float64)
         if self.pitch_classes is not None:
-            weights = np.asarray(self.pitch_classes, np.float64)
-            row[HISTOGRAM] = weights / weights.sum()
-        return row * np.float32(self.strength)
+            weights = np.asarray([self.pitch_classes], np.float64)
+            asked["pitch_classes"] = weights / weights.sum()
+        set_rows = style_inputs(asked, 1)[0] * np.float32(self.strength)
+        for name in asked:
+            row[SLICES[name]] = set_rows[SLICES[name]]
+        return row
 
 
 def parse_pitch_classes(text: str) -> tuple[float, ...]:
@@ -118,21 +133,9 @@ def _pitch_class(name: str, text: str) -> int:
 
 def density_inputs(notes_per_second: npt.NDArray[np.float64]) -> FloatArray:
     """Return the inputs for each density; shape ``(N, 8)``."""
-    return _interpolated(np.log2(1.0 + notes_per_second), DENSITY_KNOTS)
+    return TRAIT["density"].inputs(np.log2(1.0 + notes_per_second))
 
 
 def loudness_inputs(loudness: npt.NDArray[np.float64]) -> FloatArray:
     """Return the inputs for each mean velocity; shape ``(N, 8)``."""
-    return _interpolated(loudness, LOUDNESS_KNOTS)
-
-
-def _interpolated(values: npt.NDArray[np.float64], knots: npt.NDArray[np.float64]) -> FloatArray:
-    """Return each value as weights of the two knots around it, summing to 1; ``(N, knots)``."""
-    values = np.clip(values, knots[0], knots[-1])
-    left = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, len(knots) - 2)
-    share = (values - knots[left]) / (knots[left + 1] - knots[left])
-    rows = np.zeros((len(values), len(knots)), np.float32)
-    at = np.arange(len(values))
-    rows[at, left] = 1.0 - share
-    rows[at, left + 1] = share
-    return rows
+    return TRAIT["loudness"].inputs(loudness)

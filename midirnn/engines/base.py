@@ -9,9 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from midirnn.codecs import BoolArray
-from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.held import no_notes
-from midirnn.codecs.recall import Matches
+from midirnn.codecs.style import NUM_STYLE_INPUTS
 from midirnn.engines.state import (
     EngineState,
     FloatMatrix,
@@ -21,11 +20,10 @@ from midirnn.engines.state import (
     StateLayout,
 )
 from midirnn.errors import OptionError
-from midirnn.features import ControlInputs, Given, HeldNotes, Recall
-from midirnn.features.recall import match_numbers
+from midirnn.features import ControlInputs, Given, HeldNotes
 from midirnn.models.config import ModelConfig
 
-_NO_CONTROLS = np.zeros(NUM_CONTROL_INPUTS, np.float32)
+_NO_CONTROLS = np.zeros(NUM_STYLE_INPUTS, np.float32)
 _NO_FEATURES = np.zeros(0, np.float32)
 _SILENCE = no_notes()
 
@@ -37,10 +35,8 @@ class Advance(NamedTuple):
     """What one step of an engine computes."""
 
     state: RecurrentState
-    logits: FloatVector
-    """(V,): before :func:`boosted`"""
-    trust: FloatVector | None
-    """(39,): what each kind of match adds to its pitch's logit; of a model with recall"""
+    outputs: list[FloatVector]
+    """What each of the model's heads computes: first the logits (V,), which may be changed."""
 
 
 class StepEngine(Protocol):
@@ -56,7 +52,7 @@ class StepEngine(Protocol):
         ...
 
     def set_controls(self, controls: FloatVector | None) -> None:
-        """Set the controls for the tokens fed from now on; shape ``(28,)``, None for none.
+        """Set the controls for the tokens fed from now on; shape ``(75,)``, None for none.
 
         They are no part of the state. A model without ``control_inputs`` ignores them.
         """
@@ -109,6 +105,7 @@ class RecurrentEngine(ABC):
         self._config = config
         self._layout = StateLayout.of(config)
         self._features = config.features
+        self._with_heads = [feature for feature in self._features if feature.head]
         self._controls: FloatVector = _NO_CONTROLS
         self._state: EngineState
         self._cache: dict[tuple[int, int], _Step] = {}
@@ -171,9 +168,9 @@ class RecurrentEngine(ABC):
         told = before.memories
         memories = {f.name: f.follow(told[f.name], token) for f in self._features}
         numbers = self._numbers(memories, _given(held, controls))
-        state, logits, trust = self._advance(before, token, numbers)
-        if trust is not None:
-            logits = boosted(logits, trust, memories[Recall.name].matches)
+        state, (logits, *weights) = self._advance(before, token, numbers)
+        for feature, added in zip(self._with_heads, weights, strict=True):
+            feature.add(logits, added, memories[feature.name])
         return EngineState(self._layout, state, logits, memories)
 
     @abstractmethod
@@ -211,7 +208,7 @@ def _given(held: BoolArray, controls: FloatVector) -> Given:
 def feature_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix]) -> FloatMatrix:
     """Return the weights (E, F) of all features, side by side."""
     parts = [np.zeros((config.embedding_size, 0), np.float32)]
-    parts += [weights[f"{feature.layer}.weight"] for feature in config.features]
+    parts += [weights[f"{feature.layer}.weight"] for feature in config.inputs]
     return np.concatenate(parts, axis=1)
 
 
@@ -219,11 +216,3 @@ def head_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix], head: 
     """Return the weights (N, H) of a head; those of a tied embedding are the output's."""
     tied = config.tied_embedding and head == "output"
     return weights["embedding.weight"][: config.vocab_size] if tied else weights[f"{head}.weight"]
-
-
-def boosted(logits: FloatVector, trust: FloatVector, matches: Matches) -> FloatVector:
-    """Return the logits (V,) with those of recalled pitches raised by their matches' trust."""
-    result = logits.copy()
-    for number, pitch in match_numbers(matches):
-        result[pitch] += trust[number]
-    return result

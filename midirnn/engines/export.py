@@ -56,8 +56,10 @@ class QuantizedMatrix:
     """(N, blocks)"""
 
 
-OUTPUTS = {"output": "logits", "trust": "trust"}
-"""The name in the file of what each of the model's heads computes."""
+def output_name(head: str) -> str:
+    """Return the name in the file of what one of the model's heads computes."""
+    return "logits" if head == "output" else head
+
 
 PRECISIONS = ("int8", "float32")
 """How the matrices of a file can be stored and multiplied."""
@@ -77,7 +79,7 @@ def export_onnx(
     pitches and 39 kinds of matches) and controls (28), in this order. Outputs are ``logits``
     (1, V), the next states (``h_next``, ``c_next``) and, of a model with recall, ``trust`` (1, 39),
     which is still to be added to the logits of the recalled pitches
-    (:func:`~midirnn.engines.base.boosted`).
+    (:meth:`midirnn.features.Feature.add`).
 
     In ``int8`` the matrices are symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights
     of a row (operator MatMulNBits of ONNX Runtime, which converts the vectors to int8 as well). The
@@ -192,7 +194,7 @@ class _Export:
     def _add_heads(self, x: str) -> None:
         """Add what is computed from the last layer: the logits, and what is added to them."""
         for head, size in self.config.heads.items():
-            name = OUTPUTS[head]
+            name = output_name(head)
             bias = self.graph.constant(f"{head}.bias", self.weights[f"{head}.bias"])
             self.product(head, x, head_weights(self.config, self.weights, head), bias, value=name)
             self.graph.output(name, np.float32, (1, size))

@@ -46,6 +46,10 @@ class NumpyEngine(RecurrentEngine):
             for layer in range(config.num_layers if config.layer_norm else 0)
         ]
         heads = config.heads
+        ends = np.cumsum(list(heads.values()))
+        self._heads = [
+            slice(end - size, end) for end, size in zip(ends, heads.values(), strict=True)
+        ]
         self._output = np.concatenate([head_weights(config, weights, head) for head in heads])
         self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
         self.reset()
@@ -63,8 +67,7 @@ class NumpyEngine(RecurrentEngine):
             for whole, part in zip(after, parts, strict=True):
                 whole[index] = part
         output = self._output @ self._read(x, self._config.num_layers) + self._output_bias
-        size = self._config.vocab_size
-        return Advance(tuple(after), output[:size], output[size:] if len(output) > size else None)
+        return Advance(tuple(after), [output[rows] for rows in self._heads])
 
     def _read(self, x: FloatVector, layer: int) -> FloatVector:
         """Return what a layer after the first reads (H,) of those below; the output is the last."""

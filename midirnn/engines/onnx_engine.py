@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from midirnn.engines.base import Advance, RecurrentEngine
-from midirnn.engines.export import OUTPUTS
+from midirnn.engines.export import output_name
 from midirnn.engines.state import EngineState, FloatVector
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import reason_of
@@ -35,7 +35,7 @@ class OnnxEngine(RecurrentEngine):
         self._states = find_cell(config.cell).states
         self._outputs = [
             *(f"{name}_next" for name in self._states),
-            *(OUTPUTS[head] for head in config.heads),
+            *(output_name(head) for head in config.heads),
         ]
         self._session = make_session(model)
         try:
@@ -51,8 +51,7 @@ class OnnxEngine(RecurrentEngine):
             inputs["features"] = features.reshape(1, -1)
         found = self._session.run(self._outputs, inputs)
         count = len(self._states)
-        logits, *trust = found[count:]
-        return Advance(tuple(found[:count]), logits[0], trust[0][0] if trust else None)
+        return Advance(tuple(found[:count]), [output[0] for output in found[count:]])
 
 
 def make_session(model: bytes) -> Any:

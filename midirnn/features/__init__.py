@@ -11,8 +11,16 @@ from midirnn.features.base import Feature, Given, Reader, Settings
 from midirnn.features.controls import ControlInputs
 from midirnn.features.held_notes import HeldNotes
 from midirnn.features.recall import Recall
+from midirnn.features.style import StyleInputs
+from midirnn.features.terms import NoteTerms
 
-FEATURES: tuple[type[Feature], ...] = (HeldNotes, Recall, ControlInputs)
+FEATURES: tuple[type[Feature], ...] = (
+    HeldNotes,
+    Recall,
+    ControlInputs,
+    StyleInputs,
+    NoteTerms,
+)
 """All features, in the order in which their numbers stand side by side."""
 
 
@@ -28,8 +36,10 @@ __all__ = [
     "Feature",
     "Given",
     "HeldNotes",
+    "NoteTerms",
     "Reader",
     "Recall",
     "Settings",
+    "StyleInputs",
     "features_of",
 ]

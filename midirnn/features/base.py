@@ -35,6 +35,26 @@ class Settings(Protocol):
         """Whether the model reads controls."""
         ...
 
+    @property
+    def style_inputs(self) -> bool:
+        """Whether the model reads the other traits of a style."""
+        ...
+
+    @property
+    def term_notes(self) -> int:
+        """How many of the last notes the terms of the output look back on; 0 for no terms."""
+        ...
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens (V)."""
+        ...
+
+    @property
+    def longest_shift(self) -> int:
+        """The number of time-shift tokens, of a model with terms."""
+        ...
+
 
 class Reader(ABC):
     """Computes a feature over the windows of a piece. Owns its place in the piece."""
@@ -60,8 +80,10 @@ class Feature(ABC):
     """Something that a model reads beside the token. Immutable.
 
     The model multiplies the feature's numbers by the weights ``{layer}.weight`` (E, width) and adds
-    the result to the token's embedding. Training computes a feature over whole windows
-    (:meth:`reader`), an engine step by step (:meth:`start`, :meth:`follow`, :meth:`inputs`).
+    the result to the token's embedding. A feature may also take weights from the last layer, and
+    add them to the logits that they belong to now. Training computes a feature over whole windows
+    (:meth:`reader`), an engine step by step (:meth:`start`, :meth:`follow`, :meth:`inputs`,
+    :meth:`add`).
     """
 
     name: ClassVar[str]
@@ -69,13 +91,23 @@ class Feature(ABC):
     layer: ClassVar[str]
     """The name of its layer in the model."""
     width: ClassVar[int]
-    """How many numbers the model reads."""
+    """How many numbers the model reads; 0 for one that only adds to the logits."""
     initial_std: ClassVar[float] = 0.0
     """The standard deviation of its weights when training starts; with 0 it starts unused."""
-    window_shape: ClassVar[tuple[int, ...]]
-    """The shape, for each token, of what windows hold."""
+    head: ClassVar[str] = ""
+    """The name of the weights that it takes from the last layer, to add them to the logits."""
     window_type: ClassVar[type[np.generic]]
     """The type of what windows hold."""
+
+    @property
+    @abstractmethod
+    def window_shape(self) -> tuple[int, ...]:
+        """The shape, for each token, of what windows hold."""
+
+    @property
+    def head_rows(self) -> int:
+        """How many weights it takes from the last layer; 0 for none."""
+        return 0
 
     @classmethod
     @abstractmethod
@@ -113,3 +145,7 @@ class Feature(ABC):
     @abstractmethod
     def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
         """Return the numbers that the model reads; shape ``(width,)``."""
+
+    def add(self, logits: FloatVector, weights: FloatVector, memory: Any) -> None:
+        """Add to ``logits`` (V,), in place, what the ``weights`` (head_rows,) of a step give."""
+        assert not self.head, f"{self.name} takes weights and must say what they add"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,12 @@ class ControlInputs(Feature):
     name = "controls"
     layer = "controls"
     width = NUM_CONTROL_INPUTS
-    window_shape: ClassVar[tuple[int, ...]] = (NUM_CONTROL_INPUTS,)
     window_type = np.float32
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """The shape of the controls."""
+        return (NUM_CONTROL_INPUTS,)
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -44,7 +48,7 @@ class ControlInputs(Feature):
 
     def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
         """Return the controls that were set."""
-        return given[self.name]
+        return given[self.name][:NUM_CONTROL_INPUTS]
 
 
 def _require_controls(codec: Codec[Any]) -> Steerable:

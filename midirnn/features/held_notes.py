@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,12 @@ class HeldNotes(Feature):
     layer = "held"
     width = NUM_PITCHES
     initial_std = 0.1
-    window_shape: ClassVar[tuple[int, ...]] = (NUM_PITCHES,)
     window_type = np.bool_
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """The shape of the pitches that sound."""
+        return (NUM_PITCHES,)
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:

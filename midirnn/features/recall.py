@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +47,21 @@ class Recall(Feature):
     name = "recall"
     layer = "recalled"
     width = NUM_PITCHES + NUM_MATCHES
-    window_shape: ClassVar[tuple[int, ...]] = NO_MATCHES.shape
+    head = "trust"
     window_type = np.int64
 
     notes: int
     """How many of the last pitches are searched."""
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """The shape of the matches."""
+        return NO_MATCHES.shape
+
+    @property
+    def head_rows(self) -> int:
+        """The number of kinds of matches: each adds its trust to the pitch that it recalls."""
+        return NUM_MATCHES
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -83,6 +93,11 @@ class Recall(Feature):
                 row[pitch] += 1.0
                 row[NUM_PITCHES + viewpoint * LENGTHS + length] = 1.0
         return row
+
+    def add(self, logits: FloatVector, weights: FloatVector, memory: Recalled) -> None:
+        """Raise the logits of recalled pitches by their matches' trust, in place."""
+        for number, pitch in match_numbers(memory.matches):
+            logits[pitch] += weights[number]
 
 
 class _RecallReader(Reader):

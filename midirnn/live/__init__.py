@@ -8,7 +8,7 @@ and the ledger makes sure that every note ends.
 A module imports from its own sub-package or from one above it in this table:
 
 ================= ================================================================================
-``base``          messages to and from the model process, configuration, clock, stances
+``base``          messages to and from the model process, options, clock, observers, stances
 ``timing``        tempo of MIDI clock, Ableton Link, stretched musical time, answers on the beat
 ``input``         listener (MIDI messages as steps and gestures), steps waiting to be heard,
                   feedback detection
@@ -16,16 +16,16 @@ A module imports from its own sub-package or from one above it in this table:
 ``modes``         call and response, duet, autopilot, echo, shadow
 ``improviser``    what runs inside the model process: server, planner, the shared token stream
 ``model_process`` both ends of the pipe to the model process, and keeping its caches warm
-``recovery``      supervisor (the model dies or hangs), overload (it is too slow), guard (its music
-                  falls silent, loops or babbles)
-``controls``      knobs, the map of controllers to them, the console, presets
-``recording``     observers, event log, MIDI file, replay
-``view``          monitor, display, terminal
+``recovery``      dialogue with the model, supervisor (it dies or hangs), overload (it is too
+                  slow), guard (its music falls silent, loops or babbles)
+``controls``      knobs, the map of controllers to them, commands, the console, presets
+``recording``     event log, MIDI file, replay
+``view``          the state of a session, monitor, display, terminal
 ================= ================================================================================
 
 At the root are ``session`` (the loop, and what other threads may call), ``interplay`` (one moment
-after the other), ``plan_ahead`` (when to ask the model for more), ``checkup`` (of the machine) and
-``signals`` (Ctrl-C).
+after the other), ``plan_ahead`` (when to ask the model for more), ``rig`` (builds a session from
+its configuration), ``checkup`` (of the machine) and ``signals`` (Ctrl-C).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well this machine will play: what is there, and how long things take. Finishes in seconds."""
+"""A check of this machine: its ports, and how long things take. Finishes in seconds."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ HEAVY_LOAD, MOST_LOAD = 0.4, 0.8
 """Shares of the time that the model may compute: with more it thins out, or cannot keep up."""
 
 LATE_MS, SLOW_LOOP_MS = 5.0, 15.0
-"""Above this one hears that notes come late."""
+"""Above these, late notes are audible."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How some times are spread, in milliseconds."""
+    """Statistics of some times, in milliseconds."""
 
     count: int
     median_ms: float
@@ -66,7 +66,7 @@ class Spread:
 
 @dataclass
 class Checkup:
-    """What was found. Whatever could not be measured is None, and ``why_not`` says why."""
+    """Results of a check. What could not be measured is None, and ``why_not`` says why."""
 
     model: str
     engine: str = ""
@@ -239,9 +239,9 @@ def _examine_loop(found: Checkup, api: str | None) -> None:
 
 
 def time_loop(api: str | None = None) -> tuple[list[float], int]:
-    """Return how long messages take between two ports of our own, and how many were lost.
+    """Return how long messages take from one port to another, and how many were lost.
 
-    Raises :class:`PortError` where no port of our own can be had.
+    Raises :class:`PortError` if no virtual port can be opened.
     """
     arrived: list[float] = []
     sent: list[float] = []

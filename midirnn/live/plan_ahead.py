@@ -1,4 +1,4 @@
-"""The plan: how far it reaches, when the model is asked for more, and which answers still count."""
+"""The plan: how far it reaches, when to ask the model for more, and which replies still count."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ until all is planned."""
 
 
 class PlanAhead:
-    """Says when to ask for how much more of the plan. Owns the plan's number and how far it is.
+    """Says when to ask for more of the plan, and how much. Owns its number and how far it is.
 
     The plan is in two places: in the model, which can take it back, and in the scheduler, which
     plays it. :meth:`drop` drops it in both. Seconds are those of the session's clock; the model

@@ -14,10 +14,10 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class EndSignals:
-    """The signals that end a session, caught for as long as the ``with`` lasts.
+    """The signals that end a session, caught as long as the ``with`` statement lasts.
 
     Before :meth:`running` they raise KeyboardInterrupt. Inside it the first asks the session to
-    stop and a second raises KeyboardInterrupt. Behind it, while notes are released, they are
+    stop and a second raises KeyboardInterrupt. After it, while notes are released, they are
     ignored. In a thread that is not the main one, which cannot catch signals, nothing is done.
     """
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from midirnn.codecs import Codec, HoldsNotes
-from midirnn.codecs.recall import NUM_MATCHES
 from midirnn.errors import CheckpointError
 from midirnn.features import Feature, features_of
 from midirnn.models.cells import find_cell
@@ -65,6 +64,12 @@ class ModelConfig:
     """Number of past notes in the match memory, which helps to repeat motifs (0: no memory)."""
     control_inputs: bool = False
     """Read controls (density, loudness, pitch classes), which can be set when generating."""
+    style_inputs: bool = False
+    """Read the other traits of a style: register, polyphony, articulation, rhythm, endings."""
+    term_notes: int = 0
+    """Number of past notes that the structured output looks back on (0: a plain output)."""
+    longest_shift: int = 100
+    """Number of time-shift tokens of the codec, for a structured output."""
     dropout: float = 0.0
     """Dropout between layers, 0 to 1."""
 
@@ -80,6 +85,10 @@ class ModelConfig:
         if not 0 <= self.recall_notes <= MAX_RECALL_NOTES:
             raise CheckpointError(
                 f"recall_notes is {self.recall_notes}; allowed are 0 to {MAX_RECALL_NOTES}"
+            )
+        if not 0 <= self.term_notes <= MAX_RECALL_NOTES:
+            raise CheckpointError(
+                f"term_notes is {self.term_notes}; allowed are 0 to {MAX_RECALL_NOTES}"
             )
         find_cell(self.cell)
         if not 0.0 <= self.dropout < 1.0:
@@ -98,6 +107,9 @@ class ModelConfig:
         """
         held = self.held_input and isinstance(codec, HoldsNotes)
         values = self.to_dict() | {"vocab_size": codec.vocab_size, "held_input": held}
+        if self.term_notes and "time_shift" in codec.groups():
+            shifts = codec.groups()["time_shift"]
+            values["longest_shift"] = shifts.stop - shifts.start
         config = ModelConfig.from_dict(values)
         config.check_codec(codec)
         return config
@@ -113,14 +125,19 @@ class ModelConfig:
         return features_of(self)
 
     @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """The features that the first layer reads."""
+        return tuple(feature for feature in self.features if feature.width)
+
+    @property
     def heads(self) -> dict[str, int]:
         """The outputs of the last layer: the name and the size of each.
 
-        ``output`` are the logits; ``trust`` is what each kind of match adds to them. A further term
-        of the output is a line here, and in :mod:`midirnn.engines.base` how a step adds it.
+        ``output`` are the logits; the others are what features add to them (:meth:`Feature.add`).
         """
-        trust = {"trust": NUM_MATCHES} if self.recall_notes else {}
-        return {"output": self.vocab_size} | trust
+        return {"output": self.vocab_size} | {
+            feature.head: feature.head_rows for feature in self.features if feature.head
+        }
 
     def layer_input_size(self, layer: int) -> int:
         """Return the size of a layer's input."""
@@ -140,7 +157,7 @@ class ModelConfig:
         shapes: dict[str, tuple[int, ...]] = {
             "embedding.weight": (self.vocab_size + 1, self.embedding_size)
         }
-        for feature in self.features:
+        for feature in self.inputs:
             shapes[f"{feature.layer}.weight"] = (self.embedding_size, feature.width)
         for head, size in self.heads.items():
             shapes[f"{head}.weight"] = (size, self.hidden_size)

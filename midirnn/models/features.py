@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from midirnn.codecs.recall import LENGTHS, NUM_MATCHES
-from midirnn.features import Feature, Recall
+from midirnn.features import Feature, NoteTerms, Recall
 from midirnn.performance import NUM_PITCHES
+from midirnn.terms.table import DENSITY
 
 
 def recall_numbers(recalled: Tensor) -> Tensor:
@@ -27,6 +28,36 @@ NUMBERS: dict[str, Callable[[Tensor], Tensor]] = {Recall.name: recall_numbers}
 def feature_numbers(feature: Feature, window: Tensor) -> Tensor:
     """Return the numbers (B, T, width) that the model reads of a feature."""
     return NUMBERS[feature.name](window) if feature.name in NUMBERS else window
+
+
+def with_feature(logits: Tensor, feature: Feature, weights: Tensor, window: Tensor) -> Tensor:
+    """Return the logits (B, T, V) with what a feature's weights (B, T, head_rows) add to them."""
+    if isinstance(feature, NoteTerms):
+        return with_terms(logits, feature, weights, window)
+    return boosted(logits, window, weights)
+
+
+def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tensor) -> Tensor:
+    """Return the logits with the weights that the terms' indices, in the window, name."""
+    terms = feature.terms
+    nothing = weights.new_zeros((*weights.shape[:2], 1))
+    weights = torch.cat([weights, nothing], dim=2).float()
+    index, densities = window[..., : terms.width].long(), window[..., terms.width :]
+    first = torch.from_numpy(terms.first_rows).to(index.device)  # (width,)
+    index = torch.where(index < 0, terms.rows, index + first)
+    added = weights.gather(2, index)
+    parts, column = [], 0
+    for group, layers in terms.layers.items():
+        size = terms.size_of(group)
+        run = added[..., column : column + layers * size]
+        parts.append(run.reshape(*run.shape[:2], layers, size).sum(dim=2))
+        column += layers * size
+    given = densities.contiguous().view(torch.float32)
+    given = given.reshape(*given.shape[:2], -1, feature.shifts)  # (B, T, 6, shifts)
+    shifts = list(terms.layers).index("time_shift")
+    of_densities = weights[..., terms.slices[DENSITY]].unsqueeze(2) @ given
+    parts[shifts] = parts[shifts] + of_densities.squeeze(2)
+    return logits.float() + torch.cat(parts, dim=2)
 
 
 def boosted(logits: Tensor, recalled: Tensor, trust: Tensor) -> Tensor:

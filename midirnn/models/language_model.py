@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from midirnn.features import Feature, Recall
+from midirnn.features import Feature
 from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
-from midirnn.models.features import boosted, feature_numbers
+from midirnn.models.features import feature_numbers, with_feature
 from midirnn.models.layers import RecurrentLayer, projects_input
 
 State = tuple[Tensor, ...]
@@ -34,11 +34,12 @@ class LanguageModel(nn.Module):
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size + 1, config.embedding_size)
         for feature in config.features:
-            self.add_module(
-                feature.layer, nn.Linear(feature.width, config.embedding_size, bias=False)
-            )
-            if feature.name == Recall.name:
-                self.trust = nn.Linear(config.hidden_size, config.heads["trust"])
+            if feature.width:
+                self.add_module(
+                    feature.layer, nn.Linear(feature.width, config.embedding_size, bias=False)
+                )
+            if feature.head:
+                self.add_module(feature.head, nn.Linear(config.hidden_size, feature.head_rows))
         self.cell = find_cell(config.cell)
         self.layers = nn.ModuleList(
             RecurrentLayer(self.cell, config.layer_input_size(layer), config.hidden_size)
@@ -56,7 +57,7 @@ class LanguageModel(nn.Module):
         tied = self.config.tied_embedding
         nn.init.normal_(self.embedding.weight, std=0.1 if tied else 0.5)
         # A feature with a deviation of 0 starts unused: the model learns how far to rely on it.
-        for feature in self.config.features:
+        for feature in self.config.inputs:
             weight = self._weight_of(feature)
             if feature.initial_std:
                 nn.init.normal_(weight, std=feature.initial_std)
@@ -65,9 +66,10 @@ class LanguageModel(nn.Module):
         if not tied:
             nn.init.normal_(self.output.weight, std=0.02)
         nn.init.zeros_(self.output.bias)
-        if self.config.recall_notes:
-            nn.init.zeros_(self.trust.weight)
-            nn.init.zeros_(self.trust.bias)
+        for feature in self.config.features:
+            if feature.head:
+                for parameter in self.get_submodule(feature.head).parameters():
+                    nn.init.zeros_(parameter)
 
     def initial_state(self, batch_size: int, device: torch.device | None = None) -> State:
         """Return the state before a piece: zeros."""
@@ -99,8 +101,10 @@ class LanguageModel(nn.Module):
             after.append(last)
         x = self._read(x, len(self.layers)).transpose(0, 1)  # (B, T, H)
         logits = nn.functional.linear(x, self._output_weight, self.output.bias)  # (B, T, V)
-        if self.config.recall_notes:
-            logits = boosted(logits, given[Recall.name], self.trust(x))
+        for feature in self.config.features:
+            if feature.head:
+                weights = self.get_submodule(feature.head)(x)
+                logits = with_feature(logits, feature, weights, given[feature.name])
         return logits, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
 
     @property
@@ -144,7 +148,7 @@ class LanguageModel(nn.Module):
         """Return the numbers of all features side by side (B, T, F), and their weights (E, F)."""
         embedding = self.embedding.weight
         numbers, weights = [embedding.new_zeros((*tokens.shape, 0))], [embedding[:0].t()]
-        for feature in self.config.features:
+        for feature in self.config.inputs:
             numbers.append(feature_numbers(feature, given[feature.name]).to(embedding.dtype))
             weights.append(self._weight_of(feature))
         return torch.cat(numbers, dim=2), torch.cat(weights, dim=1)

@@ -1,4 +1,4 @@
-"""What a MIDI port is: the protocols, the form of a message, and what is filtered."""
+"""MIDI ports: the protocols, the form of a message, and what is filtered."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Ports that outlive their device: it may vanish and return, and so may a JACK server.
 
-Whoever holds one notices nothing: while the device is gone, what is sent is lost. Once it is back,
-under a changed number too, it is opened again, and the notes that it was left with are ended.
+The rest of the program notices nothing. While the device is gone, what is sent is lost; once it is
+back, even under another number, it is opened again, and notes that sounded on it are ended.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def same_device(listing: PortListing, port: PortRow) -> list[PortRow]:
 
 
 class _LastingPort(Port, Generic[P]):
-    """What both directions share. Owns the port, and opens it again when its device returns.
+    """What inputs and outputs share. Owns the port, and reopens it when its device returns.
 
     ``reopen`` gives a port for (name, api). ``tell`` is given a line when something happens.
     """

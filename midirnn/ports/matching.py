@@ -1,4 +1,4 @@
-"""Which port a loosely written name means. Pure: names in, choice out."""
+"""Finding the port that a loosely written name means."""
 
 from __future__ import annotations
 

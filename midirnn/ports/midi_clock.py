@@ -1,4 +1,4 @@
-"""The messages of MIDI clock, and where in the song they have got to.
+"""The messages of MIDI clock, and the position in the song.
 
 Source: MIDI 1.0 Detailed Specification, System Real Time Messages: 24 timing clocks a quarter note;
 a song position counts sixteenths, six clocks each. Start and Continue take effect at the clock that
@@ -30,7 +30,7 @@ def sixteenth_of(message: Sequence[int]) -> int:
 
 
 class Song:
-    """Where the song is that is sent to a device. Owns the position, and whether it runs.
+    """The position of the song that is sent to a device, and whether it runs.
 
     A device that has been away is given it by :meth:`rejoin`.
     """

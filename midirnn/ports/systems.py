@@ -180,7 +180,7 @@ def _failure(system: MidiSystem, error: Exception, printed: list[str]) -> System
 
 
 def list_ports(api: str | None = None) -> PortListing:
-    """Every MIDI port of this machine, or of one system, and why a system lists none.
+    """List every MIDI port of this machine, or of one system, and why a system has none.
 
     Raises OptionError for an ``api`` that does not exist, and nothing else.
     """

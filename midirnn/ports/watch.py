@@ -1,4 +1,4 @@
-"""Which MIDI ports come and go, asked again and again in a process of its own.
+"""Watching for MIDI ports that come and go, in a process of its own.
 
 Nobody says that a device was unplugged or that a JACK server has died: sending goes on into
 nothing, and a client that was there before still sees the old ports. So the names must be listed

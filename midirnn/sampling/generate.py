@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midirnn.codecs import NoteStream, require
+from midirnn.codecs import NoteStream, Steerable, require
 from midirnn.codecs.base import Message
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 MAX_SECONDS = 24 * 3600.0
 DEFAULT_SECONDS = 30.0
+
+DEFAULT_FOLLOW = 1.0
+"""How closely a continuation keeps to the style of its primer."""
+
+HEARD_SECONDS = 15.0
+"""The style of so much of a primer is followed, up to its end."""
 
 MAX_TOKENS = 100_000_000
 DEFAULT_TOKENS = 1000
@@ -63,6 +70,7 @@ def generate(
     primer: Any = None,
     sampling: SamplingConfig | None = None,
     controls: Controls | None = None,
+    follow: float = DEFAULT_FOLLOW,
     seed: int | None = None,
     engine: str = "auto",
 ) -> Any:
@@ -72,11 +80,12 @@ def generate(
     what its codec encodes, with those that come with midirnn a :class:`Performance`. ``primer`` is
     such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings).
 
-    Of music ``seconds`` says how much of it is new (30 by default), and ``controls`` how dense, how
-    loud and in which pitch classes it is. The primer's pedal is applied, its tempo map kept, and
-    notes that it still held at its end are ended by the model. Every note ends, at the latest at
-    the end of the piece. Of pieces without time, such as text, ``tokens`` says how many tokens are
-    new.
+    Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
+    loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
+    of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its
+    tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
+    at the latest at the end of the piece. Of pieces without time, such as text, ``tokens`` says how
+    many tokens are new.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
@@ -88,7 +97,9 @@ def generate(
     if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
         primer = loaded.codec.read(Path(primer))
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
-    return continue_piece(sampler, primer, seconds=seconds, tokens=tokens, controls=controls).piece
+    return continue_piece(
+        sampler, primer, seconds=seconds, tokens=tokens, controls=controls, follow=follow
+    ).piece
 
 
 def continue_piece(
@@ -98,6 +109,7 @@ def continue_piece(
     seconds: float | None = None,
     tokens: int | None = None,
     controls: Controls | None = None,
+    follow: float = DEFAULT_FOLLOW,
 ) -> Generated:
     """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
 
@@ -110,7 +122,7 @@ def continue_piece(
                 f"the codec {name!r} has time: say how much to generate in seconds, not in tokens"
             )
         length = DEFAULT_SECONDS if seconds is None else seconds
-        return continue_primer(sampler, length, primer, controls)
+        return continue_primer(sampler, length, primer, controls, follow)
     if seconds is not None:
         raise OptionError(
             f"the codec {name!r} has no time: say how much to generate in tokens, not in seconds"
@@ -138,6 +150,7 @@ def continue_primer(
     seconds: float,
     primer: Performance | None,
     controls: Controls | None = None,
+    follow: float = DEFAULT_FOLLOW,
 ) -> Generated:
     """Generate music with a sampler, from its start; see :func:`generate`."""
     if not 0.0 < seconds <= MAX_SECONDS:
@@ -152,6 +165,7 @@ def continue_primer(
     primer = primer.replace(unreleased=primer.unreleased & at_end)
     heard, rest_steps = _primer_tokens(codec, primer)
     sampler.hear(heard)
+    sampler.steer(following(sampler, heard, controls, follow))
     decoder = codec.stream_decoder()
     for token in heard:
         decoder.feed(token)
@@ -172,6 +186,25 @@ def continue_primer(
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
     return Generated(_join(primer, timed), drawn, seconds, begin_seconds)
+
+
+def following(
+    sampler: Sampler[Any], heard: Sequence[int], controls: Controls | None, follow: float
+) -> Controls | None:
+    """Return the controls with the style of the last tokens heard, to be followed.
+
+    They stay as they are where nothing was heard, with ``follow`` at 0, and for a model that cannot
+    be conditioned.
+    """
+    if not 0.0 <= follow <= 1.0:
+        raise OptionError(f"follow is {follow:g}; allowed are 0 to 1")
+    codec = sampler.codec
+    if not (heard and follow and sampler.engine.config.control_inputs):
+        return controls
+    if not isinstance(codec, Steerable):
+        return controls
+    style = codec.recent_style(np.asarray(heard, np.uint16), HEARD_SECONDS)
+    return replace(controls or Controls(), style=style, follow=follow)
 
 
 def _primer_tokens(codec: NoteStream, primer: Performance) -> tuple[list[int], int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.recall import LENGTHS, NUM_VIEWPOINTS
+from midirnn.codecs.recall import LENGTHS
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms.buckets import (
     FAR,
@@ -36,16 +36,6 @@ def interval(back: int, reach: int) -> Rule:
         return np.where(np.abs(interval) <= reach, interval + reach, NONE)
 
     return rule
-
-
-def recalled(moments: Moments) -> IntArray:
-    """Give the pitches recalled the weight of the match that recalls them."""
-    rows = np.full((len(moments.memories), NUM_VIEWPOINTS, NUM_PITCHES), NONE, np.int64)
-    for row, memory in zip(rows, moments.memories, strict=True):
-        for viewpoint, match in enumerate(memory.recollection.matches):
-            if match.length:
-                row[viewpoint, match.pitch] = viewpoint * LENGTHS + match.length
-    return rows
 
 
 def votes(moments: Moments) -> IntArray:

@@ -262,14 +262,6 @@ void interval(const Moment& m, int back, int reach, Row row) {
     }
 }
 
-void recalled(const Moment& m, Row row) {
-    std::fill_n(row, VIEWS * PITCHES, int16_t(NONE));
-    for (int view = 0; view < VIEWS; view++)
-        if (m.scan.matches[view].length)
-            row[view * PITCHES + m.scan.matches[view].pitch] =
-                int16_t(view * LENGTHS + m.scan.matches[view].length);
-}
-
 void votes(const Moment& m, Row row) {
     for (int view = 0; view < VIEWS; view++)
         for (int pitch = 0; pitch < PITCHES; pitch++) {
@@ -333,7 +325,6 @@ struct Term {
 };
 
 const Term TERMS[] = {
-    {"recalled", VIEWS, 'n', recalled},
     {"interval_1", 1, 'n', [](const Moment& m, Row row) { interval(m, 0, 127, row); }},
     {"interval_2", 1, 'n', [](const Moment& m, Row row) { interval(m, 1, 48, row); }},
     {"interval_3", 1, 'n', [](const Moment& m, Row row) { interval(m, 2, 48, row); }},

@@ -76,13 +76,6 @@ def interval_step(back: int, reach: int) -> Step:
     return step
 
 
-def recalled_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-    """Add the weight of each match to the pitch that it recalls."""
-    for viewpoint, match in enumerate(now.memory.recollection.matches):
-        if match.length:
-            logits[match.pitch] += weights[viewpoint * LENGTHS + match.length]
-
-
 def votes_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
     """Add to each pitch the weight of the longest context that votes for it."""
     for view, votes in enumerate(now.memory.recollection.votes):

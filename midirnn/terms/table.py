@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.recall import LENGTHS, NUM_VIEWPOINTS
+from midirnn.codecs.recall import LENGTHS
 from midirnn.terms import rules, steps
 from midirnn.terms.buckets import count_bucket, time_bucket
 from midirnn.terms.densities import NUM_DENSITIES, densities, densities_now
@@ -59,14 +59,6 @@ def _velocity(back: int, bins: int) -> Term:
 def _terms(most: int, bins: int) -> tuple[Term, ...]:
     """Return the terms for a vocabulary with that longest shift and so many velocity bins."""
     return (
-        Term(
-            "recalled",
-            "note_on",
-            NUM_VIEWPOINTS * LENGTHS,
-            NUM_VIEWPOINTS,
-            rules.recalled,
-            steps.recalled_step,
-        ),
         _interval(1, 127),
         _interval(2, 48),
         _interval(3, 48),
@@ -171,6 +163,24 @@ class OutputTerms:
     def width(self) -> int:
         """Return how many indices a moment has: (layers x tokens) of each term, side by side."""
         return sum(term.layers * _size(self.groups[term.group]) for term in self.terms)
+
+    @cached_property
+    def layers(self) -> dict[str, int]:
+        """Return how many rows of indices each group has: those of its terms, in order."""
+        layers = dict.fromkeys(self.groups, 0)
+        for term in self.terms:
+            layers[term.group] += term.layers
+        return layers
+
+    @cached_property
+    def first_rows(self) -> npt.NDArray[np.int64]:
+        """Return the first row of the term that each index belongs to; shape ``(width,)``."""
+        sizes = [term.layers * self.size_of(term.group) for term in self.terms]
+        return np.repeat([self.slices[term.name].start for term in self.terms], sizes)
+
+    def size_of(self, group: str) -> int:
+        """Return how many tokens a group has."""
+        return _size(self.groups[group])
 
     def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
         """Return the memory behind a token."""

@@ -224,7 +224,7 @@ def test_an_output_that_fails_ends_the_command_with_its_name_and_closes_the_port
     fake_ports: FakePorts, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_ports.output.fail("it was switched off")
-    argv = ["live", "--model", model, "--mode", "autopilot", "-i", "keys", "--seconds", "20"]
+    argv = ["live", "--model", model, "--mode", "autopilot", "-i", "keys", "--seconds", "120"]
     assert cli.main(argv) == 1
     err = capsys.readouterr().err
     assert err == ("midirnn: error: cannot send to MIDI output 'Fake Synth': it was switched off\n")

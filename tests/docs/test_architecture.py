@@ -35,3 +35,9 @@ def test_every_thread_is_in_the_table() -> None:
     }
     assert "scheduler" in started
     assert started == set(re.findall(r"\*midirnn ([\w ]+)\*", PAGE))
+
+
+def test_the_order_of_the_live_packages_is_the_one_that_is_enforced() -> None:
+    table = PAGE.split("| sub-package | contents |")[1].split("\n\n")[0]
+    rows = [names_in(row.split("|")[1]) for row in table.splitlines()[2:]]
+    assert rows == [[n for group in line for n in group] for line in test_house.SUBLAYERS["live"]]

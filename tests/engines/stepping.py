@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
-from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs.style import NUM_STYLE_INPUTS
 from midirnn.engines.base import StepEngine
 from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.checkpoint import Weights, expected_shapes
@@ -29,6 +29,8 @@ CONFIGS = [
     ModelConfig(cell="rnn", embedding_size=16, hidden_size=48, num_layers=2),
     ModelConfig(cell="gru", embedding_size=16, hidden_size=130, num_layers=3, recall_notes=20),
     ModelConfig(cell="gru", embedding_size=16, hidden_size=32, num_layers=1, held_input=False),
+    ModelConfig(embedding_size=16, hidden_size=32, control_inputs=True, style_inputs=True),
+    ModelConfig(embedding_size=16, hidden_size=48, recall_notes=20, term_notes=100),
 ]
 """Sizes below, at and above a block of int8 weights, with each part and without."""
 
@@ -48,13 +50,20 @@ def trained_weights(config: ModelConfig, seed: int = 0) -> Weights:
 
 def parts_of(state: EngineState) -> list[Any]:
     """All arrays and bytes that a state consists of."""
-    memories = [part for memory in state.memories.values() for part in memory or ()]
-    return [*state.state, state.logits, *memories]
+    return [*state.state, state.logits, *leaves(list(state.memories.values()))]
+
+
+def leaves(value: Any) -> list[Any]:
+    """Return what nested tuples and lists hold, one after another."""
+    if isinstance(value, tuple | list):
+        return [leaf for part in value for leaf in leaves(part)]
+    return [value]
 
 
 def same_state(one: EngineState, other: EngineState) -> bool:
     """Whether two states are equal to the last bit."""
-    return all(map(np.array_equal, parts_of(one), parts_of(other)))
+    pairs = zip(parts_of(one), parts_of(other), strict=True)
+    return all(np.array_equal(mine, its) for mine, its in pairs)
 
 
 def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVector:
@@ -66,7 +75,7 @@ def step_through(engine: StepEngine, steps: int = 200, seed: int = 0) -> FloatVe
     rows = []
     for token in rng.integers(0, engine.config.vocab_size, steps).tolist():
         if rng.random() < 0.1:
-            engine.set_controls(rng.random(NUM_CONTROL_INPUTS).astype(np.float32) / 4)
+            engine.set_controls(rng.random(NUM_STYLE_INPUTS).astype(np.float32) / 4)
         engine.feed(token, rng.random(128) < 0.04)
         rows.append(engine.logits())
     engine.set_controls(None)

@@ -86,7 +86,12 @@ def test_a_file_says_what_goes_in_and_what_comes_out(config: ModelConfig) -> Non
     state = [config.num_layers, config.hidden_size]
     inputs = {found.name: (found.type, found.shape) for found in session.get_inputs()}
     floats = "tensor(float)"
-    parts = ((config.held_input, 128), (config.recall_notes, 167), (config.control_inputs, 28))
+    parts = (
+        (config.held_input, 128),
+        (config.recall_notes, 167),
+        (config.control_inputs, 28),
+        (config.style_inputs, 47),
+    )
     width = sum(size for part, size in parts if part)
     features = {"features": (floats, [1, width])} if width else {}
     names = CELLS[config.cell].states
@@ -94,8 +99,9 @@ def test_a_file_says_what_goes_in_and_what_comes_out(config: ModelConfig) -> Non
     assert inputs == features | {"token": ("tensor(int64)", [])} | states
     outputs = [(found.name, found.shape) for found in session.get_outputs()]
     trust = [("trust", [1, 39])] if config.recall_notes else []
+    terms = [("terms", [1, config.heads["terms"]])] if config.term_notes else []
     logits = ("logits", [1, config.vocab_size])
-    assert outputs == [logits, *trust, *((f"{name}_next", state) for name in names)]
+    assert outputs == [logits, *trust, *terms, *((f"{name}_next", state) for name in names)]
 
 
 def test_a_file_says_which_model_and_codec_it_holds() -> None:

@@ -22,6 +22,7 @@ from midirnn.engines.base import CACHED_STEPS, Advance, StepEngine
 from midirnn.engines.load import PRETRAINED, load
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.state import EngineState, FloatVector
+from midirnn.features import NoteTerms
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, from_weights
@@ -46,6 +47,15 @@ CONFIGS = [
     ModelConfig(cell="rnn", embedding_size=8, hidden_size=16, num_layers=2),
     ModelConfig(cell="gru", embedding_size=8, hidden_size=16, recall_notes=9, control_inputs=True),
     ModelConfig(cell="gru", embedding_size=8, hidden_size=16, num_layers=1, held_input=False),
+    ModelConfig(embedding_size=8, hidden_size=16, term_notes=50),
+    ModelConfig(
+        embedding_size=8,
+        hidden_size=16,
+        recall_notes=9,
+        control_inputs=True,
+        style_inputs=True,
+        term_notes=9,
+    ),
 ]
 ASKED = Controls(notes_per_second=9.0, loudness=40.0, pitch_classes=[1, 0] * 6).vector()
 
@@ -83,8 +93,16 @@ def logits_in_torch(config: ModelConfig, weights: Weights, tokens: Tokens) -> Fl
     features = {
         "held": torch.from_numpy(held)[None],
         "recall": torch.from_numpy(recalled_after(config, tokens))[None],
-        "controls": torch.from_numpy(ASKED).expand(1, len(fed), -1),
+        "controls": torch.from_numpy(ASKED[:28]).expand(1, len(fed), -1),
+        "style": torch.from_numpy(ASKED[28:]).expand(1, len(fed), -1),
     }
+    for feature in config.features:
+        if isinstance(feature, NoteTerms):
+            rows = np.zeros((len(fed), *feature.window_shape), feature.window_type)
+            reader = feature.reader(CODEC)
+            reader.open(tokens, 0, len(tokens), None)
+            reader.read(rows, tokens, 0)
+            features["terms"] = torch.from_numpy(rows)[None]
     logits, _ = from_weights(config, weights)(torch.from_numpy(fed)[None], features)
     return logits[0].numpy()
 

@@ -20,7 +20,15 @@ from midirnn.engines.export import export_onnx
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.onnx_engine import OnnxEngine
 from midirnn.errors import CodecError
-from midirnn.features import FEATURES, ControlInputs, Feature, HeldNotes, Recall, features_of
+from midirnn.features import (
+    FEATURES,
+    ControlInputs,
+    Feature,
+    HeldNotes,
+    Recall,
+    StyleInputs,
+    features_of,
+)
 from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.models.features import feature_numbers
@@ -182,6 +190,9 @@ def test_a_new_feature_goes_through_model_windows_and_both_engines(
 
 def test_controls_that_are_set_are_what_the_feature_reads() -> None:
     asked = Controls(notes_per_second=9.0).vector()
-    assert ControlInputs().inputs(None, {"controls": asked}) is asked
+    read = [
+        feature.inputs(None, {"controls": asked}) for feature in (ControlInputs(), StyleInputs())
+    ]
+    assert np.array_equal(np.concatenate(read), asked)
     assert HeldNotes().start() is None
     assert Recall(4).follow(Recall(4).start(), 300) is Recall(4).start()

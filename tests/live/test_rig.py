@@ -136,7 +136,7 @@ def test_a_model_of_another_codec_is_refused_in_one_line(
 ) -> None:
     monkeypatch.setitem(CODECS, "characters", CharacterCodec)
     codec = CharacterCodec()
-    config = ModelConfig(codec.vocab_size, embedding_size=8, hidden_size=8, num_layers=1)
+    config = ModelConfig(codec.vocab_size, embedding_size=8, hidden_size=8, held_input=False)
     weights = {name: np.zeros(shape, np.float32) for name, shape in expected_shapes(config).items()}
     write_checkpoint(tmp_path, config, codec, weights, {})
     for command in ("live", "doctor"):

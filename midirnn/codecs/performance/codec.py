@@ -17,8 +17,13 @@ from midirnn.codecs.performance.decoder import StreamDecoder
 from midirnn.codecs.performance.encoder import StreamEncoder
 from midirnn.codecs.performance.grammar import PerformanceGrammar
 from midirnn.codecs.performance.layout import MAX_VELOCITY, PerformanceLayout
-from midirnn.codecs.performance.measures import measured_controls
+from midirnn.codecs.performance.measures import (
+    measured_controls,
+    measured_style,
+    recent_style,
+)
 from midirnn.codecs.performance.vocabulary import TokenType
+from midirnn.codecs.style import Style
 from midirnn.midifile import SUFFIXES, read_midi, write_midi
 from midirnn.performance import Performance, cut_overlaps
 
@@ -94,6 +99,14 @@ class PerformanceCodec(PerformanceLayout):
     def measure_controls(self, tokens: Tokens, begin: int, stop: int) -> FloatArray:
         """Return the controls of a piece; see :func:`measured_controls`."""
         return measured_controls(tokens, self, begin, stop)
+
+    def recent_style(self, tokens: Tokens, seconds: float) -> Style:
+        """Return the style of the last ``seconds`` of a piece."""
+        return recent_style(tokens, self, seconds)
+
+    def measure_style(self, tokens: Tokens, begin: int, stop: int) -> FloatArray:
+        """Return the style of a piece; see :func:`measured_style`."""
+        return measured_style(tokens, self, begin, stop)
 
     def augment(
         self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator

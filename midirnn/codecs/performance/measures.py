@@ -9,16 +9,22 @@ from midirnn.codecs.base import BoolArray, Tokens
 from midirnn.codecs.controls import (
     DENSITY,
     HISTOGRAM,
-    HORIZON_SECONDS,
     LOUDNESS,
     NUM_CONTROL_INPUTS,
-    PITCH_CLASSES,
     FloatArray,
     density_inputs,
     loudness_inputs,
 )
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
+from midirnn.codecs.style import (
+    HORIZON_SECONDS,
+    PITCH_CLASSES,
+    Notes,
+    Style,
+    measured,
+    style_inputs,
+)
 
 
 def measured_controls(
@@ -51,6 +57,50 @@ def measured_controls(
     rows[some, LOUDNESS] = loudness_inputs(mean)
     rows[some, HISTOGRAM] = (classes[high] - classes[low])[some] / notes[some, None]
     return rows
+
+
+def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int) -> FloatArray:
+    """Return the style of a piece from each of its tokens ``begin`` to ``stop - 1`` on.
+
+    Shape ``(stop - begin, NUM_STYLE_INPUTS)``; see :func:`midirnn.codecs.style.measured`.
+    """
+    notes, at = notes_of(tokens, layout)
+    steps = np.concatenate([[0], np.cumsum(layout.token_steps[tokens])])
+    places = np.arange(begin, stop)
+    values = measured(notes, np.searchsorted(at, places), steps[places])
+    return style_inputs(values, stop - begin)
+
+
+def recent_style(tokens: Tokens, layout: PerformanceLayout, seconds: float) -> Style:
+    """Return the style of the last ``seconds`` of a piece, or of all of it if it is shorter."""
+    notes, _ = notes_of(tokens, layout)
+    begin = max(0, notes.end - round(seconds * layout.steps_per_second))
+    span = (notes.end - begin) / layout.steps_per_second
+    first = np.searchsorted(notes.onset, [begin])
+    return Style.of(measured(notes, first, np.array([begin]), max(span, 1.0)))
+
+
+def notes_of(tokens: Tokens, layout: PerformanceLayout) -> tuple[Notes, npt.NDArray[np.int64]]:
+    """Return the notes of a piece, and the position (N,) of each note-on among the tokens.
+
+    A note that is never released ends with the piece.
+    """
+    vocabulary = layout.vocabulary
+    value = vocabulary.values[tokens]
+    step = np.cumsum(layout.token_steps[tokens])
+    end = int(step[-1]) if len(step) else 0
+    is_on = vocabulary.is_type(tokens, TokenType.NOTE_ON)
+    events = np.flatnonzero(is_on | vocabulary.is_type(tokens, TokenType.NOTE_OFF))
+    events = events[np.argsort(value[events], kind="stable")]  # of each pitch in turn
+    ends = np.append(step[events][1:], end)
+    last_of_pitch = np.append(np.diff(value[events]) != 0, True)[: len(events)]
+    ended = np.zeros(len(tokens), np.int64)
+    ended[events] = np.where(last_of_pitch, end, ends[: len(events)])
+    at = np.flatnonzero(is_on)
+    is_velocity = vocabulary.is_type(tokens, TokenType.VELOCITY)
+    velocity = layout.bin_velocity(_bins(is_velocity, value, int(layout.default_bin))[at])
+    notes = Notes(step[at], ended[at] - step[at], value[at], velocity, end, layout.steps_per_second)
+    return notes, at
 
 
 def _running_sums(

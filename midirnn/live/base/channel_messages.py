@@ -1,4 +1,4 @@
-"""Messages by what they are for: a channel, the whole system, or the end of all that sounds."""
+"""Channel messages, system messages, and the messages that end all notes."""
 
 from __future__ import annotations
 

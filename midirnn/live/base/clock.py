@@ -1,4 +1,4 @@
-"""What time it is, and how to wait: on stage by a monotonic clock, in tests by hand."""
+"""Clocks: the time, and how to wait. Sessions use a monotonic clock, tests a manual one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Clock(Protocol):
     def wait(self, condition: threading.Condition, until: float) -> None:
         """Sleep until then, or until the condition, which the caller holds, is notified.
 
-        It may also return earlier: whoever waits looks again at what they wait for.
+        It may also return earlier: the caller checks again what it waits for.
         """
         ...
 
@@ -40,10 +40,10 @@ class MonotonicClock:
 
 
 class ManualClock:
-    """A clock that stands still until someone waits. Owns what is to happen, and when.
+    """A clock that stands still until someone waits. Owns the actions that are planned.
 
     Waiting moves the time to ``until``, or to the next action planned with :meth:`at`, and runs
-    it. So a session plays minutes in milliseconds, in one thread, the same each time.
+    it. So a session plays minutes in milliseconds, in one thread, identically each time.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:

@@ -93,21 +93,21 @@ class Hear:
 
 @dataclass(frozen=True)
 class Release:
-    """The notes of the model that sound have ended in that step."""
+    """Count the notes of the model that sound as ended in that step."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Rest:
-    """The model rests until that step. Answered by :class:`Heard`, if notes end by it."""
+    """Rest until that step. Answered by :class:`Heard` if notes end because of it."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Begin:
-    """The model plays from that step on, from a ``source``: "model", "phrase" or "chord".
+    """Play from that step on, from a ``source``: "model", "phrase" or "chord".
 
     See ``midirnn.live.improviser.sources``. With ``at_once`` its first note comes in that very
     step, which may lie ahead.
@@ -155,7 +155,7 @@ class Knobs:
 
 @dataclass(frozen=True)
 class Reset:
-    """Forget all that was heard and played. Notes of the model have been released before."""
+    """Forget everything heard and played. The model's notes have been released before."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +181,12 @@ class Blend:
 
 @dataclass(frozen=True)
 class Save:
-    """Hand out the whole state, for a model process that takes over. Answered by :class:`Saved`."""
+    """Return the whole state, for a model process that takes over. Answered by :class:`Saved`."""
 
 
 @dataclass(frozen=True)
 class Adopt:
-    """Go on from a state that was handed out by :class:`Saved`."""
+    """Go on from a state that came with :class:`Saved`."""
 
     state: bytes
 
@@ -238,7 +238,7 @@ class Surprise:
 
 @dataclass(frozen=True)
 class Heard:
-    """What was heard: the pitches of the model that end by it, and how surprising it was."""
+    """The reply to what was heard: the model's pitches that end because of it, and its surprise."""
 
     ended: tuple[int, ...] = ()
     surprises: tuple[Surprise, ...] = ()
@@ -246,14 +246,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Saved:
-    """The whole state of the model behind the request."""
+    """The whole state of the model after the request."""
 
     state: bytes
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The model broke: what was raised. Nothing more is answered."""
+    """The model failed with this error. It answers nothing more."""
 
     error: Exception
 

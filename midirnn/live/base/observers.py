@@ -1,4 +1,4 @@
-"""Observers of a session: told all that happens, to record it or to show it."""
+"""Observers of a session: told everything that happens, to record it or show it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from midirnn.ports.base import Message
 
 
 class Observer(Protocol):
-    """Told all that happens, in several threads, with the second of each thing. To be quick."""
+    """Told everything that happens and when, from several threads. Its methods must be quick."""
 
     def heard(self, message: Message, seconds: float) -> None:
         """Take note of a message of the performer."""
@@ -42,7 +42,7 @@ class Observer(Protocol):
 
 
 class Observers:
-    """An observer that tells others, in turn; without others, nobody."""
+    """An observer that passes everything on to others."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)

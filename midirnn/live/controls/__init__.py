@@ -1,4 +1,4 @@
-"""Controls of playing live: knobs, the map of controllers to them, and where they stand."""
+"""Controls of a session: knobs, the map of controllers to them, and their values."""
 
 from __future__ import annotations
 

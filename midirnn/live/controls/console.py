@@ -1,4 +1,4 @@
-"""The console: what knobs, pads and other commands make of a session, one effect after the other.
+"""The console: turns knobs, pads and other commands into effects on a session.
 
 What a terminal shows is elsewhere: ``midirnn.live.view``.
 """
@@ -59,7 +59,7 @@ NO_SUCH_INPUT = (
 
 
 class Console:
-    """Knobs, presets, clock and guard of a session. Owns where they stand, and commands that wait.
+    """Knobs, presets, clock and guard of a session. Owns their state, and commands that wait.
 
     ``beats`` is a clock to follow that neither comes in by MIDI nor is our own (Ableton Link).
     ``steerable`` says whether the model has the inputs that density, loudness and key need.

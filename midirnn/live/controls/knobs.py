@@ -38,7 +38,7 @@ Value: TypeAlias = float | str | bool | None
 
 
 class Scale(StrEnum):
-    """How a controller's 128 values spread over a knob's range."""
+    """How the 128 values of a controller map to a knob's range."""
 
     LINEAR = "linear"
     LOG = "log"

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from midirnn.codecs.controls import PITCH_CLASSES, Controls, parse_pitch_classes
+from midirnn.codecs.controls import Controls, parse_pitch_classes
+from midirnn.codecs.style import PITCH_CLASSES
 from midirnn.live.controls.knobs import KNOBS, Scale, Value, find_knob
 from midirnn.live.controls.map import ControlChange
 from midirnn.sampling.filters import SamplingConfig

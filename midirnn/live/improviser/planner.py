@@ -1,6 +1,6 @@
-"""The planner: the model's notes ahead of time, and back to what has sounded.
+"""The planner: plans the model's notes ahead of time, and goes back to what has sounded.
 
-It knows no clock and no port. What goes in and out is plain data (steps heard, the number of the
+It uses no clock and no port. What goes in and out is plain data (steps heard, the number of the
 event sent last, planned events), so that it can run in a process of its own.
 """
 
@@ -35,9 +35,9 @@ class _LatestStep:
 
 
 class Planner:
-    """Draws the model's events ahead of time. Owns the stream and the snapshots behind the plan.
+    """Samples the model's events ahead of time. Owns the stream and a snapshot for each event.
 
-    ``start_seconds`` is the time of step 0, ``channel`` (0 to 15) what the notes are on. Before
+    ``start_seconds`` is the time of step 0, ``channel`` (0 to 15) the channel of the notes. Before
     anything is heard or released while a plan is out, :meth:`rewind` takes the stream back to what
     has sounded of it.
     """

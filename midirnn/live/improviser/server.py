@@ -1,4 +1,4 @@
-"""The model's side: requests in, replies out, a function of nothing else."""
+"""The model's side: requests in, replies out, with no other input."""
 
 from __future__ import annotations
 

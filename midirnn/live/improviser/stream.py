@@ -100,7 +100,7 @@ class SharedStream:
     def restore(self, state: StreamState) -> None:
         """Go back to a snapshot, but not to its random numbers.
 
-        Drawn again, the same ones would put off the next note each time the performer plays.
+        The same random numbers again would put off the next note each time the performer plays.
         """
         self._sampler.restore(state.sampler, same_chances=False)
         self._lag, self._performers = state.lag, state.performers
@@ -227,9 +227,9 @@ class SharedStream:
     # What the performer may be about to do.
 
     def precompute(self, state: StreamState, step: int) -> bool:
-        """Whether a rest from that state until that step was worked out: one short enough, and new.
+        """Precompute a rest from that state until that step; False if it is known or too long.
 
-        Whoever goes back to that state and writes in that step waits for it no more.
+        Going back to that state and writing in that step then takes less time.
         """
         gap, sampler = step - state.step, self._sampler
         if not 0 < gap <= sampler.codec.max_shift_steps:
@@ -258,7 +258,7 @@ class SharedStream:
     def _approach(self, gap: int) -> int:
         """Tell the model about the time until a step, except for the last shift; return that shift.
 
-        So have the ends of notes that last as long as the grammar allows.
+        That includes the ends of notes that last as long as the grammar allows.
         """
         self._end_due()
         while (longest := self._sampler.longest_shift()) < gap:

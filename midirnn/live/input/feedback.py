@@ -1,4 +1,4 @@
-"""Feedback: what was sent comes back, because the output is wired to the input."""
+"""Feedback: what was sent comes back, because the output is connected to the input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEMORY = 256
 class FeedbackDetector:
     """Recognises our own notes when they come in. Owns what was sent recently.
 
-    Once there is feedback, :meth:`hear` says of each of our own notes that it is ours.
+    Once there is feedback, :meth:`hear` returns True for each of our own notes.
     """
 
     def __init__(self) -> None:

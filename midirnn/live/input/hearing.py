@@ -1,4 +1,4 @@
-"""What the performer did that the model has yet to hear."""
+"""Steps of the performer that the model has not heard yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from midirnn.live.base.messages import Hear, HeardStep
 
 
 class Hearing:
-    """Gathers steps while the model deals with those it was told last. Owns what is unheard.
+    """Collects steps while the model deals with the last ones. Owns those it has not heard.
 
     So a chord, whose notes come one by one, is heard with its first note and then as a whole.
     """

@@ -1,4 +1,4 @@
-"""The listener: MIDI messages as they arrive, told as steps of the encoding and as gestures."""
+"""The listener: turns MIDI messages into steps of the encoding and gestures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PAST_BOUNDARY_SECONDS = 1e-4
 
 
 class Listener:
-    """Takes messages from a port's thread, and tells them in order. Owns the encoder.
+    """Takes messages from a port's thread, and gives steps and gestures. Owns the encoder.
 
     Steps count from ``start_seconds``, in the model's own time, which ``time_map`` knows. A step is
     told when it is over, since only then its tokens are final; :meth:`present_step` tells what it

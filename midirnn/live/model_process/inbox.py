@@ -1,7 +1,7 @@
-"""What one process sends another by a pipe, a thing at a time.
+"""Objects that one process sends another through a pipe, one at a time.
 
-It is read in the thread that deals with it: a thread that only read would have to be woken first,
-and then wake the other.
+The pipe is read in the thread that uses the objects: a thread that only reads would have to wake
+first, and then wake the other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def parcel(thing: object) -> bytes:
 
 
 class Inbox:
-    """What has come in and is not yet taken. Owns the end of a pipe, a file descriptor.
+    """Objects that have come in and were not taken yet. Owns the end of a pipe.
 
     None is the last thing; ``orphaned`` says that the pipe has ended without it.
     """
@@ -41,7 +41,7 @@ class Inbox:
     def take(self, meanwhile: Callable[[], bool] = lambda: False) -> Any:
         """Wait for the next thing and return it; None at the end.
 
-        Until then ``meanwhile`` is called, over and over as long as it says that it is of use.
+        Meanwhile ``meanwhile`` is called again and again, as long as it returns True.
         """
         while not (self._things or self.ended):
             if has_come(self._pipe) or not meanwhile():

@@ -1,4 +1,4 @@
-"""How a session reaches its model: in this process, or by way of :mod:`.model_process`."""
+"""The link from a session to its model, which is in this process or in another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from midirnn.sampling import Sampler
 class ModelLink(Protocol):
     """A model that is asked and answers, sooner or later. Steps count from ``start_seconds``.
 
-    ``can_be_lost`` says whether it may cease to answer; if so, ``lost`` says why, and
+    ``can_be_lost`` is True if it may cease to answer; if so, ``lost`` says why, and
     :meth:`restart` brings a new one, which knows nothing of what the old one was asked.
     """
 

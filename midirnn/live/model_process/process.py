@@ -1,4 +1,4 @@
-"""The model in a process of its own, as the process that owns the ports sees it."""
+"""The model process, seen from the process that owns the ports."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ ENDING_GESTURES: dict[str, Gesture | None] = {
 class CallAndResponse:
     """Listens to a phrase, answers it, stops when the performer begins again.
 
-    A phrase ends when no key is down and nothing has happened for ``silence_seconds``; a pedal
-    that stays down delays nothing, and a key that stays down not for ever. With another
+    A phrase ends when no key is down and nothing has happened for ``silence_seconds``. A pedal
+    that stays down does not delay that, a key that stays down only for a while. With another
     ``phrase_end`` only that gesture ends it, and silence does not. The foot switch ends a phrase
-    at once; in an answer it ends the answer, and behind one it asks for another.
+    at once; during an answer it ends the answer, and after one it asks for another.
 
     An answer is as long as the phrase, or ``answer_seconds``. It goes on while the performer lets
     go of keys and pedals; a new key ends it.

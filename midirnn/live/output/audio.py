@@ -1,4 +1,4 @@
-"""Sound for those who have no synthesizer: an output that FluidSynth plays in this process."""
+"""Sound without a synthesizer: an output that FluidSynth plays in this process."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ INSTALL_LIBRARY = (
 
 
 class Synthesizer:
-    """An output port that sounds. Owns FluidSynth's synthesizer and its way to the loudspeakers.
+    """An output port that sounds. Owns FluidSynth's synthesizer and audio driver.
 
     ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
     works); with ``sounding`` false there is none, and :meth:`render` gives the sound.

@@ -1,4 +1,4 @@
-"""The end: every note that sounds on an output gets its note-off, whatever fails on the way."""
+"""The end: every note that sounds on an output gets its note-off, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from midirnn.ports.base import Message, OutputPort
 def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -> list[Exception]:
     """End all notes that can be ended; return what went wrong.
 
-    That is what is to come ``first``, then the note-offs, then pedal up and all notes off on each
-    channel that was played on. Done again it sends only what is left.
+    It sends ``first``, then the note-offs, then pedal up and all notes off on each
+    channel that was played on. A second call sends only what is left.
     """
     errors: list[Exception] = []
     for message in first:

@@ -28,8 +28,8 @@ class Ledger:
 
     Each owner's note of a key (channel and pitch) is counted apart, while the output has one note
     of a key at a time: :attr:`on_output` says which. A note must end by its own ``latest_end``, and
-    no later than :meth:`extend` has said last: a player who plans on says so again and again, and
-    one who has died leaves no note behind.
+    no later than :meth:`extend` has said last: a player that plans on calls it again and again, and
+    one that has died leaves no note behind.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The pedal sent: long notes as short ones under the sustain pedal.
+"""Long notes sent as short ones under the sustain pedal.
 
 The model's notes are as long as the pedal made those that it learned from. That sounds right, but
 it is not how a pianist plays it, and some instruments resonate only under a pedal.

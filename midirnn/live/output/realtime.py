@@ -1,4 +1,4 @@
-"""Priorities: the thread that sends goes before everything, the model behind everything."""
+"""Priorities: the thread that sends comes first, the model process last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheduler: sends planned messages on time. It sends; nothing else does."""
+"""The scheduler: sends planned messages on time. Nothing else sends."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Scheduler:
     What it is told may come from any thread; messages go out in the thread that calls
     :meth:`send_due`, which is one of its own after :meth:`start`. ``on_failure`` is called there
     when sending fails, and ``failure`` says why; from then on only :meth:`close` sends, unless
-    :meth:`use` brings another output. ``on_sending`` is told there what is about to be sent,
-    ``on_sent`` what was.
+    :meth:`use` brings another output. ``on_sending`` is told there what is about to be sent and
+    when, ``on_sent`` what was sent.
 
     No lock is held while a message is sent: an output that is stuck holds up nobody else.
     """
@@ -132,7 +132,7 @@ class Scheduler:
     def cut(self) -> int:
         """Drop what is planned; return the number of the event sent last.
 
-        What sounds sounds on: whoever cuts plans its end anew, or releases it.
+        Notes sound on: the caller plans their ends anew, or releases them.
         """
         with self._changed:
             self._plan.clear()
@@ -319,7 +319,7 @@ class Scheduler:
         """Drop the plan, end every note, and silence the channels that were used.
 
         Each note gets its note-off, then each channel that was played on the sustain pedal up (CC
-        64) and all notes off (CC 123). One that cannot be sent does not keep back the others:
+        64) and all notes off (CC 123). A message that cannot be sent does not stop the others:
         PortError tells the first failure at the end. Closing again sends only what is left.
         """
         with self._changed:

@@ -2,7 +2,7 @@
 
 The first line is the header; then come messages heard and sent, and what was asked of the model
 and answered, each with its second of the session's clock. What was written survives the process,
-however it ends: from a log that was cut off, too, the notes can be had, and played again.
+however it ends: a log that was cut off can still be read and replayed.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def known_types() -> dict[str, type]:
 def to_plain(value: Any) -> Any:
     """Return a value in the form of JSON, from which :func:`from_plain` makes an equal one.
 
-    Of an error that is its text, and of bytes (the state of a model) their SHA-256: a log is read,
-    and never believed so far as to be unpickled.
+    An error becomes its text, bytes (the state of a model) their SHA-256: nothing in a log is ever
+    unpickled.
     """
     if is_dataclass(value):
         plain = {part.name: to_plain(getattr(value, part.name)) for part in fields(value)}
@@ -92,7 +92,7 @@ def from_plain(plain: Any) -> Any:
 def header(settings: ModelSettings, weights_sha256: str, about: dict[str, Any]) -> dict[str, Any]:
     """Return the first line of a log: what made it, and all that the model's notes depend on.
 
-    ``about`` is what else is worth knowing: mode, settings of the session, ports.
+    ``about`` is what else is worth knowing: the mode and the options of the session.
     """
     return {
         "log": "midirnn",
@@ -116,7 +116,7 @@ def _installed(library: str) -> str | None:
 class EventLog:
     """Writes the log of a session. Owns the file, and a thread that writes it.
 
-    Any thread may say what has happened; that takes microseconds. When writing fails, ``tell`` is
+    Any thread may add to it, which takes microseconds. When writing fails, ``tell`` is
     given a line, and the session goes on without a log.
     """
 
@@ -217,7 +217,7 @@ def free_path(folder: Path, name: str) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """A line of a log: when, what kind of thing happened, and what."""
+    """A line of a log: when something happened, what kind of thing, and its details."""
 
     seconds: float
     kind: str
@@ -226,7 +226,7 @@ class Record:
 
 @dataclass(frozen=True)
 class SessionLog:
-    """A log as it was read. ``cut_off`` tells of a last line that was not written to its end."""
+    """A log as it was read. ``cut_off`` is True if its last line is incomplete."""
 
     header: dict[str, Any]
     records: list[Record] = field(repr=False)

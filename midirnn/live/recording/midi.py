@@ -1,4 +1,4 @@
-"""What was played as a performance: the performer and the model, each on tracks of their own."""
+"""A session as a performance: performer and model, each on tracks of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANNEL_MESSAGES = range(0x80, 0xF0)
 
 
 class Recording:
-    """Collects what both played. Owns the messages, in the order in which they came."""
+    """Collects what both played. Owns the messages, in the order of their arrival."""
 
     def __init__(self, start_seconds: float) -> None:
         self._start = start_seconds

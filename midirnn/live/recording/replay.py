@@ -1,4 +1,4 @@
-"""A session played again from its event log: the same requests, the same notes, no hardware."""
+"""Replay of a session from its event log: the same requests, the same notes, no hardware."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def weights_sha256(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a replay and its log part: the second since the start, and what each has."""
+    """The first difference of a replay and its log: its second, and what each of them has."""
 
     seconds: float
     logged: str
@@ -52,7 +52,7 @@ class Difference:
 
 @dataclass
 class Replay:
-    """What came of a replay. ``difference`` is the first, None if all is the same.
+    """The result of a replay. ``difference`` is the first one, None if everything is the same.
 
     ``notes_as_planned`` of those sent were sent just as they were planned; the others at the tempo
     of a clock, or louder or softer by the balance, as the log says.

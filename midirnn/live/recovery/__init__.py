@@ -1,1 +1,1 @@
-"""What is done when the model dies, hangs, is too slow or plays badly."""
+"""The dialogue with the model, and what to do when it dies, hangs, is too slow or plays badly."""

@@ -53,7 +53,7 @@ WATCHED_NOTES = LONGEST_LOOP_NOTES * LOOP_ROUNDS * 2
 
 
 class Fault(StrEnum):
-    """What can go wrong with music that a model goes on with for long."""
+    """What can go wrong when a model plays for a long time."""
 
     SILENCE = "silence"
     LOOP = "loop"
@@ -81,7 +81,7 @@ class Remedy:
 class CollapseGuard:
     """Watches what the model plays. Owns the last notes, the present remedy, and a count of all.
 
-    It depends on nothing but what it is told: the same notes at the same times, the same remedies.
+    It depends only on what it is told: the same notes at the same times give the same remedies.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Overload: whether the model is slower than its music, and how much cheaper that has to be."""
+"""Overload: is the model slower than its music, and how much must the music be thinned?"""
 
 from __future__ import annotations
 

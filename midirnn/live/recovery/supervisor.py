@@ -1,4 +1,4 @@
-"""The supervisor: notices that the model is lost, and gives a new one what the old one knew."""
+"""The supervisor: notices that the model is lost, and hands what it knew to a new one."""
 
 from __future__ import annotations
 

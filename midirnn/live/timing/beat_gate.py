@@ -11,9 +11,9 @@ LEAD_SECONDS = 0.05
 
 
 class BeatGate:
-    """Lets a stance through, but no playing before the beat. Owns which beat is waited for.
+    """Passes a stance on, but no playing before the beat. Owns the beat that is waited for.
 
-    ``next_beat`` gives, for a time, that of the beat at or after it.
+    ``next_beat`` returns the time of the beat at or after a time.
     """
 
     def __init__(self, next_beat: Callable[[float], float]) -> None:

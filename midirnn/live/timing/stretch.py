@@ -20,7 +20,7 @@ class _Segment:
 
 
 class TimeMap:
-    """Between seconds of the clock and the model's own, which stretch with the tempo.
+    """Maps seconds of the clock to the model's own, which stretch with the tempo.
 
     At ``rate`` 2 (twice the reference tempo) two musical seconds pass in one. Owns the rates up to
     now; a new one holds from the time it is set, so what has sounded stays where it was.

@@ -39,7 +39,7 @@ NEW_TEMPO_CLOCKS = 4
 
 
 class Beats(Protocol):
-    """Who knows where the beats are: a clock that is heard, Link, or our own."""
+    """A source of beats: a clock that is heard, Ableton Link, or our own."""
 
     @property
     def bpm(self) -> float | None:

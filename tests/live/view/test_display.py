@@ -302,7 +302,10 @@ def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
     state = [session("duet")]
     look = lambda now: monitor.view(now, state[0])  # noqa: E731
     with Terminal(look, MonotonicClock(), stdout=follower):
-        time.sleep(1.0)
+        deadline = time.monotonic() + 30.0
+        while b"duet" not in b"".join(shown) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
         state[0] = session("shadow")
     os.close(follower)
     reading.join(20.0)

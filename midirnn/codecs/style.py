@@ -1,0 +1,253 @@
+"""The style of a passage in numbers: how dense, how loud, where, how connected, in which rhythm.
+
+In training the style of the next seconds is shown to the model beside the tokens, so that it learns
+to play in the style it is asked for; when playing, the style of what was just heard is asked for.
+Density and pitch classes are Performance RNN's conditions (I. Simon and S. Oore, 2017).
+
+Each *trait* is a number, laid over a few inputs by linear interpolation between knots, or a
+histogram. A trait that is not shown is all zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+HORIZON_SECONDS = 4.0
+"""How far ahead a piece is measured."""
+
+PITCH_CLASSES = 12
+
+RHYTHM_EDGES = (-9.0, -5.2, -4.2, -3.4, -2.7, -2.0, -1.3, -0.5, 9.0)
+"""Of the bins of inter-onset times: log2 of seconds."""
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A number, or a histogram, of a passage."""
+
+    name: str
+    unit: str
+    knots: tuple[float, ...] = ()
+    """Where the inputs stand. Empty: a histogram."""
+    bins: int = 0
+    """Of a histogram."""
+    low: float = 0.0
+    high: float = 0.0
+    """What piano music has, but for one place in a thousand: what lies beyond counts as these, so
+    that a knob turned on and on never asks for what no model has learned."""
+
+    @property
+    def width(self) -> int:
+        """Return how many inputs it has."""
+        return self.bins or len(self.knots)
+
+    def inputs(self, values: Float64Array) -> FloatArray:
+        """Return the inputs (N, width) of values (N,), or of histograms (N, bins)."""
+        if self.bins:
+            return values.astype(np.float32)
+        return interpolated(np.clip(values, self.low, self.high), self.knots)
+
+
+TRAITS = (
+    Trait("density", "log2(1 + notes per second)", tuple(map(float, range(8))), 0, 0.0, 5.3),
+    Trait("loudness", "mean velocity", tuple(127 / 7 * k for k in range(8)), 0, 21.0, 95.0),
+    Trait("pitch_classes", "share of notes", bins=PITCH_CLASSES),
+    Trait("loudness_spread", "deviation of velocity", (0, 4, 8, 13, 19, 27), 0, 2.0, 27.0),
+    Trait("register", "mean pitch", (28, 40, 52, 64, 76, 88, 100), 0, 32.0, 94.0),
+    Trait("register_spread", "deviation of pitch", (0, 4, 8, 12, 16, 22), 0, 1.0, 22.0),
+    Trait("polyphony", "log2(1 + notes at once)", tuple(2 / 3 * k for k in range(7)), 0, 0.2, 4.0),
+    Trait(
+        "articulation",
+        "mean log2(duration / time to the next onset)",
+        tuple(map(float, range(-2, 6))),
+        0,
+        -1.9,
+        5.0,
+    ),
+    Trait("rhythm", "share of inter-onset times", bins=len(RHYTHM_EDGES) - 1),
+    Trait("ending", "seconds to the end", (0, 1, 2, 5, 10), 0, 0.0, 10.0),
+)
+"""In the order of a model's inputs; the first three are those of the first models."""
+
+ENDING = "ending"
+"""The trait that is of a place, not of a passage."""
+
+
+def trait_slices() -> dict[str, slice]:
+    """Return where each trait's inputs stand."""
+    slices, first = {}, 0
+    for trait in TRAITS:
+        slices[trait.name] = slice(first, first + trait.width)
+        first += trait.width
+    return slices
+
+
+SLICES = trait_slices()
+NUM_STYLE_INPUTS = SLICES[TRAITS[-1].name].stop
+
+
+def interpolated(values: Float64Array, knots: tuple[float, ...]) -> FloatArray:
+    """Return each value as weights of the two knots beside it, which sum to 1 (N, knots)."""
+    places = np.array(knots, np.float64)
+    values = np.clip(values, places[0], places[-1])
+    left = np.clip(np.searchsorted(places, values, side="right") - 1, 0, len(places) - 2)
+    share = (values - places[left]) / (places[left + 1] - places[left])
+    rows = np.zeros((len(values), len(places)), np.float32)
+    at = np.arange(len(values))
+    rows[at, left] = 1.0 - share
+    rows[at, left + 1] = share
+    return rows
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a passage is like: a value for each trait that is known, by its name.
+
+    Values are in the traits' units, histograms as tuples of shares.
+    """
+
+    values: Mapping[str, float | tuple[float, ...]]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Float64Array]) -> Style:
+        """Return the style of the first of N measured places, without the nearness of the end."""
+        known: dict[str, float | tuple[float, ...]] = {}
+        for trait in TRAITS:
+            value = np.asarray(values[trait.name])[0]
+            if trait.bins:
+                if value.any():
+                    known[trait.name] = tuple(value.tolist())
+            elif trait.name != ENDING and not np.isnan(value):
+                known[trait.name] = float(value)
+        return cls(known)
+
+    def vector(self) -> FloatArray:
+        """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``."""
+        given = {name: np.array([value], np.float64) for name, value in self.values.items()}
+        row: FloatArray = style_inputs(given, 1)[0]
+        return row
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes of a stream: onsets in order, durations in steps, pitches, velocities (MIDI)."""
+
+    onset: IntArray
+    duration: IntArray
+    pitch: IntArray
+    velocity: IntArray
+    end: int
+    """When the stream ends, in steps."""
+    steps_per_second: int
+
+    @cached_property
+    def sounding_time(self) -> IntArray:
+        """Return the note-steps that have sounded before each step; shape ``(end + 2,)``."""
+        change = np.zeros(self.end + 2, np.int64)
+        np.add.at(change, np.minimum(self.onset, self.end), 1)
+        np.add.at(change, np.minimum(self.onset + self.duration, self.end), -1)
+        return np.concatenate([[0], np.cumsum(np.cumsum(change))[:-1]])
+
+    @cached_property
+    def chord(self) -> IntArray:
+        """Return the number of each note's onset among the distinct ones."""
+        return np.cumsum(np.diff(self.onset, prepend=self.onset[:1]) > 0)
+
+    @cached_property
+    def interonset(self) -> IntArray:
+        """Return the time from each distinct onset to the next; one less than there are onsets."""
+        distinct: IntArray = np.unique(self.onset)
+        return distinct[1:] - distinct[:-1]
+
+
+def measured(
+    notes: Notes, first: IntArray, begin: IntArray, seconds: float = HORIZON_SECONDS
+) -> dict[str, Float64Array]:
+    """Return each trait's values over ``seconds`` from each of N places on.
+
+    At a place the notes from number ``first`` on are yet to come, and the time is ``begin`` steps.
+    A value is NaN, a histogram all zeros, where there are too few notes to tell.
+    """
+    steps = round(seconds * notes.steps_per_second)
+    last = np.maximum(np.searchsorted(notes.onset, begin + steps), first)
+    count = (last - first).astype(np.float64)
+
+    def total(values: npt.NDArray[np.generic]) -> Float64Array:
+        sums = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
+        return np.asarray(sums[last] - sums[first], np.float64)
+
+    def mean(values: npt.NDArray[np.generic]) -> Float64Array:
+        return total(values) / np.where(count > 0, count, np.nan)
+
+    def spread(values: IntArray) -> Float64Array:
+        values = values.astype(np.int64)
+        variance = mean(values * values) - mean(values) ** 2
+        return np.where(count > 1, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+
+    classes = np.eye(PITCH_CLASSES)[notes.pitch % PITCH_CLASSES]
+    connected, known = _connected(notes)
+    sounding = notes.sounding_time
+    window = np.minimum(np.stack([begin, begin + steps]), len(sounding) - 1)
+    at_once = (sounding[window[1]] - sounding[window[0]]) / steps
+    with np.errstate(invalid="ignore", divide="ignore"):
+        articulation = total(connected) / total(known)
+    return {
+        "density": np.log2(1.0 + count / seconds),
+        "loudness": mean(notes.velocity),
+        "pitch_classes": total(classes) / np.maximum(count, 1.0)[:, None],
+        "loudness_spread": spread(notes.velocity),
+        "register": mean(notes.pitch),
+        "register_spread": spread(notes.pitch),
+        "polyphony": np.log2(1.0 + at_once),
+        "articulation": articulation,
+        "rhythm": _rhythm(notes, first, last),
+        "ending": (notes.end - begin) / notes.steps_per_second,
+    }
+
+
+def _connected(notes: Notes) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
+    """Return log2 of duration against time to the next onset (N,), and where there is one."""
+    next_chord = notes.chord
+    known = next_chord < len(notes.interonset)
+    to_next = notes.interonset[np.where(known, next_chord, 0)] if known.any() else notes.duration
+    connected = np.log2(np.maximum(notes.duration, 1) / np.maximum(to_next, 1))
+    return np.where(known, connected, 0.0), known
+
+
+def _rhythm(notes: Notes, first: IntArray, last: IntArray) -> Float64Array:
+    """Return the share of inter-onset times in each bin, of the notes from first to last."""
+    seconds = notes.interonset / notes.steps_per_second
+    bins = np.searchsorted(RHYTHM_EDGES[1:-1], np.log2(seconds), side="right")
+    one_hot = np.eye(len(RHYTHM_EDGES) - 1)[bins]
+    sums = np.concatenate([np.zeros((1, one_hot.shape[1])), np.cumsum(one_hot, axis=0)])
+    some = last > first
+    chord = notes.chord if len(notes.chord) else np.zeros(1, np.int64)
+    low = chord[np.where(some, first, 0)]
+    high = chord[np.where(some, last - 1, 0)]
+    counts = sums[high] - sums[low]
+    number = (high - low)[:, None]
+    return np.asarray(counts / np.maximum(number, 1))
+
+
+def style_inputs(values: Mapping[str, Float64Array], count: int) -> FloatArray:
+    """Return the inputs (count, NUM_STYLE_INPUTS) of traits; zeros where one is NaN or missing."""
+    rows = np.zeros((count, NUM_STYLE_INPUTS), np.float32)
+    for trait in TRAITS:
+        if trait.name not in values:
+            continue
+        given = np.asarray(values[trait.name], np.float64)
+        if trait.bins:
+            rows[:, SLICES[trait.name]] = given
+        else:
+            known = ~np.isnan(given)
+            rows[known, SLICES[trait.name]] = trait.inputs(given[known])
+    return rows

@@ -1,0 +1,86 @@
+"""The traits of a style that are asked of the model beside density, loudness and pitch classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import Codec, Steerable, Tokens, require
+from midirnn.codecs.controls import NUM_CONTROL_INPUTS
+from midirnn.codecs.style import NUM_STYLE_INPUTS, SLICES, TRAITS
+from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+from midirnn.features.controls import ControlInputs
+
+_FIRST = NUM_CONTROL_INPUTS
+_TRAITS = [trait.name for trait in TRAITS if SLICES[trait.name].start >= _FIRST]
+
+
+class StyleInputs(Feature):
+    """Spread, register, polyphony, articulation, rhythm and the nearness of the end."""
+
+    name = "style"
+    layer = "style"
+    width = NUM_STYLE_INPUTS - NUM_CONTROL_INPUTS
+    window_type = np.float32
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """The shape of the traits."""
+        return (self.width,)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the feature, if the model has ``style_inputs``."""
+        return cls() if settings.style_inputs else None
+
+    def check(self, codec: Codec[Any]) -> None:
+        """Raise :class:`CodecError` for a codec of which no style can be measured."""
+        _require_style(codec)
+
+    def reader(self, codec: Codec[Any]) -> Reader:
+        """Return a reader that measures the style of a piece."""
+        return _StyleReader(_require_style(codec))
+
+    def choose(self, rng: np.random.Generator, shown: float) -> list[bool] | None:
+        """Choose which traits are shown: in a share of the pieces each of them half the time."""
+        if shown and rng.random() < shown:
+            chosen: list[bool] = (rng.random(len(_TRAITS)) < 0.5).tolist()
+            return chosen
+        return None
+
+    def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
+        """Return the traits that were set."""
+        return given[ControlInputs.name][_FIRST:]
+
+
+def _require_style(codec: Codec[Any]) -> Steerable:
+    return require(codec, Steerable, "a model with style_inputs", "a style to measure")
+
+
+class _StyleReader(Reader):
+    """Measures the traits from each token of a piece on."""
+
+    def __init__(self, codec: Steerable) -> None:
+        self._codec = codec
+        self._begin = 0
+        self._measured: FloatVector | None = None
+
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Sequence[bool] | None) -> None:
+        """Measure the traits that are shown; the others stay 0."""
+        self._begin, self._measured = position, None
+        if choice is None or not any(choice):
+            return
+        self._measured = self._codec.measure_style(tokens, position, stop)[:, _FIRST:]
+        for name, shown in zip(_TRAITS, choice, strict=True):
+            if not shown:
+                of_trait = SLICES[name]
+                self._measured[:, of_trait.start - _FIRST : of_trait.stop - _FIRST] = 0.0
+
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the traits from each target on."""
+        if self._measured is not None:
+            first = begin - self._begin
+            rows[:] = self._measured[first : first + len(rows)]

@@ -1,0 +1,144 @@
+"""The terms of a structured output: what a logit adds by its own situation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import Codec, Tokens
+from midirnn.errors import CodecError
+from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+from midirnn.performance import NUM_PITCHES
+from midirnn.terms import NoteMemory, OutputTerms
+from midirnn.terms.densities import NUM_DENSITIES
+from midirnn.terms.scan import TermScan, term_scan
+
+_NO_NUMBERS = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class NoteTerms(Feature):
+    """Adds weights for the moment to the logits they belong to (:mod:`midirnn.terms`).
+
+    What windows hold are the indices of all terms and, behind them, the bits of the densities, two
+    numbers of 16 bits each.
+    """
+
+    name = "terms"
+    layer = ""
+    width = 0
+    head = "terms"
+    window_type = np.int16
+
+    notes: int
+    """How many of the last notes are remembered."""
+    shifts: int
+    """How many time-shift tokens the codec has."""
+    velocities: int
+    """How many velocity tokens."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the feature, if the model has ``term_notes``."""
+        if not settings.term_notes:
+            return None
+        shifts = settings.longest_shift
+        return cls(settings.term_notes, shifts, settings.vocab_size - 2 * NUM_PITCHES - shifts)
+
+    @property
+    def terms(self) -> OutputTerms:
+        """The table of terms."""
+        return _terms(self.shifts, self.velocities)
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """The shape of indices and densities."""
+        return (self.terms.width + 2 * NUM_DENSITIES * self.shifts,)
+
+    @property
+    def head_rows(self) -> int:
+        """The number of weights of all terms."""
+        return self.terms.rows
+
+    def check(self, codec: Codec[Any]) -> None:
+        """Raise :class:`CodecError` for a codec without notes, time shifts and velocities."""
+        if dict(codec.groups()) != self.terms.groups:
+            raise CodecError(
+                f"the codec {codec.name!r} has no notes, time shifts and velocities in the order "
+                "of the performance encoding, which a model with term_notes needs"
+            )
+
+    def reader(self, codec: Codec[Any]) -> Reader:
+        """Return a reader that scans the notes of a piece."""
+        self.check(codec)
+        return _TermReader(self.terms, self.notes)
+
+    def start(self) -> NoteMemory:
+        """Return an empty memory."""
+        return NoteMemory.empty(self.notes)
+
+    def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
+        """Return the memory after a token."""
+        return self.terms.follow(memory, token)
+
+    def inputs(self, memory: NoteMemory, given: Given) -> FloatVector:
+        """Return nothing: terms are no input."""
+        return _NO_NUMBERS
+
+    def add(self, logits: FloatVector, weights: FloatVector, memory: NoteMemory) -> None:
+        """Add to ``logits`` (V,), in place, what the weights give at this moment."""
+        self.terms.add(logits, weights, memory)
+
+
+@lru_cache(maxsize=8)
+def _terms(shifts: int, velocities: int) -> OutputTerms:
+    return OutputTerms(performance_groups(shifts, velocities))
+
+
+def performance_groups(shifts: int, velocities: int) -> Mapping[str, slice]:
+    """Return the groups of a performance codec with so many time shifts and velocities."""
+    sizes = {
+        "note_on": NUM_PITCHES,
+        "note_off": NUM_PITCHES,
+        "time_shift": shifts,
+        "velocity": velocities,
+    }
+    groups, first = {}, 0
+    for name, size in sizes.items():
+        groups[name] = slice(first, first + size)
+        first += size
+    return groups
+
+
+class _TermReader(Reader):
+    """Scans the notes of a piece."""
+
+    def __init__(self, terms: OutputTerms, notes: int) -> None:
+        self._terms = terms
+        self._notes = notes
+        self._scan: TermScan = term_scan(terms, notes)
+
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
+        """Take in the tokens up to the one before the first input."""
+        self._scan = term_scan(self._terms, self._notes)
+        self._scan.skip(tokens[: max(position - 1, 0)])
+
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the indices and the densities after each input."""
+        first = len(rows) - len(inputs)
+        if first:
+            self._write(rows[:first], *self._scan.now())
+        if len(inputs):
+            self._write(rows[first:], *self._scan.read(inputs))
+
+    def _write(
+        self, rows: npt.NDArray[Any], indices: npt.NDArray[np.int16], densities: FloatVector
+    ) -> None:
+        width = self._terms.width
+        rows[:, :width] = indices
+        rows[:, width:] = densities.reshape(len(densities), -1).view(np.int16)
