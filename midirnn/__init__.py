@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Loaded when first asked for, so that `import midirnn` costs nothing.
-_HOMES = {
+# Imported on first use, so that `import midirnn` is fast.
+_MODULES = {
     "CheckpointError": "errors",
     "CodecError": "errors",
     "DatasetError": "errors",
@@ -82,9 +82,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'midirnn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"midirnn.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"midirnn.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,37 +1,37 @@
-"""Every error that midirnn raises on purpose.
+"""All errors that midirnn raises on purpose.
 
 ::
 
     MidirnnError
     ├── MidiFileError       a MIDI file cannot be read or written
-    ├── CodecError          tokens or codec settings that mean nothing
+    ├── CodecError          tokens, settings or files that a codec does not support
     ├── DatasetError        a data set is missing, damaged or made with other settings
     ├── CheckpointError     a model or a run is missing, damaged or does not fit
-    ├── OptionError         a value that a command or a function does not take
+    ├── OptionError         a value that a command or a function does not accept
     ├── MissingExtraError   an optional library is not installed
     ├── ModelLostError      a model process died or does not answer
     ├── PortError           a MIDI port cannot be found, opened or used
-    └── RecordingError      a session cannot be recorded, or its log not be read
+    └── RecordingError      a session cannot be recorded, or its log cannot be read
 
-Each message is one line that says what happened, the value, what is allowed
-and what to do next. The command line prints that line and exits with 1.
+Each message is one line: what happened, the value, what is allowed, and what
+to do next. The command line prints it and exits with 1.
 """
 
 from __future__ import annotations
 
 
 class MidirnnError(Exception):
-    """Base of every error that midirnn raises on purpose."""
+    """Base class of all errors that midirnn raises on purpose."""
 
 
 class MidiFileError(MidirnnError):
     """A MIDI file cannot be read or written.
 
-    ``source`` names the file (or says ``<bytes>``), ``reason`` what is wrong.
+    ``source`` is the name of the file (or ``<bytes>``), ``reason`` what is wrong.
     """
 
     def __init__(self, source: str, reason: str) -> None:
-        # A file's name may hold a line break, or bytes that no terminal prints.
+        # A file name may hold a line break, or bytes that cannot be printed.
         super().__init__(f"{source if source.isprintable() else repr(source)}: {reason}")
         self.source = source
         self.reason = reason
@@ -41,7 +41,7 @@ class MidiFileError(MidirnnError):
 
 
 class CodecError(MidirnnError):
-    """Tokens that are not in the vocabulary, or codec settings that make none."""
+    """Tokens outside a vocabulary, or settings, files or uses that a codec does not support."""
 
 
 class DatasetError(MidirnnError):
@@ -53,7 +53,7 @@ class CheckpointError(MidirnnError):
 
 
 class OptionError(MidirnnError):
-    """A value that a command or a function does not take."""
+    """A value that a command or a function does not accept."""
 
 
 class MissingExtraError(MidirnnError):

@@ -1,8 +1,8 @@
 """MIDI bytes to timed channel messages: the part of the file format below notes.
 
-Source: Standard MIDI Files 1.0 (RP-001). Written here, not taken from a library, because a reader
-must survive any bytes, name what is wrong with them, and keep what libraries drop: SMPTE time,
-format 2, and notes that are never released.
+Source: Standard MIDI Files 1.0 (RP-001). This is not left to a library because a reader must
+survive any bytes, say what is wrong with them, and keep what libraries drop: SMPTE time, format 2,
+and notes that are never released.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Track:
 
     events: list[Event]
     tempos: list[tuple[int, int]]
-    """(tick, microseconds a quarter note)"""
+    """(tick, microseconds per quarter note)"""
     name: str
     last_tick: int
 
@@ -49,15 +49,15 @@ class MidiChunks:
     format: int
     ticks_per_quarter: int
     seconds_per_tick: float | None
-    """Fixed by an SMPTE division; None where tempo decides."""
+    """Fixed by an SMPTE division; None where the tempo decides."""
     tracks: list[Track]
 
 
 def parse_midi(data: bytes, source: str) -> MidiChunks:
-    """Tracks of channel messages from the bytes of a MIDI file.
+    """Parse the bytes of a MIDI file into tracks of channel messages.
 
     Only notes, program changes and the sustain pedal are kept. Raises :class:`MidiFileError`,
-    naming ``source``, for bytes that are no MIDI file, break off or break the format.
+    naming ``source``, for bytes that are not a MIDI file, are cut off or break the format.
     """
     if not data:
         raise MidiFileError(source, "is empty (0 bytes)")
@@ -81,23 +81,23 @@ def parse_midi(data: bytes, source: str) -> MidiChunks:
 
 
 def _time_division(division: int, source: str) -> tuple[int, float | None]:
-    """Ticks a quarter note, or (for an SMPTE division) seconds a tick."""
+    """Return the ticks per quarter note, or of an SMPTE division the seconds per tick."""
     if division == 0:
-        raise MidiFileError(source, "has a time division of 0 ticks a quarter note")
+        raise MidiFileError(source, "has a time division of 0 ticks per quarter note")
     if not division & 0x8000:
         return division, None
     frames, ticks_per_frame = 256 - (division >> 8), division & 0xFF
     if frames not in _SMPTE_RATES or ticks_per_frame == 0:
         raise MidiFileError(
             source,
-            f"has an SMPTE division of {frames} frames a second and {ticks_per_frame} ticks a "
+            f"has an SMPTE division of {frames} frames per second and {ticks_per_frame} ticks per "
             f"frame; known frame rates are {', '.join(map(str, _SMPTE_RATES))}",
         )
     return 0, 1.0 / (_SMPTE_RATES[frames] * ticks_per_frame)
 
 
 def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[bytes]:
-    """The bytes of each track chunk; chunks of other kinds are passed over."""
+    """Return the bytes of each track chunk; chunks of other kinds are skipped."""
     bodies: list[bytes] = []
     while len(bodies) < count:
         if position + 8 > len(data):
@@ -116,7 +116,7 @@ def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[b
 
 
 def _parse_track(body: bytes, index: int, source: str) -> Track:
-    """One track's messages. A plain sequence, flat for speed: it sees every byte."""
+    """Parse one track. One long sequence, for speed: it sees every byte."""
     events: list[Event] = []
     tempos: list[tuple[int, int]] = []
     name = ""
@@ -150,7 +150,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                         name = payload.decode("latin-1").strip("\0 ")
                 elif status in _SYSEX:
                     length, position = _variable_length(body, position + 1)
-                    running = 0  # but not after a meta message: files are found that count on it
+                    running = 0  # not after a meta message: some files rely on that
                 else:
                     raise ValueError(f"holds status byte 0x{status:02X}, which no file may hold")
                 position += length
@@ -161,7 +161,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
             elif running:
                 status = running
             else:
-                raise ValueError(f"holds data byte 0x{status:02X} where a status byte must stand")
+                raise ValueError(f"holds data byte 0x{status:02X} where a status byte must be")
             first = body[position]
             kind = status & 0xF0
             if kind in _ONE_DATA_BYTE:
@@ -185,7 +185,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
 
 
 def _variable_length(body: bytes, position: int) -> tuple[int, int]:
-    """A variable-length quantity and the position behind it."""
+    """Return a variable-length quantity and the position after it."""
     value = 0
     while True:
         byte = body[position]

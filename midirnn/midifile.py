@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     import pretty_midi
 
 SUFFIXES = (".mid", ".midi")
-"""Names of MIDI files end in one of these, in capitals or not."""
+"""The names of MIDI files end in one of these, in upper or lower case."""
 
 TICKS_PER_QUARTER = 960
 MAX_HOURS = 24.0
-"""A file that lasts longer is taken for damaged."""
+"""A file that lasts longer counts as damaged."""
 
-_DEFAULT_TEMPO = 500_000  # microseconds a quarter note: 120 a minute
+_DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
 
 Note = tuple[int, int, int, int, bool]
-"""(start tick, end tick, pitch, velocity, whether it was never released)"""
+"""(start tick, end tick, pitch, velocity, unreleased)"""
 
 
 def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) -> Performance:
-    """The performance in a MIDI file, given by its path or its bytes.
+    """Read a MIDI file, given by its path or its bytes.
 
     Formats 0 and 1 share one tempo map; the tracks of format 2 follow one another, each with its
     own. A part is a (track, channel, program). A note-off ends every note of its pitch that began
-    before it, as in pretty_midi; a note that is never released lasts to the end of its track; a
-    note without length is dropped. Drums (channel 10) are left out unless ``drums`` is true.
+    before it, as in pretty_midi; a note that is never released lasts to the end of its track;
+    notes without length are dropped. Drums (channel 10) are left out unless ``drums`` is true.
 
-    Raises :class:`MidiFileError` for a file that cannot be read, is no MIDI, or is cut off.
+    Raises :class:`MidiFileError` for a file that cannot be read, is not MIDI, or is cut off.
     """
     data, name = _load(source)
     chunks = parse_midi(data, name)
@@ -62,7 +62,7 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
 
 
 def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
-    """The bytes of a source and a name for it."""
+    """Return the bytes of a source and a name for it."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "<bytes>"
     name = os.fspath(source)
@@ -77,7 +77,7 @@ def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
 
 
 class _TickClock:
-    """Seconds at a tick, by tempo changes or by a fixed length of a tick."""
+    """Converts ticks to seconds, by tempo changes or by a fixed length of a tick."""
 
     def __init__(self, chunks: MidiChunks, tempos: Iterable[tuple[int, int]]) -> None:
         # Of several changes at one tick the last counts.
@@ -103,7 +103,7 @@ class _TickClock:
         )
 
     def seconds(self, ticks: list[int]) -> FloatArray:
-        """Seconds of each tick; shape ``(len(ticks),)``."""
+        """Return the time of each tick in seconds; shape ``(len(ticks),)``."""
         tick = np.asarray(ticks, dtype=np.int64)
         index = np.searchsorted(np.asarray(self._ticks), tick, side="right") - 1
         begin = np.asarray(self._ticks, dtype=np.int64)[index]
@@ -116,7 +116,7 @@ def _tpq(chunks: MidiChunks) -> int:
 
 
 def assemble(chunks: MidiChunks) -> Performance:
-    """One performance from all tracks."""
+    """Return one performance of all tracks."""
     if chunks.format != 2:
         clock = _TickClock(chunks, (tempo for track in chunks.tracks for tempo in track.tempos))
         return _combine([_track_performance(track, clock) for track in chunks.tracks], clock.tempos)
@@ -132,7 +132,7 @@ def assemble(chunks: MidiChunks) -> Performance:
 
 
 def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performance:
-    """Pieces that sound together, with the parts of all."""
+    """Return the pieces as one in which they sound together, with the parts of all."""
     parts = [part for piece in pieces for part in piece.parts if len(piece)]
     pieces = [piece for piece in pieces if len(piece)]
     if not pieces:
@@ -158,7 +158,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
 
 
 def _track_performance(track: Track, clock: _TickClock) -> Performance:
-    """The notes and pedals of one track; a part for each (channel, program) that has notes."""
+    """Return the notes and pedals of a track, with a part for each (channel, program)."""
     notes, pedals = pair_notes(track.events, track.last_tick)
     parts = [Part(program, channel, track.name) for channel, program in notes]
     rows = [row for part_notes in notes.values() for row in part_notes]
@@ -188,10 +188,10 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
 def pair_notes(
     events: Iterable[Event], last_tick: int
 ) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int]]]]:
-    """Notes by (channel, program), and sustain pedal (tick, value) by channel.
+    """Return notes by (channel, program), and the sustain pedal's (tick, value) by channel.
 
-    A note-off ends all notes of its channel and pitch that began at an earlier tick. Those that
-    began at its own tick it drops when they are alone, and leaves sounding when it ended others.
+    A note-off ends all notes of its channel and pitch that began at an earlier tick. Notes that
+    began at its own tick are dropped if there are no earlier ones, else they go on.
     """
     notes: dict[tuple[int, int], list[Note]] = {}
     pedals: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -231,9 +231,9 @@ def pair_notes(
 def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     """Write a performance as a MIDI file of format 1: a tempo track, then a track for each part.
 
-    Times are rounded to a tick, which is 1/960 of a quarter note (0.52 ms at 120 a minute).
-    A folder that is missing is made. The file appears whole or not at all. Raises
-    :class:`MidiFileError` if it cannot be written.
+    Times are rounded to ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing
+    folders are made, and the file is written whole or not at all. Raises :class:`MidiFileError`
+    if it cannot be written.
     """
     data = midi_bytes(performance)
     try:
@@ -243,14 +243,14 @@ def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
 
 
 def midi_bytes(performance: Performance) -> bytes:
-    """The bytes that :func:`write_midi` writes."""
+    """Return the bytes that :func:`write_midi` writes."""
     import mido
 
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="latin-1")
     tempos = performance.tempos or (Tempo(0.0, 120.0),)
     microseconds = [min(max(round(6e7 / tempo.bpm), 1), 0xFFFFFF) for tempo in tempos]
-    rates = TICKS_PER_QUARTER * 1e6 / np.array(microseconds)  # ticks a second
-    # A change is measured from where the one before it came to lie, so that rounding never adds up.
+    rates = TICKS_PER_QUARTER * 1e6 / np.array(microseconds)  # ticks per second
+    # A change is measured from the rounded one before it, so that rounding errors never add up.
     change_ticks, change_seconds = [0], [0.0]
     for tempo, rate in zip(tempos[1:], rates[:-1], strict=True):
         span = max(0, round((tempo.seconds - change_seconds[-1]) * rate))
@@ -297,7 +297,7 @@ def _message(kind: str, part: Part, **values: int) -> mido.Message:
 
 
 def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mido.MidiTrack:
-    """A track from (tick, rank among equals, message)."""
+    """Return a track from (tick, rank among equals, message)."""
     import mido
 
     track = mido.MidiTrack()
@@ -312,7 +312,7 @@ def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mi
 
 
 def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
-    """A ``pretty_midi.PrettyMIDI`` with an instrument for each part and the pedal as CC 64."""
+    """Return a ``pretty_midi.PrettyMIDI`` with an instrument for each part and CC 64 as pedal."""
     import pretty_midi
 
     result = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER)
@@ -338,7 +338,7 @@ def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
 
 
 def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> Performance:
-    """The performance in a ``pretty_midi.PrettyMIDI``; drums are left out unless asked for."""
+    """Return the performance in a ``pretty_midi.PrettyMIDI``, without drums by default."""
     instruments = [i for i in source.instruments if drums or not i.is_drum]
     notes = [
         (note.start, note.end, note.pitch, note.velocity, index)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 SUSTAIN_DOWN = 64
-"""A sustain pedal (CC 64) is down from this value on (MIDI 1.0)."""
+"""The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
 
 NUM_PITCHES = 128
 
@@ -38,9 +38,9 @@ _PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part")
 
 @dataclass(frozen=True)
 class Part:
-    """One instrument of a performance: what a pedal acts on.
+    """One instrument of a performance, with a sustain pedal of its own.
 
-    ``program`` is 0..127, ``channel`` 0..15 (9 is drums, which players call channel 10).
+    ``program`` is 0 to 127, ``channel`` 0 to 15; 9 is drums, which players call channel 10.
     """
 
     program: int = 0
@@ -49,13 +49,13 @@ class Part:
 
     @property
     def is_drum(self) -> bool:
-        """Whether the part is on the drum channel."""
+        """True if the part is on the drum channel."""
         return self.channel == 9
 
 
 @dataclass(frozen=True)
 class Tempo:
-    """A tempo from ``seconds`` on, in quarter notes a minute."""
+    """A tempo from ``seconds`` on, in quarter notes per minute."""
 
     seconds: float
     bpm: float
@@ -108,7 +108,10 @@ class Performance:
         pedals: Iterable[tuple[float, int]] = (),
         parts: Sequence[Part] = (Part(),),
     ) -> Performance:
-        """A performance of one part from (start, end, pitch, velocity) and (time, CC 64 value)."""
+        """Return a performance of one part.
+
+        Notes are (start, end, pitch, velocity), pedals (time, CC 64 value).
+        """
         note_rows, pedal_rows = list(notes), list(pedals)
         start, end, pitch, velocity = zip(*note_rows, strict=True) if note_rows else ((),) * 4
         pedal_time, pedal_value = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 2
@@ -147,23 +150,23 @@ class Performance:
         return float(self.end.max(initial=0.0))
 
     def replace(self, **changes: Any) -> Performance:
-        """The performance with some fields changed."""
+        """Return the performance with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
-        """The performance with only the notes where ``keep`` (shape ``(N,)``) is true."""
+        """Return the performance with only the notes where ``keep`` (shape ``(N,)``) is true."""
         return self.replace(**{name: getattr(self, name)[keep] for name in _NOTE_FIELDS})
 
     def without_drums(self) -> Performance:
-        """The performance without the notes of drum parts."""
+        """Return the performance without the notes of drum parts."""
         drums = np.array([part.is_drum for part in self.parts], dtype=bool)
         return self.select(~drums[self.part]) if drums.any() else self
 
     def slice(self, start_seconds: float, end_seconds: float) -> Performance:
-        """The notes that begin in ``[start_seconds, end_seconds)``, moved to begin at 0.
+        """Return the notes that begin in ``[start_seconds, end_seconds)``, moved to start at 0.
 
-        Ends are cut at ``end_seconds``; what is cut is ``unreleased`` there. The pedal position at
-        ``start_seconds`` is kept, and so is the tempo there.
+        Notes are cut at ``end_seconds``, and are ``unreleased`` there. The pedal position and the
+        tempo at ``start_seconds`` are kept.
         """
         inside = (self.start >= start_seconds) & (self.start < end_seconds)
         before = self.pedal_time < end_seconds
@@ -178,9 +181,9 @@ class Performance:
         ).shift(-start_seconds)
 
     def shift(self, seconds: float) -> Performance:
-        """The performance moved in time; what would fall before 0 is moved to 0.
+        """Return the performance moved in time; what would fall before 0 is moved to 0.
 
-        Of a part's pedals that would fall before 0 only the position they leave is kept.
+        Of a part's pedal events before 0 only the position at 0 is kept.
         """
         pedal_time = self.pedal_time + seconds
         stays = pedal_time > 0.0
@@ -199,7 +202,7 @@ class Performance:
         )
 
     def transpose(self, semitones: int) -> Performance:
-        """The performance in another key; notes that leave 0..127 and drums stay out of it.
+        """Return the performance in another key, without the notes that leave 0 to 127.
 
         Drum parts keep their pitches, which name instruments.
         """
@@ -209,7 +212,7 @@ class Performance:
         return self.select(keep).replace(pitch=moved[keep].astype(np.uint8))
 
     def stretch(self, factor: float) -> Performance:
-        """The performance with all times multiplied by ``factor`` (above 1 is slower)."""
+        """Return the performance with all times multiplied by ``factor`` (above 1 is slower)."""
         return self.replace(
             start=self.start * factor,
             end=self.end * factor,
@@ -218,13 +221,13 @@ class Performance:
         )
 
     def apply_sustain(self) -> Performance:
-        """The performance without pedals, notes lasting as long as the pedal held them.
+        """Return the performance without pedals, each note as long as the pedal held it.
 
         A note released while its part's pedal is down lasts until the pedal goes up, or until the
-        same pitch is struck again with the pedal down. A note that would have no length left is
-        dropped; one that the pedal holds to the end is ``unreleased``. Rules, ties included, are
-        those of note-seq's ``apply_sustain_control_changes``: at one moment pedal-downs come
-        first, then pedal-ups, note-ons and note-offs.
+        same pitch is struck again with the pedal down. A note without any length left is dropped;
+        one that the pedal holds to the end is ``unreleased``. The rules are those of note-seq's
+        ``apply_sustain_control_changes``: of simultaneous events pedal-downs come first, then
+        pedal-ups, note-ons and note-offs.
         """
         end, unreleased = self.end.copy(), self.unreleased.copy()
         drums = [index for index, part in enumerate(self.parts) if part.is_drum]
@@ -249,7 +252,7 @@ class Performance:
 
 
 def _pedal_intervals(time: FloatArray, value: ByteArray) -> tuple[FloatArray, FloatArray]:
-    """When a pedal goes down and up again: two arrays; the last up may be infinite."""
+    """Return when a pedal goes down, and when up again; the last of these may be infinite."""
     down = value >= SUSTAIN_DOWN
     if not len(time) or not down.any():
         return np.empty(0), np.empty(0)
@@ -262,7 +265,7 @@ def _pedal_intervals(time: FloatArray, value: ByteArray) -> tuple[FloatArray, Fl
 
 
 def _next_up(time: FloatArray, downs: FloatArray, ups: FloatArray) -> FloatArray:
-    """For each time the moment the pedal goes up if it is down then, else NaN."""
+    """Return when the pedal next goes up, for each time at which it is down; else NaN."""
     index = np.searchsorted(downs, time, side="right") - 1
     up = np.where(index >= 0, ups[np.maximum(index, 0)], -np.inf) if len(downs) else time - 1
     return np.where(up > time, up, np.nan)
@@ -275,7 +278,7 @@ def _sustained_ends(
     downs: FloatArray,
     ups: FloatArray,
 ) -> FloatArray:
-    """Ends of one part's notes (in order of start) after the pedal, infinite if it stays down."""
+    """Return the ends of one part's notes with the pedal; infinite where it stays down."""
     up = _next_up(end, downs, ups)
     held = ~np.isnan(up)
     sustained = np.where(held, up, end)
@@ -295,10 +298,10 @@ def _sustained_ends(
 def cut_overlaps(
     start: npt.NDArray[Any], end: npt.NDArray[Any], voice: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    """Ends no later than the next start of the same voice; shape ``(N,)``.
+    """Return the ends, cut at the next start of the same voice; shape ``(N,)``.
 
-    Notes must come in order of start; ``voice`` is what can sound only once (a pitch). A note
-    struck again at its own start gets no length.
+    Notes must be in order of start; ``voice`` is what can sound only once at a time (a pitch). A
+    note that is struck again at its own start gets no length.
     """
     order = np.argsort(voice, kind="stable")
     same = voice[order][1:] == voice[order][:-1]

@@ -3,9 +3,11 @@
     python3 scripts/benchmark_train.py [--cell lstm] [--hidden-size 512 --num-layers 3] [--json]
 
 Each model is trained on random windows: forward, backward and update. The figure is the best of
-several steps, taken in turns, so that a change of the machine's speed affects all alike. bf16 is
-left out where the processor has no instructions for it. While other processes use more than a fifth
-of a core, nothing is reported and the exit code is 1, unless --anyway is given.
+several steps, taken in turns, so that a change of the machine's speed affects all alike. An LSTM is
+also trained by its loop in PyTorch, which serves where there is no compiler. With --cpu-time the
+process's own seconds count, which other processes disturb less (with one thread). bf16 is left out
+where the processor has no instructions for it. While other processes use more than a fifth of a
+core, nothing is reported and the exit code is 1, unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from machine import MOST_OTHER_CORES, OtherLoad, installed, processor_name, refuse
 from torch import Tensor, nn
 
+from midirnn.models import layers, lstm, lstm_choice
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel
 from midirnn.models.lstm import is_fast_in_bf16
@@ -70,15 +74,40 @@ class Ours(nn.Module):
         return logits
 
 
+class LoopInPyTorch(Ours):
+    """The same, whose layers run over time in PyTorch, as where there is no compiler."""
+
+    def forward(self, tokens: Tensor, held: Tensor) -> Tensor:
+        with loop_in_pytorch():
+            return super().forward(tokens, held)
+
+
+@contextmanager
+def loop_in_pytorch() -> Iterator[None]:
+    loop, torch_is_faster = layers.FAST_LOOPS["lstm"], lstm_choice.torch_is_faster
+    layers.FAST_LOOPS["lstm"] = lstm.loop
+    lstm_choice.torch_is_faster = lambda *arguments: False
+    try:
+        yield
+    finally:
+        layers.FAST_LOOPS["lstm"] = loop
+        lstm_choice.torch_is_faster = torch_is_faster
+
+
 Make = Callable[[ModelConfig], nn.Module]
 
 
 def models_of(cell: str) -> dict[str, tuple[Make, bool]]:
     """Return the models to train, and whether their matrices are multiplied in bf16."""
     theirs = f"nn.{LAYERS[cell].__name__}"
+    in_pytorch: dict[str, tuple[Make, bool]] = {
+        "loop in PyTorch bf16": (LoopInPyTorch, True),
+        "loop in PyTorch fp32": (LoopInPyTorch, False),
+    }
     return {
         "midirnn bf16": (Ours, True),
         "midirnn fp32": (Ours, False),
+        **(in_pytorch if cell == "lstm" else {}),
         f"{theirs} autocast bf16": (Stack, True),
         f"{theirs} fp32": (Stack, False),
     }
@@ -122,12 +151,13 @@ def main() -> int:
     for step in steps.values():
         step()  # compiles, and warms up
     others = OtherLoad()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(arguments.rounds):
         for name, step in steps.items():
-            begun = time.perf_counter()
+            begun = clock()
             step()
-            best[name] = min(best[name], time.perf_counter() - begun)
+            best[name] = min(best[name], clock() - begun)
     if (during := others.cores()) > MOST_OTHER_CORES and not arguments.anyway:
         return refuse(during)
     tokens = arguments.batch_size * arguments.window
@@ -137,6 +167,7 @@ def main() -> int:
         "python": platform.python_version(),
         "torch": installed("torch"),
         "threads": arguments.threads,
+        "clock": "process" if arguments.cpu_time else "wall",
         "cell": arguments.cell,
         "hidden_size": arguments.hidden_size,
         "num_layers": arguments.num_layers,
@@ -170,6 +201,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--window", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cpu-time", action="store_true", help="count the process's own seconds")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--anyway", action="store_true", help="report on a busy machine too")
     return parser.parse_args()

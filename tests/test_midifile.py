@@ -137,7 +137,7 @@ class TestBytesBetweenNotes:
         assert times(note_on(0, 60), meta(480, 0x06, b"A"), event(480, 60, 0)) == [(0.0, 1.0)]
 
     def test_system_exclusive_messages_end_running_status(self) -> None:
-        with pytest.raises(MidiFileError, match="data byte 0x3C where a status byte must stand"):
+        with pytest.raises(MidiFileError, match="data byte 0x3C where a status byte must be"):
             read_midi(midi(track(note_on(0, 60), sysex(0, b""), event(480, 60, 0))))
 
     def test_other_channel_messages_only_take_time(self) -> None:

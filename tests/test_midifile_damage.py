@@ -72,9 +72,9 @@ class TestBytesThatAreNoMidiFile:
             (b"MThd\0\0\0\6\0\1", "is cut off in its header (10 of 14 bytes)"),
             (chunk(b"MThd", b"\0\0\0\0") + bytes(9), "has a header of 4 bytes"),
             (header(7, 1, 480), "has MIDI file format 7; known are 0, 1 and 2"),
-            (header(1, 1, 0), "has a time division of 0 ticks a quarter note"),
-            (header(1, 1, smpte(26, 40)), "has an SMPTE division of 26 frames a second"),
-            (header(1, 1, smpte(25, 0)), "and 0 ticks a frame"),
+            (header(1, 1, 0), "has a time division of 0 ticks per quarter note"),
+            (header(1, 1, smpte(26, 40)), "has an SMPTE division of 26 frames per second"),
+            (header(1, 1, smpte(25, 0)), "and 0 ticks per frame"),
             (header(1, 1, 480), "is cut off: 0 of 1 tracks are there"),
             (header(1, 65_535, 480) + track() * 3, "is cut off: 3 of 65535 tracks are there"),
             (header(1, 1, 480) + b"MTrk\xff\xff\xff\xff\0", "a chunk of 4294967295 bytes has 1"),
@@ -90,7 +90,7 @@ class TestBytesThatAreNoMidiFile:
     @pytest.mark.parametrize(
         ("events", "reason"),
         [
-            (event(0, 60, 64), "data byte 0x3C where a status byte must stand"),
+            (event(0, 60, 64), "data byte 0x3C where a status byte must be"),
             (event(0, 0x90, 60, 200), "data byte over 127"),
             (event(0, 0xC0, 200), "data byte over 127"),
             (event(0, 0xF1, 0), "status byte 0xF1, which no file may hold"),

@@ -24,54 +24,59 @@ if TYPE_CHECKING:
     from midirnn.performance import Performance
 
 FEWEST_OPENINGS = 64
-"""Real pieces to judge beside samples, where there are as many, however few these are."""
+"""The least number of real pieces to judge beside samples, if there are as many."""
 
 
 @dataclass(frozen=True)
 class LikelihoodConfig:
-    """How the surprise is measured."""
+    """How the negative log-likelihood is measured."""
 
     mask: Annotated[
-        bool, Parameter(help="Whether the grammar's impossible tokens get no probability.")
+        bool, Parameter(help="Give no probability to tokens that the codec does not allow.")
     ] = True
-    pieces: Annotated[int, Parameter(help="Only so many pieces, evenly picked; 0 for all.")] = 0
-    threads: Annotated[int, Parameter(help="How many threads compute.")] = 1
+    pieces: Annotated[int, Parameter(help="Number of pieces, spread evenly; 0 for all.")] = 0
+    threads: Annotated[int, Parameter(help="Number of threads.")] = 1
 
 
 @dataclass(frozen=True)
 class SamplesConfig:
-    """Which pieces are generated, and how."""
+    """Which pieces are generated and judged."""
 
-    samples: Annotated[int, Parameter(help="Generate so many pieces, and judge them.")] = 0
+    samples: Annotated[
+        int, Parameter(help="Number of pieces to generate and judge; 0 measures likelihood.")
+    ] = 0
     continuations: Annotated[
         int,
         Parameter(
-            help="Continue so many performances, and measure how far the music is from its primer."
+            help="Number of performances to continue, and to compare the music with their primers."
         ),
     ] = 0
     sample_seconds: Annotated[
-        float, Parameter(help="How long each is, and the real music beside it.")
+        float, Parameter(help="Length of each piece, and of the real music beside it.")
     ] = 180.0
-    seed: Annotated[int, Parameter(help="Of the first piece; the next has the next.")] = 0
+    seed: Annotated[
+        int, Parameter(help="Random seed of the first piece; each next piece has the next seed.")
+    ] = 0
     engine: Annotated[
-        str, Parameter(help="What computes: auto, onnxruntime (fast, int8) or numpy (exact).")
+        str, Parameter(help="What runs the model: auto, onnxruntime (fast) or numpy (exact).")
     ] = "auto"
-    workers: Annotated[int, Parameter(help="How many processes generate.")] = 1
+    workers: Annotated[int, Parameter(help="Number of processes that generate.")] = 1
     save: Annotated[
-        Path | None, Parameter(show_default=False, help="A folder for the pieces, as MIDI files.")
+        Path | None,
+        Parameter(show_default=False, help="Save the pieces as MIDI files in this folder."),
     ] = None
 
 
 def evaluate(
-    model: Annotated[str, Parameter(name="MODEL", help="A model's name, folder or training run.")],
-    dataset: Annotated[Path, Parameter(name="DATASET", help="A folder that encode has made.")],
+    model: Annotated[
+        str, Parameter(name="MODEL", help="Name of a model, or a model's or run's folder.")
+    ],
+    dataset: Annotated[Path, Parameter(name="DATASET", help="A data set made by midirnn encode.")],
     /,
     *,
     split: Annotated[
         str | None,
-        Parameter(
-            help="Which part of the data set. [validation; with --samples or --continuations test]"
-        ),
+        Parameter(help="The split to use. [validation; with --samples or --continuations: test]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
@@ -82,10 +87,11 @@ def evaluate(
 ) -> None:
     """Measure how well a model predicts a data set, how it plays, or how it continues a primer.
 
-    Without --samples every piece is read from its start to its end, the state carried all the way;
-    lower is better. With --samples pieces are generated from nothing and judged beside the openings
-    of real ones: what they are like, and whether they fall silent, babble, loop, or copy from the
-    split 'train'. What real music gets against real music stands beside it, as the scale.
+    Without --samples it prints the negative log-likelihood in nats: lower is better. Each piece is
+    read from start to end, and the state is carried through. With --samples pieces are generated
+    without a primer and compared with the beginnings of real ones: what they are like, and whether
+    they fall silent, babble, loop, or copy from the split 'train'. The same figures for real music
+    against real music are printed as the scale.
 
     With --continuations the model hears 30 s of performances of the split, from second 20 on, and
     plays for 60 s. The report says how far that is from what was heard, in density, velocity,
@@ -100,8 +106,8 @@ def evaluate(
     loaded, opened = load(model), Dataset.open(dataset)
     if loaded.codec != opened.codec:
         raise OptionError(
-            f"{model} and {dataset} have other codecs: {loaded.codec.settings()} and "
-            f"{opened.codec.settings()}"
+            f"{model} and {dataset} have different codecs: {loaded.codec.settings()} and "
+            f"{opened.codec.settings()}. Encode the data set with the codec of the model"
         )
     if playing.samples:
         config = sampling or SamplingConfig()
@@ -126,7 +132,7 @@ def evaluate(
 def _check(
     measuring: LikelihoodConfig, playing: SamplesConfig, sampling: SamplingConfig | None
 ) -> None:
-    """Raise :class:`OptionError` for numbers that mean nothing, and flags that go unheard."""
+    """Raise :class:`OptionError` for values out of range, and flags without effect."""
     for name, value, low in (
         ("pieces", measuring.pieces, 0),
         ("threads", measuring.threads, 1),
@@ -143,7 +149,7 @@ def _check(
             f"up to {MAX_SECONDS:g}"
         )
     if playing.samples == 1:
-        raise OptionError("--samples is 1; there must be 2 or more to compare with real music")
+        raise OptionError("--samples is 1; at least 2 are needed to compare with real music")
     if playing.samples and playing.continuations:
         raise OptionError("--samples and --continuations are two measurements; choose one")
     if playing.continuations and playing.sample_seconds != SamplesConfig.sample_seconds:
@@ -152,10 +158,11 @@ def _check(
     if generates and measuring != LikelihoodConfig():
         flag = "--samples" if playing.samples else "--continuations"
         raise OptionError(
-            f"--mask, --pieces and --threads are for the likelihood, which {flag} leaves out"
+            "--mask, --pieces and --threads are for the likelihood, which is not measured with "
+            f"{flag}"
         )
     if not generates and (playing != SamplesConfig() or sampling is not None):
-        raise OptionError("say how many pieces to generate with --samples or --continuations")
+        raise OptionError("give the number of pieces to generate with --samples or --continuations")
     if playing.save is not None:
         check_folder(playing.save)
 
@@ -163,7 +170,7 @@ def _check(
 def _measure_likelihood(
     model: Model, dataset: Dataset, split: str, config: LikelihoodConfig, json_output: bool
 ) -> None:
-    """Print how surprised a model is by a split."""
+    """Print the negative log-likelihood of a split."""
     import torch
 
     from midirnn.datasets.draws import evenly
@@ -201,7 +208,7 @@ def _measure_likelihood(
     if json_output:
         print(json.dumps(report, indent=2))
         return
-    masked = "" if config.mask else ", without the grammar's mask"
+    masked = "" if config.mask else ", without a mask"
     print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         if name in report:
@@ -218,13 +225,13 @@ def _judge_samples(
     sampling: SamplingConfig,
     json_output: bool,
 ) -> None:
-    """Print what generated pieces are like, beside real ones of a split."""
+    """Print figures of generated pieces, beside real ones of a split."""
     from midirnn.codecs import NoteStream, require
     from midirnn.judging import judge, openings, table
 
     if split == "train":
         raise OptionError(
-            "--split is 'train', which the model has learned from; it is judged by another"
+            "--split is 'train', on which the model was trained; choose another split"
         )
     seconds, count = config.sample_seconds, config.samples
     codec = require(dataset.codec, NoteStream, "--samples")
@@ -236,7 +243,7 @@ def _judge_samples(
             ("train", training, count),
         )
     }
-    # Which it is that computes is settled here: each engine gives notes of its own for a seed.
+    # The engine is chosen once: each gives its own music for a seed.
     config = dataclasses.replace(config, engine=_engine_of(model, config.engine))
     made = _generate(model, config, sampling)
     findings = judge(codec, made, real, split, training, seconds)
@@ -263,7 +270,7 @@ def _judge_samples(
 
 
 def _engine_of(model: Model, engine: str) -> str:
-    """The name of the engine that is taken where ``auto`` is asked for."""
+    """Return the name of the engine; of ``auto`` the one that it stands for."""
     from midirnn.engines.numpy_engine import NumpyEngine
 
     if engine != "auto":
@@ -272,7 +279,7 @@ def _engine_of(model: Model, engine: str) -> str:
 
 
 def _generate(model: Model, config: SamplesConfig, sampling: SamplingConfig) -> list[Performance]:
-    """The pieces to judge, each saved as soon as it is there."""
+    """Generate the pieces to judge, and save each as soon as it is done."""
     from midirnn.midifile import write_midi
     from midirnn.sampling.many import generate_many
 

@@ -62,8 +62,8 @@ def _check(model: Model, content: bytes, dataset: Path) -> str:
     opened = Dataset.open(dataset)
     if model.codec != opened.codec:
         raise OptionError(
-            f"{model.name} and {dataset} have other codecs: {model.codec.settings()} and "
-            f"{opened.codec.settings()}"
+            f"{model.name} and {dataset} have different codecs: {model.codec.settings()} and "
+            f"{opened.codec.settings()}. Encode the data set with the codec of the model"
         )
     chosen = evenly(opened.pieces("validation"), CHECK_PIECES)
     found = compare_engines(

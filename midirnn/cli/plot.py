@@ -14,23 +14,23 @@ from midirnn.errors import OptionError
 def plot(
     *sources: Annotated[
         Path,
-        Parameter(name="SOURCE", required=True, help="One MIDI file, or folders of training runs."),
+        Parameter(name="SOURCE", required=True, help="A MIDI file, or folders of training runs."),
     ],
     output: Annotated[
         Path | None,
         Parameter(
             name=["--output", "-o"],
-            help="The picture: .png, .svg or .pdf. [of one run: curves.png in its folder]",
+            help="The picture to write: .png, .svg or .pdf. [one run: curves.png in its folder]",
         ),
     ] = None,
-    title: Annotated[str | None, Parameter(help="A title. [the name of the file]")] = None,
+    title: Annotated[str | None, Parameter(help="Title. [name of the file]")] = None,
     primer: Annotated[
-        float | None, Parameter(help="Mark the first SECONDS of a MIDI file as its primer.")
+        float | None, Parameter(help="Mark the first SECONDS of the MIDI file as its primer.")
     ] = None,
 ) -> None:
     """Draw a MIDI file as a piano roll, or the curves of training runs.
 
-    Curves are those of the metrics.jsonl in each run's folder, one colour a run.
+    Curves are drawn from the metrics.jsonl in each run's folder, in one colour per run.
     """
     missing = [source for source in sources if not source.exists()]
     if missing:
@@ -41,13 +41,13 @@ def plot(
         from midirnn.plots import plot_curves
 
         if primer is not None:
-            raise OptionError("--primer marks a part of a MIDI file; training runs have none")
+            raise OptionError("--primer is for a MIDI file; training runs have no primer")
         plot_curves(sources, output, title=title)
         print(f"{output}: the curves of {', '.join(map(str, sources))}")
         return
     if len(sources) != 1:
         raise OptionError(
-            f"{len(sources)} sources are given; draw one MIDI file, or folders of training runs"
+            f"{len(sources)} sources were given; give one MIDI file, or folders of training runs"
         )
     from midirnn.midifile import read_midi
     from midirnn.plots import plot_piano_roll
@@ -59,9 +59,9 @@ def plot(
 
 
 def _output_of(sources: tuple[Path, ...]) -> Path:
-    """The picture that is drawn where none is named, of one run."""
+    """Return the default picture, which only a single run has."""
     if len(sources) == 1 and sources[0].is_dir():
         return sources[0] / "curves.png"
     raise OptionError(
-        "say where to draw with --output: only a single run has a place, curves.png in its folder"
+        "choose a file with --output: only a single run has a default, curves.png in its folder"
     )

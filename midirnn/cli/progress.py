@@ -1,4 +1,4 @@
-"""A progress bar for commands that take a while."""
+"""A progress bar for long commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A function told (done, total) that draws a bar on stderr; None if that is no terminal."""
+    """Yield a function that takes (done, total) and draws a bar; None if stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return

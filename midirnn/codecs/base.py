@@ -1,8 +1,8 @@
-"""What a codec is: pieces to tokens and back, and what may follow what.
+"""The codec protocol: pieces to tokens and back, and which tokens may follow which.
 
 A codec is a frozen dataclass without state, generic over the piece that it encodes (a performance,
-a text). What only some codecs can do is a protocol of its own, asked for by whoever needs it with
-``isinstance`` or :func:`midirnn.codecs.require`.
+a text). Capabilities that only some codecs have are protocols of their own; code that needs one
+asks for it with ``isinstance`` or :func:`midirnn.codecs.require`.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Codec(Protocol[P]):
         ...
 
 
-# What only some codecs can do.
+# Capabilities: what only some codecs can do.
 
 
 @runtime_checkable
@@ -284,7 +284,7 @@ class NoteStream(HoldsNotes, Protocol):
         ...
 
 
-# For codecs to build on.
+# Building blocks for codecs.
 
 
 def check_tokens(tokens: npt.ArrayLike, vocab_size: int) -> Tokens:

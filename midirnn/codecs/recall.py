@@ -1,9 +1,9 @@
-"""What came next when the notes just played were heard before: a memory for repetition.
+"""Recall, the match memory: which pitch came next when the last few pitches occurred before.
 
-Music repeats itself over spans that no recurrent state holds. Looking up where the last few
-pitches occurred before, and which pitch followed there, tells a model what a repetition would
-bring. After the match models of data compression and of melody prediction (D. Conklin and I.
-Witten, "Multiple viewpoint systems for music prediction", 1995).
+Music repeats itself over spans that no recurrent state remembers. Looking up where the last few
+pitches occurred before, and which pitch followed, tells a model how a repetition would continue.
+After the match models of data compression and of melody prediction (D. Conklin and I. Witten,
+"Multiple viewpoint systems for music prediction", 1995).
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from midirnn.errors import CodecError
 from midirnn.performance import NUM_PITCHES
 
 LONGEST = 12
-"""More notes than this in a context make no difference."""
+"""The length in notes of the longest context."""
 
 LENGTHS = LONGEST + 1
-"""How many lengths a match can have, 0 (none) included."""
+"""The number of lengths that a match can have, 0 (no match) included."""
 
 NUM_VIEWPOINTS = 3
-"""A context is found as it was, transposed, or in another order."""
+"""A context is searched as it was, transposed, and in any order."""
 
 NUM_MATCHES = NUM_VIEWPOINTS * LENGTHS
-"""Kinds of matches: a length in a viewpoint."""
+"""The number of kinds of matches: a length in a viewpoint each."""
 
 Matches = npt.NDArray[np.int64]
 """(NUM_VIEWPOINTS, 2): the pitch that would come next, and how many notes of context match."""
 
 NO_MATCHES: Matches = np.zeros((NUM_VIEWPOINTS, 2), np.int64)
-"""What is recalled before anything was played. Not to be changed."""
+"""The matches before anything was played. Read-only."""
 NO_MATCHES.setflags(write=False)
 
 _SHORTEST_TRANSPOSED = 2
 _UNORDERED_LENGTHS = range(8, 2, -1)
 
-# Sums of these tell apart sets of pitches: powers of an odd number, modulo 2**64.
+# Sums of these differ for different sets of pitches: powers of an odd number, modulo 2**64.
 _HASHES = np.array([pow(6364136223846793005, p + 1, 2**64) for p in range(256)], np.uint64)
 
 
 class _Match(NamedTuple):
-    """Where a context was found: the place behind it, and its length (0: nowhere)."""
+    """Where a context was found: the place after it, and its length (0: nowhere)."""
 
     place: int
     length: int
@@ -68,12 +68,12 @@ def check_recallable(codec: Codec[Any]) -> None:
 
 
 def remember(history: bytes, pitch: int, size: int) -> bytes:
-    """The last ``size`` pitches, one byte each, with a new one at the end."""
+    """Return the last ``size`` pitches, one byte each, with a new one at the end."""
     return history[-(size - 1) :] + bytes((pitch,)) if size > 1 else bytes((pitch,))
 
 
 def recall(history: bytes) -> Matches:
-    """The pitch that followed the latest occurrence of the longest known context, seen three ways.
+    """Return the pitch that followed the longest context heard before, found in three ways.
 
     The context is the end of ``history``: its last pitches as they are (1 to 12 notes), as
     intervals (2 to 12, the pitch transposed along), or as a set (3 to 8, in any order).
@@ -85,7 +85,7 @@ def recall(history: bytes) -> Matches:
     if exact.length:
         matches[0] = history[exact.place], exact.length
     pitches = np.frombuffer(history, np.uint8)
-    intervals = np.diff(pitches).tobytes()  # modulo 256, which tells all intervals apart
+    intervals = np.diff(pitches).tobytes()  # modulo 256: different for all intervals
     moved = _longest(intervals, _SHORTEST_TRANSPOSED)
     if moved.length:
         pitch = (history[-1] + intervals[moved.place]) % 256
@@ -98,21 +98,21 @@ def recall(history: bytes) -> Matches:
 
 
 def _longest(values: bytes, shortest: int) -> _Match:
-    """The latest place behind the longest earlier occurrence of how ``values`` end."""
+    """Return where the longest earlier occurrence of the end of ``values`` last ended."""
     found = _NOWHERE
     end = len(values) - 1
     for length in range(1, min(LONGEST, end) + 1):
         start = values.rfind(values[-length:], 0, end)
         if start < 0:
             break
-        end = start + length  # a longer one ends here or earlier
+        end = start + length  # a longer one ends at the same place or earlier
         if length >= shortest:
             found = _Match(end, length)
     return found
 
 
 def _unordered(pitches: npt.NDArray[np.uint8]) -> _Match:
-    """The latest place behind the last pitches in any order."""
+    """Return where the last pitches, in any order, last occurred before."""
     sums = np.concatenate([[np.uint64(0)], np.cumsum(_HASHES[pitches])])
     for length in _UNORDERED_LENGTHS:
         if 2 * length > len(pitches):

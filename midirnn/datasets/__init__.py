@@ -1,4 +1,4 @@
-"""Data sets of encoded performances: made from MIDI files, kept as Parquet."""
+"""Data sets of encoded pieces, stored as Parquet files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing the pieces that training reads, from memory or from the disk."""
+"""Draw the pieces that training reads, from memory or from disk."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from midirnn.datasets.store import StoredPieces
 Item = TypeVar("Item")
 
 SHORTEST_EXCERPT = 128
-"""Tokens of a piece below which an excerpt tells little: rather fewer pieces than shorter ones."""
+"""Tokens of the shortest useful excerpt: fewer pieces are taken rather than shorter ones."""
 
 
 class PieceDraw:
-    """Draws pieces with a probability that goes by their length, each augmented afresh.
+    """Draws pieces with probabilities proportional to their lengths, and augments each.
 
-    Only the piece that is drawn is read: the same one, whether the pieces are in memory or not.
+    Only the piece that is drawn is read. It is the same whether the pieces are in memory or not.
     """
 
     def __init__(
@@ -33,25 +33,25 @@ class PieceDraw:
         self._ends = np.cumsum(lengths_of(pieces), dtype=np.float64)
 
     def __call__(self, rng: np.random.Generator) -> Tokens:
-        """The tokens of a piece that is drawn."""
+        """Draw a piece and return its tokens."""
         place = rng.random() * self._ends[-1]
-        # The first piece that ends behind the place: never an empty one.
+        # The first piece that ends after the place: never an empty one.
         index = min(int(np.searchsorted(self._ends, place, side="right")), len(self.pieces) - 1)
         return self.codec.augment(self.pieces[index], self.augmentation, rng)
 
 
 def lengths_of(pieces: Sequence[Tokens]) -> npt.NDArray[np.int64]:
-    """The number of tokens of each piece; nothing is read for it."""
+    """Return the number of tokens of each piece, without reading them."""
     if isinstance(pieces, StoredPieces):
         return pieces.lengths
     return np.fromiter(map(len, pieces), np.int64, len(pieces))
 
 
 def excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
-    """The beginnings of pieces, equally long, that together have about ``tokens`` tokens.
+    """Return equally long beginnings of pieces, together about ``tokens`` tokens.
 
-    Of all pieces, or where that would leave each under :data:`SHORTEST_EXCERPT` tokens, of some
-    that are spread evenly over the set; only those are read.
+    From all pieces, or if each would have less than :data:`SHORTEST_EXCERPT` tokens, from some
+    that are spread evenly over the set. Only those are read.
     """
     filled: list[int] = np.flatnonzero(lengths_of(pieces)).tolist()
     chosen = evenly(filled, max(1, tokens // SHORTEST_EXCERPT))
@@ -60,6 +60,6 @@ def excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
 
 
 def evenly(pieces: Sequence[Item], count: int) -> list[Item]:
-    """So many of the pieces, or all where there are no more, spread evenly over them."""
+    """Return ``count`` of the pieces, spread evenly over them; all if there are no more."""
     count = min(count, len(pieces))
     return [pieces[number * len(pieces) // count] for number in range(count)]

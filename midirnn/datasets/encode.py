@@ -1,4 +1,4 @@
-"""MIDI files and folders of them to a data set."""
+"""Encode files, and folders of them, as a data set."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
 
 Progress = Callable[[int, int], None]
-"""Told how many files are done, of how many."""
+"""Called with the number of files that are done, and of all files."""
 
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What :func:`encode_files` did."""
+    """The outcome of :func:`encode_files`."""
 
     output: Path
     counts: Mapping[str, SplitCounts]
-    """What each split holds."""
+    """The size of each split."""
     refused: tuple[Refusal, ...]
-    """Files that could not be used, and why."""
+    """Files that could not be used, with reasons."""
     left_out: int
-    """Files that the table of splits does not name."""
+    """Number of files that the table of splits does not name."""
     missing: int
-    """Rows of the table of splits for which there is no file."""
+    """Number of rows of the table of splits without a file."""
     duplicates: int
-    """Files with the same bytes as one before them (they are in the data set)."""
+    """Number of files with the same bytes as an earlier one (they are in the data set)."""
     duplicates_across_splits: int
-    """Those of them whose other file is in another split."""
+    """Number of those whose earlier file is in another split."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A file to encode, the name it is stored under, and its split if that is known before."""
+    """A file to encode, the name under which it is stored, and its split if it is known."""
 
     path: Path
     name: str
@@ -62,15 +62,15 @@ def encode_files(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> EncodeReport:
-    """A report on the data set made at ``output`` from MIDI files and folders.
+    """Encode files and folders of them as a data set at ``output``, and return a report.
 
-    Splits are by the hash of a file unless a table is given. The data set is the same, byte for
-    byte, with any number of ``workers`` (processes; default: one a core). An ``executor`` takes
-    their place, one of other machines too; ``workers`` then is how many tasks to keep it busy with.
-    A file that cannot be used is passed over and reported, in ``refused.jsonl`` too.
+    Files are split by the hashes of their bytes unless a table is given. The data set is the same,
+    byte for byte, with any number of ``workers`` (processes; by default one per processor). An
+    ``executor`` replaces them, on other machines too; ``workers`` is then the number of tasks that
+    keep it busy. Files that cannot be used are skipped and reported, in ``refused.jsonl`` too.
 
     Raises :class:`DatasetError` if there is nothing to encode, if ``output`` exists and
-    ``overwrite`` is false, or if it cannot be written; nothing is left behind then.
+    ``overwrite`` is false, or if it cannot be written; no files are left then.
     """
     codec = codec or CODECS[DEFAULT_CODEC]()
     splits = splits or SplitShares()
@@ -110,7 +110,7 @@ def encode_files(
 
 
 def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[_Job]:
-    """The files to encode: all, or those that the table names."""
+    """Return the files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
         folder = common_folder(files)
         return [
@@ -125,7 +125,7 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
             job = jobs.setdefault(name, _Job(file.path, name, split))
             if job.path != file.path:
                 raise DatasetError(
-                    f"{splits.path} means two files by {name!r}: {job.path} and {file.path}"
+                    f"{splits.path} names two files by {name!r}: {job.path} and {file.path}"
                 )
     if not jobs:
         raise DatasetError(
@@ -136,7 +136,7 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
 
 
 def _row(job: _Job, encoded: Encoded, splits: SplitShares | SplitTable) -> Row:
-    """The row of an encoded file."""
+    """Return the row of an encoded file."""
     split = job.split
     if split is None:
         assert isinstance(splits, SplitShares)
@@ -145,7 +145,7 @@ def _row(job: _Job, encoded: Encoded, splits: SplitShares | SplitTable) -> Row:
 
 
 class _Seen:
-    """Counts files whose bytes were there before. Owns the first split of each SHA-256."""
+    """Counts files with the same bytes as earlier ones. Owns the first split of each SHA-256."""
 
     def __init__(self) -> None:
         self.duplicates = 0
@@ -175,7 +175,7 @@ def _manifest(
     sources: Sequence[str | os.PathLike[str]],
     report: EncodeReport,
 ) -> dict[str, object]:
-    """The part of ``dataset.json`` that says how the data set was made."""
+    """Return how the data set was made, for ``dataset.json``."""
     return {
         "codec": codec.settings(),
         "options": {

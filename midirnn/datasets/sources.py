@@ -13,7 +13,7 @@ from midirnn.files import reason_of
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to encode and the folder in which it was found (its own if it was named itself)."""
+    """A file to encode, and the source folder in which it was found, or its own folder."""
 
     path: Path
     root: Path
@@ -21,7 +21,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file or folder that was not used, and why."""
+    """A file or folder that was not used, and the reason."""
 
     path: str
     reason: str
@@ -62,7 +62,7 @@ def _walk(
         try:
             status = folder.stat()
         except OSError:
-            return True  # listing it says what is wrong
+            return True  # listing it fails with a reason
         identity = (status.st_dev, status.st_ino)
         found_before = identity in seen
         seen.add(identity)
@@ -83,15 +83,15 @@ def _walk(
 
 
 def _can_be_read_whole(path: Path) -> bool:
-    """False for pipes and devices, which may never end; a dead link is refused when it is read."""
+    """Return false for pipes and devices, which may never end. Dead links are refused later."""
     return path.is_file() or not path.exists()
 
 
 def common_folder(sources: Iterable[SourceFile]) -> str:
-    """The deepest folder that holds all sources."""
+    """Return the deepest folder that holds all sources."""
     return os.path.commonpath({source.root.absolute() for source in sources})
 
 
 def display_path(path: Path) -> str:
-    """A path as text that can be printed and stored: bytes that are no UTF-8 are replaced."""
+    """Return a path as text to print and store; bytes that are not UTF-8 are replaced."""
     return os.fsencode(path.as_posix()).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Which split a file belongs to: by the hash of its bytes, or by a table."""
+"""The split of each file: by the hash of its bytes, or by a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from midirnn.datasets.sources import SourceFile
 from midirnn.errors import DatasetError, OptionError
 
 PATH_COLUMNS = ("path", "midi_filename")
-"""Names of a table's path column; the second is that of MAESTRO's own table."""
+"""Names that a table's path column may have; the second is that of MAESTRO's own table."""
 
 SPLIT_ORDER = ("train", "validation", "test")
 """The order in which splits are listed; others follow by name."""
@@ -26,8 +26,8 @@ _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 class SplitShares:
     """Splits by the hash of a file's bytes, so that equal files share one.
 
-    What is neither for validation nor for testing is for training. The split of a file does not
-    depend on its name, nor on what other files there are.
+    Files that are neither for validation nor for testing are for training. The split of a file
+    depends neither on its name nor on other files.
     """
 
     validation: float = 0.05
@@ -44,14 +44,14 @@ class SplitShares:
             )
 
     def split_of(self, sha256: str) -> str:
-        """The split of the file whose bytes have this SHA-256 (in hexadecimal)."""
+        """Return the split of the file whose bytes have this SHA-256 (in hexadecimal)."""
         place = int(sha256[:13], 16) / 16**13  # 52 bits: exact as a float
         if place < self.test:
             return "test"
         return "validation" if place < self.test + self.validation else "train"
 
     def settings(self) -> dict[str, object]:
-        """What the splits were made from, for JSON."""
+        """Return how the splits were made, for JSON."""
         return {"by": "hash", "validation": self.validation, "test": self.test}
 
 
@@ -64,7 +64,7 @@ class SplitTable:
 
     path: Path
     splits: Mapping[str, str]
-    """Path, as the table writes it, to split."""
+    """The split of each path, as written in the table."""
     where: tuple[str, ...] = ()
     _keys: dict[str, str] = field(init=False, repr=False, compare=False)
 
@@ -74,10 +74,10 @@ class SplitTable:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], where: Sequence[str] = ()) -> SplitTable:
-        """The table in a CSV file, of the rows for which each ``column=value`` holds.
+        """Read a CSV file, of which only rows count for which each ``column=value`` holds.
 
         Raises :class:`DatasetError` for a table that cannot be read or has no such rows, and
-        :class:`OptionError` for conditions that it has no columns for.
+        :class:`OptionError` for a condition on a column that is not there.
         """
         table = Path(path)
         columns, rows = _read_csv(table)
@@ -94,7 +94,7 @@ class SplitTable:
         return cls(table, _splits_of_rows(rows, path_column, table), tuple(where))
 
     def find(self, source: SourceFile) -> tuple[str, str] | None:
-        """The path in the table and the split of a file; None if the table does not name it."""
+        """Return a file's path in the table and its split; None if the table does not name it."""
         for path in self._names(source):
             row = self._keys.get(_key(path))
             if row is not None:
@@ -102,7 +102,7 @@ class SplitTable:
         return None
 
     def _names(self, source: SourceFile) -> list[str]:
-        """What the table may call a file. Links are tried both as they are and followed."""
+        """Return the names that the table may have for a file; links as they are and followed."""
         folder, path, root = self.path.parent, source.path, source.root
         return [
             _relative(path.absolute(), folder.absolute()),
@@ -111,17 +111,17 @@ class SplitTable:
         ]
 
     def settings(self) -> dict[str, object]:
-        """What the splits were made from, for JSON."""
+        """Return how the splits were made, for JSON."""
         return {"by": "table", "table": self.path.name, "where": list(self.where)}
 
 
 def by_split_order(split: str) -> tuple[int, str]:
-    """A key to sort names of splits by."""
+    """Return a key to sort the names of splits by."""
     return SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER), split
 
 
 def _key(path: str) -> str:
-    """A path without the spellings in which equal paths differ (``./``, composed accents)."""
+    """Return a path without spellings in which equal paths differ (``./``, composed accents)."""
     return unicodedata.normalize("NFC", os.path.normpath(path).replace(os.sep, "/"))
 
 
@@ -133,7 +133,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows of a CSV file."""
+    """Return the columns and rows of a CSV file."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -150,10 +150,10 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 def _select(
     rows: list[dict[str, str]], columns: list[str], condition: str, table: Path
 ) -> list[dict[str, str]]:
-    """The rows for which a ``column=value`` holds."""
+    """Return the rows for which a ``column=value`` holds."""
     column, equals, value = condition.partition("=")
     if not equals:
-        raise OptionError(f"{condition!r} is no condition; write it as column=value")
+        raise OptionError(f"{condition!r} is not a condition; write column=value")
     if column not in columns:
         raise OptionError(f"{table} has no column {column!r}; its columns are {', '.join(columns)}")
     selected = [row for row in rows if row[column] == value]
@@ -165,7 +165,7 @@ def _select(
 
 
 def _splits_of_rows(rows: list[dict[str, str]], path_column: str, table: Path) -> dict[str, str]:
-    """Path to split, each path with one split only."""
+    """Return the split of each path."""
     splits: dict[str, str] = {}
     for row in rows:
         path, split = row[path_column], row["split"]

@@ -1,4 +1,4 @@
-"""A data set on disk: one Parquet file a split, one row a performance, and ``dataset.json``."""
+"""A data set on disk: a Parquet file for each split, a row for each piece; ``dataset.json``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 
 CACHED_TOKENS = 64_000_000
-"""How many tokens :class:`StoredPieces` keeps: 128 MB, more than most data sets hold."""
+"""Tokens that :class:`StoredPieces` keeps in memory: 128 MB, more than most data sets have."""
 
 _METADATA_COLUMNS = ["path", "split", "duration", "notes", "sha256"]
 _ENCODE_AGAIN = "make the data set again with: midirnn encode --overwrite"
@@ -34,7 +34,7 @@ _ENCODE_AGAIN = "make the data set again with: midirnn encode --overwrite"
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """How much a split holds. Notes and hours are those of the files, before they are encoded."""
+    """The size of a split. Notes and hours are those of the files; 0 if pieces have no notes."""
 
     files: int = 0
     tokens: int = 0
@@ -43,7 +43,7 @@ class SplitCounts:
 
 
 def schema() -> pa.Schema:
-    """The columns of a split's file.
+    """Return the columns of a split's file.
 
     ``duration`` is in seconds, ``sha256`` that of the MIDI file, ``length`` a count of tokens.
     """
@@ -63,30 +63,30 @@ def schema() -> pa.Schema:
 
 
 def _known_schemas() -> list[pa.Schema]:
-    """What a split's file may look like: the first ones had no ``length``."""
+    """Return the schemas that a split's file may have: the first ones had no ``length``."""
     return [schema(), schema().remove(schema().get_field_index("length"))]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An encoded data set. :meth:`open` finds it; tokens are read when they are asked for."""
+    """An encoded data set. Tokens are read when they are needed."""
 
     path: Path
     codec: Codec[Any]
     counts: Mapping[str, SplitCounts]
     manifest: Mapping[str, Any]
-    """The whole of ``dataset.json``."""
+    """The contents of ``dataset.json``."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
-        """The data set in a folder. Raises :class:`DatasetError` if it is missing or damaged."""
+        """Open the data set in a folder. Raises :class:`DatasetError` if missing or damaged."""
         folder = Path(path)
         manifest = _read_manifest(folder)
         try:
             counts = {name: SplitCounts(**count) for name, count in manifest["splits"].items()}
             codec = codec_from_settings(manifest["codec"])
         except (AttributeError, KeyError, TypeError) as error:
-            raise _damaged(folder / MANIFEST, f"it lacks or mistakes {error}") from None
+            raise _damaged(folder / MANIFEST, f"{error} is missing or wrong") from None
         except CodecError as error:
             raise DatasetError(f"{folder / MANIFEST}: {error}") from None
         dataset = cls(folder, codec, counts, manifest)
@@ -101,7 +101,7 @@ class Dataset:
         return tuple(self.counts)
 
     def file(self, split: str) -> Path:
-        """The Parquet file of a split."""
+        """Return the Parquet file of a split."""
         if split not in self.counts:
             raise DatasetError(
                 f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}"
@@ -109,7 +109,7 @@ class Dataset:
         return self.path / f"{split}.parquet"
 
     def pieces(self, split: str) -> list[Tokens]:
-        """The tokens of each performance: read-only views on one array."""
+        """Read the tokens of each piece: read-only views of one array."""
         file = self.file(split)
         tokens = np.empty(self.counts[split].tokens, np.uint16)
         ends: list[int] = []
@@ -128,7 +128,7 @@ class Dataset:
         return np.split(tokens, ends[:-1])
 
     def stored_pieces(self, split: str, cached_tokens: int = CACHED_TOKENS) -> StoredPieces:
-        """The same, left on the disk until they are asked for: for more than memory holds."""
+        """Return the same, read only when they are asked for: for more than memory holds."""
         pieces = StoredPieces(self.file(split), self.codec.vocab_size, cached_tokens)
         count = self.counts[split]
         if (len(pieces), int(pieces.lengths.sum())) != (count.files, count.tokens):
@@ -136,16 +136,16 @@ class Dataset:
         return pieces
 
     def rows(self, split: str) -> list[dict[str, Any]]:
-        """What is known of each performance: path, split, duration (seconds), notes, sha256."""
+        """Return the path, split, duration (seconds), notes and sha256 of each piece."""
         with _reading(self.file(split)) as parquet:
             rows: list[dict[str, Any]] = parquet.read(columns=_METADATA_COLUMNS).to_pylist()
         return rows
 
 
 class StoredPieces(Sequence[Tokens]):
-    """The pieces of a split, each read with its row group when it is asked for.
+    """The pieces of a split, each read with its row group when it is needed.
 
-    Owns the open file and the row groups read last, about ``cached_tokens`` tokens. Of all others
+    Owns the open file and the row groups read last, about ``cached_tokens`` tokens. Of the others
     only the lengths are in memory.
     """
 
@@ -169,7 +169,7 @@ class StoredPieces(Sequence[Tokens]):
     @overload
     def __getitem__(self, index: slice) -> list[Tokens]: ...
     def __getitem__(self, index: int | slice) -> Tokens | list[Tokens]:
-        """The tokens of a piece: a copy, that keeps no row group in memory."""
+        """Return the tokens of a piece: a copy, which keeps no row group in memory."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
@@ -179,7 +179,7 @@ class StoredPieces(Sequence[Tokens]):
         return tokens[offsets[row] : offsets[row + 1]].copy()
 
     def _group(self, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:
-        """A row group's tokens, joined, and where its rows begin and end."""
+        """Return a row group's tokens, joined, and where its rows begin and end."""
         if group not in self._groups:
             self._groups[group] = self._read(group)
             while len(self._groups) > 1 and self._kept() > self.cached_tokens:
@@ -195,13 +195,13 @@ class StoredPieces(Sequence[Tokens]):
             values, lengths = _token_lists(self._parquet, group)
         rows = slice(self._first_rows[group], self._first_rows[group + 1])
         if not np.array_equal(lengths, self.lengths[rows]):
-            raise _damaged(self.file, f"the lengths of row group {group} are not those it names")
+            raise _damaged(self.file, f"the lengths of row group {group} are wrong")
         _check_vocabulary(self.file, values, self.vocab_size)
         return values, np.cumsum([0, *lengths])
 
 
 def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
-    """The number of tokens of each row; of a file that does not name them they are counted."""
+    """Return the number of tokens of each row; counted if the file does not say."""
     if "length" in parquet.schema_arrow.names:
         column = parquet.read(columns=["length"]).column(0)
         return column.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
@@ -212,12 +212,14 @@ def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    """The contents of ``dataset.json``, of the format that is known here."""
+    """Read ``dataset.json`` and check its format."""
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        what = "is no data set (it holds no dataset.json)" if folder.exists() else "does not exist"
+        what = (
+            "is not a data set (it holds no dataset.json)" if folder.exists() else "does not exist"
+        )
         raise DatasetError(f"{folder} {what}; make one with: midirnn encode") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({reason_of(error)})") from None
@@ -238,7 +240,7 @@ def _damaged(path: Path, reason: str) -> DatasetError:
 
 
 def _not_what_is_named(path: Path, tokens: int) -> DatasetError:
-    return _damaged(path, f"it does not hold the {tokens} tokens that {MANIFEST} names")
+    return _damaged(path, f"it does not hold the {tokens} tokens that {MANIFEST} says")
 
 
 def _check_vocabulary(path: Path, tokens: Tokens, vocab_size: int) -> None:
@@ -248,19 +250,19 @@ def _check_vocabulary(path: Path, tokens: Tokens, vocab_size: int) -> None:
 
 @contextmanager
 def _one_line_errors(path: Path) -> Iterator[None]:
-    """Make what Arrow says of a file into a :class:`DatasetError`."""
+    """Raise what Arrow says of a file as a :class:`DatasetError`."""
     import pyarrow as pa
 
     try:
         yield
-    except MemoryError:  # Arrow's too, which says nothing about the file
+    except MemoryError:  # Arrow raises it too; the file is not to blame
         raise
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, reason_of(error)) from None
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    """A split's open file. Raises :class:`DatasetError` where it is damaged."""
+    """Open a split's file. Raises :class:`DatasetError` if it is damaged."""
     import pyarrow.parquet as pq
 
     with _one_line_errors(path):
@@ -273,12 +275,12 @@ def _open(path: Path) -> pq.ParquetFile:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[pq.ParquetFile]:
-    """An open Parquet file, its errors made into :class:`DatasetError`."""
+    """Open a Parquet file, and raise its errors as :class:`DatasetError`."""
     with _one_line_errors(path), _open(path) as file:
         yield file
 
 
 def _token_lists(parquet: pq.ParquetFile, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:
-    """The tokens of a row group, joined, and the lengths of its rows."""
+    """Return the tokens of a row group, joined, and the lengths of its rows."""
     rows = parquet.read_row_group(group, columns=["tokens"]).column(0).combine_chunks()
     return rows.flatten().to_numpy(), np.diff(rows.offsets.to_numpy()).astype(np.int64)

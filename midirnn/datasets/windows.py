@@ -62,7 +62,7 @@ class Stream:
 
     @property
     def is_done(self) -> bool:
-        """Whether no token is left to read."""
+        """True if no token is left to read."""
         return self.position >= self.stop
 
     def open(

@@ -1,4 +1,4 @@
-"""Encoding files in worker processes: in order, in bounded memory, whatever a file does."""
+"""Encode files in worker processes: in order, in bounded memory, whatever a file does."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from midirnn.files import reason_of
 from midirnn.performance import Performance
 
 CHUNK = 16
-"""Files that are handed to a worker at a time."""
+"""Number of files that a worker gets at a time."""
 
-_CHUNKS_AHEAD = 4  # per worker, so that one long chunk at the head does not stop the others
+_CHUNKS_AHEAD = 4  # per worker, so that one long chunk does not hold up the others
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of one file; ``duration`` is in seconds."""
+    """The outcome of one file; ``duration`` is in seconds."""
 
     tokens: Tokens
     duration: float
@@ -41,7 +41,7 @@ Outcome = Encoded | str
 
 
 def encode_file(path: Path, codec: Codec[Any]) -> Outcome:
-    """One file's tokens. Never raises: a file that breaks the reader must not stop a run."""
+    """Encode one file. Never raises: a file that breaks the reader must not stop a run."""
     try:
         data = path.read_bytes()
         piece = codec.read(path)
@@ -61,7 +61,7 @@ def encode_file(path: Path, codec: Codec[Any]) -> Outcome:
 
 
 def encode_chunk(paths: Sequence[Path], codec: Codec[Any]) -> list[Outcome]:
-    """What became of each of some files."""
+    """Encode some files."""
     return [encode_file(path, codec) for path in paths]
 
 
@@ -72,11 +72,11 @@ def encode_all(
     workers: int,
     executor: Executor | None = None,
 ) -> Generator[Outcome, None, None]:
-    """What became of each file, in order; only a few chunks are encoded ahead of what is taken.
+    """Encode files and yield each outcome, in order, a few chunks ahead of what is taken.
 
     The work is done here if there is little of it or ``workers`` is 1, else by that many
-    processes, or by the ``executor``. If a worker process dies, the files that were under way are
-    tried again, each alone, and one whose process dies again is given up with a reason.
+    processes, or by the ``executor``. If a worker process dies, the files that it may have had are
+    tried again, each alone; a file whose process dies again is given up with a reason.
     """
     chunks = deque(paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK))
     workers = max(1, min(workers, len(chunks)))
@@ -98,7 +98,7 @@ def encode_all(
 def _in_order(
     pool: Executor, chunks: deque[Sequence[Path]], codec: Codec[Any], ahead: int
 ) -> Iterator[Outcome]:
-    """The outcomes of all chunks; a chunk leaves ``chunks`` when its outcomes are known."""
+    """Yield the outcomes of all chunks; a chunk leaves ``chunks`` once they are known."""
     running: deque[Future[list[Outcome]]] = deque()
     while chunks:
         while len(running) < min(ahead, len(chunks)):
@@ -109,7 +109,7 @@ def _in_order(
 
 
 def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any]) -> Iterator[Outcome]:
-    """The outcome of each file; a file whose process dies is given up."""
+    """Yield the outcome of each file; a file whose process dies is given up."""
     left = deque(paths)
     while left:
         with _pool(1) as pool:
@@ -137,7 +137,7 @@ def _check_start(pool: Executor) -> None:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes (a fork would copy locked locks), ended without waiting for what is left."""
+    """Start fresh processes (a fork would copy locked locks); end them without waiting."""
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
     )
@@ -148,7 +148,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is gone."""
+    """Leave Ctrl-C to the parent process, and end when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Writing a data set: beside the place where it belongs, and moved there when it is whole."""
+"""Write a data set to a hidden folder, which is renamed when it is complete."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 TOKENS_PER_ROW_GROUP = 1_000_000
-"""A row group is closed about every so many tokens: 2 MB to keep, a useful piece to stream."""
+"""About how many tokens a row group has: 2 MB, a useful amount to read at a time."""
 
 REFUSED = "refused.jsonl"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One encoded performance; ``duration`` is in seconds."""
+    """One encoded piece; ``duration`` is in seconds."""
 
     tokens: Tokens
     path: str
@@ -46,15 +46,15 @@ class Row:
 
     @property
     def length(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         return len(self.tokens)
 
 
 class DatasetWriter:
     """A context in which a data set is written. Owns a hidden folder beside ``output``.
 
-    :meth:`finish` moves that folder to ``output``; every other way out removes it, so what stands
-    at ``output`` is whole, or what stood there before.
+    :meth:`finish` renames that folder to ``output``; on any other way out it is removed, so that
+    ``output`` is complete, or what it was before.
     """
 
     def __init__(self, output: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -64,7 +64,7 @@ class DatasetWriter:
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._waiting: dict[str, list[Row]] = {}
         check_output(self.output, overwrite=overwrite)
-        # The name is drawn, so that two processes that encode to one place do not mix their files.
+        # The name is random, so that two processes that encode to one place do not mix their files.
         self._folder = self.output.with_name(f".{self.output.name}.{secrets.token_hex(4)}")
         with one_line_errors(self.output, DatasetError):
             self._folder.mkdir(parents=True)
@@ -81,17 +81,17 @@ class DatasetWriter:
         try:
             self._files.close()
         except OSError:
-            pass  # the folder goes anyway, and the first error is the one to tell
+            pass  # the folder is removed anyway, and the first error counts
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def counts(self) -> dict[str, SplitCounts]:
-        """What each split holds so far."""
+        """The size of each split so far."""
         return {split: self._counts[split] for split in sorted(self._counts, key=by_split_order)}
 
     def add(self, row: Row) -> None:
-        """Write a row, sooner or later, to the file of its split."""
+        """Write a row to the file of its split, at once or with later ones."""
         count = self._counts.get(row.split, SplitCounts())
         self._counts[row.split] = replace(
             count,
@@ -106,7 +106,7 @@ class DatasetWriter:
             self._write_rows(row.split)
 
     def finish(self, refused: Iterable[Refusal], manifest: dict[str, Any]) -> None:
-        """Write what waits, the list of refused files and ``dataset.json``, and move it all."""
+        """Write the remaining rows, the list of refused files and ``dataset.json``; rename it."""
         for split in self._waiting:
             self._write_rows(split)
         with one_line_errors(self.output, DatasetError):
@@ -131,7 +131,7 @@ class DatasetWriter:
         }
 
     def _write_rows(self, split: str) -> None:
-        """A row group from the rows that wait."""
+        """Write the rows that wait as a row group."""
         import pyarrow as pa
 
         rows, self._waiting[split] = self._waiting[split], []
@@ -165,15 +165,17 @@ class DatasetWriter:
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:
-    """Refuse to write over what is there, unless it is a data set and that is wanted."""
+    """Refuse to overwrite anything but a data set, and that only with ``overwrite``."""
     with one_line_errors(output, DatasetError):
         if not output.exists() or (output.is_dir() and not any(output.iterdir())):
             return
         is_dataset = (output / MANIFEST).is_file()
     if not is_dataset:
-        raise DatasetError(f"{output} exists and is no data set; choose another place with -o")
+        raise DatasetError(f"{output} exists and is not a data set; choose another --output")
     if not overwrite:
-        raise DatasetError(f"{output} exists; replace it with --overwrite or choose another place")
+        raise DatasetError(
+            f"{output} exists; replace it with --overwrite or choose another --output"
+        )
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Judging generated music by numbers: beside real music, and against what was learned from."""
+"""Judge generated music in numbers: beside real music, and for copies of training pieces."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How much of a piece stands note for note in other pieces: exact, and quick on millions of notes.
+"""How much of a piece is copied from other pieces, note for note: exact, for millions of notes.
 
-A run is a row of consecutive pitches, in the order of a performance's notes. All runs of a length
-are looked for at once and lengthened by a note as long as any is left: few are after some 15 notes.
+A run is a sequence of consecutive pitches, in the order of a performance's notes. All runs of a
+length are searched at once, then made longer by a note while any are left: few are after 15 notes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from midirnn.codecs import NoteStream, Tokens
 from midirnn.performance import NUM_PITCHES
 
 Symbols = npt.NDArray[np.uint8]
-"""Pitches, or steps from pitch to pitch: anything below :data:`BORDER`."""
+"""Pitches, or intervals from pitch to pitch: anything below :data:`BORDER`."""
 
 BORDER = 255
-"""Stands behind every piece where many are laid end to end; no run goes over it."""
+"""Follows every piece where many are laid end to end; no run crosses it."""
 
 _GRAM = 8  # symbols that fit into 64 bits: the length from which runs are lengthened
 _CHUNK = 1 << 20  # windows that are looked up at a time, so that memory stays modest
@@ -27,7 +27,7 @@ _CHUNK = 1 << 20  # windows that are looked up at a time, so that memory stays m
 
 @dataclass(frozen=True)
 class Run:
-    """The longest run of a piece that stands in a corpus: its length, and in which piece (or -1).
+    """The longest run of a piece that occurs in a corpus: its length, and in which piece (or -1).
 
     ``start`` is where it begins in the piece, ``source_start`` where in the piece of the corpus.
     """
@@ -51,23 +51,23 @@ def pitches(codec: NoteStream, tokens: Tokens) -> Symbols:
 
 
 def pitch_steps(pitch: Symbols) -> Symbols:
-    """The steps from pitch to pitch, which transposing does not change; shape ``(N - 1,)``."""
+    """Return the intervals from pitch to pitch, the same in every key; shape ``(N - 1,)``."""
     return (np.diff(pitch.astype(np.int16)) + 127).astype(np.uint8)
 
 
 class Corpus:
-    """Pieces in which runs are looked for, laid end to end."""
+    """Pieces in which runs are searched, laid end to end."""
 
     def __init__(self, pieces: Sequence[Symbols]) -> None:
         self.symbols, self.starts = _lay_out(pieces)
 
     def longest_runs(self, pieces: Sequence[Symbols]) -> list[Run]:
-        """Of each piece the longest run that stands somewhere in one piece of the corpus.
+        """Return the longest run of each piece that occurs in one piece of the corpus.
 
         Of several that long it is one of them, the same each time.
         """
         found = [Run()] * len(pieces)
-        # What has no run as long as a gram is looked through again, from single symbols on.
+        # Pieces without a run as long as a gram are searched again, from single symbols on.
         for gram in (_GRAM, 1):
             missing = [index for index, run in enumerate(found) if not run.length]
             runs = self._lengthen([pieces[index] for index in missing], gram)
@@ -76,7 +76,7 @@ class Corpus:
         return found
 
     def _lengthen(self, pieces: Sequence[Symbols], length: int) -> list[Run]:
-        """The longest runs of at least ``length`` symbols; empty ones where there are none."""
+        """Return the longest runs of at least ``length`` symbols; empty ones if there are none."""
         symbols, starts = _lay_out(pieces)
         begins = np.flatnonzero(_whole(symbols, length))
         names, (here, here_name), (there, there_name) = _name_grams(
@@ -104,11 +104,11 @@ class Corpus:
 
 _Index = npt.NDArray[np.int64]
 _Named = tuple[_Index, _Index]
-"""Where runs begin, and a number for each that only equal runs share."""
+"""Where runs begin, and a number for each, which equal runs share."""
 
 
 def _lay_out(pieces: Sequence[Symbols]) -> tuple[Symbols, _Index]:
-    """Pieces end to end, each with a border behind it; where each begins."""
+    """Return the pieces end to end, each followed by a border, and where each begins."""
     border = np.array([BORDER], np.uint8)
     joined = [part for piece in pieces for part in (piece, border)]
     lengths = [len(piece) + 1 for piece in pieces]
@@ -117,12 +117,12 @@ def _lay_out(pieces: Sequence[Symbols]) -> tuple[Symbols, _Index]:
 
 
 def _piece_of(place: npt.ArrayLike, starts: _Index) -> _Index:
-    """The piece in which each place is."""
+    """Return the piece in which each place is."""
     return np.searchsorted(starts, place, side="right") - 1
 
 
 def _whole(symbols: Symbols, length: int) -> npt.NDArray[np.bool_]:
-    """Whether ``length`` symbols from each place on hold no border; shape as ``symbols``."""
+    """Return where the next ``length`` symbols hold no border; shape as ``symbols``."""
     borders = np.cumsum(symbols == BORDER)
     whole = np.zeros(len(symbols), dtype=bool)
     count = max(0, len(symbols) - length + 1)
@@ -132,12 +132,12 @@ def _whole(symbols: Symbols, length: int) -> npt.NDArray[np.bool_]:
 
 
 def _pairs(names: _Index, symbols: Symbols) -> npt.NDArray[np.uint64]:
-    """A number for each pair of a name and a symbol."""
+    """Return a number for each pair of a name and a symbol."""
     return names.astype(np.uint64) << np.uint64(8) | symbols.astype(np.uint64)
 
 
 def _grams(symbols: Symbols, length: int) -> npt.NDArray[np.uint64]:
-    """The ``length`` (up to 8) symbols from each place on, packed; shape ``(N - length + 1,)``."""
+    """Return the ``length`` (up to 8) symbols from each place on, packed into 64 bits."""
     count = max(0, len(symbols) - length + 1)
     packed = np.zeros(count, np.uint64)
     for offset in range(length):
@@ -148,7 +148,7 @@ def _grams(symbols: Symbols, length: int) -> npt.NDArray[np.uint64]:
 def _name_grams(
     symbols: Symbols, begins: _Index, others: Symbols, length: int
 ) -> tuple[int, _Named, _Named]:
-    """As :func:`_match`, for the runs of ``length`` that begin at ``begins`` and anywhere else."""
+    """Do what :func:`_match` does, for the runs of ``length`` symbols at ``begins``."""
     keys = _grams(symbols, length)[begins]
     sieve = _Sieve(keys)
     there: list[_Index] = [np.empty(0, np.int64)]
@@ -167,7 +167,7 @@ def _match(
     there: _Index,
     there_keys: npt.NDArray[np.uint64],
 ) -> tuple[int, _Named, _Named]:
-    """How many names there are, and the named places of both sides whose keys both sides have."""
+    """Return the number of names, and the named places on both sides with keys in common."""
     known, name = np.unique(keys, return_inverse=True)
     index = np.searchsorted(known, there_keys)
     found = index < len(known)
@@ -180,7 +180,7 @@ def _match(
 
 
 class _Sieve:
-    """Lets all of some keys through and few others, in a fraction of a search's time."""
+    """Passes all of some keys and few others, in a fraction of the time of a search."""
 
     _BITS = 24
 
@@ -193,5 +193,5 @@ class _Sieve:
         return (keys * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - self._BITS)
 
     def pick(self, keys: npt.NDArray[np.uint64]) -> _Index:
-        """The places of keys that may be known."""
+        """Return the places of keys that may be known."""
         return np.flatnonzero(self._holds[self._slot(keys)])

@@ -46,7 +46,7 @@ class Comparison:
 
 
 def compare(values: FloatArray, reference: FloatArray) -> Comparison:
-    """The comparison of a feature's values (N, D) with those of a reference set (M, D)."""
+    """Compare a feature's values (N, D) with those of a reference set (M, D)."""
     if min(len(values), len(reference)) < 2:
         raise OptionError(
             f"sets of {len(values)} and {len(reference)} pieces cannot be compared; "
@@ -68,20 +68,20 @@ def compare(values: FloatArray, reference: FloatArray) -> Comparison:
 
 
 def inter_distances(values: FloatArray, others: FloatArray) -> FloatArray:
-    """Euclidean distances between each of one set and each of another; shape ``(N * M,)``."""
+    """Return the Euclidean distances between the values of two sets; shape ``(N * M,)``."""
     differences = values[:, None, :] - others[None, :, :]  # (N, M, D)
     distances: FloatArray = np.sqrt(np.square(differences).sum(axis=2))
     return distances.ravel()
 
 
 def intra_distances(values: FloatArray) -> FloatArray:
-    """Euclidean distances between each two of a set; shape ``(N * (N - 1) / 2,)``."""
+    """Return the Euclidean distances within a set; shape ``(N * (N - 1) / 2,)``."""
     distances = inter_distances(values, values).reshape(len(values), len(values))
     return distances[np.triu_indices(len(values), 1)]
 
 
 def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
-    """The area under both densities, and the divergence from the first to the second in nats."""
+    """Return the area under both densities, and the divergence between them in nats."""
     low = float(min(values.min(), others.min()))
     high = float(max(values.max(), others.max()))
     span = (high - low) or 1.0
@@ -97,12 +97,12 @@ def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
 
 
 def kernel_width(values: FloatArray) -> float:
-    """The standard deviation of the kernels: D. W. Scott's rule (1992) in one dimension."""
+    """Return the standard deviation of the kernels, by D. W. Scott's rule (1992)."""
     return float(values.std(ddof=1)) * len(values) ** -0.2 if len(values) > 1 else 0.0
 
 
 def log_density(values: FloatArray, width: float, at: FloatArray) -> FloatArray:
-    """The logarithm of a Gaussian kernel estimate of the density of ``values``; shape of ``at``."""
+    """Return the log density of ``values`` at some points, by Gaussian kernels."""
     centres, shares = _binned(values)
     exponents = np.log(shares) - 0.5 * ((at[:, None] - centres) / width) ** 2  # (len(at), bins)
     top = exponents.max(axis=1)  # where all are too small to write down, their logarithm is not
@@ -112,7 +112,7 @@ def log_density(values: FloatArray, width: float, at: FloatArray) -> FloatArray:
 
 
 def _binned(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Values and the share of each; many are put into bins far narrower than any kernel."""
+    """Return values and the share of each; many are put into bins narrower than any kernel."""
     if len(values) <= _BINS:
         return values, np.full(len(values), 1 / len(values))
     counts, edges = np.histogram(values, _BINS)

@@ -1,4 +1,4 @@
-"""Real music to compare with: how the pieces of a data set begin."""
+"""Real music to compare with: the beginnings of a data set's pieces."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from midirnn.performance import Performance
 def openings(
     codec: NoteStream, pieces: Sequence[Tokens], seconds: float, count: int, *, of: str = ""
 ) -> list[Performance]:
-    """The first ``seconds`` of up to ``count`` pieces that last as long, evenly picked.
+    """Return the first ``seconds`` of up to ``count`` long enough pieces, spread evenly.
 
-    Raises :class:`OptionError` if fewer than two do; ``of`` says there which pieces they are.
+    Raises :class:`OptionError` if there are fewer than two; ``of`` names them in its message.
     """
     long = [piece for piece in pieces if _seconds(codec, piece) >= seconds]
     if len(long) < 2:

@@ -1,4 +1,4 @@
-"""What a piece is like, in a few numbers: what sets of pieces are compared by."""
+"""Features of a piece, in a few numbers, by which sets of pieces are compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from midirnn.performance import Performance
 FloatArray = npt.NDArray[np.float64]
 
 _TIME_EDGES = 0.02 * 2.0 ** np.arange(11) / np.sqrt(2)
-"""Edges in seconds of the bins of durations: around 20 ms and its doubles, to 20 s."""
+"""Edges in seconds of the bins of durations: around 20 ms, 40 ms, and so on to 20 s."""
 
 
 @dataclass(frozen=True)
@@ -25,59 +25,59 @@ class Feature:
     is_histogram: bool = False
 
     def of(self, piece: Performance, seconds: float) -> FloatArray:
-        """The measure as an array; shape ``(D,)``, D of 1 but for histograms."""
+        """Return the measure as an array; shape ``(D,)``, where D is 1 except for histograms."""
         return np.atleast_1d(np.asarray(self.measure(piece, seconds), np.float64))
 
 
 def pitch_class_histogram(piece: Performance, seconds: float) -> FloatArray:
-    """The share of notes on C, C sharp ... B; shape ``(12,)``."""
+    """Return the share of notes on C, C sharp ... B; shape ``(12,)``."""
     return _shares(np.bincount(piece.pitch % 12, minlength=12))
 
 
 def pitch_range(piece: Performance, seconds: float) -> float:
-    """Semitones from the lowest note to the highest."""
+    """Return the semitones from the lowest note to the highest."""
     return float(np.ptp(piece.pitch.astype(np.int64))) if len(piece) else 0.0
 
 
 def notes_per_second(piece: Performance, seconds: float) -> float:
-    """Notes by the length of the whole piece."""
+    """Return the notes per second of the whole piece."""
     return len(piece) / seconds
 
 
 def polyphony(piece: Performance, seconds: float) -> float:
-    """How many notes sound, on average over the time at which any does."""
+    """Return the mean number of notes that sound, over the time in which any does."""
     sounding = seconds - float(silences(piece, seconds).sum())
     return float((piece.end - piece.start).sum()) / sounding if sounding > 0 else 0.0
 
 
 def velocity(piece: Performance, seconds: float) -> float:
-    """The mean velocity of notes."""
+    """Return the mean velocity of notes."""
     return float(piece.velocity.mean()) if len(piece) else 0.0
 
 
 def velocity_spread(piece: Performance, seconds: float) -> float:
-    """The standard deviation of the notes' velocities."""
+    """Return the standard deviation of the notes' velocities."""
     return float(piece.velocity.std()) if len(piece) else 0.0
 
 
 def inter_onset_seconds(piece: Performance, seconds: float) -> float:
-    """The mean time from onset to onset; notes that begin together are one."""
+    """Return the mean time from onset to onset; notes that begin together are one."""
     gaps = _onset_gaps(piece)
     return float(gaps.mean()) if len(gaps) else seconds
 
 
 def inter_onset_histogram(piece: Performance, seconds: float) -> FloatArray:
-    """The shares of times from onset to onset, by octaves of time; shape ``(12,)``."""
+    """Return the shares of times from onset to onset, by octaves of time; shape ``(12,)``."""
     return _time_histogram(_onset_gaps(piece))
 
 
 def duration_seconds(piece: Performance, seconds: float) -> float:
-    """The mean time that a note sounds."""
+    """Return the mean time that a note sounds."""
     return float((piece.end - piece.start).mean()) if len(piece) else 0.0
 
 
 def duration_histogram(piece: Performance, seconds: float) -> FloatArray:
-    """The shares of the times that notes sound, by octaves of time; shape ``(12,)``."""
+    """Return the shares of the times that notes sound, by octaves of time; shape ``(12,)``."""
     return _time_histogram(piece.end - piece.start)
 
 
@@ -93,18 +93,18 @@ FEATURES = (
     Feature("duration_seconds", duration_seconds),
     Feature("duration_histogram", duration_histogram, is_histogram=True),
 )
-"""What sets are compared by. The choice follows Yang and Lerch (2020), section 3.2."""
+"""All features. The choice follows Yang and Lerch (2020), section 3.2."""
 
 
 def silences(piece: Performance, seconds: float) -> FloatArray:
-    """The lengths of the stretches in which nothing sounds, those at both ends included."""
+    """Return the lengths of the silences, those at both ends included."""
     ends = np.maximum.accumulate(np.concatenate([[0.0], piece.end]))
     gaps = np.append(piece.start, seconds) - ends
     return gaps[gaps > 0.0]
 
 
 def onset_gaps(piece: Performance, seconds: float) -> FloatArray:
-    """The times in which no note begins, those before the first and after the last included."""
+    """Return the times between onsets, and those before the first and after the last."""
     return np.diff(piece.start, prepend=0.0, append=max(seconds, piece.start.max(initial=0.0)))
 
 
@@ -113,11 +113,11 @@ def _onset_gaps(piece: Performance) -> FloatArray:
 
 
 def _shares(counts: npt.NDArray[np.int64]) -> FloatArray:
-    """Counts as shares of their sum; zeros where there is nothing to count."""
+    """Return counts as shares of their sum; zeros if all are zero."""
     shares: FloatArray = counts / max(int(counts.sum()), 1)
     return shares
 
 
 def _time_histogram(values: FloatArray) -> FloatArray:
-    """Shares by octaves of time; what is beyond the edges is in the outer bins."""
+    """Return shares by octaves of time; what is beyond the edges is in the outer bins."""
     return _shares(np.bincount(np.searchsorted(_TIME_EDGES, values), minlength=12))

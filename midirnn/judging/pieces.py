@@ -1,4 +1,4 @@
-"""Single pieces judged: whether they fall silent, babble, loop or copy."""
+"""Judge single pieces: whether they fall silent, babble, loop or copy."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from midirnn.judging.troubles import Troubles, troubles
 from midirnn.performance import Performance
 
 MAX_GAP_SECONDS = 6.0
-"""A piece in which no note begins for longer has fallen silent."""
+"""A piece in which no note begins for longer falls silent."""
 
 MAX_NOTES_PER_SECOND = 50.0
-"""A piece that is denser for 10 seconds babbles: in piano performances up to 42 were seen."""
+"""A piece that is denser for 10 seconds babbles: the densest piano performance has 42."""
 
 MAX_LOOP_SECONDS = 10.0
-"""A piece in which one pattern goes round for longer is stuck."""
+"""A piece that repeats one pattern for longer loops."""
 
 MAX_COPIED_NOTES = 24
-"""A piece with more consecutive pitches of one training piece copies."""
+"""A piece with more consecutive pitches from one training piece copies."""
 
 
 @dataclass(frozen=True)
 class Copying:
-    """The longest runs of consecutive pitches of a piece that stand in the training pieces."""
+    """The longest runs of consecutive pitches of a piece that occur in training pieces."""
 
     copied_notes: int
     copied_from: int
@@ -37,7 +37,7 @@ class Copying:
 
 @dataclass(frozen=True)
 class PieceJudgement:
-    """What was found in one piece."""
+    """What was measured in one piece."""
 
     notes: int
     troubles: Troubles
@@ -45,26 +45,26 @@ class PieceJudgement:
 
     @property
     def falls_silent(self) -> bool:
-        """Whether no note begins for over 6 s."""
+        """True if no note begins for over 6 s."""
         return self.troubles.longest_onset_gap_seconds > MAX_GAP_SECONDS
 
     @property
     def babbles(self) -> bool:
-        """Whether over 50 notes a second begin for 10 s."""
+        """True if over 50 notes per second begin for 10 s."""
         return self.troubles.densest_notes_per_second > MAX_NOTES_PER_SECOND
 
     @property
     def loops(self) -> bool:
-        """Whether one pattern goes round for over 10 s."""
+        """True if one pattern is repeated for over 10 s."""
         return self.troubles.longest_loop_seconds > MAX_LOOP_SECONDS
 
     @property
     def copies(self) -> bool:
-        """Whether over 24 notes in a row stand in a training piece."""
+        """True if over 24 consecutive notes occur in a training piece."""
         return self.copying.copied_notes > MAX_COPIED_NOTES
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures for JSON."""
+        """Return the figures for JSON."""
         return {
             "notes": self.notes,
             **dataclasses.asdict(self.troubles),
@@ -73,7 +73,7 @@ class PieceJudgement:
 
 
 class Judge:
-    """Judges sets of pieces of ``seconds``. Owns the training pieces' pitches, laid out twice."""
+    """Judges pieces of ``seconds``. Owns the pitches and intervals of the training pieces."""
 
     def __init__(self, seconds: float, training: Sequence[Symbols]) -> None:
         self.seconds = seconds
@@ -81,7 +81,7 @@ class Judge:
         self._steps = Corpus([pitch_steps(pitch) for pitch in training])
 
     def judge(self, pieces: Sequence[Performance]) -> list[PieceJudgement]:
-        """What is found in each piece."""
+        """Judge each piece."""
         runs = self._corpus.longest_runs([piece.pitch for piece in pieces])
         moved = self._steps.longest_runs([pitch_steps(piece.pitch) for piece in pieces])
         return [
@@ -91,7 +91,7 @@ class Judge:
 
 
 def _copying(run: Run, in_any_key: Run) -> Copying:
-    # A run of steps has a note more than steps; a single note stands in every key.
+    # A run of intervals has one more note; a single note occurs in every key.
     steps = in_any_key.length
     return Copying(
         copied_notes=run.length,

@@ -1,4 +1,4 @@
-"""The judgement of generated pieces: beside real ones, and against what the model learned from."""
+"""Judge generated pieces: beside real ones, and for copies of training pieces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMITS = {
     "loop_seconds": MAX_LOOP_SECONDS,
     "copied_notes": MAX_COPIED_NOTES,
 }
-"""What a piece may reach without being said to fall silent, babble, loop or copy."""
+"""The limits beyond which a piece falls silent, babbles, loops or copies."""
 
 _SPREADS = (
     *(field.name for field in dataclasses.fields(Troubles)),
@@ -48,11 +48,11 @@ def judge(
     training: Sequence[Tokens],
     seconds: float,
 ) -> dict[str, Any]:
-    """What is found in samples of so many seconds, and beside it in real music, for JSON.
+    """Judge samples of ``seconds``, and real music beside them; return figures for JSON.
 
     ``features`` compares the samples, and the other sets of ``real`` pieces, with the set
     ``reference`` of ``real``. ``found`` says how many of the samples and of that set fall silent,
-    babble, loop, or copy from ``training``; ``each`` what was found in each sample.
+    babble, loop, or copy from ``training``; ``each`` has the figures of each sample.
     """
     pieces = Judge(seconds, [pitches(codec, tokens) for tokens in training])
     judgements = pieces.judge([*samples, *real[reference]])
@@ -67,7 +67,7 @@ def judge(
 
 
 def summary(judgements: Sequence[PieceJudgement]) -> dict[str, Any]:
-    """What was found in a set of pieces: shares of them, and quantiles."""
+    """Return figures of a set of pieces: shares of them, and quantiles."""
     rows = [judgement.to_dict() for judgement in judgements]
     return {
         "pieces": len(judgements),
@@ -86,7 +86,7 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 def compare_sets(
     sets: Mapping[str, Sequence[Performance]], reference: str, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """By feature: each set's mean and deviation, and how far it is from the reference set."""
+    """Return each set's mean, deviation and distance from the reference set, by feature."""
     return {feature.name: _compare(feature, sets, reference, seconds) for feature in FEATURES}
 
 
@@ -104,14 +104,14 @@ def _compare(
 
 
 def _describe(feature: Feature, values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The mean of a feature over a set; of single numbers the standard deviation too."""
+    """Return the mean of a feature over a set; of single numbers the standard deviation too."""
     if feature.is_histogram:
         return {"mean": values.mean(axis=0).tolist()}
     return {"mean": float(values.mean()), "deviation": float(values.std())}
 
 
 def table(findings: Mapping[str, Any], reference: str) -> list[str]:
-    """Lines that show what :func:`judge` has found: samples beside real music."""
+    """Return a table of what :func:`judge` returned: samples beside real music."""
     short = "{:<26}{:>20}{:>20}"
     row = short + "{:>8}" * 4
     near = ("OA", "own OA")
@@ -137,14 +137,14 @@ def table(findings: Mapping[str, Any], reference: str) -> list[str]:
 _AREAS = ("overlapping_area", "own_overlapping_area")
 _SHARES = {
     "share_that_falls_silent": "no onset for over {gap_seconds:g} s",
-    "share_that_babbles": "over {notes_per_second:g} notes a second",
+    "share_that_babbles": "over {notes_per_second:g} notes per second",
     "share_that_loops": "a loop of over {loop_seconds:g} s",
     "share_that_copies": "over {copied_notes} notes copied",
 }
 
 
 def _mean(described: Mapping[str, Any]) -> str:
-    """A mean and a deviation; nothing for a histogram."""
+    """Return a mean and a deviation as text; nothing for a histogram."""
     if "deviation" not in described:
         return ""
     return f"{described['mean']:.2f} +- {described['deviation']:.2f}"

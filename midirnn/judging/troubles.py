@@ -1,4 +1,4 @@
-"""What goes wrong in generated music: it falls silent, turns to babble, is stuck in a loop."""
+"""What can go wrong in generated music: silence, babble, loops."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ DENSE_SECONDS = 10.0
 """The length of the passage in which a piece is densest."""
 
 GRAM = 8
-"""Notes of the groups that are looked for again."""
+"""Notes in the groups of which repetitions are counted."""
 
 LOOP_ROUNDS = 4
-"""Times a pattern of notes is played in a row before it counts as a loop."""
+"""How often a pattern of notes must be played in a row to count as a loop."""
 
 LONGEST_PATTERN = 256
-"""Notes of the longest pattern that is looked for in loops."""
+"""Notes in the longest pattern that is searched for loops."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,23 @@ class Troubles:
     """How silent, how dense and how repetitive a piece is."""
 
     longest_onset_gap_seconds: float
-    """The longest time in which no note begins, the ends of the piece included."""
+    """The longest time in which no note begins, at either end of the piece too."""
     longest_silence_seconds: float
-    """The longest time in which none sounds."""
+    """The longest time in which no note sounds."""
     densest_notes_per_second: float
-    """In the 10 seconds in which the most notes begin."""
+    """Notes per second in the 10 seconds in which the most begin."""
     most_notes_sounding: int
-    """At one time."""
+    """The most notes that sound at once."""
     repeated_share: float
-    """The share of groups of 8 consecutive pitches that stand in the piece before."""
+    """The share of groups of 8 consecutive pitches that occurred before in the piece."""
     longest_loop_seconds: float
-    """How long the longest loop lasts: one pattern of pitches, 4 times in a row or more."""
+    """The length of the longest loop: one pattern of pitches, at least 4 times in a row."""
     longest_loop_notes: int
-    """How many notes the loop has that lasts longest."""
+    """The number of notes in the longest loop."""
 
 
 def troubles(piece: Performance, seconds: float) -> Troubles:
-    """How silent, how dense and how repetitive a piece of so many seconds is."""
+    """Measure how silent, how dense and how repetitive a piece of ``seconds`` is."""
     loop_seconds, loop_notes = longest_loop(piece)
     return Troubles(
         longest_onset_gap_seconds=float(onset_gaps(piece, seconds).max()),
@@ -58,19 +58,19 @@ def troubles(piece: Performance, seconds: float) -> Troubles:
 
 
 def densest(start: npt.NDArray[np.float64], seconds: float = DENSE_SECONDS) -> int:
-    """The most notes that begin within so many seconds; ``start`` (N,) is in order."""
-    behind = np.searchsorted(start, start + seconds)
-    return int((behind - np.arange(len(start))).max(initial=0))
+    """Return the most notes that begin within ``seconds``; ``start`` (N,) is in order."""
+    after = np.searchsorted(start, start + seconds)
+    return int((after - np.arange(len(start))).max(initial=0))
 
 
 def most_sounding(piece: Performance) -> int:
-    """How many notes sound at once where the most do; one that ends then is over."""
+    """Return the most notes that sound at once."""
     over = np.searchsorted(np.sort(piece.end), piece.start, side="right")
     return int((np.arange(1, len(piece) + 1) - over).max(initial=0))
 
 
 def repeated_share(pitch: npt.NDArray[np.uint8], gram: int = GRAM) -> float:
-    """The share of groups of ``gram`` consecutive pitches that stood there before."""
+    """Return the share of groups of ``gram`` consecutive pitches that occurred before."""
     if len(pitch) < gram:
         return 0.0
     groups = np.lib.stride_tricks.sliding_window_view(pitch, gram)
@@ -78,12 +78,12 @@ def repeated_share(pitch: npt.NDArray[np.uint8], gram: int = GRAM) -> float:
 
 
 def longest_loop(piece: Performance) -> tuple[float, int]:
-    """The seconds (onset to onset) and the notes of the loop that lasts longest; zeros if none."""
+    """Return the seconds (onset to onset) and the notes of the longest loop; zeros if none."""
     longest = (0.0, 0)
     for period in range(1, min(LONGEST_PATTERN, len(piece) // LOOP_ROUNDS) + 1):
         begins, ends = _stretches(piece.pitch[period:] == piece.pitch[:-period])
         loops = ends - begins >= (LOOP_ROUNDS - 1) * period
-        # A stretch of notes like those a period before belongs together with what it repeats.
+        # A stretch of notes equal to those a period before starts with what it repeats.
         first, last = begins[loops], ends[loops] + period - 1
         lasts = piece.start[last] - piece.start[first]
         notes = last - first + 1
@@ -94,6 +94,6 @@ def longest_loop(piece: Performance) -> tuple[float, int]:
 def _stretches(
     is_true: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where stretches of true values begin and where they end."""
+    """Return where stretches of true values begin and where they end."""
     changes = np.diff(is_true.astype(np.int8), prepend=0, append=0)
     return np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)

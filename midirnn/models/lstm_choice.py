@@ -47,15 +47,19 @@ def loop(
     projected: Tensor, weight_hh: Tensor, recurrent_bias: Tensor | None, state: State
 ) -> tuple[Tensor, State]:
     """Run the cell over time on a CPU; see :func:`midirnn.models.layers.loop`."""
-    path = _path(projected.shape[1] * projected.shape[2], projected.dtype)
+    path = _path(projected.numel(), projected.dtype)
     if path is None:
         return lstm.loop(projected, weight_hh, recurrent_bias, state)
     return lstm_native.loop(path, projected, weight_hh, state)
 
 
+SMALLEST_NATIVE = 1 << 15
+"""Gates of a window (T * B * 4H) from which on the loop in C++ is worth compiling."""
+
+
 def _path(gates: int, dtype: torch.dtype) -> lstm_native.LoopPath | None:
-    """Return the path in C++ for a step of so many gates (B * 4H); None: the loop in PyTorch."""
-    return lstm_native.best_path(dtype) if gates >= lstm.SMALLEST_COMPILED else None
+    """Return the path in C++ for a window of so many gates; None: the loop in PyTorch."""
+    return lstm_native.best_path(dtype) if gates >= SMALLEST_NATIVE else None
 
 
 def torch_is_faster(x: Tensor, weights: list[Tensor], ours: Layer, theirs: Layer) -> bool:
@@ -83,7 +87,7 @@ def torch_is_faster(x: Tensor, weights: list[Tensor], ours: Layer, theirs: Layer
 
 def _name(batch: int, inputs: int, hidden: int, dtype: torch.dtype) -> str:
     """Return what a measurement holds for, in words."""
-    path = _path(batch * 4 * hidden, dtype)
+    path = _path(STEPS * batch * 4 * hidden, dtype)
     return (
         f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
         f"loop {path.name if path else 'torch'}: batch {batch}, {inputs} inputs, {hidden} cells, "

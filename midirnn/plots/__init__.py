@@ -1,4 +1,4 @@
-"""Pictures: piano rolls and training curves. The only home of matplotlib."""
+"""Piano rolls and training curves. Only this package imports matplotlib."""
 
 from __future__ import annotations
 

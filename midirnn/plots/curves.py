@@ -1,4 +1,4 @@
-"""The curves of training runs, from what each wrote into its ``metrics.jsonl``."""
+"""The curves of training runs, from their ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOWER_PANELS: dict[str, tuple[str, Callable[[], Formatter]]] = {
     "lr": ("learning rate", lambda: StrMethodFormatter("{x:g}")),
     "tokens_per_second": ("tokens / s", lambda: EngFormatter(sep=" ")),
 }
-"""Below the loss: what the metrics call it, its label, and how its numbers are written."""
+"""The panels below the loss: the name in the metrics, the label and the number format."""
 _SMOOTHED_POINTS = 200  # a smoothed curve has about this many independent points
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ class Run:
     records: tuple[dict[str, Any], ...]
 
     def series(self, key: str) -> tuple[FloatArray, FloatArray]:
-        """Tokens seen and values, of the records that have ``key``; shape ``(N,)`` each."""
+        """Return tokens seen and values of the records that have ``key``; shape ``(N,)`` each."""
         rows = [r for r in self.records if isinstance(r.get(key), int | float)]
         tokens = np.array([row["tokens"] for row in rows], np.float64)
         return tokens, np.array([row[key] for row in rows], np.float64)
@@ -53,9 +53,9 @@ def plot_curves(
 ) -> None:
     """Draw the curves of training runs (folders) into a PNG, SVG or PDF file.
 
-    Loss is shown over the tokens seen: training as it was and smoothed, validation as points;
-    below it the learning rate and the speed. Raises :class:`CheckpointError` for a run without
-    metrics and :class:`OptionError` for a file name that means nothing.
+    The loss is drawn over the tokens seen: in training raw and smoothed, in validation as points;
+    the learning rate and the speed are below it. Raises :class:`CheckpointError` for a run without
+    metrics, and :class:`OptionError` for a file name without a known suffix.
     """
     target = check_suffix(path)
     loaded = read_runs(runs)
@@ -80,7 +80,7 @@ def plot_curves(
 
 
 def read_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """The runs in some folders, named so that they can be told apart."""
+    """Read the runs in some folders; their names differ."""
     folders = [Path(path) for path in paths]
     if not folders:
         raise CheckpointError("there is no run to draw; name at least one folder of a run")
@@ -91,16 +91,16 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
 
 
 def _read_metrics(path: Path) -> tuple[dict[str, Any], ...]:
-    """The records of a metrics file, the last of each step, in order.
+    """Read the records of a metrics file: the last of each step, in order.
 
-    A last line that breaks off is passed over: a run that was killed may leave one.
+    A last line that is cut off is skipped: a run that was killed may leave one.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
-            f"{path.parent} holds no {METRICS}: it is no training run; "
-            "one is made with: midirnn train"
+            f"{path.parent} holds no {METRICS}: it is not a training run; "
+            "make one with: midirnn train"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error})") from None
@@ -113,7 +113,7 @@ def _read_metrics(path: Path) -> tuple[dict[str, Any], ...]:
         except (ValueError, TypeError, KeyError):
             if number == len(lines):
                 break
-            raise CheckpointError(f"{path} is damaged: line {number} is no record") from None
+            raise CheckpointError(f"{path} is damaged: line {number} is not a record") from None
         records[key] = record
     if not records:
         raise CheckpointError(f"{path} is empty: the run has not written any metrics yet")
@@ -121,7 +121,7 @@ def _read_metrics(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def _draw_loss(axes: Axes, runs: Sequence[Run]) -> None:
-    """Training loss, raw and smoothed, and validation loss with its best value."""
+    """Draw the training loss, raw and smoothed, and the validation loss with its best value."""
     for run, color in _colored(runs):
         name = "" if len(runs) == 1 else f"{run.name}: "
         tokens, loss = run.series(_LOSS)
@@ -132,7 +132,7 @@ def _draw_loss(axes: Axes, runs: Sequence[Run]) -> None:
             )
         tokens, loss = run.series(_VALIDATION)
         if np.isfinite(loss).any():
-            label = f"{name}validation, at best {np.nanmin(loss):.3f}"
+            label = f"{name}validation, best {np.nanmin(loss):.3f}"
             axes.plot(
                 tokens, loss, color=color, linewidth=1.2, linestyle=(0, (4, 2)), marker="o",
                 markersize=5, markerfacecolor="white", label=label,
@@ -158,7 +158,7 @@ def _colored(runs: Sequence[Run]) -> list[tuple[Run, str]]:
 
 
 def _smooth(values: FloatArray) -> FloatArray:
-    """A centred moving average that shrinks at both ends; shape ``(N,)``."""
+    """Return a centred moving average that shrinks at both ends; shape ``(N,)``."""
     half = len(values) // _SMOOTHED_POINTS
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
@@ -168,7 +168,7 @@ def _smooth(values: FloatArray) -> FloatArray:
 
 
 def _loss_limits(runs: Sequence[Run]) -> tuple[float | None, float | None]:
-    """Limits that hold what matters and not the first steps, which are far above the rest."""
+    """Return limits of the loss that leave out the first steps, which are far above the rest."""
     losses = [loss[np.isfinite(loss)] for run in runs for loss in [run.series(_LOSS)[1]]]
     checks = [loss[np.isfinite(loss)] for run in runs for loss in [run.series(_VALIDATION)[1]]]
     shown = np.concatenate([*(loss[len(loss) // 50 :] for loss in losses), *checks])

@@ -17,13 +17,13 @@ from midirnn.performance import SUSTAIN_DOWN, FloatArray, Performance
 from midirnn.plots.saving import INK, MUTED, check_suffix, make_figure, save_figure, style_axes
 
 _INCHES_PER_SECOND = 0.22
-_MIN_WIDTH, _MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots an inch at most 6,720 dots
+_MIN_WIDTH, _MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots per inch at most 6,720 dots
 _INCHES_PER_SEMITONE = 0.085
 _MIN_SEMITONES = 30
 _TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _INCHES_PER_TICK = 0.9
 _BLACK_KEYS = (1, 3, 6, 8, 10)
-_MAX_VECTOR_NOTES = 5000  # beyond it the notes in SVG and PDF are one image
+_MAX_VECTOR_NOTES = 5000  # beyond that, the notes in SVG and PDF are one image
 _LABEL_ROOM = 0.1  # of the width
 _PRIMER_SHADE = "#dfeaf7"
 
@@ -35,12 +35,12 @@ def plot_piano_roll(
     title: str | None = None,
     primer_seconds: float | None = None,
 ) -> None:
-    """Draw a piano roll into a PNG, SVG or PDF file, as its suffix says.
+    """Draw a piano roll into a PNG, SVG or PDF file, according to its suffix.
 
     Notes are drawn as they were played, with the sustain pedal as a band below them. The first
-    ``primer_seconds`` are shaded and divided from the rest. Long pieces make wide pictures.
+    ``primer_seconds`` are shaded and end in a line. Long pieces make wide pictures.
 
-    Raises :class:`OptionError` for a file name or a primer that means nothing.
+    Raises :class:`OptionError` for a file name without a known suffix, or an impossible primer.
     """
     target = check_suffix(path)
     if primer_seconds is not None and not 0 <= primer_seconds < np.inf:
@@ -73,7 +73,7 @@ def plot_piano_roll(
 
 
 def _pitch_range(performance: Performance) -> tuple[int, int]:
-    """The pitches to show: those that sound, some room, and at least some octaves."""
+    """Return the lowest and highest pitch to show: with some room, and at least some octaves."""
     low = int(performance.pitch.min(initial=127)) if len(performance) else 60
     high = int(performance.pitch.max(initial=0)) if len(performance) else 60
     spare = max(0, _MIN_SEMITONES - (high - low))
@@ -81,12 +81,12 @@ def _pitch_range(performance: Performance) -> tuple[int, int]:
 
 
 def _velocity_colors() -> Colormap:
-    """Amber for soft to indigo for loud: soft notes too stand out from white."""
+    """Return colours from amber (soft) to indigo (loud), all of which stand out from white."""
     return ListedColormap(colormaps["plasma_r"](np.linspace(0.12, 1.0, 127)), name="velocity")
 
 
 def _draw_keys(axes: Axes, low: int, high: int) -> None:
-    """The keyboard behind the notes: rows of black keys, a line and a label at each C."""
+    """Draw the keyboard behind the notes: rows of black keys, a line and a label at each C."""
     style_axes(axes)
     for pitch in range(low, high + 1):
         if pitch % 12 in _BLACK_KEYS:
@@ -99,7 +99,7 @@ def _draw_keys(axes: Axes, low: int, high: int) -> None:
 
 
 def _draw_notes(axes: Axes, performance: Performance, end: float) -> PolyCollection:
-    """A bar for each note, loud ones on top; no bar is too short to be seen."""
+    """Draw a bar for each note, loud ones on top, none too short to be seen."""
     order = np.argsort(performance.velocity, kind="stable")
     start, pitch = performance.start[order], performance.pitch[order].astype(float)
     stop = np.maximum(performance.end[order], start + end / 1500)
@@ -122,7 +122,7 @@ def _draw_notes(axes: Axes, performance: Performance, end: float) -> PolyCollect
 def _rectangles(
     left: FloatArray, right: FloatArray, bottom: FloatArray, top: FloatArray
 ) -> list[npt.NDArray[np.float64]]:
-    """The corners of each rectangle: shape (4, 2) each."""
+    """Return the corners of each rectangle, of shape (4, 2)."""
     corners = np.stack(
         [np.stack([left, right, right, left], 1), np.stack([bottom, bottom, top, top], 1)], 2
     )
@@ -130,7 +130,7 @@ def _rectangles(
 
 
 def _draw_pedal(axes: Axes, performance: Performance, end: float) -> None:
-    """A thin band, dark where any part's sustain pedal is down."""
+    """Draw a thin band that is dark where any part's sustain pedal is down."""
     style_axes(axes)
     for part in np.unique(performance.pedal_part):
         own = performance.pedal_part == part
@@ -152,7 +152,7 @@ def _draw_pedal(axes: Axes, performance: Performance, end: float) -> None:
 
 
 def _draw_primer(axes: Axes, seconds: float, end: float) -> None:
-    """Shade what was given and divide it from what follows; name both where there is room."""
+    """Shade the primer and draw a line at its end; name both sides if there is room."""
     axes.axvspan(0, seconds, color=_PRIMER_SHADE, linewidth=0, zorder=0.2, alpha=0.8)
     axes.axvline(seconds, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
     sides = (("primer", "right", -4, seconds), ("continuation", "left", 4, end - seconds))
@@ -174,7 +174,7 @@ def _draw_primer(axes: Axes, seconds: float, end: float) -> None:
 
 
 def _label_time(axes: Axes, end: float, width: float) -> None:
-    """A time axis in seconds with ticks as dense as the picture is wide."""
+    """Draw a time axis in seconds, with ticks as dense as the width allows."""
     least = end / width * _INCHES_PER_TICK
     step = next((step for step in _TICK_STEPS if step >= least), _TICK_STEPS[-1])
     axes.xaxis.set_major_locator(MultipleLocator(step))

@@ -1,4 +1,4 @@
-"""Making figures and writing them to files: what all kinds of picture share."""
+"""Make figures and write them to files."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ MUTED = "#8d8d9b"
 GRID = "#e4e4ec"
 
 _DOTS_PER_INCH = 160
-# Without a date and with a salt of our own, equal figures are equal files.
+# Without a date and with a fixed salt, equal figures are equal files.
 _METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """A figure of some inches whose axes lay themselves out."""
+    """Return a figure of that size in inches, whose axes lay themselves out."""
     layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.1, hspace=0.0)
     return Figure(figsize=(width, height), layout=layout)
 
 
 def check_suffix(path: str | os.PathLike[str]) -> Path:
-    """The path, if its suffix names a picture that can be written; else :class:`OptionError`."""
+    """Return the path. Raises :class:`OptionError` if its suffix is not that of a picture."""
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(
-            f"{path} does not say which kind of picture to write; allowed are names that end in "
-            f"{', '.join(SUFFIXES)}"
+            f"{path} does not say which kind of picture to write; its name must end in "
+            f"{' or '.join(SUFFIXES)}"
         )
     return path
 
@@ -53,7 +53,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def style_axes(axes: Axes) -> None:
-    """Quiet axes: no box, thin grey lines."""
+    """Style axes: no box, thin grey lines."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

@@ -1,4 +1,4 @@
-"""Sampling: from logits to tokens, from tokens to music."""
+"""Sample tokens from logits, and generate pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knobs of sampling: logits in, probabilities out. Pure functions."""
+"""Sampling filters: from logits to probabilities. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ FloatVector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How the next token is drawn.
+    """Sampling settings.
 
-    ``temperature`` divides the logits; ``top_p`` is A. Holtzman et al.'s (2020), by default below
-    1, because rare tokens, once drawn, lead a model off into babble. So do notes that pile up:
-    of 64 three-minute openings of the test split, pedal applied, half reach 18 ``max_sounding``
-    at some moment, one in ten 35, the fullest 52.
+    ``temperature`` divides the logits. ``top_p`` is A. Holtzman et al.'s (2020); by default it is
+    below 1, because rare tokens can lead a model into babble. So can notes that pile up: of 64
+    three-minute openings of the test split, pedal applied, half reach 18 notes at once at some
+    point, one in ten 35, and the densest 52.
     """
 
     temperature: float = 1.0
-    """How daring it is drawn: over 1 more, below less (0: always the likeliest)."""
+    """Sampling temperature. Above 1 is more random, below 1 more conservative; 0 always picks the
+    most likely token."""
     top_k: int = 0
-    """Draw from the so many likeliest (0: all)."""
+    """Sample only from the k most likely tokens (0 disables)."""
     top_p: float = 0.95
-    """Draw from the likeliest that together reach this probability (1: all)."""
+    """Sample only from the most likely tokens that together have this probability (1 disables)."""
     min_p: float = 0.0
-    """Draw from those at least this share as likely as the likeliest (0: all)."""
+    """Sample only from tokens at least this share as likely as the most likely (0 disables)."""
     max_note_seconds: float = 20.0
-    """How long a note may sound."""
+    """The longest that a note may sound, in seconds."""
     max_sounding: int = 32
-    """How many notes may sound at once."""
+    """The most notes that may sound at once."""
 
     @property
     def limits(self) -> Limits:
@@ -59,9 +60,9 @@ def _check(name: str, value: float, low: float, high: float) -> None:
 def probabilities(
     logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
 ) -> FloatVector:
-    """The distribution to draw from, over the tokens that ``mask`` allows; shape ``(V,)``.
+    """Return the probabilities of the tokens that ``mask`` allows, filtered; shape ``(V,)``.
 
-    The likeliest allowed token always stays. ``mask`` must allow at least one.
+    The most likely allowed token is always kept. ``mask`` must allow at least one.
     """
     allowed = np.flatnonzero(mask)
     p = np.zeros(len(mask))
@@ -70,12 +71,12 @@ def probabilities(
 
 
 def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
-    """The distribution over tokens that are all allowed; of the shape of their logits."""
+    """Return the filtered probabilities of allowed tokens, from their logits."""
     values = logits - logits.max()
     if config.temperature == 0.0:
         values = np.where(np.arange(len(values)) == values.argmax(), 0.0, -np.inf)
     elif config.temperature != 1.0:
-        with np.errstate(over="ignore"):  # next to 0 all but the likeliest go to -inf
+        with np.errstate(over="ignore"):  # near 0 all but the most likely become -inf
             values /= config.temperature
     p: FloatVector = np.exp(values)
     if config.top_k:
@@ -89,15 +90,15 @@ def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
 
 
 def keep_top_k(p: FloatVector, k: int) -> FloatVector:
-    """``p`` with all but the ``k`` likeliest set to 0; of equals the lower id stays."""
+    """Set all but the ``k`` most likely tokens to 0; of equal ones the lower id is kept."""
     kept = np.zeros_like(p)
-    likeliest = np.argsort(-p, kind="stable")[:k]
-    kept[likeliest] = p[likeliest]
+    best = np.argsort(-p, kind="stable")[:k]
+    kept[best] = p[best]
     return kept
 
 
 def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
-    """``p`` with only the likeliest tokens that together reach ``top_p``; at least one."""
+    """Keep only the most likely tokens that together reach ``top_p``; at least one."""
     order = np.argsort(-p, kind="stable")
     count = int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1
     kept = np.zeros_like(p)
@@ -106,7 +107,7 @@ def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
 
 
 def draw(p: FloatVector, rng: np.random.Generator) -> int:
-    """A token id drawn from ``p``, by one uniform number."""
+    """Draw a token id from ``p``, with one uniform random number."""
     cumulative = np.cumsum(p)
     token = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
     return token if token < len(p) else int(np.flatnonzero(p)[-1])  # rounded up to the sum

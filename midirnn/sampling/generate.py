@@ -1,4 +1,4 @@
-"""Music, or any other pieces, from a model: from nothing, or continuing a primer."""
+"""Generate music, or other pieces, with a model: from nothing, or continuing a primer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEARD_SECONDS = 15.0
 
 MAX_TOKENS = 100_000_000
 DEFAULT_TOKENS = 1000
-"""How much is generated of pieces that have no time."""
+"""The number of new tokens in pieces that have no time."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def continue_piece(
 ) -> Generated:
     """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
 
-    Raises :class:`OptionError` where the codec does not have what is asked for.
+    Raises :class:`OptionError` for seconds of a piece without time, or tokens of one with time.
     """
     name = sampler.codec.name
     if isinstance(sampler.codec, NoteStream):
@@ -133,7 +133,7 @@ def continue_piece(
 def _continue_tokens(
     sampler: Sampler[Any], tokens: int, primer: Any, controls: Controls | None
 ) -> Generated:
-    """Generate so many tokens after those of the primer."""
+    """Generate ``tokens`` new tokens after those of the primer."""
     if not 0 < tokens <= MAX_TOKENS:
         raise OptionError(f"tokens is {tokens}; allowed are 1 to {MAX_TOKENS}")
     sampler.steer(controls)
@@ -235,7 +235,7 @@ def _shift_past(sampler: Sampler[Any], codec: NoteStream, steps: int) -> int:
 
 
 def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Performance:
-    """The primer and what was played behind it; a note held over ends where it was ended."""
+    """Return the primer with what comes after it; notes that were held end where they ended."""
     end = primer.end.copy()
     sounding: dict[int, int] = {
         int(primer.pitch[index]): int(index) for index in np.flatnonzero(primer.unreleased)
@@ -265,7 +265,7 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
 
 
 def _part_to_play(primer: Performance) -> tuple[int, tuple[Part, ...]]:
-    """The index of the part that goes on, and all parts: the busiest; drums never do."""
+    """Return the part that continues, the one with the most notes and no drums; and all parts."""
     melodic = [index for index, part in enumerate(primer.parts) if not part.is_drum]
     if not melodic:
         return len(primer.parts), (*primer.parts, Part())

@@ -18,7 +18,7 @@ from midirnn.errors import OptionError
 
 
 def log_likelihood(logits: FloatVector, mask: BoolArray, token: int) -> float:
-    """The logarithm of a token's probability among those that ``mask`` allows; it must be one."""
+    """Return the log probability of a token among those that ``mask`` allows."""
     assert mask[token]
     values = logits.astype(np.float64)
     allowed = values[mask]
@@ -49,7 +49,7 @@ def compare_engines(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
-    """The comparison of engines of one model, fed the same pieces from their starts."""
+    """Compare engines of one model, which are fed the same pieces from their starts."""
     constraint = codec.constraint()
     tallies = {name: _Tally() for name in engines}
     first, *others = tallies
@@ -101,10 +101,10 @@ class _Tally:
         self._squares += float(np.square(logits, dtype=np.float64).mean())
 
     def mean(self, total: float) -> float:
-        """A sum, by token."""
+        """Return a sum divided by the number of tokens."""
         return total / len(self.seconds)
 
     def spread(self) -> float:
-        """The standard deviation of all logits."""
+        """Return the standard deviation of all logits."""
         variance = self.mean(self._squares) - self.mean(self._logits) ** 2
         return math.sqrt(max(variance, 0.0))

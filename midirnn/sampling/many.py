@@ -1,4 +1,4 @@
-"""Many pieces of a model, made one after another or by several processes."""
+"""Generate many pieces, one after another or in several processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from midirnn.engines.base import StepEngine
     from midirnn.engines.load import Model
 
-_AHEAD = 2  # pieces under way or waiting, per process
+_AHEAD = 2  # pieces in progress or waiting, per process
 
 
 def generate_many(
@@ -36,10 +36,10 @@ def generate_many(
     engine: str = "auto",
     workers: int = 1,
 ) -> Iterator[Performance]:
-    """``count`` pieces without a primer, in order; piece i is what ``generate`` makes of seed + i.
+    """Generate ``count`` pieces without a primer, in order; piece i has the seed ``seed + i``.
 
-    With several ``workers`` each is a process with an engine of its own. How many there are changes
-    nothing in the pieces.
+    With several ``workers`` each is a process with its own engine. The pieces do not depend on how
+    many there are.
     """
     if count < 1:
         raise OptionError(f"count is {count}; it must be at least 1")
@@ -67,7 +67,7 @@ def continue_many(
 ) -> Iterator[Generated]:
     """Yield a continuation of each primer, in order; number i is drawn with seed + i.
 
-    The number of ``workers`` changes nothing in the music; see :func:`generate_many`.
+    The music does not depend on the number of ``workers``; see :func:`generate_many`.
     """
     for name, value, low in (("seed", seed, 0), ("workers", workers, 1)):
         if value < low:
@@ -81,7 +81,7 @@ def continue_many(
 
 @dataclass(frozen=True)
 class _Order:
-    """What every piece is to be like."""
+    """What all pieces have in common."""
 
     seconds: float
     sampling: SamplingConfig | None
@@ -94,7 +94,7 @@ class _Order:
         index: int,
         primer: Performance | None,
     ) -> Generated:
-        """One piece."""
+        """Generate a piece."""
         sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
         return continue_primer(sampler, self.seconds, primer)
 
@@ -106,7 +106,7 @@ def _in_processes(
     primers: Sequence[Performance | None],
     workers: int,
 ) -> Iterator[Generated]:
-    """The pieces, in order; a few are made ahead of what is taken."""
+    """Yield the pieces, in order; a few are made ahead of what is taken."""
     # Fresh processes: a fork would copy locked locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
@@ -130,13 +130,13 @@ def _in_processes(
 def _make(
     folder: Path, engine: str, order: _Order, index: int, primer: Performance | None
 ) -> Generated:
-    """One piece, made in a worker process."""
+    """Generate a piece in a worker process."""
     return order.make(*_loaded(folder, engine), index, primer)
 
 
 @cache
 def _loaded(folder: Path, engine: str) -> tuple[StepEngine, Codec[Any]]:
-    """The engine of a process, and the codec; made once."""
+    """Return the engine of a process, and the codec; made once."""
     from midirnn.engines.load import load
 
     model = load(folder)

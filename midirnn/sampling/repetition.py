@@ -1,7 +1,7 @@
-"""How much of what is drawn only repeats itself, and what is done about it.
+"""Limits on repetition in what is sampled.
 
-What comes back is recalled all the better the next time, and a trill begets a trill: without an
-end to either a model goes round in circles for minutes.
+A passage that was repeated is recalled even better the next time, and a trill makes another trill
+likely: without a limit a model can repeat itself for minutes.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from itertools import pairwise
 from midirnn.performance import NUM_PITCHES
 
 LONGEST_REPEAT_NOTES = 16
-"""After so many notes in a row that came back as they were, what was played before is forgotten,"""
+"""After this many consecutive notes that were the recalled ones, the match memory is cleared."""
 
 FORGETFUL_NOTES = 32
-"""and nothing is recalled for so many notes."""
+"""The number of notes for which nothing is recalled after that."""
 
 LONGEST_TRILL_NOTES = 20
-"""After so many notes in a row on one or two pitches, or up or down by the same one or two steps in
-turn (a chromatic scale, in broken thirds, say), the next one is another. Real ones are longer now
-and then; a model's tend to be."""
+"""The number of consecutive notes on one or two pitches, or with the same one or two intervals in
+turn (such as a chromatic scale, or broken thirds), after which the next note must be another. Real
+trills are sometimes longer; a model's tend to be."""
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """What the last notes drawn say about repetition: part of the sampler's state."""
+    """How repetitive the last notes were: part of the sampler's state."""
 
     repeated: int = 0
-    """how many of them were those recalled; below 0, how long to recall none"""
+    """The number of last notes that were the recalled ones; below 0, how long to recall none."""
     pitches: bytes = b""
-    """the pitches of the last ones, a byte each"""
+    """The pitches of the last notes, a byte each."""
 
     def after(self, pitch: int, recalled: int | None) -> Repetition:
-        """The same once a pitch was drawn where ``recalled`` (None: nothing) had been expected."""
+        """Return it after a pitch was drawn where ``recalled`` (None: nothing) was expected."""
         repeated = self.repeated
         if repeated >= 0:
             repeated = repeated + 1 if pitch == recalled else 0
@@ -46,12 +46,12 @@ class Repetition:
 
     @property
     def forgets(self) -> bool:
-        """Whether nothing is to be recalled."""
+        """True while nothing is recalled."""
         return self.repeated < 0
 
     @cached_property
     def worn_out(self) -> list[int]:
-        """The pitches that would go on with what has gone on for long enough; mostly none."""
+        """The pitches that would continue a trill or a scale that is long enough; usually none."""
         if len(self.pitches) < LONGEST_TRILL_NOTES:
             return []
         trilled = set(self.pitches)

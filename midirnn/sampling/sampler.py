@@ -172,14 +172,14 @@ class Sampler(Generic[C]):
             self._repetition,
         )
 
-    def restore(self, state: SamplerState, *, same_chances: bool = True) -> None:
-        """Go back to a snapshot; the same tokens will be drawn again.
+    def restore(self, state: SamplerState, *, restore_rng: bool = True) -> None:
+        """Go back to a snapshot, from which the same tokens are drawn again.
 
-        Unless ``same_chances`` is false: then the random numbers go on.
+        If ``restore_rng`` is false, the random generator is left as it is.
         """
         self.engine.restore(state.engine)
         self.grammar_state = state.grammar.copy()
         self._mask = None
-        if same_chances:
+        if restore_rng:
             self.rng.bit_generator.state = state.rng
         self._repetition = state.repetition

@@ -106,7 +106,7 @@ def validation(run: Path) -> dict[str, Any]:
 
 def print_table(found: dict[str, dict[str, Any]]) -> None:
     first = found[FIRST]["validation_nats_per_token"]
-    columns = ["change", "nats per token", "against the first", *TYPES]
+    columns = ["change", "nats per token", "difference", *TYPES]
     print(f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", sep="\n")
     for name, row in sorted(found.items(), key=lambda item: _nats(item[1])):
         against = "" if name == FIRST else f"{_nats(row) - first:+.3f}"

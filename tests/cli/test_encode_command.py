@@ -88,7 +88,7 @@ def test_encode_says_how_to_replace_a_data_set(
     capsys.readouterr()
     assert main(argv) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("exists; replace it with --overwrite or choose another place")
+    assert line.endswith("exists; replace it with --overwrite or choose another --output")
     assert main([*argv, "--overwrite"]) == 0
 
 
@@ -136,17 +136,17 @@ def test_plot_asks_where_else_it_shall_draw(
     write_song(Path("a.mid"))
     assert main(["plot", *sources]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "say where to draw with --output" in line
+    assert "choose a file with --output" in line
 
 
 @pytest.mark.parametrize(
     ("sources", "flags", "message"),
     [
         (["nowhere.mid"], [], "there is no such file or folder"),
-        (["a.mid", "a.mid"], [], "2 sources are given"),
-        (["a.mid", "."], [], "2 sources are given"),
+        (["a.mid", "a.mid"], [], "2 sources were given"),
+        (["a.mid", "."], [], "2 sources were given"),
         (["."], [], "holds no metrics.jsonl"),
-        (["."], ["--primer", "3"], "training runs have none"),
+        (["."], ["--primer", "3"], "training runs have no primer"),
         (["a.mid"], ["--primer", "-3"], "the primer lasts -3.0 s"),
         (["bad.mid"], [], "is not a MIDI file"),
     ],

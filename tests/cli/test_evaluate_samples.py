@@ -115,19 +115,22 @@ def test_torch_is_not_loaded_for_samples(place: Path) -> None:
     ("flags", "message"),
     [
         (["--samples=-1"], "--samples is -1; it must be at least 0"),
-        (["--samples=1"], "--samples is 1; there must be 2 or more"),
+        (["--samples=1"], "--samples is 1; at least 2 are needed"),
         (["--samples=2", "--seed=-1"], "--seed is -1; it must be at least 0"),
         (["--samples=2", "--workers=0"], "--workers is 0; it must be at least 1"),
         (["--samples=2", "--sample-seconds=0"], "--sample-seconds is 0; allowed are above 0"),
         (["--samples=2", "--sample-seconds=nan"], "--sample-seconds is nan"),
         (["--samples=2", "--sample-seconds=90"], "0 of 3 test pieces last 90 s or more"),
-        (["--samples=2", "--split=train"], "--split is 'train', which the model has learned from"),
+        (["--samples=2", "--split=train"], "--split is 'train', on which the model was trained"),
         (["--samples=2", "--split=exam"], "has no split 'exam'; it has train, validation, test"),
         (["--samples=2", "--no-mask"], "--mask, --pieces and --threads are for the likelihood"),
         (["--samples=2", "--temperature=-1"], "temperature is -1.0; allowed are 0 to 10"),
         (["--samples=2", "--sample-seconds=2", "--engine=steam"], "there is no engine 'steam'"),
-        (["--seed=3"], "say how many pieces to generate with --samples or --continuations"),
-        (["--top-p=0.9"], "say how many pieces to generate with --samples or --continuations"),
+        (["--seed=3"], "give the number of pieces to generate with --samples or --continuations"),
+        (
+            ["--top-p=0.9"],
+            "give the number of pieces to generate with --samples or --continuations",
+        ),
     ],
 )
 def test_flags_that_mean_nothing_are_refused(

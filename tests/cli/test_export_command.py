@@ -109,7 +109,7 @@ def test_a_data_set_of_another_codec_is_refused_and_nothing_written(
 ) -> None:
     dataset = dataset_of(tmp_path, PerformanceCodec(velocity_bins=8))
     path = tmp_path / "model.onnx"
-    assert "have other codecs" in refusal(capsys, model, "-o", path, "--check", dataset)
+    assert "have different codecs" in refusal(capsys, model, "-o", path, "--check", dataset)
     assert not path.exists()
 
 

@@ -235,7 +235,7 @@ class TestEvaluate:
     def test_what_is_not_there_is_told(self, place: Path, capsys: Capture) -> None:
         run, data = str(place / "run"), str(place / "data")
         assert "there is no model 'none'" in refused(capsys, ["evaluate", "none", data])
-        assert "is no data set" in refused(capsys, ["evaluate", run, str(place / "songs")])
+        assert "is not a data set" in refused(capsys, ["evaluate", run, str(place / "songs")])
         assert "holds no model" in refused(capsys, ["evaluate", str(place / "songs"), data])
 
     def test_a_data_set_of_another_codec_is_refused(self, place: Path, capsys: Capture) -> None:
@@ -243,7 +243,7 @@ class TestEvaluate:
         song = str(place / "primer.mid")
         flags = ["--steps-per-second", "50", "--workers", "1"]
         assert main(["encode", song, "-o", other, *flags]) == 0
-        assert "have other codecs" in refused(capsys, ["evaluate", str(place / "run"), other])
+        assert "have different codecs" in refused(capsys, ["evaluate", str(place / "run"), other])
 
 
 class TestGenerate:

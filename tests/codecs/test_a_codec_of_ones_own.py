@@ -226,4 +226,4 @@ def test_a_data_set_of_another_codec_is_refused(
     }
     assert main(argv[command]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "other codec" in line
+    assert "have different codecs" in line

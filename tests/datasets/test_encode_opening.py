@@ -49,7 +49,7 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are(dataset: Path)
 def test_a_folder_that_is_missing_or_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist; make one with: midirnn encode"):
         Dataset.open(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="is no data set"):
+    with pytest.raises(DatasetError, match="is not a data set"):
         Dataset.open(tmp_path)
 
 

@@ -37,7 +37,7 @@ def test_an_existing_data_set_is_kept_unless_it_may_be_replaced(tmp_path: Path) 
 def test_what_is_no_data_set_is_never_replaced(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", 2)
     for output in (songs, write_song(tmp_path / "file.mid")):
-        with pytest.raises(DatasetError, match="exists and is no data set"):
+        with pytest.raises(DatasetError, match="exists and is not a data set"):
             encode_files([songs], output, overwrite=True)
     assert len(list(songs.rglob("*.mid"))) == 2
 

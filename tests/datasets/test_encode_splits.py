@@ -138,7 +138,7 @@ def test_equal_bytes_in_two_splits_of_a_table_are_counted(tmp_path: Path) -> Non
         (["path,split", "a.mid,train", "a.mid,test"], [], "two splits: train and test"),
         (["path,split", "a.mid,train"], ["split=tset"], "has split=tset; split there is 'train'"),
         (["path,split", "a.mid,train"], ["kind=x"], "has no column 'kind'"),
-        (["path,split", "a.mid,train"], ["split"], "write it as column=value"),
+        (["path,split", "a.mid,train"], ["split"], "write column=value"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(
@@ -171,7 +171,7 @@ def test_two_files_that_a_table_cannot_tell_apart_are_an_error(tmp_path: Path) -
     write_song(tmp_path / "one" / "a.mid", 1)
     write_song(tmp_path / "two" / "a.mid", 2)
     table = write_table(tmp_path / "t.csv", "path,split", "a.mid,train")
-    with pytest.raises(DatasetError, match=r"means two files by 'a\.mid'"):
+    with pytest.raises(DatasetError, match=r"names two files by 'a\.mid'"):
         encode_files(
             [tmp_path / "one", tmp_path / "two"], tmp_path / "out", splits=SplitTable.read(table)
         )

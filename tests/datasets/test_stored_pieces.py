@@ -148,7 +148,7 @@ class TestDamage:
         lengths[1], lengths[2] = lengths[2], lengths[1]
         column = pa.array(lengths, pa.int32())
         pq.write_table(table.set_column(6, "length", column), made.file("train"))
-        with pytest.raises(DatasetError, match="the lengths of row group 0 are not those"):
+        with pytest.raises(DatasetError, match="the lengths of row group 0 are wrong"):
             made.stored_pieces("train")[0]
 
     def test_tokens_of_a_larger_vocabulary_are_damage(self, made: Dataset) -> None:

@@ -129,10 +129,10 @@ class CheckingSampler(Sampler):
         state = super().snapshot()
         return CheckedState(state.engine, state.grammar, state.rng, state.repetition, self._tokens)
 
-    def restore(self, state: SamplerState, *, same_chances: bool = True) -> None:
+    def restore(self, state: SamplerState, *, restore_rng: bool = True) -> None:
         assert isinstance(state, CheckedState)
         self._tokens = state.tokens
-        super().restore(state, same_chances=same_chances)
+        super().restore(state, restore_rng=restore_rng)
 
 
 class WrappedEngine:

@@ -36,7 +36,7 @@ def test_one_run_and_several_can_be_drawn(tmp_path: Path, name: str) -> None:
 
 def test_the_best_validation_is_written_into_the_legend(tmp_path: Path) -> None:
     plot_curves([write_run(tmp_path / "run")], tmp_path / "a.svg")
-    assert "validation, at best 2.160" in (tmp_path / "a.svg").read_text()
+    assert "validation, best 2.160" in (tmp_path / "a.svg").read_text()
 
 
 def test_a_last_line_that_breaks_off_is_passed_over(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_run_of_one_record_can_be_drawn(tmp_path: Path, line: str) -> None:
     [
         ("", "is empty"),
         ('{"step": 1', "is empty"),
-        ('nonsense\n{"step": 1, "tokens": 1}\n', "line 1 is no record"),
-        ('[1]\n{"step": 1, "tokens": 1}\n', "line 1 is no record"),
+        ('nonsense\n{"step": 1, "tokens": 1}\n', "line 1 is not a record"),
+        ('[1]\n{"step": 1, "tokens": 1}\n', "line 1 is not a record"),
     ],
 )
 def test_metrics_that_cannot_be_read_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -100,5 +100,5 @@ def test_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"\.png, \.svg, \.pdf"):
+    with pytest.raises(OptionError, match=r"\.png or \.svg or \.pdf"):
         plot_curves([tmp_path / "nowhere"], tmp_path / "a.jpg")

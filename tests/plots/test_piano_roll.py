@@ -27,7 +27,7 @@ def test_the_suffix_decides_the_format(tmp_path: Path, name: str, start: bytes) 
 
 @pytest.mark.parametrize("name", ["a", "a.gif", "a.png.txt"])
 def test_other_suffixes_are_refused_with_those_that_are_known(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OptionError, match=r"end in \.png, \.svg, \.pdf"):
+    with pytest.raises(OptionError, match=r"end in \.png or \.svg or \.pdf"):
         plot_piano_roll(song(), tmp_path / name)
 
 

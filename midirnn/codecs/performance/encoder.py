@@ -14,13 +14,13 @@ from midirnn.performance import SUSTAIN_DOWN
 
 DRUM_CHANNEL = 9
 
-# What happens at one moment happens in this order (note-seq's apply_sustain_control_changes).
+# The order of simultaneous events (note-seq's apply_sustain_control_changes).
 _PEDAL_DOWN, _PEDAL_UP, _NOTE_ON, _NOTE_OFF = range(4)
 
 
 @dataclass(eq=False)
 class _Note:
-    """A note that was struck: who struck it, and how far it has got."""
+    """A note that was struck: on which channel, and what has become of it."""
 
     seconds: float
     channel: int
@@ -33,7 +33,7 @@ class _Note:
 
 @dataclass(frozen=True, eq=False)
 class _Event:
-    """Something heard within the present step."""
+    """Something heard within the current step."""
 
     seconds: float
     kind: int
@@ -44,11 +44,11 @@ class _Event:
 class StreamEncoder:
     """Tokens from MIDI messages as they are played.
 
-    Fed every message in order of time, it gives the tokens that
-    :meth:`~midirnn.codecs.performance.PerformanceCodec.encode` gives for the recording, pedal
-    included. A step's tokens come once time has passed to the next step, since they go in the
-    codec's order. Owns what sounds, what the pedals hold and the present step. Drums (channel 10)
-    are not heard. ``velocity_bin`` is the one in force before the first note (0: none).
+    Fed every message in order of time, it returns the tokens that
+    :meth:`~midirnn.codecs.performance.PerformanceCodec.encode` returns for the recording, pedal
+    included. The tokens of a step come when the next step begins, since they are sorted. Owns what
+    sounds, what the pedals hold and the current step. Drums (channel 10) are ignored.
+    ``velocity_bin`` is in force before the first note (0: none).
     """
 
     def __init__(self, layout: PerformanceLayout, *, velocity_bin: int = 0) -> None:
@@ -64,7 +64,7 @@ class StreamEncoder:
         self._sounding: dict[int, _Note] = {}
         self._pedals_down: set[int] = set()
         self._due: list[_Note] = []
-        """Notes that end in the step after the one they began in."""
+        """Notes that end in the step after the one in which they began."""
 
     @property
     def sounding(self) -> frozenset[int]:
@@ -73,14 +73,14 @@ class StreamEncoder:
 
     @property
     def has_news(self) -> bool:
-        """Whether the present step may have something in it."""
+        """True if something was heard in the current step, or ends in it."""
         return bool(self._events or self._due)
 
     def copy(self) -> StreamEncoder:
-        """An encoder that goes on apart from this one.
+        """Return an encoder that continues independently of this one.
 
-        Written out, since it stands between a note and what a model hears of it: copy.deepcopy
-        takes ten times as long.
+        Written out because it delays what a model hears of a note: copy.deepcopy takes ten times as
+        long.
         """
         twins: dict[_Note, _Note] = {}
 
@@ -102,7 +102,7 @@ class StreamEncoder:
         return copied
 
     def feed(self, seconds: float, message: Sequence[int]) -> list[int]:
-        """The tokens that become final when a message (status, data 1, data 2) is heard.
+        """Return the tokens that become final when a message (status, data 1, data 2) is heard.
 
         Raises :class:`CodecError` if ``seconds`` lies before the message fed last. Messages other
         than notes and the sustain pedal only move time.
@@ -136,21 +136,22 @@ class StreamEncoder:
                 note.dropped = True
 
     def advance(self, seconds: float) -> list[int]:
-        """The tokens that become final when ``seconds`` is reached without a message.
+        """Return the tokens that become final when ``seconds`` is reached without a message.
 
-        Long rests are told as they pass: each full time shift comes once more than it is over. (If
-        nothing follows, these are tokens that the recording, which ends with its last note, lacks.)
+        Long rests are encoded as they pass: each longest time shift comes once more time than that
+        has passed. (If no note follows, the tokens of the recording, which ends with its last note,
+        do not include them.)
         """
         tokens = self._move(seconds)
         most = self.layout.max_shift_steps
-        # The last full shift waits: were it the whole rest, the next event would follow it.
+        # The last longest shift waits: it may be the end of the rest.
         while self._step - self._emitted_step > most:
             tokens.append(self.layout.vocabulary.token(TokenType.TIME_SHIFT, most))
             self._emitted_step += most
         return tokens
 
     def _move(self, seconds: float) -> list[int]:
-        """Go on to ``seconds``: the tokens of the steps closed on the way."""
+        """Move to ``seconds``; return the tokens of the steps that end on the way."""
         if not math.isfinite(seconds) or seconds < self._last_seconds:
             raise CodecError(
                 f"a message at {seconds} s cannot follow one at {self._last_seconds} s: "
@@ -168,9 +169,9 @@ class StreamEncoder:
         return tokens
 
     def finish(self) -> list[int]:
-        """The tokens still due: what sounds ends with the last message. The encoder is then reset.
+        """End what sounds with the last message, return the tokens still due, and reset.
 
-        Notes that were never released, or that a pedal still holds, end at the time reached last.
+        Notes that were never released, or that a pedal still holds, end at the last time fed.
         """
         seconds = self._last_seconds
         for begun in self._open.values():
@@ -187,7 +188,7 @@ class StreamEncoder:
         return tokens
 
     def _close_step(self, *, ending: bool = False) -> list[int]:
-        """The tokens of the present step, its events taken in their order."""
+        """Return the tokens of the current step, with its events in order."""
         offs = {note for note in self._due if self._sounding.get(note.pitch) is note}
         self._due = []
         ons: dict[int, _Note] = {}
@@ -214,7 +215,7 @@ class StreamEncoder:
         return self._emit(offs, ons)
 
     def _strike(self, note: _Note, offs: set[_Note], ons: dict[int, _Note]) -> None:
-        """Begin a note; one that sounds at its pitch ends, one begun in this step never was."""
+        """Begin a note; an earlier one at its pitch ends, one begun in this step is dropped."""
         rival = ons.get(note.pitch)
         if rival is not None:
             tie = rival.seconds == note.seconds
@@ -236,13 +237,13 @@ class StreamEncoder:
         ons[note.pitch] = note
 
     def _end_released(self, channel: int, offs: set[_Note], ons: dict[int, _Note]) -> None:
-        """End what the pedal of a channel held."""
+        """End the released notes that the pedal of a channel held."""
         for note in [*self._sounding.values(), *ons.values()]:
             if note.channel == channel and note.released:
                 self._end(note, offs, ons)
 
     def _end(self, note: _Note, offs: set[_Note], ons: dict[int, _Note]) -> None:
-        """End a note if it still is what its pitch sounds; one step is the least it lasts."""
+        """End a note if it still sounds; it lasts at least a step."""
         if ons.get(note.pitch) is note:
             if note not in self._due:
                 self._due.append(note)
@@ -250,7 +251,7 @@ class StreamEncoder:
             offs.add(note)
 
     def _emit(self, offs: set[_Note], ons: dict[int, _Note]) -> list[int]:
-        """Tokens of a step's note-offs and note-ons, in note-seq's order."""
+        """Return the tokens of a step's note-offs and note-ons, in note-seq's order."""
         if not offs and not ons:
             return []
         token = self.layout.vocabulary.token
@@ -269,7 +270,7 @@ class StreamEncoder:
         return tokens
 
     def _shift_to(self, step: int) -> list[int]:
-        """Time shifts from the step emitted last."""
+        """Return the time shifts from the step emitted last."""
         gap, most = step - self._emitted_step, self.layout.max_shift_steps
         self._emitted_step = step
         shifts = [most] * ((gap - 1) // most) + [gap - (gap - 1) // most * most] if gap else []

@@ -102,7 +102,7 @@ class SharedStream:
 
         The same random numbers again would put off the next note each time the performer plays.
         """
-        self._sampler.restore(state.sampler, same_chances=False)
+        self._sampler.restore(state.sampler, restore_rng=False)
         self._lag, self._performers = state.lag, state.performers
         self._onset_by, self._last_note = state.onset_by, state.last_note
         self._quiet_until = state.quiet_until
