@@ -137,8 +137,7 @@ class Interplay:
 
     def _note_delivery(self, now: float) -> None:
         """Tell the observer when the plan is played at another tempo or balance from now on."""
-        delivery = self._console.delivery
-        if delivery != self._delivery:
+        if (delivery := self._console.delivery) != self._delivery:
             self._delivery = delivery
             self._observer.tuned(delivery, now)
 

@@ -106,7 +106,7 @@ class Session(RemoteControl):
         self.scheduler.clock_out = self.console.clock_out
         self.interplay = Interplay(
             self.model,
-            _made(mode, config),
+            make_mode(mode or config.mode, config),
             config,
             self.console,
             self.listener,
@@ -350,9 +350,3 @@ class Session(RemoteControl):
         self._choose_sound(now)
         self.interplay.unmute(now)
         self._say(f"playing on {output.name!r}")
-
-
-def _made(mode: str | Mode | None, config: LiveConfig) -> Mode:
-    if mode is None or isinstance(mode, str):
-        return make_mode(mode or config.mode, config)
-    return mode

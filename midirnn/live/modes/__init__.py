@@ -22,8 +22,10 @@ MODES: dict[str, type[Mode]] = {
 """Every mode by its name."""
 
 
-def make_mode(name: str, config: LiveConfig) -> Mode:
-    """Make a mode of that name. Raises :class:`OptionError` if there is none."""
+def make_mode(name: str | Mode, config: LiveConfig) -> Mode:
+    """Make a mode of that name; one that is made stays. Raises :class:`OptionError` for others."""
+    if not isinstance(name, str):
+        return name
     if name not in MODES:
         raise OptionError(f"there is no mode {name!r}; known are {', '.join(MODES)}")
     return MODES[name](config)
