@@ -1,4 +1,4 @@
-"""Average the weights of two runs that one came out of the other: better than either, often.
+"""Average the weights of a run and of one that was started from it: often better than either.
 
     python3 scripts/average_weights.py EARLIER LATER TARGET [--share 0.7]
 

@@ -237,7 +237,7 @@ def spread(what: str, stage: Stage, seconds: list[float]) -> Spread:
 def measure_reaction(
     stage: Stage, arguments: argparse.Namespace, figures: dict[str, Any]
 ) -> Spread:
-    """How soon notes are answered while the model plays along."""
+    """Measure how soon notes are answered while the model plays along."""
     watch, rng = Watch(), random.Random(0)
     config = LiveConfig()
     with model_process(arguments) as process:
@@ -260,7 +260,7 @@ def measure_reaction(
 def measure_lateness(
     stage: Stage, arguments: argparse.Namespace, figures: dict[str, Any]
 ) -> Spread:
-    """How late events go out at a steady rate, while the model process never rests."""
+    """Measure how late events are sent at a steady rate, while the model process never rests."""
     lateness: list[float] = []
     done = threading.Event()
 
@@ -310,7 +310,7 @@ def plan_at_full_speed(process: ModelProcess, done: threading.Event) -> None:
 
 
 def measure_recovery(arguments: argparse.Namespace) -> dict[str, Any]:
-    """How long it takes to be silent, and to play again, when the model process is killed."""
+    """Measure how long silence and playing again take when the model process is killed."""
     if not hasattr(signal, "SIGKILL"):
         return {}
     watch, output = Watch(), MemoryOutput()

@@ -39,7 +39,7 @@ LIBRARIES = ("midirnn", "numpy", "onnxruntime", "torch")
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of a step, sampling included; ``pause_ms`` is slept between steps."""
+    """Milliseconds per step, sampling included, with a pause of ``pause_ms`` between steps."""
 
     engine: str
     pause_ms: float
@@ -117,7 +117,7 @@ ENGINES: dict[str, Callable[[Model], StepEngine]] = {
 
 
 def measure_all(model: Model, arguments: argparse.Namespace) -> tuple[list[Timing], dict[str, str]]:
-    """The timings, and why engines are absent from them."""
+    """Return the timings, and why engines are missing from them."""
     timings, absent = [], {}
     for name in arguments.engines:
         try:
@@ -134,7 +134,7 @@ def measure_all(model: Model, arguments: argparse.Namespace) -> tuple[list[Timin
 
 
 def measure(name: str, sampler: Sampler[Any], seconds: float, pause_ms: float) -> Timing:
-    """The timing of as many steps as that many seconds hold."""
+    """Time as many steps as fit into that many seconds."""
     clock = time.perf_counter
     for _ in range(WARM_UP_STEPS):
         sampler.next()

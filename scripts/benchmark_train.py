@@ -98,7 +98,7 @@ Make = Callable[[ModelConfig], nn.Module]
 
 
 def models_of(cell: str) -> dict[str, tuple[Make, bool]]:
-    """What is trained, and whether its matrices are multiplied in bf16."""
+    """Return the models to train, and whether their matrices are multiplied in bf16."""
     theirs = f"nn.{LAYERS[cell].__name__}"
     in_pytorch: dict[str, tuple[Make, bool]] = {
         "loop in PyTorch bf16": (LoopInPyTorch, True),
@@ -114,7 +114,7 @@ def models_of(cell: str) -> dict[str, tuple[Make, bool]]:
 
 
 def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -> Step:
-    """A function that makes one update on windows drawn once."""
+    """Return a function that makes one update, always on the same random windows."""
     generator = torch.Generator().manual_seed(0)
     shape = (arguments.batch_size, arguments.window)
     tokens = torch.randint(388, shape, generator=generator)

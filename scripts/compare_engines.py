@@ -2,8 +2,8 @@
 
     python3 scripts/compare_engines.py MODEL DATASET [--pieces 20] [--tokens 2000] [--json]
 
-Times are those of taking tokens in by turns, each engine's weights driven out of the caches by the
-other's: scripts/benchmark_step.py measures speed.
+The engines are fed in turns, so each one's weights push the other's out of the caches: to measure
+speed use scripts/benchmark_step.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Give a concert to nobody: a scripted performer, midirnn live and FluidSynth, over a JACK server.
+"""Test a whole session: a scripted performer, midirnn live and FluidSynth over a JACK server.
 
     python3 scripts/concert.py [--seconds 120] [-o FOLDER] [--mode MODE] [--json]
 
@@ -58,7 +58,7 @@ SILENT_LEVEL = 1e-4
 
 @dataclass(frozen=True)
 class Report:
-    """What came of the concert. Levels are decibels of full scale."""
+    """The report on a concert. Levels are in decibels of full scale."""
 
     wav: str
     wav_seconds: float
@@ -118,7 +118,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def give_concert(arguments: argparse.Namespace) -> Report:
-    """The report of a concert that has been given."""
+    """Play a concert, and return the report on it."""
     wav = arguments.output / "concert.wav"
     with ExitStack() as stack:
         stack.enter_context(JackServer(period=PERIOD))
@@ -164,7 +164,7 @@ def live_command(arguments: argparse.Namespace) -> list[str]:
 
 @contextmanager
 def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs for as long as the ``with`` lasts; what it prints is not shown."""
+    """Run a program for the length of a ``with`` block; its output is not shown."""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -175,7 +175,7 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for_port(part: str) -> str:
-    """The full name of the JACK port that has this in its name, as soon as it is there."""
+    """Wait for the JACK port with this in its name, and return its full name."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     while time.monotonic() < deadline:
         listed = subprocess.run(["jack_lsp"], capture_output=True, text=True, check=False).stdout
@@ -191,7 +191,7 @@ def connect(source: str, destination: str) -> None:
 
 
 def open_performers_output() -> OutputPort:
-    """The performer's way to midirnn."""
+    """Open the port through which the performer plays to midirnn."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     while True:
         try:
@@ -233,7 +233,7 @@ def script(example: Performance, seconds: float) -> list[tuple[float, Message]]:
 
 
 def review(folder: Path, wav: Path, exit_code: int) -> Report:
-    """What is in the files that the concert left."""
+    """Check the files that the concert has left."""
     log = newest(folder, "*.jsonl")
     midi = log.with_suffix(".mid")
     performance = read_midi(midi)

@@ -1,4 +1,4 @@
-"""Say of MIDI files how dense they are, how long their notes last and how long they rest.
+"""Print for MIDI files how dense they are, how long their notes last and how long they rest.
 
 python3 scripts/describe_midi.py FILE.mid ...
 """
@@ -15,7 +15,7 @@ from midirnn import MidirnnError, Performance, read_midi
 
 
 def describe(performance: Performance) -> dict[str, float]:
-    """Notes, notes a second, the longest note and the longest wait for a note-on in seconds."""
+    """Return notes, notes per second, the longest note and the longest wait for a note-on (s)."""
     starts = np.concatenate([[0.0], performance.start, [performance.duration]])
     return {
         "notes": len(performance),

@@ -1,4 +1,4 @@
-"""What a benchmark must say of the machine it ran on: which it is, and what else was running."""
+"""What a benchmark reports about its machine: which it is, and what else was running."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MOST_OTHER_CORES = 0.2
-"""While other processes use more than this share of a core, no timing is reported."""
+"""No timing is reported while other processes use more than this share of a core."""
 
 
 class OtherLoad:
-    """How many cores other processes use, on average since this was made. Owns the start."""
+    """The cores that other processes have used on average since it was made. Owns the start."""
 
     def __init__(self) -> None:
         self._seconds = time.monotonic()
@@ -22,7 +22,7 @@ class OtherLoad:
         self._own = sum(os.times()[:4])
 
     def cores(self) -> float:
-        """Cores in use; where the system does not tell, the load average without ourselves."""
+        """Return the cores in use; if the system does not tell, the load average minus 1."""
         if self._busy is None or (busy := busy_seconds()) is None:
             return max(0.0, os.getloadavg()[0] - 1.0) if hasattr(os, "getloadavg") else 0.0
         others = busy - self._busy - (sum(os.times()[:4]) - self._own)
@@ -30,7 +30,7 @@ class OtherLoad:
 
 
 def busy_seconds() -> float | None:
-    """Processor seconds spent on anything since the machine's start, if the system tells."""
+    """Return the processor seconds used since the machine's start, if the system tells."""
     try:
         fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
     except OSError:
@@ -41,7 +41,7 @@ def busy_seconds() -> float | None:
 
 
 def processor_name() -> str:
-    """What the processor calls itself."""
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

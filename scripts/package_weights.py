@@ -1,10 +1,10 @@
-"""Put a run's best weights into the package: fp16, with what is known about them.
+"""Put a run's best weights into the package: in fp16, with their evaluations.
 
     python3 scripts/package_weights.py RUN midirnn/pretrained/NAME --evaluations FILE.json ...
 
-The evaluations are what midirnn evaluate --json printed: of splits, with the grammar's mask and
-without it, and of samples, of which only what sums them up is kept. The card (README.md) and the
-licence beside the weights are written by hand and stay as they are.
+The evaluations are the output of midirnn evaluate --json: of splits, with the grammar's mask and
+without it, and of samples, of which only the summary is kept. The card (README.md) and the licence
+beside the weights are written by hand and are not changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def named(evaluation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What an evaluation goes by in the package, and what is kept of it."""
+    """Return the name of an evaluation in the package, and the part of it that is kept."""
     if SAMPLES in evaluation:
         return SAMPLES, without(evaluation, "model", "each")
     masked = "" if evaluation["mask"] else " without mask"

@@ -69,7 +69,7 @@ class TorchEngine(RecurrentEngine):
             return self._run(before, token, torch.from_numpy(features))
 
     def _read(self, x: Tensor, layer: int) -> Tensor:
-        """What a layer reads of those below it; the output is the last."""
+        """Return what a layer, or the output, reads of the layers below."""
         if not self._config.layer_norm or layer == 0:
             return x
         scale, bias = (self._tensors[f"norms.{layer - 1}.{part}"] for part in ("weight", "bias"))

@@ -80,7 +80,7 @@ def encode(
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
 ) -> None:
-    """Encode MIDI files, or other files that a codec reads, as a data set.
+    """Encode MIDI files, or other files that a codec reads, as a data set of tokens.
 
     Writes a Parquet file for each split, dataset.json, and refused.jsonl, which lists the files
     that could not be used and why. The folder appears when it is complete.

@@ -127,7 +127,7 @@ def _train(
     start_from: str | None,
     tensorboard: bool,
 ) -> None:
-    """What :func:`train` does in each process of a run."""
+    """Train in one process of the run."""
     from midirnn.engines.load import find_model
     from midirnn.models.checkpoint import read_checkpoint
     from midirnn.plots import plot_curves
@@ -222,12 +222,12 @@ class _StopOnSignal:
 def _print_report(report: Report) -> None:
     """Print a line for a report: progress overwrites itself on a terminal, validations stay."""
     values = report.values
-    if "validation_nats_per_token" in values:
-        print(
-            f"step {report.step:,}  {values['tokens'] / 1e6:.2f} M tokens  "
-            f"validation {values['validation_nats_per_token']:.4f} nats per token",
-            flush=True,
-        )
+    if "loss" not in values:  # a validation: its first metric is the objective
+        tokens = values["tokens"]
+        objective = next(name for name in values if name not in ("step", "tokens"))
+        kind, _, unit = objective.partition("_")
+        result = f"{kind} {values[objective]:.4f} {unit.replace('_', ' ')}"
+        print(f"step {report.step:,}  {tokens / 1e6:.2f} M tokens  {result}", flush=True)
         return
     if not sys.stderr.isatty() and report.step % 200:
         return

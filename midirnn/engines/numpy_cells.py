@@ -66,7 +66,7 @@ class SummedLayer:
         own: SummedStep = lambda gates, state: cell.step_summed(gates, tuple(state), NUMPY)  # noqa: E731
         self._step, scales = FAST_STEPS.get(cell.name, (own, [1.0] * len(cell.gates)))
         self.scale = np.repeat(np.array(scales, np.float32), hidden)
-        """What the rows of the weights are multiplied by; shape ``(G * H,)``."""
+        """The factors of the weights' rows; shape ``(G * H,)``."""
         rows = len(self.scale)
         w_input = np.zeros((0, rows), np.float32) if is_first else weights["weight_ih"].T
         matrix = np.concatenate([w_input, weights["weight_hh"].T]) * self.scale
@@ -98,7 +98,7 @@ class SplitLayer:
         self._w_hh = np.ascontiguousarray(weights["weight_hh"])
         self._recurrent_bias = weights["recurrent_bias"] if cell.has_recurrent_bias else None
         self.scale = np.ones(len(self._w_hh), np.float32)
-        """What the rows of the weights are multiplied by: nothing here is scaled."""
+        """The factors of the weights' rows: all 1."""
 
     def step(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
         """Return h and the next state, given what the layer reads (I,)."""

@@ -54,7 +54,7 @@ class ArchitectureConfig(Protocol):
 
 @dataclass(frozen=True)
 class Architecture:
-    """What an architecture consists of."""
+    """An architecture: its config, and how a model is built from one."""
 
     config: type[ArchitectureConfig]
     build: Callable[[Any], nn.Module]

@@ -121,7 +121,7 @@ class ModelConfig:
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """What the model reads beside the token."""
+        """The features that the model reads beside the token."""
         return features_of(self)
 
     @property
@@ -131,7 +131,7 @@ class ModelConfig:
 
     @property
     def heads(self) -> dict[str, int]:
-        """What the model computes from its last layer: the name and the size of each output.
+        """The outputs of the last layer: the name and the size of each.
 
         ``output`` are the logits; the others are what features add to them (:meth:`Feature.add`).
         """

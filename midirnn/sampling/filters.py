@@ -25,8 +25,7 @@ class SamplingConfig:
     """
 
     temperature: float = 1.0
-    """Sampling temperature. Above 1 is more random, below 1 more conservative; 0 always picks the
-    most likely token."""
+    """Temperature. Above 1 is more random, below 1 less; 0 always picks the most likely token."""
     top_k: int = 0
     """Sample only from the k most likely tokens (0 disables)."""
     top_p: float = 0.95

@@ -25,7 +25,7 @@ class Task(ABC):
     """The keys of :meth:`join`'s result."""
 
     config: ArchitectureConfig
-    """What the model is made of: saved with its weights."""
+    """The config of the model: saved with its weights."""
     codec: Codec[Any]
     """The codec of its tokens: saved with its weights."""
     model: nn.Module

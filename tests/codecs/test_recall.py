@@ -7,10 +7,15 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs.recall import LONGEST, NO_MATCHES, recall, remember
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.recall import LONGEST, NO_MATCHES, check_recallable, recall, remember
+from midirnn.errors import CodecError
+from midirnn.models.config import ModelConfig
+from tests.codecs.characters import CharacterCodec
 
 # Few pitches, so that contexts come back.
 MELODIES = st.lists(st.sampled_from([59, 60, 62, 64]), max_size=40) | st.lists(
@@ -83,6 +88,29 @@ def test_the_last_notes_are_remembered(melody: list[int], size: int) -> None:
     for pitch in melody:
         history = remember(history, pitch, size)
     assert list(history) == melody[-size:]
+
+
+class ShiftedCodec(PerformanceCodec):
+    """A codec whose note-ons are not the first tokens."""
+
+    @property
+    def note_ons(self) -> slice:
+        return slice(5, 133)
+
+
+def test_a_codec_of_which_a_model_cannot_recall_the_pitches_is_refused() -> None:
+    check_recallable(PerformanceCodec())
+    with pytest.raises(CodecError, match="those of the codec 'performance' are 5 to 132"):
+        check_recallable(ShiftedCodec())
+    with pytest.raises(CodecError, match="the codec 'characters' has no note-ons to recall"):
+        check_recallable(CharacterCodec())
+
+
+@pytest.mark.parametrize("codec", [ShiftedCodec(), CharacterCodec()])
+def test_a_model_that_recalls_does_not_fit_such_a_codec(codec: PerformanceCodec) -> None:
+    config = ModelConfig(codec.vocab_size, recall_notes=8, held_input=False)
+    with pytest.raises(CodecError):
+        config.check_codec(codec)
 
 
 def test_it_costs_little_of_a_step() -> None:

@@ -500,3 +500,9 @@ class TestDecode:
         ]
         said = on_the_grid(codec.decode(codec.encode(performance)), codec)
         assert sorted(said) == sorted(expected)
+
+
+def test_the_old_name_of_the_constraint_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="use PerformanceCodec.constraint"):
+        grammar = PerformanceCodec().grammar(1.0, 3)
+    assert (grammar.max_note_steps, grammar.max_sounding) == (100, 3)
