@@ -82,8 +82,9 @@ def test_training_is_timed_with_what_else_was_running() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     speeds = report["tokens_per_second"]
-    in_bf16 = {"midirnn bf16", "nn.LSTM autocast bf16"}  # where the processor has it
-    assert set(speeds) - in_bf16 == {"midirnn fp32", "nn.LSTM fp32"}
+    # Those in bf16 are there only where the processor has it.
+    exact = {name for name in speeds if not name.endswith("bf16")}
+    assert exact == {"midirnn fp32", "loop in PyTorch fp32", "nn.LSTM fp32"}
     assert all(speed > 0 for speed in speeds.values())
     assert (report["hidden_size"], report["batch_size"], report["window"]) == (16, 2, 8)
     assert report["other_processes_cores"] >= 0
