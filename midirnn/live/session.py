@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.errors import PortError
-from midirnn.live.base.channel_messages import endings, is_system
+from midirnn.live.base.channel_messages import ModeMessages, endings, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
@@ -90,6 +91,8 @@ class Session(RemoteControl):
         self._orders = Orders(clock)
         self._stopping = False
         self._feedback = FeedbackDetector()
+        self._modes = ModeMessages()
+        self._passing = threading.Lock()
         self.console = console or Console(config)
         self.model = self._link(model)
         self.listener = Listener(
@@ -163,9 +166,15 @@ class Session(RemoteControl):
         if not self._is_listened_to(message):
             return
         if self._config.thru:
-            self.scheduler.pass_on(message, seconds)
+            self._pass_on(message, seconds)
         self.listener.receive(message, seconds)
         self._orders.wake()
+
+    def _pass_on(self, message: Message, seconds: float) -> None:
+        """Send a message of the performer, which ends no notes but the performer's own."""
+        with self._passing:
+            for plain in self._modes.plain(message):
+                self.scheduler.pass_on(plain, seconds)
 
     def ask(self, *requests: Request) -> None:
         """Have the model do this next; what it has planned is taken back for it. Thread-safe.
