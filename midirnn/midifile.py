@@ -15,6 +15,7 @@ from midirnn.errors import MidiFileError
 from midirnn.files import reason_of, write_file
 from midirnn.midievents import (
     CONTROL_CHANGE,
+    MAX_DELTA,
     NOTE_ON,
     PROGRAM_CHANGE,
     SUSTAIN,
@@ -22,6 +23,7 @@ from midirnn.midievents import (
     MidiChunks,
     Track,
     parse_midi,
+    wrap,
 )
 from midirnn.performance import FloatArray, Part, Performance, Tempo
 
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     import mido
     import pretty_midi
 
-SUFFIXES = (".mid", ".midi")
-"""The names of MIDI files end in one of these, in upper or lower case."""
+SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
+"""The names of MIDI files end in one of these, in upper or lower case.
+
+Files named ``.kar`` hold lyrics too, and ``.rmi`` is a MIDI file in a RIFF wrapper.
+"""
 
 TICKS_PER_QUARTER = 960
 MAX_HOURS = 24.0
@@ -55,10 +60,15 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     data, name = _load(source)
     chunks = parse_midi(data, name)
     performance = assemble(chunks)
-    hours = max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
+    hours = _hours(performance)
     if hours > MAX_HOURS:
         raise MidiFileError(name, f"lasts {hours:.0f} hours, over {MAX_HOURS:.0f}: it is damaged")
     return performance if drums else performance.without_drums()
+
+
+def _hours(performance: Performance) -> float:
+    """Return how long a performance lasts with its pedal, in hours."""
+    return max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
 
 
 def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
@@ -233,9 +243,16 @@ def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
 
     Times are rounded to ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing
     folders are made, and the file is written whole or not at all. Raises :class:`MidiFileError`
-    if it cannot be written.
+    if it cannot be written, or if no reader would take it (it lasts over 24 hours).
+    A name that ends in ``.rmi`` gets the RIFF wrapper.
     """
+    hours = _hours(performance)
+    if hours > MAX_HOURS:
+        reason = f"cannot be written (it lasts {hours:.0f} hours, over {MAX_HOURS:.0f})"
+        raise MidiFileError(str(path), reason)
     data = midi_bytes(performance)
+    if Path(path).suffix.lower() == ".rmi":
+        data = wrap(data)
     try:
         write_file(Path(path), data)
     except OSError as error:
@@ -297,7 +314,10 @@ def _message(kind: str, part: Part, **values: int) -> mido.Message:
 
 
 def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mido.MidiTrack:
-    """Return a track from (tick, rank among equals, message)."""
+    """Return a track from (tick, rank among equals, message).
+
+    Empty texts split a wait that is too long for one delta time.
+    """
     import mido
 
     track = mido.MidiTrack()
@@ -306,6 +326,9 @@ def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mi
         track.append(mido.MetaMessage("track_name", name=printable))
     last = 0
     for tick, _, message in sorted(events, key=lambda event: event[:2]):
+        while tick - last > MAX_DELTA:
+            track.append(mido.MetaMessage("text", text="", time=MAX_DELTA))
+            last += MAX_DELTA
         track.append(message.copy(time=tick - last))
         last = tick
     return track

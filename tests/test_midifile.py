@@ -159,6 +159,10 @@ class TestBytesBetweenNotes:
         )
         assert read_midi(data).pitch.tolist() == [60, 62]
 
+    def test_tracks_beyond_the_number_in_the_header_are_read(self) -> None:
+        two = [track(note_on(0, pitch), note_off(SECOND, pitch)) for pitch in (60, 62)]
+        assert read_midi(header(1, 1, 480) + b"".join(two)).pitch.tolist() == [60, 62]
+
     def test_a_longer_header_is_passed_over(self) -> None:
         head = chunk(b"MThd", b"\x00\x00\x00\x01\x01\xe0" + b"more")
         assert len(read_midi(head + track(note_on(0, 60), note_off(SECOND, 60)))) == 1
@@ -172,6 +176,12 @@ class TestBytesBetweenNotes:
     def test_a_file_in_a_riff_wrapper_is_read(self) -> None:
         data = midi(track(note_on(0, 60), note_off(SECOND, 60)))
         assert read_midi(rmid(data)) == read_midi(data)
+
+    def test_other_chunks_of_a_riff_wrapper_are_passed_over(self) -> None:
+        data = midi(track(note_on(0, 60), note_off(SECOND, 60)))
+        body = rmid(data)[12:]
+        title = b"DISP" + (5).to_bytes(4, "little") + b"title\0"
+        assert read_midi(b"RIFF" + bytes(4) + b"RMID" + title + body + title) == read_midi(data)
 
 
 class TestTime:
@@ -353,6 +363,12 @@ class TestSources:
         assert read_midi(path) == read_midi(str(path)) == read_midi(self.data)
         assert [file.name for file in tmp_path.iterdir()] == [name]
 
+    def test_a_file_named_rmi_is_written_in_its_wrapper(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.RMI"
+        write_midi(read_midi(self.data), path)
+        assert path.read_bytes()[:4] + path.read_bytes()[8:16] == b"RIFFRMIDdata"
+        assert read_midi(path) == read_midi(self.data)
+
     def test_a_folder_that_is_missing_is_made(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "folder" / "a.mid"
         write_midi(read_midi(self.data), path)
@@ -426,6 +442,13 @@ class TestWritingAndReadingAgain:
     def test_a_note_keeps_at_least_one_tick(self) -> None:
         again = read_midi(midi_bytes(Performance.from_notes([(1.0, 1.0001, 60, 64)])))
         assert again.end - again.start == pytest.approx(60 / 120 / 960)
+
+    def test_a_wait_too_long_for_one_delta_time_is_split(self) -> None:
+        performance = Performance.from_notes(
+            [(0.0, 1.0, 60, 64), (80_000.0, 80_001.0, 60, 64)]
+        ).replace(tempos=(Tempo(0.0, 600_000.0),))
+        again = read_midi(midi_bytes(performance))
+        assert again.start.tolist() == pytest.approx([0.0, 80_000.0], abs=1e-3)
 
     def test_a_tempo_that_begins_later_counts_from_the_start(self) -> None:
         performance = Performance.from_notes([(0.5, 1.0, 60, 64)]).replace(

@@ -38,95 +38,84 @@ class Term:
     """For one moment; see :data:`midirnn.terms.steps.Step`."""
 
 
+def _note_on(name: str, rows: int, rule: Rule, step: Step, layers: int = 1) -> Term:
+    return Term(name, "note_on", rows, layers, rule, step)
+
+
+def _note_off(name: str, rows: int, rule: Rule, step: Step) -> Term:
+    return Term(name, "note_off", rows, 1, rule, step)
+
+
 def _interval(back: int, reach: int) -> Term:
-    name = f"interval_{back}"
-    return Term(
-        name, "note_on", 2 * reach + 1, 1, interval(back - 1, reach), interval_step(back - 1, reach)
-    )
+    rule, step = interval(back - 1, reach), interval_step(back - 1, reach)
+    return _note_on(f"interval_{back}", 2 * reach + 1, rule, step)
 
 
-def _against_gap(back: int, most: int) -> Term:
-    rule, step = against(gap(back), most), against_step(lambda now: now.gap(back))
-    return Term(f"interonset_{back}", "time_shift", 2 * NEAR + 1, 1, rule, step)
-
-
-def _velocity(back: int, bins: int) -> Term:
-    rule = velocity_change(lambda moments: moments.velocity[:, back - 1], bins)
-    step = velocity_step(steps.velocity_back(back - 1))
-    return Term(f"velocity_{back}", "velocity", 2 * bins - 1, 1, rule, step)
-
-
-def _terms(most: int, bins: int) -> tuple[Term, ...]:
-    """Return the terms for a vocabulary with that longest shift and so many velocity bins."""
+def _of_notes() -> tuple[Term, ...]:
+    """Return the terms of note-ons and note-offs."""
     return (
         _interval(1, 127),
         _interval(2, 48),
         _interval(3, 48),
         _interval(4, 48),
-        Term("votes", "note_on", NUM_VOTES * LENGTHS, NUM_VOTES, rules.votes, steps.votes_step),
-        Term(
-            "recency",
-            "note_on",
-            24,
-            1,
-            lambda moments: count_bucket(moments.notes_since),
-            steps.recency_step,
-        ),
-        Term("class_recency", "note_on", 24, 1, rules.class_recency, steps.class_recency_step),
-        Term(
-            "silence",
-            "note_on",
-            32,
-            1,
-            lambda moments: time_bucket(moments.silent_for),
-            steps.silence_step,
-        ),
-        Term(
+        _note_on("votes", NUM_VOTES * LENGTHS, rules.votes, steps.votes_step, NUM_VOTES),
+        _note_on("recency", 24, lambda m: count_bucket(m.notes_since), steps.recency_step),
+        _note_on("class_recency", 24, rules.class_recency, steps.class_recency_step),
+        _note_on("silence", 32, lambda m: time_bucket(m.silent_for), steps.silence_step),
+        _note_off(
             "age",
-            "note_off",
             32,
-            1,
             of_held(lambda moments: time_bucket(moments.age)),
             held_step(lambda now: time_bucket(now.ages)),
         ),
-        Term(
+        _note_off(
             "order",
-            "note_off",
             16,
-            1,
             of_held(lambda moments: np.minimum(moments.order, 15)),
             held_step(lambda now: np.minimum(np.arange(len(now.held)), 15)),
         ),
-        Term("below", "note_off", 8, 1, of_held(rules.held_below), held_step(steps.below)),
-        Term("above", "note_off", 8, 1, of_held(rules.held_above), held_step(steps.above)),
-        Term("overdue", "note_off", 41, 1, of_held(rules.overdue_note), steps.overdue_step),
-        Term("interonset", "time_shift", 128, 1, rules.new_interval(most), steps.new_interval_step),
-        Term(
+        _note_off("below", 8, of_held(rules.held_below), held_step(steps.below)),
+        _note_off("above", 8, of_held(rules.held_above), held_step(steps.above)),
+        _note_off("overdue", 41, of_held(rules.overdue_note), steps.overdue_step),
+    )
+
+
+def _against(name: str, rule: Rule, step: Step) -> Term:
+    return Term(name, "time_shift", 2 * NEAR + 1, 1, rule, step)
+
+
+def _of_shifts(most: int) -> tuple[Term, ...]:
+    """Return the terms of time shifts up to ``most`` steps."""
+    group, next_onset = "time_shift", rules.new_interval(most)
+    return (
+        Term("interonset", group, 128, 1, next_onset, steps.new_interval_step),
+        _against(
             "interonset_match",
-            "time_shift",
-            2 * NEAR + 1,
-            1,
             against(lambda moments: moments.match_interval, most),
             against_step(lambda now: now.match_interval),
         ),
-        _against_gap(1, most),
-        _against_gap(2, most),
-        Term(
-            "overdue_then", "time_shift", 41, 4, rules.overdue_then(most), steps.overdue_then_step
-        ),
-        _velocity(1, bins),
-        _velocity(2, bins),
-        _velocity(3, bins),
-        _velocity(4, bins),
-        Term(
-            "velocity_match",
-            "velocity",
-            2 * bins - 1,
-            1,
-            velocity_change(lambda moments: moments.match_velocity, bins),
-            velocity_step(lambda memory: memory.velocity_of(memory.recollection.best.place)),
-        ),
+        _against("interonset_1", against(gap(1), most), against_step(lambda now: now.gap(1))),
+        _against("interonset_2", against(gap(2), most), against_step(lambda now: now.gap(2))),
+        Term("overdue_then", group, 41, 4, rules.overdue_then(most), steps.overdue_then_step),
     )
+
+
+def _of_velocities(bins: int) -> tuple[Term, ...]:
+    """Return the terms of ``bins`` velocities: distances from other ones."""
+
+    def term(name: str, rule: Rule, step: Step) -> Term:
+        return Term(name, "velocity", 2 * bins - 1, 1, rule, step)
+
+    def back(notes: int) -> Term:
+        rule = velocity_change(lambda moments: moments.velocity[:, notes - 1], bins)
+        return term(f"velocity_{notes}", rule, velocity_step(steps.velocity_back(notes - 1)))
+
+    match = term(
+        "velocity_match",
+        velocity_change(lambda moments: moments.match_velocity, bins),
+        velocity_step(lambda memory: memory.velocity_of(memory.recollection.best.place)),
+    )
+    return (*(back(notes) for notes in range(1, 5)), match) if bins else ()
 
 
 DENSITY = "density"
@@ -143,7 +132,11 @@ class OutputTerms:
         self.groups = groups
         self.max_shift = _size(groups["time_shift"])
         self.velocity_bins = _size(groups["velocity"])
-        self.terms = _terms(self.max_shift, self.velocity_bins)
+        self.terms = (
+            *_of_notes(),
+            *_of_shifts(self.max_shift),
+            *_of_velocities(self.velocity_bins),
+        )
 
     @cached_property
     def slices(self) -> dict[str, slice]:

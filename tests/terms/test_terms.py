@@ -158,6 +158,16 @@ class TestTheScanInCpp:
         for mine, expected in zip(native.now(), reference.now(), strict=True):
             np.testing.assert_allclose(mine, expected, atol=1e-4)
 
+    @pytest.mark.parametrize(("shifts", "bins"), [(30, 0), (30, 1), (7, 5)])
+    def test_fits_other_vocabularies(self, shifts: int, bins: int) -> None:
+        codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
+        terms, library = OutputTerms(codec.groups()), native_library()
+        assert library is not None
+        tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(2)))))
+        native, reference = NativeScan(library, terms, SIZE), NumpyScan(terms, SIZE)
+        for mine, expected in zip(native.read(tokens), reference.read(tokens), strict=True):
+            np.testing.assert_allclose(mine, expected, atol=1e-4)
+
     def test_skipping_is_reading(self) -> None:
         tokens, library = stream(11), native_library()
         assert library is not None
