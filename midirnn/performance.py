@@ -220,14 +220,16 @@ class Performance:
             tempos=tuple(Tempo(t.seconds * factor, t.bpm / factor) for t in self.tempos),
         )
 
-    def apply_sustain(self) -> Performance:
+    def apply_sustain(self, *, note_seq_ties: bool = False) -> Performance:
         """Return the performance without pedals, each note as long as the pedal held it.
 
         A note released while its part's pedal is down lasts until the pedal goes up, or until the
         same pitch is struck again with the pedal down. A note without any length left is dropped;
-        one that the pedal holds to the end is ``unreleased``. The rules are those of note-seq's
-        ``apply_sustain_control_changes``: of simultaneous events pedal-downs come first, then
-        pedal-ups, note-ons and note-offs.
+        one that the pedal holds to the end is ``unreleased``. Of simultaneous events the pedal comes
+        first, in the order of its values, then note-ons and note-offs: a pedal that goes up and
+        down at one moment ends what it held and is down. With ``note_seq_ties`` it is up, since
+        note-seq's ``apply_sustain_control_changes`` puts pedal-downs before pedal-ups; all other
+        rules are note-seq's too.
         """
         end, unreleased = self.end.copy(), self.unreleased.copy()
         drums = [index for index, part in enumerate(self.parts) if part.is_drum]
@@ -240,7 +242,9 @@ class Performance:
                 continue
             notes = np.flatnonzero(self.part == part)
             pedals = self.pedal_part == part
-            downs, ups = _pedal_intervals(self.pedal_time[pedals], self.pedal_value[pedals])
+            downs, ups = _pedal_intervals(
+                self.pedal_time[pedals], self.pedal_value[pedals], note_seq_ties
+            )
             ends = _sustained_ends(
                 self.start[notes], self.end[notes], self.pitch[notes], downs, ups
             )
@@ -251,16 +255,19 @@ class Performance:
         return applied.select(end > self.start)
 
 
-def _pedal_intervals(time: FloatArray, value: ByteArray) -> tuple[FloatArray, FloatArray]:
+def _pedal_intervals(
+    time: FloatArray, value: ByteArray, note_seq_ties: bool
+) -> tuple[FloatArray, FloatArray]:
     """Return when a pedal goes down, and when up again; the last of these may be infinite."""
     down = value >= SUSTAIN_DOWN
     if not len(time) or not down.any():
         return np.empty(0), np.empty(0)
-    # At one moment an up comes after a down, so the moment ends up if it holds any up at all.
     moments, first = np.unique(time, return_index=True)
-    is_down = np.logical_and.reduceat(down, first)
-    changes = np.flatnonzero(np.diff(is_down, prepend=False))
-    downs, ups = moments[changes[::2]], moments[changes[1::2]]
+    has_up = np.logical_or.reduceat(~down, first)
+    is_down = ~has_up if note_seq_ties else down[np.append(first[1:], len(down)) - 1]
+    was_down = np.append(False, is_down[:-1])
+    # A pedal that goes up and down at one moment ends an interval there and begins another.
+    downs, ups = moments[is_down & (has_up | ~was_down)], moments[was_down & has_up]
     return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
 
 

@@ -44,7 +44,9 @@ class SlowNote:
     released_at: float
 
 
-def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]]:
+def sustained_event_by_event(
+    performance: Performance, *, note_seq_ties: bool = False
+) -> list[tuple[float, ...]]:
     """What ``apply_sustain`` must give, told one event after the other: slow and plain."""
     is_drum = [part.is_drum for part in performance.parts]
     notes = [SlowNote(*row, released_at=row[1]) for row in rows(performance)]
@@ -58,8 +60,10 @@ def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]
         )
     )
     events = [
-        *((time, 0, part) for time, value, part in pedals if value >= 64),
-        *((time, 1, part) for time, value, part in pedals if value < 64),
+        *(
+            (time, int(note_seq_ties and value < 64), (part, value >= 64))
+            for time, value, part in pedals
+        ),
         *((note.start, 2, note) for note in melodic),
         *((note.end, 3, note) for note in melodic),
     ]
@@ -67,13 +71,13 @@ def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]
     is_down = dict.fromkeys(active, False)
     moment = 0.0
     for moment, kind, what in sorted(events, key=lambda event: event[:2]):
-        if isinstance(what, int):
-            is_down[what] = kind == 0
-            if kind == 1:
-                for note in list(active[what]):
+        if isinstance(what, tuple):
+            part, is_down[part] = what
+            if not is_down[part]:
+                for note in list(active[part]):
                     if note.released_at < moment:
                         note.end = moment
-                        active[what].remove(note)
+                        active[part].remove(note)
         elif kind == 2:
             for note in list(active[what.part]):
                 if is_down[what.part] and note.pitch == what.pitch:
@@ -380,10 +384,23 @@ class TestApplySustain:
         )
         assert ends(performance.apply_sustain()) == [1.0]
 
-    @given(performances(max_notes=24, max_pedals=12, drums=True, unreleased=True))
-    def test_it_agrees_with_the_pedal_told_event_by_event(self, performance: Performance) -> None:
-        applied = performance.apply_sustain()
-        assert sorted(rows(applied)) == sorted(sustained_event_by_event(performance))
+    def test_a_pedal_that_goes_up_and_down_at_once_ends_what_it_held_and_is_down(self) -> None:
+        notes = [(0.0, 1.0), (2.0, 2.5)]
+        assert self.held(notes, [(0.5, DOWN), (2.0, UP), (2.0, DOWN), (3.0, UP)]) == [2.0, 3.0]
+        assert self.held(notes, [(0.5, DOWN), (2.0, DOWN), (2.0, UP), (3.0, UP)]) == [2.0, 2.5]
+
+    def test_with_note_seqs_ties_it_is_up(self) -> None:
+        pedals = [(0.5, DOWN), (2.0, UP), (2.0, DOWN), (3.0, UP)]
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64), (2.0, 2.5, 60, 64)], pedals)
+        assert ends(performance.apply_sustain(note_seq_ties=True)) == [2.0, 2.5]
+
+    @given(performances(max_notes=24, max_pedals=12, drums=True, unreleased=True), st.booleans())
+    def test_it_agrees_with_the_pedal_told_event_by_event(
+        self, performance: Performance, note_seq_ties: bool
+    ) -> None:
+        applied = performance.apply_sustain(note_seq_ties=note_seq_ties)
+        expected = sustained_event_by_event(performance, note_seq_ties=note_seq_ties)
+        assert sorted(rows(applied)) == sorted(expected)
         assert (len(applied.pedal_time), applied.parts) == (0, performance.parts)
 
     @given(performances(pitches=st.integers(60, 61), max_parts=2, max_notes=24, max_pedals=12))
