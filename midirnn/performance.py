@@ -225,10 +225,10 @@ class Performance:
 
         A note released while its part's pedal is down lasts until the pedal goes up, or until the
         same pitch is struck again with the pedal down. A note without any length left is dropped;
-        one that the pedal holds to the end is ``unreleased``. Of simultaneous events the pedal comes
-        first, in the order of its values, then note-ons and note-offs: a pedal that goes up and
-        down at one moment ends what it held and is down. With ``note_seq_ties`` it is up, since
-        note-seq's ``apply_sustain_control_changes`` puts pedal-downs before pedal-ups; all other
+        one that the pedal holds to the end is ``unreleased``. Of simultaneous events the pedal
+        comes first, in the order of its values, then note-ons and note-offs: a pedal that goes up
+        and down at one moment ends what it held and is down. With ``note_seq_ties`` it is up,
+        since note-seq's ``apply_sustain_control_changes`` puts downs before ups; all other
         rules are note-seq's too.
         """
         end, unreleased = self.end.copy(), self.unreleased.copy()

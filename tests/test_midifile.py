@@ -304,13 +304,18 @@ class TestFormatsTracksAndParts:
                 note_on(0, 70, channel=1),
                 note_off(SECOND, 70, channel=1),
             ),
-            track(meta(0, 0x03, "Flöte".encode("latin-1")), program(0, 73), *self.melody),
+            track(
+                meta(0, 0x03, "Flöte".encode("latin-1")),
+                program(0, 73, channel=2),
+                note_on(0, 60, channel=2),
+                note_off(SECOND, 60, channel=2),
+            ),
         )
         assert read_midi(data).parts == (
             Part(40, 0, "Strings"),
             Part(41, 0, "Strings"),
             Part(0, 1, "Strings"),
-            Part(73, 0, "Flöte"),
+            Part(73, 2, "Flöte"),
         )
 
     def test_a_note_belongs_to_the_program_in_force_where_it_ends(self) -> None:
