@@ -20,7 +20,6 @@ from midirnn.midievents import (
     MODE_MESSAGES,
     NOTE_ON,
     PEDAL_RESETS,
-    PEDALS,
     PROGRAM_CHANGE,
     SUSTAIN,
     Event,
@@ -46,6 +45,9 @@ MAX_HOURS = 24.0
 """A file that lasts longer counts as damaged."""
 
 _DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
+
+_SHARED_SUSTAIN = SUSTAIN | 0x80
+"""Stands for the sustain pedal of another track in the events of a track."""
 
 Note = tuple[int, int, int, int, bool]
 """(start tick, end tick, pitch, velocity, unreleased)"""
@@ -161,6 +163,19 @@ def _share_channels(tracks: list[Track]) -> list[Track]:
     states = [[event for event in track.events if event[1] >= CONTROL_CHANGE] for track in tracks]
     if sum(map(bool, states)) == 0 or len(tracks) == 1:
         return tracks
+    states = [
+        [
+            (
+                tick,
+                status,
+                _SHARED_SUSTAIN if first == SUSTAIN and not is_program else first,
+                second,
+            )
+            for tick, status, first, second in state
+            for is_program in (status & 0xF0 == PROGRAM_CHANGE,)
+        ]
+        for state in states
+    ]
     shared: list[Track] = []
     for index, track in enumerate(tracks):
         channels = {event[1] & 0x0F for event in track.events if event[1] < CONTROL_CHANGE}
@@ -169,9 +184,10 @@ def _share_channels(tracks: list[Track]) -> list[Track]:
             for some in (states[:index], states[index + 1 :])
         )
         if before or after:
-            pedals = [event for event in after if event[2] in PEDALS and event[1] < PROGRAM_CHANGE]
-            others = [event for event in after if event not in pedals]
+            pedals = [event for event in after if event[2] == _SHARED_SUSTAIN]
+            others = [event for event in after if event[2] != _SHARED_SUSTAIN]
             events = [*before, *others, *track.events, *pedals]
+            events = [e for e in events if e[1:3] != (CONTROL_CHANGE | 9, _SHARED_SUSTAIN)]
             events.sort(key=lambda event: event[0])
             track = replace(track, events=events)
         shared.append(track)
@@ -195,6 +211,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
             "unreleased",
             "pedal_time",
             "pedal_value",
+            "pedal_shared",
         )
     }
     for name in ("part", "pedal_part"):
@@ -211,12 +228,12 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
     rows = [row for part_notes in notes.values() for row in part_notes]
     part_of_row = [index for index, part in enumerate(notes.values()) for _ in part]
     pedal_rows = [
-        (tick, value, index)
+        (tick, value, shared, index)
         for index, (channel, _) in enumerate(notes)
-        for tick, value in pedals.get(channel, ())
+        for tick, value, shared in pedals.get(channel, ())
     ]
     start, end, pitch, velocity, unreleased = zip(*rows, strict=True) if rows else ((),) * 5
-    tick, value, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 3
+    tick, value, shared, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 4
     return Performance(
         start=clock.seconds(list(start)),
         end=clock.seconds(list(end)),
@@ -227,6 +244,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         pedal_time=clock.seconds(list(tick)),
         pedal_value=np.array(value, np.uint8),
         pedal_part=np.array(pedal_part, np.int32),
+        pedal_shared=np.array(shared, dtype=bool),
         parts=tuple(parts),
         tempos=clock.tempos,
     )
@@ -234,8 +252,8 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
 
 def pair_notes(
     events: Iterable[Event], last_tick: int
-) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int]]]]:
-    """Return notes by (channel, program), and the sustain pedal's (tick, value) by channel.
+) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int, bool]]]]:
+    """Return notes by (channel, program), and (tick, value, shared) of the pedal by channel.
 
     A note-off ends all notes of its channel and pitch that began at an earlier tick. Notes that
     began at its own tick are dropped if there are no earlier ones, else they go on. A channel mode
@@ -243,7 +261,7 @@ def pair_notes(
     put the pedal up, as CC 121 does.
     """
     notes: dict[tuple[int, int], list[Note]] = {}
-    pedals: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    pedals: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
     sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
     programs = [0] * 16
 
@@ -274,15 +292,15 @@ def pair_notes(
         elif kind == PROGRAM_CHANGE:
             programs[channel] = first
         elif kind == CONTROL_CHANGE:
-            if first == SUSTAIN:
-                pedals[channel].append((tick, second))
+            if first in (SUSTAIN, _SHARED_SUSTAIN):
+                pedals[channel].append((tick, second, first != SUSTAIN))
                 continue
             if first in MODE_MESSAGES:
                 for pitch in [pitch for key, pitch in sounding if key == channel]:
                     release(tick, channel, pitch)
             is_down = pedals[channel] and pedals[channel][-1][1] >= SUSTAIN_DOWN
             if first in PEDAL_RESETS and is_down:
-                pedals[channel].append((tick, 0))
+                pedals[channel].append((tick, 0, True))
     for (channel, pitch), begun in sounding.items():
         finish(channel, pitch, last_tick, begun, unreleased=True)
     return notes, pedals
@@ -346,7 +364,7 @@ def midi_bytes(performance: Performance) -> bytes:
         notes = np.flatnonzero(performance.part == index)
         values = performance.pedal_value.tolist()
         pedals = [(pedal[i], values[i]) for i in np.flatnonzero(performance.pedal_part == index)]
-        if pedals in written[part.channel]:
+        if pedals in written[part.channel] and not part.is_drum:
             pedals = []  # the parts of a channel share its pedal
         written[part.channel].append(pedals)
         events: list[tuple[int, int, mido.Message]] = [

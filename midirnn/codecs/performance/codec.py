@@ -134,7 +134,7 @@ class PerformanceCodec(PerformanceLayout):
         ``overlaps="keep"`` the tokens are note-seq's, also where a pedal goes up and down at once.
         """
         keeps = self.overlaps == "keep"
-        notes = performance.without_drums().apply_sustain(note_seq_ties=keeps)
+        notes = performance.without_drums().apply_sustain(as_note_seq=keeps)
         if self.overlaps == "cut":
             notes = notes.select(_loudest_last(notes))
         start = self.steps(notes.start)
