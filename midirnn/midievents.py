@@ -20,7 +20,8 @@ SUSTAIN = 64
 ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
 MODE_MESSAGES = frozenset({ALL_SOUND_OFF, *range(ALL_NOTES_OFF, 128)})
 """The controllers that end the notes of their channel (CC 122, local control, does not)."""
-
+PEDAL_RESETS = MODE_MESSAGES - {ALL_NOTES_OFF} | {RESET_CONTROLLERS}
+"""The controllers that put the pedals of their channel up."""
 MAX_DELTA = 0x0FFFFFFF
 """The longest delta time and the longest message: what four bytes of seven bits hold."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from midirnn.files import reason_of, write_file
 from midirnn.midievents import (
     CONTROL_CHANGE,
     MAX_DELTA,
+    MODE_MESSAGES,
     NOTE_ON,
+    PEDAL_RESETS,
     PROGRAM_CHANGE,
     SUSTAIN,
     Event,
@@ -25,7 +28,7 @@ from midirnn.midievents import (
     parse_midi,
     wrap,
 )
-from midirnn.performance import FloatArray, Part, Performance, Tempo
+from midirnn.performance import SUSTAIN_DOWN, FloatArray, Part, Performance, Tempo
 
 if TYPE_CHECKING:
     import mido
@@ -43,6 +46,9 @@ MAX_HOURS = 24.0
 
 _DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
 
+_SHARED_SUSTAIN = SUSTAIN | 0x80
+"""Stands for the sustain pedal of another track in the events of a track."""
+
 Note = tuple[int, int, int, int, bool]
 """(start tick, end tick, pitch, velocity, unreleased)"""
 
@@ -51,7 +57,9 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     """Read a MIDI file, given by its path or its bytes.
 
     Formats 0 and 1 share one tempo map; the tracks of format 2 follow one another, each with its
-    own. A part is a (track, channel, program). A note-off ends every note of its pitch that began
+    own. In formats 0 and 1 the program and the sustain pedal belong to a channel, whichever track
+    sets them, and so do the messages that end all notes of a channel (CC 120 and 123 to 127). A
+    part is a (track, channel, program). A note-off ends every note of its pitch that began
     before it, as in pretty_midi; a note that is never released lasts to the end of its track;
     notes without length are dropped. Drums (channel 10) are left out unless ``drums`` is true.
 
@@ -125,11 +133,16 @@ def _tpq(chunks: MidiChunks) -> int:
     return chunks.ticks_per_quarter
 
 
-def assemble(chunks: MidiChunks) -> Performance:
-    """Return one performance of all tracks."""
+def assemble(chunks: MidiChunks, *, shared_channels: bool = True) -> Performance:
+    """Return one performance of all tracks.
+
+    Without ``shared_channels`` each track has channels of its own, as if it were on a port of its
+    own.
+    """
     if chunks.format != 2:
         clock = _TickClock(chunks, (tempo for track in chunks.tracks for tempo in track.tempos))
-        return _combine([_track_performance(track, clock) for track in chunks.tracks], clock.tempos)
+        tracks = _share_channels(chunks.tracks) if shared_channels else chunks.tracks
+        return _combine([_track_performance(track, clock) for track in tracks], clock.tempos)
     pieces: list[Performance] = []
     tempos: list[Tempo] = []
     offset = 0.0
@@ -139,6 +152,46 @@ def assemble(chunks: MidiChunks) -> Performance:
         tempos += [Tempo(tempo.seconds + offset, tempo.bpm) for tempo in clock.tempos]
         offset += float(clock.seconds([track.last_tick])[0])
     return _combine(pieces, tuple(tempos))
+
+
+def _share_channels(tracks: list[Track]) -> list[Track]:
+    """Return the tracks, each with what other tracks say to the channels it plays on.
+
+    At one tick a program of the track itself counts, the pedals of a channel go in the order of
+    the tracks, and a note survives what ends the notes in another track.
+    """
+    states = [[event for event in track.events if event[1] >= CONTROL_CHANGE] for track in tracks]
+    if sum(map(bool, states)) == 0 or len(tracks) == 1:
+        return tracks
+    states = [
+        [
+            (
+                tick,
+                status,
+                _SHARED_SUSTAIN if first == SUSTAIN and not is_program else first,
+                second,
+            )
+            for tick, status, first, second in state
+            for is_program in (status & 0xF0 == PROGRAM_CHANGE,)
+        ]
+        for state in states
+    ]
+    shared: list[Track] = []
+    for index, track in enumerate(tracks):
+        channels = {event[1] & 0x0F for event in track.events if event[1] < CONTROL_CHANGE}
+        before, after = (
+            [event for state in some for event in state if event[1] & 0x0F in channels]
+            for some in (states[:index], states[index + 1 :])
+        )
+        if before or after:
+            pedals = [event for event in after if event[2] == _SHARED_SUSTAIN]
+            others = [event for event in after if event[2] != _SHARED_SUSTAIN]
+            events = [*before, *others, *track.events, *pedals]
+            events = [e for e in events if e[1:3] != (CONTROL_CHANGE | 9, _SHARED_SUSTAIN)]
+            events.sort(key=lambda event: event[0])
+            track = replace(track, events=events)
+        shared.append(track)
+    return shared
 
 
 def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performance:
@@ -158,6 +211,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
             "unreleased",
             "pedal_time",
             "pedal_value",
+            "pedal_shared",
         )
     }
     for name in ("part", "pedal_part"):
@@ -174,12 +228,12 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
     rows = [row for part_notes in notes.values() for row in part_notes]
     part_of_row = [index for index, part in enumerate(notes.values()) for _ in part]
     pedal_rows = [
-        (tick, value, index)
+        (tick, value, shared, index)
         for index, (channel, _) in enumerate(notes)
-        for tick, value in pedals.get(channel, ())
+        for tick, value, shared in pedals.get(channel, ())
     ]
     start, end, pitch, velocity, unreleased = zip(*rows, strict=True) if rows else ((),) * 5
-    tick, value, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 3
+    tick, value, shared, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 4
     return Performance(
         start=clock.seconds(list(start)),
         end=clock.seconds(list(end)),
@@ -190,6 +244,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         pedal_time=clock.seconds(list(tick)),
         pedal_value=np.array(value, np.uint8),
         pedal_part=np.array(pedal_part, np.int32),
+        pedal_shared=np.array(shared, dtype=bool),
         parts=tuple(parts),
         tempos=clock.tempos,
     )
@@ -197,14 +252,16 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
 
 def pair_notes(
     events: Iterable[Event], last_tick: int
-) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int]]]]:
-    """Return notes by (channel, program), and the sustain pedal's (tick, value) by channel.
+) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int, bool]]]]:
+    """Return notes by (channel, program), and (tick, value, shared) of the pedal by channel.
 
     A note-off ends all notes of its channel and pitch that began at an earlier tick. Notes that
-    began at its own tick are dropped if there are no earlier ones, else they go on.
+    began at its own tick are dropped if there are no earlier ones, else they go on. A channel mode
+    message (CC 120, 123 to 127) is a note-off for every note of its channel, and all but CC 123
+    put the pedal up, as CC 121 does.
     """
     notes: dict[tuple[int, int], list[Note]] = {}
-    pedals: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    pedals: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
     sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
     programs = [0] * 16
 
@@ -217,22 +274,33 @@ def pair_notes(
         if ended:
             notes.setdefault((channel, programs[channel]), []).extend(ended)
 
+    def release(tick: int, channel: int, pitch: int) -> None:
+        begun = sounding.pop((channel, pitch), None)
+        if begun is None:
+            return
+        finish(channel, pitch, tick, begun)
+        kept = [note for note in begun if note[0] == tick]
+        if kept and len(kept) < len(begun):
+            sounding[channel, pitch] = kept
+
     for tick, status, first, second in events:
         kind, channel = status & 0xF0, status & 0x0F
         if kind == NOTE_ON and second:
             sounding.setdefault((channel, first), []).append((tick, second))
         elif kind <= NOTE_ON:
-            begun = sounding.pop((channel, first), None)
-            if begun is None:
-                continue
-            finish(channel, first, tick, begun)
-            kept = [note for note in begun if note[0] == tick]
-            if kept and len(kept) < len(begun):
-                sounding[channel, first] = kept
+            release(tick, channel, first)
         elif kind == PROGRAM_CHANGE:
             programs[channel] = first
-        elif kind == CONTROL_CHANGE and first == SUSTAIN:
-            pedals[channel].append((tick, second))
+        elif kind == CONTROL_CHANGE:
+            if first in (SUSTAIN, _SHARED_SUSTAIN):
+                pedals[channel].append((tick, second, first != SUSTAIN))
+                continue
+            if first in MODE_MESSAGES:
+                for pitch in [pitch for key, pitch in sounding if key == channel]:
+                    release(tick, channel, pitch)
+            is_down = pedals[channel] and pedals[channel][-1][1] >= SUSTAIN_DOWN
+            if first in PEDAL_RESETS and is_down:
+                pedals[channel].append((tick, 0, True))
     for (channel, pitch), begun in sounding.items():
         finish(channel, pitch, last_tick, begun, unreleased=True)
     return notes, pedals
@@ -241,7 +309,9 @@ def pair_notes(
 def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     """Write a performance as a MIDI file of format 1: a tempo track, then a track for each part.
 
-    Times are rounded to ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing
+    Each part gets a channel of its own while there are 15 (its own one if that is free), and all
+    drums channel 10. The tempos behind the last note or pedal are left out. Times are rounded to
+    ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing
     folders are made, and the file is written whole or not at all. Raises :class:`MidiFileError`
     if it cannot be written, or if no reader would take it (it lasts over 24 hours).
     A name that ends in ``.rmi`` gets the RIFF wrapper.
@@ -264,7 +334,9 @@ def midi_bytes(performance: Performance) -> bytes:
     import mido
 
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="latin-1")
-    tempos = performance.tempos or (Tempo(0.0, 120.0),)
+    last = max(performance.duration, float(performance.pedal_time.max(initial=0.0)))
+    first, *changes = performance.tempos or (Tempo(0.0, 120.0),)
+    tempos = [first, *(change for change in changes if change.seconds < last)]
     microseconds = [min(max(round(6e7 / tempo.bpm), 1), 0xFFFFFF) for tempo in tempos]
     rates = TICKS_PER_QUARTER * 1e6 / np.array(microseconds)  # ticks per second
     # A change is measured from the rounded one before it, so that rounding errors never add up.
@@ -287,9 +359,14 @@ def midi_bytes(performance: Performance) -> bytes:
     file.tracks.append(_to_track(conductor))
     start, end = ticks(performance.start), ticks(performance.end)
     pedal = ticks(performance.pedal_time)
-    for index, part in enumerate(performance.parts):
+    written: dict[int, list[list[tuple[int, int]]]] = defaultdict(list)
+    for index, part in enumerate(share_out_channels(performance.parts)):
         notes = np.flatnonzero(performance.part == index)
-        pedals = np.flatnonzero(performance.pedal_part == index)
+        values = performance.pedal_value.tolist()
+        pedals = [(pedal[i], values[i]) for i in np.flatnonzero(performance.pedal_part == index)]
+        if pedals in written[part.channel] and not part.is_drum:
+            pedals = []  # the parts of a channel share its pedal
+        written[part.channel].append(pedals)
         events: list[tuple[int, int, mido.Message]] = [
             (0, -1, mido.Message("program_change", channel=part.channel, program=part.program))
         ]
@@ -298,13 +375,32 @@ def midi_bytes(performance: Performance) -> bytes:
             pitch, velocity = int(performance.pitch[i]), int(performance.velocity[i])
             events.append((on, 2, _message("note_on", part, note=pitch, velocity=velocity)))
             events.append((off, 0, _message("note_off", part, note=pitch, velocity=0)))
-        for i in pedals:
-            value = int(performance.pedal_value[i])
-            events.append((pedal[i], 1, _message("control_change", part, control=64, value=value)))
+        for tick, value in pedals:
+            events.append((tick, 1, _message("control_change", part, control=64, value=value)))
         file.tracks.append(_to_track(events, part.name))
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+def share_out_channels(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts, each on a channel of its own while there are 15; drums stay on theirs.
+
+    A part keeps its channel if no part before it has the same. Parts for which no channel is left
+    share one with a part of their program, if there is one.
+    """
+    first_on = {part.channel: index for index, part in reversed(list(enumerate(parts)))}
+    free = [channel for channel in range(16) if channel not in first_on and channel != 9]
+    channels: dict[int, int] = {}
+    channel_of: dict[int, int] = {}
+    for index, part in enumerate(parts):
+        channel = part.channel
+        if first_on[channel] != index and not part.is_drum:
+            channel = free.pop(0) if free else channel_of.get(part.program, channel)
+        channels[index] = channel
+        if not part.is_drum:
+            channel_of.setdefault(part.program, channel)
+    return [replace(part, channel=channels[index]) for index, part in enumerate(parts)]
 
 
 def _message(kind: str, part: Part, **values: int) -> mido.Message:
@@ -377,7 +473,9 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
     start, end, pitch, velocity, part = zip(*notes, strict=True) if notes else ((),) * 5
     time, value, pedal_part = zip(*pedals, strict=True) if pedals else ((),) * 3
     times, bpms = source.get_tempo_changes()
-    channels = [9 if i.is_drum else index % 9 for index, i in enumerate(instruments)]
+    parts = share_out_channels(
+        [Part(i.program, 9 if i.is_drum else 0, i.name) for i in instruments]
+    )
     return Performance(
         start=np.array(start, np.float64),
         end=np.array(end, np.float64),
@@ -387,11 +485,7 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
         pedal_time=np.array(time, np.float64),
         pedal_value=np.array(value, np.uint8),
         pedal_part=np.array(pedal_part, np.int32),
-        parts=tuple(
-            Part(instrument.program, channel, instrument.name)
-            for instrument, channel in zip(instruments, channels, strict=True)
-        )
-        or (Part(),),
+        parts=tuple(parts) or (Part(),),
         tempos=tuple(Tempo(float(t), float(b)) for t, b in zip(times, bpms, strict=True))
         or (Tempo(0.0, 120.0),),
     )

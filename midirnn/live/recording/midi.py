@@ -52,7 +52,8 @@ class Recording:
             Track(sorted(events, key=lambda event: event[0]), [], player, self._last_tick)
             for player, events in self._events.items()
         ]
-        return assemble(MidiChunks(1, 0, 1.0 / TICKS_PER_SECOND, tracks))
+        chunks = MidiChunks(1, 0, 1.0 / TICKS_PER_SECOND, tracks)
+        return assemble(chunks, shared_channels=False)
 
 
 def notes_of(performance: Performance, player: str) -> int:
