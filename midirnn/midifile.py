@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -231,7 +231,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
     if not pieces:
         return Performance(tempos=tempos)
     offsets = np.cumsum([0] + [len(piece.parts) for piece in pieces[:-1]])
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(piece, name) for piece in pieces])
         for name in (
             "start",
