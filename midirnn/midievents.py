@@ -29,6 +29,8 @@ _META = 0xFF
 _META_TRACK_NAME = 0x03
 _META_END_OF_TRACK = 0x2F
 _META_TEMPO = 0x51
+_SIGNATURES = {0x58: 4, 0x59: 2}
+"""Time and key signatures, and how many bytes they have."""
 _CONTROLLERS = MODE_MESSAGES | {SUSTAIN, RESET_CONTROLLERS}
 _SYSEX = (0xF0, 0xF7)
 _ONE_DATA_BYTE = (0xC0, 0xD0)
@@ -47,6 +49,8 @@ class Track:
     """(tick, microseconds per quarter note)"""
     name: str
     last_tick: int
+    signatures: tuple[tuple[int, bytes], ...] = ()
+    """(tick, payload): time signatures have 4 bytes, key signatures 2."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
     """Parse one track. One long sequence, for speed: it sees every byte."""
     events: list[Event] = []
     tempos: list[tuple[int, int]] = []
+    signatures: list[tuple[int, bytes]] = []
     name = ""
     position = tick = running = 0
     size = len(body)
@@ -182,6 +187,8 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                         if not microseconds:
                             raise ValueError("holds a tempo of 0 microseconds per quarter note")
                         tempos.append((tick, microseconds))
+                    elif _SIGNATURES.get(kind) == length:
+                        signatures.append((tick, bytes(payload)))
                     elif kind == _META_TRACK_NAME and not name:
                         name = payload.decode("latin-1").strip("\0 ")
                 elif status in _SYSEX:
@@ -217,7 +224,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
         raise MidiFileError(source, f"is cut off inside a message of track {index}") from None
     except ValueError as error:
         raise MidiFileError(source, f"is damaged: track {index} {error}") from None
-    return Track(events, tempos, name, tick)
+    return Track(events, tempos, name, tick, tuple(signatures))
 
 
 def _variable_length(body: bytes, position: int) -> tuple[int, int]:

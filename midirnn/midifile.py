@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,16 @@ from midirnn.midievents import (
     parse_midi,
     wrap,
 )
-from midirnn.performance import SUSTAIN_DOWN, FloatArray, Part, Performance, Tempo
+from midirnn.performance import (
+    SUSTAIN_DOWN,
+    FloatArray,
+    KeySignature,
+    Part,
+    Performance,
+    Signature,
+    Tempo,
+    TimeSignature,
+)
 
 if TYPE_CHECKING:
     import mido
@@ -43,6 +52,9 @@ Files named ``.kar`` hold lyrics too, and ``.rmi`` is a MIDI file in a RIFF wrap
 TICKS_PER_QUARTER = 960
 MAX_HOURS = 24.0
 """A file that lasts longer counts as damaged."""
+
+MAX_DENOMINATOR_POWER = 7
+"""Time signatures with a denominator over 128 count as damaged and are left out."""
 
 _DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
 
@@ -142,16 +154,34 @@ def assemble(chunks: MidiChunks, *, shared_channels: bool = True) -> Performance
     if chunks.format != 2:
         clock = _TickClock(chunks, (tempo for track in chunks.tracks for tempo in track.tempos))
         tracks = _share_channels(chunks.tracks) if shared_channels else chunks.tracks
-        return _combine([_track_performance(track, clock) for track in tracks], clock.tempos)
+        combined = _combine([_track_performance(track, clock) for track in tracks], clock.tempos)
+        return combined.replace(signatures=_signatures(tracks, clock))
     pieces: list[Performance] = []
     tempos: list[Tempo] = []
+    signatures: list[Signature] = []
     offset = 0.0
     for track in chunks.tracks:
         clock = _TickClock(chunks, track.tempos)
         pieces.append(_track_performance(track, clock).shift(offset))
         tempos += [Tempo(tempo.seconds + offset, tempo.bpm) for tempo in clock.tempos]
+        signatures += [replace(s, seconds=s.seconds + offset) for s in _signatures([track], clock)]
         offset += float(clock.seconds([track.last_tick])[0])
-    return _combine(pieces, tuple(tempos))
+    return _combine(pieces, tuple(tempos)).replace(signatures=tuple(signatures))
+
+
+def _signatures(tracks: Sequence[Track], clock: _TickClock) -> tuple[Signature, ...]:
+    """Return the signatures of all tracks that make sense; of several at one tick the last."""
+    events = [event for track in tracks for event in track.signatures]
+    last = {(tick, len(payload)): payload for tick, payload in events}
+    signatures: list[Signature] = []
+    for (tick, _), payload in sorted(last.items()):
+        seconds = float(clock.seconds([tick])[0])
+        if len(payload) == 4 and payload[0] and payload[1] <= MAX_DENOMINATOR_POWER:
+            signatures.append(TimeSignature(seconds, payload[0], 2 ** payload[1]))
+        elif len(payload) == 2 and (payload[0] + 7) % 256 <= 14 and payload[1] <= 1:
+            sharps = (payload[0] + 7) % 256 - 7
+            signatures.append(KeySignature(seconds, sharps, bool(payload[1])))
+    return tuple(signatures)
 
 
 def _share_channels(tracks: list[Track]) -> list[Track]:
@@ -201,7 +231,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
     if not pieces:
         return Performance(tempos=tempos)
     offsets = np.cumsum([0] + [len(piece.parts) for piece in pieces[:-1]])
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(piece, name) for piece in pieces])
         for name in (
             "start",
@@ -356,6 +386,9 @@ def midi_bytes(performance: Performance) -> bytes:
         (tick, 0, mido.MetaMessage("set_tempo", tempo=tempo))
         for tick, tempo in zip(change_ticks, microseconds, strict=True)
     ]
+    kept = [s for s in performance.signatures if s.seconds < last or not s.seconds]
+    moments = ticks(np.array([s.seconds for s in kept], np.float64))
+    conductor += [(tick, 1, _signature_message(s)) for tick, s in zip(moments, kept, strict=True)]
     file.tracks.append(_to_track(conductor))
     start, end = ticks(performance.start), ticks(performance.end)
     pedal = ticks(performance.pedal_time)
@@ -403,6 +436,21 @@ def share_out_channels(parts: Sequence[Part]) -> list[Part]:
     return [replace(part, channel=channels[index]) for index, part in enumerate(parts)]
 
 
+def _signature_message(signature: Signature) -> mido.MetaMessage:
+    import mido
+
+    if isinstance(signature, KeySignature):
+        # mido takes keys by name; the names of major keys go up in fifths from seven flats.
+        majors = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", *"FCGDAEB", "F#", "C#"]
+        minors = ["Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm"]
+        minors += ["F#m", "C#m", "G#m", "D#m", "A#m"]
+        key = (minors if signature.minor else majors)[signature.sharps + 7]
+        return mido.MetaMessage("key_signature", key=key)
+    return mido.MetaMessage(
+        "time_signature", numerator=signature.numerator, denominator=signature.denominator
+    )
+
+
 def _message(kind: str, part: Part, **values: int) -> mido.Message:
     import mido
 
@@ -431,10 +479,33 @@ def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mi
 
 
 def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
-    """Return a ``pretty_midi.PrettyMIDI`` with an instrument for each part and CC 64 as pedal."""
+    """Return a ``pretty_midi.PrettyMIDI`` with an instrument for each part and CC 64 as pedal.
+
+    Tempos and signatures go with it.
+    """
     import pretty_midi
 
-    result = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER)
+    first, *changes = performance.tempos or (Tempo(0.0, 120.0),)
+    result = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER, initial_tempo=first.bpm)
+    tick, seconds, bpm = 0, 0.0, first.bpm
+    for tempo in changes:  # pretty_midi has no public way to change the tempo
+        span = max(0, round((tempo.seconds - seconds) * bpm / 60 * TICKS_PER_QUARTER))
+        tick, seconds = tick + span, seconds + span * 60 / (bpm * TICKS_PER_QUARTER)
+        bpm = tempo.bpm
+        result._tick_scales.append((tick, 60.0 / (bpm * TICKS_PER_QUARTER)))
+    result._update_tick_to_time(tick)
+    for signature in performance.signatures:
+        if isinstance(signature, TimeSignature):
+            result.time_signature_changes.append(
+                pretty_midi.TimeSignature(
+                    signature.numerator, signature.denominator, signature.seconds
+                )
+            )
+        else:
+            tonic = (7 * signature.sharps - 3 * signature.minor) % 12
+            result.key_signature_changes.append(
+                pretty_midi.KeySignature(tonic + 12 * signature.minor, signature.seconds)
+            )
     for index, part in enumerate(performance.parts):
         instrument = pretty_midi.Instrument(part.program, is_drum=part.is_drum, name=part.name)
         instrument.notes = [
@@ -473,6 +544,13 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
     start, end, pitch, velocity, part = zip(*notes, strict=True) if notes else ((),) * 5
     time, value, pedal_part = zip(*pedals, strict=True) if pedals else ((),) * 3
     times, bpms = source.get_tempo_changes()
+    signatures: list[Signature] = [
+        TimeSignature(s.time, s.numerator, s.denominator) for s in source.time_signature_changes
+    ]
+    for key in source.key_signature_changes:
+        minor = key.key_number >= 12
+        sharps = (7 * (key.key_number + 3 * minor) + 5) % 12 - 5
+        signatures.append(KeySignature(key.time, sharps, minor))
     parts = share_out_channels(
         [Part(i.program, 9 if i.is_drum else 0, i.name) for i in instruments]
     )
@@ -488,4 +566,5 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
         parts=tuple(parts) or (Part(),),
         tempos=tuple(Tempo(float(t), float(b)) for t, b in zip(times, bpms, strict=True))
         or (Tempo(0.0, 120.0),),
+        signatures=tuple(sorted(signatures, key=lambda signature: signature.seconds)),
     )

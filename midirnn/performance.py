@@ -84,6 +84,27 @@ class Tempo:
             )
 
 
+@dataclass(frozen=True)
+class TimeSignature:
+    """A time signature from ``seconds`` on: 6/8 has numerator 6 and denominator 8."""
+
+    seconds: float
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True)
+class KeySignature:
+    """A key signature from ``seconds`` on: its sharps (flats are negative), and if it is minor."""
+
+    seconds: float
+    sharps: int
+    minor: bool = False
+
+
+Signature = TimeSignature | KeySignature
+
+
 def _as_array(name: str, values: Any) -> npt.NDArray[Any]:
     """Return the values of a field in its type, if that changes none of them."""
     dtype = np.dtype(_DTYPES[name])
@@ -155,6 +176,8 @@ class Performance:
     pedal_shared: BoolArray = field(default_factory=_empty("pedal_shared"))
     parts: tuple[Part, ...] = (Part(),)
     tempos: tuple[Tempo, ...] = (Tempo(0.0, 120.0),)
+    signatures: tuple[Signature, ...] = ()
+    """Time and key signatures, in order of time."""
 
     def __post_init__(self) -> None:
         arrays = {name: _as_array(name, getattr(self, name)) for name in _DTYPES}
@@ -215,7 +238,11 @@ class Performance:
         if not isinstance(other, Performance):
             return NotImplemented
         same_arrays = all(np.array_equal(getattr(self, n), getattr(other, n)) for n in _DTYPES)
-        return same_arrays and (self.parts, self.tempos) == (other.parts, other.tempos)
+        return same_arrays and (self.parts, self.tempos, self.signatures) == (
+            other.parts,
+            other.tempos,
+            other.signatures,
+        )
 
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
@@ -255,6 +282,7 @@ class Performance:
             **{name: getattr(self, name)[inside] for name in _NOTE_FIELDS},
             **{name: getattr(self, name)[before] for name in _PEDAL_FIELDS},
             tempos=tuple(t for t in self.tempos if t.seconds < end_seconds),
+            signatures=tuple(s for s in self.signatures if s.seconds < end_seconds),
         )
         return cut.replace(
             end=np.minimum(cut.end, end_seconds),
@@ -281,6 +309,7 @@ class Performance:
             pedal_part=self.pedal_part[stays],
             pedal_shared=self.pedal_shared[stays],
             tempos=tuple(tempos[started[-1] if started else 0 :]),
+            signatures=_shifted(self.signatures, seconds),
         )
 
     def transpose(self, semitones: int) -> Performance:
@@ -291,7 +320,15 @@ class Performance:
         drums = np.array([part.is_drum for part in self.parts], dtype=bool)[self.part]
         moved = np.where(drums, self.pitch, self.pitch.astype(np.int16) + semitones)
         keep = (moved >= 0) & (moved < NUM_PITCHES)
-        return self.select(keep).replace(pitch=moved[keep].astype(np.uint8))
+        return self.select(keep).replace(
+            pitch=moved[keep].astype(np.uint8),
+            signatures=tuple(
+                dataclasses.replace(s, sharps=(s.sharps + 7 * semitones + 5) % 12 - 5)
+                if isinstance(s, KeySignature) and semitones
+                else s
+                for s in self.signatures
+            ),
+        )
 
     def stretch(self, factor: float) -> Performance:
         """Return the performance with all times multiplied by ``factor`` (above 1 is slower)."""
@@ -302,6 +339,9 @@ class Performance:
             end=self.end * factor,
             pedal_time=self.pedal_time * factor,
             tempos=tuple(Tempo(t.seconds * factor, t.bpm / factor) for t in self.tempos),
+            signatures=tuple(
+                dataclasses.replace(s, seconds=s.seconds * factor) for s in self.signatures
+            ),
         )
 
     def apply_sustain(self, *, as_note_seq: bool = False) -> Performance:
@@ -338,6 +378,13 @@ class Performance:
         pedals_off = {name: getattr(self, name)[:0] for name in _PEDAL_FIELDS}
         applied = self.replace(end=end, unreleased=unreleased, **pedals_off)
         return applied.select(end > self.start)
+
+
+def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:
+    """Return the signatures moved in time; of those before 0 the last of each kind is kept."""
+    moved = [dataclasses.replace(s, seconds=max(0.0, s.seconds + seconds)) for s in signatures]
+    in_force = {type(s): s for s in moved if s.seconds == 0.0}
+    return (*in_force.values(), *(s for s in moved if s.seconds > 0.0))
 
 
 def _pedal_intervals(

@@ -21,7 +21,7 @@ from midirnn.midifile import (
     to_pretty_midi,
     write_midi,
 )
-from midirnn.performance import Part, Performance, Tempo
+from midirnn.performance import KeySignature, Part, Performance, Tempo, TimeSignature
 from tests.midi_bytes import (
     chunk,
     control,
@@ -517,6 +517,29 @@ class TestWritingAndReadingAgain:
             tolerance = slowest_tick(performance, expected.seconds)
             assert found.seconds == pytest.approx(expected.seconds, abs=tolerance)
 
+    @pytest.mark.parametrize("sharps", range(-7, 8))
+    @pytest.mark.parametrize("minor", [False, True])
+    def test_time_and_key_signatures_come_back(self, sharps: int, minor: bool) -> None:
+        signatures = (
+            TimeSignature(0.0, 6, 8),
+            KeySignature(0.0, sharps, minor),
+            TimeSignature(1.5, 3, 4),
+        )
+        performance = Performance.from_notes([(0.0, 2.0, 60, 64)]).replace(signatures=signatures)
+        again = read_midi(midi_bytes(performance))
+        assert sorted(map(repr, again.signatures)) == sorted(map(repr, signatures))
+
+    def test_signatures_that_make_no_sense_are_left_out(self) -> None:
+        wrong = (
+            meta(0, 0x58, b"\x00\x02\x18\x08"),
+            meta(0, 0x58, b"\x04\x20\x18\x08"),
+            meta(0, 0x58, b"\x04"),
+            meta(0, 0x59, b"\x09\x00"),
+            meta(0, 0x59, b"\x00\x05"),
+        )
+        for event_of in wrong:
+            assert read_midi(midi(track(event_of))).signatures == ()
+
     @given(recordable_performances(drums=True))
     def test_a_second_time_nothing_changes(self, performance: Performance) -> None:
         again = read_midi(midi_bytes(performance), drums=True)
@@ -690,10 +713,23 @@ class TestPrettyMidi:
                 [Part(p.program, 9 if p.is_drum else 0, p.name) for p in performance.parts]
             )
         )
-        default_tempo = (Tempo(0.0, 120.0),)
         assert np.array_equal(note_table(back), note_table(performance))
         assert np.array_equal(pedal_table(back), pedal_table(performance))
-        assert (back.parts, back.tempos) == (parts, default_tempo)
+        assert back.parts == parts
+        assert [t.bpm for t in back.tempos] == pytest.approx([t.bpm for t in performance.tempos])
+        assert [t.seconds for t in back.tempos] == pytest.approx(
+            [t.seconds for t in performance.tempos], abs=2e-3
+        )
+
+    def test_the_tempo_and_signatures_stay(self) -> None:
+        source = pretty_midi.PrettyMIDI(initial_tempo=90.0)
+        source.time_signature_changes.append(pretty_midi.TimeSignature(3, 4, 0.0))
+        source.key_signature_changes.append(pretty_midi.KeySignature(16, 1.0))
+        performance = from_pretty_midi(source)
+        assert performance.signatures == (TimeSignature(0.0, 3, 4), KeySignature(1.0, 1, True))
+        there = to_pretty_midi(performance)
+        assert there.get_tempo_changes()[1].tolist() == pytest.approx([90.0], abs=1e-9)
+        assert from_pretty_midi(there).signatures == performance.signatures
 
     def test_drums_are_left_out_unless_asked_for(self) -> None:
         source = pretty_midi.PrettyMIDI()

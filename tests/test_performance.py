@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
-from midirnn.performance import Part, Performance, Tempo, cut_overlaps
+from midirnn.performance import (
+    KeySignature,
+    Part,
+    Performance,
+    Tempo,
+    TimeSignature,
+    cut_overlaps,
+)
 from tests.strategies import NoteRow, performance_of, performances
 
 ARRAYS = (
@@ -344,6 +351,24 @@ class TestShift:
         earlier = performance.shift(-4.0)
         assert earlier.pedal_value.tolist() == [DOWN, DOWN]
         assert earlier.pedal_part.tolist() == [0, 1]
+
+
+class TestSignatures:
+    signatures = (TimeSignature(0.0, 4, 4), KeySignature(0.0, 0), TimeSignature(2.0, 3, 4))
+    performance = Performance.from_notes([(0.0, 9.0, 60, 64)]).replace(signatures=signatures)
+
+    def test_they_move_and_stretch_with_the_music(self) -> None:
+        assert self.performance.shift(1.0).signatures[2] == TimeSignature(3.0, 3, 4)
+        assert self.performance.stretch(2.0).signatures[2] == TimeSignature(4.0, 3, 4)
+
+    def test_what_is_in_force_where_a_slice_begins_is_kept(self) -> None:
+        kept = self.performance.slice(3.0, 9.0).signatures
+        assert kept == (TimeSignature(0.0, 3, 4), KeySignature(0.0, 0))
+        assert len(self.performance.slice(0.0, 1.0).signatures) == 2
+
+    @pytest.mark.parametrize(("semitones", "sharps"), [(0, 0), (2, 2), (5, -1), (7, 1), (-3, 3)])
+    def test_a_key_is_transposed(self, semitones: int, sharps: int) -> None:
+        assert self.performance.transpose(semitones).signatures[1] == KeySignature(0.0, sharps)
 
 
 class TestSlice:
