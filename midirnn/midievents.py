@@ -17,14 +17,23 @@ NOTE_ON = 0x90
 CONTROL_CHANGE = 0xB0
 PROGRAM_CHANGE = 0xC0
 SUSTAIN = 64
+ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
+MODE_MESSAGES = frozenset({ALL_SOUND_OFF, *range(ALL_NOTES_OFF, 128)})
+"""The controllers that end the notes of their channel (CC 122, local control, does not)."""
+PEDAL_RESETS = MODE_MESSAGES - {ALL_NOTES_OFF} | {RESET_CONTROLLERS}
+"""The controllers that put the pedals of their channel up."""
+MAX_DELTA = 0x0FFFFFFF
+"""The longest delta time and the longest message: what four bytes of seven bits hold."""
 
 _META = 0xFF
 _META_TRACK_NAME = 0x03
 _META_END_OF_TRACK = 0x2F
 _META_TEMPO = 0x51
+_SIGNATURES = {0x58: 4, 0x59: 2}
+"""Time and key signatures, and how many bytes they have."""
+_CONTROLLERS = MODE_MESSAGES | {SUSTAIN, RESET_CONTROLLERS}
 _SYSEX = (0xF0, 0xF7)
 _ONE_DATA_BYTE = (0xC0, 0xD0)
-_MAX_VARIABLE_LENGTH = 0x0FFFFFFF  # what four bytes hold, the most that the format allows
 _SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 
 Event = tuple[int, int, int, int]
@@ -40,6 +49,8 @@ class Track:
     """(tick, microseconds per quarter note)"""
     name: str
     last_tick: int
+    signatures: tuple[tuple[int, bytes], ...] = ()
+    """(tick, payload): time signatures have 4 bytes, key signatures 2."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +67,17 @@ class MidiChunks:
 def parse_midi(data: bytes, source: str) -> MidiChunks:
     """Parse the bytes of a MIDI file into tracks of channel messages.
 
-    Only notes, program changes and the sustain pedal are kept. Raises :class:`MidiFileError`,
+    Only notes, program changes, the sustain pedal and what ends notes are kept. Tracks beyond the
+    number that the header gives are read too. Raises :class:`MidiFileError`,
     naming ``source``, for bytes that are not a MIDI file, are cut off or break the format.
     """
     if not data:
         raise MidiFileError(source, "is empty (0 bytes)")
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
-        data = data[20:]
+        wrapped = _unwrap(data)
+        if wrapped is None:
+            raise MidiFileError(source, "has no chunk 'data' in its RIFF wrapper")
+        data = wrapped
     if data[:4] != b"MThd":
         raise MidiFileError(source, "is not a MIDI file (it does not begin with 'MThd')")
     if len(data) < 14:
@@ -78,6 +93,24 @@ def parse_midi(data: bytes, source: str) -> MidiChunks:
         for index, body in enumerate(_track_bodies(data, 8 + header_size, track_count, source))
     ]
     return MidiChunks(file_format, ticks_per_quarter, seconds_per_tick, tracks)
+
+
+def _unwrap(data: bytes) -> bytes | None:
+    """Return the MIDI file in a RIFF wrapper (RMID): its chunk ``data``, if it has one."""
+    position = 12
+    while position + 8 <= len(data):
+        (size,) = struct.unpack("<I", data[position + 4 : position + 8])
+        if data[position : position + 4] == b"data":
+            return data[position + 8 : position + 8 + size]
+        position += 8 + size + size % 2
+    return None
+
+
+def wrap(data: bytes) -> bytes:
+    """Return a MIDI file in a RIFF wrapper, as files named ``.rmi`` hold it."""
+    padded = data + b"\0" * (len(data) % 2)
+    body = b"RMIDdata" + struct.pack("<I", len(data)) + padded
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def _time_division(division: int, source: str) -> tuple[int, float | None]:
@@ -97,11 +130,15 @@ def _time_division(division: int, source: str) -> tuple[int, float | None]:
 
 
 def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[bytes]:
-    """Return the bytes of each track chunk; chunks of other kinds are skipped."""
+    """Return the bytes of each track chunk; chunks of other kinds are skipped.
+
+    Behind the last track that the header counts only further tracks are read.
+    """
     bodies: list[bytes] = []
-    while len(bodies) < count:
+    while len(bodies) < count or data[position : position + 4] == b"MTrk":
         if position + 8 > len(data):
-            raise MidiFileError(source, f"is cut off: {len(bodies)} of {count} tracks are there")
+            are = "there" if len(bodies) < count else "whole"
+            raise MidiFileError(source, f"is cut off: {len(bodies)} of {count} tracks are {are}")
         (size,) = struct.unpack(">I", data[position + 4 : position + 8])
         body = data[position + 8 : position + 8 + size]
         if len(body) < size:
@@ -119,6 +156,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
     """Parse one track. One long sequence, for speed: it sees every byte."""
     events: list[Event] = []
     tempos: list[tuple[int, int]] = []
+    signatures: list[tuple[int, bytes]] = []
     name = ""
     position = tick = running = 0
     size = len(body)
@@ -131,8 +169,8 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                 byte = body[position]
                 position += 1
                 delta = (delta << 7) | (byte & 0x7F)
-                if delta > _MAX_VARIABLE_LENGTH:
-                    raise ValueError(f"holds a delta time over {_MAX_VARIABLE_LENGTH} ticks")
+                if delta > MAX_DELTA:
+                    raise ValueError(f"holds a delta time over {MAX_DELTA} ticks")
             tick += delta
             status = body[position]
             if status >= 0xF0:
@@ -145,7 +183,12 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                     if len(payload) < length:
                         raise IndexError
                     if kind == _META_TEMPO and length == 3:
-                        tempos.append((tick, max(1, int.from_bytes(payload, "big"))))
+                        microseconds = int.from_bytes(payload, "big")
+                        if not microseconds:
+                            raise ValueError("holds a tempo of 0 microseconds per quarter note")
+                        tempos.append((tick, microseconds))
+                    elif _SIGNATURES.get(kind) == length:
+                        signatures.append((tick, bytes(payload)))
                     elif kind == _META_TRACK_NAME and not name:
                         name = payload.decode("latin-1").strip("\0 ")
                 elif status in _SYSEX:
@@ -172,8 +215,8 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                 position += 2
             if first > 127 or second > 127:
                 raise ValueError(f"holds a data byte over 127 at byte {position} of the track")
-            is_pedal = kind == CONTROL_CHANGE and first == SUSTAIN
-            if kind <= NOTE_ON or kind == PROGRAM_CHANGE or is_pedal:
+            is_kept_control = kind == CONTROL_CHANGE and first in _CONTROLLERS
+            if kind <= NOTE_ON or kind == PROGRAM_CHANGE or is_kept_control:
                 events.append((tick, status, first, second))
         if position > size:
             raise IndexError
@@ -181,7 +224,7 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
         raise MidiFileError(source, f"is cut off inside a message of track {index}") from None
     except ValueError as error:
         raise MidiFileError(source, f"is damaged: track {index} {error}") from None
-    return Track(events, tempos, name, tick)
+    return Track(events, tempos, name, tick, tuple(signatures))
 
 
 def _variable_length(body: bytes, position: int) -> tuple[int, int]:
@@ -191,7 +234,7 @@ def _variable_length(body: bytes, position: int) -> tuple[int, int]:
         byte = body[position]
         position += 1
         value = (value << 7) | (byte & 0x7F)
-        if value > _MAX_VARIABLE_LENGTH:
-            raise ValueError(f"holds a message of over {_MAX_VARIABLE_LENGTH} bytes")
+        if value > MAX_DELTA:
+            raise ValueError(f"holds a message of over {MAX_DELTA} bytes")
         if not byte & 0x80:
             return value, position

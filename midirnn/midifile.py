@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,28 +16,50 @@ from midirnn.errors import MidiFileError
 from midirnn.files import reason_of, write_file
 from midirnn.midievents import (
     CONTROL_CHANGE,
+    MAX_DELTA,
+    MODE_MESSAGES,
     NOTE_ON,
+    PEDAL_RESETS,
     PROGRAM_CHANGE,
     SUSTAIN,
     Event,
     MidiChunks,
     Track,
     parse_midi,
+    wrap,
 )
-from midirnn.performance import FloatArray, Part, Performance, Tempo
+from midirnn.performance import (
+    SUSTAIN_DOWN,
+    FloatArray,
+    KeySignature,
+    Part,
+    Performance,
+    Signature,
+    Tempo,
+    TimeSignature,
+)
 
 if TYPE_CHECKING:
     import mido
     import pretty_midi
 
-SUFFIXES = (".mid", ".midi")
-"""The names of MIDI files end in one of these, in upper or lower case."""
+SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
+"""The names of MIDI files end in one of these, in upper or lower case.
+
+Files named ``.kar`` hold lyrics too, and ``.rmi`` is a MIDI file in a RIFF wrapper.
+"""
 
 TICKS_PER_QUARTER = 960
 MAX_HOURS = 24.0
 """A file that lasts longer counts as damaged."""
 
+MAX_DENOMINATOR_POWER = 7
+"""Time signatures with a denominator over 128 count as damaged and are left out."""
+
 _DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
+
+_SHARED_SUSTAIN = SUSTAIN | 0x80
+"""Stands for the sustain pedal of another track in the events of a track."""
 
 Note = tuple[int, int, int, int, bool]
 """(start tick, end tick, pitch, velocity, unreleased)"""
@@ -46,7 +69,9 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     """Read a MIDI file, given by its path or its bytes.
 
     Formats 0 and 1 share one tempo map; the tracks of format 2 follow one another, each with its
-    own. A part is a (track, channel, program). A note-off ends every note of its pitch that began
+    own. In formats 0 and 1 the program and the sustain pedal belong to a channel, whichever track
+    sets them, and so do the messages that end all notes of a channel (CC 120 and 123 to 127). A
+    part is a (track, channel, program). A note-off ends every note of its pitch that began
     before it, as in pretty_midi; a note that is never released lasts to the end of its track;
     notes without length are dropped. Drums (channel 10) are left out unless ``drums`` is true.
 
@@ -55,10 +80,15 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     data, name = _load(source)
     chunks = parse_midi(data, name)
     performance = assemble(chunks)
-    hours = max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
+    hours = _hours(performance)
     if hours > MAX_HOURS:
         raise MidiFileError(name, f"lasts {hours:.0f} hours, over {MAX_HOURS:.0f}: it is damaged")
     return performance if drums else performance.without_drums()
+
+
+def _hours(performance: Performance) -> float:
+    """Return how long a performance lasts with its pedal, in hours."""
+    return max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
 
 
 def _load(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
@@ -115,20 +145,83 @@ def _tpq(chunks: MidiChunks) -> int:
     return chunks.ticks_per_quarter
 
 
-def assemble(chunks: MidiChunks) -> Performance:
-    """Return one performance of all tracks."""
+def assemble(chunks: MidiChunks, *, shared_channels: bool = True) -> Performance:
+    """Return one performance of all tracks.
+
+    Without ``shared_channels`` each track has channels of its own, as if it were on a port of its
+    own.
+    """
     if chunks.format != 2:
         clock = _TickClock(chunks, (tempo for track in chunks.tracks for tempo in track.tempos))
-        return _combine([_track_performance(track, clock) for track in chunks.tracks], clock.tempos)
+        tracks = _share_channels(chunks.tracks) if shared_channels else chunks.tracks
+        combined = _combine([_track_performance(track, clock) for track in tracks], clock.tempos)
+        return combined.replace(signatures=_signatures(tracks, clock))
     pieces: list[Performance] = []
     tempos: list[Tempo] = []
+    signatures: list[Signature] = []
     offset = 0.0
     for track in chunks.tracks:
         clock = _TickClock(chunks, track.tempos)
         pieces.append(_track_performance(track, clock).shift(offset))
         tempos += [Tempo(tempo.seconds + offset, tempo.bpm) for tempo in clock.tempos]
+        signatures += [replace(s, seconds=s.seconds + offset) for s in _signatures([track], clock)]
         offset += float(clock.seconds([track.last_tick])[0])
-    return _combine(pieces, tuple(tempos))
+    return _combine(pieces, tuple(tempos)).replace(signatures=tuple(signatures))
+
+
+def _signatures(tracks: Sequence[Track], clock: _TickClock) -> tuple[Signature, ...]:
+    """Return the signatures of all tracks that make sense; of several at one tick the last."""
+    events = [event for track in tracks for event in track.signatures]
+    last = {(tick, len(payload)): payload for tick, payload in events}
+    signatures: list[Signature] = []
+    for (tick, _), payload in sorted(last.items()):
+        seconds = float(clock.seconds([tick])[0])
+        if len(payload) == 4 and payload[0] and payload[1] <= MAX_DENOMINATOR_POWER:
+            signatures.append(TimeSignature(seconds, payload[0], 2 ** payload[1]))
+        elif len(payload) == 2 and (payload[0] + 7) % 256 <= 14 and payload[1] <= 1:
+            sharps = (payload[0] + 7) % 256 - 7
+            signatures.append(KeySignature(seconds, sharps, bool(payload[1])))
+    return tuple(signatures)
+
+
+def _share_channels(tracks: list[Track]) -> list[Track]:
+    """Return the tracks, each with what other tracks say to the channels it plays on.
+
+    At one tick a program of the track itself counts, the pedals of a channel go in the order of
+    the tracks, and a note survives what ends the notes in another track.
+    """
+    states = [[event for event in track.events if event[1] >= CONTROL_CHANGE] for track in tracks]
+    if sum(map(bool, states)) == 0 or len(tracks) == 1:
+        return tracks
+    states = [
+        [
+            (
+                tick,
+                status,
+                _SHARED_SUSTAIN if first == SUSTAIN and not is_program else first,
+                second,
+            )
+            for tick, status, first, second in state
+            for is_program in (status & 0xF0 == PROGRAM_CHANGE,)
+        ]
+        for state in states
+    ]
+    shared: list[Track] = []
+    for index, track in enumerate(tracks):
+        channels = {event[1] & 0x0F for event in track.events if event[1] < CONTROL_CHANGE}
+        before, after = (
+            [event for state in some for event in state if event[1] & 0x0F in channels]
+            for some in (states[:index], states[index + 1 :])
+        )
+        if before or after:
+            pedals = [event for event in after if event[2] == _SHARED_SUSTAIN]
+            others = [event for event in after if event[2] != _SHARED_SUSTAIN]
+            events = [*before, *others, *track.events, *pedals]
+            events = [e for e in events if e[1:3] != (CONTROL_CHANGE | 9, _SHARED_SUSTAIN)]
+            events.sort(key=lambda event: event[0])
+            track = replace(track, events=events)
+        shared.append(track)
+    return shared
 
 
 def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performance:
@@ -138,7 +231,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
     if not pieces:
         return Performance(tempos=tempos)
     offsets = np.cumsum([0] + [len(piece.parts) for piece in pieces[:-1]])
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(piece, name) for piece in pieces])
         for name in (
             "start",
@@ -148,6 +241,7 @@ def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performanc
             "unreleased",
             "pedal_time",
             "pedal_value",
+            "pedal_shared",
         )
     }
     for name in ("part", "pedal_part"):
@@ -164,12 +258,12 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
     rows = [row for part_notes in notes.values() for row in part_notes]
     part_of_row = [index for index, part in enumerate(notes.values()) for _ in part]
     pedal_rows = [
-        (tick, value, index)
+        (tick, value, shared, index)
         for index, (channel, _) in enumerate(notes)
-        for tick, value in pedals.get(channel, ())
+        for tick, value, shared in pedals.get(channel, ())
     ]
     start, end, pitch, velocity, unreleased = zip(*rows, strict=True) if rows else ((),) * 5
-    tick, value, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 3
+    tick, value, shared, pedal_part = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 4
     return Performance(
         start=clock.seconds(list(start)),
         end=clock.seconds(list(end)),
@@ -180,6 +274,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         pedal_time=clock.seconds(list(tick)),
         pedal_value=np.array(value, np.uint8),
         pedal_part=np.array(pedal_part, np.int32),
+        pedal_shared=np.array(shared, dtype=bool),
         parts=tuple(parts),
         tempos=clock.tempos,
     )
@@ -187,14 +282,16 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
 
 def pair_notes(
     events: Iterable[Event], last_tick: int
-) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int]]]]:
-    """Return notes by (channel, program), and the sustain pedal's (tick, value) by channel.
+) -> tuple[dict[tuple[int, int], list[Note]], dict[int, list[tuple[int, int, bool]]]]:
+    """Return notes by (channel, program), and (tick, value, shared) of the pedal by channel.
 
     A note-off ends all notes of its channel and pitch that began at an earlier tick. Notes that
-    began at its own tick are dropped if there are no earlier ones, else they go on.
+    began at its own tick are dropped if there are no earlier ones, else they go on. A channel mode
+    message (CC 120, 123 to 127) is a note-off for every note of its channel, and all but CC 123
+    put the pedal up, as CC 121 does.
     """
     notes: dict[tuple[int, int], list[Note]] = {}
-    pedals: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    pedals: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
     sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
     programs = [0] * 16
 
@@ -207,22 +304,33 @@ def pair_notes(
         if ended:
             notes.setdefault((channel, programs[channel]), []).extend(ended)
 
+    def release(tick: int, channel: int, pitch: int) -> None:
+        begun = sounding.pop((channel, pitch), None)
+        if begun is None:
+            return
+        finish(channel, pitch, tick, begun)
+        kept = [note for note in begun if note[0] == tick]
+        if kept and len(kept) < len(begun):
+            sounding[channel, pitch] = kept
+
     for tick, status, first, second in events:
         kind, channel = status & 0xF0, status & 0x0F
         if kind == NOTE_ON and second:
             sounding.setdefault((channel, first), []).append((tick, second))
         elif kind <= NOTE_ON:
-            begun = sounding.pop((channel, first), None)
-            if begun is None:
-                continue
-            finish(channel, first, tick, begun)
-            kept = [note for note in begun if note[0] == tick]
-            if kept and len(kept) < len(begun):
-                sounding[channel, first] = kept
+            release(tick, channel, first)
         elif kind == PROGRAM_CHANGE:
             programs[channel] = first
-        elif kind == CONTROL_CHANGE and first == SUSTAIN:
-            pedals[channel].append((tick, second))
+        elif kind == CONTROL_CHANGE:
+            if first in (SUSTAIN, _SHARED_SUSTAIN):
+                pedals[channel].append((tick, second, first != SUSTAIN))
+                continue
+            if first in MODE_MESSAGES:
+                for pitch in [pitch for key, pitch in sounding if key == channel]:
+                    release(tick, channel, pitch)
+            is_down = pedals[channel] and pedals[channel][-1][1] >= SUSTAIN_DOWN
+            if first in PEDAL_RESETS and is_down:
+                pedals[channel].append((tick, 0, True))
     for (channel, pitch), begun in sounding.items():
         finish(channel, pitch, last_tick, begun, unreleased=True)
     return notes, pedals
@@ -231,11 +339,20 @@ def pair_notes(
 def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     """Write a performance as a MIDI file of format 1: a tempo track, then a track for each part.
 
-    Times are rounded to ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing
+    Each part gets a channel of its own while there are 15 (its own one if that is free), and all
+    drums channel 10. The tempos behind the last note or pedal are left out. Times are rounded to
+    ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing
     folders are made, and the file is written whole or not at all. Raises :class:`MidiFileError`
-    if it cannot be written.
+    if it cannot be written, or if no reader would take it (it lasts over 24 hours).
+    A name that ends in ``.rmi`` gets the RIFF wrapper.
     """
+    hours = _hours(performance)
+    if hours > MAX_HOURS:
+        reason = f"cannot be written (it lasts {hours:.0f} hours, over {MAX_HOURS:.0f})"
+        raise MidiFileError(str(path), reason)
     data = midi_bytes(performance)
+    if Path(path).suffix.lower() == ".rmi":
+        data = wrap(data)
     try:
         write_file(Path(path), data)
     except OSError as error:
@@ -247,7 +364,9 @@ def midi_bytes(performance: Performance) -> bytes:
     import mido
 
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="latin-1")
-    tempos = performance.tempos or (Tempo(0.0, 120.0),)
+    last = max(performance.duration, float(performance.pedal_time.max(initial=0.0)))
+    first, *changes = performance.tempos or (Tempo(0.0, 120.0),)
+    tempos = [first, *(change for change in changes if change.seconds < last)]
     microseconds = [min(max(round(6e7 / tempo.bpm), 1), 0xFFFFFF) for tempo in tempos]
     rates = TICKS_PER_QUARTER * 1e6 / np.array(microseconds)  # ticks per second
     # A change is measured from the rounded one before it, so that rounding errors never add up.
@@ -267,12 +386,20 @@ def midi_bytes(performance: Performance) -> bytes:
         (tick, 0, mido.MetaMessage("set_tempo", tempo=tempo))
         for tick, tempo in zip(change_ticks, microseconds, strict=True)
     ]
+    kept = [s for s in performance.signatures if s.seconds < last or not s.seconds]
+    moments = ticks(np.array([s.seconds for s in kept], np.float64))
+    conductor += [(tick, 1, _signature_message(s)) for tick, s in zip(moments, kept, strict=True)]
     file.tracks.append(_to_track(conductor))
     start, end = ticks(performance.start), ticks(performance.end)
     pedal = ticks(performance.pedal_time)
-    for index, part in enumerate(performance.parts):
+    written: dict[int, list[list[tuple[int, int]]]] = defaultdict(list)
+    for index, part in enumerate(share_out_channels(performance.parts)):
         notes = np.flatnonzero(performance.part == index)
-        pedals = np.flatnonzero(performance.pedal_part == index)
+        values = performance.pedal_value.tolist()
+        pedals = [(pedal[i], values[i]) for i in np.flatnonzero(performance.pedal_part == index)]
+        if pedals in written[part.channel] and not part.is_drum:
+            pedals = []  # the parts of a channel share its pedal
+        written[part.channel].append(pedals)
         events: list[tuple[int, int, mido.Message]] = [
             (0, -1, mido.Message("program_change", channel=part.channel, program=part.program))
         ]
@@ -281,13 +408,47 @@ def midi_bytes(performance: Performance) -> bytes:
             pitch, velocity = int(performance.pitch[i]), int(performance.velocity[i])
             events.append((on, 2, _message("note_on", part, note=pitch, velocity=velocity)))
             events.append((off, 0, _message("note_off", part, note=pitch, velocity=0)))
-        for i in pedals:
-            value = int(performance.pedal_value[i])
-            events.append((pedal[i], 1, _message("control_change", part, control=64, value=value)))
+        for tick, value in pedals:
+            events.append((tick, 1, _message("control_change", part, control=64, value=value)))
         file.tracks.append(_to_track(events, part.name))
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+def share_out_channels(parts: Sequence[Part]) -> list[Part]:
+    """Return the parts, each on a channel of its own while there are 15; drums stay on theirs.
+
+    A part keeps its channel if no part before it has the same. Parts for which no channel is left
+    share one with a part of their program, if there is one.
+    """
+    first_on = {part.channel: index for index, part in reversed(list(enumerate(parts)))}
+    free = [channel for channel in range(16) if channel not in first_on and channel != 9]
+    channels: dict[int, int] = {}
+    channel_of: dict[int, int] = {}
+    for index, part in enumerate(parts):
+        channel = part.channel
+        if first_on[channel] != index and not part.is_drum:
+            channel = free.pop(0) if free else channel_of.get(part.program, channel)
+        channels[index] = channel
+        if not part.is_drum:
+            channel_of.setdefault(part.program, channel)
+    return [replace(part, channel=channels[index]) for index, part in enumerate(parts)]
+
+
+def _signature_message(signature: Signature) -> mido.MetaMessage:
+    import mido
+
+    if isinstance(signature, KeySignature):
+        # mido takes keys by name; the names of major keys go up in fifths from seven flats.
+        majors = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", *"FCGDAEB", "F#", "C#"]
+        minors = ["Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm"]
+        minors += ["F#m", "C#m", "G#m", "D#m", "A#m"]
+        key = (minors if signature.minor else majors)[signature.sharps + 7]
+        return mido.MetaMessage("key_signature", key=key)
+    return mido.MetaMessage(
+        "time_signature", numerator=signature.numerator, denominator=signature.denominator
+    )
 
 
 def _message(kind: str, part: Part, **values: int) -> mido.Message:
@@ -297,7 +458,10 @@ def _message(kind: str, part: Part, **values: int) -> mido.Message:
 
 
 def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mido.MidiTrack:
-    """Return a track from (tick, rank among equals, message)."""
+    """Return a track from (tick, rank among equals, message).
+
+    Empty texts split a wait that is too long for one delta time.
+    """
     import mido
 
     track = mido.MidiTrack()
@@ -306,16 +470,42 @@ def _to_track(events: list[tuple[int, int, mido.Message]], name: str = "") -> mi
         track.append(mido.MetaMessage("track_name", name=printable))
     last = 0
     for tick, _, message in sorted(events, key=lambda event: event[:2]):
+        while tick - last > MAX_DELTA:
+            track.append(mido.MetaMessage("text", text="", time=MAX_DELTA))
+            last += MAX_DELTA
         track.append(message.copy(time=tick - last))
         last = tick
     return track
 
 
 def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
-    """Return a ``pretty_midi.PrettyMIDI`` with an instrument for each part and CC 64 as pedal."""
+    """Return a ``pretty_midi.PrettyMIDI`` with an instrument for each part and CC 64 as pedal.
+
+    Tempos and signatures go with it.
+    """
     import pretty_midi
 
-    result = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER)
+    first, *changes = performance.tempos or (Tempo(0.0, 120.0),)
+    result = pretty_midi.PrettyMIDI(resolution=TICKS_PER_QUARTER, initial_tempo=first.bpm)
+    tick, seconds, bpm = 0, 0.0, first.bpm
+    for tempo in changes:  # pretty_midi has no public way to change the tempo
+        span = max(0, round((tempo.seconds - seconds) * bpm / 60 * TICKS_PER_QUARTER))
+        tick, seconds = tick + span, seconds + span * 60 / (bpm * TICKS_PER_QUARTER)
+        bpm = tempo.bpm
+        result._tick_scales.append((tick, 60.0 / (bpm * TICKS_PER_QUARTER)))
+    result._update_tick_to_time(tick)
+    for signature in performance.signatures:
+        if isinstance(signature, TimeSignature):
+            result.time_signature_changes.append(
+                pretty_midi.TimeSignature(
+                    signature.numerator, signature.denominator, signature.seconds
+                )
+            )
+        else:
+            tonic = (7 * signature.sharps - 3 * signature.minor) % 12
+            result.key_signature_changes.append(
+                pretty_midi.KeySignature(tonic + 12 * signature.minor, signature.seconds)
+            )
     for index, part in enumerate(performance.parts):
         instrument = pretty_midi.Instrument(part.program, is_drum=part.is_drum, name=part.name)
         instrument.notes = [
@@ -354,7 +544,16 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
     start, end, pitch, velocity, part = zip(*notes, strict=True) if notes else ((),) * 5
     time, value, pedal_part = zip(*pedals, strict=True) if pedals else ((),) * 3
     times, bpms = source.get_tempo_changes()
-    channels = [9 if i.is_drum else index % 9 for index, i in enumerate(instruments)]
+    signatures: list[Signature] = [
+        TimeSignature(s.time, s.numerator, s.denominator) for s in source.time_signature_changes
+    ]
+    for key in source.key_signature_changes:
+        minor = key.key_number >= 12
+        sharps = (7 * (key.key_number + 3 * minor) + 5) % 12 - 5
+        signatures.append(KeySignature(key.time, sharps, minor))
+    parts = share_out_channels(
+        [Part(i.program, 9 if i.is_drum else 0, i.name) for i in instruments]
+    )
     return Performance(
         start=np.array(start, np.float64),
         end=np.array(end, np.float64),
@@ -364,11 +563,8 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
         pedal_time=np.array(time, np.float64),
         pedal_value=np.array(value, np.uint8),
         pedal_part=np.array(pedal_part, np.int32),
-        parts=tuple(
-            Part(instrument.program, channel, instrument.name)
-            for instrument, channel in zip(instruments, channels, strict=True)
-        )
-        or (Part(),),
+        parts=tuple(parts) or (Part(),),
         tempos=tuple(Tempo(float(t), float(b)) for t, b in zip(times, bpms, strict=True))
         or (Tempo(0.0, 120.0),),
+        signatures=tuple(sorted(signatures, key=lambda signature: signature.seconds)),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
+import numbers
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from midirnn.errors import OptionError
 
 SUSTAIN_DOWN = 64
 """The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
@@ -31,9 +35,16 @@ _DTYPES = {
     "pedal_time": np.float64,
     "pedal_value": np.uint8,
     "pedal_part": np.int32,
+    "pedal_shared": np.bool_,
+}
+_ALLOWED = {
+    **dict.fromkeys(("start", "end", "pedal_time"), "finite seconds from 0 on"),
+    **dict.fromkeys(("pitch", "pedal_value"), "whole numbers from 0 to 127"),
+    "velocity": "whole numbers from 1 to 127",
+    **dict.fromkeys(("part", "pedal_part"), "the indices of its parts"),
 }
 _NOTE_FIELDS = ("start", "end", "pitch", "velocity", "part", "unreleased")
-_PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part")
+_PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part", "pedal_shared")
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,11 @@ class Part:
     program: int = 0
     channel: int = 0
     name: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("program", self.program, 127), ("channel", self.channel, 15)):
+            if not 0 <= value <= most:
+                raise OptionError(f"a part has {name} {value}; allowed are 0 to {most}")
 
     @property
     def is_drum(self) -> bool:
@@ -60,6 +76,76 @@ class Tempo:
     seconds: float
     bpm: float
 
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.seconds < math.inf and 0.0 < self.bpm < math.inf):
+            raise OptionError(
+                f"a tempo is {self.bpm} bpm at {self.seconds} s; allowed are above 0 bpm, "
+                "from 0 s on"
+            )
+
+
+@dataclass(frozen=True)
+class TimeSignature:
+    """A time signature from ``seconds`` on: 6/8 has numerator 6 and denominator 8."""
+
+    seconds: float
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True)
+class KeySignature:
+    """A key signature from ``seconds`` on: its sharps (flats are negative), and if it is minor."""
+
+    seconds: float
+    sharps: int
+    minor: bool = False
+
+
+Signature = TimeSignature | KeySignature
+
+
+def _as_array(name: str, values: Any) -> npt.NDArray[Any]:
+    """Return the values of a field in its type, if that changes none of them."""
+    dtype = np.dtype(_DTYPES[name])
+    given = np.asarray(values)
+    if given.dtype == dtype:
+        return given
+    if dtype.kind == "b" or not given.size:
+        return given.astype(dtype)
+    try:
+        exact = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        wrong = next((value for value in values if not isinstance(value, numbers.Real)), values)
+        raise OptionError(f"{name} is {wrong!r}; allowed are {_ALLOWED[name]}") from None
+    if dtype.kind == "f":
+        return exact
+    limits: np.iinfo[Any] = np.iinfo(dtype)
+    with np.errstate(invalid="ignore"):
+        fits = (exact >= limits.min) & (exact <= limits.max) & (exact == np.rint(exact))
+    if not fits.all():
+        wrong = given[~fits].flat[0].item()
+        raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
+    return exact.astype(dtype)
+
+
+def _check_lengths(fields: dict[str, npt.NDArray[Any]]) -> None:
+    """Raise :class:`OptionError` unless all fields hold a value for each note or pedal event."""
+    first, *_ = fields
+    for name, values in fields.items():
+        if values.shape != (len(fields[first]),):
+            raise OptionError(
+                f"{name} has shape {values.shape}; it needs one value for each of the "
+                f"{len(fields[first])} of {first}"
+            )
+
+
+def _check_range(name: str, values: npt.NDArray[Any], least: float, most: float) -> None:
+    """Raise :class:`OptionError`, naming the value, if one is not between least and most."""
+    if values.size and not (values.min() >= least and values.max() <= most):
+        wrong = values[~((values >= least) & (values <= most))][0].item()
+        raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
+
 
 def _empty(name: str) -> Callable[[], Any]:
     return lambda: np.empty(0, dtype=_DTYPES[name])
@@ -71,8 +157,11 @@ class Performance:
 
     Notes (shape ``(N,)`` each) are kept in order of (start, pitch); notes equal in both keep the
     order in which they were given. Pedals (shape ``(P,)`` each) are CC 64 values in order of time.
-    ``part`` and ``pedal_part`` index ``parts``. ``unreleased`` is true for notes that were still
-    held when the recording ended (by default none). The arrays are read-only.
+    ``part`` and ``pedal_part`` index ``parts``. ``pedal_shared`` is true for pedal events that came
+    from another track of the part's channel or from a reset (by default none). ``unreleased`` is
+    true for notes that were still held when the recording ended (by default none). The arrays are
+    read-only. Raises
+    :class:`OptionError` for a value that cannot be, such as a pitch of 200 or an infinite end.
     """
 
     start: FloatArray = field(default_factory=_empty("start"))
@@ -84,15 +173,19 @@ class Performance:
     pedal_time: FloatArray = field(default_factory=_empty("pedal_time"))
     pedal_value: ByteArray = field(default_factory=_empty("pedal_value"))
     pedal_part: IndexArray = field(default_factory=_empty("pedal_part"))
+    pedal_shared: BoolArray = field(default_factory=_empty("pedal_shared"))
     parts: tuple[Part, ...] = (Part(),)
     tempos: tuple[Tempo, ...] = (Tempo(0.0, 120.0),)
+    signatures: tuple[Signature, ...] = ()
+    """Time and key signatures, in order of time."""
 
     def __post_init__(self) -> None:
-        arrays: dict[str, npt.NDArray[Any]] = {
-            name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()
-        }
-        if not len(arrays["unreleased"]):
-            arrays["unreleased"] = np.zeros(len(arrays["start"]), dtype=bool)
+        arrays = {name: _as_array(name, getattr(self, name)) for name in _DTYPES}
+        for name, of in (("unreleased", "start"), ("pedal_shared", "pedal_time")):
+            if not len(arrays[name]):
+                arrays[name] = np.zeros(len(arrays[of]), dtype=bool)
+        for names in (_NOTE_FIELDS, _PEDAL_FIELDS):
+            _check_lengths({name: arrays[name] for name in names})
         note_order = np.lexsort((arrays["pitch"], arrays["start"]))
         pedal_order = np.argsort(arrays["pedal_time"], kind="stable")
         for names, order in ((_NOTE_FIELDS, note_order), (_PEDAL_FIELDS, pedal_order)):
@@ -100,6 +193,17 @@ class Performance:
                 ordered = arrays[name][order]
                 ordered.flags.writeable = False
                 object.__setattr__(self, name, ordered)
+        self._check_values()
+
+    def _check_values(self) -> None:
+        """Raise :class:`OptionError` for a value that no note or pedal can have."""
+        for name in ("start", "end", "pedal_time"):
+            _check_range(name, getattr(self, name), 0.0, np.finfo(np.float64).max)
+        _check_range("pitch", self.pitch, 0, NUM_PITCHES - 1)
+        _check_range("velocity", self.velocity, 1, 127)
+        _check_range("pedal_value", self.pedal_value, 0, 127)
+        for name in ("part", "pedal_part"):
+            _check_range(name, getattr(self, name), 0, len(self.parts) - 1)
 
     @classmethod
     def from_notes(
@@ -116,13 +220,13 @@ class Performance:
         start, end, pitch, velocity = zip(*note_rows, strict=True) if note_rows else ((),) * 4
         pedal_time, pedal_value = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 2
         return cls(
-            start=np.array(start, np.float64),
-            end=np.array(end, np.float64),
-            pitch=np.array(pitch, np.uint8),
-            velocity=np.array(velocity, np.uint8),
+            start=_as_array("start", start),
+            end=_as_array("end", end),
+            pitch=_as_array("pitch", pitch),
+            velocity=_as_array("velocity", velocity),
             part=np.zeros(len(note_rows), np.int32),
-            pedal_time=np.array(pedal_time, np.float64),
-            pedal_value=np.array(pedal_value, np.uint8),
+            pedal_time=_as_array("pedal_time", pedal_time),
+            pedal_value=_as_array("pedal_value", pedal_value),
             pedal_part=np.zeros(len(pedal_rows), np.int32),
             parts=tuple(parts),
         )
@@ -134,7 +238,11 @@ class Performance:
         if not isinstance(other, Performance):
             return NotImplemented
         same_arrays = all(np.array_equal(getattr(self, n), getattr(other, n)) for n in _DTYPES)
-        return same_arrays and (self.parts, self.tempos) == (other.parts, other.tempos)
+        return same_arrays and (self.parts, self.tempos, self.signatures) == (
+            other.parts,
+            other.tempos,
+            other.signatures,
+        )
 
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
@@ -174,6 +282,7 @@ class Performance:
             **{name: getattr(self, name)[inside] for name in _NOTE_FIELDS},
             **{name: getattr(self, name)[before] for name in _PEDAL_FIELDS},
             tempos=tuple(t for t in self.tempos if t.seconds < end_seconds),
+            signatures=tuple(s for s in self.signatures if s.seconds < end_seconds),
         )
         return cut.replace(
             end=np.minimum(cut.end, end_seconds),
@@ -198,7 +307,9 @@ class Performance:
             pedal_time=np.maximum(pedal_time[stays], 0.0),
             pedal_value=self.pedal_value[stays],
             pedal_part=self.pedal_part[stays],
+            pedal_shared=self.pedal_shared[stays],
             tempos=tuple(tempos[started[-1] if started else 0 :]),
+            signatures=_shifted(self.signatures, seconds),
         )
 
     def transpose(self, semitones: int) -> Performance:
@@ -209,25 +320,40 @@ class Performance:
         drums = np.array([part.is_drum for part in self.parts], dtype=bool)[self.part]
         moved = np.where(drums, self.pitch, self.pitch.astype(np.int16) + semitones)
         keep = (moved >= 0) & (moved < NUM_PITCHES)
-        return self.select(keep).replace(pitch=moved[keep].astype(np.uint8))
+        return self.select(keep).replace(
+            pitch=moved[keep].astype(np.uint8),
+            signatures=tuple(
+                dataclasses.replace(s, sharps=(s.sharps + 7 * semitones + 5) % 12 - 5)
+                if isinstance(s, KeySignature) and semitones
+                else s
+                for s in self.signatures
+            ),
+        )
 
     def stretch(self, factor: float) -> Performance:
         """Return the performance with all times multiplied by ``factor`` (above 1 is slower)."""
+        if not 0.0 < factor < math.inf:
+            raise OptionError(f"factor is {factor}; allowed are finite numbers above 0")
         return self.replace(
             start=self.start * factor,
             end=self.end * factor,
             pedal_time=self.pedal_time * factor,
             tempos=tuple(Tempo(t.seconds * factor, t.bpm / factor) for t in self.tempos),
+            signatures=tuple(
+                dataclasses.replace(s, seconds=s.seconds * factor) for s in self.signatures
+            ),
         )
 
-    def apply_sustain(self) -> Performance:
+    def apply_sustain(self, *, as_note_seq: bool = False) -> Performance:
         """Return the performance without pedals, each note as long as the pedal held it.
 
         A note released while its part's pedal is down lasts until the pedal goes up, or until the
         same pitch is struck again with the pedal down. A note without any length left is dropped;
-        one that the pedal holds to the end is ``unreleased``. The rules are those of note-seq's
-        ``apply_sustain_control_changes``: of simultaneous events pedal-downs come first, then
-        pedal-ups, note-ons and note-offs.
+        one that the pedal holds to the end is ``unreleased``. Of simultaneous events the pedal
+        comes first, in the order of its values, then note-ons and note-offs: a pedal that goes up
+        and down at one moment ends what it held and is down. With ``as_note_seq`` it is up,
+        since note-seq's ``apply_sustain_control_changes`` puts downs before ups; and the pedal
+        is a track's, not its channel's; all other rules are note-seq's too.
         """
         end, unreleased = self.end.copy(), self.unreleased.copy()
         drums = [index for index, part in enumerate(self.parts) if part.is_drum]
@@ -235,12 +361,15 @@ class Performance:
         last = max(
             float(self.end[melodic].max(initial=0.0)), float(self.pedal_time.max(initial=0.0))
         )
-        for part in np.unique(self.pedal_part):
+        counts = ~self.pedal_shared if as_note_seq else np.ones(len(self.pedal_time), dtype=bool)
+        for part in np.unique(self.pedal_part[counts]):
             if part in drums:
                 continue
             notes = np.flatnonzero(self.part == part)
-            pedals = self.pedal_part == part
-            downs, ups = _pedal_intervals(self.pedal_time[pedals], self.pedal_value[pedals])
+            pedals = counts & (self.pedal_part == part)
+            downs, ups = _pedal_intervals(
+                self.pedal_time[pedals], self.pedal_value[pedals], as_note_seq
+            )
             ends = _sustained_ends(
                 self.start[notes], self.end[notes], self.pitch[notes], downs, ups
             )
@@ -251,16 +380,26 @@ class Performance:
         return applied.select(end > self.start)
 
 
-def _pedal_intervals(time: FloatArray, value: ByteArray) -> tuple[FloatArray, FloatArray]:
+def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:
+    """Return the signatures moved in time; of those before 0 the last of each kind is kept."""
+    moved = [dataclasses.replace(s, seconds=max(0.0, s.seconds + seconds)) for s in signatures]
+    in_force = {type(s): s for s in moved if s.seconds == 0.0}
+    return (*in_force.values(), *(s for s in moved if s.seconds > 0.0))
+
+
+def _pedal_intervals(
+    time: FloatArray, value: ByteArray, as_note_seq: bool
+) -> tuple[FloatArray, FloatArray]:
     """Return when a pedal goes down, and when up again; the last of these may be infinite."""
     down = value >= SUSTAIN_DOWN
     if not len(time) or not down.any():
         return np.empty(0), np.empty(0)
-    # At one moment an up comes after a down, so the moment ends up if it holds any up at all.
     moments, first = np.unique(time, return_index=True)
-    is_down = np.logical_and.reduceat(down, first)
-    changes = np.flatnonzero(np.diff(is_down, prepend=False))
-    downs, ups = moments[changes[::2]], moments[changes[1::2]]
+    has_up = np.logical_or.reduceat(~down, first)
+    is_down = ~has_up if as_note_seq else down[np.append(first[1:], len(down)) - 1]
+    was_down = np.append(False, is_down[:-1])
+    # A pedal that goes up and down at one moment ends an interval there and begins another.
+    downs, ups = moments[is_down & (has_up | ~was_down)], moments[was_down & has_up]
     return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
 
 

@@ -32,6 +32,10 @@ def pedal(delta: int, value: int, channel: int = 0) -> bytes:
     return event(delta, 0xB0 | channel, 64, value)
 
 
+def control(delta: int, number: int, value: int = 0, channel: int = 0) -> bytes:
+    return event(delta, 0xB0 | channel, number, value)
+
+
 def program(delta: int, number: int, channel: int = 0) -> bytes:
     return event(delta, 0xC0 | channel, number)
 

@@ -77,6 +77,9 @@ class TestBytesThatAreNoMidiFile:
             (header(1, 1, smpte(25, 0)), "and 0 ticks per frame"),
             (header(1, 1, 480), "is cut off: 0 of 1 tracks are there"),
             (header(1, 65_535, 480) + track() * 3, "is cut off: 3 of 65535 tracks are there"),
+            (header(1, 1, 480) + track() + track()[:9], "is cut off: a chunk of 4 bytes has 1"),
+            (header(1, 1, 480) + track() + track()[:5], "is cut off: 1 of 1 tracks are whole"),
+            (b"RIFF\x10\0\0\0RMIDDISP\4\0\0\0text", "has no chunk 'data' in its RIFF wrapper"),
             (header(1, 1, 480) + b"MTrk\xff\xff\xff\xff\0", "a chunk of 4294967295 bytes has 1"),
             (b"MThd\xff\xff\xff\xff\0\1\0\1\1\xe0", "is cut off: 0 of 1 tracks are there"),
         ],
@@ -125,9 +128,11 @@ class TestBytesThatAreNoMidiFile:
         data = midi(track(note_on(0, 60), note_off(24 * 3600 * 960, 60)))
         assert read_midi(data).duration == 24 * 3600
 
-    def test_a_tempo_of_no_time_at_all_is_survived(self) -> None:
-        performance = read_midi(midi(track(tempo(0, 0), note_on(0, 60), note_off(480, 60))))
-        assert 0 < performance.duration < 1e-5
+    def test_a_tempo_of_no_time_at_all_is_damage(self) -> None:
+        error = refusal(midi(track(), track(tempo(0, 0), note_on(0, 60), note_off(480, 60))))
+        assert error.reason == (
+            "is damaged: track 1 holds a tempo of 0 microseconds per quarter note"
+        )
 
     def test_megabytes_of_one_number_are_refused_at_once(self) -> None:
         begun = time.perf_counter()
@@ -310,6 +315,14 @@ class TestWritingThatFails:
         assert self.reason(path) == f"cannot be written ({os.strerror(number)})"
         assert path.read_bytes() == b"the old file"
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_because_no_reader_would_take_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.mid"
+        long = Performance.from_notes([(0.0, 1.0, 60, 64), (180_000.0, 180_001.0, 62, 64)])
+        with pytest.raises(MidiFileError) as caught:
+            write_midi(long, path)
+        assert caught.value.reason == "cannot be written (it lasts 50 hours, over 24)"
+        assert list(tmp_path.iterdir()) == []
 
     def test_by_an_interrupt_leaves_no_temporary_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.performance import Part, Performance, Tempo, cut_overlaps
+from midirnn.errors import OptionError
+from midirnn.performance import (
+    KeySignature,
+    Part,
+    Performance,
+    Tempo,
+    TimeSignature,
+    cut_overlaps,
+)
 from tests.strategies import NoteRow, performance_of, performances
 
 ARRAYS = (
@@ -20,6 +29,7 @@ ARRAYS = (
     "pedal_time",
     "pedal_value",
     "pedal_part",
+    "pedal_shared",
 )
 DOWN, UP = 127, 0
 
@@ -44,7 +54,9 @@ class SlowNote:
     released_at: float
 
 
-def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]]:
+def sustained_event_by_event(
+    performance: Performance, *, as_note_seq: bool = False
+) -> list[tuple[float, ...]]:
     """What ``apply_sustain`` must give, told one event after the other: slow and plain."""
     is_drum = [part.is_drum for part in performance.parts]
     notes = [SlowNote(*row, released_at=row[1]) for row in rows(performance)]
@@ -58,8 +70,10 @@ def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]
         )
     )
     events = [
-        *((time, 0, part) for time, value, part in pedals if value >= 64),
-        *((time, 1, part) for time, value, part in pedals if value < 64),
+        *(
+            (time, int(as_note_seq and value < 64), (part, value >= 64))
+            for time, value, part in pedals
+        ),
         *((note.start, 2, note) for note in melodic),
         *((note.end, 3, note) for note in melodic),
     ]
@@ -67,13 +81,13 @@ def sustained_event_by_event(performance: Performance) -> list[tuple[float, ...]
     is_down = dict.fromkeys(active, False)
     moment = 0.0
     for moment, kind, what in sorted(events, key=lambda event: event[:2]):
-        if isinstance(what, int):
-            is_down[what] = kind == 0
-            if kind == 1:
-                for note in list(active[what]):
+        if isinstance(what, tuple):
+            part, is_down[part] = what
+            if not is_down[part]:
+                for note in list(active[part]):
                     if note.released_at < moment:
                         note.end = moment
-                        active[what].remove(note)
+                        active[part].remove(note)
         elif kind == 2:
             for note in list(active[what.part]):
                 if is_down[what.part] and note.pitch == what.pitch:
@@ -166,6 +180,82 @@ class TestAPerformance:
             of_parts=[Part(channel=9), Part(channel=8)],
         )
         assert performance.without_drums().pitch.tolist() == [60]
+
+
+class TestValuesThatCannotBe:
+    @pytest.mark.parametrize(
+        ("note", "told"),
+        [
+            ((0.0, 1.0, 200, 64), "pitch is 200; allowed are whole numbers from 0 to 127"),
+            ((0.0, 1.0, 300, 64), "pitch is 300; allowed"),
+            ((0.0, 1.0, -1, 64), "pitch is -1; allowed"),
+            ((0.0, 1.0, 60.5, 64), "pitch is 60.5; allowed"),
+            ((0.0, 1.0, "C4", 64), "pitch is 'C4'; allowed"),
+            ((0.0, 1.0, 60, 0), "velocity is 0; allowed are whole numbers from 1 to 127"),
+            ((0.0, 1.0, 60, 128), "velocity is 128; allowed"),
+            ((-2.0, 1.0, 60, 64), "start is -2.0; allowed are finite seconds from 0 on"),
+            ((math.nan, 1.0, 60, 64), "start is nan; allowed"),
+            ((0.0, math.inf, 60, 64), "end is inf; allowed"),
+            ((0.0, math.nan, 60, 64), "end is nan; allowed"),
+        ],
+    )
+    def test_of_a_note_are_named(self, note: tuple[float, ...], told: str) -> None:
+        with pytest.raises(OptionError) as caught:
+            Performance.from_notes([(0.0, 1.0, 60, 64), note])  # type: ignore[list-item]
+        assert str(caught.value).startswith(told)
+
+    @pytest.mark.parametrize(
+        ("pedal", "told"),
+        [
+            ((0.0, 128), "pedal_value is 128; allowed are whole numbers from 0 to 127"),
+            ((0.0, 256), "pedal_value is 256; allowed"),
+            ((-0.1, 64), "pedal_time is -0.1; allowed"),
+            ((math.inf, 64), "pedal_time is inf; allowed"),
+        ],
+    )
+    def test_of_a_pedal_are_named(self, pedal: tuple[float, int], told: str) -> None:
+        with pytest.raises(OptionError) as caught:
+            Performance.from_notes([], [pedal])
+        assert str(caught.value).startswith(told)
+
+    def test_a_part_that_is_not_there_is_named(self) -> None:
+        for part in (1, -1):
+            with pytest.raises(OptionError, match=f"part is {part}; allowed are the indices"):
+                performance_of([(0.0, 1.0, 60, 64, part, False)])
+
+    def test_fields_of_other_lengths_are_named(self) -> None:
+        with pytest.raises(OptionError, match=r"pitch has shape \(1,\); .* each of the 2 of start"):
+            Performance.from_notes([(0.0, 1.0, 60, 64)] * 2).replace(pitch=[60])
+
+    def test_of_parts_tempos_and_a_stretch_are_named(self) -> None:
+        with pytest.raises(OptionError, match="program 128; allowed are 0 to 127"):
+            Part(128)
+        with pytest.raises(OptionError, match="channel 16; allowed are 0 to 15"):
+            Part(channel=16)
+        for seconds, bpm in ((0.0, 0.0), (0.0, math.nan), (-1.0, 90.0), (math.inf, 90.0)):
+            with pytest.raises(OptionError, match=f"{bpm} bpm at {seconds} s; allowed"):
+                Tempo(seconds, bpm)
+        with pytest.raises(OptionError, match=r"factor is 0\.0; allowed"):
+            Performance().stretch(0.0)
+
+    @given(
+        st.floats() | st.integers(-5, 10),
+        st.floats() | st.integers(-5, 10),
+        st.integers(-300, 600),
+        st.integers(-300, 600),
+    )
+    def test_any_numbers_are_a_note_or_an_error(
+        self, start: float, end: float, pitch: int, velocity: int
+    ) -> None:
+        right = 0 <= start < math.inf and 0 <= end < math.inf
+        right &= 0 <= pitch <= 127 and 1 <= velocity <= 127
+        try:
+            performance = Performance.from_notes([(start, end, pitch, velocity)])
+        except OptionError:
+            assert not right
+            return
+        assert right
+        assert rows(performance) == [(start, end, pitch, velocity, 0, False)]
 
 
 class TestTranspose:
@@ -261,6 +351,24 @@ class TestShift:
         earlier = performance.shift(-4.0)
         assert earlier.pedal_value.tolist() == [DOWN, DOWN]
         assert earlier.pedal_part.tolist() == [0, 1]
+
+
+class TestSignatures:
+    signatures = (TimeSignature(0.0, 4, 4), KeySignature(0.0, 0), TimeSignature(2.0, 3, 4))
+    performance = Performance.from_notes([(0.0, 9.0, 60, 64)]).replace(signatures=signatures)
+
+    def test_they_move_and_stretch_with_the_music(self) -> None:
+        assert self.performance.shift(1.0).signatures[2] == TimeSignature(3.0, 3, 4)
+        assert self.performance.stretch(2.0).signatures[2] == TimeSignature(4.0, 3, 4)
+
+    def test_what_is_in_force_where_a_slice_begins_is_kept(self) -> None:
+        kept = self.performance.slice(3.0, 9.0).signatures
+        assert kept == (TimeSignature(0.0, 3, 4), KeySignature(0.0, 0))
+        assert len(self.performance.slice(0.0, 1.0).signatures) == 2
+
+    @pytest.mark.parametrize(("semitones", "sharps"), [(0, 0), (2, 2), (5, -1), (7, 1), (-3, 3)])
+    def test_a_key_is_transposed(self, semitones: int, sharps: int) -> None:
+        assert self.performance.transpose(semitones).signatures[1] == KeySignature(0.0, sharps)
 
 
 class TestSlice:
@@ -380,10 +488,29 @@ class TestApplySustain:
         )
         assert ends(performance.apply_sustain()) == [1.0]
 
-    @given(performances(max_notes=24, max_pedals=12, drums=True, unreleased=True))
-    def test_it_agrees_with_the_pedal_told_event_by_event(self, performance: Performance) -> None:
-        applied = performance.apply_sustain()
-        assert sorted(rows(applied)) == sorted(sustained_event_by_event(performance))
+    def test_a_pedal_that_goes_up_and_down_at_once_ends_what_it_held_and_is_down(self) -> None:
+        notes = [(0.0, 1.0), (2.0, 2.5)]
+        assert self.held(notes, [(0.5, DOWN), (2.0, UP), (2.0, DOWN), (3.0, UP)]) == [2.0, 3.0]
+        assert self.held(notes, [(0.5, DOWN), (2.0, DOWN), (2.0, UP), (3.0, UP)]) == [2.0, 2.5]
+
+    def test_for_note_seq_a_pedal_of_another_track_holds_nothing(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64)], [(0.5, DOWN), (2.0, UP)])
+        performance = performance.replace(pedal_shared=np.array([True, True]))
+        assert ends(performance.apply_sustain()) == [2.0]
+        assert ends(performance.apply_sustain(as_note_seq=True)) == [1.0]
+
+    def test_with_note_seqs_ties_it_is_up(self) -> None:
+        pedals = [(0.5, DOWN), (2.0, UP), (2.0, DOWN), (3.0, UP)]
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64), (2.0, 2.5, 60, 64)], pedals)
+        assert ends(performance.apply_sustain(as_note_seq=True)) == [2.0, 2.5]
+
+    @given(performances(max_notes=24, max_pedals=12, drums=True, unreleased=True), st.booleans())
+    def test_it_agrees_with_the_pedal_told_event_by_event(
+        self, performance: Performance, as_note_seq: bool
+    ) -> None:
+        applied = performance.apply_sustain(as_note_seq=as_note_seq)
+        expected = sustained_event_by_event(performance, as_note_seq=as_note_seq)
+        assert sorted(rows(applied)) == sorted(expected)
         assert (len(applied.pedal_time), applied.parts) == (0, performance.parts)
 
     @given(performances(pitches=st.integers(60, 61), max_parts=2, max_notes=24, max_pedals=12))

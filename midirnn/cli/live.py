@@ -53,9 +53,9 @@ def live(**given: Any) -> None:
     if knob is not None:
         _learn(knob, config, status)
         return
-    with Rig(config, report=status) as rig:
+    with EndSignals() as signals, Rig(config, report=status) as rig:
         make_python_punctual()
-        with EndSignals() as signals, status.showing(rig):
+        with status.showing(rig):
             rig.run(while_running=signals.running(rig.session.stop))
     status.end()
     guard = rig.session.console.guard

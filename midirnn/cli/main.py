@@ -48,6 +48,9 @@ EXTRAS = {
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
 
+UNTIL_CTRL_C = "live"
+"""The command that plays until Ctrl-C, which is therefore no failure of it, however often."""
+
 _HELP_AND_VERSION = ("--help", "-h", "--version")
 
 
@@ -56,7 +59,10 @@ class UsageError(MidirnnError):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; return 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C)."""
+    """Run a command line; return 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C).
+
+    Ctrl-C ends ``midirnn live`` in the ordinary way: it returns 0.
+    """
     tokens = list(sys.argv[1:] if argv is None else argv)
     end = tokens.index("--") if "--" in tokens else len(tokens)
     show_traceback = "--traceback" in tokens[:end]
@@ -66,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as error:
+        if tokens[:1] == [UNTIL_CTRL_C]:
+            return 0
         return _fail("interrupted", EXIT_INTERRUPTED, error, show_traceback)
     except BrokenPipeError:
         # Whoever read the output has gone; the interpreter must not flush into the pipe at exit.

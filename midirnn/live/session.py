@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.errors import PortError
-from midirnn.live.base.channel_messages import endings, is_system
+from midirnn.live.base.channel_messages import ModeMessages, endings, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
@@ -29,7 +30,7 @@ from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.pedal_out import PedalOutput
 from midirnn.live.output.scheduler import Scheduler, SentEvent
 from midirnn.live.view.session_view import SessionView
-from midirnn.midievents import PROGRAM_CHANGE
+from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
 
@@ -90,6 +91,8 @@ class Session(RemoteControl):
         self._orders = Orders(clock)
         self._stopping = False
         self._feedback = FeedbackDetector()
+        self._modes = ModeMessages()
+        self._passing = threading.Lock()
         self.console = console or Console(config)
         self.model = self._link(model)
         self.listener = Listener(
@@ -100,7 +103,7 @@ class Session(RemoteControl):
             clock,
             max_note_seconds=self.model.max_note_seconds,
             on_failure=self._orders.wake,
-            on_sending=self._feedback.sent,
+            on_sending=self._about_to_send,
             on_sent=self._note_sent,
         )
         self.scheduler.clock_out = self.console.clock_out
@@ -151,10 +154,16 @@ class Session(RemoteControl):
     def receive(self, message: Message, seconds: float) -> None:
         """Take a MIDI message that arrived at that time of the clock. Thread-safe."""
         found_before = self._feedback.found
-        if self._feedback.hear(message, seconds):
-            if not found_before:
-                self._orders.put(lambda now: self._say(FEEDBACK))
-            return
+        is_ours = self._feedback.hear(message, seconds)
+        if is_ours and not found_before:
+            self._orders.put(lambda now: self._say(FEEDBACK))
+            for channel, pitch in self._feedback.take_keys():
+                self._hear((NOTE_OFF | channel, pitch, 0), seconds)
+        if not is_ours:
+            self._hear(message, seconds)
+
+    def _hear(self, message: Message, seconds: float) -> None:
+        """Take a message of the performer."""
         if not is_system(message):
             self._observer.heard(message, seconds)
         if self.console.take(message, seconds):
@@ -163,9 +172,15 @@ class Session(RemoteControl):
         if not self._is_listened_to(message):
             return
         if self._config.thru:
-            self.scheduler.pass_on(message, seconds)
+            self._pass_on(message, seconds)
         self.listener.receive(message, seconds)
         self._orders.wake()
+
+    def _pass_on(self, message: Message, seconds: float) -> None:
+        """Send a message of the performer, which ends no notes but the performer's own."""
+        with self._passing:
+            for plain in self._modes.plain(message):
+                self.scheduler.pass_on(plain, seconds)
 
     def ask(self, *requests: Request) -> None:
         """Have the model do this next; what it has planned is taken back for it. Thread-safe.
@@ -229,6 +244,11 @@ class Session(RemoteControl):
     def _is_listened_to(self, message: Message) -> bool:
         channels = self._config.input_channels
         return not channels or is_system(message) or (message[0] & 0x0F) + 1 in channels
+
+    def _about_to_send(self, sent: SentEvent) -> None:
+        if not is_system(sent.message):
+            passed_on = sent.owner == PERFORMER
+            self._feedback.sent(sent.message, sent.seconds, passed_on=passed_on)
 
     def _note_sent(self, sent: SentEvent) -> None:
         if is_system(sent.message):

@@ -261,6 +261,7 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
         part=np.concatenate([primer.part, np.full(len(new), part, np.int32)]),
         parts=parts,
         tempos=primer.tempos,
+        signatures=primer.signatures,
     )
 
 

@@ -7,10 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
+from types import ModuleType
 
 import pytest
 
+from midirnn.__main__ import main as start
 from midirnn.cli import main as cli
 from midirnn.errors import OptionError
 
@@ -156,6 +159,31 @@ def test_ctrl_c_is_exit_code_130_without_a_traceback(
     assert capsys.readouterr().err == "midirnn: interrupted\n"
 
 
+def test_ctrl_c_is_the_ordinary_end_of_live_however_often_it_is_pressed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(tokens: Sequence[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupt)
+    assert cli.main(["live", "--mode", "autopilot"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("command", "code"), [("live", 0), ("generate", 130)])
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
+    command: str, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "midirnn.cli.main", Interrupted("midirnn.cli.main"))
+    monkeypatch.setattr(sys, "argv", ["midirnn", command])
+    assert start() == code
+    assert capsys.readouterr() == ("", "")
+
+
 def test_an_optional_library_that_is_missing_is_named_with_the_way_to_install_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +201,7 @@ def test_an_optional_library_that_is_missing_is_named_with_the_way_to_install_it
 def test_a_reader_that_goes_away_is_no_error_message() -> None:
     script = """
 import sys
+from midirnn.__main__ import main as start
 from midirnn.cli import main as cli
 cli.run = lambda tokens: print("a line") or 0
 sys.stdin.read()

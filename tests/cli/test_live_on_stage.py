@@ -95,7 +95,9 @@ def test_a_place_for_the_music_that_cannot_be_written_is_told_before_the_log_is_
 ) -> None:
     assert cli.main(["replay", "none.jsonl", "-o", "a.txt"]) == 1
     line = capsys.readouterr().err
-    assert line.endswith("a.txt cannot be written (its name must end in .mid or .midi)\n")
+    assert line.endswith(
+        "a.txt cannot be written (its name must end in .mid or .midi or .kar or .rmi)\n"
+    )
 
 
 def test_nothing_is_recorded_unless_asked_for(

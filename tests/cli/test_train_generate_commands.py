@@ -338,7 +338,7 @@ class TestGenerate:
         [
             ("primer.mid/a.mid", "Not a directory"),
             ("run", "it is a folder"),
-            ("a.txt", "its name must end in .mid or .midi"),
+            ("a.txt", "its name must end in .kar or .mid or .midi or .rmi"),
             ("x" * 300 + ".mid", "File name too long"),
         ],
     )

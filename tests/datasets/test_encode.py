@@ -86,6 +86,14 @@ def test_suffixes_count_in_capitals_too_and_other_files_do_not(tmp_path: Path) -
     assert report.refused == ()
 
 
+def test_karaoke_files_and_files_in_a_riff_wrapper_are_found(tmp_path: Path) -> None:
+    for name in ("a.kar", "b.rmi", "c.KAR"):
+        write_song(tmp_path / "songs" / name, seed=ord(name[0]))
+    report = encode_files([tmp_path / "songs"], tmp_path / "out", splits=ALL_TRAIN)
+    assert report.counts["train"].files == 3
+    assert report.refused == ()
+
+
 def test_a_file_that_is_named_is_read_whatever_its_suffix(tmp_path: Path) -> None:
     path = write_song(tmp_path / "song.bin")
     assert encode_files([path], tmp_path / "out").counts
@@ -194,7 +202,7 @@ def test_nothing_usable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_midi_files_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no files \*\.mid, \*\.midi in "):
+    with pytest.raises(DatasetError, match=r"no files \*\.mid, \*\.midi, \*\.kar, \*\.rmi in "):
         encode_files([tmp_path], tmp_path / "out")
 
 

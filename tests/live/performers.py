@@ -12,6 +12,13 @@ GAPS = st.one_of(
 )
 """Milliseconds from one message to the next."""
 
+OTHERS: list[Message] = [
+    *((0xB0, controller, 0) for controller in (120, 121, 123, 126)),
+    (0xE0, 0, 64),
+    (0xFA,),
+    (0x99, 36, 9),
+]
+
 
 @st.composite
 def schedules(
@@ -36,6 +43,6 @@ def schedules(
         elif kind == "pedal":
             message = (0xB0 | channel, 64, draw(st.sampled_from([0, 63, 64, 127])))
         else:
-            message = draw(st.sampled_from([(0xB0, 123, 0), (0xE0, 0, 64), (0xFA,), (0x99, 36, 9)]))
+            message = draw(st.sampled_from(OTHERS))
         schedule.append((milliseconds / 1000, message))
     return schedule

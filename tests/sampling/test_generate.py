@@ -17,7 +17,7 @@ from midirnn.errors import CheckpointError, MidiFileError, OptionError
 from midirnn.midifile import midi_bytes, read_midi, write_midi
 from midirnn.models.checkpoint import write_checkpoint
 from midirnn.models.config import ModelConfig
-from midirnn.performance import Part, Performance, Tempo
+from midirnn.performance import KeySignature, Part, Performance, Tempo, TimeSignature
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generate import Generated, continue_primer, generate
 from midirnn.sampling.sampler import Sampler
@@ -248,6 +248,11 @@ class TestPrimer:
     def test_its_tempo_map_is_kept_even_if_it_has_no_notes(self, tempos: tuple[Tempo, ...]) -> None:
         for primer in (Performance(tempos=tempos), song(1).replace(tempos=tempos)):
             assert make(1.0, primer).performance.tempos == tempos
+
+    def test_its_time_and_key_signatures_are_kept(self) -> None:
+        signatures = (TimeSignature(0.0, 3, 4), KeySignature(0.0, -3, minor=True))
+        primer = song(1).replace(signatures=signatures)
+        assert make(1.0, primer).performance.signatures == signatures
 
     def test_without_notes_it_is_as_if_there_were_none(self) -> None:
         made = make(2.0, Performance(), seed=6)

@@ -130,9 +130,11 @@ class PerformanceCodec(PerformanceLayout):
         """Return the tokens of a performance, pedal applied, drums left out; shape ``(T,)``.
 
         With ``open_end`` notes that are ``unreleased``, or that a pedal holds to the end, get no
-        note-off: they still sound after the last token, for a continuation to end.
+        note-off: they still sound after the last token, for a continuation to end. With
+        ``overlaps="keep"`` the tokens are note-seq's, also where a pedal goes up and down at once.
         """
-        notes = performance.without_drums().apply_sustain()
+        keeps = self.overlaps == "keep"
+        notes = performance.without_drums().apply_sustain(as_note_seq=keeps)
         if self.overlaps == "cut":
             notes = notes.select(_loudest_last(notes))
         start = self.steps(notes.start)

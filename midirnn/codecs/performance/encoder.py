@@ -14,7 +14,7 @@ from midirnn.performance import SUSTAIN_DOWN
 
 DRUM_CHANNEL = 9
 
-# The order of simultaneous events (note-seq's apply_sustain_control_changes).
+# The order of simultaneous events; pedals among themselves go in the order in which they came.
 _PEDAL_DOWN, _PEDAL_UP, _NOTE_ON, _NOTE_OFF = range(4)
 
 
@@ -193,7 +193,7 @@ class StreamEncoder:
         self._due = []
         ons: dict[int, _Note] = {}
         # At one moment note-ons go by pitch, since notes are numbered by (start, pitch).
-        self._events.sort(key=lambda event: (event.seconds, event.kind))
+        self._events.sort(key=lambda event: (event.seconds, max(event.kind, _PEDAL_UP)))
         for event in self._events:
             if event.kind == _PEDAL_DOWN:
                 self._pedals_down.add(event.channel)

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from midirnn.midievents import CONTROL_CHANGE, SUSTAIN
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message
 
-ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
+ALL_SOUND_OFF, RESET_ALL_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
+OMNI_OFF, OMNI_ON, MONO_ON, POLY_ON = 124, 125, 126, 127
 CHANNELS = range(16)
+
+ENDS_NOTES = frozenset((ALL_SOUND_OFF, ALL_NOTES_OFF, OMNI_OFF, OMNI_ON, MONO_ON, POLY_ON))
+"""The channel mode messages that release every key of their channel."""
+
+LIFTS_PEDAL = (ENDS_NOTES | {RESET_ALL_CONTROLLERS}) - {ALL_NOTES_OFF}
+"""Those that also lift the sustain pedal. Under "all notes off" the pedal holds what it held."""
+
+_PITCH_BEND, _CHANNEL_PRESSURE = 0xE0, 0xD0
+
+_RESET = (
+    (1, 0),
+    (11, 127),
+    (65, 0),
+    (66, 0),
+    (67, 0),
+    (98, 127),
+    (99, 127),
+    (100, 127),
+    (101, 127),
+)
+"""(controller, value) after "reset all controllers", beside the sustain pedal (RP-015)."""
+
+_SYSTEM_RESET = 0xFF
 
 _FIRST_SYSTEM_MESSAGE = 0xF0
 
@@ -27,3 +51,59 @@ def endings(
         for channel in sorted(channels)
         for controller in controllers
     ]
+
+
+class ModeMessages:
+    """Translates channel mode messages. Owns which keys and pedals of the sender are down.
+
+    "All notes off" becomes a note-off for each key that is down, "reset all controllers" what it
+    does to each controller, and so on. So they have one meaning for whoever hears or records the
+    sender, and do not reach what others play on the same channel. System reset does all of it on
+    every channel.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[int, dict[int, None]] = {channel: {} for channel in CHANNELS}
+        self._pedals: dict[int, int] = dict.fromkeys(CHANNELS, 0)
+
+    def plain(self, message: Message) -> list[Message]:
+        """Return the messages that it stands for: none if it changes nothing, or itself."""
+        if message and message[0] == _SYSTEM_RESET:
+            return [plain for channel in CHANNELS for plain in self._all_off(channel)]
+        if not message or is_system(message):
+            return [message]
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == CONTROL_CHANGE and message[1] in ENDS_NOTES | LIFTS_PEDAL:
+            return self._mode(channel, message[1])
+        if kind == NOTE_ON and message[2]:
+            self._keys[channel][message[1]] = None
+        elif kind in (NOTE_ON, NOTE_OFF):
+            self._keys[channel].pop(message[1], None)
+        elif kind == CONTROL_CHANGE and message[1] == SUSTAIN:
+            self._pedals[channel] = message[2]
+        return [message]
+
+    def _mode(self, channel: int, controller: int) -> list[Message]:
+        ends = self._note_offs(channel) if controller in ENDS_NOTES else []
+        lifts = self._pedal_up(channel) if controller in LIFTS_PEDAL else []
+        resets = _resets(channel) if controller == RESET_ALL_CONTROLLERS else []
+        return ends + lifts + resets
+
+    def _all_off(self, channel: int) -> list[Message]:
+        return self._note_offs(channel) + self._pedal_up(channel) + _resets(channel)
+
+    def _note_offs(self, channel: int) -> list[Message]:
+        keys, self._keys[channel] = self._keys[channel], {}
+        return [(NOTE_OFF | channel, pitch, 0) for pitch in keys]
+
+    def _pedal_up(self, channel: int) -> list[Message]:
+        value, self._pedals[channel] = self._pedals[channel], 0
+        return [(CONTROL_CHANGE | channel, SUSTAIN, 0)] if value else []
+
+
+def _resets(channel: int) -> list[Message]:
+    """Return what "reset all controllers" does beside lifting the sustain pedal."""
+    controllers: list[Message] = [
+        (CONTROL_CHANGE | channel, controller, value) for controller, value in _RESET
+    ]
+    return [*controllers, (_CHANNEL_PRESSURE | channel, 0), (_PITCH_BEND | channel, 0, 64)]

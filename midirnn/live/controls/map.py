@@ -106,11 +106,18 @@ class ControlMap:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> ControlMap:
-        """Make a map from a table. Knobs that it does not name keep their default."""
+        """Make a map from a table. Knobs that it does not name keep their default.
+
+        Raises :class:`OptionError` for a mistake, such as one controller for two knobs.
+        """
         bindings = default_bindings()
+        named: dict[str, Binding] = {}
         for name, entry in table.items():
-            binding = _binding(name, entry)
-            bindings = _bound(bindings, find_knob(name).name, binding)
+            knob, binding = find_knob(name).name, _binding(name, entry)
+            if binding is not None:
+                _refuse_clash(named, knob, binding)
+                named[knob] = binding
+            bindings = _bound(bindings, knob, binding)
         return cls(bindings)
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -169,6 +176,16 @@ def _clash(one: Binding, other: Binding) -> bool:
     return (one.cc, one.note) == (other.cc, other.note) and (
         one.channel == other.channel or None in (one.channel, other.channel)
     )
+
+
+def _refuse_clash(named: Mapping[str, Binding], knob: str, binding: Binding) -> None:
+    """Raise OptionError if another knob of the same table has this controller or note."""
+    for other, taken in named.items():
+        if other != knob and _clash(taken, binding):
+            raise OptionError(
+                f"{other} ({taken}) and {knob} ({binding}) have the same controller; give each its "
+                "own, or a channel of its own"
+            )
 
 
 _LIMITS = {"cc": (0, FIRST_MODE_MESSAGE - 1), "note": (0, MOST), "channel": (1, 16)}

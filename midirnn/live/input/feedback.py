@@ -4,55 +4,132 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message
 
 WITHIN_SECONDS = 0.1
 """What comes back later than this is someone's playing."""
+
+JITTER_SECONDS = 0.02
+"""A connection takes about the same time for each message; people do not."""
 
 IN_A_ROW = 4
 """How many notes in a row must come back before it counts as feedback."""
 
 MEMORY = 256
 
+_NOTES = (NOTE_ON, NOTE_OFF)
+
+_Key: TypeAlias = tuple[int, int]
+"""(channel, pitch)"""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a message meant that was sent, whatever bytes it comes back as."""
+
+    seconds: float
+    meaning: Message
+    passed_on: bool
+    """Whether it repeats what the performer did."""
+
 
 class FeedbackDetector:
     """Recognises our own notes when they come in. Owns what was sent recently.
 
-    Once there is feedback, :meth:`hear` returns True for each of our own notes.
+    A note counts as ours if its pitch began, or ended, on the output a moment ago; its channel, its
+    velocity and the form of a note-off may have changed on the way. Notes of the performer that
+    were passed on come back only as what changes nothing: a key that goes down twice, or up twice.
+
+    Once there is feedback, :meth:`hear` returns True for each of our own messages.
     """
 
     def __init__(self) -> None:
         self.found = False
-        self._sent: deque[tuple[float, Message]] = deque(maxlen=MEMORY)
+        self._sent: deque[_Sent] = deque(maxlen=MEMORY)
+        self._down: set[_Key] = set()
+        """The keys that the performer holds down."""
+        self._taken_in: set[_Key] = set()
+        """The keys that went down by feedback before it was recognised."""
         self._in_a_row = 0
+        self._delay = 0.0
+        """How long the last message took to come back."""
         self._lock = threading.Lock()
 
-    def sent(self, message: Message, seconds: float) -> None:
-        """Remember a message that was sent. Thread-safe."""
-        if message[0] & 0xF0 in (NOTE_ON, NOTE_OFF):
-            with self._lock:
-                self._sent.append((seconds, message))
+    def sent(self, message: Message, seconds: float, *, passed_on: bool = False) -> None:
+        """Remember a message that was sent; ``passed_on`` if it is the performer's. Thread-safe."""
+        if message[0] & 0xF0 not in (*_NOTES, CONTROL_CHANGE):
+            return
+        with self._lock:
+            # A note-off for a key that is down makes way for its note-on: nobody has played it.
+            key_is_down = (message[0] & 0x0F, message[1]) in self._down
+            makes_way = _is_note(message) and not _is_note_on(message) and key_is_down
+            self._sent.append(_Sent(seconds, _meaning(message), passed_on and not makes_way))
 
     def hear(self, message: Message, seconds: float) -> bool:
         """Return True if a message that came in is one of ours and there is feedback."""
-        if message[0] & 0xF0 not in (NOTE_ON, NOTE_OFF):
+        if message[0] & 0xF0 not in (*_NOTES, CONTROL_CHANGE):
             return False
-        if not self._came_back(message, seconds):
+        with self._lock:
+            if not _is_note(message):
+                return self.found and self._take(message, seconds) is not None
+            return self._hear_note(message, seconds)
+
+    def take_keys(self) -> list[_Key]:
+        """Return the (channel, pitch) of keys that only feedback put down; forget them."""
+        with self._lock:
+            keys, self._taken_in = sorted(self._taken_in), set()
+            return keys
+
+    def _hear_note(self, message: Message, seconds: float) -> bool:
+        key = (message[0] & 0x0F, message[1])
+        sent = self._take(message, seconds)
+        steady = sent is not None and abs(seconds - sent.seconds - self._delay) <= JITTER_SECONDS
+        ends_a_key = key in self._down and not _is_note_on(message)
+        if sent is None or (self.found and ends_a_key and not steady):  # no key must be stuck
             self._in_a_row = 0
+            (self._down.add if _is_note_on(message) else self._down.discard)(key)
+            self._taken_in.discard(key)
             return False
-        self._in_a_row += 1
+        self._in_a_row = self._in_a_row + 1 if steady else 1
+        self._delay = seconds - sent.seconds
         self.found = self.found or self._in_a_row >= IN_A_ROW
+        if not self.found and key not in self._down:
+            (self._taken_in.add if _is_note_on(message) else self._taken_in.discard)(key)
         return self.found
 
-    def _came_back(self, message: Message, seconds: float) -> bool:
-        """Return True if it was sent a moment ago, and forget it: it comes back only once."""
-        with self._lock:
-            while self._sent and self._sent[0][0] < seconds - WITHIN_SECONDS:
-                self._sent.popleft()
-            for entry in self._sent:
-                if entry[1] == message and abs(seconds - entry[0]) <= WITHIN_SECONDS:
-                    self._sent.remove(entry)
-                    return True
-        return False
+    def _take(self, message: Message, seconds: float) -> _Sent | None:
+        """Return what was sent a moment ago and comes back, and forget it: it comes only once."""
+        while self._sent and self._sent[0].seconds < seconds - WITHIN_SECONDS:
+            self._sent.popleft()
+        meaning, repeats = _meaning(message), self._repeats(message)
+        for entry in self._sent:
+            is_near = abs(seconds - entry.seconds) <= WITHIN_SECONDS
+            if entry.meaning == meaning and is_near and (repeats or not entry.passed_on):
+                self._sent.remove(entry)
+                return entry
+        return None
+
+    def _repeats(self, message: Message) -> bool:
+        """Return True unless the message changes a key of the performer."""
+        if not _is_note(message):
+            return True
+        return ((message[0] & 0x0F, message[1]) in self._down) == _is_note_on(message)
+
+
+def _is_note(message: Message) -> bool:
+    return message[0] & 0xF0 in _NOTES
+
+
+def _is_note_on(message: Message) -> bool:
+    return message[0] & 0xF0 == NOTE_ON and message[2] > 0
+
+
+def _meaning(message: Message) -> Message:
+    """Return what a message means on any channel: a pitch that begins or ends, a controller."""
+    if _is_note(message):
+        return (NOTE_ON if _is_note_on(message) else NOTE_OFF, message[1])
+    return (CONTROL_CHANGE, *message[1:])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance import DRUM_CHANNEL, TokenType
-from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF
+from midirnn.live.base.channel_messages import ModeMessages
 from midirnn.live.base.messages import HeardStep
 from midirnn.live.base.playing import Gesture, Performed
 from midirnn.live.timing.stretch import TimeMap
@@ -34,6 +34,7 @@ class Listener:
         self._codec = codec
         self._start = start_seconds
         self._time = time_map or TimeMap(start_seconds)
+        self._modes = ModeMessages()
         self._pedals_down: set[int] = set()
         self._encoder = codec.stream_encoder()
         self._queue: deque[tuple[Message, float]] = deque()
@@ -62,7 +63,7 @@ class Listener:
         """Yield for each waiting message the steps that it ends, and its gesture, if any."""
         while self._queue:
             message, seconds = self._queue.popleft()
-            for single in self._all_off(message) or [message]:
+            for single in self._modes.plain(message):
                 yield self._feed(single, seconds)
 
     def advance(self, now: float) -> list[HeardStep]:
@@ -131,15 +132,6 @@ class Listener:
             return Gesture.PEDAL_DOWN
         self._pedals_down.discard(channel)
         return Gesture.PEDAL_UP
-
-    def _all_off(self, message: Message) -> list[Message]:
-        """Return the note-offs that 'all notes off' or 'all sound off' stands for, if any."""
-        channel = message[0] & 0x0F
-        is_control = message[0] & 0xF0 == CONTROL_CHANGE
-        if not is_control or message[1] not in (ALL_SOUND_OFF, ALL_NOTES_OFF):
-            return []
-        keys = sorted(key for key in self._keys if key[0] == channel)
-        return [(NOTE_OFF | channel, pitch, 0) for _, pitch in keys]
 
     def _steps(self, tokens: list[int]) -> list[HeardStep]:
         """Sort tokens of the encoder into what happens in each step."""

@@ -67,7 +67,7 @@ class Scheduler:
         *,
         max_note_seconds: float,
         on_failure: Callable[[], None] = lambda: None,
-        on_sending: Callable[[Message, float], None] = lambda message, seconds: None,
+        on_sending: Callable[[SentEvent], None] = lambda sent: None,
         on_sent: Callable[[SentEvent], None] = lambda sent: None,
     ) -> None:
         self.failure: Exception | None = None
@@ -203,7 +203,7 @@ class Scheduler:
                 if sent is None:
                     return self._next_time()
                 self._sending_since = now
-            self._on_sending(sent.message, sent.seconds)
+            self._on_sending(sent)
             try:
                 output.send(sent.message)
             except Exception as error:

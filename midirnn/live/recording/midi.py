@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from midirnn.live.base.channel_messages import ModeMessages
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.midievents import Event, MidiChunks, Track
 from midirnn.midifile import assemble
@@ -25,15 +26,17 @@ class Recording:
     def __init__(self, start_seconds: float) -> None:
         self._start = start_seconds
         self._events: dict[str, list[Event]] = {player: [] for player in PLAYERS}
+        self._modes = {player: ModeMessages() for player in PLAYERS}
         self._last_tick = 0
 
     def add(self, player: str, message: Message, seconds: float) -> None:
         """Add a message of one of the :data:`PLAYERS`, at a time of the session's clock."""
         tick = max(0, round((seconds - self._start) * TICKS_PER_SECOND))
         self.until(seconds)
-        if message and message[0] in CHANNEL_MESSAGES:
-            first, second, *_ = (*message[1:], 0, 0)
-            self._events[player].append((tick, message[0], first, second))
+        for plain in self._modes[player].plain(message):
+            if plain and plain[0] in CHANNEL_MESSAGES:
+                first, second, *_ = (*plain[1:], 0, 0)
+                self._events[player].append((tick, plain[0], first, second))
 
     def until(self, seconds: float) -> None:
         """Let the recording last at least until then."""
@@ -49,7 +52,8 @@ class Recording:
             Track(sorted(events, key=lambda event: event[0]), [], player, self._last_tick)
             for player, events in self._events.items()
         ]
-        return assemble(MidiChunks(1, 0, 1.0 / TICKS_PER_SECOND, tracks))
+        chunks = MidiChunks(1, 0, 1.0 / TICKS_PER_SECOND, tracks)
+        return assemble(chunks, shared_channels=False)
 
 
 def notes_of(performance: Performance, player: str) -> int:

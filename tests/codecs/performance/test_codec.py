@@ -37,7 +37,8 @@ def encoded(
 
 def quantize_slowly(performance: Performance, codec: PerformanceCodec) -> list[QuantizedNote]:
     """The notes that ``encode`` must write, in its order, one by one."""
-    applied = performance.without_drums().apply_sustain()
+    keeps = codec.overlaps == "keep"
+    applied = performance.without_drums().apply_sustain(as_note_seq=keeps)
     channels = [part.channel for part in applied.parts]
     notes = list(
         zip(

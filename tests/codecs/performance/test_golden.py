@@ -69,6 +69,15 @@ def test_notes_that_overlap_are_written_as_the_setting_says() -> None:
     assert keep.encode(notes).tolist() == [371, 60, 305, 60, 305, 188, 305, 188]
 
 
+def test_a_pedal_up_and_down_at_once_is_down_but_up_for_note_seq() -> None:
+    notes = Performance.from_notes(
+        [(0.0, 0.1, 60, 64), (0.5, 0.6, 62, 64)], [(0.0, 127), (0.5, 0), (0.5, 127), (1.0, 0)]
+    )
+    assert PerformanceCodec().encode(notes).tolist() == [371, 60, 305, 188, 62, 305, 190]
+    keep = PerformanceCodec(overlaps="keep")
+    assert keep.encode(notes).tolist() == [371, 60, 305, 188, 62, 265, 190]
+
+
 @pytest.fixture(scope="module", params=GOLDEN_FILES, ids=lambda path: path.name[:-8][-60:])
 def recording(request: pytest.FixtureRequest) -> tuple[Performance, list[int]]:
     """A real performance and the tokens that note-seq writes for it."""

@@ -140,6 +140,23 @@ def test_a_controller_that_is_given_away_no_longer_turns_what_it_did(tmp_path: P
     assert names == ["temperature"]
 
 
+@pytest.mark.parametrize("second", ["cc = 74", "cc = 74, channel = 2"])
+def test_one_controller_for_two_knobs_is_refused_in_one_line(tmp_path: Path, second: str) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(f"temperature = {{ cc = 74 }}\ntop_p = {{ {second} }}\n")
+    with pytest.raises(OptionError, match=r"temperature \(CC 74\) and top_p \(CC 74") as caught:
+        ControlMap.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_controller_on_two_channels_moves_two_knobs(tmp_path: Path) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text("temperature = { cc = 74, channel = 1 }\ntop_p = { cc = 74, channel = 2 }\n")
+    control_map = ControlMap.read(path)
+    assert [c.name for c in control_map.translate(cc(74, 64, channel=1))] == ["temperature"]
+    assert [c.name for c in control_map.translate(cc(74, 64, channel=2))] == ["top_p"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

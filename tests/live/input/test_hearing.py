@@ -30,8 +30,6 @@ def test_however_late_the_model_answers_it_has_heard_the_tokens_of_the_recording
         "call_and_response", config=LISTENING, delay_seconds=delay_seconds, start_seconds=0.0
     )
     concert.model.sampler.configure(SamplingConfig(max_note_seconds=3600.0))
-    # 'All notes off' is not in a recording.
-    schedule = [event for event in schedule if event[1] != (0xB0, 123, 0)]
     for seconds, message in schedule:
         concert.clock.at(
             seconds,
