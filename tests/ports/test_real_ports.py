@@ -19,7 +19,7 @@ from midirnn.errors import PortError
 from midirnn.ports import Ignored, Message, list_ports, open_input, open_output
 from tests.jack import JackServer
 
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 NOTE_ON = (0x90, 60, 64)
 
 LISTENER = """

@@ -18,8 +18,8 @@ from midirnn.ports.lasting import HeldDown, LastingInput, LastingOutput
 from midirnn.ports.watch import PortWatch
 from tests.jack import JackServer, jack_is_installed
 
-LIMIT_SECONDS = 20.0
-NOTICED_SECONDS = 1.5
+LIMIT_SECONDS = 60.0
+NOTICED_SECONDS = 15.0
 
 LISTENER = """
 import sys
