@@ -35,6 +35,7 @@ def evaluate_continuations(
     split: str,
     *,
     count: int,
+    follow: float,
     seed: int,
     engine: str,
     workers: int,
@@ -56,7 +57,15 @@ def evaluate_continuations(
         )
     played = [excerpts[index] for index in chosen]
     made = _continue(
-        model, played, timing, sampling, seed=seed, engine=engine, workers=workers, save=save
+        model,
+        played,
+        timing,
+        sampling,
+        follow=follow,
+        seed=seed,
+        engine=engine,
+        workers=workers,
+        save=save,
     )
     findings = judge_continuations(played, {MODEL: made}, excerpts, timing)
     for number, (index, row) in enumerate(zip(chosen, findings["each"], strict=True)):
@@ -66,6 +75,7 @@ def evaluate_continuations(
         "split": split,
         "continuations": len(played),
         "left_out": left_out,
+        "follow": follow,
         "seed": seed,
         "engine": engine,
         "sampling": dataclasses.asdict(sampling),
@@ -117,6 +127,7 @@ def _continue(
     timing: Timing,
     sampling: SamplingConfig,
     *,
+    follow: float,
     seed: int,
     engine: str,
     workers: int,
@@ -137,6 +148,7 @@ def _continue(
             [e.primer for e in excerpts],
             seconds=timing.new_seconds,
             sampling=sampling,
+            follow=follow,
             seed=seed,
             engine=engine,
             workers=workers,
@@ -157,7 +169,7 @@ def _print_tables(report: Mapping[str, Any], dataset: Path) -> None:
 
     print(
         f"{report['model']}, {report['continuations']} continuations of {dataset} "
-        f"({report['split']})"
+        f"({report['split']}), --follow {report['follow']:g}"
     )
     print("median distances to the primer; 1.00 is as far as another piece:")
     console = Console(highlight=False)

@@ -16,7 +16,7 @@ from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import MAX_SECONDS
+from midirnn.sampling.generate import DEFAULT_FOLLOW, MAX_SECONDS
 
 if TYPE_CHECKING:
     from midirnn.datasets import Dataset
@@ -51,6 +51,10 @@ class SamplesConfig:
             help="Number of performances to continue, and to compare the music with their primers."
         ),
     ] = 0
+    follow: Annotated[
+        float,
+        Parameter(help="With --continuations: how closely to keep to the primer's style, 0 to 1."),
+    ] = DEFAULT_FOLLOW
     sample_seconds: Annotated[
         float, Parameter(help="Length of each piece, and of the real music beside it.")
     ] = 180.0
@@ -118,6 +122,7 @@ def evaluate(
             opened,
             split or "test",
             count=playing.continuations,
+            follow=playing.follow,
             seed=playing.seed,
             engine=_engine_of(loaded, playing.engine),
             workers=playing.workers,
@@ -154,6 +159,10 @@ def _check(
         raise OptionError("--samples and --continuations are two measurements; choose one")
     if playing.continuations and playing.sample_seconds != SamplesConfig.sample_seconds:
         raise OptionError("--sample-seconds is for --samples; continuations last 60 s")
+    if not 0.0 <= playing.follow <= 1.0:  # also refuses NaN
+        raise OptionError(f"--follow is {playing.follow:g}; allowed are 0 to 1")
+    if playing.samples and playing.follow != DEFAULT_FOLLOW:
+        raise OptionError("--follow is for --continuations; samples have no primer to follow")
     generates = bool(playing.samples or playing.continuations)
     if generates and measuring != LikelihoodConfig():
         flag = "--samples" if playing.samples else "--continuations"

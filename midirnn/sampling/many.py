@@ -15,7 +15,7 @@ from midirnn.datasets.workers import begin_worker
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import Generated, continue_primer
+from midirnn.sampling.generate import DEFAULT_FOLLOW, Generated, continue_primer
 from midirnn.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def continue_many(
     *,
     seconds: float,
     sampling: SamplingConfig | None = None,
+    follow: float = DEFAULT_FOLLOW,
     seed: int = 0,
     engine: str = "auto",
     workers: int = 1,
@@ -72,7 +73,7 @@ def continue_many(
     for name, value, low in (("seed", seed, 0), ("workers", workers, 1)):
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
-    order = _Order(seconds, sampling, seed)
+    order = _Order(seconds, sampling, follow, seed)
     if workers == 1:
         stepping = model.engine(engine)
         return (order.make(stepping, model.codec, *numbered) for numbered in enumerate(primers))
@@ -85,6 +86,7 @@ class _Order:
 
     seconds: float
     sampling: SamplingConfig | None
+    follow: float
     seed: int
 
     def make(
@@ -96,7 +98,7 @@ class _Order:
     ) -> Generated:
         """Generate a piece."""
         sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
-        return continue_primer(sampler, self.seconds, primer)
+        return continue_primer(sampler, self.seconds, primer, follow=self.follow)
 
 
 def _in_processes(

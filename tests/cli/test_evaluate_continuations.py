@@ -65,6 +65,7 @@ def test_the_report_has_the_distances_the_scale_and_each_piece(
 ) -> None:
     found = report(capsys, argv(place, "--seed=4"))
     assert (found["split"], found["continuations"], found["left_out"]) == ("test", 2, 1)
+    assert found["follow"] == 1.0
     assert found["sampling"]["max_note_seconds"] == 0.5
     assert found["scale"]["performances"] == 3
     spans = ["0-30", "0-10", "10-20", "20-30", "30-60"]
@@ -105,7 +106,7 @@ def test_in_words_it_is_two_tables(place: Path, capsys: Capture) -> None:
     captured = capsys.readouterr()
     assert captured.err.strip() == LEFT_OUT
     lines = captured.out.splitlines()
-    assert lines[0] == f"{place / 'model'}, 3 continuations of {place / 'data'} (test)"
+    assert lines[0] == f"{place / 'model'}, 3 continuations of {place / 'data'} (test), --follow 1"
     rows = [line.split() for line in lines]
     for span in ("0-30", "0-10", "10-20", "20-30", "30-60"):
         for player in ("pianist", "model"):
@@ -119,6 +120,8 @@ def test_in_words_it_is_two_tables(place: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--follow=2"], "--follow is 2; allowed are 0 to 1"),
+        (["--follow=nan"], "--follow is nan; allowed are 0 to 1"),
         (["--workers=0"], "--workers is 0; it must be at least 1"),
         (["--samples=2"], "--samples and --continuations are two measurements; choose one"),
         (["--sample-seconds=9"], "--sample-seconds is for --samples; continuations last 60 s"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from midirnn.engines.load import Model, load
@@ -78,3 +80,19 @@ def test_primers_are_continued_in_order_by_any_number_of_workers(model: Model) -
             model, primer=primer, seconds=1.0, sampling=config, seed=3 + index, engine="numpy"
         )
         assert piece == alone
+
+
+def test_the_style_of_primers_is_followed_as_closely_as_generate_follows_it(
+    tmp_path: Path,
+) -> None:
+    config = next(c for c in CONFIGS if c.control_inputs and c.held_input)
+    write_checkpoint(tmp_path, config, CODEC, trained_weights(config), {})
+    able, primer = load(tmp_path), melody([60, 64, 67, 72])
+    pieces = {}
+    for follow in (0.0, 1.0):
+        (made,) = continue_many(able, [primer], seconds=1.0, seed=3, engine="numpy", follow=follow)
+        pieces[follow] = made.performance
+        assert pieces[follow] == generate(
+            able, primer=primer, seconds=1.0, seed=3, engine="numpy", follow=follow
+        )
+    assert pieces[0.0] != pieces[1.0]
