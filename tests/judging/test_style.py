@@ -90,9 +90,13 @@ def test_scaling_makes_passages_of_different_pieces_one_apart_on_average(
     pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
     chosen = ([i for i, _ in pairs], [j for _, j in pairs])
     one, other = ({name: values[of] for name, values in styles.items()} for of in chosen)
-    mean = scaled(distances(one, other), scale).mean(axis=0)
-    # A feature in which all passages are alike stays at 0.
-    assert all(value == pytest.approx(1.0) or value == 0.0 for value in mean)
+    raw = distances(one, other)
+    mean, unknown = scaled(raw, scale).mean(axis=0), np.isnan(raw).mean(axis=0)
+    # Where all passages with a value are alike, only those without one are apart, by 1.
+    assert all(
+        value == pytest.approx(1.0) or value == pytest.approx(share)
+        for value, share in zip(mean, unknown, strict=True)
+    )
 
 
 def test_performances_of_one_piece_are_left_out_of_the_scale() -> None:
