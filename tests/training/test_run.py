@@ -226,7 +226,7 @@ class TestFolder:
 
     def test_validation_reads_the_beginnings_of_all_pieces(self, tmp_path: Path) -> None:
         made = trainer(tmp_path, recipe(validation_tokens=256), validation=TRAIN[:2])
-        assert [piece.tolist() for piece in task_of(made).validation] == [
+        assert [piece.tolist() for piece in task_of(made).validation["songs"]] == [
             piece[:128].tolist() for piece in TRAIN[:2]
         ]
         assert all(len(piece) > 128 for piece in TRAIN[:2])
