@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import os
 import sys
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Ctrl-C ends ``midirnn live`` in the ordinary way: it returns 0.
     """
+    _print_anything()
     tokens = list(sys.argv[1:] if argv is None else argv)
     end = tokens.index("--") if "--" in tokens else len(tokens)
     show_traceback = "--traceback" in tokens[:end]
@@ -88,6 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = known or f"internal error: {type(error).__name__}: {error}"
         hint = "" if known or show_traceback else "; run again with --traceback"
         return _fail(f"error: {line}" if known else line + hint, EXIT_ERROR, error, show_traceback)
+
+
+def _print_anything() -> None:
+    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(tokens: Sequence[str]) -> int:

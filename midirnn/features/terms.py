@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,9 @@ from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms import OutputTerms, StepMemory, TermStep
 from midirnn.terms.densities import NUM_DENSITIES
-from midirnn.terms.scan import TermScan, term_scan
+
+if TYPE_CHECKING:
+    from midirnn.terms.scan import TermScan
 
 _NO_NUMBERS = np.zeros(0, np.float32)
 
@@ -125,11 +127,16 @@ class _TermReader(Reader):
     def __init__(self, terms: OutputTerms, notes: int) -> None:
         self._terms = terms
         self._notes = notes
-        self._scan: TermScan = term_scan(terms, notes)
+        self._scan = self._fresh_scan()
+
+    def _fresh_scan(self) -> TermScan:
+        from midirnn.terms.scan import term_scan  # of no use to an engine, which starts sooner
+
+        return term_scan(self._terms, self._notes)
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
         """Take in the tokens up to the one before the first input."""
-        self._scan = term_scan(self._terms, self._notes)
+        self._scan = self._fresh_scan()
         self._scan.skip(tokens[: max(position - 1, 0)])
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:

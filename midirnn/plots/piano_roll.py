@@ -14,7 +14,18 @@ from matplotlib.ticker import MultipleLocator
 
 from midirnn.errors import OptionError
 from midirnn.performance import SUSTAIN_DOWN, FloatArray, Performance
-from midirnn.plots.saving import INK, MUTED, check_suffix, make_figure, save_figure, style_axes
+from midirnn.plots.saving import (
+    INK,
+    MUTED,
+    check_suffix,
+    make_figure,
+    save_figure,
+    style_axes,
+    write_title,
+)
+
+MAX_PRIMER_SECONDS = 86_400.0
+"""No MIDI file lasts longer than a day."""
 
 _INCHES_PER_SECOND = 0.22
 _MIN_WIDTH, _MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots per inch at most 6,720 dots
@@ -43,8 +54,10 @@ def plot_piano_roll(
     Raises :class:`OptionError` for a file name without a known suffix, or an impossible primer.
     """
     target = check_suffix(path)
-    if primer_seconds is not None and not 0 <= primer_seconds < np.inf:
-        raise OptionError(f"the primer lasts {primer_seconds} s; it must last 0 s or more")
+    if primer_seconds is not None and not 0 <= primer_seconds <= MAX_PRIMER_SECONDS:
+        raise OptionError(
+            f"the primer lasts {primer_seconds:g} s; allowed are 0 to {MAX_PRIMER_SECONDS:g}"
+        )
     end = max(performance.duration, primer_seconds or 0.0, 1.0)
     low, high = _pitch_range(performance)
     width = float(np.clip(1.6 + end * _INCHES_PER_SECOND, _MIN_WIDTH, _MAX_WIDTH))
@@ -188,4 +201,4 @@ def _write_title(axes: Axes, performance: Performance, title: str | None) -> Non
     facts = f"{count:,} {'note' if count == 1 else 'notes'}, {minutes}:{seconds:02d}"
     axes.set_title(facts, loc="right", fontsize=9, color=MUTED)
     if title:
-        axes.set_title(title, loc="left", fontsize=12, color=INK, parse_math=False)
+        write_title(axes, title)
