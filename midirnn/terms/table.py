@@ -172,6 +172,17 @@ class OutputTerms:
         sizes = [term.layers * self.size_of(term.group) for term in self.terms]
         return np.repeat([self.slices[term.name].start for term in self.terms], sizes)
 
+    @cached_property
+    def layer_runs(self) -> npt.NDArray[np.int32]:
+        """Return where each layer of indices begins, its length, first token and first row."""
+        runs, column = [], 0
+        for term in self.terms:
+            size, first_token = self.size_of(term.group), self.groups[term.group].start
+            for _ in range(term.layers):
+                runs.append((column, size, first_token, self.slices[term.name].start))
+                column += size
+        return np.array(runs, np.int32)
+
     def size_of(self, group: str) -> int:
         """Return how many tokens a group has."""
         return _size(self.groups[group])

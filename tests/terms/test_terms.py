@@ -6,11 +6,14 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.recall import recall
+from midirnn.features import NoteTerms
+from midirnn.models.features import with_terms
 from midirnn.terms import NoteMemory, OutputTerms, StepMemory, TermStep
 from midirnn.terms.memory import NONE
 from midirnn.terms.scan import NativeScan, NumpyScan, native_library
@@ -220,3 +223,19 @@ class TestTheScanInCpp:
         library = native_library()
         assert library is not None
         assert library.term_names().decode().split() == [term.name for term in TERMS.terms]
+
+    @pytest.mark.parametrize(("shifts", "bins"), [(100, 32), (30, 0)])
+    def test_adds_what_torch_adds(self, shifts: int, bins: int) -> None:
+        codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
+        feature = NoteTerms(SIZE, shifts, bins)
+        tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(4)))))[:60]
+        reader, rows = feature.reader(codec), np.zeros((61, *feature.window_shape), np.int16)
+        reader.open(tokens, 0, len(tokens), None)
+        reader.read(rows, tokens, 0)
+        rng = np.random.default_rng(1)
+        window = torch.from_numpy(rows[:60].reshape(3, 20, -1))
+        weights = torch.from_numpy(rng.normal(size=(3, 20, feature.head_rows)).astype(np.float32))
+        logits = torch.from_numpy(rng.normal(size=(3, 20, codec.vocab_size)).astype(np.float32))
+        with torch.no_grad():
+            natively = with_terms(logits, feature, weights, window)
+        torch.testing.assert_close(natively, with_terms(logits, feature, weights, window))
