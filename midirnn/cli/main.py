@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "likelihood": "Measure how likely a model finds MIDI files, note by note.",
     "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
