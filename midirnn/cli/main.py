@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import os
 import sys
@@ -29,6 +30,8 @@ COMMANDS = {
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "likelihood": "Measure how likely a model finds MIDI files, note by note.",
+    "compare": "Compare two sets of MIDI files by ten features.",
     "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
@@ -67,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Ctrl-C ends ``midirnn live`` and ``midirnn jam`` in the ordinary way: it returns 0.
     """
+    _print_anything()
     tokens = list(sys.argv[1:] if argv is None else argv)
     end = tokens.index("--") if "--" in tokens else len(tokens)
     show_traceback = "--traceback" in tokens[:end]
@@ -92,6 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = known or f"internal error: {type(error).__name__}: {error}"
         hint = "" if known or show_traceback else "; run again with --traceback"
         return _fail(f"error: {line}" if known else line + hint, EXIT_ERROR, error, show_traceback)
+
+
+def _print_anything() -> None:
+    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(tokens: Sequence[str]) -> int:

@@ -238,7 +238,7 @@ class Rig:
             return ports.keep("in", self._open_input(self.session.receive))
         if self._output is not None and self.config.input is None:
             return None
-        config, follows = self.config, self.config.follow == "midi"
+        config, follows = self.config, self.config.clock == "midi"
         if not (config.mode != "autopilot" or config.input or config.virtual or follows):
             return None
         return ports.open_input(config.input, self.session.receive, clock=follows)
@@ -261,7 +261,7 @@ class Rig:
 
 def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
     """Join the session of Ableton Link, if it is to be followed. The stack's end leaves it."""
-    if config.follow != "link":
+    if config.clock != "link":
         return None
     bpm = config.clock_out_bpm or config.reference_bpm
     return stack.enter_context(LinkBeats(MonotonicClock(), bpm))
