@@ -22,8 +22,9 @@ BURST_SECONDS = 0.5
 BURST_NOTES = 3.0
 """At least so many may."""
 
-MOST_DEBT = 8.0
-"""A chord may have so many notes more than the balance allows; what follows waits longer."""
+LEAST_DEBT, DEBT_SECONDS, MOST_DEBT = 3.0, 2.0, 8.0
+"""A chord may have the notes of so long a time more than the balance allows, and at least and at
+most so many: what follows waits longer."""
 
 PATIENCE_SECONDS = 0.5
 """While the next note has to wait, the ends of others wait with it, but not for longer."""
@@ -65,6 +66,12 @@ class Balance:
         return replace(self, pace=pace, notes=max(self.notes, 0.0))
 
     @property
+    def is_overdrawn(self) -> bool:
+        """True if not even a chord may have more notes."""
+        debt = DEBT_SECONDS * (self.pace.most or 0.0)
+        return self.notes <= -max(LEAST_DEBT, min(debt, MOST_DEBT))
+
+    @property
     def wait(self) -> int:
         """The steps until a note may begin; 0 if one may at once."""
         if self.pace.most is None or self.notes >= 1.0:
@@ -97,7 +104,7 @@ def paced(
     soon, first = np.zeros_like(allowed), min(gap + wait, longest_shift(allowed[shifts]))
     soon[shifts.start : shifts.start + max(first - 1, 0)] = True
     in_chord = balance.onset == sampler.grammar_state.step and not gap
-    if not in_chord or balance.notes <= -MOST_DEBT:
+    if not in_chord or balance.is_overdrawn:
         soon[slice_of(TokenType.NOTE_ON)] = soon[slice_of(TokenType.VELOCITY)] = True
     soon &= allowed
     rest = allowed & ~soon

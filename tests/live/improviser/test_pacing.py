@@ -60,9 +60,9 @@ def test_after_any_change_the_model_plays_at_the_new_pace_within_3_s(
         end = 800 * (number + 1)
         times = np.array(onsets(played, end))
         settled = (times >= end - 500).sum() / 5.0
-        assert settled <= 1.1 * rate + 1.0
+        assert settled <= 1.1 * rate + (max(BURST_NOTES, rate / 2) + MOST_DEBT + 2) / 5.0
         # the tiny model plays ten notes a second if it is left alone
-        assert settled >= min(0.24 * rate, 8.0) - 0.1
+        assert settled >= min(0.24 * rate, 8.0) - 0.5
 
 
 def test_without_a_pace_the_same_tokens_are_drawn_as_ever() -> None:
