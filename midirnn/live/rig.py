@@ -52,6 +52,11 @@ FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
 OWN_OUTPUT = "the output is virtual: if midirnn itself is killed, nobody can end its notes there"
 
 
+NO_BEAT = (
+    "--on-beat has no effect without a clock: add --clock midi, --clock link or --clock-out-bpm 120"
+)
+
+
 class Report(Protocol):
     """Where a rig reports what goes on. Its calls come from several threads."""
 
@@ -248,6 +253,8 @@ class Rig:
         report, config = self._report, self.config
         report.tell(f"input: {self.input.name if self.input else 'none'}")
         report.tell(f"output: {self.output.name}, channel {config.channel}")
+        if config.on_beat is not None and config.clock == "nothing" and not config.clock_out_bpm:
+            report.tell(NO_BEAT)
         if config.virtual and not config.audio and self._output is None:
             report.tell(how_to_hear(self.output.name))
             report.tell(OWN_OUTPUT)
