@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
+
+if TYPE_CHECKING:
+    from midirnn.codecs import Codec
+
+LONG_PRIMER = 2000
+"""Notes; of longer primers a line says that they take some seconds."""
 
 
 def generate(
@@ -22,6 +30,24 @@ def generate(
         ),
     ],
     primer: Annotated[Path | None, Parameter(help="A MIDI file to continue.")] = None,
+    primer_from: Annotated[
+        float | None,
+        Parameter(help="Begin the primer at this second of the file; below 0, before its end."),
+    ] = None,
+    primer_seconds: Annotated[
+        float | None, Parameter(help="Length of the primer in seconds. [to the end of the file]")
+    ] = None,
+    primer_drums: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Use the primer's channel 10 as notes. Without it they are drums and left out.",
+        ),
+    ] = False,
+    only_new: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Write the new notes only.")
+    ] = False,
     seconds: Annotated[
         float | None, Parameter(help="Length of the new music in seconds. [30]")
     ] = None,
@@ -78,7 +104,7 @@ def generate(
     """Generate MIDI files that continue a primer, or start from nothing.
 
     The file begins with the primer, its pedal applied and its tempo map kept; the model ends the
-    notes that still sound at its end.
+    notes that still sound at its end. The new notes are on a track of their own.
     """
     import secrets
 
@@ -102,27 +128,64 @@ def generate(
     check_file(output, codec.suffixes)
     if plot is not None:
         require(codec, NoteStream, "--plot", "notes to draw")
-    heard = codec.read(primer) if primer is not None else None
+    heard = _primer(codec, primer, primer_from, primer_seconds, primer_drums)
+    if only_new and not isinstance(codec, NoteStream):
+        raise OptionError(f"--only-new is for music; the codec {codec.name!r} has no notes")
     first_seed = secrets.randbelow(2**32) if seed is None else seed
     stepping = loaded.engine(engine)
     for index in range(count):
         sampler = Sampler(stepping, codec, sampling, seed=first_seed + index)
-        made = continue_piece(
-            sampler, heard, seconds=seconds, tokens=tokens, controls=controls, follow=follow
-        )
+        with progress_bar("generating") as progress:
+            made = continue_piece(
+                sampler,
+                heard,
+                seconds=seconds,
+                tokens=tokens,
+                controls=controls,
+                follow=follow,
+                progress=progress,
+            )
         path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
-        codec.write(made.piece, path)
+        codec.write(made.continuation if only_new else made.piece, path)
         print(f"{path}: {made.summary()} (seed {first_seed + index})")
         if plot is not None and index == 0:
             from midirnn.plots import plot_piano_roll
 
             plot_piano_roll(
-                made.performance,
+                made.continuation if only_new else made.performance,
                 plot,
                 title=path.name,
-                primer_seconds=made.primer_seconds if heard is not None else None,
+                primer_seconds=None if heard is None or only_new else made.primer_seconds,
             )
             print(f"{plot}: its piano roll")
+
+
+def _primer(
+    codec: Codec[Any], path: Path | None, begin: float | None, seconds: float | None, drums: bool
+) -> Any:
+    """Return the passage of a file to continue, and say what of it is not used."""
+    from midirnn.performance import Performance
+    from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
+
+    given = {"--primer-from": begin, "--primer-seconds": seconds, "--primer-drums": drums or None}
+    flag = next((name for name, value in given.items() if value is not None), None)
+    if path is None:
+        if flag:
+            raise OptionError(f"{flag} says what of a primer to use; name its file with --primer")
+        return None
+    piece = read_primer(codec, path)
+    if not isinstance(piece, Performance):
+        if flag:
+            raise OptionError(f"{flag} is for music; the codec {codec.name!r} has no notes")
+        return piece
+    if drums:
+        piece = drums_as_notes(piece)
+    piece = passage(piece, begin or 0.0, seconds)
+    if dropped := dropped_drums(piece):
+        print(f"{path}: {dropped} (use them with --primer-drums)", file=sys.stderr)
+    if len(piece) > LONG_PRIMER:
+        print(f"{path}: the model hears {len(piece):,} notes first ...", file=sys.stderr)
+    return piece
 
 
 def _controls(

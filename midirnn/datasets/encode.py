@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec
 from midirnn.datasets.sources import Refusal, SourceFile, common_folder, display_path, find_files
-from midirnn.datasets.splits import SplitShares, SplitTable
+from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
 from midirnn.datasets.store import SplitCounts
 from midirnn.datasets.workers import Encoded, encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
@@ -85,15 +85,20 @@ def encode_files(
         paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
         outcomes = encode_all(paths, codec, workers=workers, executor=executor)
         with closing(outcomes):
+            waiting: list[tuple[_Job, Encoded]] = []
             for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
-                if isinstance(outcome, Encoded):
-                    row = _row(job, outcome, splits)
-                    seen.add(row)
-                    writer.add(row)
-                else:
+                if not isinstance(outcome, Encoded):
                     refused.append(Refusal(job.name, outcome))
+                else:
+                    waiting.append((job, outcome))
                 if progress is not None:
                     progress(done, len(jobs))
+                # Few files are divided when all are known, so that no split is left without any.
+                if len(jobs) > MOST_BALANCED or done == len(jobs):
+                    for row in _rows(waiting, splits):
+                        seen.add(row)
+                        writer.add(row)
+                    waiting = []
         if not writer.counts:
             raise _nothing_to_use(refused)
         report = EncodeReport(
@@ -135,13 +140,16 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
     return list(jobs.values())
 
 
-def _row(job: _Job, encoded: Encoded, splits: SplitShares | SplitTable) -> Row:
-    """Return the row of an encoded file."""
-    split = job.split
-    if split is None:
-        assert isinstance(splits, SplitShares)
-        split = splits.split_of(encoded.sha256)
-    return Row(encoded.tokens, job.name, split, encoded.duration, encoded.notes, encoded.sha256)
+def _rows(
+    encoded: Sequence[tuple[_Job, Encoded]], splits: SplitShares | SplitTable
+) -> Iterator[Row]:
+    """Yield the rows of encoded files."""
+    by_hash: dict[str, str] = {}
+    if isinstance(splits, SplitShares):
+        by_hash = splits.split_few([outcome.sha256 for _, outcome in encoded])
+    for job, outcome in encoded:
+        split = job.split or by_hash[outcome.sha256]
+        yield Row(outcome.tokens, job.name, split, outcome.duration, outcome.notes, outcome.sha256)
 
 
 class _Seen:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from midirnn.errors import CheckpointError, DatasetError
+from midirnn.errors import CheckpointError, DatasetError, OptionError
 from midirnn.files import replacing_folder
 from midirnn.models import lstm_choice
 from midirnn.models.checkpoint import Checkpoint, Weights, write_checkpoint
@@ -64,6 +64,11 @@ class Trainer:
         report: Callable[[Report], None] = lambda report: None,
         team: Team = ALONE,
     ) -> None:
+        if config.patience and not task.has_validation:
+            raise OptionError(
+                f"patience is {config.patience}, but the data set has no validation split; make it "
+                "again with midirnn encode --validation-share 0.1, or set patience to 0"
+            )
         self.folder = folder
         self.task = task
         self.config = config
@@ -140,7 +145,7 @@ class Trainer:
             self._step()
             self.progress.seconds = self._agreed(time.monotonic() - begun)
             step = self.progress.step
-            if step % _LOG_STEPS == 0:
+            if step % _LOG_STEPS == 0 or step == self.config.total_steps:
                 self._log_training()
             if step % self.config.validation_steps == 0 or self.is_done:
                 self._validate()
