@@ -36,6 +36,15 @@ class LikelihoodConfig:
     ] = True
     pieces: Annotated[int, Parameter(help="Number of pieces, spread evenly; 0 for all.")] = 0
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1
+    bf16: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Multiply in bfloat16: faster on processors that can, and equal to about five "
+            "digits.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -167,8 +176,8 @@ def _check(
     if generates and measuring != LikelihoodConfig():
         flag = "--samples" if playing.samples else "--continuations"
         raise OptionError(
-            "--mask, --pieces and --threads are for the likelihood, which is not measured with "
-            f"{flag}"
+            "--mask, --pieces, --threads and --bf16 are for the likelihood, which is not measured "
+            f"with {flag}"
         )
     if not generates and (playing != SamplesConfig() or sampling is not None):
         raise OptionError("give the number of pieces to generate with --samples or --continuations")
@@ -204,6 +213,7 @@ def _measure_likelihood(
             from_weights(model.config, model.weights),
             model.codec,
             chosen,
+            bf16=config.bf16,
             use_mask=config.mask,
             progress=advance,
         )
@@ -212,6 +222,7 @@ def _measure_likelihood(
         "split": split,
         "pieces": len(chosen),
         "mask": config.mask,
+        "bf16": config.bf16,
         **result.to_dict(),
     }
     if json_output:

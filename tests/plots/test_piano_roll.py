@@ -117,3 +117,15 @@ def test_a_place_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
 def test_no_state_of_pyplot_is_touched() -> None:
     script = "import sys, midirnn.plots; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_surprise_colours_the_notes(tmp_path: Path) -> None:
+    performance = song(3)
+    low, high = np.zeros(len(performance)), np.full(len(performance), 20.0)
+    for name, values in (("low", low), ("high", high), ("beyond", high + 50)):
+        plot_piano_roll(performance, tmp_path / f"{name}.png", surprise=values)
+    low_picture, high_picture, beyond = (
+        imread(tmp_path / f"{name}.png") for name in ("low", "high", "beyond")
+    )
+    assert (low_picture != high_picture).any()
+    assert np.array_equal(high_picture, beyond)

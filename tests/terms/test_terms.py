@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.recall import recall
-from midirnn.terms import NoteMemory, OutputTerms
+from midirnn.features import NoteTerms
+from midirnn.models import features
+from midirnn.models.features import with_terms
+from midirnn.terms import NoteMemory, OutputTerms, StepMemory, TermStep
 from midirnn.terms.memory import NONE
-from midirnn.terms.scan import NativeScan, NumpyScan, native_library
+from midirnn.terms.scan import NativeScan, NumpyScan, RecallScan, native_library
 from midirnn.terms.table import DENSITY
 
 CODEC = PerformanceCodec()
@@ -22,6 +28,7 @@ GROUPS = {
     "velocity": slice(356, 388),
 }
 TERMS = OutputTerms(GROUPS)
+STEP = TermStep(TERMS)
 SIZE = 40
 """Notes remembered: so few that they run over in a short stream."""
 
@@ -50,6 +57,19 @@ def memories(tokens: np.ndarray, size: int = SIZE) -> list[NoteMemory]:
     for token in tokens.tolist():
         found.append(TERMS.follow(found[-1], token))
     return found
+
+
+def step_memories(tokens: np.ndarray, size: int = SIZE, step: TermStep = STEP) -> list[StepMemory]:
+    found = [step.start(size)]
+    for token in tokens.tolist():
+        found.append(step.follow(found[-1], token))
+    return found
+
+
+def added_by_step(memory: StepMemory, weights: np.ndarray) -> np.ndarray:
+    logits = np.zeros(388, np.float32)
+    STEP.add(logits, weights, memory)
+    return logits
 
 
 def added_by_rules(memory: NoteMemory, weights: np.ndarray) -> np.ndarray:
@@ -116,19 +136,42 @@ class TestTheTerms:
     @given(st.integers(0, 10_000))
     def test_a_step_adds_what_the_rules_say(self, seed: int) -> None:
         weights = np.random.default_rng(seed).normal(size=TERMS.rows).astype(np.float32)
-        for memory in memories(stream(seed))[::23]:
-            logits = np.zeros(388, np.float32)
-            TERMS.add(logits, weights, memory)
-            np.testing.assert_allclose(logits, added_by_rules(memory, weights), atol=2e-5)
+        for memory in step_memories(stream(seed))[::7]:
+            expected = added_by_rules(memory.notes, weights)
+            np.testing.assert_allclose(added_by_step(memory, weights), expected, atol=2e-5)
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(1, 250))
+    def test_a_step_after_a_snapshot_is_the_same_again(self, seed: int, place: int) -> None:
+        tokens, other = stream(seed), stream(seed + 1)
+        weights = np.random.default_rng(seed).normal(size=TERMS.rows).astype(np.float32)
+        memories = step_memories(tokens)
+        kept = added_by_step(memories[-1], weights)
+        memory = memories[place]
+        for token in other.tolist():  # another way on, which must leave no trace
+            memory = STEP.follow(memory, token)
+        memory = pickle.loads(pickle.dumps(memories[place]))
+        for token in tokens[place:].tolist():
+            memory = STEP.follow(memory, token)
+        np.testing.assert_array_equal(added_by_step(memory, weights), kept)
+
+    @pytest.mark.parametrize(("shifts", "bins"), [(30, 0), (30, 1), (400, 5)])
+    def test_a_step_fits_other_vocabularies(self, shifts: int, bins: int) -> None:
+        codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
+        step = TermStep(OutputTerms(codec.groups()))
+        tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(2)))))
+        memory = step_memories(tokens, step=step)[-1]
+        logits = np.zeros(codec.vocab_size, np.float32)
+        step.add(logits, np.ones(step.terms.rows, np.float32), memory)
+        indices, densities = step.terms.indices([memory.notes])
+        assert logits.sum() == pytest.approx((indices >= 0).sum() + densities.sum(), rel=1e-4)
 
     def test_a_term_moves_only_its_group(self) -> None:
-        memory = memories(stream(5))[-1]
+        memory = step_memories(stream(5))[-1]
         for term in TERMS.terms:
             weights = np.zeros(TERMS.rows, np.float32)
             weights[TERMS.slices[term.name]] = 1.0
-            logits = np.zeros(388, np.float32)
-            TERMS.add(logits, weights, memory)
-            outside = np.delete(logits, np.r_[GROUPS[term.group]])
+            outside = np.delete(added_by_step(memory, weights), np.r_[GROUPS[term.group]])
             assert not outside.any(), term.name
 
     def test_all_rows_of_a_term_lie_in_its_run_of_weights(self) -> None:
@@ -168,16 +211,72 @@ class TestTheScanInCpp:
         for mine, expected in zip(native.read(tokens), reference.read(tokens), strict=True):
             np.testing.assert_allclose(mine, expected, atol=1e-4)
 
-    def test_skipping_is_reading(self) -> None:
-        tokens, library = stream(11), native_library()
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(3, 60), st.integers(0, 290))
+    def test_skipping_is_reading(self, seed: int, size: int, begin: int) -> None:
+        tokens, library = stream(seed, pitches=4), native_library()
         assert library is not None
-        read, skipped = (NativeScan(library, TERMS, SIZE) for _ in range(2))
-        read.read(tokens)
-        skipped.skip(tokens)
-        for mine, expected in zip(skipped.now(), read.now(), strict=True):
+        read, skipped = (NativeScan(library, TERMS, size) for _ in range(2))
+        for scan in (read, skipped):
+            scan.read(tokens[:begin])
+        read.read(tokens[begin:-5])
+        skipped.skip(tokens[begin:-5])
+        for mine, expected in zip(skipped.read(tokens[-5:]), read.read(tokens[-5:]), strict=True):
             np.testing.assert_array_equal(mine, expected)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.lists(st.integers(40, 46), max_size=80), st.integers(1, 50), st.integers(0, 80))
+    def test_recalls_what_recall_does(self, pitches: list[int], size: int, begin: int) -> None:
+        library = native_library()
+        assert library is not None
+        scan = RecallScan(library, size)
+        scan.skip(np.array(pitches[:begin], np.uint16))
+        found = scan.read(np.array(pitches[begin:], np.uint16))
+        for matches, end in zip(found, range(begin + 1, len(pitches) + 1), strict=True):
+            expected = recall(bytes(pitches[max(0, end - size) : end]))
+            for (pitch, length), wanted in zip(matches.tolist(), expected.tolist(), strict=True):
+                assert [pitch if length else 0, length] == wanted
+
+    def test_its_gradients_are_those_of_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        feature = NoteTerms(SIZE, 100, 32)
+        reader, rows = feature.reader(CODEC), np.zeros((60, *feature.window_shape), np.int16)
+        tokens = stream(4)[:60]
+        reader.open(tokens, 0, len(tokens), None)
+        reader.read(rows, tokens, 0)
+        window = torch.from_numpy(rows.reshape(3, 20, -1))
+        rng = np.random.default_rng(1)
+        shapes = ((3, 20, feature.head_rows), (3, 20, 388), (3, 20, 388))
+        weights, logits, given = (
+            torch.from_numpy(rng.normal(size=shape).astype(np.float32)).requires_grad_()
+            for shape in shapes
+        )
+        found = []
+        for library in (native_library(), None):
+            monkeypatch.setattr(features, "native_library", lambda: library)  # noqa: B023
+            summed = with_terms(logits, feature, weights, window)
+            found.append(torch.autograd.grad((summed * given).sum(), [weights, logits]))
+        for mine, expected in zip(*found, strict=True):
+            torch.testing.assert_close(mine, expected)
 
     def test_has_the_terms_of_the_table(self) -> None:
         library = native_library()
         assert library is not None
         assert library.term_names().decode().split() == [term.name for term in TERMS.terms]
+
+    @pytest.mark.parametrize(("shifts", "bins"), [(100, 32), (30, 0)])
+    def test_adds_what_torch_adds(
+        self, shifts: int, bins: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
+        feature = NoteTerms(SIZE, shifts, bins)
+        tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(4)))))[:60]
+        reader, rows = feature.reader(codec), np.zeros((61, *feature.window_shape), np.int16)
+        reader.open(tokens, 0, len(tokens), None)
+        reader.read(rows, tokens, 0)
+        rng = np.random.default_rng(1)
+        window = torch.from_numpy(rows[:60].reshape(3, 20, -1))
+        weights = torch.from_numpy(rng.normal(size=(3, 20, feature.head_rows)).astype(np.float32))
+        logits = torch.from_numpy(rng.normal(size=(3, 20, codec.vocab_size)).astype(np.float32))
+        natively = with_terms(logits, feature, weights, window)
+        monkeypatch.setattr(features, "native_library", lambda: None)
+        torch.testing.assert_close(natively, with_terms(logits, feature, weights, window))
