@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from midirnn.errors import OptionError
+from midirnn.sketch import piano_roll_svg
 
 SUSTAIN_DOWN = 64
 """The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
@@ -88,6 +90,16 @@ class Part:
     def is_drum(self) -> bool:
         """True if the part is on the drum channel."""
         return self.channel == 9
+
+
+class Note(NamedTuple):
+    """A note of a performance, as a loop over it gives: times in seconds, numbers of MIDI."""
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+    part: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +296,10 @@ class Performance:
     def __len__(self) -> int:
         return len(self.start)
 
+    def __iter__(self) -> Iterator[Note]:
+        columns = (self.start, self.end, self.pitch, self.velocity, self.part)
+        return map(Note._make, zip(*(column.tolist() for column in columns), strict=True))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Performance):
             return NotImplemented
@@ -301,6 +317,11 @@ class Performance:
             f"Performance({len(self)} notes, {len(self.pedal_time)} pedal events, "
             f"{len(self.parts)} parts, {self.duration:.3f} s)"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a piano roll."""
+        svg = piano_roll_svg(self.start, self.end, self.pitch, self.velocity)
+        return f"<div>{html.escape(repr(self))}</div>{svg}"
 
     @property
     def duration(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from midirnn.errors import OptionError
 from midirnn.midievents import NOTE_ON
 from midirnn.midifile import share_out_channels
 from midirnn.performance import Part, Performance
+from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.primer import dropped_drums, read_primer
 from midirnn.sampling.sampler import Sampler
@@ -97,8 +98,8 @@ def generate(
     seconds: float | None = None,
     tokens: int | None = None,
     primer: Any = None,
-    sampling: SamplingConfig | None = None,
-    controls: Controls | None = None,
+    sampling: SamplingConfig | Mapping[str, Any] | None = None,
+    controls: Controls | Mapping[str, Any] | str | None = None,
     follow: float = DEFAULT_FOLLOW,
     seed: int | None = None,
     engine: str = "auto",
@@ -107,8 +108,10 @@ def generate(
 
     ``model`` is a loaded model, the name of one that comes with midirnn, or a folder; the piece is
     what its codec encodes, with those that come with midirnn a :class:`Performance`. ``primer`` is
-    such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings).
-    The new notes of music are a part of their own, the last one.
+    such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings), or
+    a ``pretty_midi.PrettyMIDI``. ``sampling`` and ``controls`` may be dictionaries of the fields,
+    and ``controls`` a key or pitch classes as text ("A minor"). The new notes of music are a part
+    of their own, the last one.
 
     Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
     loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
@@ -126,6 +129,7 @@ def generate(
     is_path = isinstance(primer, os.PathLike)
     if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
         primer = read_primer(loaded.codec, Path(primer))
+    primer, sampling, controls = as_piece(primer), as_sampling(sampling), as_controls(controls)
     if dropped := dropped_drums(primer):
         warnings.warn(f"the primer: {dropped}", stacklevel=2)
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
