@@ -12,7 +12,7 @@ from torch import Tensor
 from midirnn.codecs import Augmentation, Codec, Tokens
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
-from midirnn.errors import DatasetError
+from midirnn.errors import DatasetError, OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
@@ -42,8 +42,12 @@ class LanguageModelTask(Task):
         lengths = lengths_of(train)
         if not lengths.any():
             raise DatasetError("the data set has no pieces in its train split")
+        _check_window(recipe.window, int(lengths.max()))
         self.config = config
         self.codec = codec
+        self.reading: dict[str, Any] = (
+            {"window": recipe.window, "stateless": True} if recipe.stateless else {}
+        )
         self.rows = team.rows(recipe.batch_size)
         self.model = LanguageModel(config).to(team.device)
         self.validation = excerpts(validation, recipe.validation_tokens)
@@ -58,7 +62,7 @@ class LanguageModelTask(Task):
             codec,
             rows=self.rows,
             window=recipe.window,
-            segment=recipe.segment or None,
+            segment=recipe.tokens_at_a_time,
             inputs=Inputs(config.start_token, config.features),
             seed=recipe.seed,
             steered=recipe.steered if config.control_inputs else 0.0,
@@ -78,7 +82,9 @@ class LanguageModelTask(Task):
 
     def validate(self, rank: int, size: int, *, bf16: bool) -> Any:
         """Evaluate the model on every ``size``-th excerpt of the validation split."""
-        return evaluate(self.model, self.codec, self.validation[rank::size], bf16=bf16)
+        return evaluate(
+            self.model, self.codec, self.validation[rank::size], bf16=bf16, **self.reading
+        )
 
     def metrics(self, results: Sequence[Any]) -> dict[str, float]:
         """Return nats per token, of all and of each group of the vocabulary."""
@@ -104,3 +110,12 @@ class LanguageModelTask(Task):
         self.windows.restore(state["windows"][rows])
         device = next(self.model.parameters()).device
         self._carried = tuple(part[:, rows].to(device) for part in state["state"])
+
+
+def _check_window(window: int, longest: int) -> None:
+    """Raise :class:`OptionError` for a window that no piece of the training split fills."""
+    if window > longest:
+        raise OptionError(
+            f"window is {window}, and the longest piece for training has {longest} tokens: take "
+            f"a --window of at most {longest}, or longer pieces"
+        )
