@@ -15,6 +15,7 @@ _MODULES = {
     "MidiFileError": "errors",
     "MidirnnError": "errors",
     "MissingExtraError": "errors",
+    "Likelihood": "sampling",
     "Model": "engines.load",
     "ModelLostError": "errors",
     "OptionError": "errors",
@@ -28,6 +29,7 @@ _MODULES = {
     "Tempo": "performance",
     "from_pretty_midi": "midifile",
     "generate": "sampling",
+    "likelihood": "sampling",
     "load": "engines.load",
     "read_midi": "midifile",
     "to_pretty_midi": "midifile",
@@ -38,6 +40,7 @@ __all__ = [
     "CheckpointError",
     "CodecError",
     "DatasetError",
+    "Likelihood",
     "MidiFileError",
     "MidirnnError",
     "MissingExtraError",
@@ -54,6 +57,7 @@ __all__ = [
     "Tempo",
     "from_pretty_midi",
     "generate",
+    "likelihood",
     "load",
     "read_midi",
     "to_pretty_midi",
@@ -79,6 +83,7 @@ if TYPE_CHECKING:
     from midirnn.performance import Part, Performance, Tempo
     from midirnn.sampling import Sampler, SamplingConfig
     from midirnn.sampling.generate import generate
+    from midirnn.sampling.surprise import Likelihood, likelihood
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from midirnn.datasets import Dataset
 from midirnn.datasets.draws import evenly
 from midirnn.engines.load import load
-from midirnn.sampling.likelihood import Comparison, compare_engines
+from midirnn.sampling.engine_comparison import Comparison, compare_engines
 
 ENGINES = ("numpy", "onnxruntime")
 

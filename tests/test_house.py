@@ -33,6 +33,7 @@ LAYERS: Layers = (
     (("training",), ("sampling",), ("judging",)),
     (("pretrained",),),
     (("live",), ("plots",)),
+    (("web",),),
     (("cli",),),
 )
 """A module imports from its own package or from a layer above it. Two in one bracket count as one

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 REFUSALS_SHOWN = 5
 
+_WITHOUT = {
+    "train": "a model cannot be trained on this data set",
+    "validation": "midirnn train will not validate",
+    "test": "midirnn evaluate needs --split with another split",
+}
+"""What is amiss without a split."""
+
 
 def encode(
     *sources: Annotated[
@@ -114,7 +121,7 @@ def encode(
             overwrite=overwrite,
             progress=progress,
         )
-    _print_report(report)
+    _print_report(report, rule)
 
 
 def _parse_setting(text: str) -> tuple[str, int | float | str]:
@@ -160,7 +167,7 @@ def _split_rule(
     return SplitTable.read(table, where)
 
 
-def _print_report(report: EncodeReport) -> None:
+def _print_report(report: EncodeReport, rule: SplitShares | SplitTable) -> None:
     """Print the counts to stdout, and what was not used or looks wrong to stderr."""
     has_notes = any(count.notes for count in report.counts.values())
     columns = ["files", "tokens", *(["notes", "hours"] if has_notes else [])]
@@ -175,13 +182,24 @@ def _print_report(report: EncodeReport) -> None:
             "hours": f"{count.hours:,.2f}",
         }
         print(row.format(split, *(shown[column] for column in columns)))
-    for line in _remarks(report):
+    for line in _remarks(report, rule):
         print(line, file=sys.stderr)
 
 
-def _remarks(report: EncodeReport) -> list[str]:
+def _remarks(report: EncodeReport, rule: SplitShares | SplitTable) -> list[str]:
     """Return what else there is to know, a line each."""
+    from midirnn.datasets import SplitTable
+
     lines: list[str] = []
+    shares = {}
+    if not isinstance(rule, SplitTable):
+        shares = {"train": 1.0, "validation": rule.validation, "test": rule.test}
+    empty = [name for name, share in shares.items() if share and name not in report.counts]
+    if empty:
+        lines.append(
+            f"no file is in {' or '.join(empty)}: {_WITHOUT[empty[0]]}. Add files, or name the "
+            "splits in a table (--splits)"
+        )
     if report.left_out:
         lines.append(f"left out: {report.left_out:,} files that the table does not name")
     if report.missing:

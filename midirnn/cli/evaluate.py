@@ -45,6 +45,15 @@ class LikelihoodConfig:
     window: Annotated[
         int, Parameter(help="Tokens of a window, which only matters with --stateless.")
     ] = 256
+    bf16: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Multiply in bfloat16: faster on processors that can, and equal to about five "
+            "digits.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -177,8 +186,8 @@ def _check(
     if generates and measuring != LikelihoodConfig():
         flag = "--samples" if playing.samples else "--continuations"
         raise OptionError(
-            "--mask, --pieces and --threads are for the likelihood, as --stateless and --window "
-            f"are, and it is not measured with {flag}"
+            "--mask, --pieces, --threads and --bf16 are for the likelihood, as --stateless and "
+            f"--window are, and it is not measured with {flag}"
         )
     if not generates and (playing != SamplesConfig() or sampling is not None):
         raise OptionError("give the number of pieces to generate with --samples or --continuations")
@@ -216,6 +225,7 @@ def _measure_likelihood(
             chosen,
             window=config.window,
             stateless=config.stateless,
+            bf16=config.bf16,
             use_mask=config.mask,
             progress=advance,
         )
@@ -225,6 +235,7 @@ def _measure_likelihood(
         "pieces": len(chosen),
         "mask": config.mask,
         **({"stateless_window": config.window} if config.stateless else {}),
+        "bf16": config.bf16,
         **result.to_dict(),
     }
     if json_output:

@@ -57,7 +57,7 @@ def _check(model: Model, content: bytes, dataset: Path) -> str:
     from midirnn.datasets import Dataset
     from midirnn.datasets.draws import evenly
     from midirnn.engines.onnx_engine import OnnxEngine
-    from midirnn.sampling.likelihood import compare_engines
+    from midirnn.sampling.engine_comparison import compare_engines
 
     opened = Dataset.open(dataset)
     if model.codec != opened.codec:

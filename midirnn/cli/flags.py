@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -51,4 +51,5 @@ def _flag(option: Option, help: str | None) -> inspect.Parameter:
         about["group"] = option.group
     if option.default is False or option.default == ():
         about["show_default"] = False
-    return flag(option.name, option.hint, option.default, **about)
+    hint = option.hint | Literal[option.old_values] if option.old_values else option.hint
+    return flag(option.name, hint, option.default, **about)

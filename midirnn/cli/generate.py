@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.outputs import (
+    STDOUT,
+    check_output,
+    format_of_stdout,
+    print_piece,
+    text_primer,
+    with_format,
+)
+from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
@@ -15,8 +24,8 @@ from midirnn.sampling.filters import SamplingConfig
 if TYPE_CHECKING:
     from midirnn.codecs import Codec
 
-STDOUT = Path("-")
-"""As --output: standard output."""
+LONG_PRIMER = 2000
+"""Notes; of longer primers a line says that they take some seconds."""
 
 
 def generate(
@@ -38,6 +47,24 @@ def generate(
         str | None,
         Parameter(help=r"A text to continue, with a model of text; \n begins a new line."),
     ] = None,
+    primer_from: Annotated[
+        float | None,
+        Parameter(help="Begin the primer at this second of the file; below 0, before its end."),
+    ] = None,
+    primer_seconds: Annotated[
+        float | None, Parameter(help="Length of the primer in seconds. [to the end of the file]")
+    ] = None,
+    primer_drums: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Use the primer's channel 10 as notes. Without it they are drums and left out.",
+        ),
+    ] = False,
+    only_new: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Write the new notes only.")
+    ] = False,
     seconds: Annotated[
         float | None, Parameter(help="Length of the new music in seconds. [30]")
     ] = None,
@@ -104,7 +131,7 @@ def generate(
     """Generate MIDI files, or texts, that continue a primer or start from nothing.
 
     The file begins with the primer. Of MIDI its pedal is applied and its tempo map kept; the model
-    ends the notes that still sound at its end.
+    ends the notes that still sound at its end, and the new notes are on a track of their own.
     """
     import secrets
 
@@ -119,8 +146,8 @@ def generate(
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
     if primer is not None and primer_text is not None:
         raise OptionError("--primer and --primer-text are two primers; choose one")
-    output = _with_format(output, format)
-    _check_output(output, None)
+    output = with_format(output, format)
+    check_output(output, None)
     if plot is not None:
         from midirnn.plots.saving import check_suffix
 
@@ -128,106 +155,77 @@ def generate(
     controls = _controls(notes_per_second, loudness, pitch_classes)
     loaded = load(model)
     codec = loaded.codec
-    _check_output(output, codec)
-    on_stdout = _format_of_stdout(codec, format)
+    check_output(output, codec)
+    on_stdout = format_of_stdout(codec, format)
     if plot is not None:
         require(codec, NoteStream, "--plot", "notes to draw")
-    heard = _primer(codec, primer, primer_text)
+    if primer_text is not None:
+        heard = text_primer(codec, primer_text)
+    else:
+        heard = _primer(codec, primer, primer_from, primer_seconds, primer_drums)
+    if only_new and not isinstance(codec, NoteStream):
+        raise OptionError(f"--only-new is for music; the codec {codec.name!r} has no notes")
     first_seed = secrets.randbelow(2**32) if seed is None else seed
     stepping = loaded.engine(engine)
     for index in range(count):
         sampler = Sampler(stepping, codec, sampling, seed=first_seed + index)
-        made = continue_piece(
-            sampler, heard, seconds=seconds, tokens=tokens, controls=controls, follow=follow
-        )
+        with progress_bar("generating") as progress:
+            made = continue_piece(
+                sampler,
+                heard,
+                seconds=seconds,
+                tokens=tokens,
+                controls=controls,
+                follow=follow,
+                progress=progress,
+            )
+        piece = made.continuation if only_new else made.piece
         told = f"{made.summary()} (seed {first_seed + index})"
+        path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
         if output == STDOUT:
-            _print_piece(codec, made.piece, on_stdout)
+            print_piece(codec, piece, on_stdout)
             print(told, file=sys.stderr)
         else:
-            path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
-            codec.write(made.piece, path)
+            codec.write(piece, path)
             print(f"{path}: {told}")
         if plot is not None and index == 0:
             from midirnn.plots import plot_piano_roll
 
             plot_piano_roll(
-                made.performance,
+                made.continuation if only_new else made.performance,
                 plot,
-                title=output.name,
-                primer_seconds=made.primer_seconds if heard is not None else None,
+                title=path.name,
+                primer_seconds=None if heard is None or only_new else made.primer_seconds,
             )
             print(f"{plot}: its piano roll", file=sys.stderr if output == STDOUT else sys.stdout)
 
 
-def _with_format(output: Path, format: str | None) -> Path:
-    """Return the name of the output, with the suffix of the format where it has none."""
-    if format is None or output == STDOUT:
-        return output
-    suffix = f".{format}"
-    if output.suffix.lower() not in ("", suffix):
-        raise OptionError(
-            f"--format is {format!r}, and {output} is named otherwise: leave out one of them"
-        )
-    return output if output.suffix else output.with_suffix(suffix)
+def _primer(
+    codec: Codec[Any], path: Path | None, begin: float | None, seconds: float | None, drums: bool
+) -> Any:
+    """Return the passage of a file to continue, and say what of it is not used."""
+    from midirnn.performance import Performance
+    from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
 
-
-def _suffixes(codec: Codec[Any]) -> list[str]:
-    """Return how the names of the files end that a codec writes."""
-    from midirnn.codecs import Translates
-
-    return [*codec.suffixes, *(codec.written if isinstance(codec, Translates) else ())]
-
-
-def _check_output(output: Path, codec: Codec[Any] | None) -> None:
-    """Raise :class:`OptionError` if the codec, or none that is known, can write that file."""
-    from midirnn.codecs import CODECS
-
-    if output == STDOUT:
-        return
-    able = [kind() for kind in CODECS.values()] if codec is None else [codec]
-    check_file(output, sorted({suffix for one in able for suffix in _suffixes(one)}))
-
-
-def _primer(codec: Codec[Any], path: Path | None, text: str | None) -> Any:
-    """Return the piece to continue; None if there is none."""
-    from midirnn.codecs import TextCodec
-
-    if path is not None:
-        return codec.read(path)
-    if text is None:
+    given = {"--primer-from": begin, "--primer-seconds": seconds, "--primer-drums": drums or None}
+    flag = next((name for name, value in given.items() if value is not None), None)
+    if path is None:
+        if flag:
+            raise OptionError(f"{flag} says what of a primer to use; name its file with --primer")
         return None
-    if not isinstance(codec, TextCodec):
-        raise OptionError(
-            f"--primer-text is for models of text, and this one has the codec {codec.name!r}; "
-            "give it a file with --primer"
-        )
-    return text.replace("\\n", "\n")
-
-
-def _format_of_stdout(codec: Codec[Any], format: str | None) -> str:
-    """Return the suffix of a file like what goes to standard output."""
-    suffixes = _suffixes(codec)
-    suffix = suffixes[0] if format is None else f".{format}"
-    if suffix not in suffixes:
-        allowed = ", ".join(known.removeprefix(".") for known in suffixes)
-        raise OptionError(f"--format is {format!r}; with this model it can be {allowed}")
-    return suffix
-
-
-def _print_piece(codec: Codec[Any], piece: Any, suffix: str) -> None:
-    """Write to standard output what the codec writes to a file with that suffix."""
-    from tempfile import TemporaryDirectory
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder, f"piece{suffix}")
-        codec.write(piece, path)
-        content = path.read_bytes()
-    if sys.stdout.isatty() and not content.endswith(b"\n"):
-        content += b"\n"
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    piece = read_primer(codec, path)
+    if not isinstance(piece, Performance):
+        if flag:
+            raise OptionError(f"{flag} is for music; the codec {codec.name!r} has no notes")
+        return piece
+    if drums:
+        piece = drums_as_notes(piece)
+    piece = passage(piece, begin or 0.0, seconds)
+    if dropped := dropped_drums(piece):
+        print(f"{path}: {dropped} (use them with --primer-drums)", file=sys.stderr)
+    if len(piece) > LONG_PRIMER:
+        print(f"{path}: the model hears {len(piece):,} notes first ...", file=sys.stderr)
+    return piece
 
 
 def _controls(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from midirnn.cli.flags import flag, with_flags
-from midirnn.live.base.options import live_config, live_options, read_options
+from midirnn.live.base.options import live_config, live_options, read_options, renamed
 from midirnn.live.modes import MODES
 
 CONFIG = flag(
@@ -49,7 +49,8 @@ def live(**given: Any) -> None:
 
     file, knob = given.pop("config", None), given.pop("learn", None)
     status = Status(given.pop("quiet", False))
-    config = live_config((read_options(file) if file else {}) | given)
+    options = renamed(read_options(file) if file else {}, status.tell)
+    config = live_config(options | renamed(given, status.tell))
     if knob is not None:
         _learn(knob, config, status)
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import os
 import sys
@@ -29,10 +30,13 @@ COMMANDS = {
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "likelihood": "Measure how likely a model finds MIDI files, note by note.",
+    "compare": "Compare two sets of MIDI files by ten features.",
     "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
     "ports": "List the MIDI ports of this machine.",
     "live": "Play along: listen to a MIDI input, answer on an output.",
+    "jam": "Play with the model in the browser.",
     "replay": "Replay a recorded session, and compare it note for note.",
     "doctor": "Check this machine before a concert: ports, speed, lateness.",
 }
@@ -42,14 +46,17 @@ EXTRAS = {
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",
+    "starlette": "web",
     "tensorboard": "tensorboard",
+    "uvicorn": "web",
+    "websockets": "web",
 }
 """Optional libraries and the extra of this package that installs each."""
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
 
-UNTIL_CTRL_C = "live"
-"""The command that plays until Ctrl-C, which is therefore no failure of it, however often."""
+UNTIL_CTRL_C = ("live", "jam")
+"""The commands that play until Ctrl-C, which is therefore no failure of them, however often."""
 
 _HELP_AND_VERSION = ("--help", "-h", "--version")
 
@@ -61,8 +68,9 @@ class UsageError(MidirnnError):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C).
 
-    Ctrl-C ends ``midirnn live`` in the ordinary way: it returns 0.
+    Ctrl-C ends ``midirnn live`` and ``midirnn jam`` in the ordinary way: it returns 0.
     """
+    _print_anything()
     tokens = list(sys.argv[1:] if argv is None else argv)
     end = tokens.index("--") if "--" in tokens else len(tokens)
     show_traceback = "--traceback" in tokens[:end]
@@ -72,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as error:
-        if tokens[:1] == [UNTIL_CTRL_C]:
+        if tokens and tokens[0] in UNTIL_CTRL_C:
             return 0
         return _fail("interrupted", EXIT_INTERRUPTED, error, show_traceback)
     except BrokenPipeError:
@@ -88,6 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = known or f"internal error: {type(error).__name__}: {error}"
         hint = "" if known or show_traceback else "; run again with --traceback"
         return _fail(f"error: {line}" if known else line + hint, EXIT_ERROR, error, show_traceback)
+
+
+def _print_anything() -> None:
+    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(tokens: Sequence[str]) -> int:

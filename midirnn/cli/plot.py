@@ -52,9 +52,12 @@ def plot(
     from midirnn.midifile import read_midi
     from midirnn.plots import plot_piano_roll
 
-    plot_piano_roll(
-        read_midi(sources[0]), output, title=title or sources[0].stem, primer_seconds=primer
-    )
+    performance = read_midi(sources[0])
+    if primer is not None and not 0 <= primer <= performance.duration:
+        raise OptionError(
+            f"--primer is {primer:g}; {sources[0]} lasts {performance.duration:.2f} s"
+        )
+    plot_piano_roll(performance, output, title=title or sources[0].stem, primer_seconds=primer)
     print(f"{output}: the piano roll of {sources[0]}")
 
 

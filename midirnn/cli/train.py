@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,15 @@ from midirnn.cli.main import is_first_process, print_error
 from midirnn.cli.targets import check_folder
 from midirnn.errors import CheckpointError, OptionError
 from midirnn.models.config import ModelConfig
-from midirnn.training.config import TrainingConfig
+from midirnn.training.config import (
+    DECAY_SETTINGS,
+    FREE_SETTINGS,
+    TrainingConfig,
+    inherited,
+)
 
 if TYPE_CHECKING:
-    from midirnn.datasets import Dataset
+    from midirnn.datasets.mixture import Mixture
     from midirnn.training.distributed import Team
     from midirnn.training.folder import Report
     from midirnn.training.run import Trainer
@@ -41,11 +46,15 @@ class ModelFlags(ModelConfig):
 
 
 def train(
-    dataset: Annotated[
-        Path, Parameter(name="DATASET", help="A data set: a folder made by midirnn encode.")
+    *datasets: Annotated[
+        str,
+        Parameter(
+            name="DATASET",
+            required=True,
+            help="Data sets: folders made by midirnn encode, each with a weight if you like "
+            "(FOLDER:0.5 is read half as often as its size suggests).",
+        ),
     ],
-    /,
-    *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder for the run.")],
     resume: Annotated[
         bool,
@@ -54,6 +63,13 @@ def train(
     start_from: Annotated[
         str | None,
         Parameter(help="Start from the weights of a model of the same size: name, folder, run."),
+    ] = None,
+    decay_from: Annotated[
+        Path | None,
+        Parameter(
+            help="Decay the learning rate of this run, from its last checkpoint, over --tokens or "
+            "--minutes. The run itself is not changed."
+        ),
     ] = None,
     tensorboard: Annotated[
         bool,
@@ -66,67 +82,100 @@ def train(
     model: Annotated[ModelFlags | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[TrainingConfig | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
-    """Train a model on a data set.
+    """Train a model on one data set or several.
 
     The run's folder holds checkpoints (``last``, ``best``), metrics.jsonl and curves.png. Ctrl-C
-    saves and stops; --resume continues exactly there. With torchrun several processes, on one
-    machine or many, share the work: torchrun --nproc-per-node 2 -m midirnn train ...
+    saves and stops; --resume continues exactly there, with the run's own settings. With torchrun
+    several processes, on one machine or many, share the work: torchrun --nproc-per-node 2 -m
+    midirnn train ...
     """
-    model, recipe = model or ModelFlags(), recipe or TrainingConfig()
+    asked = _Asked(
+        model or ModelFlags(), recipe or TrainingConfig(), output, resume, start_from, decay_from
+    )
     if is_first_process():  # errors come before torch is loaded, which takes seconds
-        _open(dataset, model)
-        _check(output, resume=resume, start_from=start_from)
+        _plan(datasets, asked)
     from midirnn.training.distributed import join
 
     with join(print_error) as team:
-        _train(
-            team,
-            dataset,
-            output,
-            model,
-            recipe,
-            resume=resume,
-            start_from=start_from,
-            tensorboard=tensorboard,
+        _train(team, datasets, asked, tensorboard=tensorboard)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the command line asks for."""
+
+    model: ModelFlags
+    recipe: TrainingConfig
+    output: Path
+    resume: bool
+    start_from: str | None
+    decay_from: Path | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained, and on what."""
+
+    mixture: Mixture
+    config: ModelConfig
+    recipe: TrainingConfig
+
+
+def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
+    """Open the data sets and settle the settings; raise an error if the run cannot start."""
+    from midirnn.datasets.mixture import Mixture
+
+    mixture = Mixture.open(datasets)
+    codec = mixture.datasets[0].codec
+    config, recipe = asked.model.for_codec(codec), asked.recipe
+    _check(asked)
+    if asked.resume:
+        config, recipe = _inherit(asked.output, config, recipe, FREE_SETTINGS)
+    elif asked.decay_from is not None:
+        config, recipe = _inherit(
+            asked.decay_from, config, recipe, (*FREE_SETTINGS, *DECAY_SETTINGS)
         )
+        recipe = recipe.decaying()
+    config.check_codec(codec)
+    return _Plan(mixture, config, recipe)
 
 
-def _open(dataset: Path, model: ModelFlags) -> tuple[Dataset, ModelConfig]:
-    """Return the data set, and the config of a model to train on it."""
-    from midirnn.datasets import Dataset
-
-    opened = Dataset.open(dataset)
-    opened.file("train")
-    return opened, model.for_codec(opened.codec)
-
-
-def _check(output: Path, *, resume: bool, start_from: str | None) -> None:
-    """Raise an error if the run cannot start, or not be resumed, in that folder."""
+def _check(asked: _Asked) -> None:
+    """Raise an error if the run cannot start, or not be resumed, in its folder."""
     from midirnn.engines.load import find_model
     from midirnn.training.folder import holds_run
 
-    if holds_run(output) and not resume:
+    output = asked.output
+    if holds_run(output) and not asked.resume:
         raise OptionError(
             f"{output} holds a run already: go on with it (--resume) or choose another --output"
         )
-    if resume and not holds_run(output):
+    if asked.resume and not holds_run(output):
         raise CheckpointError(f"{output} holds no run to resume")
-    if start_from is not None and not resume:
-        find_model(start_from)
+    if asked.start_from is not None and asked.decay_from is not None:
+        raise OptionError("--start-from and --decay-from exclude each other: give one of them")
+    if asked.decay_from is not None and not holds_run(asked.decay_from):
+        raise CheckpointError(f"{asked.decay_from} holds no run to decay")
+    if asked.start_from is not None and not asked.resume:
+        find_model(asked.start_from)
     check_folder(output)
 
 
-def _train(
-    team: Team,
-    dataset: Path,
-    output: Path,
-    model: ModelFlags,
-    recipe: TrainingConfig,
-    *,
-    resume: bool,
-    start_from: str | None,
-    tensorboard: bool,
-) -> None:
+def _inherit(
+    run: Path, config: ModelConfig, recipe: TrainingConfig, own: Sequence[str]
+) -> tuple[ModelConfig, TrainingConfig]:
+    """Return settings with a run's values for those that were not given, but for its ``own``."""
+    from midirnn.models.checkpoint import read_checkpoint
+    from midirnn.training.folder import last_checkpoint
+
+    kept = read_checkpoint(last_checkpoint(run))
+    if isinstance(kept.config, ModelConfig):
+        config = inherited(config, kept.config, ("vocab_size", "longest_shift", "held_input"))
+    trained = TrainingConfig.from_dict(kept.info.get("training", {}))
+    return config, inherited(recipe, trained, own)
+
+
+def _train(team: Team, datasets: Sequence[str], asked: _Asked, *, tensorboard: bool) -> None:
     """Train in one process of the run."""
     from midirnn.engines.load import find_model
     from midirnn.models.checkpoint import read_checkpoint
@@ -136,21 +185,17 @@ def _train(
     from midirnn.training.tasks import make_task
     from midirnn.training.tensorboard import TensorBoard
 
-    opened, config = _open(dataset, model)
+    plan, output = _plan(datasets, asked), asked.output
     with TensorBoard(output) if tensorboard and team.is_first else nullcontext() as board:
-        task = make_task(
-            config,
-            recipe,
-            opened.codec,
-            opened.stored_pieces("train"),
-            opened.stored_pieces("validation") if "validation" in opened.splits else [],
-            team,
-        )
-        trainer = Trainer(output, task, recipe, report=_reporting(board), team=team)
-        if resume:
+        codec = plan.mixture.datasets[0].codec
+        task = make_task(plan.config, plan.recipe, codec, plan.mixture.sources(), team)
+        trainer = Trainer(output, task, plan.recipe, report=_reporting(board), team=team)
+        if asked.resume:
             trainer.resume()
-        elif start_from is not None:
-            trainer.start_from(start_from, read_checkpoint(find_model(start_from)))
+        elif asked.decay_from is not None:
+            trainer.decay_from(asked.decay_from)
+        elif asked.start_from is not None:
+            trainer.start_from(asked.start_from, read_checkpoint(find_model(asked.start_from)))
         if team.is_first:
             _print_precision(trainer)
         with _StopOnSignal(quiet=team.size > 1) as stop:
@@ -159,7 +204,7 @@ def _train(
         return
     if (output / METRICS_FILE).exists():
         plot_curves([output], output / "curves.png")
-    _print_end(progress, trainer.config, output)
+    _print_end(progress, trainer, output)
 
 
 def _print_precision(trainer: Trainer) -> None:
@@ -227,7 +272,10 @@ def _print_report(report: Report) -> None:
         objective = next(name for name in values if name not in ("step", "tokens"))
         kind, _, unit = objective.partition("_")
         result = f"{kind} {values[objective]:.4f} {unit.replace('_', ' ')}"
-        print(f"step {report.step:,}  {tokens / 1e6:.2f} M tokens  {result}", flush=True)
+        print(
+            f"step {report.step:,}  {tokens / 1e6:.2f} M tokens  {result}{_of_each(values)}",
+            flush=True,
+        )
         return
     if not sys.stderr.isatty() and report.step % 200:
         return
@@ -240,20 +288,28 @@ def _print_report(report: Report) -> None:
     print(line, end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
 
 
+def _of_each(values: dict[str, float]) -> str:
+    """Return what a validation says of each data set, where there are several."""
+    each = [(name.partition("/")[2], value) for name, value in values.items() if "/" in name]
+    return f" ({', '.join(f'{name} {value:.4f}' for name, value in each)})" if each else ""
+
+
 def _duration(seconds: float) -> str:
     """Return hours and minutes, or minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
-def _print_end(progress: Progress, config: TrainingConfig, output: Path) -> None:
-    done = progress.step >= config.total_steps
+def _print_end(progress: Progress, trainer: Trainer, output: Path) -> None:
+    total = max(
+        progress.step, round(progress.step / trainer.config.done(progress.step, progress.seconds))
+    )
     best = (
         f"best validation {progress.best_nats:.4f} nats per token"
         if math.isfinite(progress.best_nats)
         else "not validated"
     )
     print(
-        f"{'finished' if done else 'stopped'} at step {progress.step:,} of {config.total_steps:,}: "
+        f"{'finished' if trainer.is_done else 'stopped'} at step {progress.step:,} of {total:,}: "
         f"{progress.tokens:,} tokens, {best}, in {output}"
     )

@@ -8,6 +8,7 @@ After the match models of data compression and of melody prediction (D. Conklin 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,14 +44,14 @@ _UNORDERED_LENGTHS = range(8, 2, -1)
 _HASHES = np.array([pow(6364136223846793005, p + 1, 2**64) for p in range(256)], np.uint64)
 
 
-class _Match(NamedTuple):
+class Place(NamedTuple):
     """Where a context was found: the place after it, and its length (0: nowhere)."""
 
     place: int
     length: int
 
 
-_NOWHERE = _Match(0, 0)
+_NOWHERE = Place(0, 0)
 
 
 def check_recallable(codec: Codec[Any]) -> None:
@@ -85,19 +86,19 @@ def recall(history: bytes) -> Matches:
     if exact.length:
         matches[0] = history[exact.place], exact.length
     pitches = np.frombuffer(history, np.uint8)
-    intervals = np.diff(pitches).tobytes()  # modulo 256: different for all intervals
+    intervals = (pitches[1:] - pitches[:-1]).tobytes()  # modulo 256: different for all intervals
     moved = _longest(intervals, _SHORTEST_TRANSPOSED)
     if moved.length:
         pitch = (history[-1] + intervals[moved.place]) % 256
         if pitch < NUM_PITCHES:
             matches[1] = pitch, moved.length
-    unordered = _unordered(pitches)
-    if unordered.length:
-        matches[2] = history[unordered.place], unordered.length
+    found = unordered(history)
+    if found.length:
+        matches[2] = history[found.place], found.length
     return matches
 
 
-def _longest(values: bytes, shortest: int) -> _Match:
+def _longest(values: bytes, shortest: int) -> Place:
     """Return where the longest earlier occurrence of the end of ``values`` last ended."""
     found = _NOWHERE
     end = len(values) - 1
@@ -107,12 +108,14 @@ def _longest(values: bytes, shortest: int) -> _Match:
             break
         end = start + length  # a longer one ends at the same place or earlier
         if length >= shortest:
-            found = _Match(end, length)
+            found = Place(end, length)
     return found
 
 
-def _unordered(pitches: npt.NDArray[np.uint8]) -> _Match:
+@lru_cache(maxsize=4)  # two features of a model may ask after the same note
+def unordered(history: bytes) -> Place:
     """Return where the last pitches, in any order, last occurred before."""
+    pitches = np.frombuffer(history, np.uint8)
     sums = np.concatenate([[np.uint64(0)], np.cumsum(_HASHES[pitches])])
     for length in _UNORDERED_LENGTHS:
         if 2 * length > len(pitches):
@@ -121,5 +124,5 @@ def _unordered(pitches: npt.NDArray[np.uint8]) -> _Match:
         equal = of_each[:-length] == of_each[-1]  # beside the last, not within
         start = equal.tobytes().rfind(1)
         if start >= 0:
-            return _Match(start + length, length)
+            return Place(start + length, length)
     return _NOWHERE

@@ -19,18 +19,24 @@ SHORTEST_EXCERPT = 128
 
 
 class PieceDraw:
-    """Draws pieces with probabilities proportional to their lengths, and augments each.
+    """Draws pieces with probabilities proportional to ``chances``, and augments each.
 
-    Only the piece that is drawn is read. It is the same whether the pieces are in memory or not.
+    Without ``chances`` they are the pieces' lengths. Only the piece that is drawn is read. It is
+    the same whether the pieces are in memory or not.
     """
 
     def __init__(
-        self, pieces: Sequence[Tokens], augmentation: Augmentation, codec: Codec[Any]
+        self,
+        pieces: Sequence[Tokens],
+        augmentation: Augmentation,
+        codec: Codec[Any],
+        chances: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self.pieces = pieces
         self.augmentation = augmentation
         self.codec = codec
-        self._ends = np.cumsum(lengths_of(pieces), dtype=np.float64)
+        chances = lengths_of(pieces).astype(np.float64) if chances is None else chances
+        self._ends = np.cumsum(chances)
 
     def __call__(self, rng: np.random.Generator) -> Tokens:
         """Draw a piece and return its tokens."""

@@ -20,7 +20,7 @@ from midirnn.datasets.sources import (
     display_path,
     find_files,
 )
-from midirnn.datasets.splits import SplitShares, SplitTable
+from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
 from midirnn.datasets.store import SplitCounts
 from midirnn.datasets.workers import Encoded, encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
@@ -121,12 +121,19 @@ def _encoded(
 ) -> Generator[Result, None, None]:
     """Encode files, each of which is a piece, in worker processes."""
     paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
+    waiting: list[tuple[Job, Encoded]] = []
     with closing(encode_all(paths, codec, workers=workers, executor=executor)) as outcomes:
-        for job, outcome in zip(jobs, outcomes, strict=True):
+        for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
+            refused: list[Refusal] = []
             if isinstance(outcome, Encoded):
-                yield [_row(job, outcome, splits)], []
+                waiting.append((job, outcome))
             else:
-                yield [], [Refusal(job.name, outcome)]
+                refused.append(Refusal(job.name, outcome))
+            # Few files are divided when all are known, so that no split is left without any.
+            rows: list[Row] = []
+            if len(jobs) > MOST_BALANCED or done == len(jobs):
+                rows, waiting = list(_rows(waiting, splits)), []
+            yield rows, refused
 
 
 def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[Job]:
@@ -155,13 +162,16 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
     return list(jobs.values())
 
 
-def _row(job: Job, encoded: Encoded, splits: SplitShares | SplitTable) -> Row:
-    """Return the row of an encoded file."""
-    split = job.split
-    if split is None:
-        assert isinstance(splits, SplitShares)
-        split = splits.split_of(encoded.sha256)
-    return Row(encoded.tokens, job.name, split, encoded.duration, encoded.notes, encoded.sha256)
+def _rows(
+    encoded: Sequence[tuple[Job, Encoded]], splits: SplitShares | SplitTable
+) -> Iterator[Row]:
+    """Yield the rows of encoded files."""
+    by_hash: dict[str, str] = {}
+    if isinstance(splits, SplitShares):
+        by_hash = splits.split_few([outcome.sha256 for _, outcome in encoded])
+    for job, outcome in encoded:
+        split = job.split or by_hash[outcome.sha256]
+        yield Row(outcome.tokens, job.name, split, outcome.duration, outcome.notes, outcome.sha256)
 
 
 class _Seen:

@@ -6,6 +6,7 @@ import csv
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,16 @@ PATH_COLUMNS = ("path", "midi_filename")
 SPLIT_ORDER = ("train", "validation", "test")
 """The order in which splits are listed; others follow by name."""
 
+SYNONYMS = {
+    **dict.fromkeys(("val", "valid", "dev", "development"), "validation"),
+    **dict.fromkeys(("training",), "train"),
+    **dict.fromkeys(("testing",), "test"),
+}
+"""Other names of the usual splits. They are understood in upper and lower case."""
+
+MOST_BALANCED = 256
+"""Of up to so many files, each share above 0 gets one at least; of more, it does by itself."""
+
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -26,8 +37,9 @@ _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 class SplitShares:
     """Splits by the hash of a file's bytes, so that equal files share one.
 
-    Files that are neither for validation nor for testing are for training. The split of a file
-    depends neither on its name nor on other files.
+    Files that are neither for validation nor for testing are for training. The split of a file does
+    not depend on its name, and on other files only where there are so few that a split would have
+    none: it then gets one.
     """
 
     validation: float = 0.05
@@ -45,10 +57,29 @@ class SplitShares:
 
     def split_of(self, sha256: str) -> str:
         """Return the split of the file whose bytes have this SHA-256 (in hexadecimal)."""
-        place = int(sha256[:13], 16) / 16**13  # 52 bits: exact as a float
+        place = _place(sha256)
         if place < self.test:
             return "test"
         return "validation" if place < self.test + self.validation else "train"
+
+    def split_few(self, hashes: Sequence[str]) -> dict[str, str]:
+        """Return the split of each hash, where there are at most :data:`MOST_BALANCED`.
+
+        A split with a share above 0 that would have no file gets the one whose hash comes next,
+        if there are enough files for every split.
+        """
+        few = sorted(set(hashes), key=_place)
+        splits = {sha256: self.split_of(sha256) for sha256 in few}
+        shares = {"test": self.test, "validation": self.validation, "train": 1.0}
+        needed = [name for name, share in shares.items() if share]
+        if not len(needed) <= len(few) <= MOST_BALANCED:
+            return splits
+        for name in needed:
+            if name not in splits.values():
+                counts = Counter(splits.values())
+                spare = next(sha256 for sha256 in few if counts[splits[sha256]] > 1)
+                splits[spare] = name
+        return splits
 
     def settings(self) -> dict[str, object]:
         """Return how the splits were made, for JSON."""
@@ -59,7 +90,8 @@ class SplitShares:
 class SplitTable:
     """Splits from a CSV file with the columns ``path`` and ``split``.
 
-    Paths are relative to the table's folder, or to the folder that is encoded.
+    Paths are relative to the table's folder, or to the folder that is encoded. Splits named ``val``
+    or ``valid`` are understood; see :data:`SYNONYMS`.
     """
 
     path: Path
@@ -69,8 +101,18 @@ class SplitTable:
     _keys: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        keys = {_key(path): path for path in self.splits}
+        keys: dict[str, str] = {}
+        for path, split in self.splits.items():
+            first = keys.setdefault(_key(path), path)
+            if self.splits[first] != split:
+                raise self._two_splits(path, first)
         object.__setattr__(self, "_keys", keys)
+
+    def _two_splits(self, path: str, other: str) -> DatasetError:
+        return DatasetError(
+            f"{self.path} gives one file two splits: {other!r} is {self.splits[other]} and "
+            f"{path!r} is {self.splits[path]}"
+        )
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], where: Sequence[str] = ()) -> SplitTable:
@@ -94,12 +136,15 @@ class SplitTable:
         return cls(table, _splits_of_rows(rows, path_column, table), tuple(where))
 
     def find(self, source: SourceFile) -> tuple[str, str] | None:
-        """Return a file's path in the table and its split; None if the table does not name it."""
-        for path in self._names(source):
-            row = self._keys.get(_key(path))
-            if row is not None:
-                return row, self.splits[row]
-        return None
+        """Return a file's path in the table and its split; None if the table does not name it.
+
+        Raises :class:`DatasetError` if two rows name the file and give it different splits.
+        """
+        rows = [self._keys[key] for key in map(_key, self._names(source)) if key in self._keys]
+        for row in rows:
+            if self.splits[row] != self.splits[rows[0]]:
+                raise self._two_splits(row, rows[0])
+        return (rows[0], self.splits[rows[0]]) if rows else None
 
     def _names(self, source: SourceFile) -> list[str]:
         """Return the names that the table may have for a file; links as they are and followed."""
@@ -113,6 +158,17 @@ class SplitTable:
     def settings(self) -> dict[str, object]:
         """Return how the splits were made, for JSON."""
         return {"by": "table", "table": self.path.name, "where": list(self.where)}
+
+
+def _place(sha256: str) -> float:
+    """Return where from 0 to 1 a hash stands."""
+    return int(sha256[:13], 16) / 16**13  # 52 bits: exact as a float
+
+
+def usual_name(split: str) -> str:
+    """Return the usual name of a split: ``validation`` for ``val``; others stay as they are."""
+    lower = split.lower()
+    return SYNONYMS.get(lower, lower if lower in SPLIT_ORDER else split)
 
 
 def by_split_order(split: str) -> tuple[int, str]:
@@ -174,6 +230,7 @@ def _splits_of_rows(rows: list[dict[str, str]], path_column: str, table: Path) -
                 f"{table} gives {path!r} the split {split!r}; a split is named by letters, "
                 "digits, '_' and '-'"
             )
+        split = usual_name(split)
         if splits.setdefault(path, split) != split:
             raise DatasetError(f"{table} gives {path!r} two splits: {splits[path]} and {split}")
     return splits

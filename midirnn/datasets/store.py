@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import Codec, Tokens, codec_from_settings
+from midirnn.datasets.splits import usual_name
 from midirnn.errors import CodecError, DatasetError
 from midirnn.files import reason_of
 
@@ -83,7 +84,8 @@ class Dataset:
         folder = Path(path)
         manifest = _read_manifest(folder)
         try:
-            counts = {name: SplitCounts(**count) for name, count in manifest["splits"].items()}
+            stored = {_usual(name, manifest): count for name, count in manifest["splits"].items()}
+            counts = {name: SplitCounts(**count) for name, count in stored.items()}
             codec = codec_from_settings(manifest["codec"])
         except (AttributeError, KeyError, TypeError) as error:
             raise _damaged(folder / MANIFEST, f"{error} is missing or wrong") from None
@@ -102,16 +104,22 @@ class Dataset:
 
     def file(self, split: str) -> Path:
         """Return the Parquet file of a split."""
-        if split not in self.counts:
+        named = _usual(split, self.manifest)
+        if named not in self.counts:
             raise DatasetError(
-                f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}"
+                f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}. "
+                + _how_to_get(named, self.splits)
             )
-        return self.path / f"{split}.parquet"
+        stored = next(
+            name for name in self.manifest["splits"] if _usual(name, self.manifest) == named
+        )
+        return self.path / f"{stored}.parquet"
 
     def pieces(self, split: str) -> list[Tokens]:
         """Read the tokens of each piece: read-only views of one array."""
         file = self.file(split)
-        tokens = np.empty(self.counts[split].tokens, np.uint16)
+        count = self.counts[_usual(split, self.manifest)]
+        tokens = np.empty(count.tokens, np.uint16)
         ends: list[int] = []
         with _reading(file) as parquet:
             for group in range(parquet.num_row_groups):
@@ -121,7 +129,7 @@ class Dataset:
                 if ends[-1] > len(tokens):
                     break
                 tokens[begin : ends[-1]] = values
-        if ends[-1:] != [len(tokens)] or len(ends) != self.counts[split].files:
+        if ends[-1:] != [len(tokens)] or len(ends) != count.files:
             raise _not_what_is_named(file, len(tokens))
         _check_vocabulary(file, tokens, self.codec.vocab_size)
         tokens.flags.writeable = False
@@ -130,7 +138,7 @@ class Dataset:
     def stored_pieces(self, split: str, cached_tokens: int = CACHED_TOKENS) -> StoredPieces:
         """Return the same, read only when they are asked for: for more than memory holds."""
         pieces = StoredPieces(self.file(split), self.codec.vocab_size, cached_tokens)
-        count = self.counts[split]
+        count = self.counts[_usual(split, self.manifest)]
         if (len(pieces), int(pieces.lengths.sum())) != (count.files, count.tokens):
             raise _not_what_is_named(self.file(split), count.tokens)
         return pieces
@@ -209,6 +217,19 @@ def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
     return np.concatenate(
         [np.zeros(0, np.int64), *(_token_lists(parquet, group)[1] for group in groups)]
     )
+
+
+def _usual(split: str, manifest: Mapping[str, Any]) -> str:
+    """Return the usual name of a split, unless the data set has another of that name."""
+    usual = usual_name(split)
+    return split if split in manifest["splits"] and usual in manifest["splits"] else usual
+
+
+def _how_to_get(split: str, splits: Sequence[str]) -> str:
+    """Say what to do where a split is missing."""
+    share = f" --{split}-share 0.2" if split in ("validation", "test") else ""
+    others = " or ".join(splits)
+    return f"Use --split {others}, or make the data set again with: midirnn encode{share}"
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

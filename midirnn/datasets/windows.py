@@ -33,6 +33,17 @@ class Batch:
     features: dict[str, npt.NDArray[Any]]
     """(B, T, ...): what the model reads beside each input, by the name of the feature"""
 
+    def part(self, rows: slice) -> Batch:
+        """Return some of the rows, as views."""
+        return Batch(
+            self.inputs[rows],
+            self.targets[rows],
+            self.mask[rows],
+            self.valid[rows],
+            self.reset[rows],
+            {name: window[rows] for name, window in self.features.items()},
+        )
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -195,10 +206,15 @@ class TrainingWindows:
             for stream, rng in zip(self.streams, self.rngs, strict=True)
         ]
 
+    def restore_randomness(self, state: list[dict[str, Any]]) -> None:
+        """Draw with the random generators of a :meth:`state`, from here on."""
+        for rng, row in zip(self.rngs, state, strict=True):
+            rng.bit_generator.state = row["rng"]
+
     def restore(self, state: list[dict[str, Any]]) -> None:
         """Continue where :meth:`state` was taken."""
-        for stream, rng, row in zip(self.streams, self.rngs, state, strict=True):
-            rng.bit_generator.state = row["rng"]
+        self.restore_randomness(state)
+        for stream, row in zip(self.streams, state, strict=True):
             # Before there was a list of features, only the controls had a choice: "shown".
             choices = row.get("choices", {ControlInputs.name: row.get("shown")})
             stream.open(row["tokens"], row["position"], row["stop"], choices)

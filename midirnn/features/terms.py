@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,11 @@ from midirnn.codecs import Codec, Tokens
 from midirnn.errors import CodecError
 from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 from midirnn.performance import NUM_PITCHES
-from midirnn.terms import NoteMemory, OutputTerms
+from midirnn.terms import OutputTerms, StepMemory, TermStep
 from midirnn.terms.densities import NUM_DENSITIES
-from midirnn.terms.scan import TermScan, term_scan
+
+if TYPE_CHECKING:
+    from midirnn.terms.scan import TermScan
 
 _NO_NUMBERS = np.zeros(0, np.float32)
 
@@ -53,6 +55,10 @@ class NoteTerms(Feature):
     @property
     def terms(self) -> OutputTerms:
         """The table of terms."""
+        return self._step.terms
+
+    @property
+    def _step(self) -> TermStep:
         return _terms(self.shifts, self.velocities)
 
     @property
@@ -78,26 +84,26 @@ class NoteTerms(Feature):
         self.check(codec)
         return _TermReader(self.terms, self.notes)
 
-    def start(self) -> NoteMemory:
+    def start(self) -> StepMemory:
         """Return an empty memory."""
-        return NoteMemory.empty(self.notes)
+        return self._step.start(self.notes)
 
-    def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
+    def follow(self, memory: StepMemory, token: int) -> StepMemory:
         """Return the memory after a token."""
-        return self.terms.follow(memory, token)
+        return self._step.follow(memory, token)
 
-    def inputs(self, memory: NoteMemory, given: Given) -> FloatVector:
+    def inputs(self, memory: StepMemory, given: Given) -> FloatVector:
         """Return nothing: terms are no input."""
         return _NO_NUMBERS
 
-    def add(self, logits: FloatVector, weights: FloatVector, memory: NoteMemory) -> None:
+    def add(self, logits: FloatVector, weights: FloatVector, memory: StepMemory) -> None:
         """Add to ``logits`` (V,), in place, what the weights give at this moment."""
-        self.terms.add(logits, weights, memory)
+        self._step.add(logits, weights, memory)
 
 
 @lru_cache(maxsize=8)
-def _terms(shifts: int, velocities: int) -> OutputTerms:
-    return OutputTerms(performance_groups(shifts, velocities))
+def _terms(shifts: int, velocities: int) -> TermStep:
+    return TermStep(OutputTerms(performance_groups(shifts, velocities)))
 
 
 def performance_groups(shifts: int, velocities: int) -> Mapping[str, slice]:
@@ -121,11 +127,16 @@ class _TermReader(Reader):
     def __init__(self, terms: OutputTerms, notes: int) -> None:
         self._terms = terms
         self._notes = notes
-        self._scan: TermScan = term_scan(terms, notes)
+        self._scan = self._fresh_scan()
+
+    def _fresh_scan(self) -> TermScan:
+        from midirnn.terms.scan import term_scan  # of no use to an engine, which starts sooner
+
+        return term_scan(self._terms, self._notes)
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
         """Take in the tokens up to the one before the first input."""
-        self._scan = term_scan(self._terms, self._notes)
+        self._scan = self._fresh_scan()
         self._scan.skip(tokens[: max(position - 1, 0)])
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:

@@ -30,11 +30,21 @@ its configuration), ``checkup`` (of the machine) and ``signals`` (Ctrl-C).
 
 from __future__ import annotations
 
-from midirnn.live.base.clock import Clock, ManualClock, MonotonicClock
-from midirnn.live.base.config import LiveConfig
-from midirnn.live.controls.console import Console
-from midirnn.live.modes import MODES, Mode, Stance
-from midirnn.live.session import Session
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# Imported on first use: the model process has no need of the session, and starts sooner without.
+_MODULES = {
+    "MODES": "modes",
+    "Clock": "base.clock",
+    "Console": "controls.console",
+    "LiveConfig": "base.config",
+    "ManualClock": "base.clock",
+    "Mode": "modes",
+    "MonotonicClock": "base.clock",
+    "Session": "session",
+    "Stance": "modes",
+}
 
 __all__ = [
     "MODES",
@@ -47,3 +57,22 @@ __all__ = [
     "Session",
     "Stance",
 ]
+
+if TYPE_CHECKING:
+    from midirnn.live.base.clock import Clock, ManualClock, MonotonicClock
+    from midirnn.live.base.config import LiveConfig
+    from midirnn.live.controls.console import Console
+    from midirnn.live.modes import MODES, Mode, Stance
+    from midirnn.live.session import Session
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'midirnn.live' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"midirnn.live.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,7 +14,6 @@ from midirnn.live.base.messages import (
     Delivery,
     Hear,
     HeardStep,
-    Knobs,
     Planned,
     Recall,
     Release,
@@ -173,6 +172,7 @@ class Interplay:
             steps = [replace(step, note_ons=()) for step in steps if step.note_offs]
         if self.stance is None or Stance.LISTENS not in self.stance:
             return
+        self._console.perform(steps, now)
         if self._dialogue.hear(steps):
             self.plan.disturb(now)
             self._let_hear()
@@ -318,8 +318,6 @@ class Interplay:
             if isinstance(request, Reset):
                 self._silence(now)
                 self._dialogue.forget()
-            if isinstance(request, Knobs):
-                self.supervisor.knobs = request
             self._dialogue.ask(request)
             if isinstance(request, Reset) and self.plays:
                 self._begin(now)

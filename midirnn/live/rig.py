@@ -88,9 +88,9 @@ class Rig:
     releases every note. ``output`` is an open port to play on, by default the one that the
     configuration names. ``open_input`` is called with the session's callback and returns the port
     that calls it; by default that is the one that the configuration names, or none if ``output``
-    was given: then whoever has messages calls ``session.receive``. ``observers`` are told all that
-    happens, ``report`` what a user should know. Everything that is not allowed in the configuration
-    is raised before a port is opened.
+    was given and no input is named: then whoever has messages calls ``session.receive``.
+    ``observers`` are told all that happens, ``report`` what a user should know. Everything that is
+    not allowed in the configuration is raised before a port is opened.
     """
 
     session: Session
@@ -236,9 +236,9 @@ class Rig:
         """Open the input, if there is to be one."""
         if self._open_input is not None:
             return ports.keep("in", self._open_input(self.session.receive))
-        if self._output is not None:
+        if self._output is not None and self.config.input is None:
             return None
-        config, follows = self.config, self.config.follow == "midi"
+        config, follows = self.config, self.config.clock == "midi"
         if not (config.mode != "autopilot" or config.input or config.virtual or follows):
             return None
         return ports.open_input(config.input, self.session.receive, clock=follows)
@@ -261,7 +261,7 @@ class Rig:
 
 def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
     """Join the session of Ableton Link, if it is to be followed. The stack's end leaves it."""
-    if config.follow != "link":
+    if config.clock != "link":
         return None
     bpm = config.clock_out_bpm or config.reference_bpm
     return stack.enter_context(LinkBeats(MonotonicClock(), bpm))

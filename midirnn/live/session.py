@@ -128,10 +128,12 @@ class Session(RemoteControl):
     def _link(self, model: Sampler[PerformanceCodec] | ModelLink) -> ModelLink:
         """Return the link to the model; tell the console how that samples."""
         if isinstance(model, Sampler):
-            self.console.connect(model.config)
+            self.console.sample_like(model.config)
+            self.console.connect(model.codec, steerable=model.engine.config.control_inputs)
             return LocalModel(model, self._clock.now(), self._config.channel - 1)
+        self.console.connect(model.codec)
         if model.settings is not None:
-            self.console.connect(model.settings.sampling)
+            self.console.sample_like(model.settings.sampling)
         return model
 
     @property

@@ -45,7 +45,7 @@ class EndSignals:
     @contextmanager
     def running(self, stop: Callable[[], None]) -> Iterator[None]:
         """For as long as it lasts, a signal calls ``stop``."""
-        self._stop = stop
+        self._stop, self._over = stop, False
         try:
             yield
         finally:

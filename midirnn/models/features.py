@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ctypes import CDLL
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from midirnn.codecs.recall import LENGTHS, NUM_MATCHES
 from midirnn.features import Feature, NoteTerms, Recall
 from midirnn.performance import NUM_PITCHES
-from midirnn.terms.table import DENSITY
+from midirnn.terms.scan import add_terms, native_library
+from midirnn.terms.table import DENSITY, OutputTerms
 
 
 def recall_numbers(recalled: Tensor) -> Tensor:
@@ -40,24 +43,46 @@ def with_feature(logits: Tensor, feature: Feature, weights: Tensor, window: Tens
 def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tensor) -> Tensor:
     """Return the logits with the weights that the terms' indices, in the window, name."""
     terms = feature.terms
+    weights = weights.float()
+    given = window[..., terms.width :].contiguous().view(torch.float32)
+    given = given.reshape(*given.shape[:2], -1, feature.shifts)  # (B, T, 6, shifts)
+    of_densities = weights[..., terms.slices[DENSITY]].unsqueeze(2) @ given
+    library = None if torch.is_grad_enabled() or window.is_cuda else native_library()
+    add = partial(_added_natively, library) if library else _added
+    logits = add(logits.float(), terms, weights, window)
+    before, after = _around(logits, terms.groups["time_shift"])
+    return logits + nn.functional.pad(of_densities.squeeze(2), (before, after))
+
+
+def _around(logits: Tensor, tokens: slice) -> tuple[int, int]:
+    """Return how many logits stand before and after those of a group."""
+    return tokens.start, logits.shape[2] - tokens.stop
+
+
+def _added(logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor) -> Tensor:
+    """Return the logits with the weights that the indices name: the reference, differentiable."""
     nothing = weights.new_zeros((*weights.shape[:2], 1))
-    weights = torch.cat([weights, nothing], dim=2).float()
-    index, densities = window[..., : terms.width].long(), window[..., terms.width :]
+    index = window[..., : terms.width].long()
     first = torch.from_numpy(terms.first_rows).to(index.device)  # (width,)
     index = torch.where(index < 0, terms.rows, index + first)
-    added = weights.gather(2, index)
+    added = torch.cat([weights, nothing], dim=2).gather(2, index)
     parts, column = [], 0
     for group, layers in terms.layers.items():
         size = terms.size_of(group)
         run = added[..., column : column + layers * size]
         parts.append(run.reshape(*run.shape[:2], layers, size).sum(dim=2))
         column += layers * size
-    given = densities.contiguous().view(torch.float32)
-    given = given.reshape(*given.shape[:2], -1, feature.shifts)  # (B, T, 6, shifts)
-    shifts = list(terms.layers).index("time_shift")
-    of_densities = weights[..., terms.slices[DENSITY]].unsqueeze(2) @ given
-    parts[shifts] = parts[shifts] + of_densities.squeeze(2)
-    return logits.float() + torch.cat(parts, dim=2)
+    return logits + torch.cat(parts, dim=2)
+
+
+def _added_natively(
+    library: CDLL, logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor
+) -> Tensor:
+    """Return the same, by C++ that makes nothing in between: for evaluation."""
+    summed = logits.detach().clone(memory_format=torch.contiguous_format)
+    flat = [part.detach().contiguous().flatten(0, 1).numpy() for part in (window, weights, summed)]
+    add_terms(library, terms, *flat)
+    return summed
 
 
 def boosted(logits: Tensor, recalled: Tensor, trust: Tensor) -> Tensor:

@@ -15,7 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, Formatter, MaxNLocator, StrMethodFormatter
 
 from midirnn.errors import CheckpointError
-from midirnn.plots.saving import GRID, INK, check_suffix, make_figure, save_figure, style_axes
+from midirnn.plots.saving import (
+    GRID,
+    INK,
+    check_suffix,
+    make_figure,
+    save_figure,
+    style_axes,
+    write_title,
+)
 
 METRICS = "metrics.jsonl"
 
@@ -75,7 +83,7 @@ def plot_curves(
     last.set_xlabel("tokens seen", color=INK)
     last.xaxis.set_major_formatter(EngFormatter(sep=" "))
     if title:
-        top.set_title(title, loc="left", fontsize=12, color=INK, parse_math=False)
+        write_title(top, title)
     save_figure(figure, target)
 
 
@@ -98,6 +106,10 @@ def _read_metrics(path: Path) -> tuple[dict[str, Any], ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
+        if (path.parent / "last").is_dir():
+            raise CheckpointError(
+                f"{path.parent} holds no {METRICS} yet: the run has trained for too few steps"
+            ) from None
         raise CheckpointError(
             f"{path.parent} holds no {METRICS}: it is not a training run; "
             "make one with: midirnn train"

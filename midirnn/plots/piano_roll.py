@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,18 @@ from matplotlib.ticker import MultipleLocator
 
 from midirnn.errors import OptionError
 from midirnn.performance import SUSTAIN_DOWN, FloatArray, Performance
-from midirnn.plots.saving import INK, MUTED, check_suffix, make_figure, save_figure, style_axes
+from midirnn.plots.saving import (
+    INK,
+    MUTED,
+    check_suffix,
+    make_figure,
+    save_figure,
+    style_axes,
+    write_title,
+)
+
+MAX_PRIMER_SECONDS = 86_400.0
+"""No MIDI file lasts longer than a day."""
 
 _INCHES_PER_SECOND = 0.22
 _MIN_WIDTH, _MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots per inch at most 6,720 dots
@@ -26,6 +39,7 @@ _BLACK_KEYS = (1, 3, 6, 8, 10)
 _MAX_VECTOR_NOTES = 5000  # beyond that, the notes in SVG and PDF are one image
 _LABEL_ROOM = 0.1  # of the width
 _PRIMER_SHADE = "#dfeaf7"
+_MAX_SURPRISE = 20.0  # nats; more is drawn in the same colour
 
 
 def plot_piano_roll(
@@ -34,17 +48,22 @@ def plot_piano_roll(
     *,
     title: str | None = None,
     primer_seconds: float | None = None,
+    surprise: FloatArray | None = None,
 ) -> None:
     """Draw a piano roll into a PNG, SVG or PDF file, according to its suffix.
 
     Notes are drawn as they were played, with the sustain pedal as a band below them. The first
-    ``primer_seconds`` are shaded and end in a line. Long pieces make wide pictures.
+    ``primer_seconds`` are shaded and end in a line. Long pieces make wide pictures. The colour of
+    a note is its velocity, or its ``surprise`` in nats, one value for each note.
 
     Raises :class:`OptionError` for a file name without a known suffix, or an impossible primer.
     """
     target = check_suffix(path)
-    if primer_seconds is not None and not 0 <= primer_seconds < np.inf:
-        raise OptionError(f"the primer lasts {primer_seconds} s; it must last 0 s or more")
+    colors = _by_velocity(performance) if surprise is None else _by_surprise(surprise)
+    if primer_seconds is not None and not 0 <= primer_seconds <= MAX_PRIMER_SECONDS:
+        raise OptionError(
+            f"the primer lasts {primer_seconds:g} s; allowed are 0 to {MAX_PRIMER_SECONDS:g}"
+        )
     end = max(performance.duration, primer_seconds or 0.0, 1.0)
     low, high = _pitch_range(performance)
     width = float(np.clip(1.6 + end * _INCHES_PER_SECOND, _MIN_WIDTH, _MAX_WIDTH))
@@ -59,14 +78,14 @@ def plot_piano_roll(
     else:
         roll = band = figure.subplots()
     _draw_keys(roll, low, high)
-    notes = _draw_notes(roll, performance, end)
+    notes = _draw_notes(roll, performance, colors, end)
     if primer_seconds is not None:
         _draw_primer(roll, primer_seconds, end)
     bar = figure.colorbar(notes, ax=[roll, band] if has_pedal else roll, pad=0.01, aspect=30)
-    bar.set_label("velocity", color=INK)
+    bar.set_label(colors.label, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
-    bar.set_ticks([1, 32, 64, 96, 127])
+    bar.set_ticks(colors.ticks)
     _label_time(band, end, width)
     _write_title(roll, performance, title)
     save_figure(figure, target)
@@ -80,9 +99,29 @@ def _pitch_range(performance: Performance) -> tuple[int, int]:
     return max(0, low - 2 - spare // 2), min(127, high + 4 + spare // 2)
 
 
-def _velocity_colors() -> Colormap:
-    """Return colours from amber (soft) to indigo (loud), all of which stand out from white."""
-    return ListedColormap(colormaps["plasma_r"](np.linspace(0.12, 1.0, 127)), name="velocity")
+@dataclass(frozen=True, eq=False)
+class _Colors:
+    """What the colour of a note says; the notes with high values are drawn on top."""
+
+    label: str
+    values: npt.NDArray[np.float64]
+    top: float
+    ticks: Sequence[float]
+    low: float = 0.0
+
+
+def _by_velocity(performance: Performance) -> _Colors:
+    return _Colors("velocity", performance.velocity.astype(float), 127, (1, 32, 64, 96, 127), 1)
+
+
+def _by_surprise(surprise: FloatArray) -> _Colors:
+    top = _MAX_SURPRISE
+    return _Colors("surprise (nats)", np.minimum(surprise, top), top, range(0, int(top) + 1, 5))
+
+
+def _color_map() -> Colormap:
+    """Return colours from amber (low) to indigo (high), all of which stand out from white."""
+    return ListedColormap(colormaps["plasma_r"](np.linspace(0.12, 1.0, 127)), name="notes")
 
 
 def _draw_keys(axes: Axes, low: int, high: int) -> None:
@@ -98,16 +137,18 @@ def _draw_keys(axes: Axes, low: int, high: int) -> None:
     axes.set_ylim(low - 0.5, high + 0.5)
 
 
-def _draw_notes(axes: Axes, performance: Performance, end: float) -> PolyCollection:
-    """Draw a bar for each note, loud ones on top, none too short to be seen."""
-    order = np.argsort(performance.velocity, kind="stable")
+def _draw_notes(
+    axes: Axes, performance: Performance, colors: _Colors, end: float
+) -> PolyCollection:
+    """Draw a bar for each note, those of high values on top, none too short to be seen."""
+    order = np.argsort(colors.values, kind="stable")
     start, pitch = performance.start[order], performance.pitch[order].astype(float)
     stop = np.maximum(performance.end[order], start + end / 1500)
     bars = PolyCollection(
         _rectangles(start, stop, pitch - 0.5, pitch + 0.5),
-        array=performance.velocity[order],
-        cmap=_velocity_colors(),
-        norm=Normalize(1, 127),
+        array=colors.values[order],
+        cmap=_color_map(),
+        norm=Normalize(colors.low, colors.top),
         edgecolors="white",
         linewidths=0.4,
         rasterized=len(performance) > _MAX_VECTOR_NOTES,
@@ -188,4 +229,4 @@ def _write_title(axes: Axes, performance: Performance, title: str | None) -> Non
     facts = f"{count:,} {'note' if count == 1 else 'notes'}, {minutes}:{seconds:02d}"
     axes.set_title(facts, loc="right", fontsize=9, color=MUTED)
     if title:
-        axes.set_title(title, loc="left", fontsize=12, color=INK, parse_math=False)
+        write_title(axes, title)

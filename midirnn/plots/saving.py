@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from matplotlib import rc_context
+from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -50,6 +50,31 @@ def save_figure(figure: Figure, path: Path) -> None:
         replacing_file(path) as file,
     ):
         figure.savefig(file, format=suffix[1:], dpi=_DOTS_PER_INCH, metadata=_METADATA[suffix])
+
+
+_FALLBACK_FONTS = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans",
+    "WenQuanYi Zen Hei", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Microsoft YaHei",
+    "Malgun Gothic", "Noto Sans", "Arial Unicode MS", "Segoe UI",
+)  # fmt: skip
+"""Fonts with characters that Matplotlib's own lacks; those that are installed are used."""
+
+
+def write_title(axes: Axes, title: str) -> None:
+    """Write a title at the left. A character that no installed font has is written as an escape.
+
+    So is what Python makes of the bytes in a file name that is not UTF-8.
+    """
+    installed = set(font_manager.get_font_names())
+    families = ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
+    shown = "".join(
+        character
+        if character.isascii() or any(font.get_char_index(ord(character)) for font in fonts)
+        else character.encode("ascii", "backslashreplace").decode()
+        for character in title
+    )
+    axes.set_title(shown, loc="left", fontsize=12, color=INK, parse_math=False, fontfamily=families)
 
 
 def style_axes(axes: Axes) -> None:

@@ -5,5 +5,6 @@ from __future__ import annotations
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generate import generate
 from midirnn.sampling.sampler import Sampler, SamplerState
+from midirnn.sampling.surprise import Likelihood, likelihood
 
-__all__ = ["Sampler", "SamplerState", "SamplingConfig", "generate"]
+__all__ = ["Likelihood", "Sampler", "SamplerState", "SamplingConfig", "generate", "likelihood"]

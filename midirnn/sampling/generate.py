@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,10 @@ from midirnn.codecs.base import Message
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
 from midirnn.midievents import NOTE_ON
+from midirnn.midifile import share_out_channels
 from midirnn.performance import Part, Performance
 from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.primer import dropped_drums, read_primer
 from midirnn.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -34,6 +38,14 @@ HEARD_SECONDS = 15.0
 MAX_TOKENS = 100_000_000
 DEFAULT_TOKENS = 1000
 """The number of new tokens in pieces that have no time."""
+
+NEW_PART = "midirnn"
+"""The name of the part, and of the track, that continues a primer."""
+
+Progress = Callable[[int, int], None]
+"""Called with the seconds of music that are done, and of all, the primer's included."""
+
+_HEARD_AT_A_TIME = 500  # tokens, between two calls of a progress
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,15 @@ class Generated:
         """The piece, of a codec whose pieces are performances."""
         assert isinstance(self.piece, Performance)
         return self.piece
+
+    @property
+    def continuation(self) -> Performance:
+        """The new notes alone, from 0 on: those of the last part."""
+        last = len(self.performance.parts) - 1
+        new = self.performance.select(self.performance.part == last)
+        return new.replace(part=np.zeros(len(new), np.int32), parts=(new.parts[last],)).shift(
+            -self.primer_seconds
+        )
 
     def summary(self) -> str:
         """Return how much is new, in words."""
@@ -79,6 +100,7 @@ def generate(
     ``model`` is a loaded model, the name of one that comes with midirnn, or a folder; the piece is
     what its codec encodes, with those that come with midirnn a :class:`Performance`. ``primer`` is
     such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings).
+    The new notes of music are a part of their own, the last one.
 
     Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
     loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
@@ -95,7 +117,9 @@ def generate(
     loaded = load(model) if isinstance(model, str | os.PathLike) else model
     is_path = isinstance(primer, os.PathLike)
     if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
-        primer = loaded.codec.read(Path(primer))
+        primer = read_primer(loaded.codec, Path(primer))
+    if dropped := dropped_drums(primer):
+        warnings.warn(f"the primer: {dropped}", stacklevel=2)
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
     return continue_piece(
         sampler, primer, seconds=seconds, tokens=tokens, controls=controls, follow=follow
@@ -110,6 +134,7 @@ def continue_piece(
     tokens: int | None = None,
     controls: Controls | None = None,
     follow: float = DEFAULT_FOLLOW,
+    progress: Progress | None = None,
 ) -> Generated:
     """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
 
@@ -122,7 +147,7 @@ def continue_piece(
                 f"the codec {name!r} has time: say how much to generate in seconds, not in tokens"
             )
         length = DEFAULT_SECONDS if seconds is None else seconds
-        return continue_primer(sampler, length, primer, controls, follow)
+        return continue_primer(sampler, length, primer, controls, follow, progress)
     if seconds is not None:
         raise OptionError(
             f"the codec {name!r} has no time: say how much to generate in tokens, not in seconds"
@@ -155,6 +180,7 @@ def continue_primer(
     primer: Performance | None,
     controls: Controls | None = None,
     follow: float = DEFAULT_FOLLOW,
+    progress: Progress | None = None,
 ) -> Generated:
     """Generate music with a sampler, from its start; see :func:`generate`."""
     if not 0.0 < seconds <= MAX_SECONDS:
@@ -168,7 +194,10 @@ def continue_primer(
     at_end = codec.steps(primer.end) == codec.steps(primer.duration)
     primer = primer.replace(unreleased=primer.unreleased & at_end)
     heard, rest_steps = _primer_tokens(codec, primer)
-    sampler.hear(heard)
+    show = _showing(progress, primer.duration + seconds)
+    for begin in range(0, len(heard), _HEARD_AT_A_TIME):
+        sampler.hear(heard[begin : begin + _HEARD_AT_A_TIME])
+        show(primer.duration * begin / len(heard))
     sampler.steer(following(sampler, heard, controls, follow))
     decoder = codec.stream_decoder()
     for token in heard:
@@ -186,10 +215,24 @@ def continue_primer(
     while decoder.seconds < end_seconds:
         messages += decoder.feed(sampler.next())
         drawn += 1
+        show(decoder.seconds)
     messages += decoder.finish()
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
     return Generated(_join(primer, timed), drawn, seconds, begin_seconds)
+
+
+def _showing(progress: Progress | None, total: float) -> Callable[[float], None]:
+    """Return a function that reports the seconds done, once for each whole second."""
+    shown = -1
+
+    def show(seconds: float) -> None:
+        nonlocal shown
+        if progress is not None and int(seconds) != shown:
+            shown = int(seconds)
+            progress(min(shown, math.ceil(total)), math.ceil(total))
+
+    return show
 
 
 def following(
@@ -256,23 +299,28 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
             else:
                 notes[index - len(end)][1] = seconds
     new = np.array([note for note in notes if note[1] > note[0]]).reshape(-1, 4)
-    part, parts = _part_to_play(primer)
+    parts = _with_new_part(primer)
     return Performance(
         start=np.concatenate([primer.start, new[:, 0]]),
         end=np.concatenate([end, new[:, 1]]),
         pitch=np.concatenate([primer.pitch, new[:, 2].astype(np.uint8)]),
         velocity=np.concatenate([primer.velocity, new[:, 3].astype(np.uint8)]),
-        part=np.concatenate([primer.part, np.full(len(new), part, np.int32)]),
+        part=np.concatenate([primer.part, np.full(len(new), len(parts) - 1, np.int32)]),
         parts=parts,
         tempos=primer.tempos,
         signatures=primer.signatures,
     )
 
 
-def _part_to_play(primer: Performance) -> tuple[int, tuple[Part, ...]]:
-    """Return the part that continues, the one with the most notes and no drums; and all parts."""
-    melodic = [index for index, part in enumerate(primer.parts) if not part.is_drum]
-    if not melodic:
-        return len(primer.parts), (*primer.parts, Part())
+def _with_new_part(primer: Performance) -> tuple[Part, ...]:
+    """Return the parts of a primer and one for the new notes, with the sound of the busiest.
+
+    Without a primer there is only the one that an empty performance has.
+    """
+    if primer.parts == (Part(),) and not len(primer):
+        return primer.parts
     notes = np.bincount(primer.part, minlength=len(primer.parts))
-    return max(melodic, key=lambda index: int(notes[index])), primer.parts
+    melodic = [index for index, part in enumerate(primer.parts) if not part.is_drum]
+    busiest = max(melodic, key=lambda index: int(notes[index]), default=None)
+    like = Part() if busiest is None else primer.parts[busiest]
+    return (*primer.parts, share_out_channels([*primer.parts, replace(like, name=NEW_PART)])[-1])

@@ -11,7 +11,8 @@ memory    the notes so far, exactly, and what followed when the last ones came b
 buckets   of times, counts and differences
 moments   what the rules look at, at many moments at once
 rules     a term's rule for many moments: the reference
-steps     the same for the one moment of an engine's step
+steps     the same for the one moment of an engine's step, each as seldom as it changes
+stepping  the step itself: gathers the weights and adds them to the logits
 scan      the same for the windows of a training, in C++
 densities how usual the times are that a time shift leads to: the one term of real inputs
 table     the terms: name, group, rows, rule, step
@@ -19,6 +20,7 @@ table     the terms: name, group, rows, rule, step
 """
 
 from midirnn.terms.memory import NoteMemory
+from midirnn.terms.stepping import StepMemory, TermStep
 from midirnn.terms.table import OutputTerms, Term
 
-__all__ = ["NoteMemory", "OutputTerms", "Term"]
+__all__ = ["NoteMemory", "OutputTerms", "StepMemory", "Term", "TermStep"]

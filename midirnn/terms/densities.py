@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,7 +11,6 @@ from midirnn.terms.buckets import IntArray
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.moments import NEWEST_HELD, RECENT_INTERVALS, Moments
 from midirnn.terms.rules import shifts
-from midirnn.terms.steps import Now
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -83,46 +84,59 @@ def _box(cumulated: FloatArray, at: IntArray, width: int) -> FloatArray:
     return means
 
 
-def densities_now(now: Now, most: int) -> FloatArray:
-    """Return :func:`densities` of a single moment (6, shifts)."""
-    memory, count = now.memory, len(WIDTHS)
-    rows = np.zeros((NUM_DENSITIES, most), np.float32)
-    if not memory.begun:
-        return rows
+def interval_boxes(memory: NoteMemory, most: int) -> FloatArray:
+    """Return the means over all boxes of the last inter-onset times; see :func:`_boxes`."""
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :]
+    fading = _INTERVAL_FADING[: max(len(onsets) - 1, 0)]
+    return _boxes(onsets[1:] - onsets[:-1], fading[::-1], most)
+
+
+def duration_boxes(memory: NoteMemory, most: int) -> FloatArray:
+    """Return the same of the durations of the last notes, those of them that have ended."""
     durations = memory.durations[-RECENT_DURATIONS:]
     ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:] + durations < memory.step)
-    intervals = _boxes(onsets[1:] - onsets[:-1], _INTERVAL_FADING[: len(onsets) - 1][::-1])
-    lasted = _boxes(durations[ended], _DURATION_FADING[: len(durations)][::-1][ended])
-    _add_run(rows[:count], intervals, now.since_onset + 1)
-    for age in now.ages[:NEWEST_HELD].tolist():
-        _add_run(rows[count:], lasted, age + 1)
-    rows += np.float32(0.01)
-    np.log(rows, out=rows)
-    rows += np.float32(2.5)
-    return rows
+    fading = _DURATION_FADING[: len(durations)][::-1]
+    return _boxes(durations[ended], fading[ended], most)
 
 
-def _boxes(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
-    """Return the means of all boxes of all widths over a weighted histogram (3, 288)."""
-    boxes = np.zeros((len(WIDTHS), LONGEST_DENSITY), np.float32)
-    if not len(values):
-        return boxes
-    below = np.zeros(_PADDING + LONGEST_DENSITY + 1, np.float32)
-    below[_PADDING:] = _cumulated(values, weights)
-    for row, width in zip(boxes, WIDTHS, strict=True):
-        inside = LONGEST_DENSITY - width
-        high = below[_PADDING + width + 1 :][:inside]
-        np.subtract(high, below[_PADDING - width :][:inside], out=row[:inside])
-        row *= np.float32(1 / (2 * width + 1))
+def _boxes(
+    values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating], most: int
+) -> FloatArray:
+    """Return the means over the boxes around each time (3, 288 + most); 0 from 288 on."""
+    boxes = np.zeros((len(WIDTHS), LONGEST_DENSITY + most), np.float32)
+    if len(values):
+        below = np.zeros(_PADDING + LONGEST_DENSITY + 1, np.float32)
+        below[_PADDING:] = _cumulated(values, weights)
+        boxes[:, :LONGEST_DENSITY] = (below[_HIGH] - below[_LOW]) * _SHARES
     return boxes
 
 
 _PADDING = 8
 """More than the widest box reaches below 0."""
 
+_AT, _WIDTHS = np.arange(LONGEST_DENSITY), np.array(WIDTHS)[:, None]
+_INSIDE = _AT + _WIDTHS < LONGEST_DENSITY
+_HIGH = np.where(_INSIDE, _AT + _WIDTHS + 1, -_PADDING) + _PADDING
+_LOW = np.where(_INSIDE, _AT - _WIDTHS, -_PADDING) + _PADDING
+_SHARES = (1 / (2 * _WIDTHS + 1)).astype(np.float32)
 
-def _add_run(rows: FloatArray, boxes: FloatArray, first: int) -> None:
-    """Add the boxes (3, 288) from ``first`` on to ``rows`` (3, shifts); beyond the last is 0."""
-    run = boxes[:, first : first + rows.shape[1]]
-    rows[:, : run.shape[1]] += run
+
+def densities_now(
+    intervals: FloatArray, durations: FloatArray, since_onset: int, ages: Sequence[int], most: int
+) -> FloatArray:
+    """Return :func:`densities` of a single moment (6, shifts), from the means over boxes."""
+    rows = np.empty((2, len(WIDTHS), most), np.float32)
+    rows[0] = _run(intervals, since_onset, most)
+    rows[1] = 0.0
+    for age in ages[:NEWEST_HELD]:
+        rows[1] += _run(durations, age, most)
+    rows += np.float32(0.01)
+    np.log(rows, out=rows)
+    rows += np.float32(2.5)
+    return rows.reshape(NUM_DENSITIES, most)
+
+
+def _run(boxes: FloatArray, after: int, most: int) -> FloatArray:
+    """Return the means (3, most) over the boxes around the times that a shift would lead to."""
+    first = min(after + 1, LONGEST_DENSITY)
+    return boxes[:, first : first + most]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.recall import LONGEST, NUM_VIEWPOINTS, _unordered
+from midirnn.codecs.recall import LONGEST, NUM_VIEWPOINTS, unordered
 from midirnn.performance import NUM_PITCHES
 
 IntArray = npt.NDArray[np.int32]
@@ -159,8 +159,8 @@ class NoteMemory(NamedTuple):
             begun=self.begun + 1,
             pitches=pitches,
             velocities=self.velocities[begin:] + bytes((self.velocity_bin,)),
-            onsets=np.append(self.onsets[begin:], np.int32(self.step)),
-            durations=np.append(self.durations[begin:], np.int32(NONE)),
+            onsets=np.concatenate((self.onsets[begin:], _one(self.step))),
+            durations=np.concatenate((self.durations[begin:], _one(NONE))),
             latest=_changed(self.latest, pitch, self.begun),
             class_latest=_changed(self.class_latest, pitch % 12, self.begun),
             onset=_changed(self.onset, pitch, self.step),
@@ -192,6 +192,10 @@ class NoteMemory(NamedTuple):
         return self.velocities[at] if 0 <= at < len(self.velocities) else 0
 
 
+def _one(value: int) -> IntArray:
+    return np.array((value,), np.int32)
+
+
 def _changed(array: IntArray, index: int, value: int) -> IntArray:
     """Return the array with one value changed."""
     changed = array.copy()
@@ -207,25 +211,26 @@ def recollect(pitches: bytes, first: int, before: Recollection) -> Recollection:
     from one note on.
     """
     history = np.frombuffer(pitches, np.uint8)
-    intervals = np.diff(history)  # modulo 256, which tells all intervals apart
+    intervals = history[1:] - history[:-1]  # modulo 256, which tells all intervals apart
     exact = common_lengths(history, before.exact)
     moved = common_lengths(intervals, before.moved)
     if len(pitches) < 2:
         return NOTHING_RECALLED
-    at, moved_at = np.flatnonzero(exact), np.flatnonzero(moved)
+    at, moved_at = _some(exact), _some(moved)
+    lengths, moved_lengths = exact[at], moved[moved_at]
     # Contexts that end with the note before the last, where another note followed than the last.
     replaced = _within(before.exact[len(before.exact) - len(pitches) + 2 :].copy())
-    replaced_at = np.flatnonzero(replaced)
+    replaced_at = _some(replaced)
     replaced_at = replaced_at[history[replaced_at + 1] != history[-1]]
     votes = (
-        _votes(history[at + 1], exact[at]),
-        _votes(history[-1] + intervals[moved_at + 1], moved[moved_at]),
+        _votes(history[at + 1], lengths),
+        _votes(history[-1] + intervals[moved_at + 1], moved_lengths),
         _votes(history[replaced_at + 2], replaced[replaced_at]),
     )
     matches = (
-        _latest_longest(exact, history, first, 1),
-        _transposed(moved, history, intervals, first),
-        _in_any_order(history, first),
+        _latest_longest(at, lengths, history, first, 1),
+        _transposed(moved_at, moved_lengths, history, intervals, first),
+        _in_any_order(pitches, first),
     )
     return Recollection(matches, votes, exact, moved)
 
@@ -269,27 +274,38 @@ def _votes(pitches: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> Vo
     return Votes(voted.astype(np.int32), lengths_of)
 
 
+def _some(lengths: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+    """Return the places of what is not 0."""
+    return np.asarray((lengths != 0).nonzero()[0])
+
+
 def _latest_longest(
-    lengths: npt.NDArray[np.uint8], history: npt.NDArray[np.uint8], first: int, shortest: int
+    at: npt.NDArray[np.intp],
+    lengths: npt.NDArray[np.uint8],
+    values: npt.NDArray[np.uint8],
+    first: int,
+    shortest: int,
 ) -> Match:
+    """Return the last of the longest matches, of those of ``lengths`` (M,) that end ``at`` (M,)."""
     longest = int(lengths.max(initial=0))
     if longest < shortest:
         return NO_MATCH
-    behind = len(lengths) - int(np.argmax(lengths[::-1] == longest))
-    return Match(first + behind, longest, int(history[behind]))
+    behind = int(at[(lengths == longest).nonzero()[0][-1]]) + 1
+    return Match(first + behind, longest, int(values[behind]))
 
 
 def _transposed(
-    moved: npt.NDArray[np.uint8],
+    at: npt.NDArray[np.intp],
+    lengths: npt.NDArray[np.uint8],
     history: npt.NDArray[np.uint8],
     intervals: npt.NDArray[np.uint8],
     first: int,
 ) -> Match:
-    found = _latest_longest(moved, intervals, first + 1, _SHORTEST_TRANSPOSED)
+    found = _latest_longest(at, lengths, intervals, first + 1, _SHORTEST_TRANSPOSED)
     pitch = (int(history[-1]) + found.pitch) % 256
     return Match(found.place, found.length, pitch) if found.length and pitch < 128 else NO_MATCH
 
 
-def _in_any_order(history: npt.NDArray[np.uint8], first: int) -> Match:
-    place, length = _unordered(history)
-    return Match(first + place, length, int(history[place])) if length else NO_MATCH
+def _in_any_order(pitches: bytes, first: int) -> Match:
+    place, length = unordered(pitches)
+    return Match(first + place, length, pitches[place]) if length else NO_MATCH

@@ -481,4 +481,19 @@ void scan_now(void* handle, int16_t* indices, float* rows) {
     }
     densities(moment, rows);
 }
+
+// Adds to `logits` (count, vocab) what `weights` (count, rows) give. `window` (count, width) holds
+// indices and densities as scan_feed writes them. Each layer is a run of indices: four numbers say
+// its column, its length, its first token and its first weight.
+void add_terms(const int32_t* layers, int64_t layer_count, int64_t count, int64_t vocab,
+               int64_t rows, int64_t width, const int16_t* window, const float* weights,
+               float* logits) {
+    for (int64_t n = 0; n < count; n++, window += width, weights += rows, logits += vocab)
+        for (int64_t l = 0; l < layer_count; l++) {
+            const int32_t* layer = layers + 4 * l;
+            const int16_t* index = window + layer[0];
+            for (int32_t i = 0; i < layer[1]; i++)
+                if (index[i] >= 0) logits[layer[2] + i] += weights[layer[3] + index[i]];
+        }
+}
 }

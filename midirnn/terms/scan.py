@@ -110,6 +110,31 @@ class NativeScan:
         return indices, densities
 
 
+def add_terms(
+    library: ctypes.CDLL,
+    terms: OutputTerms,
+    window: IndexArray,
+    weights: FloatArray,
+    logits: FloatArray,
+) -> None:
+    """Add to ``logits`` (N, V), in place, what ``weights`` (N, rows) give by their indices.
+
+    ``window`` (N, width or more) holds the indices first. All arrays are contiguous.
+    """
+    layers = terms.layer_runs
+    library.add_terms(
+        layers.ctypes.data,
+        len(layers),
+        len(logits),
+        logits.shape[1],
+        weights.shape[1],
+        window.shape[1],
+        window.ctypes.data,
+        weights.ctypes.data,
+        logits.ctypes.data,
+    )
+
+
 def _room(terms: OutputTerms, count: int) -> tuple[IndexArray, FloatArray]:
     return (
         np.empty((count, terms.width), np.int16),
@@ -133,6 +158,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "scan_free": (None, [pointer]),
         "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
         "scan_now": (None, [pointer, pointer, pointer]),
+        "add_terms": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function: Callable[..., object] = getattr(library, name)

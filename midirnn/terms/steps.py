@@ -1,9 +1,14 @@
-"""The rules of the terms for a single moment: mostly a slice of weights on a slice of logits."""
+"""How the step of an engine finds the rows of the terms: each as seldom as it changes.
+
+Most rows change only when a note begins, some when one begins or ends, and the rest are runs of a
+longer row, which the time moves along. So a step gathers a few hundred weights and adds them up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,31 +23,81 @@ from midirnn.terms.buckets import (
     shifted_bucket,
     time_bucket,
 )
-from midirnn.terms.memory import NoteMemory
-from midirnn.terms.moments import RECENT_NOTES, match_interval_of, overdue_of
+from midirnn.terms.memory import NONE, NUM_VOTES, NoteMemory
+from midirnn.terms.moments import RECENT_NOTES, match_interval_of
 from midirnn.terms.rules import NEAR
-
-FloatArray = npt.NDArray[np.float32]
 
 _PITCHES = np.arange(NUM_PITCHES)
 
 
+class Repeat(NamedTuple):
+    """A held note which stands where another one stands in the best match."""
+
+    place: int
+    """Among the held notes."""
+    due: int
+    """When it would end if it lasted as long as the other one."""
+    ended: int
+    """When the other one ended: known only after this step."""
+
+
+class Held(NamedTuple):
+    """The notes that sound, the newest first. Changes when a note begins or ends."""
+
+    pitches: IntArray
+    onsets: IntArray
+    """When each began (H,)."""
+    lower: IntArray
+    """How many held notes are lower than each (H,)."""
+    repeats: tuple[Repeat, ...]
+
+    @classmethod
+    def of(cls, memory: NoteMemory) -> Held:
+        """Return the notes that sound."""
+        (rising,) = (memory.onset >= 0).nonzero()
+        latest = memory.latest[rising]
+        newest_first = (-latest).argsort()
+        pitches = rising[newest_first]
+        onsets = memory.onset[pitches].astype(np.int64)
+        return cls(pitches, onsets, newest_first, _repeats(memory, latest[newest_first], onsets))
+
+
+def _repeats(
+    memory: NoteMemory, numbers: npt.NDArray[np.int32], onsets: IntArray
+) -> tuple[Repeat, ...]:
+    """Return which of the held notes repeat one that has ended, or ends now."""
+    best, found = memory.recollection.best, []
+    if not best.length:
+        return ()
+    for place, number in enumerate(numbers.tolist()):
+        since = memory.begun - 1 - number
+        at = best.place - 1 - since - memory.first
+        if since >= best.length or at < 0:
+            break
+        duration = int(memory.durations[at])
+        if duration >= 0:
+            ended = int(memory.onsets[at]) + duration
+            found.append(Repeat(place, int(onsets[place]) + duration, ended))
+    return tuple(found)
+
+
 class Now:
-    """A single moment, as a step of an engine sees it."""
+    """A single moment, as a step of an engine sees it. Times are steps."""
 
-    def __init__(self, memory: NoteMemory) -> None:
+    def __init__(self, memory: NoteMemory, held: Held, released: IntArray) -> None:
         self.memory = memory
-        self.since_onset = memory.step - int(memory.onsets[-1]) if memory.begun else 0
-        held = np.flatnonzero(memory.onset >= 0)
-        self.held = held[np.argsort(-memory.latest[held])]
-        """The pitches that sound, the newest note's first."""
-        self.ages = memory.step - memory.onset[self.held]
-        self.overdue = overdue_of(memory)[self.held]
-
-    @cached_property
-    def since(self) -> IntArray:
-        """Return how many notes have begun since each pitch's latest (128,)."""
-        return _recent(self.memory.begun - 1 - self.memory.latest, self.memory.latest)
+        self.held = held
+        self.released = released
+        """When each pitch's note ended; see :func:`released`."""
+        self.step = memory.step
+        self.since_onset = self.step - int(memory.onsets[-1]) if memory.begun else 0
+        self.ages = self.step - held.onsets
+        self.overdue = [
+            (repeat.place, self.step - repeat.due)
+            for repeat in held.repeats
+            if repeat.ended < self.step
+        ]
+        """The places of held notes, and by how much each has outlasted the one it repeats."""
 
     @property
     def match_interval(self) -> int:
@@ -55,118 +110,164 @@ class Now:
         return int(onsets[-1] - onsets[-1 - back]) if len(onsets) > back else FAR
 
 
-def _recent(since: npt.NDArray[np.int32], latest: npt.NDArray[np.int32]) -> IntArray:
+@dataclass(frozen=True)
+class WithNotes:
+    """Rows (layers, tokens) that stay until another note begins."""
+
+    rows: Callable[[NoteMemory], IntArray]
+
+
+@dataclass(frozen=True)
+class WithHeld:
+    """Rows (H,) of the held notes, the newest first, that stay until a note begins or ends."""
+
+    rows: Callable[[Held], IntArray]
+
+
+@dataclass(frozen=True)
+class OfHeld:
+    """Rows (H,) of the held notes, the newest first, at a moment."""
+
+    rows: Callable[[Now], IntArray]
+
+
+@dataclass(frozen=True)
+class OfSilence:
+    """Rows (128,) of the pitches by how long they have been silent."""
+
+    rows: Callable[[Now], IntArray]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A row for each time shift: ``buckets`` of as many numbers in a row, from ``values`` + 1."""
+
+    buckets: Callable[[IntArray], IntArray]
+    """Below ``low`` and above ``high`` it is the same everywhere."""
+    low: int
+    high: int
+    values: Callable[[Now], Sequence[int]]
+    """What is compared now: a number for each layer; :data:`FAR` for none."""
+
+
+Step = WithNotes | WithHeld | OfHeld | OfSilence | Runs
+
+
+def interval_step(back: int, reach: int) -> WithNotes:
+    """Lay the weights of all intervals from one of the last pitches over the note-ons."""
+    apart = np.arange(1 - NUM_PITCHES, NUM_PITCHES)
+    rows = np.where(np.abs(apart) <= reach, apart + reach, NONE)
+    nothing = np.full(NUM_PITCHES, NONE)
+
+    def found(memory: NoteMemory) -> IntArray:
+        if len(memory.pitches) <= back:
+            return nothing
+        first = NUM_PITCHES - 1 - memory.pitches[-1 - back]
+        return rows[first : first + NUM_PITCHES]
+
+    return WithNotes(found)
+
+
+def votes(memory: NoteMemory) -> IntArray:
+    """Give each pitch voted for the weight of the longest context that votes for it."""
+    rows = np.full((NUM_VOTES, NUM_PITCHES), NONE, np.int64)
+    for view, found in enumerate(memory.recollection.votes):
+        rows[view, found.pitches] = found.lengths + view * LENGTHS
+    return rows
+
+
+def recency(memory: NoteMemory) -> IntArray:
+    """Give each note-on the weight of how long ago its pitch was played."""
+    return count_bucket(notes_since(memory, memory.latest))
+
+
+def class_recency(memory: NoteMemory) -> IntArray:
+    """Give each note-on the weight of how long ago its pitch class was played."""
+    return count_bucket(notes_since(memory, memory.class_latest))[_PITCHES % 12]
+
+
+def notes_since(memory: NoteMemory, latest: npt.NDArray[np.int32]) -> IntArray:
+    """Return how many notes have begun since each of the latest ones; :data:`FAR` for none."""
+    since = memory.begun - 1 - latest
     return np.where((latest >= 0) & (since < RECENT_NOTES), since, FAR)
 
 
-Step = Callable[[FloatArray, FloatArray, Now], None]
-"""Adds a term's weights (rows,) to the logits of its group, in place."""
+def released(memory: NoteMemory) -> IntArray:
+    """Return when each pitch's note ended (128,); -:data:`FAR` where it sounds, or is forgotten."""
+    since = memory.begun - 1 - memory.latest
+    known = (memory.released >= 0) & (since < RECENT_NOTES)
+    return np.where(known, memory.released, -FAR)
 
 
-def interval_step(back: int, reach: int) -> Step:
-    """Lay the weights of all intervals from one of the last pitches over the note-ons."""
-
-    def step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-        pitches = now.memory.pitches
-        if len(pitches) > back:
-            pitch = pitches[-1 - back]
-            low, high = max(0, pitch - reach), min(NUM_PITCHES, pitch + reach + 1)
-            logits[low:high] += weights[low - pitch + reach : high - pitch + reach]
-
-    return step
+def silence(now: Now) -> IntArray:
+    """Return the bucket of how long each pitch has been silent."""
+    return time_bucket(now.step - now.released)
 
 
-def votes_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-    """Add to each pitch the weight of the longest context that votes for it."""
-    for view, votes in enumerate(now.memory.recollection.votes):
-        logits[votes.pitches] += weights[view * LENGTHS + votes.lengths]
+def order(held: Held) -> IntArray:
+    """Return how many held notes are newer than each, 15 at most."""
+    return _TO_15[: len(held.pitches)]
 
 
-def recency_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-    """Add to each note-on the weight of how long ago its pitch was played."""
-    logits += weights[count_bucket(now.since)]
-
-
-def class_recency_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-    """Add to each note-on the weight of how long ago its pitch class was played."""
-    latest = now.memory.class_latest
-    since = _recent(now.memory.begun - 1 - latest, latest)
-    logits += weights[count_bucket(since)][_PITCHES % 12]
-
-
-def silence_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-    """Add to each note-on the weight of how long its pitch has been silent."""
-    known = (now.memory.released >= 0) & (now.since < FAR)
-    silent = np.where(known, now.memory.step - now.memory.released, FAR)
-    logits += weights[time_bucket(silent)]
-
-
-def held_step(rows: Callable[[Now], npt.NDArray[np.integer]]) -> Step:
-    """Add to the note-offs of the held notes the weights of ``rows``, the newest first."""
-
-    def step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-        logits[now.held] += weights[rows(now)]
-
-    return step
-
-
-def below(now: Now) -> IntArray:
+def below(held: Held) -> IntArray:
     """Return how many held notes are lower than each, 7 at most."""
-    return np.minimum(np.argsort(np.argsort(now.held)), 7)
+    return np.minimum(held.lower, 7)
 
 
-def above(now: Now) -> IntArray:
+def above(held: Held) -> IntArray:
     """Return how many held notes are higher than each, 7 at most."""
-    return np.minimum(len(now.held) - 1 - np.argsort(np.argsort(now.held)), 7)
+    return np.minimum(len(held.lower) - 1 - held.lower, 7)
 
 
-def overdue_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-    """Add to note-offs the weight of how long their notes outlast those they repeat."""
-    known = now.overdue < FAR
-    logits[now.held[known]] += weights[difference_bucket(now.overdue[known])]
+_TO_15 = np.minimum(_PITCHES, 15)
 
 
-_LONGEST_REST = 4096
-_SHIFTED_RUN = shifted_bucket(np.arange(_LONGEST_REST))
+def age(now: Now) -> IntArray:
+    """Return the bucket of each held note's age."""
+    return time_bucket(now.ages)
 
 
-def new_interval_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
+def overdue(now: Now) -> IntArray:
+    """Give a note-off the weight of how long its note outlasts the one it repeats."""
+    rows = np.full(len(now.held.pitches), NONE)
+    for place, over in now.overdue:
+        rows[place] = difference_bucket(np.asarray(over))
+    return rows
+
+
+def new_interval_step() -> Runs:
     """Lay the weights of inter-onset times over the time shifts that make them."""
-    first = min(now.since_onset, _LONGEST_REST - len(logits) - 1) + 1
-    logits += weights[_SHIFTED_RUN[first : first + len(logits)]]
+    return Runs(shifted_bucket, 0, 2048, lambda now: (now.since_onset,))
 
 
-def against_step(interval: Callable[[Now], int]) -> Step:
+def against_step(interval: Callable[[Now], int]) -> Runs:
     """Lay the weights around another inter-onset time over the time shifts."""
 
-    def step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-        first = now.since_onset + 1 - interval(now) + NEAR  # the row of the shortest shift
-        low, high = max(0, -first), min(len(logits), 2 * NEAR + 1 - first)
-        if low < high:
-            logits[low:high] += weights[first + low : first + high]
+    def buckets(apart: IntArray) -> IntArray:
+        return np.where(np.abs(apart) <= NEAR, apart + NEAR, NONE)
 
-    return step
+    return Runs(buckets, -NEAR, NEAR, lambda now: (now.since_onset - interval(now),))
 
 
-_DIFFERENCE_RUN = difference_bucket(np.arange(-_LONGEST_REST, _LONGEST_REST))
-
-
-def overdue_then_step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
+def overdue_then_step(layers: int) -> Runs:
     """Lay the weights of overdue notes over the time shifts that make them so."""
-    for over in now.overdue[now.overdue < FAR][:4].tolist():
-        first = min(max(over, -_LONGEST_REST), _LONGEST_REST - len(logits) - 1) + 1 + _LONGEST_REST
-        logits += weights[_DIFFERENCE_RUN[first : first + len(logits)]]
+
+    def values(now: Now) -> list[int]:
+        known = [over for _, over in now.overdue[:layers]]
+        return known + [FAR] * (layers - len(known))
+
+    return Runs(difference_bucket, -128, 128, values)
 
 
-def velocity_step(velocity: Callable[[NoteMemory], int]) -> Step:
+def velocity_step(velocity: Callable[[NoteMemory], int], bins: int) -> WithNotes:
     """Lay the weights around another velocity over the velocities."""
+    rows, nothing = np.arange(2 * bins), np.full(bins, NONE)
 
-    def step(logits: FloatArray, weights: FloatArray, now: Now) -> None:
-        before = velocity(now.memory)
-        if before:
-            logits += weights[len(logits) - before : 2 * len(logits) - before]
+    def found(memory: NoteMemory) -> IntArray:
+        before = velocity(memory)
+        return rows[bins - before : 2 * bins - before] if before else nothing
 
-    return step
+    return WithNotes(found)
 
 
 def velocity_back(back: int) -> Callable[[NoteMemory], int]:

@@ -12,11 +12,20 @@ import numpy.typing as npt
 from midirnn.codecs.recall import LENGTHS
 from midirnn.terms import rules, steps
 from midirnn.terms.buckets import count_bucket, time_bucket
-from midirnn.terms.densities import NUM_DENSITIES, densities, densities_now
+from midirnn.terms.densities import NUM_DENSITIES, densities
 from midirnn.terms.memory import NUM_VOTES, NoteMemory
 from midirnn.terms.moments import Moments
 from midirnn.terms.rules import NEAR, Rule, against, gap, interval, of_held, velocity_change
-from midirnn.terms.steps import Now, Step, against_step, held_step, interval_step, velocity_step
+from midirnn.terms.steps import (
+    OfHeld,
+    OfSilence,
+    Step,
+    WithHeld,
+    WithNotes,
+    against_step,
+    interval_step,
+    velocity_step,
+)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -35,7 +44,7 @@ class Term:
     rule: Rule
     """For many moments; see :data:`midirnn.terms.rules.Rule`."""
     step: Step
-    """For one moment; see :data:`midirnn.terms.steps.Step`."""
+    """For the one moment of an engine's step; see :data:`midirnn.terms.steps.Step`."""
 
 
 def _note_on(name: str, rows: int, rule: Rule, step: Step, layers: int = 1) -> Term:
@@ -58,25 +67,17 @@ def _of_notes() -> tuple[Term, ...]:
         _interval(2, 48),
         _interval(3, 48),
         _interval(4, 48),
-        _note_on("votes", NUM_VOTES * LENGTHS, rules.votes, steps.votes_step, NUM_VOTES),
-        _note_on("recency", 24, lambda m: count_bucket(m.notes_since), steps.recency_step),
-        _note_on("class_recency", 24, rules.class_recency, steps.class_recency_step),
-        _note_on("silence", 32, lambda m: time_bucket(m.silent_for), steps.silence_step),
-        _note_off(
-            "age",
-            32,
-            of_held(lambda moments: time_bucket(moments.age)),
-            held_step(lambda now: time_bucket(now.ages)),
+        _note_on(
+            "votes", NUM_VOTES * LENGTHS, rules.votes, WithNotes(steps.votes), layers=NUM_VOTES
         ),
-        _note_off(
-            "order",
-            16,
-            of_held(lambda moments: np.minimum(moments.order, 15)),
-            held_step(lambda now: np.minimum(np.arange(len(now.held)), 15)),
-        ),
-        _note_off("below", 8, of_held(rules.held_below), held_step(steps.below)),
-        _note_off("above", 8, of_held(rules.held_above), held_step(steps.above)),
-        _note_off("overdue", 41, of_held(rules.overdue_note), steps.overdue_step),
+        _note_on("recency", 24, lambda m: count_bucket(m.notes_since), WithNotes(steps.recency)),
+        _note_on("class_recency", 24, rules.class_recency, WithNotes(steps.class_recency)),
+        _note_on("silence", 32, lambda m: time_bucket(m.silent_for), OfSilence(steps.silence)),
+        _note_off("age", 32, of_held(lambda m: time_bucket(m.age)), OfHeld(steps.age)),
+        _note_off("order", 16, of_held(lambda m: np.minimum(m.order, 15)), WithHeld(steps.order)),
+        _note_off("below", 8, of_held(rules.held_below), WithHeld(steps.below)),
+        _note_off("above", 8, of_held(rules.held_above), WithHeld(steps.above)),
+        _note_off("overdue", 41, of_held(rules.overdue_note), OfHeld(steps.overdue)),
     )
 
 
@@ -88,7 +89,7 @@ def _of_shifts(most: int) -> tuple[Term, ...]:
     """Return the terms of time shifts up to ``most`` steps."""
     group, next_onset = "time_shift", rules.new_interval(most)
     return (
-        Term("interonset", group, 128, 1, next_onset, steps.new_interval_step),
+        Term("interonset", group, 128, 1, next_onset, steps.new_interval_step()),
         _against(
             "interonset_match",
             against(lambda moments: moments.match_interval, most),
@@ -96,7 +97,7 @@ def _of_shifts(most: int) -> tuple[Term, ...]:
         ),
         _against("interonset_1", against(gap(1), most), against_step(lambda now: now.gap(1))),
         _against("interonset_2", against(gap(2), most), against_step(lambda now: now.gap(2))),
-        Term("overdue_then", group, 41, 4, rules.overdue_then(most), steps.overdue_then_step),
+        Term("overdue_then", group, 41, 4, rules.overdue_then(most), steps.overdue_then_step(4)),
     )
 
 
@@ -108,12 +109,12 @@ def _of_velocities(bins: int) -> tuple[Term, ...]:
 
     def back(notes: int) -> Term:
         rule = velocity_change(lambda moments: moments.velocity[:, notes - 1], bins)
-        return term(f"velocity_{notes}", rule, velocity_step(steps.velocity_back(notes - 1)))
+        return term(f"velocity_{notes}", rule, velocity_step(steps.velocity_back(notes - 1), bins))
 
     match = term(
         "velocity_match",
         velocity_change(lambda moments: moments.match_velocity, bins),
-        velocity_step(lambda memory: memory.velocity_of(memory.recollection.best.place)),
+        velocity_step(lambda memory: memory.velocity_of(memory.recollection.best.place), bins),
     )
     return (*(back(notes) for notes in range(1, 5)), match) if bins else ()
 
@@ -171,6 +172,17 @@ class OutputTerms:
         sizes = [term.layers * self.size_of(term.group) for term in self.terms]
         return np.repeat([self.slices[term.name].start for term in self.terms], sizes)
 
+    @cached_property
+    def layer_runs(self) -> npt.NDArray[np.int32]:
+        """Return where each layer of indices begins, its length, first token and first row."""
+        runs, column = [], 0
+        for term in self.terms:
+            size, first_token = self.size_of(term.group), self.groups[term.group].start
+            for _ in range(term.layers):
+                runs.append((column, size, first_token, self.slices[term.name].start))
+                column += size
+        return np.array(runs, np.int32)
+
     def size_of(self, group: str) -> int:
         """Return how many tokens a group has."""
         return _size(self.groups[group])
@@ -191,14 +203,6 @@ class OutputTerms:
         moments = Moments(tuple(memories))
         found = [term.rule(moments).reshape(len(memories), -1) for term in self.terms]
         return np.concatenate(found, axis=1).astype(np.int16), densities(moments, self.max_shift)
-
-    def add(self, logits: FloatArray, weights: FloatArray, memory: NoteMemory) -> None:
-        """Add to ``logits`` (V,), in place, what ``weights`` (rows,) give at one moment."""
-        now = Now(memory)
-        for term in self.terms:
-            term.step(logits[self.groups[term.group]], weights[self.slices[term.name]], now)
-        shifts = logits[self.groups["time_shift"]]
-        shifts += weights[self.slices[DENSITY]] @ densities_now(now, self.max_shift)
 
 
 _CHANGES: dict[str, Callable[[NoteMemory, int], NoteMemory]] = {

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from midirnn.errors import OptionError
 
+Config = TypeVar("Config", bound=Any)
+"""A dataclass of settings, each of which has a default."""
+
 OPTIMIZERS = ("adamw", "muon")
+
+FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
+"""Settings that may change when a run is resumed."""
+
+DECAY_SETTINGS = (
+    "tokens",
+    "minutes",
+    "warmup_steps",
+    "decay_start",
+    "final_learning_rate_share",
+    "validation_steps",
+    "validation_tokens",
+)
+"""Settings of a run that decays another one that are its own, beside those that are free."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """A training recipe. A step is one update of the weights: ``batch_size * window`` tokens.
 
-    The recurrent state is carried from window to window within a ``segment``. The learning rate
-    decays linearly. Muon is K. Jordan's (2024), averaging B. Polyak and A. Juditsky's (1992).
+    The recurrent state is carried from window to window within a ``segment``. The learning rate is
+    a trapezoid: it rises in the warm-up, stays constant, and decays linearly to the end. Muon is
+    K. Jordan's (2024), averaging B. Polyak and A. Juditsky's (1992).
     """
 
     tokens: int = 20_000_000
     """Number of tokens to train on in total."""
+    minutes: float = 0.0
+    """Train for so many minutes, validation included, instead of for --tokens (0: by tokens)."""
     batch_size: int = 16
     """Number of pieces in a batch."""
+    accumulate: int = 1
+    """Compute the gradients of a batch in so many parts, which takes less memory."""
     window: int = 128
     """Tokens of each piece in one step: the length of back-propagation through time."""
     segment: int = 1024
@@ -46,7 +69,7 @@ class TrainingConfig:
     warmup_steps: int = 100
     """Steps of linear learning-rate warm-up."""
     decay_start: float = 0.3
-    """Share of the run after which the learning rate decays."""
+    """Share of the run after which the learning rate decays (1: never)."""
     final_learning_rate_share: float = 0.02
     """Final learning rate, as a share of the peak."""
     transpose: int = 0
@@ -74,6 +97,7 @@ class TrainingConfig:
         for name, low in (
             ("tokens", 1),
             ("batch_size", 1),
+            ("accumulate", 1),
             ("window", 1),
             ("segment", 0),
             ("threads", 1),
@@ -86,6 +110,7 @@ class TrainingConfig:
             if getattr(self, name) < low:
                 raise OptionError(f"{name} is {getattr(self, name)}; it must be at least {low}")
         for name, low_float, high in (
+            ("minutes", 0.0, 1e6),
             ("learning_rate", 0.0, 10.0),
             ("muon_learning_rate", 0.0, 10.0),
             ("weight_decay", 0.0, 10.0),
@@ -112,14 +137,21 @@ class TrainingConfig:
 
     @property
     def total_steps(self) -> int:
-        """The number of updates of the whole run."""
+        """The number of updates of the whole run, if it is measured in tokens."""
         return max(1, self.tokens // (self.batch_size * self.window))
 
-    def learning_rate_share(self, step: int) -> float:
-        """Return the factor of the learning rates at a step (from 0)."""
+    def done(self, step: int, seconds: float = 0.0) -> float:
+        """Return the share of the run that is done after so many steps and seconds: 1 at its end.
+
+        With ``minutes`` time counts, otherwise steps.
+        """
+        return seconds / (60 * self.minutes) if self.minutes else step / self.total_steps
+
+    def learning_rate_share(self, step: int, seconds: float = 0.0) -> float:
+        """Return the factor of the learning rates at a step (from 0), after so many seconds."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
-        done = step / self.total_steps
+        done = min(self.done(step, seconds), 1.0)
         if done < self.decay_start or self.decay_start >= 1.0:
             return 1.0
         fallen = (done - self.decay_start) / (1.0 - self.decay_start)
@@ -128,3 +160,22 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe for JSON."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """Return the recipe from JSON; a setting that is newer than the run has its default."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def decaying(self) -> TrainingConfig:
+        """Return the recipe of a run that only decays, from its first step on."""
+        return dataclasses.replace(self, warmup_steps=0, decay_start=0.0)
+
+
+def inherited(given: Config, kept: Config, own: Collection[str] = ()) -> Config:
+    """Return ``given``, with the values of ``kept`` where it has defaults, but not for ``own``."""
+    values = {}
+    for field in dataclasses.fields(given):
+        name, value = field.name, getattr(given, field.name)
+        values[name] = getattr(kept, name) if value == field.default and name not in own else value
+    return dataclasses.replace(given, **values)

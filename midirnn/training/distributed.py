@@ -91,6 +91,10 @@ class Team:
             dist.all_reduce(votes)
         return tuple(vote > 0 for vote in votes.tolist())
 
+    def longest(self, seconds: float) -> float:
+        """Return the longest time that any process has measured, so that all go by the same."""
+        return max(self.gather(seconds))
+
     def gather(self, value: Value) -> list[Value]:
         """Return the values of all processes, in order of rank."""
         if self.size == 1:

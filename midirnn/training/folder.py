@@ -85,7 +85,13 @@ def _unlock(path: Path, file: int) -> None:
 
 def holds_run(folder: Path) -> bool:
     """Return whether there is a run that can be resumed. Changes nothing in the folder."""
-    return (folder / LAST).exists() or (folder / f".{LAST}.old").exists()
+    return last_checkpoint(folder).exists()
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """Return where a run's last checkpoint is, also while it is being replaced."""
+    old = folder / f".{LAST}.old"
+    return old if old.exists() and not (folder / LAST).exists() else folder / LAST
 
 
 def recover_run(folder: Path) -> None:

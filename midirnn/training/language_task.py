@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,15 +13,25 @@ from torch import Tensor
 
 from midirnn.codecs import Augmentation, Codec, Tokens
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
+from midirnn.datasets.mixture import JoinedPieces, Source, chances_of, shares_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.errors import DatasetError, OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
 from midirnn.training.distributed import Team
-from midirnn.training.evaluate import combined, evaluate
+from midirnn.training.evaluate import Evaluation, combined, evaluate
 from midirnn.training.losses import token_losses
 from midirnn.training.task import Task
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a batch."""
+
+    batch: Batch
+    rows: slice
+    """Which rows of the batch they are."""
 
 
 class LanguageModelTask(Task):
@@ -35,14 +47,14 @@ class LanguageModelTask(Task):
         config: ModelConfig,
         recipe: TrainingConfig,
         codec: Codec[Any],
-        train: Sequence[Tokens],
-        validation: Sequence[Tokens],
+        sources: Sequence[Source],
         team: Team,
     ) -> None:
-        lengths = lengths_of(train)
-        if not lengths.any():
-            raise DatasetError("the data set has no pieces in its train split")
-        _check_window(recipe.window, int(lengths.max()))
+        for source in sources:
+            if not source.tokens:
+                raise DatasetError(f"{source.name} has no pieces in its train split")
+        longest = max(int(lengths_of(source.train).max()) for source in sources)
+        _check_window(recipe.window, longest)
         self.config = config
         self.codec = codec
         self.reading: dict[str, Any] = (
@@ -50,15 +62,22 @@ class LanguageModelTask(Task):
         )
         self.rows = team.rows(recipe.batch_size)
         self.model = LanguageModel(config).to(team.device)
-        self.validation = excerpts(validation, recipe.validation_tokens)
-        self.has_validation = bool(self.validation)
-        self.data = {
-            "train_pieces": int(np.count_nonzero(lengths)),
-            "train_tokens": int(lengths.sum()),
-            "validation_excerpt_tokens": sum(map(len, self.validation)),
+        self.validation = {
+            source.name: excerpts(source.validation, recipe.validation_tokens)
+            for source in sources
+            if lengths_of(source.validation).any()
         }
+        """Excerpts of each source that has any, by its name."""
+        self.has_validation = bool(self.validation)
+        self.data = _figures(sources, self.validation.values())
+        self._shares = dict(zip((s.name for s in sources), shares_of(sources), strict=True))
         self.windows = TrainingWindows(
-            PieceDraw(train, Augmentation(recipe.transpose, recipe.stretch), codec),
+            PieceDraw(
+                JoinedPieces([source.train for source in sources]),
+                Augmentation(recipe.transpose, recipe.stretch),
+                codec,
+                chances_of(sources),
+            ),
             codec,
             rows=self.rows,
             window=recipe.window,
@@ -73,24 +92,49 @@ class LanguageModelTask(Task):
         """Return the next window of each row."""
         return next(self.windows)
 
-    def loss(self, batch: Batch, *, bf16: bool) -> tuple[Tensor, int]:
+    def loss(self, batch: Part | Batch, *, bf16: bool) -> tuple[Tensor, int]:
         """Return the mean negative log-likelihood of a batch's tokens, and how many there are."""
-        tokens = int(batch.valid.sum())
-        losses, valid, after = token_losses(self.model, batch, self._carried, bf16=bf16)
-        self._carried = tuple(part.detach() for part in after)
+        part = batch if isinstance(batch, Part) else Part(batch, slice(None))
+        before = tuple(state[:, part.rows] for state in self._carried)
+        losses, valid, after = token_losses(self.model, part.batch, before, bf16=bf16)
+        for state, new in zip(self._carried, after, strict=True):
+            state[:, part.rows] = new.detach()
+        tokens = int(part.batch.valid.sum())
         return (losses * valid).sum() / tokens, tokens
 
-    def validate(self, rank: int, size: int, *, bf16: bool) -> Any:
-        """Evaluate the model on every ``size``-th excerpt of the validation split."""
-        return evaluate(
-            self.model, self.codec, self.validation[rank::size], bf16=bf16, **self.reading
-        )
+    def parts(self, batch: Batch, count: int) -> list[tuple[Part, float]]:
+        """Return the batch in parts of about as many rows, each with its share of the tokens."""
+        rows = len(batch.inputs)
+        edges = [rows * number // count for number in range(count + 1)]
+        tokens = batch.valid.sum()
+        return [
+            (Part(batch.part(slice(a, b)), slice(a, b)), float(batch.valid[a:b].sum() / tokens))
+            for a, b in pairwise(edges)
+            if b > a
+        ]
 
-    def metrics(self, results: Sequence[Any]) -> dict[str, float]:
-        """Return nats per token, of all and of each group of the vocabulary."""
-        result = combined(results)
-        by_type = result.to_dict()["nats_per_token_by_type"]
-        return {self.objective: result.nats_per_token} | {f"nats_{k}": by_type[k] for k in by_type}
+    def validate(self, rank: int, size: int, *, bf16: bool) -> dict[str, Evaluation]:
+        """Evaluate the model on every ``size``-th excerpt of each source."""
+        return {
+            name: evaluate(self.model, self.codec, pieces[rank::size], bf16=bf16, **self.reading)
+            for name, pieces in self.validation.items()
+        }
+
+    def metrics(self, results: Sequence[dict[str, Evaluation]]) -> dict[str, float]:
+        """Return nats per token: of all sources, of each group of the vocabulary, of each source.
+
+        The mean over sources weighs each as the training does.
+        """
+        each = {name: combined([result[name] for result in results]) for name in self.validation}
+        nats = {name: evaluation.nats_per_token for name, evaluation in each.items()}
+        values = {self.objective: _mean(nats, self._shares)}
+        by_group = {n: e.to_dict()["nats_per_token_by_type"] for n, e in each.items()}
+        for group in self.codec.groups():
+            of_group = {name: groups[group] for name, groups in by_group.items()}
+            values[f"nats_{group}"] = _mean(of_group, self._shares)
+        if len(self._shares) > 1:
+            values |= {f"{self.objective}/{name}": value for name, value in nats.items()}
+        return values
 
     def state(self) -> tuple[list[dict[str, Any]], State]:
         """Return where each row's window stands, and the recurrent state."""
@@ -103,6 +147,10 @@ class LanguageModelTask(Task):
             "windows": [row for rows in windows for row in rows],
             "state": tuple(torch.cat(parts, dim=1) for parts in zip(*carried, strict=True)),
         }
+
+    def read_on(self, state: Mapping[str, Any]) -> None:
+        """Draw the following pieces of this process's rows with the generators of a saved state."""
+        self.windows.restore_randomness(state["windows"][self.rows.start : self.rows.stop])
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue with this process's rows."""
@@ -119,3 +167,24 @@ def _check_window(window: int, longest: int) -> None:
             f"window is {window}, and the longest piece for training has {longest} tokens: take "
             f"a --window of at most {longest}, or longer pieces"
         )
+
+
+def _figures(sources: Sequence[Source], validation: Iterable[Sequence[Tokens]]) -> dict[str, Any]:
+    """Return the figures of the data by which a resumed run knows it again."""
+    lengths = [lengths_of(source.train) for source in sources]
+    figures: dict[str, Any] = {
+        "train_pieces": sum(int(np.count_nonzero(of_source)) for of_source in lengths),
+        "train_tokens": sum(int(of_source.sum()) for of_source in lengths),
+        "validation_excerpt_tokens": sum(len(piece) for pieces in validation for piece in pieces),
+    }
+    if len(sources) > 1:
+        figures["mixture"] = [
+            f"{source.name}: {source.tokens} tokens, weight {source.weight:g}" for source in sources
+        ]
+    return figures
+
+
+def _mean(values: Mapping[str, float], shares: Mapping[str, float]) -> float:
+    """Return the mean of values by name, weighted by the shares of these names."""
+    total = sum(shares[name] for name in values)
+    return sum(shares[name] / total * value for name, value in values.items())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from midirnn.errors import CheckpointError, DatasetError
+from midirnn.errors import CheckpointError, DatasetError, OptionError
 from midirnn.files import replacing_folder
 from midirnn.models import lstm_choice
 from midirnn.models.checkpoint import Checkpoint, Weights, write_checkpoint
@@ -35,7 +35,13 @@ from midirnn.training.folder import (
 )
 from midirnn.training.optimizers import make_optimizers
 from midirnn.training.randomness import random_state, restore_random_state, seed_dropout
-from midirnn.training.state import Progress, load_weights, read_last, start_from
+from midirnn.training.state import (
+    Progress,
+    load_weights,
+    read_constant,
+    read_last,
+    start_from,
+)
 from midirnn.training.task import Task
 
 _LOG_STEPS = 20
@@ -58,6 +64,11 @@ class Trainer:
         report: Callable[[Report], None] = lambda report: None,
         team: Team = ALONE,
     ) -> None:
+        if config.patience and not task.has_validation:
+            raise OptionError(
+                f"patience is {config.patience}, but the data set has no validation split; make it "
+                "again with midirnn encode --validation-share 0.1, or set patience to 0"
+            )
         self.folder = folder
         self.task = task
         self.config = config
@@ -81,6 +92,19 @@ class Trainer:
         """Start from another model's weights; see :func:`midirnn.training.state.start_from`."""
         start_from(self.task, name, checkpoint)
         self.origin = {"model": name, "tokens_seen": checkpoint.info.get("tokens_seen", 0)}
+
+    def decay_from(self, run: Path) -> None:
+        """Start from the last checkpoint of a run that is in the constant part of its schedule.
+
+        Weights, optimisers and random generators are that run's; the pieces are drawn anew. The run
+        is only read: it can go on, and be decayed again later. Raises :class:`CheckpointError`
+        where its learning rate is not constant, or where it was made with other settings.
+        """
+        weights, state = self.team.from_first(lambda: read_constant(run, self.task, self.config))
+        self._continue(weights, state)
+        self.task.read_on(state)
+        seen = state["progress"].tokens + state.get("origin", {}).get("tokens_seen", 0)
+        self.origin = {"model": str(run), "tokens_seen": seen}
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Progress:
         """Train to the end, to the early stop, or until ``should_stop`` returns true; then save.
@@ -117,13 +141,13 @@ class Trainer:
     def _run(self, should_stop: Callable[[], bool]) -> Progress:
         begun = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
-        while self.progress.step < self.config.total_steps and not self._gave_up():
+        while not self.is_done and not self._gave_up():
             self._step()
-            self.progress.seconds = time.monotonic() - begun
+            self.progress.seconds = self._agreed(time.monotonic() - begun)
             step = self.progress.step
-            if step % _LOG_STEPS == 0:
+            if step % _LOG_STEPS == 0 or step == self.config.total_steps:
                 self._log_training()
-            if step % self.config.validation_steps == 0 or step == self.config.total_steps:
+            if step % self.config.validation_steps == 0 or self.is_done:
                 self._validate()
             late = time.monotonic() - saved > 60 * self.config.checkpoint_minutes
             stop, save = self.team.any_of(should_stop(), late)
@@ -135,18 +159,25 @@ class Trainer:
         self.save(LAST)
         return self.progress
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the run has made all its steps, or used all its minutes."""
+        return self.config.done(self.progress.step, self.progress.seconds) >= 1.0
+
+    def _agreed(self, seconds: float) -> float:
+        """Return the time that counts: if it decides anything, the same in all processes."""
+        return self.team.longest(seconds) if self.config.minutes else seconds
+
     def _gave_up(self) -> bool:
         patience = self.config.patience
         return bool(patience) and self.progress.validations_since_best >= patience
 
     def _step(self) -> None:
         """Update the weights once."""
-        share = self.config.learning_rate_share(self.progress.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * share
-        loss, tokens = self.task.loss(self.task.next_batch(), bf16=self.bf16)
-        loss.backward()  # type: ignore[no-untyped-call]
+                group["lr"] = group["initial_lr"] * self._learning_rate_share
+        loss, tokens = self._gradients()
         value, tokens = self.team.average(self.parameters, loss, tokens)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
         if not math.isfinite(value + float(norm)):  # before it gets into the weights
@@ -162,6 +193,21 @@ class Trainer:
         self.progress.recent.append(value)
         self.average.follow(self.progress.step)
 
+    @property
+    def _learning_rate_share(self) -> float:
+        return self.config.learning_rate_share(self.progress.step, self.progress.seconds)
+
+    def _gradients(self) -> tuple[torch.Tensor, int]:
+        """Compute the gradients of the next batch; return its mean loss and number of tokens."""
+        losses, tokens = [], 0
+        for part, share in self.task.parts(self.task.next_batch(), self.config.accumulate):
+            loss, of_part = self.task.loss(part, bf16=self.bf16)
+            loss = loss * share
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+            tokens += of_part
+        return torch.stack(losses).sum(), tokens
+
     def _log_training(self) -> None:
         progress = self.progress
         loss = float(np.mean(progress.recent))
@@ -169,7 +215,7 @@ class Trainer:
         self._log(
             {
                 "loss": loss,
-                "lr": self.config.learning_rate * self.config.learning_rate_share(progress.step),
+                "lr": self.config.learning_rate * self._learning_rate_share,
                 "tokens_per_second": progress.tokens / max(progress.seconds, 1e-9),
             }
         )
@@ -196,7 +242,8 @@ class Trainer:
         path = self.folder / METRICS_FILE
         with writing(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self.report(Report(self.progress.step, self.config.total_steps, line))
+        done = self.config.done(self.progress.step, self.progress.seconds)
+        self.report(Report(self.progress.step, round(self.progress.step / done), line))
 
     def save(self, name: str) -> None:
         """Write a checkpoint, which replaces the old one once it is whole."""
@@ -209,6 +256,7 @@ class Trainer:
         best = self.progress.best_nats
         info = {
             "training": self.config.to_dict(),
+            "data": self.task.data,
             "bf16_used": self.bf16,
             "step": self.progress.step,
             "tokens_seen": self.progress.tokens + self.origin.get("tokens_seen", 0),
@@ -251,20 +299,24 @@ class Trainer:
         except BaseException:
             self._lock.release()
             raise
-        load_weights(self.task, weights)
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        self._continue(weights, state)
         self.average.restore(state.get("average", []), self.device)
         self.task.restore(state)
         self.progress = state["progress"]
+        self.origin = state.get("origin", {})
+
+    def _continue(self, weights: Weights, state: dict[str, Any]) -> None:
+        """Take over a checkpoint's weights, optimisers, precision and random generators."""
+        load_weights(self.task, weights)
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.bf16 = state.get("bf16", self.config.bf16)
         lstm_choice.restore(state.get("lstm_choices", {}))
-        self.origin = state.get("origin", {})
         rank, random_states = self.team.rank, state["rng"]
         if rank < len(random_states):
             restore_random_state(random_states[rank], self.device)
         else:  # there was no such process then
-            seed_dropout(self.config.seed, rank, self.progress.step)
+            seed_dropout(self.config.seed, rank, state["progress"].step)
 
     def _read_last(self) -> tuple[Weights, dict[str, Any]]:
         """Read the last checkpoint, and drop the metrics of the steps after it."""

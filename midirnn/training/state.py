@@ -13,9 +13,10 @@ import torch
 
 from midirnn.errors import CheckpointError
 from midirnn.models.checkpoint import Checkpoint, Weights, read_checkpoint
-from midirnn.training.config import TrainingConfig
+from midirnn.training.config import DECAY_SETTINGS, FREE_SETTINGS, TrainingConfig
 from midirnn.training.folder import (
     TRAINING_STATE_FILE,
+    last_checkpoint,
     read_training_state,
     refuse_difference,
 )
@@ -50,9 +51,6 @@ _TYPES: list[Any] = [
 ]
 """All that a saved state consists of, beside tensors and Python's own types."""
 
-_FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
-"""Settings that may change when a run is resumed."""
-
 
 def read_last(
     folder: Path, task: Task, config: TrainingConfig, data: dict[str, Any]
@@ -63,19 +61,61 @@ def read_last(
     or other data, naming both values.
     """
     checkpoint = read_checkpoint(folder)
-    refuse_difference(checkpoint.config.to_dict(), task.config.to_dict(), folder)
-    refuse_difference(checkpoint.codec.settings(), task.codec.settings(), folder)
-    keys: Collection[str] = _KEYS | task.state_keys
-    state = read_training_state(folder / TRAINING_STATE_FILE, keys, _TYPES)
+    _refuse_other_model(checkpoint, task, folder)
+    state = _read_state(folder, task)
     refuse_difference(state.get("data", data), data, folder)
-    asked = config.to_dict()
-    kept = TrainingConfig().to_dict() | state["config"]  # a setting may be newer than the run
-    for free in _FREE_SETTINGS:
-        kept.pop(free), asked.pop(free)
-    refuse_difference(kept, asked, folder)
+    _refuse_other_recipe(state, config, folder, FREE_SETTINGS)
     if task.config.obsolete_weights:
         _drop_obsolete(state, len(list(task.model.parameters())))
     return checkpoint.weights, state
+
+
+def read_constant(run: Path, task: Task, config: TrainingConfig) -> tuple[Weights, dict[str, Any]]:
+    """Read the last checkpoint of a run whose learning rate is constant, to decay it.
+
+    The run may be going on meanwhile.
+    """
+    for _ in range(_READINGS):
+        folder = last_checkpoint(run)
+        checkpoint, state = read_checkpoint(folder), _read_state(folder, task)
+        if checkpoint.info.get("step") == state["progress"].step:
+            break
+    else:
+        raise CheckpointError(f"{folder} changes while it is read; try again")
+    _refuse_other_model(checkpoint, task, folder)
+    _refuse_other_recipe(state, config, folder, (*FREE_SETTINGS, *DECAY_SETTINGS))
+    progress, recipe = state["progress"], TrainingConfig.from_dict(state["config"])
+    if recipe.learning_rate_share(progress.step, progress.seconds) != 1.0:
+        part = "warm-up" if progress.step < recipe.warmup_steps else "decay"
+        raise CheckpointError(
+            f"{run} is in its {part} at step {progress.step}; only a run whose learning rate is "
+            "constant can be decayed: train one with a later --decay-start (1: never)"
+        )
+    return checkpoint.weights, state
+
+
+_READINGS = 3
+"""How often a checkpoint is read that is being replaced meanwhile."""
+
+
+def _read_state(folder: Path, task: Task) -> dict[str, Any]:
+    keys: Collection[str] = _KEYS | task.state_keys
+    return read_training_state(folder / TRAINING_STATE_FILE, keys, _TYPES)
+
+
+def _refuse_other_model(checkpoint: Checkpoint, task: Task, folder: Path) -> None:
+    refuse_difference(checkpoint.config.to_dict(), task.config.to_dict(), folder)
+    refuse_difference(checkpoint.codec.settings(), task.codec.settings(), folder)
+
+
+def _refuse_other_recipe(
+    state: dict[str, Any], config: TrainingConfig, folder: Path, free: Collection[str]
+) -> None:
+    asked = config.to_dict()
+    kept = TrainingConfig().to_dict() | state["config"]  # a setting may be newer than the run
+    for name in free:
+        kept.pop(name), asked.pop(name)
+    refuse_difference(kept, asked, folder)
 
 
 def _drop_obsolete(state: dict[str, Any], parameters: int) -> None:

@@ -45,6 +45,14 @@ class Task(ABC):
         With ``bf16`` matrices are multiplied in bfloat16.
         """
 
+    def parts(self, batch: Any, count: int) -> Sequence[tuple[Any, float]]:
+        """Return a batch in up to ``count`` parts for :meth:`loss`, each with its share.
+
+        The loss of the batch is the sum of the parts' losses, each times its share. They have to be
+        taken in order. A task whose batches cannot be divided returns the whole.
+        """
+        return [(batch, 1.0)]
+
     @abstractmethod
     def validate(self, rank: int, size: int, *, bf16: bool) -> Any:
         """Measure the model on this process's share of the validation data.
@@ -63,6 +71,10 @@ class Task(ABC):
     @abstractmethod
     def join(self, states: Sequence[Any]) -> dict[str, Any]:
         """Return the states of all processes as one, to be saved."""
+
+    @abstractmethod
+    def read_on(self, state: Mapping[str, Any]) -> None:
+        """Draw the following batches, perhaps from other data, with a saved state's generators."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from midirnn.codecs import Codec, Tokens
+from midirnn.codecs import Codec
+from midirnn.datasets.mixture import Source
 from midirnn.errors import OptionError
 from midirnn.models.architectures import LANGUAGE_MODEL, ArchitectureConfig
 from midirnn.training.config import TrainingConfig
@@ -24,8 +25,7 @@ def make_task(
     config: ArchitectureConfig,
     recipe: TrainingConfig,
     codec: Codec[Any],
-    train: Sequence[Tokens],
-    validation: Sequence[Tokens] = (),
+    sources: Sequence[Source],
     team: Team = ALONE,
 ) -> Task:
     """Return the task of training a new model, whose random weights depend on the recipe's seed.
@@ -41,4 +41,4 @@ def make_task(
     torch.set_num_threads(recipe.threads)
     keep_freed_memory()
     torch.manual_seed(recipe.seed)
-    return TASKS[config.architecture](config, recipe, codec, train, validation, team)
+    return TASKS[config.architecture](config, recipe, codec, sources, team)

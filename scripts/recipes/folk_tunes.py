@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from midirnn.abcfile import measure_keeping, parse_tune, plain_tune
-from midirnn.codecs.passages import find_tunes
+from midirnn.codecs.passages import Passage, find_tunes
 from midirnn.errors import CodecError
 from midirnn.files import write_file
 
@@ -38,7 +38,7 @@ def main() -> None:
     write_file(output / "splits.csv", f"path,split\n{rows}")
 
 
-def tunes_in(path: Path) -> list:
+def tunes_in(path: Path) -> list[Passage]:
     return find_tunes(path.read_text(encoding="utf-8"))
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from midirnn.__main__ import main as start
 from midirnn.cli import main as cli
 from midirnn.errors import OptionError
+from midirnn.midifile import write_midi
+from midirnn.performance import Performance
 
 HEAVY = {"torch", "onnxruntime", "numpy", "pyarrow", "matplotlib", "mido", "rtmidi", "symusic"}
 
@@ -218,3 +221,36 @@ sys.exit(cli.main([]))
         process.stdin.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=30) == 141
+
+
+@pytest.mark.parametrize("primer", ["1e9", "-1", "1.01", "nan"])
+def test_a_primer_longer_than_the_file_cannot_be_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], primer: str
+) -> None:
+    write_midi(Performance.from_notes([(0.0, 1.0, 60, 80)]), tmp_path / "a.mid")
+    argv = ["plot", str(tmp_path / "a.mid"), "-o", str(tmp_path / "a.png"), "--primer", primer]
+    assert cli.main(argv) == 1
+    assert "a.mid lasts 1.00 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["\u6708\u5149.mid", "caf\udce9.mid"])
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_a_terminal_cannot_show_are_printed_as_escapes(
+    tmp_path: Path, name: str, encoding: str
+) -> None:
+    write_midi(Performance.from_notes([(0.0, 1.0, 60, 80)]), tmp_path / name)
+    for argv in (
+        ["encode", str(tmp_path / name), "-o", str(tmp_path / "data"), "--workers=1"],
+        ["plot", str(tmp_path / name), "-o", str(tmp_path / f"{name}.png")],
+        ["plot", str(tmp_path / "no" / name), "-o", str(tmp_path / "x.png")],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "midirnn", *argv],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+        )
+        assert done.returncode == (1 if "no" in argv[1] else 0)
+        assert b"internal error" not in done.stderr
+        if "plot" in argv:
+            shown = name.encode(encoding, "backslashreplace")
+            assert shown in done.stdout + done.stderr

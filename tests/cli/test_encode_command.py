@@ -147,7 +147,7 @@ def test_plot_asks_where_else_it_shall_draw(
         (["a.mid", "."], [], "2 sources were given"),
         (["."], [], "holds no metrics.jsonl"),
         (["."], ["--primer", "3"], "training runs have no primer"),
-        (["a.mid"], ["--primer", "-3"], "the primer lasts -3.0 s"),
+        (["a.mid"], ["--primer", "-3"], "--primer is -3; a.mid lasts"),
         (["bad.mid"], [], "is not a MIDI file"),
     ],
 )
@@ -166,3 +166,16 @@ def test_plot_refuses_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not Path("x.png").exists()
+
+
+def test_too_few_files_for_the_splits_are_told_with_what_is_amiss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_song(tmp_path / "a.mid")
+    argv = ["encode", str(tmp_path / "a.mid"), "-o", str(tmp_path / "data")]
+    assert main(argv) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("no file is in validation or test: midirnn train will not validate")
+    shares = ["--validation-share=0", "--test-share=0"]
+    assert main([*argv, "--overwrite", *shares]) == 0
+    assert capsys.readouterr().err == ""

@@ -123,7 +123,7 @@ def test_torch_is_not_loaded_for_samples(place: Path) -> None:
         (["--samples=2", "--sample-seconds=90"], "0 of 3 test pieces last 90 s or more"),
         (["--samples=2", "--split=train"], "--split is 'train', on which the model was trained"),
         (["--samples=2", "--split=exam"], "has no split 'exam'; it has train, validation, test"),
-        (["--samples=2", "--no-mask"], "--mask, --pieces and --threads are for the likelihood"),
+        (["--samples=2", "--no-mask"], "--mask, --pieces, --threads and --bf16 are for"),
         (["--samples=2", "--temperature=-1"], "temperature is -1.0; allowed are 0 to 10"),
         (["--samples=2", "--sample-seconds=2", "--engine=steam"], "there is no engine 'steam'"),
         (["--samples=2", "--follow=0"], "--follow is for --continuations"),

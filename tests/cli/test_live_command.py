@@ -114,9 +114,23 @@ def test_autopilot_plays_for_as_long_as_was_asked_and_releases_its_notes(
 def test_autopilot_listens_to_a_clock_that_it_is_to_follow(
     fake_ports: FakePorts, model: str, no_run: list[Session]
 ) -> None:
-    argv = ["live", "--mode", "autopilot", "--model", model, "--follow", "midi"]
+    argv = ["live", "--mode", "autopilot", "--model", model, "--clock", "midi"]
     assert cli.main(argv) == 0
     assert [what for what, *_ in fake_ports.asked] == ["output", "input"]
+
+
+def test_follow_takes_a_number_and_still_the_name_of_a_clock(
+    fake_ports: FakePorts, model: str, no_run: list[Session], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["live", "--mode", "autopilot", "--model", model]
+    assert cli.main([*argv, "--follow", "midi"]) == 0
+    assert "--follow midi is now --clock midi" in capsys.readouterr().out
+    assert cli.main([*argv, "--follow", "0.25", "--follow-seconds", "5"]) == 0
+    old, new = (session.config for session in no_run)
+    assert (old.clock, old.follow) == ("midi", 1.0)
+    assert (new.clock, new.follow, new.follow_seconds) == ("nothing", 0.25, 5.0)
+    assert cli.main([*argv, "--follow", "7"]) == 1
+    assert "follow is 7; allowed are 0 to 1" in capsys.readouterr().err
 
 
 def test_the_help_says_of_every_mode_what_it_does() -> None:

@@ -14,9 +14,11 @@ import pytest
 from midirnn.cli.main import main
 from midirnn.datasets import Dataset
 from midirnn.engines import load as engines
-from midirnn.midifile import read_midi
+from midirnn.midifile import read_midi, write_midi
 from midirnn.models.checkpoint import read_checkpoint
 from midirnn.models.language_model import from_weights
+from midirnn.performance import Part, Performance
+from midirnn.sampling.generate import NEW_PART
 from midirnn.training.evaluate import evaluate
 from tests.datasets.songs import write_song, write_songs
 
@@ -358,6 +360,51 @@ class TestGenerate:
         assert "--output requires an argument" in refused(capsys, ["generate"], 2)
         argv = ["generate", "-o", "x.mid", "--temprature", "1"]
         assert "Did you mean --temperature?" in refused(capsys, argv, 2)
+
+
+class TestPrimerFlags:
+    def drums(self, place: Path) -> Path:
+        part = Part(channel=9)
+        drums = Performance.from_notes([(i / 4, i / 4 + 0.2, 36, 80) for i in range(9)], (), [part])
+        write_midi(drums, place / "drums.mid")
+        return place / "drums.mid"
+
+    def test_drums_are_left_out_with_a_line_or_used_with_a_flag(
+        self, place: Path, tmp_path: Path, capsys: Capture
+    ) -> None:
+        primer = ["--primer", str(self.drums(place))]
+        assert generate(place, tmp_path / "a.mid", *primer, "--seed=1") == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "all its 9 notes are on channel 10" in line
+        assert line.endswith("(use them with --primer-drums)")
+        assert generate(place, tmp_path / "b.mid", *primer, "--primer-drums", "--seed=1") == 0
+        assert capsys.readouterr().err == ""
+        assert (read_midi(tmp_path / "b.mid").pitch == 36).sum() >= 9
+
+    def test_a_passage_is_continued_and_the_new_notes_are_a_track_or_a_file_of_their_own(
+        self, place: Path, tmp_path: Path
+    ) -> None:
+        flags = ["--primer", str(place / "primer.mid"), "--primer-from", "-1.5", "--seed=1"]
+        assert generate(place, tmp_path / "both.mid", *flags) == 0
+        assert generate(place, tmp_path / "new.mid", *flags, "--only-new") == 0
+        both, new = read_midi(tmp_path / "both.mid"), read_midi(tmp_path / "new.mid")
+        assert both.parts[-1].name == new.parts[-1].name == NEW_PART
+        last = both.select(both.part == len(both.parts) - 1)
+        assert last.pitch.tolist() == new.pitch.tolist()
+        assert both.duration <= 3.6
+        assert new.duration <= 2.1
+
+    def test_a_flag_without_a_primer_is_refused(self, place: Path, capsys: Capture) -> None:
+        for flag in ("--primer-from=3", "--primer-seconds=3", "--primer-drums"):
+            line = refused(capsys, ["generate", "-o", "x.mid", "--model", str(place / "run"), flag])
+            assert line.endswith("name its file with --primer")
+
+    def test_a_long_primer_is_announced(
+        self, place: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("midirnn.cli.generate.LONG_PRIMER", 3)
+        assert generate(place, tmp_path / "a.mid", "--primer", str(place / "primer.mid")) == 0
+        assert "the model hears " in capsys.readouterr().err
 
 
 def test_without_any_model_the_message_says_what_there_is(

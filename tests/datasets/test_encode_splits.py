@@ -51,6 +51,72 @@ def test_splits_by_hash_do_not_depend_on_names_or_other_files(tmp_path: Path) ->
     assert splits_of(tmp_path / "b")["renamed.mid"] == splits_of(tmp_path / "a")["3.mid"]
 
 
+@given(st.integers(1, 40), st.integers(0, 99))
+def test_of_few_files_each_split_gets_one_if_there_are_enough(count: int, seed: int) -> None:
+    shares = SplitShares(validation=0.05, test=0.05)
+    digests = [hashlib.sha256(f"{seed} {i}".encode()).hexdigest() for i in range(count)]
+    splits = shares.split_few(digests)
+    assert splits == shares.split_few(digests[::-1])
+    moved = [digest for digest in digests if splits[digest] != shares.split_of(digest)]
+    assert len(moved) <= 2
+    if count >= 3:
+        assert set(splits.values()) == {"train", "validation", "test"}
+    else:
+        assert not moved
+
+
+def test_a_share_of_0_gets_none() -> None:
+    digests = [hashlib.sha256(bytes([i])).hexdigest() for i in range(9)]
+    assert set(SplitShares(0.0, 0.0).split_few(digests).values()) == {"train"}
+    assert "test" not in SplitShares(0.1, 0.0).split_few(digests).values()
+
+
+def test_five_files_make_a_data_set_for_training_validating_and_testing(tmp_path: Path) -> None:
+    for seed in range(5):
+        write_song(tmp_path / "songs" / f"{seed}.mid", seed)
+    report = encode_files([tmp_path / "songs"], tmp_path / "out")
+    assert {split: count.files for split, count in report.counts.items()} == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+    }
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Valid", "dev", "VALIDATION"])
+def test_other_names_of_the_usual_splits_are_understood(tmp_path: Path, name: str) -> None:
+    write_song(tmp_path / "a.mid", 1)
+    write_song(tmp_path / "b.mid", 2)
+    table = write_table(tmp_path / "t.csv", "path,split", f"a.mid,{name}", "b.mid,Train")
+    encode_files(
+        [tmp_path / "a.mid", tmp_path / "b.mid"], tmp_path / "out", splits=SplitTable.read(table)
+    )
+    assert splits_of(tmp_path / "out") == {"a.mid": "validation", "b.mid": "train"}
+
+
+def test_a_stored_split_is_found_by_its_usual_name(tmp_path: Path) -> None:
+    write_song(tmp_path / "a.mid", 1)
+    shares = SplitShares(0.0, 0.0)
+    encode_files([tmp_path / "a.mid"], tmp_path / "out", splits=shares)
+    (tmp_path / "out" / "train.parquet").rename(tmp_path / "out" / "val.parquet")
+    manifest = tmp_path / "out" / "dataset.json"
+    manifest.write_text(manifest.read_text().replace('"train": {', '"val": {'))
+    dataset = Dataset.open(tmp_path / "out")
+    assert dataset.splits == ("validation",)
+    for name in ("val", "validation"):
+        assert len(dataset.pieces(name)) == len(dataset.stored_pieces(name)) == 1
+
+
+@pytest.mark.parametrize("other", ["./a.mid", "x/../a.mid", "songs/a.mid"])
+def test_a_file_in_two_spellings_and_two_splits_is_refused(tmp_path: Path, other: str) -> None:
+    write_song(tmp_path / "songs" / "a.mid")
+    table = write_table(tmp_path / "t.csv", "path,split", "a.mid,train", f"{other},test")
+    with pytest.raises(DatasetError, match=r"one file two splits: .*a\.mid"):
+        encode_files([tmp_path / "songs"], tmp_path / "out", splits=SplitTable.read(table))
+    same = write_table(tmp_path / "u.csv", "path,split", "a.mid,train", f"{other},train")
+    report = encode_files([tmp_path / "songs"], tmp_path / "out", splits=SplitTable.read(same))
+    assert report.counts["train"].files == 1
+
+
 def test_equal_files_are_in_the_same_split(tmp_path: Path) -> None:
     for copy in range(6):
         write_song(tmp_path / "songs" / f"{copy}.mid", seed=1)

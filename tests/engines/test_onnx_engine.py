@@ -19,7 +19,7 @@ from midirnn.errors import MissingExtraError, OptionError
 from midirnn.midifile import read_midi
 from midirnn.models.config import ModelConfig
 from midirnn.sampling import generate
-from midirnn.sampling.likelihood import compare_engines
+from midirnn.sampling.engine_comparison import compare_engines
 from tests.engines.stepping import CODEC, CONFIGS, same_state, step_through, trained_weights
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="this is about its engine")

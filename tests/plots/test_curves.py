@@ -94,6 +94,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         plot_curves([tmp_path], tmp_path / "a.png")
 
 
+def test_a_run_that_has_not_logged_yet_is_told_apart_from_a_folder_that_is_none(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "last").mkdir()
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl yet: .* too few steps"):
+        plot_curves([tmp_path], tmp_path / "a.png")
+
+
 def test_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no run to draw"):
         plot_curves([], tmp_path / "a.png")

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 
 from midirnn.errors import OptionError
 from midirnn.performance import Part, Performance
-from midirnn.plots import plot_piano_roll
+from midirnn.plots import plot_piano_roll, saving
 from tests.datasets.songs import song
 
 
@@ -76,7 +76,7 @@ def test_odd_performances_can_be_drawn(
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("primer_seconds", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("primer_seconds", [-1.0, float("nan"), float("inf"), 1e9])
 def test_a_primer_that_means_nothing_is_refused(tmp_path: Path, primer_seconds: float) -> None:
     with pytest.raises(OptionError, match="the primer lasts"):
         plot_piano_roll(song(), tmp_path / "a.png", primer_seconds=primer_seconds)
@@ -84,6 +84,24 @@ def test_a_primer_that_means_nothing_is_refused(tmp_path: Path, primer_seconds: 
 
 def test_titles_are_text_and_no_formulas(tmp_path: Path) -> None:
     plot_piano_roll(song(), tmp_path / "a.svg", title="50$ & <b> $\\nonsense$")
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Prélude", "Prélude"),
+        ("\u6708\u5149 1", r"\u6708\u5149 1"),
+        ("caf\udce9", r"caf\udce9"),
+        ("\U0001f3b9", r"\U0001f3b9"),
+    ],
+)
+def test_characters_of_a_title_that_no_font_has_are_escapes(
+    monkeypatch: pytest.MonkeyPatch, title: str, shown: str
+) -> None:
+    monkeypatch.setattr(saving, "_FALLBACK_FONTS", ())
+    axes = saving.make_figure(4, 3).subplots()
+    saving.write_title(axes, title)
+    assert axes.get_title(loc="left") == shown
 
 
 def test_a_place_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
@@ -99,3 +117,15 @@ def test_a_place_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
 def test_no_state_of_pyplot_is_touched() -> None:
     script = "import sys, midirnn.plots; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_surprise_colours_the_notes(tmp_path: Path) -> None:
+    performance = song(3)
+    low, high = np.zeros(len(performance)), np.full(len(performance), 20.0)
+    for name, values in (("low", low), ("high", high), ("beyond", high + 50)):
+        plot_piano_roll(performance, tmp_path / f"{name}.png", surprise=values)
+    low_picture, high_picture, beyond = (
+        imread(tmp_path / f"{name}.png") for name in ("low", "high", "beyond")
+    )
+    assert (low_picture != high_picture).any()
+    assert np.array_equal(high_picture, beyond)

@@ -19,7 +19,7 @@ from midirnn.models.checkpoint import write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.performance import KeySignature, Part, Performance, Tempo, TimeSignature
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import Generated, continue_primer, generate
+from midirnn.sampling.generate import NEW_PART, Generated, continue_primer, generate
 from midirnn.sampling.sampler import Sampler
 from tests.datasets.songs import song
 from tests.models.reference import random_weights
@@ -259,7 +259,7 @@ class TestPrimer:
         assert made.primer_seconds == 0
         assert rows(made.performance) == rows(make(2.0, seed=6).performance)
 
-    def test_the_music_goes_on_in_the_busiest_part_and_never_on_drums(self) -> None:
+    def test_the_music_gets_a_part_of_its_own_with_the_sound_of_the_busiest(self) -> None:
         parts = (Part(0, 9, "drums"), Part(0, 0, "left"), Part(5, 1, "right"), Part(7, 2, "none"))
         notes = [(0.0, 0.5, 36, 80, 0, False)] * 5 + [
             (0.1, 0.2, 50, 80, 1, False),
@@ -269,13 +269,13 @@ class TestPrimer:
         primer = performance_of(notes, of_parts=parts)
         made = make(3.0, primer)
         _, new = split(made, primer.without_drums())
-        assert made.performance.parts == parts
-        assert set(new.part.tolist()) == {2}
+        assert made.performance.parts == (*parts, Part(5, 3, NEW_PART))
+        assert set(new.part.tolist()) == {4}
 
     def test_of_a_primer_for_drums_alone_the_music_gets_a_part_of_its_own(self) -> None:
         drums = (Part(0, 9, "drums"),)
         made = make(3.0, performance_of([(0.0, 0.5, 36, 80, 0, False)], of_parts=drums))
-        assert made.performance.parts == (*drums, Part())
+        assert made.performance.parts == (*drums, Part(name=NEW_PART))
         assert set(made.performance.part.tolist()) == {1}
 
     def test_the_velocity_goes_on_from_the_primers(self) -> None:

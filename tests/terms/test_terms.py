@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.recall import recall
-from midirnn.terms import NoteMemory, OutputTerms
+from midirnn.features import NoteTerms
+from midirnn.models.features import with_terms
+from midirnn.terms import NoteMemory, OutputTerms, StepMemory, TermStep
 from midirnn.terms.memory import NONE
 from midirnn.terms.scan import NativeScan, NumpyScan, native_library
 from midirnn.terms.table import DENSITY
@@ -22,6 +27,7 @@ GROUPS = {
     "velocity": slice(356, 388),
 }
 TERMS = OutputTerms(GROUPS)
+STEP = TermStep(TERMS)
 SIZE = 40
 """Notes remembered: so few that they run over in a short stream."""
 
@@ -50,6 +56,19 @@ def memories(tokens: np.ndarray, size: int = SIZE) -> list[NoteMemory]:
     for token in tokens.tolist():
         found.append(TERMS.follow(found[-1], token))
     return found
+
+
+def step_memories(tokens: np.ndarray, size: int = SIZE, step: TermStep = STEP) -> list[StepMemory]:
+    found = [step.start(size)]
+    for token in tokens.tolist():
+        found.append(step.follow(found[-1], token))
+    return found
+
+
+def added_by_step(memory: StepMemory, weights: np.ndarray) -> np.ndarray:
+    logits = np.zeros(388, np.float32)
+    STEP.add(logits, weights, memory)
+    return logits
 
 
 def added_by_rules(memory: NoteMemory, weights: np.ndarray) -> np.ndarray:
@@ -116,19 +135,42 @@ class TestTheTerms:
     @given(st.integers(0, 10_000))
     def test_a_step_adds_what_the_rules_say(self, seed: int) -> None:
         weights = np.random.default_rng(seed).normal(size=TERMS.rows).astype(np.float32)
-        for memory in memories(stream(seed))[::23]:
-            logits = np.zeros(388, np.float32)
-            TERMS.add(logits, weights, memory)
-            np.testing.assert_allclose(logits, added_by_rules(memory, weights), atol=2e-5)
+        for memory in step_memories(stream(seed))[::7]:
+            expected = added_by_rules(memory.notes, weights)
+            np.testing.assert_allclose(added_by_step(memory, weights), expected, atol=2e-5)
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(1, 250))
+    def test_a_step_after_a_snapshot_is_the_same_again(self, seed: int, place: int) -> None:
+        tokens, other = stream(seed), stream(seed + 1)
+        weights = np.random.default_rng(seed).normal(size=TERMS.rows).astype(np.float32)
+        memories = step_memories(tokens)
+        kept = added_by_step(memories[-1], weights)
+        memory = memories[place]
+        for token in other.tolist():  # another way on, which must leave no trace
+            memory = STEP.follow(memory, token)
+        memory = pickle.loads(pickle.dumps(memories[place]))
+        for token in tokens[place:].tolist():
+            memory = STEP.follow(memory, token)
+        np.testing.assert_array_equal(added_by_step(memory, weights), kept)
+
+    @pytest.mark.parametrize(("shifts", "bins"), [(30, 0), (30, 1), (400, 5)])
+    def test_a_step_fits_other_vocabularies(self, shifts: int, bins: int) -> None:
+        codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
+        step = TermStep(OutputTerms(codec.groups()))
+        tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(2)))))
+        memory = step_memories(tokens, step=step)[-1]
+        logits = np.zeros(codec.vocab_size, np.float32)
+        step.add(logits, np.ones(step.terms.rows, np.float32), memory)
+        indices, densities = step.terms.indices([memory.notes])
+        assert logits.sum() == pytest.approx((indices >= 0).sum() + densities.sum(), rel=1e-4)
 
     def test_a_term_moves_only_its_group(self) -> None:
-        memory = memories(stream(5))[-1]
+        memory = step_memories(stream(5))[-1]
         for term in TERMS.terms:
             weights = np.zeros(TERMS.rows, np.float32)
             weights[TERMS.slices[term.name]] = 1.0
-            logits = np.zeros(388, np.float32)
-            TERMS.add(logits, weights, memory)
-            outside = np.delete(logits, np.r_[GROUPS[term.group]])
+            outside = np.delete(added_by_step(memory, weights), np.r_[GROUPS[term.group]])
             assert not outside.any(), term.name
 
     def test_all_rows_of_a_term_lie_in_its_run_of_weights(self) -> None:
@@ -181,3 +223,19 @@ class TestTheScanInCpp:
         library = native_library()
         assert library is not None
         assert library.term_names().decode().split() == [term.name for term in TERMS.terms]
+
+    @pytest.mark.parametrize(("shifts", "bins"), [(100, 32), (30, 0)])
+    def test_adds_what_torch_adds(self, shifts: int, bins: int) -> None:
+        codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
+        feature = NoteTerms(SIZE, shifts, bins)
+        tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(4)))))[:60]
+        reader, rows = feature.reader(codec), np.zeros((61, *feature.window_shape), np.int16)
+        reader.open(tokens, 0, len(tokens), None)
+        reader.read(rows, tokens, 0)
+        rng = np.random.default_rng(1)
+        window = torch.from_numpy(rows[:60].reshape(3, 20, -1))
+        weights = torch.from_numpy(rng.normal(size=(3, 20, feature.head_rows)).astype(np.float32))
+        logits = torch.from_numpy(rng.normal(size=(3, 20, codec.vocab_size)).astype(np.float32))
+        with torch.no_grad():
+            natively = with_terms(logits, feature, weights, window)
+        torch.testing.assert_close(natively, with_terms(logits, feature, weights, window))

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from midirnn.codecs import Tokens
+from midirnn.datasets.mixture import Source
 from midirnn.engines.export import EXPORTS, export_onnx
 from midirnn.engines.load import load
 from midirnn.errors import CheckpointError, OptionError
@@ -26,6 +26,8 @@ from midirnn.training.run import BEST, LAST, Trainer
 from midirnn.training.task import Task
 from midirnn.training.tasks import TASKS, make_task
 from tests.training.tiny import CODEC, TRAIN, VALIDATION, metrics, recipe
+
+SOURCES = [Source("songs", TRAIN, VALIDATION)]
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,13 @@ class ToyTask(Task):
         config: ToyConfig,
         recipe: TrainingConfig,
         codec: Any,
-        train: Sequence[Tokens],
-        validation: Sequence[Tokens],
+        sources: Sequence[Source],
         team: Team,
     ) -> None:
         self.config, self.codec = config, codec
         self.model = Toy(config)
-        self.train, self.validation = train, validation
-        self.data = {"pieces": len(train)}
+        self.train, self.validation = sources[0].train, sources[0].validation
+        self.data = {"pieces": len(self.train)}
         self.has_validation = True
         self.next = 0
 
@@ -114,6 +115,9 @@ class ToyTask(Task):
     def join(self, states: Sequence[int]) -> dict[str, Any]:
         return {"next": states[0]}
 
+    def read_on(self, state: Mapping[str, Any]) -> None:
+        self.next = state["next"]
+
     def restore(self, state: Mapping[str, Any]) -> None:
         self.next = state["next"]
 
@@ -126,7 +130,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def toy_trainer(folder: Path, steps: int = 60) -> Trainer:
     used = recipe(steps, learning_rate=1e-2)
-    return Trainer(folder, make_task(ToyConfig(), used, CODEC, TRAIN, VALIDATION), used)
+    return Trainer(folder, make_task(ToyConfig(), used, CODEC, SOURCES), used)
 
 
 def test_it_learns_and_validates(tmp_path: Path) -> None:

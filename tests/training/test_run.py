@@ -226,7 +226,7 @@ class TestFolder:
 
     def test_validation_reads_the_beginnings_of_all_pieces(self, tmp_path: Path) -> None:
         made = trainer(tmp_path, recipe(validation_tokens=256), validation=TRAIN[:2])
-        assert [piece.tolist() for piece in task_of(made).validation] == [
+        assert [piece.tolist() for piece in task_of(made).validation["songs"]] == [
             piece[:128].tolist() for piece in TRAIN[:2]
         ]
         assert all(len(piece) > 128 for piece in TRAIN[:2])
@@ -281,12 +281,24 @@ class TestEarlyStop:
         assert progress.step == 2 + 3 * 2
         assert progress.validations_since_best == 3
 
+    def test_patience_without_a_validation_split_is_refused_at_once(self, tmp_path: Path) -> None:
+        task = task_of(trainer(tmp_path / "other"))
+        task.has_validation = False
+        with pytest.raises(OptionError, match="patience is 3, but the data set has no validation"):
+            Trainer(tmp_path / "run", task, recipe(200, patience=3))
+        Trainer(tmp_path / "run", task, recipe(200))
+
     def test_more_patience_lets_it_go_on(self, tmp_path: Path) -> None:
         config = recipe(200, patience=1, validation_steps=2, learning_rate=0.0)
         trainer(tmp_path / "run", config).run()
         resumed = trainer(tmp_path / "run", dataclasses.replace(config, patience=2))
         resumed.resume()
         assert resumed.run().step == 6
+
+
+def test_a_short_run_logs_its_last_step(tmp_path: Path) -> None:
+    trainer(tmp_path / "run", recipe(7)).run()
+    assert [line["step"] for line in metrics(tmp_path / "run") if "loss" in line] == [7]
 
 
 class TestResume:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec, Tokens
+from midirnn.datasets.mixture import Source
 from midirnn.models.config import ModelConfig
 from midirnn.performance import Performance
 from midirnn.training.config import TrainingConfig
@@ -63,7 +64,8 @@ def trainer(
     **options: Any,
 ) -> Trainer:
     used = config or recipe()
-    task = make_task(model, used, codec, train, validation, options.get("team", ALONE))
+    sources = [Source("songs", train, validation)]
+    task = make_task(model, used, codec, sources, options.get("team", ALONE))
     return Trainer(folder, task, used, **options)
 
 

@@ -7,6 +7,7 @@ The command line's flags, the file of ``--config`` and the Python API all come f
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
-FOLLOWED = ("nothing", "midi", "link")
-"""Whose tempo the model may follow."""
+CLOCKS = ("nothing", "midi", "link")
+"""The clocks that the model may play to."""
 
 PHRASE_ENDS = ("silence", "pedal_up", "pedal_down", "switch")
 """What may end the performer's phrase."""
@@ -31,9 +32,20 @@ def _about(
     high: float = math.inf,
     choices: tuple[str, ...] = (),
     flags: tuple[str, ...] = (),
+    old_values: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Describe a field: its group in the help, what is allowed, and flags other than its name."""
-    return {"group": group, "low": low, "high": high, "choices": choices, "flags": flags}
+    """Describe a field: its group in the help, what is allowed, and flags other than its name.
+
+    ``old_values`` are read as well, and stand for another option since.
+    """
+    return {
+        "group": group,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "flags": flags,
+        "old_values": old_values,
+    }
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class LiveConfig:
     phrase_end: str = field(default="silence", metadata=_about(PLAYING, choices=PHRASE_ENDS))
     """What ends your phrase: silence, pedal_up, pedal_down or switch (only the foot switch)."""
     on_beat: float | None = field(default=None, metadata=_about(PLAYING, low=0.0625, high=64.0))
-    """Answers begin on every Nth beat: 1 on any beat, 4 on a bar of four. Needs --follow or
+    """Answers begin on every Nth beat: 1 on any beat, 4 on a bar of four. Needs --clock or
     --clock-out-bpm. [at once]"""
     program: int | None = field(default=None, metadata=_about(PLAYING, low=1, high=128))
     """Program (sound) to select on the channel at the start, 1 to 128. [unchanged]"""
@@ -72,7 +84,14 @@ class LiveConfig:
     echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))
     """The mode echo keeps tokens of your phrase that are at least this probable (among tokens of
     the same kind): 0 keeps all of them, 1 none."""
-    follow: str = field(default="nothing", metadata=_about(PLAYING, choices=FOLLOWED))
+    follow: float = field(
+        default=1.0, metadata=_about(PLAYING, low=0.0, high=1.0, old_values=CLOCKS)
+    )
+    """How closely the model keeps to the style of your last 15 seconds, 0 to 1: density, loudness,
+    register, rhythm and so on. A knob that you turn wins over what was heard."""
+    follow_seconds: float = field(default=30.0, metadata=_about(PLAYING, low=1.0, high=3600.0))
+    """In autopilot, how long after your last note the model has let go of your style."""
+    clock: str = field(default="nothing", metadata=_about(PLAYING, choices=CLOCKS))
     """Clock to follow: nothing, midi (MIDI clock from the input) or link (Ableton Link)."""
     clock_out_bpm: float | None = field(
         default=None, metadata=_about(PLAYING, low=20.0, high=400.0)
@@ -124,11 +143,16 @@ class LiveConfig:
     """How tokens are sampled."""
 
     def __post_init__(self) -> None:
+        clock: object = self.follow
+        if clock in CLOCKS:  # as the clock was called before
+            object.__setattr__(self, "clock", clock)
+            object.__setattr__(self, "follow", 1.0)
+            warnings.warn(f"follow = {self.clock} is now called clock", DeprecationWarning, 3)
         for part in fields(self):
             check_option(part.name, getattr(self, part.name))
-        if self.follow == "midi" and self.clock_out_bpm is not None:
+        if self.clock == "midi" and self.clock_out_bpm is not None:
             raise OptionError(
-                "clock_out_bpm sends a clock and follow = midi receives one: choose one of them"
+                "clock_out_bpm sends a clock and clock = midi receives one: choose one of them"
             )
         if self.audio and self.output is not None:
             raise OptionError("--audio plays in place of a MIDI output: leave out --output")

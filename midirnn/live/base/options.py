@@ -8,7 +8,7 @@ import os
 import re
 import textwrap
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 
 from midirnn.errors import OptionError
 from midirnn.files import reason_of
-from midirnn.live.base.config import LiveConfig, check_option
+from midirnn.live.base.config import CLOCKS, LiveConfig, check_option
 
 KINDS: dict[Any, str] = {
     bool: "true or false",
@@ -42,6 +42,8 @@ class Option:
     flags: tuple[str, ...] = ()
     part: str = ""
     """The field of :class:`LiveConfig` that holds it, for one that belongs to a part of it."""
+    old_values: tuple[str, ...] = ()
+    """Values that stand for another option since: see :func:`renamed`."""
 
     @property
     def kind(self) -> Any:
@@ -75,6 +77,7 @@ def _options_of(kind: Any, part: str = "", group: str = "") -> list[Option]:
             each.metadata.get("group", group),
             each.metadata.get("flags", ()),
             part,
+            each.metadata.get("old_values", ()),
         )
         for each in fields(kind)
     ]
@@ -92,6 +95,18 @@ def attribute_docs(kind: type) -> dict[str, str]:
         and isinstance(below, ast.Expr)
         and isinstance(below.value, ast.Constant)
     }
+
+
+def renamed(given: Mapping[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return options by their present names; tell of each that had an old one.
+
+    ``follow`` was the clock; it is how closely the performer's style is kept to.
+    """
+    clock = given.get("follow")
+    if clock not in CLOCKS:
+        return dict(given)
+    tell(f"--follow {clock} is now --clock {clock} (--follow is how closely to keep to your style)")
+    return {name: value for name, value in given.items() if name != "follow"} | {"clock": clock}
 
 
 def live_config(given: Mapping[str, Any]) -> LiveConfig:
@@ -136,6 +151,8 @@ def _checked(key: str, value: Any) -> tuple[str, Any]:
     if name not in known:
         raise OptionError(_unknown(key, value))
     converted = _converted(known[name], value)
+    if converted in known[name].old_values:
+        return name, converted
     if known[name].part:
         live_config({name: converted})
     else:
@@ -153,6 +170,8 @@ def _unknown(key: str, value: Any) -> str:
 def _converted(option: Option, value: Any) -> Any:
     """Return a value of TOML in the type of the option."""
     kind = option.kind
+    if value in option.old_values:
+        return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is Path and isinstance(value, str):

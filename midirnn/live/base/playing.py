@@ -31,6 +31,19 @@ class Source(Enum):
     """Sampled to go with the performer's notes: they begin and end together."""
 
 
+class Following(Enum):
+    """Which style of the performer the model keeps to while it plays."""
+
+    PHRASE = "phrase"
+    """That of the phrase before it began."""
+
+    LATEST = "latest"
+    """That of the last seconds, through rests too."""
+
+    LOOSELY = "loosely"
+    """That of the last seconds, which it lets go of when the performer rests."""
+
+
 class Gesture(Enum):
     """What the performer did. ``PEDAL`` is a movement that neither presses nor lifts the pedal."""
 

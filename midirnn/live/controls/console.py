@@ -10,11 +10,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
+from midirnn.codecs.style import Style
 from midirnn.live.base.channel_messages import is_system
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.messages import Begin, Delivery, Knobs, PlannedEvent, Recall, Request, Store
-from midirnn.live.base.playing import Gesture, Source
+from midirnn.live.base.messages import (
+    Begin,
+    Delivery,
+    HeardStep,
+    Knobs,
+    PlannedEvent,
+    Recall,
+    Request,
+    Store,
+)
+from midirnn.live.base.playing import Following, Gesture, Source
 from midirnn.live.controls.commands import (
     ChangeConfig,
     ChangeMode,
@@ -29,6 +40,7 @@ from midirnn.live.controls.commands import (
     Say,
     StorePreset,
 )
+from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
 from midirnn.live.controls.map import ControlChange, ControlMap
 from midirnn.live.controls.panel import MODEL_INPUTS, Panel, PitchClasses
@@ -43,7 +55,16 @@ from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
-ASKED_BY = ("temperature", "top_p", "density", "loudness", "key", "lowest_pitch", "highest_pitch")
+ASKED_BY = (
+    "temperature",
+    "top_p",
+    "density",
+    "loudness",
+    "key",
+    "follow",
+    "lowest_pitch",
+    "highest_pitch",
+)
 """Knobs that set how the model samples."""
 
 PRIMED = "primed"
@@ -76,7 +97,7 @@ class Console:
         steerable: bool = True,
     ) -> None:
         self.config = config or LiveConfig()
-        self.panel = Panel(values)
+        self.panel = Panel({"follow": self.config.follow, **(values or {})})
         self.bank = PresetBank()
         self.guard = CollapseGuard()
         self.performer = PitchClasses()
@@ -95,13 +116,20 @@ class Console:
         self._clocks: deque[tuple[Message, float]] = deque()
         self._played: deque[tuple[float, int]] = deque()
         self._asked: Knobs | None = None
-        self._stand: tuple[int, float] | None = None
-        """What the knobs were asked at: how often they had been turned, and the guard's factor."""
+        self._stand: tuple[int, float, Style | None, float] | None = None
+        """What the knobs were asked at: how often they had been turned, the guard's factor, which
+        style was followed, and how closely."""
         self._knobs_at = 0.0
+        self._following = StyleFollower(PerformanceCodec(), self.config.follow_seconds)
         self._model_plays = False
         self._draws_freely = True
 
-    def connect(self, sampling: SamplingConfig) -> None:
+    def connect(self, codec: PerformanceCodec, *, steerable: bool = True) -> None:
+        """Take over the codec of the model, and whether it can be asked for a style."""
+        self._steerable = self._steerable and steerable
+        self._following = StyleFollower(codec, self.config.follow_seconds)
+
+    def sample_like(self, sampling: SamplingConfig) -> None:
         """Take over how the model samples while no knob is turned."""
         self._sampling = sampling
         self._asked, self._stand = self.knobs(-math.inf), None
@@ -115,7 +143,7 @@ class Console:
     def take(self, message: Message, seconds: float) -> bool:
         """Queue what a MIDI message commands; False if it is music, for the model. Thread-safe."""
         if is_system(message):
-            if self.config.follow == "midi":
+            if self.config.clock == "midi":
                 self._clocks.append((message, seconds))
             return True
         changes = self._map.translate(message)
@@ -141,8 +169,10 @@ class Console:
         self._model_plays = True
         self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
+        self._following.begin(getattr(mode, "following", Following.LATEST), now)
         at_once = self.gate.beat is not None
         return [
+            *(request for change in self._ask(now) for request in change.requests),
             Store(PRIMED),
             Begin(
                 step_of(max(now, self.gate.beat or now)),
@@ -157,6 +187,11 @@ class Console:
         """Take note that the model does not play any more."""
         self._model_plays = False
         self.guard.end()
+        self._following.end()
+
+    def perform(self, steps: Sequence[HeardStep], now: float) -> None:
+        """Take what the performer did, to follow its style."""
+        self._following.hear(steps, now)
 
     def heard(self, *, notes: bool) -> list[Request]:
         """Return what to ask once the model has heard the performer: to store where that led it."""
@@ -214,13 +249,16 @@ class Console:
         if factor != 1.0:
             warm = min(max(sampling.temperature, 0.1) * factor, 10.0)
             sampling = replace(sampling, temperature=warm)
-        controls = self.panel.controls(self.performer) if self._steerable else Controls()
+        controls = Controls()
+        if self._steerable:
+            controls = self.panel.controls(self.performer, *self._following.style(now))
         lowest, highest = self.panel.register
         return Knobs(sampling, controls, lowest, highest)
 
-    def _ask(self, now: float) -> Iterator[Effect]:
-        """Ask for what the knobs say, if that has changed."""
-        stand = self.panel.turns, self.guard.temperature_factor(now)
+    def _ask(self, now: float) -> Iterator[ChangeModel]:
+        """Ask for what the knobs and the performer's style say, if that has changed."""
+        style, share = self._following.style(now)
+        stand = self.panel.turns, self.guard.temperature_factor(now), style, share
         follows = self.panel["key"] == "performer"
         if (follows and now < self._knobs_at) or (not follows and stand == self._stand):
             return
@@ -271,6 +309,7 @@ class Console:
         elif name == "panic":
             yield Panic()
         elif name == "reset":
+            self._following.forget()
             yield from _change(self.bank.reset())
         elif name == "undo":
             yield from _change(self.bank.undo())

@@ -165,6 +165,15 @@ _ALL = (
         choices=KEYS,
     ),
     Knob(
+        "follow",
+        "how closely the model keeps to the style of what you played last",
+        Scale.LINEAR,
+        0.0,
+        1.0,
+        default=1.0,
+        cc=30,
+    ),
+    Knob(
         "lowest_pitch",
         "the lowest pitch that the model plays",
         Scale.LINEAR,

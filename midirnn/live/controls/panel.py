@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from midirnn.codecs.controls import Controls, parse_pitch_classes
-from midirnn.codecs.style import PITCH_CLASSES
+from midirnn.codecs.style import PITCH_CLASSES, Style
 from midirnn.live.controls.knobs import KNOBS, Scale, Value, find_knob
 from midirnn.live.controls.map import ControlChange
 from midirnn.sampling.filters import SamplingConfig
 
-MODEL_INPUTS = ("density", "loudness", "key")
+MODEL_INPUTS = ("density", "loudness", "key", "follow")
 """Knobs that are inputs of the model: one that was trained without them does not have them."""
 
 FADING_SECONDS = 10.0
@@ -76,18 +76,24 @@ class Panel:
         pitches = round(self.number("lowest_pitch")), round(self.number("highest_pitch"))
         return min(pitches), max(pitches)
 
-    def controls(self, performer: PitchClasses) -> Controls:
+    def controls(
+        self, performer: PitchClasses, style: Style | None = None, share: float = 0.0
+    ) -> Controls:
         """Return what to ask of the model.
 
-        ``performer`` is what they have played recently, for a key that follows it.
+        ``performer`` is what they have played recently, for a key that follows it, ``style`` what
+        is to be followed where no knob says otherwise, at this ``share`` of the knob follow.
         """
-        density, loudness, key = (self[name] for name in MODEL_INPUTS)
+        density, loudness, key = self["density"], self["loudness"], self["key"]
         assert not isinstance(density, str) and not isinstance(loudness, str)
         if key == "performer":
             classes = performer.shares()
         else:
             classes = None if key == "free" else parse_pitch_classes(str(key))
-        return Controls(density, loudness, classes)
+        follow = self.number("follow") * share
+        if style is None or not follow:
+            return Controls(density, loudness, classes)
+        return Controls(density, loudness, classes, style=style, follow=follow)
 
 
 class PitchClasses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.playing import NEVER, Performed, Source, Stance
+from midirnn.live.base.playing import NEVER, Following, Performed, Source, Stance
 
 
 class Autopilot:
@@ -15,6 +15,7 @@ class Autopilot:
         "The model plays on its own without end, and takes up whatever you play into its music."
     )
     source: ClassVar[Source] = Source.MODEL
+    following: ClassVar[Following] = Following.LOOSELY
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config

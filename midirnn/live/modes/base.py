@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.playing import Performed, Source, Stance
+from midirnn.live.base.playing import Following, Performed, Source, Stance
 
 
 class Mode(Protocol):
     """A small state machine without I/O. Times are seconds of the session's clock and rise.
 
     ``summary`` tells a performer in one sentence what they will hear, ``source`` where the model's
-    notes come from. ``config`` may be replaced at any time.
+    notes come from, ``following`` which style it keeps to. ``config`` may be replaced at any time.
     """
 
     summary: ClassVar[str]
     source: ClassVar[Source]
+    following: ClassVar[Following]
     config: LiveConfig
 
     def __init__(self, config: LiveConfig) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
+from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Source, Stance
 
 SHORTEST_ANSWER_SECONDS = 2.0
 """The shortest answer, even to a single short note."""
@@ -40,6 +40,7 @@ class CallAndResponse:
         "you play again."
     )
     source: ClassVar[Source] = Source.MODEL
+    following: ClassVar[Following] = Following.PHRASE
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config

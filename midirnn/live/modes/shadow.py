@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.playing import NEVER, Gesture, Performed, Source, Stance
+from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Source, Stance
 
 
 class Shadow:
@@ -19,6 +19,7 @@ class Shadow:
         "when you rest, all is silent."
     )
     source: ClassVar[Source] = Source.CHORD
+    following: ClassVar[Following] = Following.LATEST
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config

@@ -14,7 +14,7 @@ import os
 import platform
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -47,10 +47,11 @@ Tell = Callable[[str], None]
 def known_types() -> dict[str, type]:
     """Return the dataclasses that a log may hold, by name."""
     from midirnn.codecs.controls import Controls
+    from midirnn.codecs.style import Style
     from midirnn.live.base import messages
 
     found = [value for value in vars(messages).values() if isinstance(value, type)]
-    return {kind.__name__: kind for kind in [*found, Controls] if is_dataclass(kind)}
+    return {kind.__name__: kind for kind in [*found, Controls, Style] if is_dataclass(kind)}
 
 
 def to_plain(value: Any) -> Any:
@@ -62,6 +63,8 @@ def to_plain(value: Any) -> Any:
     if is_dataclass(value):
         plain = {part.name: to_plain(getattr(value, part.name)) for part in fields(value)}
         return {"type": type(value).__name__, **plain}
+    if isinstance(value, Mapping):
+        return {"type": "mapping", "items": [[to_plain(k), to_plain(v)] for k, v in value.items()]}
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
     if isinstance(value, bytes):
@@ -81,6 +84,8 @@ def from_plain(plain: Any) -> Any:
     name = parts.pop("type", None)
     if name == "bytes":
         return bytes.fromhex(parts["sha256"])
+    if name == "mapping":
+        return dict(parts["items"])
     if name not in known_types():
         raise RecordingError(f"the log holds {name!r}, which this midirnn does not know")
     return known_types()[name](**parts)

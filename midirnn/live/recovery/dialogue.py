@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from midirnn.live.base.clock import Clock
-from midirnn.live.base.messages import Heard, HeardStep, Planned, Request, Saved
+from midirnn.live.base.messages import Heard, HeardStep, Knobs, Planned, Request, Saved
 from midirnn.live.base.observers import Observer
 from midirnn.live.input.hearing import Hearing
 from midirnn.live.model_process.link import ModelLink
@@ -33,6 +33,9 @@ class Dialogue:
 
     def ask(self, *requests: Request) -> None:
         """Have these sent with the next :meth:`send`."""
+        for request in requests:
+            if isinstance(request, Knobs):
+                self.supervisor.knobs = request
         if self.supervisor.connected:
             self._requests += requests
 

@@ -10,7 +10,7 @@ import pytest
 from midirnn.cli import main as cli
 from midirnn.errors import OptionError
 from midirnn.live import LiveConfig
-from midirnn.live.base.options import live_config, live_options, read_options
+from midirnn.live.base.options import live_config, live_options, read_options, renamed
 from midirnn.sampling import SamplingConfig
 
 FILE = """# my stage
@@ -66,7 +66,9 @@ def test_every_field_is_an_option_with_help_and_a_flag() -> None:
         ("mode = 1", "line 2: mode is 1; it must be text in quotes"),
         ("input_channels = 1", "line 2: input_channels is 1; it must be a list of whole numbers"),
         ("input_channels = [1, 40]", "line 2: input_channels is 40; allowed are 1 to 16"),
-        ('follow = "me"', "line 2: follow is 'me'; allowed are nothing, midi, link"),
+        ('clock = "me"', "line 2: clock is 'me'; allowed are nothing, midi, link"),
+        ('follow = "me"', "line 2: follow is 'me'; it must be a number"),
+        ("follow = 2", "line 2: follow is 2; allowed are 0 to 1"),
         ("temperature = 11", "line 2: temperature is 11.0; allowed are 0 to 10"),
         ('silence_seconds = "1"', "line 2: silence_seconds is '1'; it must be a number"),
         ("silence_seconds = nan", "line 2: silence_seconds is nan; allowed are 0.05 to 60"),
@@ -94,4 +96,19 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 def test_options_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(OptionError, match="choose one of them"):
-        LiveConfig(follow="midi", clock_out_bpm=100.0)
+        LiveConfig(clock="midi", clock_out_bpm=100.0)
+
+
+@pytest.mark.parametrize("name", ["midi", "link"])
+def test_follow_with_the_name_of_a_clock_is_still_the_clock(tmp_path: Path, name: str) -> None:
+    told: list[str] = []
+    path = written(tmp_path, f'follow = "{name}"\nchannel = 2\n')
+    options = renamed(read_options(path), told.append)
+    assert options == {"clock": name, "channel": 2}
+    assert told == [
+        f"--follow {name} is now --clock {name} (--follow is how closely to keep to your style)"
+    ]
+    assert renamed({"follow": 0.5}, told.append) == {"follow": 0.5}
+    assert len(told) == 1
+    with pytest.deprecated_call(match="is now called clock"):
+        assert LiveConfig(follow=name) == LiveConfig(clock=name)  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ from tests.live.stage import Stage, is_note_off, is_note_on, note, note_ons, sou
 
 Timed = tuple[float, Message]
 
-FOLLOW = LiveConfig(follow="midi")
+FOLLOW = LiveConfig(clock="midi")
 
 PHRASE = note(1.0, 1.5, 60) + note(1.5, 2.0, 64) + note(2.0, 5.0, 67)
 
@@ -288,7 +288,7 @@ def test_a_reset_forgets_what_was_heard_and_the_model_plays_on() -> None:
 
 
 def test_answers_begin_on_the_beat() -> None:
-    config = LiveConfig(on_beat=1.0, follow="midi")
+    config = LiveConfig(on_beat=1.0, clock="midi")
     stage = stage_with("call_and_response", *clocks(90.0, 0.4, 20.0), *PHRASE, config=config)
     first = note_ons(stage.play(10.0))[0]
     beats = (first - 0.4) / (60.0 / 90.0)

@@ -199,7 +199,7 @@ def tuned_session(path: Path) -> SessionLog:
     clock = ManualClock(START_SECONDS)
     model = FlakyModel(clock)
     model.settings = SETTINGS
-    config = LiveConfig(follow="midi", guard=False)
+    config = LiveConfig(clock="midi", guard=False)
     with EventLog(path, header(SETTINGS, "", {})) as log:
         output = MemoryOutput(clock=clock.now)
         session = Session(model, output, "autopilot", config, clock=clock, observer=log)

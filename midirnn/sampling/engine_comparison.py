@@ -1,4 +1,4 @@
-"""How likely engines find music, token by token, and how far they are from one another."""
+"""How likely engines find music, and how far they are from one another."""
 
 from __future__ import annotations
 
@@ -15,15 +15,7 @@ from midirnn.codecs.held import held_of
 from midirnn.engines.base import StepEngine
 from midirnn.engines.state import FloatVector
 from midirnn.errors import OptionError
-
-
-def log_likelihood(logits: FloatVector, mask: BoolArray, token: int) -> float:
-    """Return the log probability of a token among those that ``mask`` allows."""
-    assert mask[token]
-    values = logits.astype(np.float64)
-    allowed = values[mask]
-    top = allowed.max()
-    return float(values[token] - top - np.log(np.exp(allowed - top).sum()))
+from midirnn.sampling.surprise import log_likelihood
 
 
 @dataclass(frozen=True)

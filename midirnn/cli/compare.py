@@ -1,0 +1,86 @@
+"""``midirnn compare``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from midirnn.cli.progress import progress_bar
+from midirnn.cli.targets import check_file
+from midirnn.errors import MidiFileError, OptionError
+
+if TYPE_CHECKING:
+    from midirnn.performance import Performance
+
+
+def compare(
+    first: Annotated[Path, Parameter(name="A", help="A folder of MIDI files.")],
+    second: Annotated[Path, Parameter(name="B", help="The folder to compare it with.")],
+    /,
+    *,
+    seconds: Annotated[float, Parameter(help="Use the first SECONDS of each file.")] = 60.0,
+    plot: Annotated[
+        Path | None, Parameter(help="Also draw the features of both sets, into this file.")
+    ] = None,
+    json_output: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
+    ] = False,
+) -> None:
+    """Compare two sets of MIDI files: generated music with real music, say, or two composers.
+
+    For ten features it prints the mean and standard deviation of both sets, and how alike the sets
+    are: distances between pieces of A and B should be spread like those within B. The overlap of
+    the two distributions is 1 and their Kullback-Leibler divergence (KL) 0 where they are. The last
+    column is the overlap of one half of B with the other, as a scale. Files that cannot be read are
+    named and left out.
+    """
+    from midirnn.judging.sets import compare_two, table_of_two
+
+    if not 0.0 < seconds < float("inf"):
+        raise OptionError(f"--seconds is {seconds:g}; it must be above 0")
+    if plot is not None:
+        from midirnn.plots.saving import check_suffix
+
+        check_file(check_suffix(plot))
+    sets = _read(first), _read(second)
+    report = compare_two(*sets, seconds)
+    if json_output:
+        print(json.dumps({"first": str(first), "second": str(second), **report}, indent=2))
+    else:
+        print(f"{first} ({len(sets[0])} files) beside {second} ({len(sets[1])} files):")
+        print("\n".join(f"  {line}".rstrip() for line in table_of_two(report, "A", "B")))
+    if plot is not None:
+        from midirnn.plots.sets import plot_sets
+
+        plot_sets({str(first): sets[0], str(second): sets[1]}, seconds, plot)
+
+
+def _read(folder: Path) -> list[Performance]:
+    """Return the music in a folder, without drums, the pedal applied."""
+    from midirnn.codecs import PerformanceCodec
+    from midirnn.datasets.sources import find_files
+    from midirnn.midifile import read_midi
+
+    files, refused = find_files([folder], PerformanceCodec.suffixes)
+    left_out = [f"{refusal.path}: {refusal.reason}" for refusal in refused]
+    pieces = []
+    with progress_bar(f"reading {folder}") as show:
+        for index, file in enumerate(files):
+            try:
+                piece = read_midi(file.path).without_drums().apply_sustain()
+            except MidiFileError as error:
+                left_out.append(str(error))
+                continue
+            if len(piece):
+                pieces.append(piece)
+            else:
+                left_out.append(f"{file.path}: it has no notes")
+            if show is not None:
+                show(index + 1, len(files))
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    return pieces

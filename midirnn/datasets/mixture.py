@@ -1,0 +1,146 @@
+"""Several data sets in one training, mixed by weight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import Tokens
+from midirnn.datasets.draws import lengths_of
+from midirnn.datasets.store import Dataset
+from midirnn.errors import DatasetError, OptionError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that a training reads. Its pieces may be in memory or on disk.
+
+    How often it is read follows from its size and its weight: its share of a training is
+    ``weight * tokens``, divided by the same of all sources together. With weights of 1 every token
+    is as likely to be read as any other, whatever its data set.
+    """
+
+    name: str
+    train: Sequence[Tokens]
+    validation: Sequence[Tokens] = ()
+    weight: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens to train on."""
+        return int(lengths_of(self.train).sum())
+
+
+def shares_of(sources: Sequence[Source]) -> list[float]:
+    """Return the share of each source in a training; together 1."""
+    parts = [source.weight * source.tokens for source in sources]
+    return [part / sum(parts) for part in parts]
+
+
+def chances_of(sources: Sequence[Source]) -> npt.NDArray[np.float64]:
+    """Return how likely each piece is drawn, relative to the others: all pieces in a row."""
+    return np.concatenate([source.weight * lengths_of(source.train) for source in sources])
+
+
+class JoinedPieces(Sequence[Tokens]):
+    """The pieces of several sequences, one after another; each is read when it is needed."""
+
+    def __init__(self, parts: Sequence[Sequence[Tokens]]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        part = self._parts[number]
+        return part[index - int(self._ends[number]) + len(part)]
+
+
+def parse_weight(text: str) -> tuple[Path, float]:
+    """Return the folder and the weight that ``FOLDER`` or ``FOLDER:WEIGHT`` names.
+
+    Raises :class:`OptionError` for a weight that is not above 0.
+    """
+    folder, colon, number = text.rpartition(":")
+    if not (colon and folder) or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        return Path(text), 1.0
+    if not 0 < weight < math.inf:  # also refuses NaN
+        raise OptionError(
+            f"the weight of {folder} is {number}; it must be above 0: leave out a data set that is "
+            "not to be read"
+        )
+    return Path(folder), weight
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Data sets to train on together, each with a name and a weight; all have the same codec."""
+
+    datasets: Sequence[Dataset]
+    names: Sequence[str]
+    weights: Sequence[float]
+
+    @classmethod
+    def open(cls, texts: Sequence[str]) -> Mixture:
+        """Open data sets given as ``FOLDER`` or ``FOLDER:WEIGHT``.
+
+        Raises :class:`DatasetError` for one that is missing, damaged or without a train split, that
+        is given twice, or whose codec is not that of the first.
+        """
+        folders, weights = zip(*map(parse_weight, texts), strict=True)
+        _refuse_twice(folders)
+        datasets = [Dataset.open(folder) for folder in folders]
+        for dataset in datasets:
+            dataset.file("train")
+            _refuse_other_codec(dataset, datasets[0])
+        names = [folder.resolve().name for folder in folders]
+        if len(set(names)) < len(names):
+            names = [str(folder) for folder in folders]
+        return cls(datasets, names, weights)
+
+    def sources(self) -> list[Source]:
+        """Return what a training reads; pieces are read from the disk when they are needed."""
+        return [
+            Source(
+                name,
+                dataset.stored_pieces("train"),
+                dataset.stored_pieces("validation") if "validation" in dataset.splits else (),
+                weight,
+            )
+            for name, dataset, weight in zip(self.names, self.datasets, self.weights, strict=True)
+        ]
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise OptionError(
+                f"the data set {folder} is given twice; give it once, with a weight: {folder}:2"
+            )
+        seen.add(folder.resolve())
+
+
+def _refuse_other_codec(dataset: Dataset, first: Dataset) -> None:
+    theirs, ours = dataset.codec.settings(), first.codec.settings()
+    for name in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(name) != ours.get(name):
+            raise DatasetError(
+                f"{dataset.path} was encoded with {name} = {theirs.get(name)!r}, and {first.path} "
+                f"with {ours.get(name)!r}: encode all data sets with the same options"
+            )

@@ -1,0 +1,71 @@
+"""Compare two sets of pieces by their features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from midirnn.errors import OptionError
+from midirnn.judging.report import compare_sets
+from midirnn.performance import Performance
+
+FEWEST_PIECES = 2
+"""A set needs as many, for distances within it."""
+
+FEWEST_FOR_SCALE = 4
+"""With so many pieces the second set is also compared with itself, half against half."""
+
+
+def compare_two(
+    first: Sequence[Performance], second: Sequence[Performance], seconds: float
+) -> dict[str, Any]:
+    """Compare the first ``seconds`` of each piece of two sets; return figures for JSON.
+
+    ``features`` has for each feature what both sets are like, and how far the first is from the
+    second; ``scale`` how far one half of the second set is from its other half, where it has
+    pieces enough: no two sets of the same kind can be expected to be closer.
+    """
+    for name, pieces in (("first", first), ("second", second)):
+        if len(pieces) < FEWEST_PIECES:
+            raise OptionError(
+                f"the {name} set has {len(pieces)} of the {FEWEST_PIECES} pieces that are needed"
+            )
+    a, b = ([piece.slice(0.0, seconds) for piece in pieces] for pieces in (first, second))
+    report = {
+        "seconds": seconds,
+        "pieces": {"first": len(a), "second": len(b)},
+        "features": compare_sets({"first": a, "second": b}, "second", seconds),
+    }
+    if len(b) >= FEWEST_FOR_SCALE:
+        halves = {"half": b[::2], "other half": b[1::2]}
+        compared = compare_sets(halves, "other half", seconds)
+        report["scale"] = {name: sets["half"] for name, sets in compared.items()}
+    return report
+
+
+def table_of_two(report: Mapping[str, Any], first: str, second: str) -> Iterator[str]:
+    """Yield the lines of a table of what :func:`compare_two` returned."""
+    row = "{:<22}{:>18}{:>18}{:>9}{:>8}{:>14}"
+    yield row.format("", _short(first), _short(second), "overlap", "KL", "second alone")
+    scale = report.get("scale", {})
+    for name, sets in report["features"].items():
+        of_first, of_second = sets["first"], sets["second"]
+        yield row.format(
+            name.replace("_", " "),
+            _mean(of_first),
+            _mean(of_second),
+            f"{of_first['overlapping_area']:.2f}",
+            f"{of_first['kl_divergence']:.2f}",
+            f"{scale[name]['overlapping_area']:.2f}" if scale else "",
+        )
+
+
+def _short(name: str, most: int = 16) -> str:
+    return name if len(name) <= most else f"...{name[3 - most :]}"
+
+
+def _mean(described: Mapping[str, Any]) -> str:
+    """Return a mean and a deviation as text; nothing for a histogram."""
+    if "deviation" not in described:
+        return ""
+    return f"{described['mean']:.2f} +- {described['deviation']:.2f}"

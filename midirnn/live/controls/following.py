@@ -1,0 +1,74 @@
+"""Following: which style of the performer's is asked of the model, and how closely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.style import Style
+from midirnn.live.base.messages import HeardStep
+from midirnn.live.base.playing import Following
+from midirnn.live.input.performer_style import PerformerStyle
+
+MEASURED_SECONDS = 1.0
+"""How often the style is measured again while the performer plays."""
+
+LETTING_GO = 10
+"""In so many steps the model lets go of a style."""
+
+
+class StyleFollower:
+    """Says which style to ask for. Owns what the performer played, and what was measured of it.
+
+    What is asked depends on what was heard and when, and on nothing else.
+    """
+
+    def __init__(self, codec: PerformanceCodec, seconds: float) -> None:
+        self._performer = PerformerStyle(codec)
+        self._seconds = seconds
+        self._how: Following | None = None
+        self._style: Style | None = None
+        self._heard_at = -math.inf
+        self._measured_at = -math.inf
+
+    def hear(self, steps: Sequence[HeardStep], now: float) -> None:
+        """Take what the performer did in some steps."""
+        if self._performer.hear(steps):
+            self._heard_at = now
+
+    def begin(self, how: Following, now: float) -> None:
+        """Measure anew, since the model begins to play; with :meth:`end` it stops."""
+        self._how = how
+        is_phrase = how is Following.PHRASE
+        self._style = self._performer.phrase() if is_phrase else self._performer.last_seconds()
+        self._measured_at = now
+
+    def end(self) -> None:
+        """Take note that the model has stopped: what is played now is another phrase."""
+        if self._how is not None:
+            self._performer.end_phrase()
+        self._how = None
+
+    def forget(self) -> None:
+        """Forget what was played."""
+        self._performer.forget()
+        self._style, self._heard_at = None, -math.inf
+
+    def style(self, now: float) -> tuple[Style | None, float]:
+        """Return the style to keep to, and how closely (0 to 1); None while the model is silent."""
+        if self._how is None:
+            return None, 0.0
+        heard_since = self._heard_at > self._measured_at
+        is_due = heard_since and now >= self._measured_at + MEASURED_SECONDS
+        if self._how is not Following.PHRASE and is_due:
+            self._style, self._measured_at = self._performer.last_seconds(), now
+        share = self._share_left(now)
+        return (self._style, share) if self._style and share else (None, 0.0)
+
+    def _share_left(self, now: float) -> float:
+        """Return how much of the style is left, in tenths."""
+        if self._how is not Following.LOOSELY:
+            return 1.0
+        left = max(1.0 - (now - self._heard_at) / self._seconds, 0.0)
+        return math.ceil(left * LETTING_GO) / LETTING_GO

@@ -1,0 +1,58 @@
+"""Primers: which part of a piece is continued, and what of it the model does not hear."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from midirnn.codecs import Codec, NoteStream
+from midirnn.errors import OptionError
+from midirnn.midifile import read_midi, share_out_channels
+from midirnn.performance import Performance
+
+
+def read_primer(codec: Codec[Any], path: Path) -> Any:
+    """Read the piece in a file; of music the drums too, so that leaving them out can be said."""
+    return read_midi(path, drums=True) if isinstance(codec, NoteStream) else codec.read(path)
+
+
+def drums_as_notes(performance: Performance) -> Performance:
+    """Return the performance with its drum parts on other channels, so that they are notes."""
+    moved = [replace(part, channel=0) if part.is_drum else part for part in performance.parts]
+    return performance.replace(parts=tuple(share_out_channels(moved)))
+
+
+def passage(
+    performance: Performance, begin_seconds: float = 0.0, seconds: float | None = None
+) -> Performance:
+    """Return ``seconds`` of a performance from ``begin_seconds`` on; None for all that follows.
+
+    A negative beginning counts from the end of the performance. Raises :class:`OptionError` for a
+    passage that holds no note.
+    """
+    if not math.isfinite(begin_seconds):
+        raise OptionError(f"the primer begins at {begin_seconds:g} s; allowed are finite numbers")
+    if seconds is not None and not 0.0 < seconds < math.inf:
+        raise OptionError(f"the primer lasts {seconds:g} s; allowed are finite numbers above 0")
+    length = performance.duration
+    begin = max(0.0, length + begin_seconds) if begin_seconds < 0 else begin_seconds
+    end = length if seconds is None else min(begin + seconds, length)
+    cut = performance.slice(begin, end) if (begin, end) != (0.0, length) else performance
+    if len(performance) and not len(cut):
+        raise OptionError(
+            f"no note begins between {begin:g} and {end:g} s; the primer lasts {length:g} s"
+        )
+    return cut
+
+
+def dropped_drums(primer: Any) -> str:
+    """Say how many notes of a primer are left out as drums; empty if there are none."""
+    if not isinstance(primer, Performance):
+        return ""
+    dropped = len(primer) - len(primer.without_drums())
+    if not dropped:
+        return ""
+    some = f"all its {dropped:,}" if dropped == len(primer) else f"{dropped:,} of {len(primer):,}"
+    return f"{some} notes are on channel 10, which is for drums: the model does not hear them"

@@ -1,0 +1,128 @@
+"""The feed: what happens in a session, as messages for pages.
+
+Pages are told (times are seconds of the session's clock)::
+
+    {"t": "heard", "at", "m", "page"}   a message of the performer; the page it came from, or null
+    {"t": "sent", "at", "due", "m"}     a message that was sent for the model
+    {"t": "plan", "events", "until"}    events to come: [number, seconds, message]
+    {"t": "drop", "after", "at"}        events with higher numbers (null: all) do not come
+    {"t": "surprise", "notes"}          [seconds, pitch, nats] of notes that the model heard
+    {"t": "line", "text", "trouble"}    something worth knowing
+    {"t": "state", ...}                 the view of the session, when it has changed
+    {"t": "about", ...}                 what does not change: knobs, modes, models
+    {"t": "takes", "takes"}             what was recorded
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from midirnn.live.base.messages import (
+    Delivery,
+    Heard,
+    ModelSettings,
+    Planned,
+    Reply,
+    Request,
+    Rewind,
+)
+from midirnn.live.output.delivery import delivered
+from midirnn.live.output.ledger import MODEL
+from midirnn.live.timing.stretch import TimeMap
+from midirnn.ports.base import Message
+from midirnn.web import protocol
+
+MOST_WAITING = 20_000
+"""What waits longer than this is dropped, the oldest first: nobody reads it."""
+
+
+class Feed:
+    """An observer of sessions that queues what pages are told. Owns the queue.
+
+    Adding takes microseconds. :meth:`take` is for the one thread that passes it on.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[protocol.Message] = deque(maxlen=MOST_WAITING)
+        self._news = threading.Event()
+        self._playing = threading.local()
+        self._plan = 0
+        self._balance = 1.0
+        self._time = TimeMap()
+        self._start = 0.0
+        self._steps_per_second = 100
+
+    def put(self, message: protocol.Message) -> None:
+        """Queue a message. Thread-safe."""
+        self._waiting.append(message)
+        self._news.set()
+
+    def take(self, seconds: float) -> list[protocol.Message]:
+        """Return what waits, after waiting for it at most so long."""
+        self._news.wait(seconds)
+        self._news.clear()
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+    @contextmanager
+    def playing(self, page: str) -> Iterator[None]:
+        """Say that what this thread plays now comes from a page."""
+        self._playing.page = page
+        try:
+            yield
+        finally:
+            self._playing.page = None
+
+    def follow(self, time_map: TimeMap, steps_per_second: int) -> None:
+        """Tell the times of a session's plans by this map, and the steps of its codec."""
+        self._time, self._steps_per_second = time_map, steps_per_second
+
+    # What a session tells its observer.
+
+    def heard(self, message: Message, seconds: float) -> None:
+        """Tell a message of the performer."""
+        page = getattr(self._playing, "page", None)
+        self.put({"t": "heard", "at": seconds, "m": message, "page": page})
+
+    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
+        """Tell a message that was sent for the model."""
+        if player == MODEL:
+            self.put({"t": "sent", "at": seconds, "due": due_seconds, "m": message})
+
+    def started(self, settings: ModelSettings, seconds: float) -> None:
+        """Take note that a model starts: nothing is planned."""
+        self._plan, self._start = 0, settings.start_seconds
+        self.put({"t": "drop", "after": None, "at": seconds})
+
+    def asked(self, request: Request, seconds: float) -> None:
+        """Tell that what is planned is dropped, if this asks for it."""
+        if isinstance(request, Rewind):
+            self._plan = request.plan
+            self.put({"t": "drop", "after": request.after, "at": seconds})
+
+    def answered(self, reply: Reply, seconds: float) -> None:
+        """Tell what is planned, and how surprising the performer's notes were."""
+        if isinstance(reply, Planned) and reply.plan == self._plan and reply.events:
+            events = [delivered(event, self._time, self._balance) for event in reply.events]
+            self.put(
+                {
+                    "t": "plan",
+                    "events": [[e.number, e.seconds, e.message] for e in events],
+                    "until": self._time.seconds(reply.seconds),
+                }
+            )
+        elif isinstance(reply, Heard) and reply.surprises:
+            notes = [[self._at(s.step), s.pitch, s.nats] for s in reply.surprises]
+            self.put({"t": "surprise", "notes": notes})
+
+    def _at(self, step: int) -> float:
+        return self._time.seconds(self._start + step / self._steps_per_second)
+
+    def tuned(self, delivery: Delivery, seconds: float) -> None:
+        """Take note of the balance; the time map knows the tempo."""
+        self._balance = delivery.balance
+
+    def noted(self, text: str, seconds: float) -> None:
+        """Ignore it: what is to be read comes as a line."""

@@ -1,0 +1,337 @@
+"""The jam: sessions, one after the other, that pages show and play."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from midirnn.engines.load import pretrained_names
+from midirnn.errors import MidirnnError
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.playing import Stance
+from midirnn.live.controls.knobs import KNOBS, Scale, Value
+from midirnn.live.rig import Report, Rig, about_session
+from midirnn.live.signals import EndSignals
+from midirnn.midievents import CONTROL_CHANGE
+from midirnn.ports.base import InputCallback, InputPort, Message, OutputPort, check_message
+from midirnn.web import protocol
+from midirnn.web.feed import Feed
+from midirnn.web.performers import Performers
+from midirnn.web.server_process import SILENT_SECONDS, ServerProcess
+from midirnn.web.state import about, state
+from midirnn.web.takes import Keeper
+
+PORT = 8642
+"""The port of the page, if it is free."""
+
+LOOK_SECONDS = 0.05
+"""How often it is looked whether the state of the session has changed."""
+
+GATHER_SECONDS = 0.003
+"""What happens within this time reaches the pages together."""
+
+BROWSER = "the browser"
+
+
+class BrowserOutput(OutputPort):
+    """An output for sessions whose model is heard in the browser alone: the feed tells pages."""
+
+    @property
+    def name(self) -> str:
+        """The name of the port."""
+        return BROWSER
+
+    def send(self, message: Sequence[int]) -> None:
+        """Check the message. Raises :class:`PortError` if it is none."""
+        check_message(message)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class BrowserInput(InputPort):
+    """An input for sessions that are played from the browser alone."""
+
+    callback_error: BaseException | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the port."""
+        return BROWSER
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Jam:
+    """Sessions that pages show and play. Owns the server's process, the session and the takes.
+
+    Use it in a ``with`` statement; :meth:`run` plays until the end. ``url`` is the address of the
+    page. With ``shared`` every page may play, else one at a time. ``port`` is that of the server:
+    None takes :data:`PORT` if that is free, 0 any that is.
+    """
+
+    def __init__(
+        self,
+        config: LiveConfig,
+        report: Report,
+        *,
+        port: int | None = None,
+        shared: bool = False,
+        token: str | None = None,
+    ) -> None:
+        self.config = config
+        self.token = token or secrets.token_urlsafe(16)
+        self.feed = Feed()
+        self._report = report
+        self._rig: Rig | None = None
+        self._next: LiveConfig | None = config
+        self._prepared: Rig | None = None
+        self._stopping = False
+        self._over = threading.Event()
+        self._state: protocol.Message = {}
+        self._stack = ExitStack()
+        self._performers = Performers(self._play, time.monotonic)
+        self._server = ServerProcess(
+            {
+                "port": PORT if port is None else port,
+                "spare": port is None,
+                "token": self.token,
+                "shared": shared,
+            },
+            on_message=self._take,
+            on_start=self._greet,
+            on_lost=self._lose_server,
+        )
+
+    @property
+    def url(self) -> str:
+        """The address of the page, which lets in whoever has it."""
+        return f"http://127.0.0.1:{self._server.port}/?token={self.token}"
+
+    @property
+    def rig(self) -> Rig | None:
+        """The present session's rig; None while one is being built."""
+        return self._rig
+
+    @property
+    def server(self) -> ServerProcess:
+        """The server's process."""
+        return self._server
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="midirnn-jam-", ignore_cleanup_errors=True)
+            )
+            self._keeper = Keeper(Path(folder), lambda: about_session(self.config), self.warn)
+            stack.callback(lambda: self._keeper.close_log(time.monotonic()))
+            stack.enter_context(self._server)  # it starts while the model is read
+            stack.callback(self._over.set)
+            self._prepare(self.config)
+            for thread in (
+                threading.Thread(target=self._feed_pages, name="midirnn page feed", daemon=True),
+                threading.Thread(target=self._watch, name="midirnn page watch", daemon=True),
+            ):
+                thread.start()
+            self._server.wait_until_listening()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def run(self, signals: EndSignals) -> None:
+        """Play until a signal, :meth:`stop`, or the end of the seconds of the configuration."""
+        while self._next is not None and not self._stopping:
+            config, self._next = self._next, None
+            rig, self._prepared = self._prepared or self._make_rig(config), None
+            knobs = {} if self._rig is None else dict(self._rig.session.view().knobs)
+            self._rig, self.config = None, config
+            with rig:
+                self._begin(rig, knobs)
+                rig.run(while_running=signals.running(self.stop))
+            self._keeper.close_log(time.monotonic())
+
+    def stop(self) -> None:
+        """Have :meth:`run` return soon. Thread-safe."""
+        self._stopping = True
+        if self._rig is not None:
+            self._rig.session.stop()
+
+    # Sessions.
+
+    def _prepare(self, config: LiveConfig) -> None:
+        """Make the rig of the next session. Raises what is not allowed, and opens nothing."""
+        self._prepared, self._next = self._make_rig(config), config
+
+    def _make_rig(self, config: LiveConfig) -> Rig:
+        has_output = config.output is not None or config.virtual or config.audio
+        has_input = config.input is not None or config.virtual
+        return Rig(
+            config,
+            output=None if has_output else BrowserOutput(),
+            open_input=None if has_input else _open_browser_input,
+            observers=[self.feed, self._keeper],
+            report=self,
+        )
+
+    def _begin(self, rig: Rig, knobs: dict[str, Value]) -> None:
+        """Take up a session, with the knobs as they were in the last one."""
+        session = rig.session
+        steps = session.model.codec.steps_per_second
+        self.feed.follow(session.console.stretch.map, steps)
+        sampling = self.config.sampling
+        asked: dict[str, Value] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "answer_seconds": self.config.answer_seconds,
+        }
+        stands = session.view().knobs
+        for name, value in (asked | knobs).items():
+            if KNOBS[name].scale is not Scale.SWITCH and name != "mode" and stands[name] != value:
+                with suppress(MidirnnError):  # what a flag may be and the knob may not
+                    session.turn(name, value)
+        self._rig = rig
+        if self._stopping:
+            session.stop()
+
+    def _change_model(self, name: str) -> None:
+        """Go on with another model, in a new session with the same ports, knobs and mode."""
+        rig = self._rig
+        if rig is None or name == self.config.model:
+            return
+        mode = rig.session.view().mode
+        self._prepare(replace(self.config, model=name, mode=mode))
+        self.tell(f"loading the model {name}")
+        rig.session.stop()
+
+    # What pages ask.
+
+    def _take(self, message: protocol.Message) -> None:
+        """Do what a page asks, in the thread that reads. What is refused is told as a line."""
+        kind, page = message["t"], message.get("page", "")
+        if kind == "midi":
+            self._performers.play(page, tuple(message["m"]), message["at"])
+        elif kind == "gone":
+            self._performers.leave(page)
+        else:
+            try:
+                self._command(message)
+            except MidirnnError as error:
+                self.warn(str(error))
+
+    def _command(self, message: protocol.Message) -> None:
+        rig = self._rig
+        if rig is None:
+            return
+        session = rig.session
+        match message:
+            case {"t": "turn", "knob": str(knob), "value": value}:
+                session.turn(knob, value)
+            case {"t": "press", "name": str(name)}:
+                presses = {
+                    "panic": session.panic,
+                    "reset": session.reset,
+                    "undo": session.undo,
+                    "switch": session.answer,
+                }
+                presses[name]()
+            case {"t": "store", "preset": int(preset)}:
+                session.store_preset(preset)
+            case {"t": "load", "preset": int(preset)}:
+                session.load_preset(preset)
+            case {"t": "model", "name": str(name)}:
+                self._change_model(name)
+            case {"t": "record", "on": bool(on)}:
+                self._record(on)
+
+    def _record(self, on: bool) -> None:
+        now = time.monotonic()
+        if on:
+            self._keeper.begin(now)
+        elif self._keeper.end(now) is not None:
+            self._tell_takes()
+
+    def _tell_takes(self) -> None:
+        takes = [
+            {"number": t.number, "log": str(t.log), "start": t.start, "end": t.end}
+            for t in self._keeper.takes
+        ]
+        self.feed.put({"t": "takes", "takes": takes})
+
+    def _play(self, page: str, message: Message, seconds: float) -> None:
+        rig = self._rig
+        if rig is None:
+            return
+        with self.feed.playing(page):
+            if message[0] == CONTROL_CHANGE or rig.config.input_channels == ():
+                rig.session.receive(message, seconds)
+            else:  # pages play on a channel that is listened to
+                channel = rig.config.input_channels[0] - 1
+                rig.session.receive((message[0] | channel, *message[1:]), seconds)
+
+    # What pages are told.
+
+    def tell(self, line: str) -> None:
+        """Tell a line of information."""
+        self._report.tell(line)
+        if self._rig is not None:  # what a rig says of itself as it is built, pages show anyway
+            self.feed.put({"t": "line", "text": line, "trouble": False})
+
+    def warn(self, text: str) -> None:
+        """Tell what went wrong and is being mended."""
+        self._report.warn(text)
+        self.feed.put({"t": "line", "text": text, "trouble": True})
+
+    def change(self, stance: Stance) -> None:
+        """Tell what the model does from now on."""
+        self._report.change(stance)
+
+    def _greet(self) -> None:
+        """Tell a server that has just started what stands."""
+        config = self.config
+        has_output = config.output is not None or config.virtual or config.audio
+        self.feed.put(about(config, pretrained_names(), has_output=has_output))
+        self._state = {}
+        self._tell_takes()
+
+    def _lose_server(self, why: str) -> None:
+        self._performers.leave_all()
+        self.warn(why)
+
+    def _feed_pages(self) -> None:
+        while not self._over.is_set():
+            messages = self.feed.take(LOOK_SECONDS)
+            if messages:
+                self._over.wait(GATHER_SECONDS)
+                self._server.send(messages + self.feed.take(0.0))
+
+    def _watch(self) -> None:
+        """Tell the state when it has changed, and look after the server."""
+        while not self._over.wait(LOOK_SECONDS):
+            if self._performers.holding and self._server.silent_seconds > SILENT_SECONDS:
+                self._performers.leave_all()
+            self._server.kill_if_hung()
+            now = state(self._rig, self.config.model, self._keeper.recording_since)
+            if now != self._state:
+                self._state = now
+                self.feed.put(now)
+
+
+def _open_browser_input(callback: InputCallback) -> InputPort:
+    """Return the input of pages, which play to the session by themselves."""
+    return BrowserInput()

@@ -1,0 +1,175 @@
+"""The pages that are open: what each is still to be told, which of them plays, who has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from midirnn.web.protocol import Message
+
+MOST_WAITING = 400
+"""A page that has this many batches to read is too slow: it is closed, and may come again."""
+
+MOST_PAGES = 16
+
+HISTORY_SECONDS = 12.0
+"""How much of what happened a page is told that has just been opened."""
+
+SILENT_SECONDS = 0.4
+"""A page that holds keys and says nothing for this long is gone: it speaks ten times a second."""
+
+REQUESTS_PER_SECOND, BURST = 400.0, 800.0
+"""How much a page may ask: far more than ten fingers can."""
+
+STANDING = ("about", "state", "takes")
+"""What is told once and then stands, until it is told anew."""
+
+
+@dataclass(eq=False)
+class Page:
+    """An open page: its name, what it is to be told, and what it holds."""
+
+    name: str
+    waiting: deque[str] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    heard_at: float = field(default_factory=time.monotonic)
+    holding: set[int] = field(default_factory=set)
+    pedal: bool = False
+    too_slow: bool = False
+    _allowance: float = BURST
+
+    def tell(self, text: str) -> None:
+        """Queue a message."""
+        if len(self.waiting) >= MOST_WAITING:
+            self.too_slow = True
+        else:
+            self.waiting.append(text)
+        self.news.set()
+
+    def may_ask(self) -> bool:
+        """Count a request; return False if there were too many."""
+        now = time.monotonic()
+        self._allowance += (now - self.heard_at) * REQUESTS_PER_SECOND
+        self._allowance = min(self._allowance, BURST) - 1.0
+        self.heard_at = now
+        return self._allowance >= 0.0
+
+    def plays(self, message: list[int]) -> None:
+        """Take note of what it holds after a message that it played."""
+        status, first, second = message
+        if status & 0xF0 == 0xB0:
+            self.pedal = second >= 64
+        elif status & 0xF0 == 0x90 and second:
+            self.holding.add(first)
+        else:
+            self.holding.discard(first)
+
+    def let_go(self) -> bool:
+        """Take note that it holds nothing any more; return whether it did."""
+        held = bool(self.holding) or self.pedal
+        self.holding.clear()
+        self.pedal = False
+        return held
+
+
+class Pages:
+    """The open pages. Owns what they are told, and which of them plays.
+
+    ``ask`` passes something on to the session.
+    """
+
+    def __init__(self, ask: Callable[[Message], None], *, shared: bool) -> None:
+        self.shared = shared
+        self.standing: dict[str, Message] = {}
+        self.takes: dict[int, Message] = {}
+        """What was recorded, by number, with its log: which pages are not told."""
+        self._ask = ask
+        self._numbers = itertools.count(1)
+        self._open: list[Page] = []
+        self._player: Page | None = None
+        self._history: deque[tuple[float, Message]] = deque(maxlen=4000)
+
+    def enter(self) -> Page | None:
+        """Open a page; None if there are too many. The first one plays."""
+        if len(self._open) >= MOST_PAGES:
+            return None
+        page = Page(f"page {next(self._numbers)}")
+        self._open.append(page)
+        if self._player is None:
+            self._player = page
+        recent = [m for at, m in self._history if at > time.monotonic() - HISTORY_SECONDS]
+        standing = [self.standing[name] for name in STANDING if name in self.standing]
+        page.tell(json.dumps([self._role(page), *standing, *recent]))
+        self._tell_roles()
+        return page
+
+    def leave(self, page: Page) -> None:
+        """Close a page: what it holds is released, and another may play."""
+        if page not in self._open:
+            return
+        self._open.remove(page)
+        self._release(page)
+        if self._player is page:
+            self._player = self._open[0] if self._open else None
+            self._tell_roles()
+
+    def play_here(self, page: Page) -> None:
+        """Let this page be the one that plays."""
+        if self._player is not None and self._player is not page and not self.shared:
+            self._release(self._player)
+        self._player = page
+        self._tell_roles()
+
+    def may_play(self, page: Page) -> bool:
+        """Return True if what this page plays is heard."""
+        return self.shared or page is self._player
+
+    def tell(self, messages: Iterable[Message]) -> None:
+        """Tell all pages."""
+        now, told = time.monotonic(), [self._public(message) for message in messages]
+        for message in told:
+            if message["t"] in STANDING:
+                self.standing[message["t"]] = message
+            else:
+                self._history.append((now, message))
+        text = json.dumps(told, separators=(",", ":"))
+        for page in self._open:
+            page.tell(text)
+
+    def _public(self, message: Message) -> Message:
+        """Return a message without what only the server needs."""
+        if message["t"] != "takes":
+            return message
+        self.takes = {take["number"]: take for take in message["takes"]}
+        shown = [{k: v for k, v in take.items() if k != "log"} for take in message["takes"]]
+        return {**message, "takes": shown}
+
+    def release_silent(self) -> None:
+        """Release what pages hold that have fallen silent."""
+        now = time.monotonic()
+        for page in self._open:
+            if now - page.heard_at > SILENT_SECONDS and (page.holding or page.pedal):
+                self._release(page)
+                page.tell(json.dumps([{"t": "released"}]))
+
+    def _release(self, page: Page) -> None:
+        page.let_go()
+        self._ask({"t": "gone", "page": page.name})
+
+    def _tell_roles(self) -> None:
+        for page in self._open:
+            page.tell(json.dumps([self._role(page)]))
+
+    def _role(self, page: Page) -> Message:
+        return {
+            "t": "role",
+            "page": page.name,
+            "plays": self.may_play(page),
+            "shared": self.shared,
+            "pages": len(self._open),
+        }

@@ -1,0 +1,119 @@
+"""What pages may ask: the form of each request, checked before anything is done about it.
+
+A page sends JSON objects, one a WebSocket message, whose ``t`` says what they are::
+
+    {"t": "midi", "m": [144, 60, 80], "at": 12.5}    a note, or the sustain pedal
+    {"t": "turn", "knob": "density", "value": 4.0}   a knob; null leaves it free
+    {"t": "press", "name": "panic"}                  panic, reset, undo or switch
+    {"t": "store", "preset": 1}                      store the model's state
+    {"t": "load", "preset": 1}                       load it
+    {"t": "model", "name": "piano-small"}            change the model
+    {"t": "record", "on": true}                      begin a take, or end it
+    {"t": "play_here"}                               let this page be the one that plays
+    {"t": "ping", "c": 1234.5}                       answered with the time of the clock
+
+``at`` is the second of the session's clock at which a key went down, as far as the page knows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from midirnn.errors import MidirnnError
+from midirnn.live.controls.knobs import NUM_PRESETS
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+
+Message: TypeAlias = dict[str, Any]
+"""A request of a page, or something that a page is told."""
+
+MOST_BYTES = 2048
+"""A request that is longer is refused unread."""
+
+MOST_TEXT = 256
+SWITCHES = ("panic", "reset", "undo", "switch")
+
+
+class RequestError(MidirnnError):
+    """A page has sent something that is no request."""
+
+
+def _is_number(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MOST_TEXT and value.isprintable()
+
+
+def _is_preset(value: object) -> bool:
+    return type(value) is int and 1 <= value <= NUM_PRESETS
+
+
+def _is_value(value: object) -> bool:
+    return value is None or isinstance(value, bool) or _is_text(value) or _is_number(value)
+
+
+def _is_music(value: object) -> bool:
+    """Return True for a note-on, a note-off or a movement of the sustain pedal, on channel 1."""
+    if not (isinstance(value, list) and len(value) == 3 and all(type(b) is int for b in value)):
+        return False
+    status, first, second = value
+    if not (0 <= first <= 127 and 0 <= second <= 127):
+        return False
+    return status in (NOTE_ON, NOTE_OFF) or (status == CONTROL_CHANGE and first == SUSTAIN)
+
+
+Check: TypeAlias = Callable[[object], bool]
+
+REQUESTS: dict[str, dict[str, Check]] = {
+    "midi": {"m": _is_music, "at": _is_number},
+    "turn": {"knob": _is_text, "value": _is_value},
+    "press": {"name": lambda value: value in SWITCHES},
+    "store": {"preset": _is_preset},
+    "load": {"preset": _is_preset},
+    "model": {"name": _is_text},
+    "record": {"on": lambda value: isinstance(value, bool)},
+    "play_here": {},
+    "ping": {"c": _is_number},
+}
+"""The fields of each request beside ``t``, and what each may be."""
+
+
+def read_request(text: str) -> Message:
+    """Return the request in a message of a page. Raises :class:`RequestError` if it is none."""
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise RequestError("a message is not JSON") from None
+    if not isinstance(found, dict):
+        raise RequestError("a message is no JSON object")
+    kind = found.get("t")
+    checks = REQUESTS.get(kind) if isinstance(kind, str) else None
+    if checks is None:
+        raise RequestError(f"there is no request {str(kind)[:MOST_TEXT]!r}")
+    if found.keys() - {"t"} != checks.keys():
+        raise RequestError(f"{kind!r} has the fields {', '.join(checks) or 'none'}")
+    for name, is_allowed in checks.items():
+        if not is_allowed(found[name]):
+            raise RequestError(f"{name} of {kind!r} is not allowed to be {str(found[name])[:40]!r}")
+    return found
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def line_of(message: object) -> bytes:
+    """Return a message as a line for the pipe between the two processes."""
+    return json.dumps(message, separators=(",", ":"), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as one of Python."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,0 +1,178 @@
+"""The server's process, seen from the process that owns the ports."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+from midirnn.errors import MidirnnError, PortError
+from midirnn.web.protocol import Message, line_of
+
+_HOME = str(Path(__file__).parents[2])
+_PROGRAM = f"import sys; sys.path.append({_HOME!r}); from midirnn.web.child import main; main()"
+
+COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
+"""What runs as the server. It imports nothing from where it happens to be started."""
+
+START_SECONDS = 20.0
+END_SECONDS = 2.0
+
+SILENT_SECONDS = 0.4
+"""A server that says nothing for this long is not there: what its pages hold is released."""
+
+HUNG_SECONDS = 5.0
+"""One that says nothing for this long is killed, and another is started."""
+
+MOST_RESTARTS, RESTARTS_WITHIN_SECONDS = 5, 60.0
+
+
+class ServerProcess:
+    """Serves pages from a process of its own. Owns the process, its pipes and a thread that reads.
+
+    ``settings`` are its port (0: any that is free; ``spare`` lets it take another than the given
+    one), token and so on. ``on_message`` is given what it passes on from pages, in a thread.
+    ``on_lost`` is called when it dies; then it is started again, at the same address, and
+    ``on_start`` is called. Nothing here waits for the server, except :meth:`send`.
+    """
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        *,
+        on_message: Callable[[Message], None],
+        on_start: Callable[[], None],
+        on_lost: Callable[[str], None],
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self.port: int = settings["port"]
+        self._settings = settings
+        self._on_message = on_message
+        self._on_start = on_start
+        self._on_lost = on_lost
+        self._command = list(command)
+        self._closing = False
+        self._listening = threading.Event()
+        self._failure = ""
+        self._heard_at = time.monotonic()
+        self._restarts: list[float] = []
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process_id(self) -> int | None:
+        """The id of the process."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long it has said nothing, though it says several times a second that it runs."""
+        return time.monotonic() - self._heard_at
+
+    def start(self) -> None:
+        """Start the process. It listens a moment later: see :meth:`wait_until_listening`."""
+        self._heard_at = time.monotonic() + START_SECONDS
+        self._listening.clear()
+        # Out of reach of the terminal's Ctrl-C: it ends with its standard input.
+        child = self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            process_group=0,
+        )
+        self.send([{"t": "settings", **self._settings}])
+        threading.Thread(
+            target=self._read, args=(child,), name="midirnn page requests", daemon=True
+        ).start()
+
+    def wait_until_listening(self) -> int:
+        """Wait until pages can be asked for; return the port. Raises :class:`PortError`."""
+        if not self._listening.wait(START_SECONDS) or self._failure:
+            raise PortError(self._failure or "the page's server did not start")
+        return self.port
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send what pages are told. It waits while the server takes nothing."""
+        child = self._child
+        if child is None or child.stdin is None:
+            return
+        with contextlib.suppress(OSError, ValueError):  # it has died: the thread that reads knows
+            left = memoryview(line_of(messages))
+            while left:
+                left = left[child.stdin.write(left) :]
+
+    def kill_if_hung(self) -> None:
+        """Kill a server that has said nothing for long: then another is started."""
+        if self._child is not None and self.silent_seconds > HUNG_SECONDS:
+            self._child.kill()
+
+    def _read(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdout is not None
+        for line in io.BufferedReader(cast(io.RawIOBase, child.stdout)):
+            self._heard_at = time.monotonic()
+            with contextlib.suppress(ValueError):
+                self._take(json.loads(line))
+        child.wait()
+        if not self._closing and child is self._child:
+            self._replace()
+
+    def _take(self, message: Message) -> None:
+        kind = message.get("t")
+        if kind == "listening":
+            self.port = self._settings["port"] = message["port"]
+            self._settings["spare"] = False
+            self._listening.set()
+            self._on_start()
+        elif kind == "failed":
+            self._failure = message["why"]
+            self._listening.set()
+        elif kind != "alive":
+            with contextlib.suppress(MidirnnError):
+                self._on_message(message)
+
+    def _replace(self) -> None:
+        """Start another server, unless the last ones died too quickly."""
+        if self._failure:
+            return
+        now = time.monotonic()
+        self._restarts = [t for t in self._restarts if now - t < RESTARTS_WITHIN_SECONDS] + [now]
+        if len(self._restarts) > MOST_RESTARTS:
+            self._on_lost("the page's server keeps dying: it stays away, and the music goes on")
+            return
+        self._on_lost("the page's server has died: it is started again")
+        self.start()
+
+    def close(self) -> None:
+        """End the process."""
+        self._closing = True
+        child = self._child
+        if child is None:
+            return
+        with contextlib.suppress(OSError):
+            assert child.stdin is not None
+            child.stdin.close()
+        try:
+            child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

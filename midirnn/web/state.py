@@ -1,0 +1,76 @@
+"""What pages are told of a session: its state now, and what does not change."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from midirnn.live.base.config import LiveConfig
+from midirnn.live.base.playing import Stance
+from midirnn.live.controls.knobs import KNOBS, NUM_PRESETS, PRESETS
+from midirnn.live.modes import MODES
+from midirnn.live.rig import Rig
+from midirnn.web.protocol import Message
+
+LATENESS_DIGITS = 1
+BEAT_DIGITS = 2
+
+
+def about(config: LiveConfig, models: Sequence[str], *, has_output: bool) -> Message:
+    """Return what does not change: knobs, modes, models, and whether there is a MIDI output."""
+    return {
+        "t": "about",
+        "version": version("midirnn"),
+        "knobs": {
+            name: asdict(knob) | {"scale": str(knob.scale)}
+            for name, knob in KNOBS.items()
+            if name not in PRESETS
+        },
+        "modes": {name: mode.summary for name, mode in MODES.items()},
+        "models": sorted({*models, config.model}),
+        "presets": NUM_PRESETS,
+        "has_output": has_output,
+        "on_beat": config.on_beat,
+    }
+
+
+def state(rig: Rig | None, model: str, recording_since: float | None) -> Message:
+    """Return what stands now. Without a rig the session is still being built."""
+    if rig is None:
+        return {"t": "state", "loading": True, "model": model}
+    session = rig.session
+    view, now = session.view(), time.monotonic()
+    seen = rig.look(now)
+    stance = view.stance or Stance(0)
+    return {
+        "t": "state",
+        "loading": False,
+        "model": model,
+        "mode": view.mode,
+        "plays": view.plays,
+        "listens": Stance.LISTENS in stance and not view.frozen,
+        "knobs": dict(view.knobs),
+        "presets": sorted(view.presets),
+        "has_model": view.has_model,
+        "has_output": view.has_output,
+        "guard": dict(view.remedies),
+        "ports": [list(port) for port in seen.ports],
+        "late": [round(seen.lateness.median_ms, LATENESS_DIGITS), round(seen.lateness.p99_ms, 1)],
+        "clock": _clock(rig, now),
+        "start": rig.settings.start_seconds,
+        "seed": rig.settings.seed,
+        "recording": recording_since,
+    }
+
+
+def _clock(rig: Rig, now: float) -> dict[str, Any] | None:
+    """Return the tempo, and a second at which a bar's first beat was; None without a clock."""
+    beats = rig.session.console.beats
+    bpm, position = beats.bpm, beats.beat_at(now)
+    if not bpm or not beats.running or position is None or not math.isfinite(position):
+        return None
+    return {"bpm": round(bpm, 1), "beat": round(now - position * 60.0 / bpm, BEAT_DIGITS)}

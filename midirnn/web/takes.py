@@ -1,0 +1,152 @@
+"""Takes: stretches of a session that are kept, as MIDI, as a log for replay, and to play back.
+
+A session under ``midirnn jam`` always writes its event log, into a folder of its own. A take is a
+stretch of that log. What the model plays depends on all that it has heard before, so the log of a
+take begins with the session: then ``midirnn replay`` can compare it note for note.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from midirnn.engines.load import find_model
+from midirnn.errors import RecordingError
+from midirnn.live.base.messages import ModelSettings
+from midirnn.live.base.observers import Observer, Observers
+from midirnn.live.output.ledger import MODEL, PERFORMER
+from midirnn.live.recording.event_log import EventLog, free_path, header, read_log
+from midirnn.live.recording.midi import Recording
+from midirnn.live.recording.replay import weights_sha256
+from midirnn.performance import Performance
+
+WRITTEN_SECONDS = 2.0
+"""How long a reader waits for the last lines of a log to be written."""
+
+LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Take:
+    """A stretch of a session: its number, its log, and seconds of the session's clock."""
+
+    number: int
+    log: Path
+    start: float
+    end: float
+
+
+class Keeper(Observers):
+    """An observer that logs sessions, one after the other, into a folder. Owns the logs and takes.
+
+    ``tell`` is given a line when a log cannot be written: then there are no takes.
+    """
+
+    def __init__(
+        self, folder: Path, about: Callable[[], dict[str, Any]], tell: Callable[[str], None]
+    ) -> None:
+        super().__init__()
+        self._folder = folder
+        self._about = about
+        self._tell = tell
+        self._log: EventLog | None = None
+        self._begun: float | None = None
+        self.takes: list[Take] = []
+
+    @property
+    def recording_since(self) -> float | None:
+        """The second at which the present take began; None without one."""
+        return self._begun
+
+    def started(self, settings: ModelSettings, seconds: float) -> None:
+        """Open the log of a session when its first model starts."""
+        if self._log is None:
+            self._open(settings)
+        super().started(settings, seconds)
+
+    def _open(self, settings: ModelSettings) -> None:
+        first_line = header(settings, weights_sha256(find_model(settings.model)), self._about())
+        try:
+            path = free_path(self._folder, "session")
+            self._log = EventLog(path, first_line, tell=self._tell)
+        except RecordingError as error:
+            self._tell(f"{error}. The music goes on, and nothing can be kept")
+            return
+        observers: tuple[Observer, ...] = (self._log,)
+        self._observers = observers
+
+    def begin(self, seconds: float) -> None:
+        """Begin a take."""
+        if self._begun is None and self._log is not None and self._log.failure is None:
+            self._begun = seconds
+
+    def end(self, seconds: float) -> Take | None:
+        """End the take and return it; None if there is none."""
+        if self._begun is None or self._log is None:
+            return None
+        take = Take(len(self.takes) + 1, self._log.path, self._begun, seconds)
+        self.noted(f"take {take.number}: from {take.start!r}", seconds)
+        self.takes.append(take)
+        self._begun = None
+        return take
+
+    def close_log(self, seconds: float) -> None:
+        """End the log of a session; the next one that starts gets another."""
+        self.end(seconds)
+        self._observers = ()
+        if self._log is not None:
+            self._log.close()
+        self._log = None
+
+
+def read_take(take: Take) -> Performance:
+    """Return what both played in a take, from its start: a part for each player and channel.
+
+    Raises :class:`RecordingError` if the log cannot be read.
+    """
+    _wait_until_written(take)
+    recording = Recording(take.start)
+    for record in read_log(take.log).records:
+        if take.start <= record.seconds <= take.end:
+            if record.kind == "in":
+                recording.add(PERFORMER, record.value, record.seconds)
+            elif record.kind == "out" and record.value[2] == MODEL:
+                recording.add(MODEL, record.value[0], record.seconds)
+    recording.until(take.end)
+    return recording.performance()
+
+
+def read_log_of(take: Take) -> str:
+    """Return the log of a session from its beginning to the end of the take."""
+    _wait_until_written(take)
+    first, *lines = take.log.read_text(encoding="utf-8").splitlines(keepends=True)
+    return first + "".join(line for line in lines if _second_of(line) <= take.end)
+
+
+def notes_of_take(take: Take) -> list[list[Any]]:
+    """Return the notes of a take, as they are played back: [start, end, pitch, velocity, who]."""
+    music = read_take(take)
+    rows = zip(music.start, music.end, music.pitch, music.velocity, music.part, strict=True)
+    return [
+        [float(start), float(end), int(pitch), int(velocity), music.parts[part].name]
+        for start, end, pitch, velocity, part in rows
+    ]
+
+
+def _wait_until_written(take: Take) -> None:
+    """Wait until the log holds the line that ends the take."""
+    until = time.monotonic() + WRITTEN_SECONDS
+    mark = f'"take {take.number}: from '
+    while time.monotonic() < until and mark not in take.log.read_text(encoding="utf-8"):
+        time.sleep(LOOK_SECONDS)
+
+
+def _second_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["at"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
