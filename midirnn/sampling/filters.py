@@ -25,7 +25,8 @@ class SamplingConfig:
     """
 
     temperature: float = 1.0
-    """Temperature. Above 1 is more random, below 1 less; 0 always picks the most likely token."""
+    """Temperature. Above 1 is more random, below 1 less; 0 always picks the most likely token.
+    Rests of a second or more do not become more likely below 1."""
     top_k: int = 0
     """Sample only from the k most likely tokens (0 disables)."""
     top_p: float = 0.95
@@ -36,6 +37,8 @@ class SamplingConfig:
     """The longest that a note may sound, in seconds."""
     max_sounding: int = 32
     """The most notes that may sound at once."""
+    max_rest_seconds: float = 6.0
+    """The longest time without a new note, in seconds; before the first note at most 2."""
 
     @property
     def limits(self) -> Limits:
@@ -48,6 +51,7 @@ class SamplingConfig:
         _check("top_p", self.top_p, 0.0, 1.0)
         _check("min_p", self.min_p, 0.0, 1.0)
         _check("max_note_seconds", self.max_note_seconds, 0.01, 3600.0)
+        _check("max_rest_seconds", self.max_rest_seconds, 0.1, 3600.0)
         _check("max_sounding", self.max_sounding, 1, NUM_PITCHES)
 
 

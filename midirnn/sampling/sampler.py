@@ -18,6 +18,7 @@ from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
 from midirnn.sampling.repetition import Repetition
+from midirnn.sampling.rests import AT_THE_START, Rest, Rests
 
 C = TypeVar("C", bound=Codec[Any])
 
@@ -31,6 +32,7 @@ class SamplerState:
     """The state of the codec's constraint."""
     rng: dict[str, Any]
     repetition: Repetition
+    rest: Rest
 
 
 class Sampler(Generic[C]):
@@ -68,6 +70,7 @@ class Sampler(Generic[C]):
         """Sample with these settings from now on."""
         self.config = config
         self._constraint = self.codec.constraint(config.limits)
+        self._rests = Rests(self.codec, config.max_rest_seconds)
         self._mask = None
 
     def steer(self, controls: Controls | None) -> None:
@@ -85,6 +88,7 @@ class Sampler(Generic[C]):
         self.grammar_state: Any = self._constraint.start()
         self._mask = None
         self._repetition = Repetition()
+        self._rest = AT_THE_START
 
     @property
     def sounding(self) -> list[int]:
@@ -94,6 +98,7 @@ class Sampler(Generic[C]):
     def hear(self, tokens: Iterable[int]) -> None:
         """Feed tokens as if they had been drawn."""
         for token in tokens:
+            self._rest = self._rests.after(self._rest, token)
             self._constraint.advance(self.grammar_state, token)
             self.engine.feed(token, held_of(self.grammar_state))
         self._mask = None
@@ -131,14 +136,18 @@ class Sampler(Generic[C]):
         ``allowed`` (V,) replaces :meth:`mask`: a part of it, not empty.
         """
         mask = self.mask() if allowed is None else allowed
-        return probabilities(self.engine.logits(), mask, self.config)
+        logits = self.engine.logits()
+        p = probabilities(logits, mask, self.config)
+        return self._rests.capped(self._rest, p, logits, mask, self.config)
 
     def next(self, allowed: BoolArray | None = None) -> int:
         """Draw the next token, from those ``allowed`` if they are given, and feed it.
 
-        A trill or a scale that has gone on for too long is not continued if there is a choice.
+        A trill, a scale or a rest that has gone on for too long is not continued if there is a
+        choice.
         """
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
+        mask = self._rests.within(self._rest, mask)
         token = draw(self.distribution(mask), self.rng)
         if self._note_ons.start <= token < self._note_ons.stop:
             self._follow_repetition(token - self._note_ons.start)
@@ -170,6 +179,7 @@ class Sampler(Generic[C]):
             self.grammar_state.copy(),
             dict(self.rng.bit_generator.state),
             self._repetition,
+            self._rest,
         )
 
     def restore(self, state: SamplerState, *, restore_rng: bool = True) -> None:
@@ -183,3 +193,4 @@ class Sampler(Generic[C]):
         if restore_rng:
             self.rng.bit_generator.state = state.rng
         self._repetition = state.repetition
+        self._rest = state.rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,6 +25,8 @@ from midirnn.models.checkpoint import expected_shapes, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.ports import MemoryOutput, Message
 from midirnn.sampling import Sampler, SamplerState, SamplingConfig
+from midirnn.sampling.repetition import Repetition
+from midirnn.sampling.rests import Rest
 
 START_SECONDS = 1000.0
 
@@ -69,6 +71,7 @@ class CheckedState(SamplerState):
             self.grammar,
             self.rng,
             self.repetition,
+            self.rest,
             list_of(self.tokens),
         )
 
@@ -77,13 +80,14 @@ def checked_state(
     engine: EngineState,
     grammar: GrammarState,
     rng: dict[str, Any],
-    repeated: int,
+    repetition: Repetition,
+    rest: Rest,
     tokens: list[int],
 ) -> CheckedState:
     link: Tokens | None = None
     for token in tokens:
         link = (token, link)
-    return CheckedState(engine, grammar, rng, repeated, link)
+    return CheckedState(engine, grammar, rng, repetition, rest, link)
 
 
 def list_of(link: Tokens | None) -> list[int]:
@@ -127,7 +131,7 @@ class CheckingSampler(Sampler):
 
     def snapshot(self) -> CheckedState:
         state = super().snapshot()
-        return CheckedState(state.engine, state.grammar, state.rng, state.repetition, self._tokens)
+        return CheckedState(*(getattr(state, f.name) for f in fields(state)), self._tokens)
 
     def restore(self, state: SamplerState, *, restore_rng: bool = True) -> None:
         assert isinstance(state, CheckedState)

@@ -1,0 +1,113 @@
+"""Limits on rests in what is sampled, so that music at low temperatures does not stop.
+
+A rest of a second or more begins with the longest time shift, and goes on with another one. Each is
+a single token, while the music that could come instead is spread over hundreds of tokens. Below a
+temperature of 1 the single token would win nearly every time, however unlikely the rest as a whole
+is. Therefore such a token is drawn no more often than at a temperature of 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import BoolArray, Codec, NoteStream
+from midirnn.sampling.filters import SamplingConfig, probabilities
+
+FIRST_NOTE_SECONDS = 2.0
+"""The first note of a piece without a primer begins by then."""
+
+FloatArray = npt.NDArray[np.float32]
+FloatVector = npt.NDArray[np.float64]
+
+
+class Rest(NamedTuple):
+    """How long no note has begun: part of the sampler's state."""
+
+    steps: int = 0
+    """Steps of the codec's grid since the last note-on, or the start."""
+    is_opening: bool = True
+    """Whether no note has begun at all."""
+    goes_on: bool = False
+    """Whether the last token was a time shift, so that another one lengthens it."""
+
+
+AT_THE_START = Rest()
+
+
+class Rests:
+    """Follows rests, and says what may lengthen them. Without state of its own."""
+
+    def __init__(self, codec: Codec[Any], max_seconds: float) -> None:
+        self._has_time = isinstance(codec, NoteStream)
+        if isinstance(codec, NoteStream):
+            self._steps = codec.token_steps
+            self._note_ons = codec.note_ons
+            self._shifts = codec.token_steps > 0
+            self._full_shift = codec.token_steps == codec.token_steps.max()
+            self._longest_shift = int(codec.token_steps.max())
+            second = codec.steps_per_second
+            self._longest = max(1, round(max_seconds * second))
+            self._longest_opening = min(self._longest, round(FIRST_NOTE_SECONDS * second))
+
+    def after(self, rest: Rest, token: int) -> Rest:
+        """Return the rest after a token."""
+        if not self._has_time:
+            return rest
+        if self._note_ons.start <= token < self._note_ons.stop:
+            return _NO_REST
+        steps = int(self._steps[token])
+        return Rest(rest.steps + steps, rest.is_opening, steps > 0)
+
+    def within(self, rest: Rest, mask: BoolArray) -> BoolArray:
+        """Return what a mask (V,) allows, without the time shifts that make a rest too long.
+
+        If nothing else is left, the mask stays as it is.
+        """
+        if not self._has_time:
+            return mask
+        left = (self._longest_opening if rest.is_opening else self._longest) - rest.steps
+        if left >= self._longest_shift:
+            return mask
+        kept = mask & (self._steps <= max(left, 0))
+        return kept if kept.any() else mask
+
+    def capped(
+        self,
+        rest: Rest,
+        p: FloatVector,
+        logits: FloatArray,
+        mask: BoolArray,
+        config: SamplingConfig,
+    ) -> FloatVector:
+        """Return ``p`` (V,), with rests as likely as at a temperature of 1 at most.
+
+        That is: the longest time shift and, after a time shift, all of them. At a temperature of 0
+        they are chosen if together they are more likely than all else.
+        """
+        if config.temperature >= 1.0 or not self._has_time:
+            return p
+        resting = mask & (self._shifts if rest.goes_on else self._full_shift)
+        others = mask & ~resting
+        if not resting.any() or not others.any():
+            return p
+        share = float(_softmax(logits, mask)[resting].sum())
+        if not config.temperature:
+            share = float(share > 0.5)
+        if p[resting].sum() <= share:
+            return p
+        rests, music = (probabilities(logits, tokens, config) for tokens in (resting, others))
+        return share * rests + (1.0 - share) * music
+
+
+_NO_REST = Rest(0, False, False)
+
+
+def _softmax(logits: FloatArray, mask: BoolArray) -> FloatVector:
+    """Return the probabilities of the tokens that a mask allows, at a temperature of 1."""
+    values = np.where(mask, logits.astype(np.float64), -np.inf)
+    p: FloatVector = np.exp(values - values.max())
+    p /= p.sum()
+    return p
