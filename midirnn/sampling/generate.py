@@ -45,6 +45,9 @@ NEW_PART = "midirnn"
 Progress = Callable[[int, int], None]
 """Called with the seconds of music that are done, and of all, the primer's included."""
 
+MIX = (7, 10, 91, 92, 93, 94, 95)
+"""Controllers that the new part takes over: volume, pan and effects, as before the first note."""
+
 _HEARD_AT_A_TIME = 500  # tokens, between two calls of a progress
 
 
@@ -71,9 +74,14 @@ class Generated:
         """The new notes alone, from 0 on: those of the last part."""
         last = len(self.performance.parts) - 1
         new = self.performance.select(self.performance.part == last)
-        return new.replace(part=np.zeros(len(new), np.int32), parts=(new.parts[last],)).shift(
-            -self.primer_seconds
-        )
+        own = new.control_part == last
+        names = ("control_time", "control_number", "control_value")
+        return new.replace(
+            **{name: getattr(new, name)[own] for name in names},
+            control_part=np.zeros(own.sum(), np.int32),
+            part=np.zeros(len(new), np.int32),
+            parts=(new.parts[last],),
+        ).shift(-self.primer_seconds)
 
     def summary(self) -> str:
         """Return how much is new, in words."""
@@ -299,7 +307,7 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
             else:
                 notes[index - len(end)][1] = seconds
     new = np.array([note for note in notes if note[1] > note[0]]).reshape(-1, 4)
-    parts = _with_new_part(primer)
+    parts, like = _with_new_part(primer)
     return Performance(
         start=np.concatenate([primer.start, new[:, 0]]),
         end=np.concatenate([end, new[:, 1]]),
@@ -309,18 +317,37 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
         parts=parts,
         tempos=primer.tempos,
         signatures=primer.signatures,
+        **_controls_with(primer, len(parts) - 1, like),
     )
 
 
-def _with_new_part(primer: Performance) -> tuple[Part, ...]:
-    """Return the parts of a primer and one for the new notes, with the sound of the busiest.
+def _controls_with(primer: Performance, new: int, like: int | None) -> dict[str, Any]:
+    """Return the controllers of a primer; the new part has the mix of the part it is like."""
+    names = ("control_time", "control_number", "control_value", "control_part")
+    time, number, value, part = (getattr(primer, name) for name in names)
+    if like is None or like == new or not len(time):
+        return dict(zip(names, (time, number, value, part), strict=True))
+    first = primer.start[primer.part == like].min(initial=primer.duration)
+    mix = np.flatnonzero((part == like) & np.isin(number, MIX) & (time <= first))
+    return {
+        "control_time": np.append(time, np.zeros(len(mix))),
+        "control_number": np.append(number, number[mix]),
+        "control_value": np.append(value, value[mix]),
+        "control_part": np.append(part, np.full(len(mix), new, np.int32)),
+    }
 
-    Without a primer there is only the one that an empty performance has.
+
+def _with_new_part(primer: Performance) -> tuple[tuple[Part, ...], int | None]:
+    """Return the parts of a primer and one for the new notes, and the index of the busiest.
+
+    The new one has the sound of the busiest. Without a primer there is only the one that an empty
+    performance has.
     """
     if primer.parts == (Part(),) and not len(primer):
-        return primer.parts
+        return primer.parts, None
     notes = np.bincount(primer.part, minlength=len(primer.parts))
     melodic = [index for index, part in enumerate(primer.parts) if not part.is_drum]
     busiest = max(melodic, key=lambda index: int(notes[index]), default=None)
     like = Part() if busiest is None else primer.parts[busiest]
-    return (*primer.parts, share_out_channels([*primer.parts, replace(like, name=NEW_PART)])[-1])
+    new = share_out_channels([*primer.parts, replace(like, name=NEW_PART)])[-1]
+    return (*primer.parts, new), busiest
