@@ -24,7 +24,7 @@ LAYERS: Layers = (
     (("errors",),),
     (("files",), ("native",), ("sketch",)),
     (("performance",),),
-    (("midievents", "midifile"), ("ports",)),
+    (("midievents", "midifile"), ("ports",), ("abcfile",)),
     (("codecs",),),
     (("terms",),),
     (("features",),),
@@ -41,7 +41,7 @@ package."""
 
 SUBLAYERS: dict[str, Layers] = {
     "codecs": (
-        (("style",),),
+        (("style",), ("passages",)),
         (("base",),),
         (("controls",), ("held",)),
         (("performance",),),

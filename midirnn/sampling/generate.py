@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midirnn.codecs import NoteStream, Steerable, require
+from midirnn.codecs import EndsPieces, NoteStream, Steerable, require
 from midirnn.codecs.base import Message
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
@@ -118,7 +118,7 @@ def generate(
     of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its
     tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
     at the latest at the end of the piece. Of pieces without time, such as text, ``tokens`` says how
-    many tokens are new.
+    many tokens are new (1000 by default); a tune in ABC notation may end before.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
@@ -170,16 +170,20 @@ def continue_piece(
 def _continue_tokens(
     sampler: Sampler[Any], tokens: int, primer: Any, controls: Controls | None
 ) -> Generated:
-    """Generate ``tokens`` new tokens after those of the primer."""
+    """Generate ``tokens`` new tokens after those of the primer, or fewer if the piece ends."""
     if not 0 < tokens <= MAX_TOKENS:
         raise OptionError(f"tokens is {tokens}; allowed are 1 to {MAX_TOKENS}")
     sampler.steer(controls)
     sampler.reset()
     heard = [] if primer is None else sampler.codec.encode(primer).tolist()
     sampler.hear(heard)
-    drawn = [sampler.next() for _ in range(tokens)]
+    made, codec = list(heard), sampler.codec
+    while len(made) < len(heard) + tokens:
+        made.append(sampler.next())
+        if isinstance(codec, EndsPieces) and codec.ends(made):
+            break
     sampler.engine.logits()  # a step that waits would hold on to the engine
-    return Generated(sampler.codec.decode(heard + drawn), tokens)
+    return Generated(codec.decode(made), len(made) - len(heard))
 
 
 def continue_primer(
