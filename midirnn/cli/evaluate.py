@@ -36,6 +36,15 @@ class LikelihoodConfig:
     ] = True
     pieces: Annotated[int, Parameter(help="Number of pieces, spread evenly; 0 for all.")] = 0
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1
+    stateless: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Read each window from a zero state, as train --stateless does."
+        ),
+    ] = False
+    window: Annotated[
+        int, Parameter(help="Tokens of a window, which only matters with --stateless.")
+    ] = 256
     bf16: Annotated[
         bool,
         Parameter(
@@ -150,6 +159,7 @@ def _check(
     for name, value, low in (
         ("pieces", measuring.pieces, 0),
         ("threads", measuring.threads, 1),
+        ("window", measuring.window, 1),
         ("samples", playing.samples, 0),
         ("continuations", playing.continuations, 0),
         ("seed", playing.seed, 0),
@@ -176,8 +186,8 @@ def _check(
     if generates and measuring != LikelihoodConfig():
         flag = "--samples" if playing.samples else "--continuations"
         raise OptionError(
-            "--mask, --pieces, --threads and --bf16 are for the likelihood, which is not measured "
-            f"with {flag}"
+            "--mask, --pieces, --threads and --bf16 are for the likelihood, as --stateless and "
+            f"--window are, and it is not measured with {flag}"
         )
     if not generates and (playing != SamplesConfig() or sampling is not None):
         raise OptionError("give the number of pieces to generate with --samples or --continuations")
@@ -213,6 +223,8 @@ def _measure_likelihood(
             from_weights(model.config, model.weights),
             model.codec,
             chosen,
+            window=config.window,
+            stateless=config.stateless,
             bf16=config.bf16,
             use_mask=config.mask,
             progress=advance,
@@ -222,6 +234,7 @@ def _measure_likelihood(
         "split": split,
         "pieces": len(chosen),
         "mask": config.mask,
+        **({"stateless_window": config.window} if config.stateless else {}),
         "bf16": config.bf16,
         **result.to_dict(),
     }
@@ -229,6 +242,8 @@ def _measure_likelihood(
         print(json.dumps(report, indent=2))
         return
     masked = "" if config.mask else ", without a mask"
+    if config.stateless:
+        masked += f", {config.window} tokens at a time, each from a zero state"
     print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         if name in report:
