@@ -207,9 +207,12 @@ class Rig:
             return ports.open_output(self.config.output)
         from midirnn.live.output.audio import Synthesizer
 
-        synthesizer = Synthesizer(self.config.soundfont, driver=self.config.audio_driver)
-        if self.config.audio_driver == FILE_DRIVER:
-            path = Path(SOUND_FILE).absolute()
+        config = self.config
+        path = free_sound_file() if config.audio_driver == FILE_DRIVER else None
+        synthesizer = Synthesizer(
+            config.soundfont, driver=config.audio_driver, gain=config.audio_gain, path=path
+        )
+        if path is not None:
             self._report.tell(f"the sound is written to {path} and not heard")
         return ports.keep("out", synthesizer)
 
@@ -264,6 +267,13 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
+
+
+def free_sound_file() -> Path:
+    """Return where FluidSynth writes the sound of its driver ``file``: no file that is there."""
+    first = Path(SOUND_FILE).absolute()
+    others = (first.with_stem(f"{first.stem}-{number}") for number in range(2, 10_000))
+    return next(path for path in (first, *others) if not path.exists())
 
 
 def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:

@@ -184,7 +184,7 @@ class Session(RemoteControl):
             self._orders.put(lambda now: self._say(remark))
         if not self._remarks.listens_to(message):
             return
-        if self._config.thru:
+        if self._config.passes_on:
             self._pass_on(message, seconds)
         self.listener.receive(message, seconds)
         self._orders.wake()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 
 from midirnn.errors import ModelLostError
@@ -34,8 +33,9 @@ SOON_SECONDS = 0.1
 """So soon it is asked for when it was stored, recalled, blended or reset."""
 
 MOST_LOSSES = 5
-WITHIN_SECONDS = 30.0
-"""A model that is lost more often than this within WITHIN_SECONDS is started again later only."""
+SHORT_LIFE_SECONDS = 6.0
+"""A model that is lost more often than this, each time so soon after the last, is started again
+later only."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
 """How long to wait then: each time twice as long."""
@@ -74,10 +74,10 @@ class Supervisor:
         self._saving = False
         self.patience_seconds = STALL_SECONDS
         """How long to wait for an answer: longer where the model is known to be slow."""
-        self._losses: deque[float] = deque(maxlen=MOST_LOSSES + 1)
+        self._losses: list[float] = []
         self._pause = FIRST_PAUSE_SECONDS
         self._again_at: float | None = None
-        self._pardoned_at = -math.inf
+        self._pardoned_at = self._started_at = -math.inf
 
     def expect(self, seconds_per_token: float) -> None:
         """Take note of how slow the model is."""
@@ -147,12 +147,12 @@ class Supervisor:
     def restart(self, now: float, reason: Exception) -> str:
         """Start another model, later if that was tried too often; return what to say about it."""
         self.connected = self._saving = False
+        if self._losses and now - self._started_at >= SHORT_LIFE_SECONDS:
+            self._losses, self._pause = [], FIRST_PAUSE_SECONDS
         self._losses.append(now)
         since = now - self._losses[0]
-        if len(self._losses) <= MOST_LOSSES or since >= WITHIN_SECONDS:
-            self._model.restart()
-            if since >= WITHIN_SECONDS:
-                self._pause = FIRST_PAUSE_SECONDS
+        if len(self._losses) <= MOST_LOSSES:
+            self._start(now)
             return f"{reason}: it is started again"
         pause, self._again_at = self._pause, now + self._pause
         self._pause = min(2.0 * pause, LONGEST_PAUSE_SECONDS)
@@ -163,8 +163,12 @@ class Supervisor:
         if self._again_at is None or now < self._again_at:
             return False
         self._again_at = None
-        self._model.restart()
+        self._start(now)
         return True
+
+    def _start(self, now: float) -> None:
+        self._started_at = now
+        self._model.restart()
 
     def is_back(self) -> bool:
         """Return True if the model can be asked again."""
