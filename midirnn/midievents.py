@@ -8,7 +8,12 @@ and notes that are never released.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from midirnn.errors import MidiFileError
 
@@ -16,7 +21,10 @@ NOTE_OFF = 0x80
 NOTE_ON = 0x90
 CONTROL_CHANGE = 0xB0
 PROGRAM_CHANGE = 0xC0
+PRESSURE = 0xD0
+BEND = 0xE0
 SUSTAIN = 64
+BANK_MSB, BANK_LSB = 0, 32
 ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
 MODE_MESSAGES = frozenset({ALL_SOUND_OFF, *range(ALL_NOTES_OFF, 128)})
 """The controllers that end the notes of their channel (CC 122, local control, does not)."""
@@ -31,24 +39,83 @@ _META_END_OF_TRACK = 0x2F
 _META_TEMPO = 0x51
 _SIGNATURES = {0x58: 4, 0x59: 2}
 """Time and key signatures, and how many bytes they have."""
-_CONTROLLERS = MODE_MESSAGES | {SUSTAIN, RESET_CONTROLLERS}
+_LEFT_OUT = (0xA0, 0xF0)
+"""Polyphonic key pressure; system messages have no place here anyway."""
 _SYSEX = (0xF0, 0xF7)
 _ONE_DATA_BYTE = (0xC0, 0xD0)
 _SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 
+MAX_TICKS = 2**41 - 1
+"""A track that lasts longer counts as damaged: its ticks would not fit."""
+
 Event = tuple[int, int, int, int]
 """(tick, status, data 1, data 2) of a channel message."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Channel messages in order, each packed into 8 bytes."""
+
+    packed: IntArray
+    """tick << 22 | status - 128 << 15 | data 1 << 7 | data 2; data 1 has 8 bits"""
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Events:
+        """Pack some events."""
+        rows = [tick << 22 | (status & 0x7F) << 15 | a << 7 | b for tick, status, a, b in events]
+        return cls(np.array(rows, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.bool_] | IntArray) -> Events:
+        return Events(self.packed[chosen])
+
+    @property
+    def tick(self) -> IntArray:
+        """Ticks since the start."""
+        return self.packed >> 22
+
+    @property
+    def status(self) -> npt.NDArray[np.uint8]:
+        """The kind of message and the channel."""
+        return (self.packed >> 15).astype(np.uint8) | np.uint8(0x80)
+
+    @property
+    def kind(self) -> npt.NDArray[np.uint8]:
+        """The kind of message."""
+        return self.status & np.uint8(0xF0)
+
+    @property
+    def channel(self) -> npt.NDArray[np.uint8]:
+        """0 to 15."""
+        return self.status & np.uint8(0x0F)
+
+    @property
+    def first(self) -> npt.NDArray[np.uint8]:
+        """The first data byte: pitch, controller or program."""
+        return (self.packed >> 7).astype(np.uint8)
+
+    @property
+    def second(self) -> npt.NDArray[np.uint8]:
+        """The second data byte: velocity or value."""
+        return self.packed.astype(np.uint8) & np.uint8(0x7F)
+
+
+NO_EVENTS = Events(np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
 class Track:
     """One track chunk: channel messages in order, tempo changes, its name, its last tick."""
 
-    events: list[Event]
-    tempos: list[tuple[int, int]]
+    events: Events = NO_EVENTS
+    tempos: list[tuple[int, int]] = field(default_factory=list)
     """(tick, microseconds per quarter note)"""
-    name: str
-    last_tick: int
+    name: str = ""
+    last_tick: int = 0
     signatures: tuple[tuple[int, bytes], ...] = ()
     """(tick, payload): time signatures have 4 bytes, key signatures 2."""
 
@@ -67,8 +134,8 @@ class MidiChunks:
 def parse_midi(data: bytes, source: str) -> MidiChunks:
     """Parse the bytes of a MIDI file into tracks of channel messages.
 
-    Only notes, program changes, the sustain pedal and what ends notes are kept. Tracks beyond the
-    number that the header gives are read too. Raises :class:`MidiFileError`,
+    System messages and polyphonic key pressure are left out. Tracks beyond the number that the
+    header gives are read too. Raises :class:`MidiFileError`,
     naming ``source``, for bytes that are not a MIDI file, are cut off or break the format.
     """
     if not data:
@@ -89,8 +156,10 @@ def parse_midi(data: bytes, source: str) -> MidiChunks:
         raise MidiFileError(source, f"has MIDI file format {file_format}; known are 0, 1 and 2")
     ticks_per_quarter, seconds_per_tick = _time_division(division, source)
     tracks = [
-        _parse_track(body, index, source)
-        for index, body in enumerate(_track_bodies(data, 8 + header_size, track_count, source))
+        _parse_track(data[begin:end], index, source)
+        for index, (begin, end) in enumerate(
+            _track_bodies(data, 8 + header_size, track_count, source)
+        )
     ]
     return MidiChunks(file_format, ticks_per_quarter, seconds_per_tick, tracks)
 
@@ -129,32 +198,31 @@ def _time_division(division: int, source: str) -> tuple[int, float | None]:
     return 0, 1.0 / (_SMPTE_RATES[frames] * ticks_per_frame)
 
 
-def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[bytes]:
-    """Return the bytes of each track chunk; chunks of other kinds are skipped.
+def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[tuple[int, int]]:
+    """Return where the bytes of each track chunk begin and end; chunks of other kinds are skipped.
 
     Behind the last track that the header counts only further tracks are read.
     """
-    bodies: list[bytes] = []
+    bodies: list[tuple[int, int]] = []
     while len(bodies) < count or data[position : position + 4] == b"MTrk":
         if position + 8 > len(data):
             are = "there" if len(bodies) < count else "whole"
             raise MidiFileError(source, f"is cut off: {len(bodies)} of {count} tracks are {are}")
         (size,) = struct.unpack(">I", data[position + 4 : position + 8])
-        body = data[position + 8 : position + 8 + size]
-        if len(body) < size:
+        there = len(data) - position - 8
+        if there < size:
             raise MidiFileError(
-                source,
-                f"is cut off: a chunk of {size} bytes has {len(body)} (track {len(bodies)})",
+                source, f"is cut off: a chunk of {size} bytes has {there} (track {len(bodies)})"
             )
         if data[position : position + 4] == b"MTrk":
-            bodies.append(body)
+            bodies.append((position + 8, position + 8 + size))
         position += 8 + size
     return bodies
 
 
 def _parse_track(body: bytes, index: int, source: str) -> Track:
     """Parse one track. One long sequence, for speed: it sees every byte."""
-    events: list[Event] = []
+    events = array("q")
     tempos: list[tuple[int, int]] = []
     signatures: list[tuple[int, bytes]] = []
     name = ""
@@ -215,16 +283,21 @@ def _parse_track(body: bytes, index: int, source: str) -> Track:
                 position += 2
             if first > 127 or second > 127:
                 raise ValueError(f"holds a data byte over 127 at byte {position} of the track")
-            is_kept_control = kind == CONTROL_CHANGE and first in _CONTROLLERS
-            if kind <= NOTE_ON or kind == PROGRAM_CHANGE or is_kept_control:
-                events.append((tick, status, first, second))
+            if kind not in _LEFT_OUT:
+                events.append(tick << 22 | (status & 0x7F) << 15 | first << 7 | second)
         if position > size:
             raise IndexError
+        if tick > MAX_TICKS:
+            raise OverflowError
     except IndexError:
         raise MidiFileError(source, f"is cut off inside a message of track {index}") from None
+    except OverflowError:
+        reason = f"is damaged: track {index} lasts over {MAX_TICKS:,} ticks"
+        raise MidiFileError(source, reason) from None
     except ValueError as error:
         raise MidiFileError(source, f"is damaged: track {index} {error}") from None
-    return Track(events, tempos, name, tick, tuple(signatures))
+    packed = Events(np.frombuffer(events, np.int64))
+    return Track(packed, tempos, name, tick, tuple(signatures))
 
 
 def _variable_length(body: bytes, position: int) -> tuple[int, int]:

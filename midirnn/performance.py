@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from midirnn.errors import OptionError
+from midirnn.sketch import piano_roll_svg
 
 SUSTAIN_DOWN = 64
 """The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
 
 NUM_PITCHES = 128
 
+PITCH_BEND, CHANNEL_PRESSURE = 128, 129
+"""Stand for these messages among the numbers of controllers, which go up to 127."""
+
+MAX_BEND = 8191
+
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 IndexArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 
-_DTYPES = {
+ARRAYS = {
     "start": np.float64,
     "end": np.float64,
     "pitch": np.uint8,
@@ -36,15 +43,27 @@ _DTYPES = {
     "pedal_value": np.uint8,
     "pedal_part": np.int32,
     "pedal_shared": np.bool_,
+    "control_time": np.float64,
+    "control_number": np.uint8,
+    "control_value": np.int16,
+    "control_part": np.int32,
 }
+"""The type of each array of a performance."""
+
+INDICES = ("part", "pedal_part", "control_part")
+"""The arrays that index the parts."""
+
 _ALLOWED = {
-    **dict.fromkeys(("start", "end", "pedal_time"), "finite seconds from 0 on"),
+    **dict.fromkeys(("start", "end", "pedal_time", "control_time"), "finite seconds from 0 on"),
     **dict.fromkeys(("pitch", "pedal_value"), "whole numbers from 0 to 127"),
     "velocity": "whole numbers from 1 to 127",
-    **dict.fromkeys(("part", "pedal_part"), "the indices of its parts"),
+    "control_number": "controllers from 0 to 127, 128 (pitch bend) and 129 (pressure)",
+    "control_value": "whole numbers from 0 to 127, of pitch bend from -8192 to 8191",
+    **dict.fromkeys(INDICES, "the indices of its parts"),
 }
 _NOTE_FIELDS = ("start", "end", "pitch", "velocity", "part", "unreleased")
 _PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part", "pedal_shared")
+_CONTROL_FIELDS = ("control_time", "control_number", "control_value", "control_part")
 
 
 @dataclass(frozen=True)
@@ -52,14 +71,18 @@ class Part:
     """One instrument of a performance, with a sustain pedal of its own.
 
     ``program`` is 0 to 127, ``channel`` 0 to 15; 9 is drums, which players call channel 10.
+    ``bank`` is what CC 0 and 32 select, as one number of 14 bits.
     """
 
     program: int = 0
     channel: int = 0
     name: str = ""
+    bank: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, most in (("program", self.program, 127), ("channel", self.channel, 15)):
+        limits = {"program": 127, "channel": 15, "bank": 16383}
+        for name, most in limits.items():
+            value = getattr(self, name)
             if not 0 <= value <= most:
                 raise OptionError(f"a part has {name} {value}; allowed are 0 to {most}")
 
@@ -69,7 +92,17 @@ class Part:
         return self.channel == 9
 
 
-@dataclass(frozen=True)
+class Note(NamedTuple):
+    """A note of a performance, as a loop over it gives: times in seconds, numbers of MIDI."""
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tempo:
     """A tempo from ``seconds`` on, in quarter notes per minute."""
 
@@ -107,7 +140,7 @@ Signature = TimeSignature | KeySignature
 
 def _as_array(name: str, values: Any) -> npt.NDArray[Any]:
     """Return the values of a field in its type, if that changes none of them."""
-    dtype = np.dtype(_DTYPES[name])
+    dtype = np.dtype(ARRAYS[name])
     given = np.asarray(values)
     if given.dtype == dtype:
         return given
@@ -147,8 +180,31 @@ def _check_range(name: str, values: npt.NDArray[Any], least: float, most: float)
         raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
 
 
+_SORTED_BY = ("start", "pitch", "pedal_time", "control_time")
+
+
+def _order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
+    """Return the order by time, then by pitch; None if things are in it."""
+    late = time[1:] < time[:-1]
+    if pitch is not None:
+        late |= (time[1:] == time[:-1]) & (pitch[1:] < pitch[:-1])
+    if not late.any():
+        return None
+    return np.argsort(time, kind="stable") if pitch is None else np.lexsort((pitch, time))
+
+
+def _read_only(values: npt.NDArray[Any], order: npt.NDArray[np.int64] | None) -> npt.NDArray[Any]:
+    """Return the values in order; a copy, unless nobody can write to them."""
+    if order is not None:
+        values = values[order]
+    elif values.flags.writeable or values.base is not None:
+        values = values.copy()
+    values.flags.writeable = False
+    return values
+
+
 def _empty(name: str) -> Callable[[], Any]:
-    return lambda: np.empty(0, dtype=_DTYPES[name])
+    return lambda: np.empty(0, dtype=ARRAYS[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +213,9 @@ class Performance:
 
     Notes (shape ``(N,)`` each) are kept in order of (start, pitch); notes equal in both keep the
     order in which they were given. Pedals (shape ``(P,)`` each) are CC 64 values in order of time.
-    ``part`` and ``pedal_part`` index ``parts``. ``pedal_shared`` is true for pedal events that came
+    Controls (shape ``(C,)`` each) are the other controllers, pitch bend (-8192 to 8191) and channel
+    pressure, in order of time; no codec reads them, but files keep them. ``part``, ``pedal_part``
+    and ``control_part`` index ``parts``. ``pedal_shared`` is true for pedal events that came
     from another track of the part's channel or from a reset (by default none). ``unreleased`` is
     true for notes that were still held when the recording ended (by default none). The arrays are
     read-only. Raises
@@ -174,35 +232,39 @@ class Performance:
     pedal_value: ByteArray = field(default_factory=_empty("pedal_value"))
     pedal_part: IndexArray = field(default_factory=_empty("pedal_part"))
     pedal_shared: BoolArray = field(default_factory=_empty("pedal_shared"))
+    control_time: FloatArray = field(default_factory=_empty("control_time"))
+    control_number: ByteArray = field(default_factory=_empty("control_number"))
+    control_value: npt.NDArray[np.int16] = field(default_factory=_empty("control_value"))
+    control_part: IndexArray = field(default_factory=_empty("control_part"))
     parts: tuple[Part, ...] = (Part(),)
     tempos: tuple[Tempo, ...] = (Tempo(0.0, 120.0),)
     signatures: tuple[Signature, ...] = ()
     """Time and key signatures, in order of time."""
 
     def __post_init__(self) -> None:
-        arrays = {name: _as_array(name, getattr(self, name)) for name in _DTYPES}
+        arrays = {name: _as_array(name, getattr(self, name)) for name in ARRAYS}
         for name, of in (("unreleased", "start"), ("pedal_shared", "pedal_time")):
             if not len(arrays[name]):
                 arrays[name] = np.zeros(len(arrays[of]), dtype=bool)
-        for names in (_NOTE_FIELDS, _PEDAL_FIELDS):
+        for names in (_NOTE_FIELDS, _PEDAL_FIELDS, _CONTROL_FIELDS):
             _check_lengths({name: arrays[name] for name in names})
-        note_order = np.lexsort((arrays["pitch"], arrays["start"]))
-        pedal_order = np.argsort(arrays["pedal_time"], kind="stable")
-        for names, order in ((_NOTE_FIELDS, note_order), (_PEDAL_FIELDS, pedal_order)):
+            order = _order_of(*(arrays[name] for name in names if name in _SORTED_BY))
             for name in names:
-                ordered = arrays[name][order]
-                ordered.flags.writeable = False
-                object.__setattr__(self, name, ordered)
+                object.__setattr__(self, name, _read_only(arrays.pop(name), order))
         self._check_values()
 
     def _check_values(self) -> None:
         """Raise :class:`OptionError` for a value that no note or pedal can have."""
-        for name in ("start", "end", "pedal_time"):
+        for name in ("start", "end", "pedal_time", "control_time"):
             _check_range(name, getattr(self, name), 0.0, np.finfo(np.float64).max)
         _check_range("pitch", self.pitch, 0, NUM_PITCHES - 1)
         _check_range("velocity", self.velocity, 1, 127)
         _check_range("pedal_value", self.pedal_value, 0, 127)
-        for name in ("part", "pedal_part"):
+        _check_range("control_number", self.control_number, 0, CHANNEL_PRESSURE)
+        bends = self.control_number == PITCH_BEND
+        _check_range("control_value", self.control_value[bends], -MAX_BEND - 1, MAX_BEND)
+        _check_range("control_value", self.control_value[~bends], 0, 127)
+        for name in INDICES:
             _check_range(name, getattr(self, name), 0, len(self.parts) - 1)
 
     @classmethod
@@ -234,10 +296,14 @@ class Performance:
     def __len__(self) -> int:
         return len(self.start)
 
+    def __iter__(self) -> Iterator[Note]:
+        columns = (self.start, self.end, self.pitch, self.velocity, self.part)
+        return map(Note._make, zip(*(column.tolist() for column in columns), strict=True))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Performance):
             return NotImplemented
-        same_arrays = all(np.array_equal(getattr(self, n), getattr(other, n)) for n in _DTYPES)
+        same_arrays = all(np.array_equal(getattr(self, n), getattr(other, n)) for n in ARRAYS)
         return same_arrays and (self.parts, self.tempos, self.signatures) == (
             other.parts,
             other.tempos,
@@ -251,6 +317,11 @@ class Performance:
             f"Performance({len(self)} notes, {len(self.pedal_time)} pedal events, "
             f"{len(self.parts)} parts, {self.duration:.3f} s)"
         )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a piano roll."""
+        svg = piano_roll_svg(self.start, self.end, self.pitch, self.velocity)
+        return f"<div>{html.escape(repr(self))}</div>{svg}"
 
     @property
     def duration(self) -> float:
@@ -273,14 +344,15 @@ class Performance:
     def slice(self, start_seconds: float, end_seconds: float) -> Performance:
         """Return the notes that begin in ``[start_seconds, end_seconds)``, moved to start at 0.
 
-        Notes are cut at ``end_seconds``, and are ``unreleased`` there. The pedal position and the
-        tempo at ``start_seconds`` are kept.
+        Notes are cut at ``end_seconds``, and are ``unreleased`` there. The positions of pedals and
+        controllers and the tempo at ``start_seconds`` are kept.
         """
         inside = (self.start >= start_seconds) & (self.start < end_seconds)
         before = self.pedal_time < end_seconds
         cut = self.replace(
             **{name: getattr(self, name)[inside] for name in _NOTE_FIELDS},
             **{name: getattr(self, name)[before] for name in _PEDAL_FIELDS},
+            **{n: getattr(self, n)[self.control_time < end_seconds] for n in _CONTROL_FIELDS},
             tempos=tuple(t for t in self.tempos if t.seconds < end_seconds),
             signatures=tuple(s for s in self.signatures if s.seconds < end_seconds),
         )
@@ -292,8 +364,9 @@ class Performance:
     def shift(self, seconds: float) -> Performance:
         """Return the performance moved in time; what would fall before 0 is moved to 0.
 
-        Of a part's pedal events before 0 only the position at 0 is kept.
+        Of a part's pedal events before 0, and of its controllers, only the position at 0 is kept.
         """
+        controls = self._controls_from(-seconds)
         pedal_time = self.pedal_time + seconds
         stays = pedal_time > 0.0
         for part in np.unique(self.pedal_part[~stays]):
@@ -308,9 +381,19 @@ class Performance:
             pedal_value=self.pedal_value[stays],
             pedal_part=self.pedal_part[stays],
             pedal_shared=self.pedal_shared[stays],
+            **{name: getattr(self, name)[controls] for name in _CONTROL_FIELDS[1:]},
+            control_time=np.maximum(self.control_time[controls] + seconds, 0.0),
             tempos=tuple(tempos[started[-1] if started else 0 :]),
             signatures=_shifted(self.signatures, seconds),
         )
+
+    def _controls_from(self, seconds: float) -> npt.NDArray[np.bool_]:
+        """Return which controls come later, or are the last of their part and number by then."""
+        stays = self.control_time > seconds
+        passed = np.flatnonzero(~stays)[::-1]
+        kind = self.control_part[passed].astype(np.int64) << 8 | self.control_number[passed]
+        stays[passed[np.unique(kind, return_index=True)[1]]] = True
+        return stays
 
     def transpose(self, semitones: int) -> Performance:
         """Return the performance in another key, without the notes that leave 0 to 127.
@@ -338,6 +421,7 @@ class Performance:
             start=self.start * factor,
             end=self.end * factor,
             pedal_time=self.pedal_time * factor,
+            control_time=self.control_time * factor,
             tempos=tuple(Tempo(t.seconds * factor, t.bpm / factor) for t in self.tempos),
             signatures=tuple(
                 dataclasses.replace(s, seconds=s.seconds * factor) for s in self.signatures

@@ -22,9 +22,9 @@ Layers = tuple[tuple[tuple[str, ...], ...], ...]
 
 LAYERS: Layers = (
     (("errors",),),
-    (("files",), ("native",)),
+    (("files",), ("native",), ("sketch",)),
     (("performance",),),
-    (("midievents", "midifile"), ("ports",)),
+    (("midievents", "midifile"), ("ports",), ("abcfile",)),
     (("codecs",),),
     (("terms",),),
     (("features",),),
@@ -41,7 +41,7 @@ package."""
 
 SUBLAYERS: dict[str, Layers] = {
     "codecs": (
-        (("style",),),
+        (("style",), ("passages",)),
         (("base",),),
         (("controls",), ("held",)),
         (("performance",),),

@@ -36,7 +36,7 @@ def encode(
         Parameter(
             help="A CSV file with columns 'path' (relative to its own folder or to SOURCE) and "
             "'split'. Files that it does not name are left out. Without it, files are split at "
-            "random, by their contents."
+            "random, by their contents; each text is cut by position."
         ),
     ] = None,
     where: Annotated[
@@ -48,10 +48,16 @@ def encode(
         ),
     ] = (),
     validation_share: Annotated[
-        float | None, Parameter(help="Share of the files for validation, without --splits. [0.05]")
+        float | None,
+        Parameter(
+            help="Share of the files, or of each text, for validation, without --splits. [0.05]"
+        ),
     ] = None,
     test_share: Annotated[
-        float | None, Parameter(help="Share of the files for testing, without --splits. [0.05]")
+        float | None,
+        Parameter(
+            help="Share of the files, or of each text, for testing, without --splits. [0.05]"
+        ),
     ] = None,
     codec: Annotated[
         str, Parameter(group="Codec", help=f"How pieces become tokens: {', '.join(CODECS)}.")
@@ -87,7 +93,10 @@ def encode(
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
 ) -> None:
-    """Encode MIDI files, or other files that a codec reads, as a data set of tokens.
+    """Encode MIDI files, or texts with --codec text, as a data set of tokens.
+
+    The characters of texts are those of the training text. A text is cut by position: the first
+    90 % are for training. Of files named .abc each tune is a piece of its own.
 
     Writes a Parquet file for each split, dataset.json, and refused.jsonl, which lists the files
     that could not be used and why. The folder appears when it is complete.

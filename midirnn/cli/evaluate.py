@@ -37,6 +37,15 @@ class LikelihoodConfig:
     ] = True
     pieces: Annotated[int, Parameter(help="Number of pieces, spread evenly; 0 for all.")] = 0
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1
+    stateless: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Read each window from a zero state, as train --stateless does."
+        ),
+    ] = False
+    window: Annotated[
+        int, Parameter(help="Tokens of a window, which only matters with --stateless.")
+    ] = 256
     bf16: Annotated[
         bool,
         Parameter(
@@ -172,6 +181,7 @@ def _check(
     for name, value, low in (
         ("pieces", measuring.pieces, 0),
         ("threads", measuring.threads, 1),
+        ("window", measuring.window, 1),
         ("samples", playing.samples, 0),
         ("continuations", playing.continuations, 0),
         ("endings", playing.endings, 0),
@@ -208,8 +218,8 @@ def _check(
         raise OptionError("--follow is for --continuations")
     if measured and measuring != LikelihoodConfig():
         raise OptionError(
-            "--mask, --pieces, --threads and --bf16 are for the likelihood, which is not measured "
-            f"with {measured[0]}"
+            "--mask, --pieces, --threads and --bf16 are for the likelihood, as --stateless and "
+            f"--window are, and it is not measured with {measured[0]}"
         )
     if not measured and (playing != SamplesConfig() or sampling is not None):
         raise OptionError(
@@ -247,6 +257,8 @@ def _measure_likelihood(
             from_weights(model.config, model.weights),
             model.codec,
             chosen,
+            window=config.window,
+            stateless=config.stateless,
             bf16=config.bf16,
             use_mask=config.mask,
             progress=advance,
@@ -256,6 +268,7 @@ def _measure_likelihood(
         "split": split,
         "pieces": len(chosen),
         "mask": config.mask,
+        **({"stateless_window": config.window} if config.stateless else {}),
         "bf16": config.bf16,
         **result.to_dict(),
     }
@@ -263,6 +276,8 @@ def _measure_likelihood(
         print(json.dumps(report, indent=2))
         return
     masked = "" if config.mask else ", without a mask"
+    if config.stateless:
+        masked += f", {config.window} tokens at a time, each from a zero state"
     print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         if name in report:

@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.outputs import (
+    STDOUT,
+    check_output,
+    format_of_stdout,
+    print_piece,
+    text_primer,
+    with_format,
+)
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
@@ -26,10 +34,19 @@ def generate(
         Path,
         Parameter(
             name=["--output", "-o"],
-            help="The MIDI file to write; with --count a number is added to its name.",
+            allow_leading_hyphen=True,
+            help="The file to write; with --count a number is added to its name. A dash (-) "
+            "writes to standard output.",
         ),
     ],
-    primer: Annotated[Path | None, Parameter(help="A MIDI file to continue.")] = None,
+    primer: Annotated[
+        Path | None,
+        Parameter(help="A file to continue: MIDI or, with a model of text, text."),
+    ] = None,
+    primer_text: Annotated[
+        str | None,
+        Parameter(help=r"A text to continue, with a model of text; \n begins a new line."),
+    ] = None,
     primer_from: Annotated[
         float | None,
         Parameter(help="Begin the primer at this second of the file; below 0, before its end."),
@@ -53,7 +70,17 @@ def generate(
     ] = None,
     tokens: Annotated[
         int | None,
-        Parameter(help="Number of new tokens, with a codec that has no time, such as text. [1000]"),
+        Parameter(
+            help="Number of new tokens, with a codec that has no time, such as text; a tune may "
+            "end before. [1000]"
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        Parameter(
+            help="How the file is written: mid, or txt or abc with a model of text. A model of "
+            "tunes in ABC notation has both. [as the name of --output ends]"
+        ),
     ] = None,
     end: Annotated[
         bool,
@@ -110,14 +137,14 @@ def generate(
     ] = 1.0,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
-    """Generate MIDI files that continue a primer, or start from nothing.
+    """Generate MIDI files, or texts, that continue a primer or start from nothing.
 
-    The file begins with the primer, its pedal applied and its tempo map kept; the model ends the
-    notes that still sound at its end. The new notes are on a track of their own.
+    The file begins with the primer. Of MIDI its pedal is applied and its tempo map kept; the model
+    ends the notes that still sound at its end, and the new notes are on a track of their own.
     """
     import secrets
 
-    from midirnn.codecs import CODECS, NoteStream, require
+    from midirnn.codecs import NoteStream, require
     from midirnn.engines.load import load
     from midirnn.sampling.generate import continue_piece
     from midirnn.sampling.sampler import Sampler
@@ -126,7 +153,10 @@ def generate(
         raise OptionError(f"--count is {count}; it must be at least 1")
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
-    check_file(output, sorted({suffix for codec in CODECS.values() for suffix in codec.suffixes}))
+    if primer is not None and primer_text is not None:
+        raise OptionError("--primer and --primer-text are two primers; choose one")
+    output = with_format(output, format)
+    check_output(output, None)
     if plot is not None:
         from midirnn.plots.saving import check_suffix
 
@@ -134,10 +164,14 @@ def generate(
     controls = _controls(notes_per_second, loudness, pitch_classes)
     loaded = load(model)
     codec = loaded.codec
-    check_file(output, codec.suffixes)
+    check_output(output, codec)
+    on_stdout = format_of_stdout(codec, format)
     if plot is not None:
         require(codec, NoteStream, "--plot", "notes to draw")
-    heard = _primer(codec, primer, primer_from, primer_seconds, primer_drums)
+    if primer_text is not None:
+        heard = text_primer(codec, primer_text)
+    else:
+        heard = _primer(codec, primer, primer_from, primer_seconds, primer_drums)
     if only_new and not isinstance(codec, NoteStream):
         raise OptionError(f"--only-new is for music; the codec {codec.name!r} has no notes")
     first_seed = secrets.randbelow(2**32) if seed is None else seed
@@ -157,9 +191,15 @@ def generate(
                 end=end,
                 progress=progress,
             )
+        piece = made.continuation if only_new else made.piece
+        told = f"{made.summary()} (seed {first_seed + index})"
         path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
-        codec.write(made.continuation if only_new else made.piece, path)
-        print(f"{path}: {made.summary()} (seed {first_seed + index})")
+        if output == STDOUT:
+            print_piece(codec, piece, on_stdout)
+            print(told, file=sys.stderr)
+        else:
+            codec.write(piece, path)
+            print(f"{path}: {told}")
         if plot is not None and index == 0:
             from midirnn.plots import plot_piano_roll
 
@@ -169,7 +209,7 @@ def generate(
                 title=path.name,
                 primer_seconds=None if heard is None or only_new else made.primer_seconds,
             )
-            print(f"{plot}: its piano roll")
+            print(f"{plot}: its piano roll", file=sys.stderr if output == STDOUT else sys.stdout)
 
 
 def _end_of(has_controls: bool) -> str:

@@ -13,6 +13,8 @@ from midirnn.codecs.base import (
     BoolArray,
     Codec,
     Constraint,
+    CorpusCodec,
+    EndsPieces,
     FreeConstraint,
     HoldsNotes,
     Limits,
@@ -20,13 +22,15 @@ from midirnn.codecs.base import (
     Recallable,
     Steerable,
     Tokens,
+    Translates,
 )
 from midirnn.codecs.performance import PerformanceCodec
+from midirnn.codecs.text import TextCodec
 from midirnn.errors import CodecError
 
 Capability = TypeVar("Capability")
 
-CODECS: dict[str, type[Codec[Any]]] = {"performance": PerformanceCodec}
+CODECS: dict[str, type[Codec[Any]]] = {"performance": PerformanceCodec, "text": TextCodec}
 """Every codec by its name. Made without arguments, a codec has its default settings."""
 
 DEFAULT_CODEC = "performance"
@@ -76,6 +80,8 @@ __all__ = [
     "BoolArray",
     "Codec",
     "Constraint",
+    "CorpusCodec",
+    "EndsPieces",
     "FreeConstraint",
     "HoldsNotes",
     "Limits",
@@ -83,7 +89,9 @@ __all__ = [
     "PerformanceCodec",
     "Recallable",
     "Steerable",
+    "TextCodec",
     "Tokens",
+    "Translates",
     "codec_from_settings",
     "find_codec",
     "require",

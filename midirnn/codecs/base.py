@@ -7,7 +7,7 @@ asks for it with ``isinstance`` or :func:`midirnn.codecs.require`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.passages import Passage
 from midirnn.codecs.style import Style
 from midirnn.errors import CodecError, OptionError
 from midirnn.performance import Performance
@@ -195,6 +196,54 @@ class Steerable(Protocol):
         Shape ``(stop - begin, NUM_STYLE_INPUTS)``; the first are the controls.
         """
         ...
+
+
+@runtime_checkable
+class CorpusCodec(Protocol):
+    """A codec whose vocabulary is that of its training pieces, and whose files can be cut.
+
+    A file may hold many pieces, and may have parts in several splits.
+    """
+
+    def for_files(self, paths: Sequence[Path]) -> Self:
+        """Return the codec with what its settings leave to the names of the files."""
+        ...
+
+    def passages(self, path: Path) -> list[Passage]:
+        """Read the pieces in a file. Raises a :class:`MidirnnError` of one line if it has none."""
+        ...
+
+    def cut(self, passages: Sequence[Passage], ends: Sequence[float]) -> list[list[Passage]]:
+        """Return the parts of a file that end at these shares of its length."""
+        ...
+
+    def fit(self, passages: Iterable[Passage]) -> Self:
+        """Return the codec whose vocabulary is that of these pieces."""
+        ...
+
+    def encode_passage(self, passage: Passage) -> Tokens:
+        """Return the tokens of a piece; shape ``(T,)``.
+
+        Raises :class:`CodecError` with the place in the file where it cannot be encoded.
+        """
+        ...
+
+
+@runtime_checkable
+class EndsPieces(Protocol):
+    """A codec of which a token stream shows where its piece ends."""
+
+    def ends(self, tokens: Sequence[int]) -> bool:
+        """Return whether a piece is complete after these tokens."""
+        ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A codec whose :meth:`Codec.write` knows formats that it does not read."""
+
+    written: ClassVar[tuple[str, ...]]
+    """How the names of such files end, in lower case: ``(".mid",)``."""
 
 
 Message = tuple[int, int, int]

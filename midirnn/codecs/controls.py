@@ -55,23 +55,25 @@ class Controls:
     """The controls of what is generated next; None leaves one to the model.
 
     ``loudness`` is a mean velocity, 0 to 127. ``pitch_classes`` are twelve weights from C on, of
-    which only the proportions count. ``strength`` multiplies the inputs: it is 1 in training, and
-    with higher values the model follows the controls more closely. ``style`` is what was heard, to
-    be followed where no other control says otherwise: ``follow`` says how closely, 0 to 1.
-    ``ending_seconds`` is how far the end of the piece, or of an answer, is: set it again as it
-    comes nearer. From 10 on it says that the end is not near. Models without style inputs ignore
-    it.
+    which only the proportions count, or their names or a key as text ("C Eb G", "A minor").
+    ``strength`` multiplies the inputs: it is 1 in training, and with higher values the model
+    follows the controls more closely. ``style`` is what was heard, to be followed where no other
+    control says otherwise: ``follow`` says how closely, 0 to 1. ``ending_seconds`` is how far the
+    end of the piece, or of an answer, is: set it again as it comes nearer. From 10 on it says that
+    the end is not near. Models without style inputs ignore it.
     """
 
     notes_per_second: float | None = None
     loudness: float | None = None
-    pitch_classes: Sequence[float] | None = None
+    pitch_classes: Sequence[float] | str | None = None
     strength: float = DEFAULT_STRENGTH
     style: Style | None = None
     follow: float = 1.0
     ending_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.pitch_classes, str):
+            object.__setattr__(self, "pitch_classes", parse_pitch_classes(self.pitch_classes))
         if self.notes_per_second is not None and not 0.0 <= self.notes_per_second <= 127.0:
             raise OptionError(
                 f"notes_per_second is {self.notes_per_second:g}; allowed are 0 to 127"
@@ -91,6 +93,13 @@ class Controls:
                     f"pitch_classes are {list(self.pitch_classes)}; allowed are twelve weights, "
                     "none below 0 and not all 0"
                 )
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The twelve weights of the pitch classes, if they are set."""
+        if self.pitch_classes is None or isinstance(self.pitch_classes, str):
+            return None
+        return tuple(self.pitch_classes)
 
     def vector(self) -> FloatArray:
         """Return the inputs of a model; shape ``(NUM_STYLE_INPUTS,)``.

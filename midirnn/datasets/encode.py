@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec
-from midirnn.datasets.sources import Refusal, SourceFile, common_folder, display_path, find_files
+from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
+from midirnn.datasets.corpus import Result, read_corpus
+from midirnn.datasets.sources import (
+    Job,
+    Refusal,
+    SourceFile,
+    common_folder,
+    display_path,
+    find_files,
+)
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
 from midirnn.datasets.store import SplitCounts
 from midirnn.datasets.workers import Encoded, encode_all
@@ -42,15 +50,6 @@ class EncodeReport:
     """Number of those whose earlier file is in another split."""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A file to encode, the name under which it is stored, and its split if it is known."""
-
-    path: Path
-    name: str
-    split: str | None
-
-
 def encode_files(
     sources: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
@@ -69,6 +68,9 @@ def encode_files(
     ``executor`` replaces them, on other machines too; ``workers`` is then the number of tasks that
     keep it busy. Files that cannot be used are skipped and reported, in ``refused.jsonl`` too.
 
+    With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
+    file, by position, unless a table is given; files are encoded in this process.
+
     Raises :class:`DatasetError` if there is nothing to encode, if ``output`` exists and
     ``overwrite`` is false, or if it cannot be written; no files are left then.
     """
@@ -80,25 +82,21 @@ def encode_files(
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
-    with DatasetWriter(output, overwrite=overwrite) as writer:
+    with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
         seen = _Seen()
-        paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
-        outcomes = encode_all(paths, codec, workers=workers, executor=executor)
-        with closing(outcomes):
-            waiting: list[tuple[_Job, Encoded]] = []
-            for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
-                if not isinstance(outcome, Encoded):
-                    refused.append(Refusal(job.name, outcome))
-                else:
-                    waiting.append((job, outcome))
-                if progress is not None:
-                    progress(done, len(jobs))
-                # Few files are divided when all are known, so that no split is left without any.
-                if len(jobs) > MOST_BALANCED or done == len(jobs):
-                    for row in _rows(waiting, splits):
-                        seen.add(row)
-                        writer.add(row)
-                    waiting = []
+        results: Iterator[Result]
+        if isinstance(codec, CorpusCodec):
+            corpus = read_corpus(codec, jobs, splits if isinstance(splits, SplitShares) else None)
+            codec, results = corpus.codec, corpus.results()
+        else:
+            results = stack.enter_context(closing(_encoded(jobs, codec, splits, workers, executor)))
+        for done, (rows, refusals) in enumerate(results, 1):
+            for row in rows:
+                seen.add(row)
+                writer.add(row)
+            refused += refusals
+            if progress is not None:
+                progress(done, len(jobs))
         if not writer.counts:
             raise _nothing_to_use(refused)
         report = EncodeReport(
@@ -114,20 +112,44 @@ def encode_files(
     return report
 
 
-def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[_Job]:
+def _encoded(
+    jobs: Sequence[Job],
+    codec: Codec[Any],
+    splits: SplitShares | SplitTable,
+    workers: int,
+    executor: Executor | None,
+) -> Generator[Result, None, None]:
+    """Encode files, each of which is a piece, in worker processes."""
+    paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
+    waiting: list[tuple[Job, Encoded]] = []
+    with closing(encode_all(paths, codec, workers=workers, executor=executor)) as outcomes:
+        for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
+            refused: list[Refusal] = []
+            if isinstance(outcome, Encoded):
+                waiting.append((job, outcome))
+            else:
+                refused.append(Refusal(job.name, outcome))
+            # Few files are divided when all are known, so that no split is left without any.
+            rows: list[Row] = []
+            if len(jobs) > MOST_BALANCED or done == len(jobs):
+                rows, waiting = list(_rows(waiting, splits)), []
+            yield rows, refused
+
+
+def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[Job]:
     """Return the files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
         folder = common_folder(files)
         return [
-            _Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
+            Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
             for file in files
         ]
-    jobs: dict[str, _Job] = {}
+    jobs: dict[str, Job] = {}
     for file in files:
         found = splits.find(file)
         if found is not None:
             name, split = found
-            job = jobs.setdefault(name, _Job(file.path, name, split))
+            job = jobs.setdefault(name, Job(file.path, name, split))
             if job.path != file.path:
                 raise DatasetError(
                     f"{splits.path} names two files by {name!r}: {job.path} and {file.path}"
@@ -141,7 +163,7 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
 
 
 def _rows(
-    encoded: Sequence[tuple[_Job, Encoded]], splits: SplitShares | SplitTable
+    encoded: Sequence[tuple[Job, Encoded]], splits: SplitShares | SplitTable
 ) -> Iterator[Row]:
     """Yield the rows of encoded files."""
     by_hash: dict[str, str] = {}
@@ -177,6 +199,12 @@ def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
     )
 
 
+def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:
+    """Return what says that files were cut, for ``dataset.json``; nothing if they were not."""
+    cut = isinstance(codec, CorpusCodec) and isinstance(splits, SplitShares)
+    return {"by": "position"} if cut else {}
+
+
 def _manifest(
     codec: Codec[Any],
     splits: SplitShares | SplitTable,
@@ -188,7 +216,7 @@ def _manifest(
         "codec": codec.settings(),
         "options": {
             "sources": [display_path(Path(source)) for source in sources],
-            "splits": splits.settings(),
+            "splits": splits.settings() | _position(codec, splits),
         },
         "refused": len(report.refused),
         "left_out": report.left_out,

@@ -20,6 +20,15 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A file to encode, the name under which it is stored, and its split if it is known."""
+
+    path: Path
+    name: str
+    split: str | None
+
+
+@dataclass(frozen=True)
 class Refusal:
     """A file or folder that was not used, and the reason."""
 

@@ -222,7 +222,10 @@ class TrainingWindows:
 
 
 class EvaluationWindows:
-    """Iterates over batches in which each token of each piece is a target once."""
+    """Iterates over batches in which each token of each piece is a target once.
+
+    With ``stateless`` every window starts from a zero state, not only the first of a piece.
+    """
 
     def __init__(
         self,
@@ -231,7 +234,10 @@ class EvaluationWindows:
         batch_size: int,
         window: int,
         inputs: Inputs,
+        *,
+        stateless: bool = False,
     ) -> None:
+        self.stateless = stateless
         self.pieces = sorted((piece for piece in pieces if len(piece)), key=len)
         self.codec = codec
         self.inputs = inputs
@@ -248,6 +254,7 @@ class EvaluationWindows:
         for row, stream in enumerate(self.streams):
             if stream.is_done and self.pieces:
                 stream.open(self.pieces.pop())
+            stream.fresh |= self.stateless
             stream.read(batch, row)
         if not batch.valid.any():
             raise StopIteration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -21,6 +22,7 @@ from midirnn.codecs.recall import (
 )
 from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 from midirnn.performance import NUM_PITCHES
+from midirnn.terms.scan import RecallScan, native_library
 
 
 class Recalled(NamedTuple):
@@ -75,7 +77,8 @@ class Recall(Feature):
     def reader(self, codec: Codec[Any]) -> Reader:
         """Return a reader that looks up what each note recalls."""
         self.check(codec)
-        return _RecallReader(self.notes)
+        library = native_library()
+        return _RecallReader(self.notes) if library is None else _NativeReader(library, self.notes)
 
     def start(self) -> Recalled:
         """Return an empty memory."""
@@ -120,6 +123,27 @@ class _RecallReader(Reader):
         for row, token in enumerate(inputs.tolist(), first):
             self._memory = self._memory.after(token, self._notes)
             rows[row] = self._memory.matches
+
+
+class _NativeReader(Reader):
+    """The same in C++."""
+
+    def __init__(self, library: CDLL, notes: int) -> None:
+        self._library = library
+        self._notes = notes
+        self._scan = RecallScan(library, notes)
+
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
+        """Remember the pitches up to the token before the first input."""
+        self._scan = RecallScan(self._library, self._notes)
+        before = tokens[: max(position - 1, 0)]
+        self._scan.skip(before[before < NUM_PITCHES][-self._notes :])
+
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the matches of each input and those before it."""
+        first = len(rows) - len(inputs)
+        rows[:first] = NO_MATCHES  # an input is missing only before a piece
+        rows[first:] = self._scan.read(inputs)
 
 
 def match_numbers(matches: Matches) -> list[tuple[int, int]]:

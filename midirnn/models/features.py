@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from ctypes import CDLL
 from functools import partial
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +49,7 @@ def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tens
     given = window[..., terms.width :].contiguous().view(torch.float32)
     given = given.reshape(*given.shape[:2], -1, feature.shifts)  # (B, T, 6, shifts)
     of_densities = weights[..., terms.slices[DENSITY]].unsqueeze(2) @ given
-    library = None if torch.is_grad_enabled() or window.is_cuda else native_library()
+    library = None if window.is_cuda else native_library()
     add = partial(_added_natively, library) if library else _added
     logits = add(logits.float(), terms, weights, window)
     before, after = _around(logits, terms.groups["time_shift"])
@@ -78,11 +80,41 @@ def _added(logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor) 
 def _added_natively(
     library: CDLL, logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor
 ) -> Tensor:
-    """Return the same, by C++ that makes nothing in between: for evaluation."""
-    summed = logits.detach().clone(memory_format=torch.contiguous_format)
-    flat = [part.detach().contiguous().flatten(0, 1).numpy() for part in (window, weights, summed)]
-    add_terms(library, terms, *flat)
-    return summed
+    """Return the same, by C++ that makes nothing in between."""
+    return _NativeTerms.apply(library, logits, terms, weights, window)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _NativeTerms(torch.autograd.Function):
+    """The sum of logits (B, T, V) and what weights (B, T, rows) give by the indices in windows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        library: CDLL,
+        logits: Tensor,
+        terms: OutputTerms,
+        weights: Tensor,
+        window: Tensor,
+    ) -> Tensor:
+        ctx.library, ctx.terms, ctx.rows = library, terms, weights.shape[2]
+        ctx.save_for_backward(window)
+        summed = logits.clone(memory_format=torch.contiguous_format)
+        add_terms(library, terms, _rows(window), _rows(weights), _rows(summed))
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, dlogits: Tensor) -> tuple[None, Tensor, None, Tensor, None]:
+        (window,) = ctx.saved_tensors
+        dweights = dlogits.new_zeros((*dlogits.shape[:2], ctx.rows))
+        given = _rows(window), _rows(dweights), _rows(dlogits)
+        add_terms(ctx.library, ctx.terms, *given, backward=True)
+        return None, dlogits, None, dweights, None
+
+
+def _rows(tensor: Tensor) -> npt.NDArray[Any]:
+    """Return (B, T, ...) as contiguous rows (B * T, ...): a view of what is contiguous already."""
+    array: npt.NDArray[Any] = tensor.detach().contiguous().flatten(0, 1).numpy()
+    return array
 
 
 def boosted(logits: Tensor, recalled: Tensor, trust: Tensor) -> Tensor:

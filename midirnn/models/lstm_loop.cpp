@@ -39,6 +39,9 @@
 #include <type_traits>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 #if defined(__x86_64__)
 #include <immintrin.h>
 #if defined(__linux__)
@@ -53,7 +56,7 @@ constexpr int BLOCK = 16;      // rows that go through a window together, at mos
 constexpr int GATES = 4;       // and vectors in a panel
 constexpr int FEWEST_ROWS = 4;  // in a block, where a batch is split among threads
 constexpr int TILE_DEPTH = 32;  // numbers in bf16 that one row of a tile holds
-constexpr std::size_t CACHE_LINE = 64;
+constexpr std::size_t CACHE_LINE = 64, HUGE_PAGE = std::size_t(1) << 21;
 
 struct Bfloat16 {
     std::uint16_t bits;
@@ -86,23 +89,46 @@ constexpr int up_to_multiple(int n, int of) { return (n + of - 1) / of * of; }
 template <class T>
 class Buffer {
    public:
-    explicit Buffer(std::size_t size)
-        : begin_(static_cast<T *>(::operator new(size * sizeof(T), std::align_val_t(CACHE_LINE)))) {
+    explicit Buffer(std::size_t size, std::size_t alignment = CACHE_LINE)
+        : begin_(static_cast<T *>(::operator new(size * sizeof(T), std::align_val_t(alignment)))),
+          alignment_(alignment) {
+#if defined(__linux__)
+        if (alignment == HUGE_PAGE) madvise(begin_, size * sizeof(T), MADV_HUGEPAGE);
+#endif
         std::memset(static_cast<void *>(begin_), 0, size * sizeof(T));
     }
-    ~Buffer() { ::operator delete(begin_, std::align_val_t(CACHE_LINE)); }
+    ~Buffer() { ::operator delete(begin_, std::align_val_t(alignment_)); }
     Buffer(const Buffer &) = delete;
     Buffer &operator=(const Buffer &) = delete;
     T *at(std::size_t index) { return begin_ + index; }
     const T *at(std::size_t index) const { return begin_ + index; }
+    void swap(Buffer &other) { std::swap(begin_, other.begin_), std::swap(alignment_, other.alignment_); }
 
    private:
     T *begin_;
+    std::size_t alignment_;
 };
+
+// Room for packed weights, kept from call to call. It is in huge pages where Linux has them: the
+// weights are read once in every step, and in pages of 4 KB looking up their addresses takes longer
+// than multiplying (on a virtual machine, four times as long).
+template <class T>
+T *room_for_weights(std::size_t size) {
+    thread_local std::unique_ptr<Buffer<T>> kept;
+    thread_local std::size_t kept_size = 0;
+    if (size > kept_size) {
+        kept.reset();
+        kept_size = 0;
+        const std::size_t in_page = HUGE_PAGE / sizeof(T);
+        kept = std::make_unique<Buffer<T>>((size + in_page - 1) / in_page * in_page, HUGE_PAGE);
+        kept_size = size;
+    }
+    return kept->at(0);
+}
 
 // Calls run(window, packed, first row, number of rows) for blocks of rows, in several threads.
 template <class Window, class Number>
-void in_blocks(const Window &window, const Buffer<Number> &packed,
+void in_blocks(const Window &window, const Number *packed,
                void (*run)(const Window &, const Number *, int, int)) {
     const int batch = window.batch;
     const int blocks = std::max((batch + BLOCK - 1) / BLOCK,
@@ -114,7 +140,7 @@ void in_blocks(const Window &window, const Buffer<Number> &packed,
             for (int block = next++; block < blocks; block = next++) {
                 const int first = int(std::int64_t(batch) * block / blocks);
                 const int last = int(std::int64_t(batch) * (block + 1) / blocks);
-                run(window, packed.at(0), first, last - first);
+                run(window, packed, first, last - first);
             }
         } catch (const std::bad_alloc &) {
             failed = true;
@@ -370,13 +396,43 @@ struct Panels {
     std::size_t begin(int panel) const { return std::size_t(panel) * depth * PANEL; }
 };
 
-LSTM_TARGET inline std::size_t place(int k, int vector, int lane) {
 #if LSTM_KIND == LSTM_FMA
-    return (std::size_t(k) * GATES + vector) * LANES + lane;
+using Lane = float;
+inline Lane lane_of(const Number *weight, std::size_t, bool) { return *weight; }
 #else
-    const std::size_t chunk = std::size_t(k / DEPTH) * GATES + vector;
-    return (chunk * (DEPTH / 2) + k % DEPTH / 2) * (2 * LANES) + 2 * lane + k % 2;
+using Lane = std::uint32_t;
+inline Lane lane_of(const Number *weight, std::size_t next, bool is_last) {
+    return weight->bits | Lane(is_last ? 0 : weight[next].bits) << 16;
+}
 #endif
+constexpr int IN_LANE = sizeof(Lane) / sizeof(Number);  // numbers, neighbours in depth
+
+// Where a vector of a panel stands, in lanes; k: which lane in depth.
+inline std::size_t place(int k, int vector) {
+    constexpr int CHUNK = DEPTH / IN_LANE;
+    return (std::size_t(k / CHUNK * GATES + vector) * CHUNK + k % CHUNK) * LANES;
+}
+
+// Packs the matrix whose number in row k (depth) of a vector's column `lane` is
+// from(panel, vector)[k * k_step + lane * lane_step]; count(panel, vector) columns are there.
+template <class From, class Count>
+void pack(Panels panels, int depth, std::size_t k_step, std::size_t lane_step, From from, Count count,
+          Number *packed) {
+    for (int panel = 0; panel < panels.count; ++panel) {
+        Lane *to = reinterpret_cast<Lane *>(packed + panels.begin(panel));
+        for (int vector = 0; vector < GATES; ++vector) {
+            const Number *first = from(panel, vector);
+            const int columns = std::clamp(count(panel, vector), 0, LANES);
+            for (int k = 0; k < panels.depth; k += IN_LANE) {
+                Lane *lanes = to + place(k / IN_LANE, vector);
+                std::fill_n(lanes, LANES, Lane());
+                if (k >= depth) continue;
+                for (int lane = 0; lane < columns; ++lane)
+                    lanes[lane] =
+                        lane_of(first + k * k_step + lane * lane_step, k_step, k + 1 == depth);
+            }
+        }
+    }
 }
 
 // A panel for each vector of cells: their four gates.
@@ -384,15 +440,13 @@ inline Panels forward_panels(int hidden) {
     return {(hidden + LANES - 1) / LANES, up_to_multiple(hidden, DEPTH)};
 }
 
-LSTM_TARGET void pack_forward(const Number *weight, int hidden, Panels panels, Number *packed) {
-    for (int panel = 0; panel < panels.count; ++panel)
-        for (int gate = 0; gate < GATES; ++gate)
-            for (int lane = 0; lane < std::min(LANES, hidden - panel * LANES); ++lane) {
-                const int row = gate * hidden + panel * LANES + lane;
-                const Number *from = weight + std::size_t(row) * hidden;
-                Number *to = packed + panels.begin(panel);
-                for (int k = 0; k < hidden; ++k) to[place(k, gate, lane)] = from[k];
-            }
+void pack_forward(const Number *weight, int hidden, Panels panels, Number *packed) {
+    pack(
+        panels, hidden, 1, hidden,
+        [=](int panel, int gate) {
+            return weight + std::size_t(gate * hidden + panel * LANES) * hidden;
+        },
+        [=](int panel, int) { return hidden - panel * LANES; }, packed);
 }
 
 // A panel for each four vectors of cells.
@@ -400,16 +454,11 @@ inline Panels backward_panels(int hidden) {
     return {(hidden + PANEL - 1) / PANEL, up_to_multiple(GATES * hidden, DEPTH)};
 }
 
-LSTM_TARGET void pack_backward(const Number *weight, int hidden, Panels panels, Number *packed) {
-    for (int panel = 0; panel < panels.count; ++panel)
-        for (int k = 0; k < GATES * hidden; ++k)
-            for (int vector = 0; vector < GATES; ++vector) {
-                const int column = panel * PANEL + vector * LANES;
-                const Number *from = weight + std::size_t(k) * hidden + column;
-                Number *to = packed + panels.begin(panel);
-                for (int lane = 0; lane < std::min(LANES, hidden - column); ++lane)
-                    to[place(k, vector, lane)] = from[lane];
-            }
+void pack_backward(const Number *weight, int hidden, Panels panels, Number *packed) {
+    pack(
+        panels, GATES * hidden, hidden, 1,
+        [=](int panel, int vector) { return weight + panel * PANEL + vector * LANES; },
+        [=](int panel, int vector) { return hidden - panel * PANEL - vector * LANES; }, packed);
 }
 
 // The product of a block's rows (row after row, `depth` numbers each) and one panel. The sums of a
@@ -546,7 +595,7 @@ LSTM_TARGET inline Floats cell_forward(const float *gates, const Number *project
                                        Number *activations) {
     Floats sums[GATES];
     for (int gate = 0; gate < GATES; ++gate)
-        sums[gate] = load(gates + gate * LANES, LANES) + load(projected + gate * hidden, count);
+        sums[gate] = load(gates + gate * BLOCK * LANES, LANES) + load(projected + gate * hidden, count);
     const Floats i = sigmoid(sums[0]), f = sigmoid(sums[1]);
     const Floats g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
     const Floats c = f * load(c_before, count) + i * g;
@@ -566,28 +615,29 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
     auto *outputs = static_cast<Number *>(window.outputs) + start;
     float *cells = window.cells + start;
     const Panels panels = forward_panels(hidden);
-    const int width = panels.count * PANEL;
-    Buffer<Number> h(std::size_t(BLOCK) * panels.depth);  // its rows padded for the product
-    Buffer<float> gates(std::size_t(BLOCK) * width);
+    Buffer<Number> before(std::size_t(BLOCK) * panels.depth);  // rows of h, padded for the product
+    Buffer<Number> after(std::size_t(BLOCK) * panels.depth);
+    Buffer<float> gates(BLOCK * PANEL);  // of one panel: they stay in the first-level cache
     for (int row = 0; row < rows; ++row)
-        std::memcpy(h.at(std::size_t(row) * panels.depth), outputs + std::size_t(row) * hidden,
+        std::memcpy(before.at(std::size_t(row) * panels.depth), outputs + std::size_t(row) * hidden,
                     hidden * sizeof(Number));
     begin_products(rows);
     for (int t = 0; t < window.steps; ++t) {
-        for (int panel = 0; panel < panels.count; ++panel)
-            multiply(h.at(0), rows, panels.depth, packed + panels.begin(panel),
-                     Sums{gates.at(panel * PANEL), width, LANES});
-        for (int row = 0; row < rows; ++row)
-            for (int cell = 0; cell < hidden; cell += LANES) {
-                const int count = std::min(LANES, hidden - cell);
-                const std::size_t at = std::size_t(row) * hidden;
-                const Floats output = cell_forward(
-                    gates.at(std::size_t(row) * width + GATES * cell), projected + GATES * at + cell,
-                    hidden, count, cells + at + cell, cells + step + at + cell,
-                    activations + GATES * at + cell);
-                store(outputs + step + at + cell, output, count);
-                store(h.at(std::size_t(row) * panels.depth + cell), output, count);
+        for (int panel = 0; panel < panels.count; ++panel) {
+            multiply(before.at(0), rows, panels.depth, packed + panels.begin(panel),
+                     Sums{gates.at(0), LANES, BLOCK * LANES});
+            const int cell = panel * LANES, count = std::min(LANES, hidden - cell);
+            for (int row = 0; row < rows; ++row) {
+                const std::size_t at = std::size_t(row) * hidden + cell;
+                const std::size_t gate = GATES * std::size_t(row) * hidden + cell;
+                const Floats output =
+                    cell_forward(gates.at(row * LANES), projected + gate, hidden, count, cells + at,
+                                 cells + step + at, activations + gate);
+                store(outputs + step + at, output, count);
+                store(after.at(std::size_t(row) * panels.depth + cell), output, count);
             }
+        }
+        before.swap(after);
         projected += GATES * step;
         activations += GATES * step;
         outputs += step;
@@ -598,8 +648,8 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
 
 void forward(const Forward &window) {
     const Panels panels = forward_panels(window.hidden);
-    Buffer<Number> packed(panels.size());
-    pack_forward(static_cast<const Number *>(window.weight), window.hidden, panels, packed.at(0));
+    Number *packed = room_for_weights<Number>(panels.size());
+    pack_forward(static_cast<const Number *>(window.weight), window.hidden, panels, packed);
     in_blocks(window, packed, forward_block);
 }
 
@@ -668,8 +718,8 @@ LSTM_TARGET void backward_block(const Backward &window, const Number *packed, in
 
 void backward(const Backward &window) {
     const Panels panels = backward_panels(window.hidden);
-    Buffer<Number> packed(panels.size());
-    pack_backward(static_cast<const Number *>(window.weight), window.hidden, panels, packed.at(0));
+    Number *packed = room_for_weights<Number>(panels.size());
+    pack_backward(static_cast<const Number *>(window.weight), window.hidden, panels, packed);
     in_blocks(window, packed, backward_block);
 }
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midirnn.codecs import NoteStream, Steerable, require
+from midirnn.codecs import EndsPieces, NoteStream, Steerable, require
 from midirnn.codecs.base import Message, MessageDecoder
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
 from midirnn.midievents import NOTE_ON
 from midirnn.midifile import share_out_channels
 from midirnn.performance import Part, Performance
+from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
 from midirnn.sampling.ending import LONGEST_RELEASE_SECONDS, Ending
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.primer import dropped_drums, read_primer
@@ -46,6 +47,9 @@ NEW_PART = "midirnn"
 Progress = Callable[[int, int], None]
 """Called with the seconds of music that are done, and of all, the primer's included."""
 
+MIX = (7, 10, 91, 92, 93, 94, 95)
+"""Controllers that the new part takes over: volume, pan and effects, as before the first note."""
+
 _HEARD_AT_A_TIME = 500  # tokens, between two calls of a progress
 
 
@@ -72,9 +76,14 @@ class Generated:
         """The new notes alone, from 0 on: those of the last part."""
         last = len(self.performance.parts) - 1
         new = self.performance.select(self.performance.part == last)
-        return new.replace(part=np.zeros(len(new), np.int32), parts=(new.parts[last],)).shift(
-            -self.primer_seconds
-        )
+        own = new.control_part == last
+        names = ("control_time", "control_number", "control_value")
+        return new.replace(
+            **{name: getattr(new, name)[own] for name in names},
+            control_part=np.zeros(own.sum(), np.int32),
+            part=np.zeros(len(new), np.int32),
+            parts=(new.parts[last],),
+        ).shift(-self.primer_seconds)
 
     def summary(self) -> str:
         """Return how much is new, in words."""
@@ -90,8 +99,8 @@ def generate(
     seconds: float | None = None,
     tokens: int | None = None,
     primer: Any = None,
-    sampling: SamplingConfig | None = None,
-    controls: Controls | None = None,
+    sampling: SamplingConfig | Mapping[str, Any] | None = None,
+    controls: Controls | Mapping[str, Any] | str | None = None,
     follow: float = DEFAULT_FOLLOW,
     end: bool = False,
     seed: int | None = None,
@@ -101,17 +110,19 @@ def generate(
 
     ``model`` is a loaded model, the name of one that comes with midirnn, or a folder; the piece is
     what its codec encodes, with those that come with midirnn a :class:`Performance`. ``primer`` is
-    such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings).
-    The new notes of music are a part of their own, the last one.
+    such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings), or
+    a ``pretty_midi.PrettyMIDI``. ``sampling`` and ``controls`` may be dictionaries of the fields,
+    and ``controls`` a key or pitch classes as text ("A minor"). The new notes of music are a part
+    of their own, the last one.
 
     Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
     loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
     of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its
     tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
     at the latest at the end of the piece. With ``end`` the piece comes to a close there instead of
-    being cut off, and its last notes may sound on for some seconds; only models with style inputs
-    know how pieces end. Of pieces without time, such as text, ``tokens`` says how
-    many tokens are new.
+    being cut off, and its last notes may sound on for some seconds. Of pieces without time, such as
+    text, ``tokens`` says how many tokens are new (1000 by default); a tune in ABC notation may end
+    before.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
@@ -122,6 +133,7 @@ def generate(
     is_path = isinstance(primer, os.PathLike)
     if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
         primer = read_primer(loaded.codec, Path(primer))
+    primer, sampling, controls = as_piece(primer), as_sampling(sampling), as_controls(controls)
     if dropped := dropped_drums(primer):
         warnings.warn(f"the primer: {dropped}", stacklevel=2)
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
@@ -167,16 +179,20 @@ def continue_piece(
 def _continue_tokens(
     sampler: Sampler[Any], tokens: int, primer: Any, controls: Controls | None
 ) -> Generated:
-    """Generate ``tokens`` new tokens after those of the primer."""
+    """Generate ``tokens`` new tokens after those of the primer, or fewer if the piece ends."""
     if not 0 < tokens <= MAX_TOKENS:
         raise OptionError(f"tokens is {tokens}; allowed are 1 to {MAX_TOKENS}")
     sampler.steer(controls)
     sampler.reset()
     heard = [] if primer is None else sampler.codec.encode(primer).tolist()
     sampler.hear(heard)
-    drawn = [sampler.next() for _ in range(tokens)]
+    made, codec = list(heard), sampler.codec
+    while len(made) < len(heard) + tokens:
+        made.append(sampler.next())
+        if isinstance(codec, EndsPieces) and codec.ends(made):
+            break
     sampler.engine.logits()  # a step that waits would hold on to the engine
-    return Generated(sampler.codec.decode(heard + drawn), tokens)
+    return Generated(codec.decode(made), len(made) - len(heard))
 
 
 def continue_primer(
@@ -335,7 +351,7 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
             else:
                 notes[index - len(end)][1] = seconds
     new = np.array([note for note in notes if note[1] > note[0]]).reshape(-1, 4)
-    parts = _with_new_part(primer)
+    parts, like = _with_new_part(primer)
     return Performance(
         start=np.concatenate([primer.start, new[:, 0]]),
         end=np.concatenate([end, new[:, 1]]),
@@ -345,18 +361,37 @@ def _join(primer: Performance, messages: list[tuple[float, Message]]) -> Perform
         parts=parts,
         tempos=primer.tempos,
         signatures=primer.signatures,
+        **_controls_with(primer, len(parts) - 1, like),
     )
 
 
-def _with_new_part(primer: Performance) -> tuple[Part, ...]:
-    """Return the parts of a primer and one for the new notes, with the sound of the busiest.
+def _controls_with(primer: Performance, new: int, like: int | None) -> dict[str, Any]:
+    """Return the controllers of a primer; the new part has the mix of the part it is like."""
+    names = ("control_time", "control_number", "control_value", "control_part")
+    time, number, value, part = (getattr(primer, name) for name in names)
+    if like is None or like == new or not len(time):
+        return dict(zip(names, (time, number, value, part), strict=True))
+    first = primer.start[primer.part == like].min(initial=primer.duration)
+    mix = np.flatnonzero((part == like) & np.isin(number, MIX) & (time <= first))
+    return {
+        "control_time": np.append(time, np.zeros(len(mix))),
+        "control_number": np.append(number, number[mix]),
+        "control_value": np.append(value, value[mix]),
+        "control_part": np.append(part, np.full(len(mix), new, np.int32)),
+    }
 
-    Without a primer there is only the one that an empty performance has.
+
+def _with_new_part(primer: Performance) -> tuple[tuple[Part, ...], int | None]:
+    """Return the parts of a primer and one for the new notes, and the index of the busiest.
+
+    The new one has the sound of the busiest. Without a primer there is only the one that an empty
+    performance has.
     """
     if primer.parts == (Part(),) and not len(primer):
-        return primer.parts
+        return primer.parts, None
     notes = np.bincount(primer.part, minlength=len(primer.parts))
     melodic = [index for index, part in enumerate(primer.parts) if not part.is_drum]
     busiest = max(melodic, key=lambda index: int(notes[index]), default=None)
     like = Part() if busiest is None else primer.parts[busiest]
-    return (*primer.parts, share_out_channels([*primer.parts, replace(like, name=NEW_PART)])[-1])
+    new = share_out_channels([*primer.parts, replace(like, name=NEW_PART)])[-1]
+    return (*primer.parts, new), busiest

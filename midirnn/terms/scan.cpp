@@ -86,9 +86,9 @@ class Scan {
         for (auto& hash : hashes) hash = power *= 6364136223846793005ULL;
     }
 
-    void feed(int token) {
+    void feed(int token, bool brief = false) {
         const int off = PITCHES, shift = 2 * PITCHES, velocity = shift + sizes.max_shift;
-        if (token < off) note_on(token);
+        if (token < off) note_on(token, brief);
         else if (token < shift) note_off(token - off);
         else if (token < velocity) step += token - shift + 1;
         else velocity_bin = token - velocity + 1;
@@ -151,9 +151,19 @@ class Scan {
     std::vector<int> onsets, durations;
     Match matches[VIEWS];
     uint8_t votes[VIEWS][PITCHES] = {};
+    bool voting = true;  // whether votes are wanted, and not only matches
 
-  private:
-    void note_on(int pitch) {
+    // Takes tokens in of which no row is written. Contexts are no longer than LONGEST_CONTEXT, so
+    // that matches and votes follow from the last notes: only these are compared with all others.
+    void skip(const uint16_t* tokens, int64_t count) {
+        int64_t last = count;
+        for (int notes = 0; last > 0 && notes < LONGEST_CONTEXT + 2; last--)
+            notes += tokens[last - 1] < PITCHES;
+        for (int64_t t = 0; t < count; t++) feed(tokens[t], t < last);
+    }
+
+    // `brief`: without matches and votes, which have to be found for the next notes.
+    void note_on(int pitch, bool brief = false) {
         latest[pitch] = count();
         onset[pitch] = step;
         released[pitch] = NONE;
@@ -162,9 +172,15 @@ class Scan {
         onsets.push_back(step);
         durations.push_back(NONE);
         sums.push_back(sums.back() + hashes[pitch]);
-        recollect();
+        if (brief) {
+            exact.clear();
+            moved.clear();
+        } else {
+            recollect();
+        }
     }
 
+  private:
     void note_off(int pitch) {
         if (onset[pitch] == NONE) return;
         durations[latest[pitch]] = step - onset[pitch];
@@ -184,7 +200,7 @@ class Scan {
     void recollect() {
         const int last = count() - 1, from = first();
         before.assign(exact.begin(), exact.end());
-        std::memset(votes, 0, sizeof votes);
+        if (voting) std::memset(votes, 0, sizeof votes);
         for (auto& match : matches) match = Match{};
         const uint8_t* p = pitches.data();
         follow(exact, from, last, [&](int j) { return p[j] == p[last]; });
@@ -211,7 +227,8 @@ class Scan {
                 vote(2, p[j + 2], known(before, j, from));
         }
         if (matches[1].pitch >= PITCHES) matches[1] = Match{};
-        for (auto& view : votes) keep_most(view);
+        if (voting)
+            for (auto& view : votes) keep_most(view);
         find_in_any_order(from, last);
     }
 
@@ -458,9 +475,9 @@ void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 // Feeds `count` tokens. Behind each, row t of `indices` and `densities` (if not null) is written.
 void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* indices, float* rows) {
     Scan& scan = *static_cast<Scan*>(handle);
+    if (!indices) return scan.skip(tokens, count);
     for (int64_t t = 0; t < count; t++) {
         scan.feed(tokens[t]);
-        if (!indices) continue;
         Moment moment(scan);
         for (const Term& term : TERMS) {
             term.fill(moment, indices);
@@ -480,6 +497,35 @@ void scan_now(void* handle, int16_t* indices, float* rows) {
         indices += term.layers * group_size(scan.sizes, term.group);
     }
     densities(moment, rows);
+}
+
+// Feeds `count` tokens of which only the note-ons matter, 0 to 127. Behind each, row t of `matches`
+// (if not null) is written: the pitch and the length of the match in each view.
+void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* matches) {
+    Scan& scan = *static_cast<Scan*>(handle);
+    scan.voting = false;
+    if (!matches) return scan.skip(tokens, count);
+    for (int64_t t = 0; t < count; t++) {
+        if (tokens[t] < PITCHES) scan.note_on(tokens[t]);
+        for (const Match& match : scan.matches) {
+            *matches++ = match.pitch;
+            *matches++ = match.length;
+        }
+    }
+}
+
+// Adds to the gradient of `weights` (count, rows) what that of `logits` (count, vocab) gives: the
+// reverse of add_terms.
+void add_term_gradients(const int32_t* layers, int64_t layer_count, int64_t count, int64_t vocab,
+                        int64_t rows, int64_t width, const int16_t* window, float* weights,
+                        const float* logits) {
+    for (int64_t n = 0; n < count; n++, window += width, weights += rows, logits += vocab)
+        for (int64_t l = 0; l < layer_count; l++) {
+            const int32_t* layer = layers + 4 * l;
+            const int16_t* index = window + layer[0];
+            for (int32_t i = 0; i < layer[1]; i++)
+                if (index[i] >= 0) weights[layer[3] + index[i]] += logits[layer[2] + i];
+        }
 }
 
 // Adds to `logits` (count, vocab) what `weights` (count, rows) give. `window` (count, width) holds

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.codecs.recall import NO_MATCHES, Matches
 from midirnn.native import compiled
 from midirnn.terms.densities import NUM_DENSITIES
 from midirnn.terms.memory import NoteMemory
@@ -116,13 +117,17 @@ def add_terms(
     window: IndexArray,
     weights: FloatArray,
     logits: FloatArray,
+    *,
+    backward: bool = False,
 ) -> None:
     """Add to ``logits`` (N, V), in place, what ``weights`` (N, rows) give by their indices.
 
-    ``window`` (N, width or more) holds the indices first. All arrays are contiguous.
+    ``window`` (N, width or more) holds the indices first. All arrays are contiguous. ``backward``
+    does the reverse with gradients: adds to those of ``weights`` what those of ``logits`` give.
     """
     layers = terms.layer_runs
-    library.add_terms(
+    add = library.add_term_gradients if backward else library.add_terms
+    add(
         layers.ctypes.data,
         len(layers),
         len(logits),
@@ -133,6 +138,29 @@ def add_terms(
         weights.ctypes.data,
         logits.ctypes.data,
     )
+
+
+class RecallScan:
+    """The matches of :func:`midirnn.codecs.recall.recall` behind each token, in C++."""
+
+    def __init__(self, library: ctypes.CDLL, size: int) -> None:
+        self._library = library
+        self._handle = library.scan_new(0, 0, size)
+        weakref.finalize(self, library.scan_free, self._handle)
+
+    def skip(self, pitches: Tokens) -> None:
+        """Take pitches in."""
+        pitches = np.ascontiguousarray(pitches, np.uint16)
+        self._library.scan_recall(self._handle, pitches.ctypes.data, len(pitches), None)
+
+    def read(self, tokens: Tokens) -> Matches:
+        """Take tokens in; return the matches (T, 3, 2) behind each. Only note-ons change them."""
+        tokens = np.ascontiguousarray(tokens, np.uint16)
+        matches: Matches = np.empty((len(tokens), *NO_MATCHES.shape), np.int64)
+        self._library.scan_recall(
+            self._handle, tokens.ctypes.data, len(tokens), matches.ctypes.data
+        )
+        return matches
 
 
 def _room(terms: OutputTerms, count: int) -> tuple[IndexArray, FloatArray]:
@@ -159,6 +187,8 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
         "scan_now": (None, [pointer, pointer, pointer]),
         "add_terms": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
+        "add_term_gradients": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
+        "scan_recall": (None, [pointer, pointer, ctypes.c_int64, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function: Callable[..., object] = getattr(library, name)

@@ -50,6 +50,8 @@ class TrainingConfig:
     """Tokens of each piece in one step: the length of back-propagation through time."""
     segment: int = 1024
     """Tokens that are read of a piece before another one is drawn (0: the whole piece)."""
+    stateless: bool = False
+    """Read each window afresh, at a random place and from a zero state; segment is not used."""
     optimizer: str = "adamw"
     """adamw, or muon: Muon for the matrices of the recurrent layers, AdamW for the rest."""
     learning_rate: float = 3e-3
@@ -127,6 +129,11 @@ class TrainingConfig:
             raise OptionError(f"clip_norm is {self.clip_norm}; it must be over 0")
         if self.optimizer not in OPTIMIZERS:
             raise OptionError(f"optimizer is {self.optimizer!r}; known are {', '.join(OPTIMIZERS)}")
+
+    @property
+    def tokens_at_a_time(self) -> int | None:
+        """How many tokens are read of a piece before another is drawn; None for all of it."""
+        return self.window if self.stateless else self.segment or None
 
     @property
     def total_steps(self) -> int:

@@ -87,11 +87,16 @@ def evaluate(
     *,
     batch_size: int = 64,
     window: int = 256,
+    stateless: bool = False,
     bf16: bool = False,
     use_mask: bool = True,
     progress: Callable[[int], None] = lambda tokens: None,
 ) -> Evaluation:
-    """Evaluate a model on whole pieces, each read from its start to its end with one state."""
+    """Evaluate a model on whole pieces.
+
+    Each is read from its start to its end with one state or, if ``stateless``, each window of it
+    from a zero state. Otherwise ``window`` makes no difference to the result.
+    """
     was_training = model.training
     model.eval()
     windows = EvaluationWindows(
@@ -100,6 +105,7 @@ def evaluate(
         _rows(pieces, batch_size),
         window,
         Inputs(model.config.start_token, model.config.features),
+        stateless=stateless,
     )
     state = model.initial_state(len(windows.streams), next(model.parameters()).device)
     nats, counts = np.zeros(codec.vocab_size), np.zeros(codec.vocab_size, np.int64)

@@ -15,7 +15,7 @@ from midirnn.codecs import Augmentation, Codec, Tokens
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.mixture import JoinedPieces, Source, chances_of, shares_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
-from midirnn.errors import DatasetError
+from midirnn.errors import DatasetError, OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
@@ -53,8 +53,13 @@ class LanguageModelTask(Task):
         for source in sources:
             if not source.tokens:
                 raise DatasetError(f"{source.name} has no pieces in its train split")
+        longest = max(int(lengths_of(source.train).max()) for source in sources)
+        _check_window(recipe.window, longest)
         self.config = config
         self.codec = codec
+        self.reading: dict[str, Any] = (
+            {"window": recipe.window, "stateless": True} if recipe.stateless else {}
+        )
         self.rows = team.rows(recipe.batch_size)
         self.model = LanguageModel(config).to(team.device)
         self.validation = {
@@ -76,7 +81,7 @@ class LanguageModelTask(Task):
             codec,
             rows=self.rows,
             window=recipe.window,
-            segment=recipe.segment or None,
+            segment=recipe.tokens_at_a_time,
             inputs=Inputs(config.start_token, config.features),
             seed=recipe.seed,
             steered=recipe.steered if config.control_inputs else 0.0,
@@ -111,7 +116,7 @@ class LanguageModelTask(Task):
     def validate(self, rank: int, size: int, *, bf16: bool) -> dict[str, Evaluation]:
         """Evaluate the model on every ``size``-th excerpt of each source."""
         return {
-            name: evaluate(self.model, self.codec, pieces[rank::size], bf16=bf16)
+            name: evaluate(self.model, self.codec, pieces[rank::size], bf16=bf16, **self.reading)
             for name, pieces in self.validation.items()
         }
 
@@ -153,6 +158,15 @@ class LanguageModelTask(Task):
         self.windows.restore(state["windows"][rows])
         device = next(self.model.parameters()).device
         self._carried = tuple(part[:, rows].to(device) for part in state["state"])
+
+
+def _check_window(window: int, longest: int) -> None:
+    """Raise :class:`OptionError` for a window that no piece of the training split fills."""
+    if window > longest:
+        raise OptionError(
+            f"window is {window}, and the longest piece for training has {longest} tokens: take "
+            f"a --window of at most {longest}, or longer pieces"
+        )
 
 
 def _figures(sources: Sequence[Source], validation: Iterable[Sequence[Tokens]]) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class ServerProcess:
         self._heard_at = time.monotonic()
         self._restarts: list[float] = []
         self._child: subprocess.Popen[bytes] | None = None
+        self._thread: threading.Thread | None = None
 
     @property
     def process_id(self) -> int | None:
@@ -89,9 +90,10 @@ class ServerProcess:
             process_group=0,
         )
         self.send([{"t": "settings", **self._settings}])
-        threading.Thread(
+        self._thread = threading.Thread(
             target=self._read, args=(child,), name="midirnn page requests", daemon=True
-        ).start()
+        )
+        self._thread.start()
 
     def wait_until_listening(self) -> int:
         """Wait until pages can be asked for; return the port. Raises :class:`PortError`."""
@@ -115,13 +117,13 @@ class ServerProcess:
             self._child.kill()
 
     def _read(self, child: subprocess.Popen[bytes]) -> None:
-        assert child.stdout is not None
-        for line in io.BufferedReader(cast(io.RawIOBase, child.stdout)):
-            self._heard_at = time.monotonic()
-            with contextlib.suppress(ValueError):
-                self._take(json.loads(line))
-        child.wait()
-        if not self._closing and child is self._child:
+        with io.BufferedReader(cast(io.RawIOBase, child.stdout)) as reading:
+            for line in reading:
+                self._heard_at = time.monotonic()
+                with contextlib.suppress(ValueError):
+                    self._take(json.loads(line))
+        if child is self._child and not self._closing:
+            self._end(child)
             self._replace()
 
     def _take(self, message: Message) -> None:
@@ -153,9 +155,14 @@ class ServerProcess:
     def close(self) -> None:
         """End the process."""
         self._closing = True
-        child = self._child
-        if child is None:
-            return
+        if self._child is not None:
+            self._end(self._child)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(END_SECONDS)
+
+    @staticmethod
+    def _end(child: subprocess.Popen[bytes]) -> None:
+        """Close the process's input, at which it ends; kill it if it does not."""
         with contextlib.suppress(OSError):
             assert child.stdin is not None
             child.stdin.close()

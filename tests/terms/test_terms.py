@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.recall import recall
 from midirnn.features import NoteTerms
+from midirnn.models import features
 from midirnn.models.features import with_terms
 from midirnn.terms import NoteMemory, OutputTerms, StepMemory, TermStep
 from midirnn.terms.memory import NONE
-from midirnn.terms.scan import NativeScan, NumpyScan, native_library
+from midirnn.terms.scan import NativeScan, NumpyScan, RecallScan, native_library
 from midirnn.terms.table import DENSITY
 
 CODEC = PerformanceCodec()
@@ -210,14 +211,52 @@ class TestTheScanInCpp:
         for mine, expected in zip(native.read(tokens), reference.read(tokens), strict=True):
             np.testing.assert_allclose(mine, expected, atol=1e-4)
 
-    def test_skipping_is_reading(self) -> None:
-        tokens, library = stream(11), native_library()
+    @settings(max_examples=15, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(3, 60), st.integers(0, 290))
+    def test_skipping_is_reading(self, seed: int, size: int, begin: int) -> None:
+        tokens, library = stream(seed, pitches=4), native_library()
         assert library is not None
-        read, skipped = (NativeScan(library, TERMS, SIZE) for _ in range(2))
-        read.read(tokens)
-        skipped.skip(tokens)
-        for mine, expected in zip(skipped.now(), read.now(), strict=True):
+        read, skipped = (NativeScan(library, TERMS, size) for _ in range(2))
+        for scan in (read, skipped):
+            scan.read(tokens[:begin])
+        read.read(tokens[begin:-5])
+        skipped.skip(tokens[begin:-5])
+        for mine, expected in zip(skipped.read(tokens[-5:]), read.read(tokens[-5:]), strict=True):
             np.testing.assert_array_equal(mine, expected)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.lists(st.integers(40, 46), max_size=80), st.integers(1, 50), st.integers(0, 80))
+    def test_recalls_what_recall_does(self, pitches: list[int], size: int, begin: int) -> None:
+        library = native_library()
+        assert library is not None
+        scan = RecallScan(library, size)
+        scan.skip(np.array(pitches[:begin], np.uint16))
+        found = scan.read(np.array(pitches[begin:], np.uint16))
+        for matches, end in zip(found, range(begin + 1, len(pitches) + 1), strict=True):
+            expected = recall(bytes(pitches[max(0, end - size) : end]))
+            for (pitch, length), wanted in zip(matches.tolist(), expected.tolist(), strict=True):
+                assert [pitch if length else 0, length] == wanted
+
+    def test_its_gradients_are_those_of_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        feature = NoteTerms(SIZE, 100, 32)
+        reader, rows = feature.reader(CODEC), np.zeros((60, *feature.window_shape), np.int16)
+        tokens = stream(4)[:60]
+        reader.open(tokens, 0, len(tokens), None)
+        reader.read(rows, tokens, 0)
+        window = torch.from_numpy(rows.reshape(3, 20, -1))
+        rng = np.random.default_rng(1)
+        shapes = ((3, 20, feature.head_rows), (3, 20, 388), (3, 20, 388))
+        weights, logits, given = (
+            torch.from_numpy(rng.normal(size=shape).astype(np.float32)).requires_grad_()
+            for shape in shapes
+        )
+        found = []
+        for library in (native_library(), None):
+            monkeypatch.setattr(features, "native_library", lambda: library)  # noqa: B023
+            summed = with_terms(logits, feature, weights, window)
+            found.append(torch.autograd.grad((summed * given).sum(), [weights, logits]))
+        for mine, expected in zip(*found, strict=True):
+            torch.testing.assert_close(mine, expected)
 
     def test_has_the_terms_of_the_table(self) -> None:
         library = native_library()
@@ -225,7 +264,9 @@ class TestTheScanInCpp:
         assert library.term_names().decode().split() == [term.name for term in TERMS.terms]
 
     @pytest.mark.parametrize(("shifts", "bins"), [(100, 32), (30, 0)])
-    def test_adds_what_torch_adds(self, shifts: int, bins: int) -> None:
+    def test_adds_what_torch_adds(
+        self, shifts: int, bins: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         codec = PerformanceCodec(max_shift_steps=shifts, velocity_bins=bins)
         feature = NoteTerms(SIZE, shifts, bins)
         tokens = codec.encode(codec.decode(codec.encode(CODEC.decode(stream(4)))))[:60]
@@ -236,6 +277,6 @@ class TestTheScanInCpp:
         window = torch.from_numpy(rows[:60].reshape(3, 20, -1))
         weights = torch.from_numpy(rng.normal(size=(3, 20, feature.head_rows)).astype(np.float32))
         logits = torch.from_numpy(rng.normal(size=(3, 20, codec.vocab_size)).astype(np.float32))
-        with torch.no_grad():
-            natively = with_terms(logits, feature, weights, window)
+        natively = with_terms(logits, feature, weights, window)
+        monkeypatch.setattr(features, "native_library", lambda: None)
         torch.testing.assert_close(natively, with_terms(logits, feature, weights, window))

@@ -140,17 +140,27 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How many notes a second the model begins, ``least`` and ``most``; None for no limit."""
+
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
 class Knobs:
     """Sample like this from now on. To be preceded by :class:`Rewind` to change what is planned.
 
     ``controls`` are the model's control inputs, by default none; a model that was trained without
-    them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included.
+    them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included, and begin at
+    that ``pace``.
     """
 
     sampling: SamplingConfig
     controls: Controls = field(default_factory=Controls)
     lowest: int = 0
     highest: int = 127
+    pace: Pace = Pace()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from midirnn.live.base.messages import (
     Delivery,
     HeardStep,
     Knobs,
+    Pace,
     PlannedEvent,
     Recall,
     Request,
@@ -43,7 +44,7 @@ from midirnn.live.controls.commands import (
 from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
 from midirnn.live.controls.map import ControlChange, ControlMap
-from midirnn.live.controls.panel import MODEL_INPUTS, Panel, PitchClasses
+from midirnn.live.controls.panel import MODEL_INPUTS, Panel, PitchClasses, pace_of
 from midirnn.live.controls.presets import PresetBank
 from midirnn.live.modes import Mode
 from midirnn.live.output.delivery import delivered
@@ -253,7 +254,10 @@ class Console:
         if self._steerable:
             controls = self.panel.controls(self.performer, *self._following.style(now))
         lowest, highest = self.panel.register
-        return Knobs(sampling, controls, lowest, highest)
+        pace = Pace()
+        if self._model_plays and self._draws_freely:
+            pace = pace_of(controls, beside=self._following.beside)
+        return Knobs(sampling, controls, lowest, highest, pace)
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
         """Ask for what the knobs and the performer's style say, if that has changed."""

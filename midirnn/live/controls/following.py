@@ -55,6 +55,11 @@ class StyleFollower:
         self._performer.forget()
         self._style, self._heard_at = None, -math.inf
 
+    @property
+    def beside(self) -> bool:
+        """True while the model plays at the same time as the performer."""
+        return self._how is Following.LATEST
+
     def style(self, now: float) -> tuple[Style | None, float]:
         """Return the style to keep to, and how closely (0 to 1); None while the model is silent."""
         if self._how is None:

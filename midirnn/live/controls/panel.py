@@ -8,12 +8,20 @@ from dataclasses import replace
 
 from midirnn.codecs.controls import Controls, parse_pitch_classes
 from midirnn.codecs.style import PITCH_CLASSES, Style
+from midirnn.live.base.messages import Pace
 from midirnn.live.controls.knobs import KNOBS, Scale, Value, find_knob
 from midirnn.live.controls.map import ControlChange
 from midirnn.sampling.filters import SamplingConfig
 
 MODEL_INPUTS = ("density", "loudness", "key", "follow")
 """Knobs that are inputs of the model: one that was trained without them does not have them."""
+
+SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.3
+"""So much denser than asked the model may play: at a density that is set, and at one that is
+followed. Phrases of a pianist differ by 0.4 octaves."""
+
+LEAST_DENSITY = 0.25
+"""Sparser playing, in notes a second, is not followed."""
 
 FADING_SECONDS = 10.0
 """What the performer played this long ago counts 1/e as much as what is played now."""
@@ -94,6 +102,23 @@ class Panel:
         if style is None or not follow:
             return Controls(density, loudness, classes)
         return Controls(density, loudness, classes, style=style, follow=follow)
+
+
+def pace_of(controls: Controls, *, beside: bool) -> Pace:
+    """Return how many notes a second may begin with these controls.
+
+    A density that is set holds closely, one that is followed more loosely, the less it is. With
+    ``beside`` the model plays beside the performer, and is no denser.
+    """
+    if controls.notes_per_second is not None:
+        return Pace(controls.notes_per_second, controls.notes_per_second * 2.0**SET_OCTAVES)
+    heard = controls.style.values.get("density") if controls.style else None
+    if not isinstance(heard, float) or not controls.follow:
+        return Pace()
+    notes_per_second = max(2.0**heard - 1.0, LEAST_DENSITY)
+    looser = 1.0 / controls.follow
+    above = 0.0 if beside and looser == 1.0 else FOLLOWED_OCTAVES * looser
+    return Pace(notes_per_second * 2.0**-looser, notes_per_second * 2.0**above)
 
 
 class PitchClasses:

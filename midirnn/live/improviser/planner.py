@@ -15,7 +15,7 @@ import numpy as np
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.engines.state import EngineState
-from midirnn.live.base.messages import Begin, HeardStep, PlannedEvent, Surprise
+from midirnn.live.base.messages import Begin, HeardStep, Pace, PlannedEvent, Surprise
 from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import ModelNote, StreamState
 from midirnn.sampling import Sampler
@@ -111,6 +111,11 @@ class Planner:
     def set_pitches(self, lowest: int, highest: int) -> None:
         """Let the model begin only notes from ``lowest`` to ``highest``."""
         self._stream.choice.pitches = range(lowest, highest + 1)
+
+    def set_pace(self, pace: Pace) -> None:
+        """Let the model begin notes at that pace."""
+        self._stream.set_pace(pace)
+        self._settle()
 
     def begin(self, begin: Begin) -> None:
         """Let the model play from that step on."""

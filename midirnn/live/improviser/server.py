@@ -163,6 +163,7 @@ class ModelServer:
         if self._sampler.engine.config.control_inputs:
             self._sampler.steer(request.controls)
         self.planner.set_pitches(request.lowest, request.highest)
+        self.planner.set_pace(request.pace)
         return ()
 
     def _reset(self, request: Reset) -> Iterable[Reply]:

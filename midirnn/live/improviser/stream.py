@@ -8,8 +8,9 @@ from dataclasses import replace
 from midirnn.codecs import BoolArray, PerformanceCodec
 from midirnn.codecs.performance import GrammarState, TokenType
 from midirnn.engines.state import FloatVector
-from midirnn.live.base.messages import Begin, HeardStep, Surprise
+from midirnn.live.base.messages import Begin, HeardStep, Pace, Surprise
 from midirnn.live.improviser.choice import Choice
+from midirnn.live.improviser.pacing import Balance, paced
 from midirnn.live.improviser.phrase import Phrase
 from midirnn.live.improviser.sources import FreeSource, TokenSource, make_source
 from midirnn.live.improviser.stream_state import ModelNote, StreamState
@@ -60,6 +61,7 @@ class SharedStream:
         self._quiet_until = 0
         self._source: TokenSource = FreeSource()
         self._phrase = Phrase()
+        self._balance = Balance(Pace(), sampler.codec.steps_per_second)
         self._told: list[ModelNote] = []
         self._surprises: list[Surprise] = []
         self.choice = Choice(sampler.codec)
@@ -95,6 +97,7 @@ class SharedStream:
             self._quiet_until,
             self._source,
             self._phrase,
+            self._balance,
         )
 
     def restore(self, state: StreamState) -> None:
@@ -107,13 +110,24 @@ class SharedStream:
         self._onset_by, self._last_note = state.onset_by, state.last_note
         self._quiet_until = state.quiet_until
         self._source, self._phrase = state.source, state.phrase
+        self._balance = state.balance
 
     def reset(self) -> None:
         """Forget everything; time goes on from here."""
         self._onset_by = max(self._onset_by - self._sampler.grammar_state.step, 0)
         self._lag, self._last_note, self._performers = self.step, 0, frozenset()
         self._phrase = replace(self._phrase, steps=())
+        self._balance = replace(self._balance, step=0, onset=-1)
         self._sampler.reset()
+
+    def set_pace(self, pace: Pace) -> None:
+        """Begin notes at this pace from now on."""
+        if pace == self._balance.pace:
+            return
+        self._balance = self._balance.at_pace(pace)
+        if self._onset_by < NO_STEP:
+            soon = self._sampler.grammar_state.step + self._longest_pause
+            self._onset_by = min(self._onset_by, soon)
 
     # The performer writes.
 
@@ -204,7 +218,8 @@ class SharedStream:
             gap = max(self._quiet_until - self.step, 0)
         possible = self._allowed(gap)
         self._drawn_from = self._sampler.engine.logits(), possible
-        allowed = self._source.narrow(possible, self._sampler)
+        balance = self._balance.at(self._sampler.grammar_state.step + gap)
+        allowed = self._source.narrow(paced(possible, balance, self._sampler, gap), self._sampler)
         self.rests = not allowed.any()
         if not self.rests:
             token = self._sampler.next(allowed)
@@ -220,9 +235,13 @@ class SharedStream:
             self._sampler.mask(),
             self._performers,
             gap=gap,
-            onset_in=self._onset_by - step,
+            onset_in=max(self._onset_by - step, self._balance.at(step + gap).wait),
             after_onset=self._last_note == step,
         )
+
+    @property
+    def _longest_pause(self) -> int:
+        return self._balance.longest_pause(round(LONGEST_PAUSE_SECONDS * self._steps_per_second))
 
     # What the performer may be about to do.
 
@@ -324,14 +343,15 @@ class SharedStream:
         step, begins = self._sampler.grammar_state.step, kind is TokenType.NOTE_ON
         self._last_note = step
         if begins:
-            pause = round(LONGEST_PAUSE_SECONDS * self._steps_per_second)
-            self._onset_by = max(self._onset_by, step + pause)
+            self._onset_by = max(self._onset_by, step + self._longest_pause)
         if begins and by_performer:
             self._performers |= {value}
         elif value in self._performers:
             self._performers -= {value}
         else:
             velocity = self._velocity() if begins else 0
+            if begins:
+                self._balance = self._balance.after_note(step)
             self._told.append(ModelNote(self.step, value, velocity, self.snapshot()))
 
     def _velocity(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from midirnn.live.improviser.pacing import Balance
 from midirnn.live.improviser.phrase import Phrase
 from midirnn.live.improviser.sources import TokenSource
 from midirnn.midievents import NOTE_OFF, NOTE_ON
@@ -22,6 +23,7 @@ class StreamState:
     quiet_until: int
     source: TokenSource
     phrase: Phrase
+    balance: Balance
 
     @property
     def step(self) -> int:

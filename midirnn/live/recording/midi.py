@@ -6,7 +6,7 @@ import numpy as np
 
 from midirnn.live.base.channel_messages import ModeMessages
 from midirnn.live.output.ledger import MODEL, PERFORMER
-from midirnn.midievents import Event, MidiChunks, Track
+from midirnn.midievents import Event, Events, MidiChunks, Track
 from midirnn.midifile import assemble
 from midirnn.performance import Performance
 from midirnn.ports.base import Message
@@ -49,7 +49,9 @@ class Recording:
         What still sounds at the end lasts until the end, and is ``unreleased``.
         """
         tracks = [
-            Track(sorted(events, key=lambda event: event[0]), [], player, self._last_tick)
+            Track(
+                Events.of(sorted(events, key=lambda event: event[0])), [], player, self._last_tick
+            )
             for player, events in self._events.items()
         ]
         chunks = MidiChunks(1, 0, 1.0 / TICKS_PER_SECOND, tracks)

@@ -111,6 +111,7 @@ class App {
     on("octave-up", () => this.keys.shift(1));
     on("pedal", () => this.performer.pedal(!this.performer.pedalDown));
     on("steer", () => this.fold());
+    if (matchMedia("(max-width: 60rem)").matches) this.fold();
     this.performer.onPedal = () =>
       find("pedal").setAttribute("aria-pressed", String(this.performer.pedalDown));
     velocity.addEventListener("input", () => (find("velocity-value").textContent = velocity.value));
@@ -133,6 +134,7 @@ class App {
     this.midi.look();
   }
 
+  /** Show or hide the controls. */
   fold() {
     const isOpen = document.body.classList.toggle("folded");
     find("steer").setAttribute("aria-pressed", String(!isOpen));
@@ -205,7 +207,9 @@ class App {
     this.presets.build(about.presets);
     /** @type {HTMLSelectElement} */
     const model = find("model");
-    model.replaceChildren(...about.models.map((/** @type {string} */ name) => new Option(name, name)));
+    model.replaceChildren(
+      ...about.models.map((/** @type {string} */ name) => new Option(name, name)),
+    );
     this.modes = about.modes;
     if (this.state) this.show(this.state);
     if (about.has_output) {

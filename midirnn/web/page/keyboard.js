@@ -41,12 +41,13 @@ export class Keyboard {
   range() {
     const width = this.element.clientWidth;
     const coarse = matchMedia("(pointer: coarse)").matches;
-    const whites = Math.max(10, Math.floor(width / (coarse ? 40 : 25)));
+    const whites = Math.max(8, Math.floor(width / (coarse ? 34 : 25)));
     if (whites >= 52) return [LOWEST, HIGHEST];
-    const octaves = Math.max(1, Math.floor((whites - 1) / 7));
-    const low = Math.round((this.centre - 6 * octaves) / 12) * 12;
+    const octaves = Math.floor((whites - 1) / 7);
+    const low = 12 * Math.round((this.centre - 6 * octaves) / 12);
     const lowest = Math.min(Math.max(low, 24), HIGHEST - 12 * octaves);
-    return [lowest, lowest + 12 * octaves];
+    const high = lowest + 12 * Math.floor(whites / 7) + WHITE[whites % 7] - 1;
+    return [lowest, Math.min(isBlack(high) ? high - 1 : high, HIGHEST)];
   }
 
   /** Lay out the keys. */

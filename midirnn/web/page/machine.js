@@ -52,7 +52,14 @@ export class Machine {
   /** @param {number} pitch @param {number} velocity @param {number} at @param {number} [number] */
   begin(pitch, velocity, at, number) {
     this.end(pitch, at);
-    const note = this.notes.add({ who: "machine", pitch, velocity, start: at, end: Infinity, number });
+    const note = this.notes.add({
+      who: "machine",
+      pitch,
+      velocity,
+      start: at,
+      end: Infinity,
+      number,
+    });
     const sound = this.sound;
     if (!sound?.running || at < this.clock.now() - STALE_SECONDS) return;
     const time = this.audioTime(at);
@@ -139,7 +146,9 @@ export class Machine {
   silence() {
     const now = this.clock.now();
     this.notes.endAll("machine", now);
-    if (this.sound) for (const voice of this.voices.values()) voice.cut(this.sound.context.currentTime);
+    if (this.sound) {
+      for (const voice of this.voices.values()) voice.cut(this.sound.context.currentTime);
+    }
     this.voices.clear();
   }
 

@@ -34,15 +34,18 @@ export class Notes {
   sounding(who, pitch) {
     for (let at = this.all.length - 1; at >= 0; at -= 1) {
       const note = this.all[at];
-      if (note.who === who && note.pitch === pitch && note.end === Infinity && !note.droppedAt)
+      if (note.who === who && note.pitch === pitch && note.end === Infinity && !note.droppedAt) {
         return note;
+      }
     }
     return undefined;
   }
 
   /** @param {"you" | "machine"} who @param {number} pitch @param {number} at */
   end(who, pitch, at) {
-    for (let note = this.sounding(who, pitch); note; note = this.sounding(who, pitch)) note.end = at;
+    for (let note = this.sounding(who, pitch); note; note = this.sounding(who, pitch)) {
+      note.end = at;
+    }
   }
 
   /** @param {"you" | "machine"} who @param {number} at */
@@ -77,7 +80,9 @@ export class Notes {
   /** Forget what is long past. @param {number} now */
   tidy(now) {
     const since = now - KEEP_SECONDS;
-    if (this.all.length > 200) this.all = this.all.filter((note) => note.end > since).slice(-MOST_NOTES);
+    if (this.all.length > 200) {
+      this.all = this.all.filter((note) => note.end > since).slice(-MOST_NOTES);
+    }
     this.pedals = this.pedals.filter((pedal) => pedal.end > since);
   }
 }

@@ -12,7 +12,7 @@ const HOLD_MS = 400;
  * }} Knob
  */
 
-/** The knobs of the panel, in this order, and what they are called there. @type {Record<string, string>} */
+/** What knobs are called on the page, in this order; any other comes after them. @type {Record<string, string>} */
 const LABELS = {
   temperature: "Temperature",
   top_p: "Top p",
@@ -23,7 +23,7 @@ const LABELS = {
   lowest_pitch: "Lowest note",
   highest_pitch: "Highest note",
   answer_seconds: "Answer length",
-  crossfade: "Crossfade 1 → 2",
+  crossfade: "Crossfade 1–2",
 };
 
 /** @param {Knob} knob @param {any} value */
@@ -85,9 +85,10 @@ export class Panel {
    */
   build(knobs, modes) {
     this.shows.clear();
-    const fields = Object.keys(LABELS)
-      .filter((name) => knobs[name])
-      .map((name) => this.field(knobs[name], LABELS[name]));
+    const names = new Set([...Object.keys(LABELS), ...Object.keys(knobs)]);
+    const fields = [...names]
+      .filter((name) => knobs[name] && knobs[name].scale !== "switch" && name !== "mode")
+      .map((name) => this.field(knobs[name], LABELS[name] ?? wordOf(name)));
     this.element.replaceChildren(...fields);
     this.buildModes(modes);
   }
@@ -184,7 +185,14 @@ export class Panel {
   show(values) {
     const now = performance.now();
     for (const [name, show] of this.shows) {
-      if (now - (this.turnedAt.get(name) ?? -Infinity) > HOLD_MS && name in values) show(values[name]);
+      if (now - (this.turnedAt.get(name) ?? -Infinity) > HOLD_MS && name in values) {
+        show(values[name]);
+      }
     }
   }
+}
+
+/** The name of a knob as a word. @param {string} name */
+function wordOf(name) {
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
 }

@@ -27,25 +27,11 @@ export class Roll {
     /** @type {{bpm: number, beat: number} | null} */
     this.clock = null;
     this.frames = 0;
-    this.readColours();
+    this.colours = colours();
     new ResizeObserver(() => this.resize()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColours());
-  }
-
-  readColours() {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
-    this.colours = {
-      back: colour("roll"),
-      row: colour("roll-row"),
-      line: colour("line"),
-      text: colour("quiet"),
-      now: colour("now"),
-      you: colour("you"),
-      machine: colour("machine"),
-      hot: colour("hot"),
-      ahead: colour("roll-ahead"),
-    };
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      this.colours = colours();
+    });
   }
 
   resize() {
@@ -170,14 +156,20 @@ export class Roll {
     const left = this.x(note.start, now);
     const width = Math.max(4, this.x(end, now) - left - 1);
     const gone = note.droppedAt ? Math.min(1, (now - note.droppedAt) / DISSOLVE_SECONDS) : 0;
-    const loud = 0.42 + 0.58 * (note.velocity / 127);
+    const loud = 0.5 + 0.5 * Math.min(1, note.velocity / 100);
     const height = Math.max(3, this.row - 1.5) * (1 - 0.6 * gone);
     const top = this.y(note.pitch) + (this.row - height) / 2 - 6 * gone;
     const colour = note.who === "you" ? colours.you : colours.machine;
     context.fillStyle = colour;
     context.globalAlpha = loud * (1 - gone) * (isPlanned ? 0.42 : 1);
     context.beginPath();
-    context.roundRect(left + 2 * gone * width * 0.2, top, width * (1 - 0.4 * gone), height, Math.min(4, height / 2));
+    context.roundRect(
+      left + 2 * gone * width * 0.2,
+      top,
+      width * (1 - 0.4 * gone),
+      height,
+      Math.min(4, height / 2),
+    );
     context.fill();
     if (isPlanned) {
       context.globalAlpha = 0.85 * (1 - gone);
@@ -195,20 +187,25 @@ export class Roll {
   }
 
   /**
-   * Draw how little the model expected a note: the higher the flame, the less.
+   * Draw how little the model expected a note: the larger the dot, the less.
    * @param {number} nats
    * @param {number} left
    * @param {number} top
    * @param {number} height
    */
   drawSurprise(nats, left, top, height) {
-    const share = Math.min(1, nats / SURPRISING_NATS);
-    const { context } = this;
-    context.fillStyle = this.colours.hot;
-    context.globalAlpha = 0.25 + 0.7 * share;
-    context.beginPath();
-    context.arc(left + 2, top + height / 2, 1.5 + 5 * share, 0, 2 * Math.PI);
-    context.fill();
+    const { context, colours } = this;
+    const radius = 1.5 + 4.5 * Math.min(1, nats / SURPRISING_NATS);
+    context.globalAlpha = 1;
+    for (const [colour, size] of /** @type {const} */ ([
+      [colours.back, radius + 1.5],
+      [colours.hot, radius],
+    ])) {
+      context.fillStyle = colour;
+      context.beginPath();
+      context.arc(left, top + height / 2, size, 0, 2 * Math.PI);
+      context.fill();
+    }
   }
 
   /** @param {number} now */
@@ -226,4 +223,21 @@ export class Roll {
     context.fillRect(x - 1, 0, 2, this.height);
     context.globalAlpha = 1;
   }
+}
+
+/** The colours of the style sheet, dark or light. */
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
+  return {
+    back: colour("roll"),
+    row: colour("roll-row"),
+    line: colour("line"),
+    text: colour("quiet"),
+    now: colour("now"),
+    you: colour("you"),
+    machine: colour("machine"),
+    hot: colour("hot"),
+    ahead: colour("roll-ahead"),
+  };
 }

@@ -30,6 +30,7 @@ export class Samples {
     const layers = memory <= 2 ? [8] : [8, 12, 4];
     const middleFirst = (/** @type {number} */ a, /** @type {number} */ b) =>
       Math.abs(a - 63) - Math.abs(b - 63);
+    /** @type {number[]} */
     const pitches = [];
     for (let pitch = LOWEST; pitch <= HIGHEST; pitch += APART) pitches.push(pitch);
     pitches.sort(middleFirst);

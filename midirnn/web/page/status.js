@@ -104,12 +104,15 @@ export class Status {
 
   /** @returns {[string, string]} */
   most() {
-    if (this.connection === "refused")
+    if (this.connection === "refused") {
       return ["This address is of an earlier start. Open the one that midirnn jam prints.", ""];
+    }
     if (this.connection === "lost") return ["The connection is lost. Trying again …", ""];
     if (!this.plays) return ["Another page plays. This one watches.", "Play here"];
     if (this.loading) return ["The model is loading …", ""];
-    if (this.sound === "missing") return ["This browser cannot make sound. The notes are shown.", ""];
+    if (this.sound === "missing") {
+      return ["This browser cannot make sound. The notes are shown.", ""];
+    }
     if (this.sound === "waits") return ["Click, or press a key, to turn the sound on.", ""];
     return ["", ""];
   }

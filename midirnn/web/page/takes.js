@@ -60,7 +60,11 @@ export class Takes {
     play.setAttribute("aria-label", `Play ${name}`);
     play.addEventListener("click", () => this.play(take.number, play));
     const midi = link("MIDI", `${name} as MIDI`, this.on.address(take.number, "mid"));
-    const log = link("Log", `${name} as a log for midirnn replay`, this.on.address(take.number, "jsonl"));
+    const log = link(
+      "Log",
+      `${name} as a log for midirnn replay`,
+      this.on.address(take.number, "jsonl"),
+    );
     row.append(title, play, midi, log);
     return row;
   }
@@ -100,7 +104,9 @@ export class Takes {
     const sound = this.on.sound();
     clearTimeout(this.timer);
     if (this.stopping) this.stopping.textContent = "Play";
-    for (const voice of this.voices) if (sound && !voice.ended) voice.cut(sound.context.currentTime);
+    for (const voice of this.voices) {
+      if (sound && !voice.ended) voice.cut(sound.context.currentTime);
+    }
     if (this.playing) this.on.notes.endAll("machine", this.on.now());
     this.voices = [];
     this.playing = 0;

@@ -77,8 +77,10 @@ export class WebMidi {
   hear(source, data) {
     const [status, first, second] = data;
     const kind = status & 0xf0;
-    if (kind === NOTE_ON && second > 0) this.performer.down(`${source}:${status & 15}`, first, second);
-    else if (kind === NOTE_ON || kind === NOTE_OFF) this.performer.up(`${source}:${status & 15}`, first);
-    else if (kind === CONTROL && first === SUSTAIN) this.performer.pedal(second >= 64);
+    if (kind === NOTE_ON && second > 0) {
+      this.performer.down(`${source}:${status & 15}`, first, second);
+    } else if (kind === NOTE_ON || kind === NOTE_OFF) {
+      this.performer.up(`${source}:${status & 15}`, first);
+    } else if (kind === CONTROL && first === SUSTAIN) this.performer.pedal(second >= 64);
   }
 }

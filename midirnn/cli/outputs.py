@@ -1,0 +1,82 @@
+"""Where ``midirnn generate`` writes: a file by its suffix, or standard output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from midirnn.cli.targets import check_file
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.codecs import Codec
+
+STDOUT = Path("-")
+"""As --output: standard output."""
+
+
+def with_format(output: Path, format: str | None) -> Path:
+    """Return the name of the output, with the suffix of the format where it has none."""
+    if format is None or output == STDOUT:
+        return output
+    suffix = f".{format}"
+    if output.suffix.lower() not in ("", suffix):
+        raise OptionError(
+            f"--format is {format!r}, and {output} is named otherwise: leave out one of them"
+        )
+    return output if output.suffix else output.with_suffix(suffix)
+
+
+def _suffixes(codec: Codec[Any]) -> list[str]:
+    """Return how the names of the files end that a codec writes."""
+    from midirnn.codecs import Translates
+
+    return [*codec.suffixes, *(codec.written if isinstance(codec, Translates) else ())]
+
+
+def check_output(output: Path, codec: Codec[Any] | None) -> None:
+    """Raise :class:`OptionError` if the codec, or none that is known, can write that file."""
+    from midirnn.codecs import CODECS
+
+    if output == STDOUT:
+        return
+    able = [kind() for kind in CODECS.values()] if codec is None else [codec]
+    check_file(output, sorted({suffix for one in able for suffix in _suffixes(one)}))
+
+
+def format_of_stdout(codec: Codec[Any], format: str | None) -> str:
+    """Return the suffix of a file like what goes to standard output."""
+    suffixes = _suffixes(codec)
+    suffix = suffixes[0] if format is None else f".{format}"
+    if suffix not in suffixes:
+        allowed = ", ".join(known.removeprefix(".") for known in suffixes)
+        raise OptionError(f"--format is {format!r}; with this model it can be {allowed}")
+    return suffix
+
+
+def print_piece(codec: Codec[Any], piece: Any, suffix: str) -> None:
+    """Write to standard output what the codec writes to a file with that suffix."""
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, f"piece{suffix}")
+        codec.write(piece, path)
+        content = path.read_bytes()
+    if sys.stdout.isatty() and not content.endswith(b"\n"):
+        content += b"\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def text_primer(codec: Codec[Any], text: str) -> str:
+    """Return a text to continue, as it was given to ``--primer-text``."""
+    from midirnn.codecs import TextCodec
+
+    if not isinstance(codec, TextCodec):
+        raise OptionError(
+            f"--primer-text is for models of text, and this one has the codec {codec.name!r}; "
+            "give it a file with --primer"
+        )
+    return text.replace("\\n", "\n")

@@ -1,0 +1,216 @@
+"""Text, a token for each character: the encoding of A. Karpathy's char-rnn (2015).
+
+The characters are those of the training text. A file is one piece or, as a tune book in ABC
+notation, one piece for each tune.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.abcfile import read_abc
+from midirnn.codecs.base import (
+    MAX_TOKENS,
+    Augmentation,
+    FreeConstraint,
+    Limits,
+    Tokens,
+    check_tokens,
+)
+from midirnn.codecs.passages import Passage, cut_passages, find_tunes, place_in
+from midirnn.errors import CodecError
+from midirnn.files import one_line_errors, write_file
+from midirnn.midifile import write_midi
+
+PRINTABLE = "\n" + "".join(map(chr, range(ord(" "), ord("~") + 1)))
+"""The characters of a codec that was not fitted to a text: printable ASCII and line breaks."""
+
+UNITS = ("", "file", "tune")
+"""What a piece is; empty: tunes if all files are named .abc, else files."""
+
+END_OF_TUNE = "\n\n"
+"""Tunes in ABC notation end with an empty line."""
+
+
+@dataclass(frozen=True)
+class TextCodec:
+    """Texts in UTF-8, a token for each character of ``alphabet``.
+
+    Lines end with a line feed, whatever they end with in the file.
+    """
+
+    name: ClassVar[str] = "text"
+    suffixes: ClassVar[tuple[str, ...]] = (".txt", ".abc")
+    written: ClassVar[tuple[str, ...]] = (".mid", ".midi")
+
+    alphabet: str = PRINTABLE
+    unit: str = ""
+    """What a piece is: one of the :data:`UNITS`."""
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise CodecError(f"unit is {self.unit!r}; allowed are {', '.join(UNITS[1:])}")
+        if not self.alphabet:
+            raise CodecError("the alphabet is empty: a text codec needs at least one character")
+        if len(set(self.alphabet)) < len(self.alphabet):
+            twice = next(c for c in self.alphabet if self.alphabet.count(c) > 1)
+            raise CodecError(f"the alphabet has the character {twice!r} twice")
+        if len(self.alphabet) > MAX_TOKENS - 1:
+            raise CodecError(
+                f"the text has {len(self.alphabet)} different characters; at most "
+                f"{MAX_TOKENS - 1} can be told apart"
+            )
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of characters (V)."""
+        return len(self.alphabet)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what makes an equal codec, for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+    # Files.
+
+    def read(self, path: Path) -> str:
+        """Read a file whole. Raises :class:`CodecError` for one that is not text in UTF-8."""
+        with one_line_errors(path, CodecError, "cannot be read"):
+            data = path.read_bytes()
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line, column = place_in(data[: error.start].decode("utf-8", "replace"))
+            raise CodecError(
+                f"{path} is not text in UTF-8 (byte 0x{data[error.start]:02x} in line {line}, "
+                f"column {column}); convert it, with iconv for example"
+            ) from None
+        if "\0" in text:
+            line, column = place_in(text[: text.index("\0")])
+            raise CodecError(
+                f"{path} is a binary file, not text (a null byte in line {line}, column {column})"
+            )
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def write(self, piece: str, path: Path) -> None:
+        """Write a text; into a file named .mid the tune that it is in ABC notation, as MIDI.
+
+        A tune that begins without a number (``X:``) is given one: ABC files need it.
+        """
+        if path.suffix.lower() in self.written:
+            write_midi(read_abc(piece), path)
+            return
+        if self.unit == "tune" and not piece.startswith("X:"):
+            piece = f"X:1\n{piece}"
+        with one_line_errors(path, CodecError):
+            write_file(path, piece)
+
+    # A corpus: see :class:`~midirnn.codecs.base.CorpusCodec`.
+
+    def for_files(self, paths: Sequence[Path]) -> Self:
+        """Return the codec with its unit settled."""
+        if self.unit:
+            return self
+        tunes = all(path.suffix.lower() == ".abc" for path in paths)
+        return replace(self, unit="tune" if tunes else "file")
+
+    def passages(self, path: Path) -> list[Passage]:
+        """Read the pieces in a file: the file itself, or its tunes."""
+        text = self.read(path)
+        if not text.strip():
+            raise CodecError(f"{path} is empty: there is nothing to learn from")
+        if self.unit != "tune":
+            return [Passage(text)]
+        tunes = find_tunes(text)
+        if not tunes:
+            raise CodecError(
+                f"{path} holds no tune in ABC notation: a tune has a line K: with its key, and "
+                "ends with an empty line; to read it as plain text, add --codec-setting unit=file"
+            )
+        return tunes
+
+    def cut(self, passages: Sequence[Passage], ends: Sequence[float]) -> list[list[Passage]]:
+        """Return the parts of a file that end at these shares of its characters.
+
+        Of a tune book whole tunes go to one part.
+        """
+        return cut_passages(passages, ends, whole=self.unit == "tune")
+
+    def fit(self, passages: Iterable[Passage]) -> Self:
+        """Return the codec of the characters in these pieces; of its own if they were given."""
+        if self.alphabet != PRINTABLE:
+            return self
+        characters: set[str] = set()
+        for passage in passages:
+            characters.update(passage.text)
+        return replace(self, alphabet="".join(sorted(characters)))
+
+    def encode_passage(self, passage: Passage) -> Tokens:
+        """Return the tokens of a piece. An error names the place in the file."""
+        ids = self._ids(passage.text)
+        unknown = np.flatnonzero(ids < 0)
+        if not len(unknown):
+            return ids.astype(np.uint16)
+        index = int(unknown[0])
+        line, column = place_in(passage.text[:index], passage.line, passage.column)
+        raise CodecError(
+            f"line {line}, column {column}: the character {passage.text[index]!r} does not occur "
+            f"in the training text, whose {self.vocab_size} characters are all that the model knows"
+        )
+
+    # Tokens.
+
+    def encode(self, piece: str) -> Tokens:
+        """Return the tokens of a text; shape ``(T,)``.
+
+        Raises :class:`CodecError` with line and column for a character that is not known.
+        """
+        return self.encode_passage(Passage(piece))
+
+    def decode(self, tokens: npt.ArrayLike) -> str:
+        """Return the text of some tokens."""
+        return "".join(self.alphabet[token] for token in check_tokens(tokens, self.vocab_size))
+
+    def ends(self, tokens: Sequence[int]) -> bool:
+        """Return whether a piece is complete: a tune is at its empty line, a text never."""
+        if self.unit != "tune" or len(tokens) < len(END_OF_TUNE):
+            return False
+        return self.decode(tokens[-len(END_OF_TUNE) :]) == END_OF_TUNE
+
+    def constraint(self, limits: Limits | None = None) -> FreeConstraint:
+        """Return a constraint without rules: any character may follow any other."""
+        return FreeConstraint(self.vocab_size)
+
+    def groups(self) -> Mapping[str, slice]:
+        """Return the whole alphabet as one group: its characters have no order that means much."""
+        return {"character": slice(0, self.vocab_size)}
+
+    def augment(
+        self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator
+    ) -> Tokens:
+        """Return the text as it is."""
+        return tokens
+
+    @cached_property
+    def _order(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """The code points of the alphabet in ascending order, and the token of each."""
+        codes = _code_points(self.alphabet)
+        order = np.argsort(codes)
+        return codes[order], order
+
+    def _ids(self, text: str) -> npt.NDArray[np.int64]:
+        """Return the token of each character; -1 for one that is not in the alphabet."""
+        codes, tokens = self._order
+        wanted = _code_points(text)
+        places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+        return np.where(codes[places] == wanted, tokens[places], -1)
+
+
+def _code_points(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

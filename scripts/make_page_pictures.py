@@ -1,0 +1,127 @@
+"""Take the pictures of the page that stand in the documentation. Needs Chromium and playwright.
+
+    python scripts/make_page_pictures.py [--folder docs/pictures] [--model piano]
+
+A script plays on the computer's keys; the model answers as it would to a person.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PHRASE = "QETYTEQ RYIYR ETUT"
+"""Keys of the computer, one after the other; a blank is a rest."""
+
+SIZES: dict[str, tuple[int, int, float]] = {
+    "desktop": (1440, 810, 1.5),
+    "phone": (390, 800, 2.0),
+    "4k": (3840, 2160, 1.0),
+}
+
+
+def start(model: str, *flags: str) -> tuple[subprocess.Popen[str], str]:
+    """Start ``midirnn jam`` and return it with its address."""
+    command = [sys.executable, "-m", "midirnn", "jam", "--no-open", "--port", "0", "--seed", "7"]
+    process = subprocess.Popen(
+        [*command, "--model", model, *flags], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    address = ""
+    for line in process.stdout:
+        if found := re.match(r"page: (\S+)", line):
+            address = found[1]
+        if "(model " in line:
+            return process, address
+    raise SystemExit("midirnn jam did not start")
+
+
+def open_page(browser: Any, address: str, size: str, scheme: str) -> Any:
+    width, height, scale = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        device_scale_factor=scale,
+        color_scheme=scheme,
+        has_touch=size == "phone",
+        is_mobile=size == "phone",
+    )
+    page = context.new_page()
+    page.goto(address)
+    wait(page, "window.midirnn?.state && !midirnn.state.loading")
+    return page
+
+
+def wait(page: Any, condition: str) -> None:
+    for _ in range(1200):
+        if page.evaluate(f"Boolean({condition})"):
+            return
+        page.wait_for_timeout(50)
+    raise SystemExit(f"it did not happen: {condition}")
+
+
+def play(page: Any, keys: str = PHRASE) -> None:
+    page.keyboard.down("Space")
+    for key in keys:
+        if key != " ":
+            page.keyboard.down(f"Key{key}")
+        page.wait_for_timeout(170)
+        if key != " ":
+            page.keyboard.up(f"Key{key}")
+    page.keyboard.up("Space")
+
+
+ANSWERS = "midirnn.state.plays && midirnn.notes.all.filter(n => n.who === 'machine').length > 9"
+
+
+def take(browser: Any, address: str, folder: Path) -> None:
+    page = open_page(browser, address, "desktop", "dark")
+    page.screenshot(path=folder / "jam-start.png")
+    wait(page, "midirnn.sound.samples.loaded.size > 80")
+    play(page)
+    wait(page, ANSWERS)
+    page.screenshot(path=folder / "jam.png")
+    page.get_by_role("button", name="Store").click()
+    page.get_by_role("button", name="Store preset 1").click()
+    page.get_by_role("button", name="Record").click()
+    page.get_by_role("radio", name="duet").click()
+    page.emulate_media(color_scheme="light")
+    play(page)
+    page.get_by_role("button", name="Stop", exact=False).first.click()
+    page.screenshot(path=folder / "jam-light.png")
+    page.context.close()
+    page = open_page(browser, address, "phone", "dark")
+    page.touchscreen.tap(195, 700)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=folder / "jam-phone.png")
+    page.context.close()
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--folder", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--model", default="piano")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    process, address = start(options.model)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            take(browser, address, options.folder)
+            browser.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+if __name__ == "__main__":
+    main()

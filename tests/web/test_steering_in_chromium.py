@@ -1,0 +1,219 @@
+"""Steering, keeping and faults on the page, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midirnn import read_midi
+from midirnn.cli.main import main
+from tests.live.stage import write_tiny_model
+from tests.web.jams import JamProcess, browser, jam, needs_chromium, open_page, phrase, wait
+
+pytestmark = needs_chromium
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def playing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JamProcess]:
+    folder = write_tiny_model(tmp_path_factory.mktemp("model"))
+    with jam("--model", str(folder), "--seed", "1", "--silence-seconds", "0.4") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def page(playing: JamProcess, chromium: Any) -> Iterator[Any]:
+    opened = open_page(chromium, playing.url)
+    yield opened
+    errors = opened.errors
+    opened.context.close()
+    assert errors == []
+
+
+def shown(page: Any, knob: str) -> str:
+    """What the page shows beside a knob."""
+    text: str = page.locator(f".field:has(#knob-{knob}) output").inner_text()
+    return text
+
+
+def test_two_pages_show_the_same_knobs(page: Any, playing: JamProcess, chromium: Any) -> None:
+    other = open_page(chromium, playing.url)
+    page.locator("#knob-density").fill("100")
+    wait(other, "midirnn.state.knobs.density > 2")
+    assert shown(other, "density") == shown(page, "density") != "free"
+    other.locator("#knob-density").fill("0")
+    wait(page, "midirnn.state.knobs.density === null")
+    page.wait_for_timeout(500)
+    assert shown(page, "density") == "free"
+    page.locator("#knob-key").select_option("A minor")
+    wait(other, "document.getElementById('knob-key').value === 'A minor'")
+    other.context.close()
+
+
+def test_every_knob_and_switch_of_a_controller_is_on_the_page(page: Any) -> None:
+    knobs = set(page.evaluate("Object.keys(midirnn.state.knobs)"))
+    on_page = set(page.evaluate("[...midirnn.panel.shows.keys()]"))
+    buttons = {"switch", "freeze", "reset", "panic", "undo", "store"}
+    presets = {f"preset_{number}" for number in range(1, 9)}
+    assert knobs - presets == on_page | buttons
+
+
+def test_a_preset_is_stored_and_loaded_and_seen(page: Any) -> None:
+    phrase(page)
+    page.get_by_role("button", name="Store", exact=True).click()
+    page.get_by_role("button", name="Store preset 2, empty").click()
+    wait(page, "midirnn.state.presets.includes(2)")
+    page.get_by_role("button", name="Load preset 2, stored").click()
+    page.get_by_role("button", name="Undo").click()
+
+
+def test_freeze_is_shown_while_it_lasts(page: Any) -> None:
+    button = page.get_by_role("button", name="Freeze")
+    button.click()
+    wait(page, "midirnn.state.knobs.freeze && !midirnn.state.listens")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    wait(page, "!midirnn.state.knobs.freeze")
+
+
+def test_a_knob_can_be_turned_with_the_arrow_keys(page: Any) -> None:
+    before = page.evaluate("midirnn.state.knobs.temperature")
+    page.locator("#knob-temperature").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    wait(page, f"midirnn.state.knobs.temperature > {before}")
+    assert page.evaluate("midirnn.keys.octave") == 0
+
+
+def test_a_take_is_downloaded_as_midi_and_as_a_log(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("button", name="Record").click()
+    wait(page, "midirnn.state.recording !== null")
+    phrase(page)
+    wait(page, "midirnn.notes.all.filter(n => n.who === 'machine' && !n.droppedAt).length > 3")
+    page.wait_for_timeout(500)
+    page.locator(".record").click()
+    for link, name in (("MIDI", "take.mid"), ("log", "take.jsonl")):
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name=link).first.click()
+        waiting.value.save_as(tmp_path / name)
+    music = read_midi(tmp_path / "take.mid")
+    players = {music.parts[part].name for part in music.part}
+    assert players == {"performer", "model"}
+    mine = [i for i in range(len(music)) if music.parts[music.part[i]].name == "performer"]
+    assert [int(music.pitch[i]) for i in mine] == [60, 64, 67, 72]
+    assert main(["replay", str(tmp_path / "take.jsonl")]) == 0
+    page.get_by_role("button", name="Play Take").first.click()
+    wait(page, "midirnn.takes.voices.length > 6")
+    page.get_by_role("button", name="Play Take").first.click()
+    wait(page, "midirnn.takes.voices.length === 0")
+
+
+def test_a_second_page_watches_and_may_take_over(
+    page: Any, playing: JamProcess, chromium: Any
+) -> None:
+    other = open_page(chromium, playing.url)
+    wait(other, "!midirnn.performer.mayPlay")
+    page.keyboard.down("KeyW")
+    wait(other, "midirnn.performer.keys.has(62)")
+    other.get_by_role("button", name="Play here").click()
+    wait(other, "midirnn.performer.mayPlay")
+    wait(page, "!midirnn.performer.mayPlay && midirnn.performer.held.size === 0")
+    wait(other, "!midirnn.performer.keys.has(62)")
+    page.keyboard.up("KeyW")
+    other.context.close()
+    wait(page, "midirnn.performer.mayPlay")
+
+
+def test_the_page_comes_back_when_the_server_was_killed(page: Any, playing: JamProcess) -> None:
+    page.get_by_role("radio", name="autopilot").click()
+    wait(page, "midirnn.machine.busy || midirnn.notes.all.some(n => n.who === 'machine')")
+    page.keyboard.down("KeyQ")
+    os.kill(playing.server_id(), signal.SIGKILL)
+    wait(page, "!midirnn.link.open")
+    wait(page, "!midirnn.machine.busy && midirnn.performer.held.size === 0")
+    wait(page, "midirnn.link.open && midirnn.state.mode === 'autopilot'")
+    wait(page, "midirnn.notes.all.some(n => n.who === 'machine' && n.end > midirnn.clock.now())")
+    page.keyboard.up("KeyQ")
+    page.get_by_role("radio", name="call and response").click()
+    wait(page, "midirnn.state.mode === 'call_and_response'")
+
+
+def test_a_page_of_an_earlier_start_says_so(page: Any) -> None:
+    page.evaluate("history.replaceState(null, '', '?token=old')")
+    page.evaluate("midirnn.link.token = 'old'; midirnn.link.socket.close()")
+    wait(page, "document.getElementById('hint').textContent.includes('an earlier start')")
+
+
+def test_a_browser_without_sound_still_shows_and_plays(playing: JamProcess, chromium: Any) -> None:
+    context = chromium.new_context()
+    context.add_init_script("delete window.AudioContext; delete navigator.requestMIDIAccess")
+    opened = context.new_page()
+    opened.goto(playing.url)
+    wait(opened, "document.getElementById('hint').textContent.includes('cannot make sound')")
+    phrase(opened, "QE")
+    wait(opened, "midirnn.notes.all.some(n => n.nats !== undefined)")
+    context.close()
+
+
+def test_notes_end_on_both_sides_when_the_server_hangs(page: Any, playing: JamProcess) -> None:
+    page.keyboard.press("KeyQ")
+    wait(page, "midirnn.sound.running")
+    page.keyboard.down("KeyQ")
+    server = playing.server_id()
+    os.kill(server, signal.SIGSTOP)
+    try:
+        wait(page, "midirnn.link.isSilent")
+        assert page.evaluate("midirnn.performer.held.size") == 0
+        assert page.evaluate("midirnn.machine.busy") is False
+    finally:
+        os.kill(server, signal.SIGCONT)
+    page.keyboard.up("KeyQ")
+    wait(page, "!midirnn.link.isSilent")
+
+
+def test_the_page_asks_no_other_server(playing: JamProcess, chromium: Any) -> None:
+    context = chromium.new_context()
+    opened = context.new_page()
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(playing.url)
+    wait(opened, "window.midirnn?.sound.samples.loaded.size > 80")
+    assert len(asked) > 90
+    assert {url.split("/")[2] for url in asked} == {playing.origin.split("/")[2]}
+    context.close()
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: scripts/check-page installs it")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious(
+    playing: JamProcess, chromium: Any, scheme: str, width: int
+) -> None:
+    about = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    opened = open_page(chromium, playing.url, **about)
+    opened.evaluate(AXE.read_text(encoding="utf-8"))
+    found = opened.evaluate("axe.run().then(result => result.violations)")
+    opened.context.close()
+    assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []
+
+
+def test_the_model_changes_without_a_restart(page: Any) -> None:
+    page.locator("#knob-balance").fill("180")
+    wait(page, "midirnn.state.knobs.balance > 1.2")
+    page.locator("#model").select_option("piano-small")
+    wait(page, "midirnn.state.model === 'piano-small' && !midirnn.state.loading")
+    wait(page, "midirnn.state.knobs.balance > 1.2")
+    phrase(page)
+    wait(page, "midirnn.notes.all.some(n => n.who === 'machine')")
