@@ -125,7 +125,7 @@ def test_in_words_it_is_two_tables(place: Path, capsys: Capture) -> None:
         (["--workers=0"], "--workers is 0; it must be at least 1"),
         (["--samples=2"], "--samples and --continuations are two measurements; choose one"),
         (["--sample-seconds=9"], "--sample-seconds is for --samples; continuations have lengths"),
-        (["--pieces=3"], "which is not measured with --continuations"),
+        (["--pieces=3"], "it is not measured with --continuations"),
         (["--split=train"], "0 of 1 train performances last 110 s or more, and at least 2 must"),
         (["--split=exam"], "has no split 'exam'; it has train, validation, test"),
         (["--engine=steam"], "there is no engine 'steam'"),
