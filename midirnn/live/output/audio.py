@@ -57,8 +57,8 @@ class Synthesizer:
     """An output port that sounds. Owns FluidSynth's synthesizer and audio driver.
 
     ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
-    works), ``path`` the file that its driver ``file`` writes; with ``sounding`` false there is none,
-    and :meth:`render` gives the sound.
+    works), ``path`` the file that its driver ``file`` writes; with ``sounding`` false there is
+    none, and :meth:`render` gives the sound.
     """
 
     def __init__(
