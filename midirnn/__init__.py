@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "CheckpointError": "errors",
     "CodecError": "errors",
+    "Controls": "codecs.controls",
     "DatasetError": "errors",
     "MidiFileError": "errors",
     "MidirnnError": "errors",
@@ -18,6 +19,7 @@ _MODULES = {
     "Likelihood": "sampling",
     "Model": "engines.load",
     "ModelLostError": "errors",
+    "Note": "performance",
     "OptionError": "errors",
     "Part": "performance",
     "Performance": "performance",
@@ -39,6 +41,7 @@ _MODULES = {
 __all__ = [
     "CheckpointError",
     "CodecError",
+    "Controls",
     "DatasetError",
     "Likelihood",
     "MidiFileError",
@@ -46,6 +49,7 @@ __all__ = [
     "MissingExtraError",
     "Model",
     "ModelLostError",
+    "Note",
     "OptionError",
     "Part",
     "Performance",
@@ -66,6 +70,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from midirnn.codecs import PerformanceCodec
+    from midirnn.codecs.controls import Controls
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,
@@ -80,7 +85,7 @@ if TYPE_CHECKING:
         RecordingError,
     )
     from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
-    from midirnn.performance import Part, Performance, Tempo
+    from midirnn.performance import Note, Part, Performance, Tempo
     from midirnn.sampling import Sampler, SamplingConfig
     from midirnn.sampling.generate import generate
     from midirnn.sampling.surprise import Likelihood, likelihood

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import html
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from midirnn.errors import OptionError
+from midirnn.sketch import piano_roll_svg
 
 SUSTAIN_DOWN = 64
 """The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
@@ -88,6 +91,16 @@ class Part:
     def is_drum(self) -> bool:
         """True if the part is on the drum channel."""
         return self.channel == 9
+
+
+class Note(NamedTuple):
+    """A note of a performance, as a loop over it gives: times in seconds, numbers of MIDI."""
+
+    start: float
+    end: float
+    pitch: int
+    velocity: int
+    part: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +184,7 @@ def _check_range(name: str, values: npt.NDArray[Any], least: float, most: float)
 _SORTED_BY = ("start", "pitch", "pedal_time", "control_time")
 
 
-def _order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
+def order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
     """Return the order by time, then by pitch; None if things are in it."""
     late = time[1:] < time[:-1]
     if pitch is not None:
@@ -236,7 +249,7 @@ class Performance:
                 arrays[name] = np.zeros(len(arrays[of]), dtype=bool)
         for names in (_NOTE_FIELDS, _PEDAL_FIELDS, _CONTROL_FIELDS):
             _check_lengths({name: arrays[name] for name in names})
-            order = _order_of(*(arrays[name] for name in names if name in _SORTED_BY))
+            order = order_of(*(arrays[name] for name in names if name in _SORTED_BY))
             for name in names:
                 object.__setattr__(self, name, _read_only(arrays.pop(name), order))
         self._check_values()
@@ -284,6 +297,10 @@ class Performance:
     def __len__(self) -> int:
         return len(self.start)
 
+    def __iter__(self) -> Iterator[Note]:
+        columns = (self.start, self.end, self.pitch, self.velocity, self.part)
+        return map(Note._make, zip(*(column.tolist() for column in columns), strict=True))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Performance):
             return NotImplemented
@@ -302,6 +319,11 @@ class Performance:
             f"{len(self.parts)} parts, {self.duration:.3f} s)"
         )
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a piano roll."""
+        svg = piano_roll_svg(self.start, self.end, self.pitch, self.velocity)
+        return f"<div>{html.escape(repr(self))}</div>{svg}"
+
     @property
     def duration(self) -> float:
         """The end of the last note in seconds; 0 without notes."""
@@ -309,6 +331,11 @@ class Performance:
 
     def replace(self, **changes: Any) -> Performance:
         """Return the performance with some fields changed."""
+        if changes.keys() <= {"tempos", "signatures"}:  # which need no check of the arrays
+            changed = copy.copy(self)
+            for name, value in changes.items():
+                object.__setattr__(changed, name, value)
+            return changed
         return dataclasses.replace(self, **changes)
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
@@ -438,9 +465,10 @@ class Performance:
             )
             end[notes] = np.minimum(ends, last)
             unreleased[notes] = (unreleased[notes] & (ends >= self.end[notes])) | np.isinf(ends)
-        pedals_off = {name: getattr(self, name)[:0] for name in _PEDAL_FIELDS}
-        applied = self.replace(end=end, unreleased=unreleased, **pedals_off)
-        return applied.select(end > self.start)
+        keep = end > self.start
+        kept = {name: getattr(self, name)[keep] for name in _NOTE_FIELDS}
+        kept |= {"end": end[keep], "unreleased": unreleased[keep]}
+        return self.replace(**kept, **{name: getattr(self, name)[:0] for name in _PEDAL_FIELDS})
 
 
 def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:

@@ -22,7 +22,7 @@ Layers = tuple[tuple[tuple[str, ...], ...], ...]
 
 LAYERS: Layers = (
     (("errors",),),
-    (("files",), ("native",)),
+    (("files",), ("native",), ("sketch",)),
     (("performance",),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),
     (("codecs",),),

@@ -62,4 +62,4 @@ def test_the_measured_table_is_short() -> None:
 
 
 def test_the_picture_stands_above_the_first_section() -> None:
-    assert "](docs/continuation.png)" in README.split("\n## ")[0]
+    assert "](docs/pictures/jam.png)" in README.split("\n## ")[0]

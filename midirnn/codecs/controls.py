@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.style import (
+    ENDING,
     NUM_STYLE_INPUTS,
     PITCH_CLASSES,
     SLICES,
@@ -54,25 +55,33 @@ class Controls:
     """The controls of what is generated next; None leaves one to the model.
 
     ``loudness`` is a mean velocity, 0 to 127. ``pitch_classes`` are twelve weights from C on, of
-    which only the proportions count. ``strength`` multiplies the inputs: it is 1 in training, and
-    with higher values the model follows the controls more closely. ``style`` is what was heard, to
-    be followed where no other control says otherwise: ``follow`` says how closely, 0 to 1.
+    which only the proportions count, or their names or a key as text ("C Eb G", "A minor").
+    ``strength`` multiplies the inputs: it is 1 in training, and with higher values the model
+    follows the controls more closely. ``style`` is what was heard, to be followed where no other
+    control says otherwise: ``follow`` says how closely, 0 to 1. ``ending_seconds`` is how far the
+    end of the piece, or of an answer, is: set it again as it comes nearer. From 10 on it says that
+    the end is not near. Models without style inputs ignore it.
     """
 
     notes_per_second: float | None = None
     loudness: float | None = None
-    pitch_classes: Sequence[float] | None = None
+    pitch_classes: Sequence[float] | str | None = None
     strength: float = DEFAULT_STRENGTH
     style: Style | None = None
     follow: float = 1.0
+    ending_seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.pitch_classes, str):
+            object.__setattr__(self, "pitch_classes", parse_pitch_classes(self.pitch_classes))
         if self.notes_per_second is not None and not 0.0 <= self.notes_per_second <= 127.0:
             raise OptionError(
                 f"notes_per_second is {self.notes_per_second:g}; allowed are 0 to 127"
             )
         if self.loudness is not None and not 0.0 <= self.loudness <= MAX_VELOCITY:
             raise OptionError(f"loudness is {self.loudness:g}; allowed are 0 to {MAX_VELOCITY}")
+        if self.ending_seconds is not None and not self.ending_seconds >= 0.0:
+            raise OptionError(f"ending_seconds is {self.ending_seconds:g}; it must be 0 or more")
         if not 0.0 <= self.strength <= MAX_STRENGTH:
             raise OptionError(f"strength is {self.strength:g}; allowed are 0 to {MAX_STRENGTH:g}")
         if not 0.0 <= self.follow <= 1.0:
@@ -84,6 +93,13 @@ class Controls:
                     f"pitch_classes are {list(self.pitch_classes)}; allowed are twelve weights, "
                     "none below 0 and not all 0"
                 )
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The twelve weights of the pitch classes, if they are set."""
+        if self.pitch_classes is None or isinstance(self.pitch_classes, str):
+            return None
+        return tuple(self.pitch_classes)
 
     def vector(self) -> FloatArray:
         """Return the inputs of a model; shape ``(NUM_STYLE_INPUTS,)``.
@@ -102,6 +118,8 @@ class Controls:
         if self.pitch_classes is not None:
             weights = np.asarray([self.pitch_classes], np.float64)
             asked["pitch_classes"] = weights / weights.sum()
+        if self.ending_seconds is not None:
+            asked[ENDING] = np.array([self.ending_seconds])
         set_rows = style_inputs(asked, 1)[0] * np.float32(self.strength)
         for name in asked:
             row[SLICES[name]] = set_rows[SLICES[name]]

@@ -27,7 +27,7 @@ from midirnn.web.feed import Feed
 from midirnn.web.performers import Performers
 from midirnn.web.server_process import SILENT_SECONDS, ServerProcess
 from midirnn.web.state import about, state
-from midirnn.web.takes import Keeper
+from midirnn.web.takes import Keeper, Take
 
 PORT = 8642
 """The port of the page, if it is free."""
@@ -121,6 +121,11 @@ class Jam:
     def rig(self) -> Rig | None:
         """The present session's rig; None while one is being built."""
         return self._rig
+
+    @property
+    def takes(self) -> list[Take]:
+        """What was recorded."""
+        return self._keeper.takes
 
     @property
     def server(self) -> ServerProcess:

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from midirnn.errors import MidirnnError
-from midirnn.live.controls.knobs import NUM_PRESETS
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 
 Message: TypeAlias = dict[str, Any]
@@ -33,6 +32,9 @@ MOST_BYTES = 2048
 """A request that is longer is refused unread."""
 
 MOST_TEXT = 256
+MOST_PRESET = 99
+"""Far above what there are: how many there are, the session knows."""
+
 SWITCHES = ("panic", "reset", "undo", "switch")
 
 
@@ -50,7 +52,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_preset(value: object) -> bool:
-    return type(value) is int and 1 <= value <= NUM_PRESETS
+    return type(value) is int and 1 <= value <= MOST_PRESET
 
 
 def _is_value(value: object) -> bool:

@@ -67,6 +67,7 @@ class Server:
             f"ws://{self.host}/socket?token={token}",
             origin=origin or f"http://{self.host}",  # type: ignore[arg-type]
             open_timeout=20,
+            close_timeout=2,
         ) as socket_:
             yield socket_
 

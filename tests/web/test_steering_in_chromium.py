@@ -150,6 +150,23 @@ def test_the_page_comes_back_when_the_server_was_killed(page: Any, playing: JamP
     wait(page, "midirnn.state.mode === 'call_and_response'")
 
 
+def test_a_page_of_an_earlier_start_says_so(page: Any) -> None:
+    page.evaluate("history.replaceState(null, '', '?token=old')")
+    page.evaluate("midirnn.link.token = 'old'; midirnn.link.socket.close()")
+    wait(page, "document.getElementById('hint').textContent.includes('an earlier start')")
+
+
+def test_a_browser_without_sound_still_shows_and_plays(playing: JamProcess, chromium: Any) -> None:
+    context = chromium.new_context()
+    context.add_init_script("delete window.AudioContext; delete navigator.requestMIDIAccess")
+    opened = context.new_page()
+    opened.goto(playing.url)
+    wait(opened, "document.getElementById('hint').textContent.includes('cannot make sound')")
+    phrase(opened, "QE")
+    wait(opened, "midirnn.notes.all.some(n => n.nats !== undefined)")
+    context.close()
+
+
 def test_notes_end_on_both_sides_when_the_server_hangs(page: Any, playing: JamProcess) -> None:
     page.keyboard.press("KeyQ")
     wait(page, "midirnn.sound.running")

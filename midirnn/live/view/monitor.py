@@ -202,8 +202,8 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
         shown.append(("notes per second", f"{asked.notes_per_second:.1f}"))
     if asked is not None and asked.loudness is not None:
         shown.append(("loudness", f"{asked.loudness:.0f}"))
-    if asked is not None and asked.pitch_classes is not None:
-        shown.append(("pitch classes", _weights(asked.pitch_classes)))
+    if asked is not None and asked.weights is not None:
+        shown.append(("pitch classes", _weights(asked.weights)))
     if (knobs.lowest, knobs.highest) != (0, NUM_PITCHES - 1):
         shown.append(("pitches", f"{knobs.lowest} to {knobs.highest}"))
     if balance != 1.0:

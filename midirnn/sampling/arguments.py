@@ -1,0 +1,51 @@
+"""What a user may write for an argument of :func:`~midirnn.generate`, as what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from midirnn.codecs.controls import Controls, parse_pitch_classes
+from midirnn.errors import OptionError
+from midirnn.midifile import from_pretty_midi
+from midirnn.sampling.filters import SamplingConfig
+
+Settings = TypeVar("Settings", Controls, SamplingConfig)
+
+
+def as_controls(given: Controls | Mapping[str, Any] | str | None) -> Controls | None:
+    """Return controls; text is a key or pitch classes."""
+    if isinstance(given, str):
+        return Controls(pitch_classes=parse_pitch_classes(given))
+    return _settings("controls", Controls, given)
+
+
+def as_sampling(given: SamplingConfig | Mapping[str, Any] | None) -> SamplingConfig | None:
+    """Return the settings of sampling."""
+    return _settings("sampling", SamplingConfig, given)
+
+
+def as_piece(given: Any) -> Any:
+    """Return a piece of a codec; a ``pretty_midi.PrettyMIDI`` as a performance."""
+    if type(given).__module__.partition(".")[0] == "pretty_midi":
+        return from_pretty_midi(given, drums=True)
+    return given
+
+
+def _settings(
+    name: str, kind: type[Settings], given: Settings | Mapping[str, Any] | None
+) -> Settings | None:
+    """Return settings, given as they are or as a mapping of their fields."""
+    if given is None or isinstance(given, kind):
+        return given
+    known = [field.name for field in fields(kind)]
+    if not isinstance(given, Mapping):
+        raise OptionError(
+            f"{name} is {given!r}; allowed are {kind.__name__}(...) or a dictionary of its fields: "
+            f"{', '.join(known)}"
+        )
+    for key in given:
+        if key not in known:
+            raise OptionError(f"{name} holds {key!r}; allowed are {', '.join(known)}")
+    return kind(**given)

@@ -1,0 +1,255 @@
+"""Measure the page of ``midirnn jam`` in a headless Chromium: how soon, how exact, at what cost.
+
+    python scripts/benchmark_jam.py
+    python scripts/benchmark_jam.py --session 120 --keep my-session.mid
+
+With ``--session`` a script plays phrases for so many seconds, and what both played is kept as MIDI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from machine import OtherLoad, processor_name
+
+NOTES = 1000
+KEYS = 60
+ROWS = "QWERTYUIOP"
+RUNNING_SECONDS = 20.0
+
+WATCH = """
+(() => {
+    const m = midirnn;
+    const bench = (m.bench = {own: [], shown: [], machine: [], draws: []});
+    let pressed = null;
+    addEventListener("keydown", (event) => (pressed = event.timeStamp), true);
+    const down = m.performer.down.bind(m.performer);
+    m.performer.down = (...note) => {
+        const at = pressed;
+        down(...note);
+        if (at !== null) bench.own.push(performance.now() - at);
+    };
+    const plan = m.machine.plan.bind(m.machine);
+    m.machine.plan = (events) => {
+        plan(events);
+        const at = pressed;
+        if (at === null || !events.some(([, , e]) => (e[0] & 0xf0) === 0x90 && e[2] > 0)) return;
+        pressed = null;
+        requestAnimationFrame(() => bench.shown.push(performance.now() - at));
+    };
+    const begin = m.machine.begin.bind(m.machine);
+    m.machine.begin = (pitch, velocity, at, number) => {
+        const before = m.machine.late.length;
+        begin(pitch, velocity, at, number);
+        const voice = [...m.machine.voices.values()].at(-1);
+        if (m.machine.late.length > before && voice) bench.machine.push([at, voice.start]);
+    };
+    const draw = m.roll.draw.bind(m.roll);
+    m.roll.draw = (now) => {
+        const from = performance.now();
+        draw(now);
+        bench.draws.push(performance.now() - from);
+    };
+})()
+"""
+
+FILL = """
+(() => {
+    const now = midirnn.clock.now();
+    for (let at = 0; at < 330; at += 1) {
+        const start = now - 6.5 + at / 31;
+        midirnn.notes.add({who: at % 2 ? "you" : "machine", pitch: 36 + (at * 7) % 60,
+            velocity: 20 + (at % 100), start, end: start + 0.3, nats: at % 2 ? at % 7 : undefined});
+    }
+})()
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="piano")
+    parser.add_argument("--notes", type=int, default=NOTES)
+    parser.add_argument("--session", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--keep", type=Path, default=Path("session.mid"), metavar="FILE")
+    options = parser.parse_args()
+    load = OtherLoad()
+    with chromium() as browser, jam(options.model) as (process, address, began):
+        page = open_page(browser, address)
+        report("from command to playable page", f"{time.monotonic() - began:.2f} s")
+        page.keyboard.press("KeyQ")
+        wait(page, "midirnn.sound.running && midirnn.sound.samples.loaded.size > 80")
+        if options.session:
+            play_session(page, options.session, options.keep)
+            return
+        page.evaluate(WATCH)
+        measure_keys(page)
+        measure_notes(page, options.notes)
+        measure_cost(page, server_of(process))
+        measure_frames(page)
+    print(f"{processor_name()}; other processes used {load.cores():.1f} cores, Chromium's included")
+
+
+def report(what: str, value: str) -> None:
+    print(f"{what:<52} {value}", flush=True)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median and the 99th percentile of milliseconds."""
+    if not values:
+        return "none"
+    p50, p99 = np.percentile(values, [50, 99])
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms ({len(values)})"
+
+
+def measure_keys(page: Any) -> None:
+    """Press keys in a duet: own sound, and the first planned note that the key brings."""
+    page.get_by_role("radio", name="duet").click()
+    for number in range(KEYS):
+        key = f"Key{ROWS[number * 3 % len(ROWS)]}"
+        page.keyboard.down(key)
+        page.wait_for_timeout(180)
+        page.keyboard.up(key)
+        page.wait_for_timeout(220)
+    bench = page.evaluate("midirnn.bench")
+    latency = page.evaluate(
+        "1000 * (midirnn.sound.context.baseLatency + midirnn.sound.context.outputLatency)"
+    )
+    report("key down to own sound, in the page", spread(bench["own"]))
+    report("and from there to the loudspeaker, says the browser", f"{latency:.0f} ms")
+    report("key down to the first planned answer shown", spread(bench["shown"]))
+
+
+def measure_notes(page: Any, notes: int) -> None:
+    """Let the model play alone: when its notes are scheduled, beside when they are due."""
+    page.evaluate("midirnn.bench.machine.length = 0; midirnn.link.messages = 0")
+    page.get_by_role("radio", name="autopilot").click()
+    page.evaluate("midirnn.panel.turnTo('density', 24)")
+    end = time.monotonic() + 240
+    while time.monotonic() < end and page.evaluate("midirnn.bench.machine.length") < notes:
+        page.wait_for_timeout(500)
+    due, begun = np.array(page.evaluate("midirnn.bench.machine")).T
+    apart = begun - due
+    late = 1000 * np.abs(apart - np.median(apart))
+    report("the model's notes beside their time on the audio clock", spread(late.tolist()))
+
+
+def measure_cost(page: Any, server: int) -> None:
+    """Measure the share of a processor and the messages while the model plays."""
+    page.evaluate("midirnn.link.messages = 0")
+    busy, began = cpu_seconds(server), time.monotonic()
+    page.wait_for_timeout(1000 * RUNNING_SECONDS)
+    seconds = time.monotonic() - began
+    share = (cpu_seconds(server) - busy) / seconds
+    messages = page.evaluate("midirnn.link.messages") / seconds
+    report("the server's share of a processor", f"{100 * share:.1f} %")
+    report("WebSocket messages to the page", f"{messages:.0f} a second")
+    page.get_by_role("button", name="Panic").click()
+
+
+def measure_frames(page: Any) -> None:
+    """Draw 200 notes in view."""
+    page.evaluate(FILL)
+    page.wait_for_timeout(500)
+    page.evaluate("midirnn.bench.draws.length = 0")
+    before, began = page.evaluate("midirnn.roll.frames"), time.monotonic()
+    page.wait_for_timeout(2500)
+    frames = (page.evaluate("midirnn.roll.frames") - before) / (time.monotonic() - began)
+    report("frames with 200 notes in view", f"{frames:.0f} a second")
+    report("drawing one of them", spread(page.evaluate("midirnn.bench.draws")))
+
+
+def play_session(page: Any, seconds: float, path: Path) -> None:
+    """Play phrases and rests, as somebody would who tries it out; keep what both played."""
+    rng = random.Random(1)
+    page.get_by_role("button", name="Record").click()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        page.keyboard.down("Space")
+        place = rng.randrange(len(ROWS))
+        for _ in range(rng.randrange(6, 14)):
+            place = min(max(place + rng.choice([-2, -1, 1, 2]), 0), len(ROWS) - 1)
+            page.keyboard.down(f"Key{ROWS[place]}")
+            page.wait_for_timeout(rng.choice([140, 140, 280, 420]))
+            page.keyboard.up(f"Key{ROWS[place]}")
+        page.keyboard.up("Space")
+        page.wait_for_timeout(6000)
+    page.locator(".record").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="MIDI").first.click()
+    waiting.value.save_as(path)
+    report("what both played", str(path))
+
+
+# The machinery.
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def jam(model: str) -> Iterator[tuple[subprocess.Popen[str], str, float]]:
+    began = time.monotonic()
+    command = [sys.executable, "-m", "midirnn", "jam", "--no-open", "--port", "0", "--seed", "1"]
+    process = subprocess.Popen([*command, "--model", model], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = next(line.split()[1] for line in process.stdout if line.startswith("page: "))
+        yield process, address, began
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def open_page(browser: Any, address: str) -> Any:
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(address)
+    wait(page, "window.midirnn?.state && !midirnn.state.loading && midirnn.clock.known")
+    return page
+
+
+def wait(page: Any, condition: str) -> None:
+    for _ in range(3000):
+        if page.evaluate(f"Boolean({condition})"):
+            return
+        page.wait_for_timeout(20)
+    raise SystemExit(f"it did not happen: {condition}")
+
+
+def server_of(process: subprocess.Popen[str]) -> int:
+    command = ["pgrep", "-P", str(process.pid), "-f", "midirnn.web.child"]
+    return int(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    )
+
+
+def cpu_seconds(process_id: int) -> float:
+    """Return the processor seconds that a process has used (Linux)."""
+    fields = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""A jam in this process: what pages ask reaches the session, and no page holds it up."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from midirnn import read_midi
+from midirnn.errors import CheckpointError
+from midirnn.live import LiveConfig, Stance
+from midirnn.live.recording.event_log import read_log
+from midirnn.live.recording.replay import replay
+from midirnn.live.rig import Rig
+from midirnn.live.signals import EndSignals
+from midirnn.web.jam import Jam
+from midirnn.web.takes import Take, read_log_of, read_take
+from tests.live.stage import write_tiny_model
+from tests.web.jams import until
+
+
+class Told:
+    """A report that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def tell(self, line: str) -> None:
+        self.lines.append(line)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(text)
+
+    def change(self, stance: Stance) -> None:
+        pass
+
+
+@contextmanager
+def running(config: LiveConfig, report: Told) -> Iterator[Jam]:
+    """A jam that runs in a thread."""
+    with Jam(config, report, port=0) as jam:
+        thread = threading.Thread(target=jam.run, args=(EndSignals(),))
+        thread.start()
+        try:
+            until(lambda: jam.rig is not None)
+            yield jam
+        finally:
+            jam.stop()
+            thread.join()
+
+
+@pytest.fixture
+def report() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def jam(tmp_path: Path, report: Told) -> Iterator[Jam]:
+    (tmp_path / "model").mkdir()
+    model = write_tiny_model(tmp_path / "model")
+    with running(LiveConfig(model=str(model), seed=1, silence_seconds=0.3), report) as found:
+        yield found
+
+
+@contextmanager
+def page_of(jam: Jam) -> Iterator[ClientConnection]:
+    address = jam.url.replace("http://", "ws://").replace("/?", "/socket?")
+    origin: Any = jam.url.split("/?")[0]
+    with connect(address, origin=origin, max_queue=None) as page:
+        yield page
+
+
+def say(page: ClientConnection, **request: Any) -> None:
+    page.send(json.dumps(request))
+
+
+def note(page: ClientConnection, pitch: int, velocity: int = 80) -> None:
+    status = 144 if velocity else 128
+    say(page, t="midi", m=[status, pitch, velocity], at=time.monotonic())
+
+
+def rig_of(jam: Jam) -> Rig:
+    assert jam.rig is not None
+    return jam.rig
+
+
+def keys_down(jam: Jam) -> int:
+    return rig_of(jam).session.listener.keys_down
+
+
+def test_the_session_hears_a_page_and_lets_go_when_it_closes(jam: Jam) -> None:
+    with page_of(jam) as page:
+        note(page, 60)
+        note(page, 64)
+        until(lambda: keys_down(jam) == 2)
+    until(lambda: keys_down(jam) == 0)
+
+
+def test_keys_are_let_go_when_the_server_hangs(jam: Jam) -> None:
+    with page_of(jam) as page:
+        note(page, 60)
+        until(lambda: keys_down(jam) == 1)
+        server = jam.server.process_id
+        assert server is not None
+        os.kill(server, signal.SIGSTOP)
+        try:
+            until(lambda: keys_down(jam) == 0)
+        finally:
+            os.kill(server, signal.SIGCONT)
+
+
+def test_the_music_goes_on_while_the_server_hangs(jam: Jam) -> None:
+    session = rig_of(jam).session
+    session.set_mode("autopilot")
+    until(lambda: session.scheduler.last_sent > 5)
+    server = jam.server.process_id
+    assert server is not None
+    os.kill(server, signal.SIGSTOP)
+    try:
+        before = session.scheduler.last_sent
+        until(lambda: session.scheduler.last_sent > before + 10)
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+
+def test_pages_command_the_session(jam: Jam) -> None:
+    session = rig_of(jam).session
+    with page_of(jam) as page:
+        say(page, t="turn", knob="density", value=4.0)
+        until(lambda: session.view().knobs["density"] == 4.0)
+        say(page, t="store", preset=3)
+        until(lambda: session.view().presets == {3})
+        say(page, t="turn", knob="freeze", value=True)
+        until(lambda: session.view().frozen)
+        say(page, t="press", name="panic")
+        say(page, t="turn", knob="mode", value="duet")
+        until(lambda: session.view().mode == "duet")
+
+
+def test_what_the_session_refuses_is_told_in_a_line(jam: Jam, report: Told) -> None:
+    with page_of(jam) as page:
+        say(page, t="turn", knob="warmth", value=1)
+        until(lambda: any("warmth" in line for line in report.lines))
+        say(page, t="turn", knob="density", value=1e9)
+        until(lambda: any("density is 1000000000" in line for line in report.lines))
+        say(page, t="load", preset=50)
+        until(lambda: any("the preset is 50" in line for line in report.lines))
+        say(page, t="model", name="no-such-model")
+        until(lambda: any("no-such-model" in line for line in report.lines))
+        note(page, 60)
+        until(lambda: keys_down(jam) == 1)
+
+
+def test_a_model_that_does_not_exist_is_refused_before_anything_starts(report: Told) -> None:
+    with pytest.raises(CheckpointError), Jam(LiveConfig(model="no-such-model"), report, port=0):
+        pass
+
+
+def test_another_model_takes_over_with_the_same_knobs(jam: Jam, tmp_path: Path) -> None:
+    first = rig_of(jam)
+    (tmp_path / "other").mkdir()
+    other = write_tiny_model(tmp_path / "other")
+    with page_of(jam) as page:
+        say(page, t="turn", knob="balance", value=2.0)
+        say(page, t="turn", knob="mode", value="duet")
+        until(lambda: first.session.view().mode == "duet")
+        say(page, t="model", name=str(other))
+        until(lambda: jam.rig not in (None, first))
+        until(lambda: rig_of(jam).session.view().knobs["balance"] == 2.0)
+        assert rig_of(jam).session.view().mode == "duet"
+        assert jam.config.model == str(other)
+
+
+def test_a_take_is_kept_as_music_and_as_a_log_that_replays(jam: Jam, tmp_path: Path) -> None:
+    session = rig_of(jam).session
+    with page_of(jam) as page:
+        note(page, 50)
+        note(page, 50, 0)
+        time.sleep(0.2)
+        say(page, t="record", on=True)
+        for pitch in (60, 64, 67):
+            note(page, pitch)
+            time.sleep(0.1)
+            note(page, pitch, 0)
+        until(lambda: session.scheduler.last_sent > 12)
+        say(page, t="record", on=False)
+        takes: list[dict[str, Any]] = []
+        while not takes:
+            for message in json.loads(page.recv(timeout=20)):
+                takes = message["takes"] if message["t"] == "takes" else takes
+        assert "log" not in takes[0]
+    take = jam.takes[0]
+    music = read_take(take)
+    players = [music.parts[part].name for part in music.part]
+    pitches = music.pitch.tolist()
+    assert [p for p, who in zip(pitches, players, strict=True) if who == "performer"] == [
+        60,
+        64,
+        67,
+    ]
+    assert players.count("model") >= 2
+    assert music.start.min() < 0.5
+    path = tmp_path / "take.jsonl"
+    path.write_text(read_log_of(take), encoding="utf-8")
+    log = read_log(path)
+    assert max(record.seconds for record in log.records) <= take.end
+    assert replay(log).difference is None
+
+
+def test_takes_end_where_the_log_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no-log"):
+        read_take(Take(1, tmp_path / "no-log.jsonl", 0.0, 1.0))
+
+
+def test_a_take_downloads_as_midi(jam: Jam, tmp_path: Path) -> None:
+    with page_of(jam) as page:
+        say(page, t="record", on=True)
+        time.sleep(0.2)
+        note(page, 60)
+        note(page, 60, 0)
+        say(page, t="record", on=False)
+        until(lambda: jam.takes)
+        host = jam.url.split("/")[2]
+        connection = http.client.HTTPConnection(host)
+
+        def get() -> http.client.HTTPResponse | None:
+            connection.request("GET", f"/takes/1.mid?token={jam.token}")
+            response = connection.getresponse()
+            data = response.read()
+            (tmp_path / "take.mid").write_bytes(data)
+            return response if response.status == 200 else None
+
+        response = until(get)
+        assert response.headers["content-type"] == "audio/midi"
+        connection.close()
+    assert read_midi(tmp_path / "take.mid").pitch.tolist() == [60]
