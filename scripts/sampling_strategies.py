@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def runs_of(tokens: np.ndarray) -> list[bytes]:
     return [data[2 * i : 2 * (i + RUN)] for i in range(len(tokens) - RUN + 1)]
 
 
-def sample(sampler: Sampler, count: int) -> tuple[np.ndarray, float]:
+def sample(sampler: Sampler[Any], count: int) -> tuple[np.ndarray, float]:
     """Return new tokens, and their mean negative log-likelihood at temperature 1."""
     sampler.reset()
     tokens, nats = [], 0.0
@@ -56,7 +57,7 @@ def sample(sampler: Sampler, count: int) -> tuple[np.ndarray, float]:
     return np.array(tokens), nats / count
 
 
-def measure(sampler: Sampler, seen: set[bytes], samples: int, tokens: int) -> Figures:
+def measure(sampler: Sampler[Any], seen: set[bytes], samples: int, tokens: int) -> Figures:
     """Return the mean figures of some samples."""
     rows = []
     for _ in range(samples):

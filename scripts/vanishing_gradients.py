@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from midirnn.datasets import Dataset
@@ -71,7 +73,7 @@ def train(network: Network, text: np.ndarray, updates: int) -> float:
         logits, _ = network(inputs)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
     return float(loss.detach())
@@ -100,7 +102,7 @@ def powers(radius: float, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.eigvals(matrix), np.array(norms)
 
 
-def axes_of(figure, place: int, count: int, title: str, xlabel: str):
+def axes_of(figure: Figure, place: int, count: int, title: str, xlabel: str) -> Axes:
     axes = figure.add_subplot(1, count, place)
     axes.set_title(title, color=INK, fontsize=10)
     axes.set_xlabel(xlabel, color=INK)
