@@ -147,7 +147,7 @@ class TestLearning:
             tmp_path, recipe(transpose=0, stretch=0.0), train=[empty, short, empty, long, empty]
         )
         rng = np.random.default_rng(0)
-        lengths = [len(task_of(made).windows.draw(rng)) for _ in range(500)]
+        lengths = [len(task_of(made).draw(rng)) for _ in range(500)]
         assert set(lengths) == {10, 90}
         assert 25 <= lengths.count(10) <= 80
 
