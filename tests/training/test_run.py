@@ -189,7 +189,7 @@ class TestFolder:
             TRAINING_STATE_FILE,
         ]
         lines = metrics(tmp_path / "run")
-        assert [line["step"] for line in lines if "loss" in line] == [20, 40]
+        assert [line["step"] for line in lines if "loss" in line] == [20, 40, 45]
         validated = [line["step"] for line in lines if "validation_nats_per_token" in line]
         assert validated == [7, 14, 21, 28, 35, 42, 45]
         assert [line["tokens"] for line in lines] == sorted(line["tokens"] for line in lines)
