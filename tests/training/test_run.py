@@ -236,7 +236,7 @@ class TestFolder:
         folder.mkdir()
         (folder / METRICS_FILE).write_text('{"step": 20, "tokens": 1, "loss": 1.0}\n{"st')
         trainer(folder, recipe(7)).run()
-        assert [line["step"] for line in metrics(folder)] == [7]
+        assert [line["step"] for line in metrics(folder)] == [7, 7]
 
     def test_a_full_disk_is_told_in_one_line_and_keeps_the_last_checkpoint(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
