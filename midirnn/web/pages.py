@@ -21,8 +21,8 @@ HISTORY_SECONDS = 12.0
 """How much of what happened a page is told that has just been opened."""
 
 SILENT_SECONDS, SILENT_LOOKS = 0.25, 2
-"""A page that holds keys and says nothing for this long, as seen at so many looks in a row, is gone:
-it speaks ten times a second. Between two looks the server takes in what has arrived meanwhile."""
+"""A page that holds keys and says nothing for this long, at so many looks in a row, is gone: it
+speaks ten times a second. Between two looks the server takes in what has arrived meanwhile."""
 
 REQUESTS_PER_SECOND, BURST = 400.0, 800.0
 """How much a page may ask: far more than ten fingers can."""
