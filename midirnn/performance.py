@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import html
 import itertools
@@ -183,7 +184,7 @@ def _check_range(name: str, values: npt.NDArray[Any], least: float, most: float)
 _SORTED_BY = ("start", "pitch", "pedal_time", "control_time")
 
 
-def _order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
+def order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
     """Return the order by time, then by pitch; None if things are in it."""
     late = time[1:] < time[:-1]
     if pitch is not None:
@@ -248,7 +249,7 @@ class Performance:
                 arrays[name] = np.zeros(len(arrays[of]), dtype=bool)
         for names in (_NOTE_FIELDS, _PEDAL_FIELDS, _CONTROL_FIELDS):
             _check_lengths({name: arrays[name] for name in names})
-            order = _order_of(*(arrays[name] for name in names if name in _SORTED_BY))
+            order = order_of(*(arrays[name] for name in names if name in _SORTED_BY))
             for name in names:
                 object.__setattr__(self, name, _read_only(arrays.pop(name), order))
         self._check_values()
@@ -330,6 +331,11 @@ class Performance:
 
     def replace(self, **changes: Any) -> Performance:
         """Return the performance with some fields changed."""
+        if changes.keys() <= {"tempos", "signatures"}:  # which need no check of the arrays
+            changed = copy.copy(self)
+            for name, value in changes.items():
+                object.__setattr__(changed, name, value)
+            return changed
         return dataclasses.replace(self, **changes)
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
@@ -459,9 +465,10 @@ class Performance:
             )
             end[notes] = np.minimum(ends, last)
             unreleased[notes] = (unreleased[notes] & (ends >= self.end[notes])) | np.isinf(ends)
-        pedals_off = {name: getattr(self, name)[:0] for name in _PEDAL_FIELDS}
-        applied = self.replace(end=end, unreleased=unreleased, **pedals_off)
-        return applied.select(end > self.start)
+        keep = end > self.start
+        kept = {name: getattr(self, name)[keep] for name in _NOTE_FIELDS}
+        kept |= {"end": end[keep], "unreleased": unreleased[keep]}
+        return self.replace(**kept, **{name: getattr(self, name)[:0] for name in _PEDAL_FIELDS})
 
 
 def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:

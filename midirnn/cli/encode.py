@@ -89,6 +89,9 @@ def encode(
     workers: Annotated[
         int | None, Parameter(help="Number of worker processes. [one per processor]")
     ] = None,
+    file_seconds: Annotated[
+        float, Parameter(help="Set a file aside that takes longer than this.")
+    ] = 30.0,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
@@ -119,6 +122,7 @@ def encode(
             splits=rule,
             workers=workers,
             overwrite=overwrite,
+            file_seconds=file_seconds,
             progress=progress,
         )
     _print_report(report, rule)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from midirnn.cli.continuations import evaluate_continuations
+from midirnn.cli.endings import evaluate_endings
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
@@ -69,6 +70,12 @@ class SamplesConfig:
             help="Number of performances to continue, and to compare the music with their primers."
         ),
     ] = 0
+    endings: Annotated[
+        int,
+        Parameter(
+            help="Number of performances to continue to an end, and to compare with real endings."
+        ),
+    ] = 0
     follow: Annotated[
         float,
         Parameter(help="With --continuations: how closely to keep to the primer's style, 0 to 1."),
@@ -98,7 +105,7 @@ def evaluate(
     *,
     split: Annotated[
         str | None,
-        Parameter(help="The split to use. [validation; with --samples or --continuations: test]"),
+        Parameter(help="The split to use. [validation; of what is generated: test]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
@@ -119,6 +126,9 @@ def evaluate(
     plays for 60 s. The report says how far that is from what was heard, in density, velocity,
     register, polyphony, pitch classes and rhythm; the pianist's own continuation is measured the
     same way, and 1.00 is as far as another piece of the split.
+
+    With --endings the model is told when 20 s more will be over (see generate --end), and the last
+    10 s of what it plays are compared with those of real performances.
     """
     from midirnn.datasets import Dataset
     from midirnn.engines.load import load
@@ -148,6 +158,18 @@ def evaluate(
             sampling=sampling or SamplingConfig(),
             json_output=json_output,
         )
+    elif playing.endings:
+        evaluate_endings(
+            loaded,
+            opened,
+            split or "test",
+            count=playing.endings,
+            seed=playing.seed,
+            engine=_engine_of(loaded, playing.engine),
+            workers=playing.workers,
+            sampling=sampling or SamplingConfig(),
+            json_output=json_output,
+        )
     else:
         _measure_likelihood(loaded, opened, split or "validation", measuring, json_output)
 
@@ -162,6 +184,7 @@ def _check(
         ("window", measuring.window, 1),
         ("samples", playing.samples, 0),
         ("continuations", playing.continuations, 0),
+        ("endings", playing.endings, 0),
         ("seed", playing.seed, 0),
         ("workers", playing.workers, 1),
     ):
@@ -174,23 +197,34 @@ def _check(
         )
     if playing.samples == 1:
         raise OptionError("--samples is 1; at least 2 are needed to compare with real music")
-    if playing.samples and playing.continuations:
-        raise OptionError("--samples and --continuations are two measurements; choose one")
-    if playing.continuations and playing.sample_seconds != SamplesConfig.sample_seconds:
-        raise OptionError("--sample-seconds is for --samples; continuations last 60 s")
+    measured = [
+        f"--{name}" for name in ("samples", "continuations", "endings") if getattr(playing, name)
+    ]
+    if len(measured) > 1:
+        raise OptionError(f"{' and '.join(measured)} are two measurements; choose one")
+    if playing.endings == 1:
+        raise OptionError("--endings is 1; at least 2 are needed to compare with real music")
+    if playing.endings and playing.save is not None:
+        raise OptionError("--save is for --samples and --continuations")
+    if (
+        playing.continuations or playing.endings
+    ) and playing.sample_seconds != SamplesConfig.sample_seconds:
+        raise OptionError(
+            "--sample-seconds is for --samples; continuations have lengths of their own"
+        )
     if not 0.0 <= playing.follow <= 1.0:  # also refuses NaN
         raise OptionError(f"--follow is {playing.follow:g}; allowed are 0 to 1")
-    if playing.samples and playing.follow != DEFAULT_FOLLOW:
-        raise OptionError("--follow is for --continuations; samples have no primer to follow")
-    generates = bool(playing.samples or playing.continuations)
-    if generates and measuring != LikelihoodConfig():
-        flag = "--samples" if playing.samples else "--continuations"
+    if not playing.continuations and playing.follow != DEFAULT_FOLLOW:
+        raise OptionError("--follow is for --continuations")
+    if measured and measuring != LikelihoodConfig():
         raise OptionError(
             "--mask, --pieces, --threads and --bf16 are for the likelihood, as --stateless and "
-            f"--window are, and it is not measured with {flag}"
+            f"--window are, and it is not measured with {measured[0]}"
         )
-    if not generates and (playing != SamplesConfig() or sampling is not None):
-        raise OptionError("give the number of pieces to generate with --samples or --continuations")
+    if not measured and (playing != SamplesConfig() or sampling is not None):
+        raise OptionError(
+            "give the number of pieces to generate with --samples, --continuations or --endings"
+        )
     if playing.save is not None:
         check_folder(playing.save)
 

@@ -82,6 +82,15 @@ def generate(
             "tunes in ABC notation has both. [as the name of --output ends]"
         ),
     ] = None,
+    end: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Bring the music to a close at about its length, and let the last notes sound on "
+            "for up to 4 s, instead of cutting them off.",
+        ),
+    ] = False,
     count: Annotated[
         int, Parameter(help="Number of pieces to generate: out-1.mid, out-2.mid, ...")
     ] = 1,
@@ -166,6 +175,8 @@ def generate(
     if only_new and not isinstance(codec, NoteStream):
         raise OptionError(f"--only-new is for music; the codec {codec.name!r} has no notes")
     first_seed = secrets.randbelow(2**32) if seed is None else seed
+    if end and not loaded.config.style_inputs:
+        print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
     stepping = loaded.engine(engine)
     for index in range(count):
         sampler = Sampler(stepping, codec, sampling, seed=first_seed + index)
@@ -177,6 +188,7 @@ def generate(
                 tokens=tokens,
                 controls=controls,
                 follow=follow,
+                end=end,
                 progress=progress,
             )
         piece = made.continuation if only_new else made.piece
@@ -198,6 +210,14 @@ def generate(
                 primer_seconds=None if heard is None or only_new else made.primer_seconds,
             )
             print(f"{plot}: its piano roll", file=sys.stderr if output == STDOUT else sys.stdout)
+
+
+def _end_of(has_controls: bool) -> str:
+    """Return how a model ends that was never told in training how far the end is."""
+    untold = "it was not trained to know how far the end is (--style-inputs), so"
+    if has_controls:
+        return f"{untold} --end asks it for fewer notes and the tonic only"
+    return f"{untold} --end only lets its last notes sound on"
 
 
 def _primer(

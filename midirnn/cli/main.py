@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "info": "Print what is in MIDI files, models and data sets.",
     "likelihood": "Measure how likely a model finds MIDI files, note by note.",
     "compare": "Compare two sets of MIDI files by ten features.",
     "export": "Write a model as an ONNX file with weights in int8.",

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.style import (
+    ENDING,
     NUM_STYLE_INPUTS,
     PITCH_CLASSES,
     SLICES,
@@ -57,7 +58,9 @@ class Controls:
     which only the proportions count, or their names or a key as text ("C Eb G", "A minor").
     ``strength`` multiplies the inputs: it is 1 in training, and with higher values the model
     follows the controls more closely. ``style`` is what was heard, to be followed where no other
-    control says otherwise: ``follow`` says how closely, 0 to 1.
+    control says otherwise: ``follow`` says how closely, 0 to 1. ``ending_seconds`` is how far the
+    end of the piece, or of an answer, is: set it again as it comes nearer. From 10 on it says that
+    the end is not near. Models without style inputs ignore it.
     """
 
     notes_per_second: float | None = None
@@ -66,6 +69,7 @@ class Controls:
     strength: float = DEFAULT_STRENGTH
     style: Style | None = None
     follow: float = 1.0
+    ending_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.pitch_classes, str):
@@ -76,6 +80,8 @@ class Controls:
             )
         if self.loudness is not None and not 0.0 <= self.loudness <= MAX_VELOCITY:
             raise OptionError(f"loudness is {self.loudness:g}; allowed are 0 to {MAX_VELOCITY}")
+        if self.ending_seconds is not None and not self.ending_seconds >= 0.0:
+            raise OptionError(f"ending_seconds is {self.ending_seconds:g}; it must be 0 or more")
         if not 0.0 <= self.strength <= MAX_STRENGTH:
             raise OptionError(f"strength is {self.strength:g}; allowed are 0 to {MAX_STRENGTH:g}")
         if not 0.0 <= self.follow <= 1.0:
@@ -112,6 +118,8 @@ class Controls:
         if self.pitch_classes is not None:
             weights = np.asarray([self.pitch_classes], np.float64)
             asked["pitch_classes"] = weights / weights.sum()
+        if self.ending_seconds is not None:
+            asked[ENDING] = np.array([self.ending_seconds])
         set_rows = style_inputs(asked, 1)[0] * np.float32(self.strength)
         for name in asked:
             row[SLICES[name]] = set_rows[SLICES[name]]

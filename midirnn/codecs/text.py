@@ -19,12 +19,14 @@ from midirnn.abcfile import read_abc
 from midirnn.codecs.base import (
     MAX_TOKENS,
     Augmentation,
+    Constraint,
     FreeConstraint,
     Limits,
     Tokens,
     check_tokens,
 )
 from midirnn.codecs.passages import Passage, cut_passages, find_tunes, place_in
+from midirnn.codecs.tunes import TuneConstraint
 from midirnn.errors import CodecError
 from midirnn.files import one_line_errors, write_file
 from midirnn.midifile import write_midi
@@ -183,8 +185,13 @@ class TextCodec:
             return False
         return self.decode(tokens[-len(END_OF_TUNE) :]) == END_OF_TUNE
 
-    def constraint(self, limits: Limits | None = None) -> FreeConstraint:
-        """Return a constraint without rules: any character may follow any other."""
+    def constraint(self, limits: Limits | None = None) -> Constraint[Any]:
+        """Return what may follow what. When generating (with limits) a tune keeps to the notation.
+
+        Otherwise any character may follow any other: what people have written need not be right.
+        """
+        if self.unit == "tune" and limits is not None:
+            return TuneConstraint(self.alphabet)
         return FreeConstraint(self.vocab_size)
 
     def groups(self) -> Mapping[str, slice]:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
+from midirnn.datasets.resume import Encode, Journal
 from midirnn.datasets.sources import (
     Job,
     Refusal,
@@ -22,7 +24,7 @@ from midirnn.datasets.sources import (
 )
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
 from midirnn.datasets.store import SplitCounts
-from midirnn.datasets.workers import Encoded, encode_all
+from midirnn.datasets.workers import FILE_SECONDS, Encoded, encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
@@ -59,6 +61,7 @@ def encode_files(
     workers: int | None = None,
     executor: Executor | None = None,
     overwrite: bool = False,
+    file_seconds: float = FILE_SECONDS,
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode files and folders of them as a data set at ``output``, and return a report.
@@ -66,7 +69,9 @@ def encode_files(
     Files are split by the hashes of their bytes unless a table is given. The data set is the same,
     byte for byte, with any number of ``workers`` (processes; by default one per processor). An
     ``executor`` replaces them, on other machines too; ``workers`` is then the number of tasks that
-    keep it busy. Files that cannot be used are skipped and reported, in ``refused.jsonl`` too.
+    keep it busy. Files that cannot be used, or take longer than ``file_seconds``, are skipped and
+    reported, in ``refused.jsonl`` too. A run that was killed is continued by the next one to the
+    same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
@@ -78,10 +83,13 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
+    if not 0.0 < file_seconds < 1e6:
+        raise OptionError(f"file_seconds is {file_seconds:g}; allowed are above 0, below 1000000")
     workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
+    journal = Journal(Path(output).absolute(), codec)
     with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
         seen = _Seen()
         results: Iterator[Result]
@@ -89,7 +97,10 @@ def encode_files(
             corpus = read_corpus(codec, jobs, splits if isinstance(splits, SplitShares) else None)
             codec, results = corpus.codec, corpus.results()
         else:
-            results = stack.enter_context(closing(_encoded(jobs, codec, splits, workers, executor)))
+            encode = partial(
+                encode_all, codec=codec, workers=workers, executor=executor, seconds=file_seconds
+            )
+            results = stack.enter_context(closing(_encoded(jobs, splits, encode, journal)))
         for done, (rows, refusals) in enumerate(results, 1):
             for row in rows:
                 seen.add(row)
@@ -109,20 +120,20 @@ def encode_files(
             duplicates_across_splits=seen.across_splits,
         )
         writer.finish(refused, _manifest(codec, splits, sources, report))
+    journal.forget()
     return report
 
 
 def _encoded(
     jobs: Sequence[Job],
-    codec: Codec[Any],
     splits: SplitShares | SplitTable,
-    workers: int,
-    executor: Executor | None,
+    encode: Encode,
+    journal: Journal,
 ) -> Generator[Result, None, None]:
-    """Encode files, each of which is a piece, in worker processes."""
+    """Encode files, each of which is a piece, in worker processes, but for those done before."""
     paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
     waiting: list[tuple[Job, Encoded]] = []
-    with closing(encode_all(paths, codec, workers=workers, executor=executor)) as outcomes:
+    with closing(journal.outcomes(paths, encode)) as outcomes:
         for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
             refused: list[Refusal] = []
             if isinstance(outcome, Encoded):

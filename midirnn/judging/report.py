@@ -84,10 +84,13 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 
 
 def compare_sets(
-    sets: Mapping[str, Sequence[Performance]], reference: str, seconds: float
+    sets: Mapping[str, Sequence[Performance]],
+    reference: str,
+    seconds: float,
+    features: Sequence[Feature] = FEATURES,
 ) -> dict[str, dict[str, Any]]:
     """Return each set's mean, deviation and distance from the reference set, by feature."""
-    return {feature.name: _compare(feature, sets, reference, seconds) for feature in FEATURES}
+    return {feature.name: _compare(feature, sets, reference, seconds) for feature in features}
 
 
 def _compare(

@@ -29,6 +29,7 @@ from midirnn.live.controls.commands import (
     ChangeMode,
     ChangeModel,
     Effect,
+    Hold,
     MakeGesture,
     Note,
     Panic,
@@ -279,6 +280,8 @@ class Interplay:
                     self._drop_plan()
                 case Panic():
                     self._panic(now)
+                case Hold(on):
+                    self._hold_back(now, on=on)
                 case Say(text):
                     self._say(text)
                 case Note(text):
@@ -300,11 +303,15 @@ class Interplay:
         self._make_gesture(Gesture.PEDAL, now)  # so that it knows which keys are down
         self._on_change(self.stance)
 
+    def _hold_back(self, now: float, *, on: bool = True) -> None:
+        """End the model's notes, and let it rest until a key goes down; or let it play on."""
+        self._held_back = on
+        self._follow(now)
+
     def _panic(self, now: float) -> None:
         """End every note, and let the model rest until a key goes down."""
-        self._held_back = True
         self._silence(now)
-        self._follow(now)
+        self._hold_back(now)
         self._scheduler.release(owner=PERFORMER)
         for message in endings(controllers=(SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)):
             self._scheduler.pass_on(message, now)
@@ -335,10 +342,14 @@ class Interplay:
         elif (reason := self.supervisor.loss(now)) is not None:
             self.plan.lose()  # first: what it drops cannot begin any more
             self._scheduler.release()
-            self._dialogue.restart(now, reason)
-            self._say(f"{reason}: it is started again")
-            if self._model.settings is not None:
-                self._observer.started(self._model.settings, now)
+            self._say(self._dialogue.restart(now, reason))
+            self._note_start(now)
+        elif self.supervisor.try_again(now):
+            self._note_start(now)
+
+    def _note_start(self, now: float) -> None:
+        if self._model.settings is not None:
+            self._observer.started(self._model.settings, now)
 
     def mute(self, now: float) -> None:
         """Go on without an output: the model only listens."""

@@ -22,9 +22,11 @@ def share_channels(tracks: Sequence[Track]) -> list[Track]:
     the tracks, and a note survives what ends the notes in another track. Drums take no pedal from
     another track.
     """
+    if sum(len(track.events) > 0 for track in tracks) < 2:
+        return list(tracks)
     states = [track.events[track.events.kind > NOTE_ON] for track in tracks]
     owner = np.repeat(np.arange(len(states)), [len(state) for state in states])
-    if len(tracks) < 2 or not len(owner):
+    if not len(owner):
         return list(tracks)
     state = Events(np.concatenate([state.packed for state in states]))
     channel = state.channel

@@ -38,6 +38,13 @@ SHARED_SUSTAIN = SUSTAIN | 0x80
 NEUTRAL = {1: 0, 11: 127, 65: 0, 66: 0, 67: 0, PITCH_BEND: 0, CHANNEL_PRESSURE: 0}
 """What CC 121 sets controllers to, beside the sustain pedal (RP-015)."""
 
+_IS_MODE = np.isin(np.arange(256), [*MODE_MESSAGES])
+_IS_PEDAL_RESET = np.isin(np.arange(256), [*PEDAL_RESETS])
+_IS_CONTROL = np.isin(np.arange(256), [*range(120)]) & ~np.isin(
+    np.arange(256), [SUSTAIN, BANK_MSB, BANK_LSB]
+)
+"""By the number of a controller."""
+
 _NEVER = np.iinfo(np.int64).max
 _PROGRAM_BITS = 21  # of a sound: the bank (14 bits) and the program (7 bits)
 _CENTRE = 8192
@@ -106,10 +113,11 @@ def pair_notes(events: Events, last_tick: int, seconds: Seconds) -> Notes:
     for begin in range(0, len(events), CHUNK):
         chunk = events[begin : begin + CHUNK]
         sounds = banks.sounds_of(chunk)
-        may_end = _may_end(open_notes, chunk)
+        may_end = _may_end(open_notes, chunk) if len(open_notes) else np.empty(0, np.bool_)
         waiting = open_notes[~may_end]
         shift = int(may_end.sum())
-        chunk = Events(np.concatenate([open_notes.packed[may_end], chunk.packed]))
+        if shift:
+            chunk = Events(np.concatenate([open_notes.packed[may_end], chunk.packed]))
         on, off, still = _pair(chunk)
         started, ended = chunk[on], chunk[off]
         notes.add(seconds, started, ended.tick, sounds(ended.channel, off - shift))
@@ -129,7 +137,7 @@ def _may_end(open_notes: Events, events: Events) -> BoolArray:
     ends = np.zeros((16, 128), dtype=bool)
     off = (kind <= NOTE_ON) & ((kind < NOTE_ON) | (events.second == 0))
     ends[channel[off], events.first[off]] = True
-    ends[channel[(kind == CONTROL_CHANGE) & np.isin(events.first, [*MODE_MESSAGES])]] = True
+    ends[channel[(kind == CONTROL_CHANGE) & _IS_MODE[events.first]]] = True
     may_end: BoolArray = ends[open_notes.channel, open_notes.first]
     return may_end
 
@@ -187,7 +195,7 @@ def _pair(events: Events) -> tuple[IntArray, IntArray, IntArray]:
     """
     kind, first = events.kind, events.first
     note = np.flatnonzero(kind <= NOTE_ON)
-    modes = np.flatnonzero((kind == CONTROL_CHANGE) & np.isin(first, [*MODE_MESSAGES]))
+    modes = np.flatnonzero((kind == CONTROL_CHANGE) & _IS_MODE[first])
     channel = events.channel
     key = channel[note].astype(np.uint16) << 7 | first[note]
     order = np.argsort(key, kind="stable")
@@ -279,7 +287,7 @@ def pedals_of(events: Events, channel: int) -> Changes:
     own = events[(events.kind == CONTROL_CHANGE) & (events.channel == channel)]
     first = own.first
     is_pedal = (first == SUSTAIN) | (first == SHARED_SUSTAIN)
-    is_reset = np.isin(first, [*PEDAL_RESETS])
+    is_reset = _IS_PEDAL_RESET[first]
     own, is_reset = own[is_pedal | is_reset], is_reset[is_pedal | is_reset]
     value = np.where(is_reset, 0, own.second).astype(np.int16)
     # A reset counts behind a pedal that is down.
@@ -299,8 +307,7 @@ def controls_of(events: Events, channel: int) -> Changes:
     """
     own = events[(events.kind >= CONTROL_CHANGE) & (events.channel == channel)]
     kind, first, second = own.kind, own.first, own.second
-    is_control = (kind == CONTROL_CHANGE) & (first < 120)
-    is_control &= ~np.isin(first, [SUSTAIN, BANK_MSB, BANK_LSB])
+    is_control = (kind == CONTROL_CHANGE) & _IS_CONTROL[first]
     is_bend, is_pressure = kind == BEND, kind == PRESSURE
     resets = np.flatnonzero((kind == CONTROL_CHANGE) & (first == RESET_CONTROLLERS))
     number = np.where(is_bend, PITCH_BEND, np.where(is_pressure, CHANNEL_PRESSURE, first))

@@ -25,6 +25,7 @@ from midirnn.performance import (
     Signature,
     Tempo,
     TimeSignature,
+    order_of,
 )
 
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
@@ -120,6 +121,8 @@ class _TickClock:
     def seconds(self, ticks: Sequence[int] | IntArray) -> FloatArray:
         """Return the time of each tick in seconds; shape ``(len(ticks),)``."""
         tick = np.asarray(ticks, dtype=np.int64)
+        if len(self._ticks) == 1:
+            return np.multiply(tick, self._scales[0], dtype=np.float64)
         result = np.empty(len(tick))
         ticks, times = np.asarray(self._ticks, np.int64), np.asarray(self._seconds)
         scales = np.asarray(self._scales)
@@ -211,8 +214,8 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
     del track
     names = ("start", "end", "pitch", "velocity", "part", "unreleased")
     arrays: dict[str, Any] = {name: notes.take(name) for name in names}
-    order = np.lexsort((arrays["pitch"], arrays["start"]))
-    for name in names:
+    order = order_of(arrays["start"], arrays["pitch"])
+    for name in names if order is not None else ():
         arrays[name] = arrays[name][order]
     del order
     arrays |= _columns("pedal", [pedals for pedals, _ in channels], clock)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midirnn.codecs import EndsPieces, NoteStream, Steerable, require
-from midirnn.codecs.base import Message
+from midirnn.codecs.base import Message, MessageDecoder
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
 from midirnn.midievents import NOTE_ON
 from midirnn.midifile import share_out_channels
 from midirnn.performance import Part, Performance
 from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
+from midirnn.sampling.ending import LONGEST_RELEASE_SECONDS, Ending
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.primer import dropped_drums, read_primer
 from midirnn.sampling.sampler import Sampler
@@ -101,6 +102,7 @@ def generate(
     sampling: SamplingConfig | Mapping[str, Any] | None = None,
     controls: Controls | Mapping[str, Any] | str | None = None,
     follow: float = DEFAULT_FOLLOW,
+    end: bool = False,
     seed: int | None = None,
     engine: str = "auto",
 ) -> Any:
@@ -117,8 +119,10 @@ def generate(
     loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
     of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its
     tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
-    at the latest at the end of the piece. Of pieces without time, such as text, ``tokens`` says how
-    many tokens are new (1000 by default); a tune in ABC notation may end before.
+    at the latest at the end of the piece. With ``end`` the piece comes to a close there instead of
+    being cut off, and its last notes may sound on for some seconds. Of pieces without time, such as
+    text, ``tokens`` says how many tokens are new (1000 by default); a tune in ABC notation may end
+    before.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
@@ -134,7 +138,7 @@ def generate(
         warnings.warn(f"the primer: {dropped}", stacklevel=2)
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
     return continue_piece(
-        sampler, primer, seconds=seconds, tokens=tokens, controls=controls, follow=follow
+        sampler, primer, seconds=seconds, tokens=tokens, controls=controls, follow=follow, end=end
     ).piece
 
 
@@ -146,6 +150,7 @@ def continue_piece(
     tokens: int | None = None,
     controls: Controls | None = None,
     follow: float = DEFAULT_FOLLOW,
+    end: bool = False,
     progress: Progress | None = None,
 ) -> Generated:
     """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
@@ -159,7 +164,11 @@ def continue_piece(
                 f"the codec {name!r} has time: say how much to generate in seconds, not in tokens"
             )
         length = DEFAULT_SECONDS if seconds is None else seconds
-        return continue_primer(sampler, length, primer, controls, follow, progress)
+        return continue_primer(
+            sampler, length, primer, controls, follow, end=end, progress=progress
+        )
+    if end:
+        raise OptionError(f"the codec {name!r} has no time, and so no end to come to")
     if seconds is not None:
         raise OptionError(
             f"the codec {name!r} has no time: say how much to generate in tokens, not in seconds"
@@ -192,6 +201,8 @@ def continue_primer(
     primer: Performance | None,
     controls: Controls | None = None,
     follow: float = DEFAULT_FOLLOW,
+    *,
+    end: bool = False,
     progress: Progress | None = None,
 ) -> Generated:
     """Generate music with a sampler, from its start; see :func:`generate`."""
@@ -210,7 +221,8 @@ def continue_primer(
     for begin in range(0, len(heard), _HEARD_AT_A_TIME):
         sampler.hear(heard[begin : begin + _HEARD_AT_A_TIME])
         show(primer.duration * begin / len(heard))
-    sampler.steer(following(sampler, heard, controls, follow))
+    controls = following(sampler, heard, controls, follow)
+    sampler.steer(controls)
     decoder = codec.stream_decoder()
     for token in heard:
         decoder.feed(token)
@@ -224,14 +236,42 @@ def continue_primer(
         decoder.feed(_shift_past(sampler, codec, rest_steps))
         drawn += 1
     messages: list[tuple[float, Message]] = []
-    while decoder.seconds < end_seconds:
+    while not end and decoder.seconds < end_seconds:
         messages += decoder.feed(sampler.next())
         drawn += 1
         show(decoder.seconds)
+    if end:
+        drawn += _end(sampler, controls, heard, decoder, messages, end_seconds, show)
+        latest = end_seconds + LONGEST_RELEASE_SECONDS
+        end_seconds = min(max(end_seconds, decoder.seconds), latest)
     messages += decoder.finish()
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
     return Generated(_join(primer, timed), drawn, seconds, begin_seconds)
+
+
+def _end(
+    sampler: Sampler[Any],
+    controls: Controls | None,
+    heard: Sequence[int],
+    decoder: MessageDecoder,
+    messages: list[tuple[float, Message]],
+    end_seconds: float,
+    show: Callable[[float], None],
+) -> int:
+    """Generate music that comes to an end; return how many tokens were drawn.
+
+    The decoder's messages are added to ``messages``.
+    """
+    ending, tokens = Ending(sampler, controls), list(heard)
+    latest = end_seconds + LONGEST_RELEASE_SECONDS
+    while decoder.seconds < end_seconds or (sampler.sounding and decoder.seconds < latest):
+        left = end_seconds - decoder.seconds
+        ending.approach(left, tokens)
+        tokens.append(sampler.next(ending.allowed(left)))
+        messages += decoder.feed(tokens[-1])
+        show(decoder.seconds)
+    return len(tokens) - len(heard)
 
 
 def _showing(progress: Progress | None, total: float) -> Callable[[float], None]:

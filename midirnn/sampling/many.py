@@ -62,6 +62,7 @@ def continue_many(
     seconds: float,
     sampling: SamplingConfig | None = None,
     follow: float = DEFAULT_FOLLOW,
+    end: bool = False,
     seed: int = 0,
     engine: str = "auto",
     workers: int = 1,
@@ -73,7 +74,7 @@ def continue_many(
     for name, value, low in (("seed", seed, 0), ("workers", workers, 1)):
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
-    order = _Order(seconds, sampling, follow, seed)
+    order = _Order(seconds, sampling, follow, end, seed)
     if workers == 1:
         stepping = model.engine(engine)
         return (order.make(stepping, model.codec, *numbered) for numbered in enumerate(primers))
@@ -87,6 +88,7 @@ class _Order:
     seconds: float
     sampling: SamplingConfig | None
     follow: float
+    end: bool
     seed: int
 
     def make(
@@ -98,7 +100,7 @@ class _Order:
     ) -> Generated:
         """Generate a piece."""
         sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
-        return continue_primer(sampler, self.seconds, primer, follow=self.follow)
+        return continue_primer(sampler, self.seconds, primer, follow=self.follow, end=self.end)
 
 
 def _in_processes(

@@ -17,9 +17,11 @@ OPTIMIZERS = ("adamw", "muon")
 FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
 """Settings that may change when a run is resumed."""
 
+LENGTHS = ("tokens", "minutes")
+"""Settings that may change too when the learning rate never decays: such a run may be extended."""
+
 DECAY_SETTINGS = (
-    "tokens",
-    "minutes",
+    *LENGTHS,
     "warmup_steps",
     "decay_start",
     "final_learning_rate_share",

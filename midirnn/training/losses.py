@@ -38,8 +38,10 @@ def token_losses(
     return losses.view(batch.targets.shape), _on(device, batch.valid), after
 
 
-def _on(device: torch.device, array: npt.NDArray[Any]) -> Tensor:
+def _on(device: torch.device, array: npt.NDArray[Any] | Tensor) -> Tensor:
     """Return the array on a device; to a GPU it is copied while the GPU goes on."""
+    if isinstance(array, Tensor):  # made there already
+        return array
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
         tensor = tensor.pin_memory()

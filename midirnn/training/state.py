@@ -13,7 +13,7 @@ import torch
 
 from midirnn.errors import CheckpointError
 from midirnn.models.checkpoint import Checkpoint, Weights, read_checkpoint
-from midirnn.training.config import DECAY_SETTINGS, FREE_SETTINGS, TrainingConfig
+from midirnn.training.config import DECAY_SETTINGS, FREE_SETTINGS, LENGTHS, TrainingConfig
 from midirnn.training.folder import (
     TRAINING_STATE_FILE,
     last_checkpoint,
@@ -64,7 +64,8 @@ def read_last(
     _refuse_other_model(checkpoint, task, folder)
     state = _read_state(folder, task)
     refuse_difference(state.get("data", data), data, folder)
-    _refuse_other_recipe(state, config, folder, FREE_SETTINGS)
+    is_constant = config.decay_start >= 1.0 == min(state["config"]["decay_start"], 1.0)
+    _refuse_other_recipe(state, config, folder, (*FREE_SETTINGS, *LENGTHS * is_constant))
     if task.config.obsolete_weights:
         _drop_obsolete(state, len(list(task.model.parameters())))
     return checkpoint.weights, state

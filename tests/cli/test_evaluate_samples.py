@@ -127,10 +127,10 @@ def test_torch_is_not_loaded_for_samples(place: Path) -> None:
         (["--samples=2", "--temperature=-1"], "temperature is -1.0; allowed are 0 to 10"),
         (["--samples=2", "--sample-seconds=2", "--engine=steam"], "there is no engine 'steam'"),
         (["--samples=2", "--follow=0"], "--follow is for --continuations"),
-        (["--seed=3"], "give the number of pieces to generate with --samples or --continuations"),
+        (["--seed=3"], "give the number of pieces to generate with --samples"),
         (
             ["--top-p=0.9"],
-            "give the number of pieces to generate with --samples or --continuations",
+            "give the number of pieces to generate with --samples",
         ),
     ],
 )

@@ -135,7 +135,7 @@ class PerformanceCodec(PerformanceLayout):
         """
         keeps = self.overlaps == "keep"
         notes = performance.without_drums().apply_sustain(as_note_seq=keeps)
-        if self.overlaps == "cut":
+        if self.overlaps == "cut" and _has_doubles(notes):
             notes = notes.select(_loudest_last(notes))
         start = self.steps(notes.start)
         end = np.maximum(self.steps(notes.end), start + 1)
@@ -143,11 +143,12 @@ class PerformanceCodec(PerformanceLayout):
         velocity = self.velocity_bin(np.clip(notes.velocity, 1, MAX_VELOCITY))
         is_open = notes.unreleased & open_end
         if self.overlaps == "cut":
-            cut = cut_overlaps(start, end, pitch)
+            cut = cut_overlaps(start, end, notes.pitch)
             keep = cut > start
             # A pitch that is struck again later, be it by another part, has ended before.
-            never = np.full_like(end, np.iinfo(end.dtype).max)
-            is_open &= cut_overlaps(start, never, pitch) == never
+            if is_open.any():
+                never = np.full_like(end, np.iinfo(end.dtype).max)
+                is_open &= cut_overlaps(start, never, notes.pitch) == never
             start, end, is_open = start[keep], cut[keep], is_open[keep]
             pitch, velocity = pitch[keep], velocity[keep]
         return self._tokens(start, end, pitch, velocity, is_open)
@@ -164,7 +165,7 @@ class PerformanceCodec(PerformanceLayout):
         if len(start) == 0:
             return np.empty(0, np.uint16)
         step = np.stack([start, end], axis=1).ravel()  # (2N,): on, off of note 0, of note 1 ...
-        order = np.lexsort((np.arange(len(step)), step))
+        order = np.argsort(step, kind="stable")
         order = order[~((order % 2 == 1) & is_open[order // 2])]
         step, note, is_off = step[order], order // 2, order % 2 == 1
 
@@ -222,6 +223,12 @@ class PerformanceCodec(PerformanceLayout):
             velocity=self.bin_velocity(bins[on][keep]).astype(np.uint8),
             part=np.zeros(int(keep.sum()), np.int32),
         )
+
+
+def _has_doubles(notes: Performance) -> bool:
+    """Return whether two notes are equal in start and pitch; they are next to one another."""
+    same = (notes.start[1:] == notes.start[:-1]) & (notes.pitch[1:] == notes.pitch[:-1])
+    return bool(same.any())
 
 
 def _loudest_last(notes: Performance) -> npt.NDArray[np.bool_]:

@@ -89,6 +89,13 @@ class Panic:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Let the model rest until a key goes down or, with ``on`` false, play on."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class Say:
     """Tell the performer that something is not as they expect."""
 
@@ -103,5 +110,5 @@ class Note:
 
 
 Effect: TypeAlias = (
-    ChangeModel | ChangeMode | ChangeConfig | MakeGesture | Replan | Panic | Say | Note
+    ChangeModel | ChangeMode | ChangeConfig | MakeGesture | Replan | Panic | Hold | Say | Note
 )

@@ -33,6 +33,7 @@ from midirnn.live.controls.commands import (
     ChangeModel,
     Command,
     Effect,
+    Hold,
     MakeGesture,
     Note,
     Panic,
@@ -50,10 +51,12 @@ from midirnn.live.modes import Mode
 from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard
 from midirnn.live.timing.beat_gate import BeatGate
+from midirnn.live.timing.clock_check import ClockCheck
 from midirnn.live.timing.stretch import Stretch
 from midirnn.live.timing.tempo import Beats, ClockFollower, ClockSender, next_beat
 from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
+from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP
 from midirnn.sampling.filters import SamplingConfig
 
 ASKED_BY = (
@@ -103,6 +106,7 @@ class Console:
         self.guard = CollapseGuard()
         self.performer = PitchClasses()
         self.clock_in = ClockFollower()
+        self._clock_check = ClockCheck()
         bpm = self.config.clock_out_bpm
         self.clock_out = None if bpm is None else ClockSender(bpm)
         """The clock that is sent, if one is."""
@@ -212,9 +216,7 @@ class Console:
 
         Each effect is to be carried out before the next is asked for.
         """
-        while self._clocks:
-            self.clock_in.feed(*self._clocks.popleft())
-        self.clock_in.expire(now)
+        yield from self._follow_clock(now)
         if self.clock_out is not None and self.beats is not self.clock_out and self.beats.bpm:
             self.clock_out.set_bpm(self.beats.bpm)
         if self.stretch.follow(now):
@@ -224,6 +226,24 @@ class Console:
         for _ in range(len(self._commands)):  # a flood of more must not hold up the music
             yield from self._obey(self._commands.popleft(), now)
         yield from self._ask(now)
+
+    def _follow_clock(self, now: float) -> Iterator[Effect]:
+        """Feed the clock that came in; its Stop and Start are the model's too."""
+        if self.config.clock != "midi":
+            return
+        self._clock_check.begin(now)
+        while self._clocks:
+            message, seconds = self._clocks.popleft()
+            self.clock_in.feed(message, seconds)
+            if message[0] == CLOCK:
+                self._clock_check.feed(seconds)
+            elif message[0] == STOP:
+                yield Hold(True)
+            elif message[0] in (START, CONTINUE):
+                yield Hold(False)
+        self.clock_in.expire(now)
+        if fault := self._clock_check.fault(now):
+            yield Say(fault)
 
     def look_after(self, now: float) -> tuple[list[Effect], float]:
         """Return what the guard does about music that has gone wrong, and when to look again.

@@ -1,0 +1,224 @@
+"""``midirnn info``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from midirnn.codecs.style import RHYTHM_EDGES
+
+if TYPE_CHECKING:
+    from midirnn.codecs.style import Style
+    from midirnn.performance import KeySignature, Performance
+
+Rows = Mapping[str, Any]
+
+
+def info(
+    *sources: Annotated[
+        str,
+        Parameter(
+            name="SOURCE",
+            required=True,
+            help="MIDI files, names or folders of models and training runs, or data sets.",
+        ),
+    ],
+    json_output: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
+    ] = False,
+) -> None:
+    """Print what is in MIDI files, models and data sets.
+
+    Of a MIDI file: its length, notes, parts, tempos and signatures, and its style, which is what
+    generate --primer asks the model for. Of a model: its network, codec, weights, and how it was
+    trained and measured. Of a data set: its splits and its codec.
+    """
+    found = {source: _describe(source) for source in sources}
+    if json_output:
+        print(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))
+        return
+    for number, (source, rows) in enumerate(found.items()):
+        print(f"{chr(10) if number else ''}{source}")
+        for line in _lines(_without_samples(rows)):
+            print(f"  {line}")
+
+
+def _describe(source: str) -> Rows:
+    from midirnn.datasets.store import MANIFEST
+
+    if (Path(source) / MANIFEST).is_file():
+        return _dataset(Path(source))
+    if Path(source).is_file():
+        return _midi(Path(source))
+    return _model(source)
+
+
+def _midi(path: Path) -> Rows:
+    """Return the figures of a MIDI file; histograms of its style are lists of shares."""
+    from midirnn.codecs import PerformanceCodec
+    from midirnn.midifile import read_midi
+    from midirnn.performance import KeySignature, TimeSignature
+    from midirnn.sampling.generate import HEARD_SECONDS
+
+    piece = read_midi(path)
+    codec = PerformanceCodec()
+    tokens = codec.encode(piece)
+    whole = codec.recent_style(tokens, max(piece.duration, 1.0))
+    return {
+        "kind": "MIDI file",
+        "seconds": piece.duration,
+        "notes": len(piece),
+        "pedal_events": len(piece.pedal_time),
+        "parts": list(_parts(piece)),
+        "tempos": [{"seconds": t.seconds, "bpm": t.bpm} for t in piece.tempos],
+        "time_signatures": [
+            {"seconds": s.seconds, "signature": f"{s.numerator}/{s.denominator}"}
+            for s in piece.signatures
+            if isinstance(s, TimeSignature)
+        ],
+        "key_signatures": [
+            {"seconds": s.seconds, "key": _key(s)}
+            for s in piece.signatures
+            if isinstance(s, KeySignature)
+        ],
+        "tokens": len(tokens),
+        "style": _style(whole),
+        f"style_of_the_last_{HEARD_SECONDS:g}_seconds": _style(
+            codec.recent_style(tokens, HEARD_SECONDS)
+        ),
+    }
+
+
+_UNITS: dict[str, tuple[str, Callable[[float], float]]] = {
+    "density": ("notes_per_second", lambda value: 2.0**value - 1.0),
+    "loudness": ("mean_velocity", float),
+    "loudness_spread": ("deviation_of_velocity", float),
+    "register": ("mean_pitch", float),
+    "register_spread": ("deviation_of_pitch", float),
+    "polyphony": ("notes_at_once", lambda value: 2.0**value - 1.0),
+    "articulation": ("duration_to_next_onset", lambda value: 2.0**value),
+}
+"""The traits that are a number: what it is called, and how it is got from the trait's value."""
+
+_PITCH_CLASSES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"]
+
+
+def _style(style: Style) -> Rows:
+    """Return a style in units that a musician knows; histograms are shares by name."""
+    rows: dict[str, Any] = {}
+    for name, value in style.values.items():
+        if not isinstance(value, tuple):
+            unit, convert = _UNITS[name]
+            rows[unit] = round(convert(value), 3)
+    edges = [f"{2.0**edge:.2g} s" for edge in RHYTHM_EDGES[1:-1]]
+    bins = [f"below {edges[0]}", *(f"from {edge}" for edge in edges)]
+    for name, names in (("pitch_classes", _PITCH_CLASSES), ("rhythm", bins)):
+        shares = style.values.get(name, ())
+        if isinstance(shares, tuple):
+            rows[name] = {n: round(x, 3) for n, x in zip(names, shares, strict=False) if x}
+    return rows
+
+
+def _parts(piece: Performance) -> Iterator[Rows]:
+    for number, part in enumerate(piece.parts):
+        notes = piece.pitch[piece.part == number]
+        yield {
+            "name": part.name,
+            "program": part.program,
+            "channel": part.channel + 1,
+            "notes": len(notes),
+            "lowest": int(notes.min()) if len(notes) else None,
+            "highest": int(notes.max()) if len(notes) else None,
+        }
+
+
+_MAJOR = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#"]
+_MINOR = ["Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#"]
+
+
+def _key(signature: KeySignature) -> str:
+    names = _MINOR if signature.minor else _MAJOR
+    return f"{names[signature.sharps + 7]} {'minor' if signature.minor else 'major'}"
+
+
+def _model(source: str) -> Rows:
+    from midirnn.engines.load import find_model
+    from midirnn.models.checkpoint import read_checkpoint
+
+    folder = find_model(source)
+    checkpoint = read_checkpoint(folder)
+    return {
+        "kind": "model",
+        "folder": str(folder),
+        "architecture": checkpoint.config.architecture,
+        "weights": sum(weights.size for weights in checkpoint.weights.values()),
+        "model": checkpoint.config.to_dict(),
+        "codec": {"name": checkpoint.codec.name, **checkpoint.codec.settings()},
+        "info": checkpoint.info,
+    }
+
+
+def _dataset(folder: Path) -> Rows:
+    from midirnn.datasets import Dataset
+
+    dataset = Dataset.open(folder)
+    return {
+        "kind": "data set",
+        "splits": dataset.manifest["splits"],
+        "codec": {"name": dataset.codec.name, **dataset.codec.settings()},
+        "options": dataset.manifest.get("options", {}),
+        "refused": dataset.manifest.get("refused", 0),
+    }
+
+
+# ---- the table --------------------------------------------------------------------------------
+
+
+def _without_samples(rows: Rows) -> Rows:
+    """Return the figures without what was measured on samples, which fill pages."""
+    if not isinstance(rows.get("info"), Mapping):
+        return rows
+    measured = rows["info"].get("evaluation", {})
+    kept = {name: found for name, found in measured.items() if "nats_per_token" in found}
+    return {**rows, "info": {**rows["info"], "evaluation": kept}}
+
+
+MOST_ROWS = 8
+"""Of a list, such as the tempos of a performance; the rest is counted."""
+
+
+def _lines(rows: Rows, indent: str = "") -> Iterator[str]:
+    """Yield a line for each figure; what is inside a figure is set in below it."""
+    for name, value in rows.items():
+        label = f"{indent}{str(name).replace('_', ' ')}"
+        if isinstance(value, Mapping) and value:
+            yield label
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield label
+            for row in value[:MOST_ROWS]:
+                yield f"{indent}  {_on_one_line(row)}"
+            if len(value) > MOST_ROWS:
+                yield f"{indent}  ... and {len(value) - MOST_ROWS} more"
+        elif not isinstance(value, list | Mapping) or value:
+            yield f"{label:<28} {_shown(value)}"
+
+
+def _on_one_line(row: Rows) -> str:
+    return "  ".join(f"{name} {_shown(value)}" for name, value in row.items() if value is not None)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return " ".join(_shown(each) for each in value)
+    return str(value) or "''"

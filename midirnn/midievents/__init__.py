@@ -1,0 +1,56 @@
+"""MIDI bytes to timed channel messages: the part of the file format below notes."""
+
+from __future__ import annotations
+
+from midirnn.midievents.events import (
+    ALL_NOTES_OFF,
+    ALL_SOUND_OFF,
+    BANK_LSB,
+    BANK_MSB,
+    BEND,
+    CONTROL_CHANGE,
+    MAX_DELTA,
+    MAX_TICKS,
+    MODE_MESSAGES,
+    NO_EVENTS,
+    NOTE_OFF,
+    NOTE_ON,
+    PEDAL_RESETS,
+    PRESSURE,
+    PROGRAM_CHANGE,
+    RESET_CONTROLLERS,
+    SUSTAIN,
+    Event,
+    Events,
+    IntArray,
+    MidiChunks,
+    Track,
+)
+from midirnn.midievents.parse import parse_midi, wrap
+
+__all__ = [
+    "ALL_NOTES_OFF",
+    "ALL_SOUND_OFF",
+    "BANK_LSB",
+    "BANK_MSB",
+    "BEND",
+    "CONTROL_CHANGE",
+    "MAX_DELTA",
+    "MAX_TICKS",
+    "MODE_MESSAGES",
+    "NOTE_OFF",
+    "NOTE_ON",
+    "NO_EVENTS",
+    "PEDAL_RESETS",
+    "PRESSURE",
+    "PROGRAM_CHANGE",
+    "RESET_CONTROLLERS",
+    "SUSTAIN",
+    "Event",
+    "Events",
+    "IntArray",
+    "MidiChunks",
+    "Track",
+    "parse_midi",
+    "wrap",
+]

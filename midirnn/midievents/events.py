@@ -1,0 +1,111 @@
+"""Channel messages of MIDI files, packed, and the tracks they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+NOTE_OFF = 0x80
+NOTE_ON = 0x90
+CONTROL_CHANGE = 0xB0
+PROGRAM_CHANGE = 0xC0
+PRESSURE = 0xD0
+BEND = 0xE0
+SUSTAIN = 64
+BANK_MSB, BANK_LSB = 0, 32
+ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
+MODE_MESSAGES = frozenset({ALL_SOUND_OFF, *range(ALL_NOTES_OFF, 128)})
+"""The controllers that end the notes of their channel (CC 122, local control, does not)."""
+PEDAL_RESETS = MODE_MESSAGES - {ALL_NOTES_OFF} | {RESET_CONTROLLERS}
+"""The controllers that put the pedals of their channel up."""
+MAX_DELTA = 0x0FFFFFFF
+"""The longest delta time and the longest message: what four bytes of seven bits hold."""
+
+MAX_TICKS = 2**41 - 1
+"""A track that lasts longer counts as damaged: its ticks would not fit."""
+
+Event = tuple[int, int, int, int]
+"""(tick, status, data 1, data 2) of a channel message."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Channel messages in order, each packed into 8 bytes."""
+
+    packed: IntArray
+    """tick << 22 | status - 128 << 15 | data 1 << 7 | data 2; data 1 has 8 bits"""
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Events:
+        """Pack some events."""
+        rows = [tick << 22 | (status & 0x7F) << 15 | a << 7 | b for tick, status, a, b in events]
+        return cls(np.array(rows, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.bool_] | IntArray) -> Events:
+        return Events(self.packed[chosen])
+
+    @property
+    def tick(self) -> IntArray:
+        """Ticks since the start."""
+        return self.packed >> 22
+
+    @cached_property
+    def status(self) -> npt.NDArray[np.uint8]:
+        """The kind of message and the channel."""
+        return (self.packed >> 15).astype(np.uint8) | np.uint8(0x80)
+
+    @property
+    def kind(self) -> npt.NDArray[np.uint8]:
+        """The kind of message."""
+        return self.status & np.uint8(0xF0)
+
+    @property
+    def channel(self) -> npt.NDArray[np.uint8]:
+        """0 to 15."""
+        return self.status & np.uint8(0x0F)
+
+    @property
+    def first(self) -> npt.NDArray[np.uint8]:
+        """The first data byte: pitch, controller or program."""
+        return (self.packed >> 7).astype(np.uint8)
+
+    @property
+    def second(self) -> npt.NDArray[np.uint8]:
+        """The second data byte: velocity or value."""
+        return self.packed.astype(np.uint8) & np.uint8(0x7F)
+
+
+NO_EVENTS = Events(np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Track:
+    """One track chunk: channel messages in order, tempo changes, its name, its last tick."""
+
+    events: Events = NO_EVENTS
+    tempos: list[tuple[int, int]] = field(default_factory=list)
+    """(tick, microseconds per quarter note)"""
+    name: str = ""
+    last_tick: int = 0
+    signatures: tuple[tuple[int, bytes], ...] = ()
+    """(tick, payload): time signatures have 4 bytes, key signatures 2."""
+
+
+@dataclass(frozen=True)
+class MidiChunks:
+    """A parsed file: its format (0, 1 or 2), its time division and its tracks."""
+
+    format: int
+    ticks_per_quarter: int
+    seconds_per_tick: float | None
+    """Fixed by an SMPTE division; None where the tempo decides."""
+    tracks: list[Track]

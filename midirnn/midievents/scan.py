@@ -1,0 +1,54 @@
+"""The bytes of a whole track to packed events in C++: ``scan.cpp``.
+
+Compiled when it is first used; without a compiler there is only the Python loop. It gives up where
+a track is not whole, so that one loop alone decides what counts as damage.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from midirnn import native
+from midirnn.midievents.events import Events
+
+SOURCE = Path(__file__).with_name("scan.cpp")
+
+_MOST_METAS = 100_000
+"""With more tempos, signatures and names a track is left to the Python loop."""
+
+
+class Scanned(NamedTuple):
+    """The channel messages of a track, and (tick, kind, position, length) of meta messages."""
+
+    events: Events
+    metas: list[list[int]]
+    last_tick: int
+
+
+def scan_track(body: bytes) -> Scanned | None:
+    """Return what a track holds; None if it is damaged or odd, or without a compiler."""
+    library = _library()
+    if library is None:
+        return None
+    events = np.empty(len(body) // 2 + 1, np.int64)
+    metas = np.empty((min(len(body) // 4 + 1, _MOST_METAS), 4), np.int64)
+    found = np.zeros(3, np.int64)
+    places = (events.ctypes.data, metas.ctypes.data, len(metas), found.ctypes.data)
+    if library.scan_track(body, len(body), *places):
+        return None
+    count, rows, last_tick = found.tolist()
+    return Scanned(Events(events[:count].copy()), metas[:rows].tolist(), last_tick)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    library = native.compiled(SOURCE)
+    if library is not None:
+        integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        library.scan_track.argtypes = [ctypes.c_char_p, integer, pointer, pointer, integer, pointer]
+    return library

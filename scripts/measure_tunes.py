@@ -1,0 +1,99 @@
+"""Measure the tunes of a model: are they ABC, and do they keep the metre and key asked for?
+
+    python3 scripts/measure_tunes.py MODEL [--count N] [--seed S]
+
+Half of the tunes begin from nothing, half from a metre and a key (PRIMERS in turn). A tune is
+accepted if Debian's abc2midi writes a MIDI file of it without a line 'Error'; without abc2midi only
+midirnn's own reader is asked. A metre is kept in bars of its length, a key in notes of its scale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from midirnn.abcfile import Keeping, measure_keeping, parse_tune, played
+from midirnn.engines.load import load
+from midirnn.errors import CodecError
+from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.generate import continue_piece
+from midirnn.sampling.sampler import Sampler
+
+PRIMERS = tuple(
+    f"M:{metre}\nK:{key}\n"
+    for metre in ("6/8", "4/4", "2/4", "3/4", "9/8")
+    for key in ("D", "G", "Am", "Edor")
+)
+
+
+def tunes(model: str, count: int, seed: int, primers: tuple[str, ...] | None) -> list[str]:
+    """Return tunes of a model; the primers, if there are any, take turns."""
+    loaded = load(model)
+    engine, config = loaded.engine(), SamplingConfig()
+    made = []
+    for number in range(count):
+        sampler = Sampler(engine, loaded.codec, config, seed=seed + number)
+        primer = primers[number % len(primers)] if primers else None
+        made.append(continue_piece(sampler, primer).piece)
+    return made
+
+
+def accepted_by_abc2midi(tune: str) -> bool:
+    """Return whether abc2midi writes a MIDI file of a tune and finds no error in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, midi = Path(folder, "tune.abc"), Path(folder, "tune.mid")
+        path.write_text(f"X:1\nT:tune\n{tune}", encoding="utf-8")
+        run = subprocess.run(
+            ["abc2midi", str(path), "-o", str(midi)], capture_output=True, text=True, timeout=60
+        )
+        return run.returncode == 0 and midi.is_file() and "Error" not in run.stdout + run.stderr
+
+
+def accepted_by_midirnn(tune: str) -> bool:
+    try:
+        played(parse_tune(tune))
+    except CodecError:
+        return False
+    return True
+
+
+def keeping(made: list[str]) -> list[Keeping]:
+    return [measure_keeping(parse_tune(tune)) for tune in made if accepted_by_midirnn(tune)]
+
+
+def report(title: str, made: list[str]) -> None:
+    measured = keeping(made)
+    bars, notes = sum(k.bars for k in measured), sum(k.notes for k in measured)
+    print(f"{title}: {len(made)} tunes of {sum(map(len, made)) / len(made):.0f} characters")
+    print(f"  accepted by midirnn   {len(measured) / len(made):7.1%}")
+    if shutil.which("abc2midi"):
+        accepted = sum(map(accepted_by_abc2midi, made))
+        print(f"  accepted by abc2midi  {accepted / len(made):7.1%}")
+    print(f"  bars of the metre     {sum(k.right_bars for k in measured) / max(bars, 1):7.1%}")
+    print(f"  notes of the key      {sum(k.notes_in_key for k in measured) / max(notes, 1):7.1%}")
+    whole = sum(k.bars == k.right_bars for k in measured)
+    print(f"  tunes with all bars   {whole / len(made):7.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tunes", type=Path, help="measure the tunes of an ABC file beside them")
+    arguments = parser.parse_args()
+    half = arguments.count // 2
+    report("from nothing", tunes(arguments.model, half, arguments.seed, None))
+    report("from a metre and a key", tunes(arguments.model, half, arguments.seed + half, PRIMERS))
+    if arguments.tunes is not None:
+        from midirnn.codecs.passages import find_tunes
+
+        real = [tune.text for tune in find_tunes(arguments.tunes.read_text(encoding="utf-8"))]
+        report(str(arguments.tunes), real[: arguments.count])
+
+
+if __name__ == "__main__":
+    main()

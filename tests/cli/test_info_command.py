@@ -1,0 +1,93 @@
+"""``midirnn info``: what is in MIDI files, models and data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midirnn import Performance, write_midi
+from midirnn.cli.main import main
+from midirnn.performance import KeySignature, Part, Tempo, TimeSignature
+from tests.datasets.songs import write_song
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def waltz(tmp_path: Path) -> Path:
+    """Four notes a second for ten seconds, in three four and E flat major."""
+    notes = [(n / 4, n / 4 + 0.25, 60 + 7 * (n % 2), 80) for n in range(40)]
+    piece = Performance.from_notes(notes).replace(
+        parts=(Part(program=4, channel=2, name="right hand"),),
+        tempos=(Tempo(0.0, 100.0),),
+        signatures=(TimeSignature(0.0, 3, 4), KeySignature(0.0, -3)),
+    )
+    write_midi(piece, tmp_path / "waltz.mid")
+    return tmp_path / "waltz.mid"
+
+
+def found(capsys: Capture, *sources: str | Path) -> Any:
+    assert main(["info", *map(str, sources), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_midi_file_has_length_notes_parts_tempo_and_signatures(
+    waltz: Path, capsys: Capture
+) -> None:
+    rows = found(capsys, waltz)
+    assert rows["seconds"] == pytest.approx(10.0, abs=0.05)
+    assert rows["notes"] == 40
+    assert rows["parts"][0] | {"lowest": 60, "highest": 67} == rows["parts"][0]
+    assert rows["parts"][0]["channel"] == 3
+    assert rows["tempos"][0]["bpm"] == pytest.approx(100.0, abs=0.01)
+    assert rows["time_signatures"][0]["signature"] == "3/4"
+    assert rows["key_signatures"][0]["key"] == "Eb major"
+
+
+def test_its_style_is_told_in_a_musicians_units(waltz: Path, capsys: Capture) -> None:
+    style = found(capsys, waltz)["style"]
+    assert style["notes_per_second"] == pytest.approx(4.0, abs=0.05)
+    assert style["notes_at_once"] == pytest.approx(1.0, abs=0.05)
+    assert style["mean_pitch"] == 63.5
+    assert style["pitch_classes"] == {"C": 0.5, "G": 0.5}
+    assert style["duration_to_next_onset"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_model_has_its_network_and_its_figures(capsys: Capture) -> None:
+    rows = found(capsys, "piano-small")
+    assert rows["model"]["hidden_size"] == 192
+    assert rows["info"]["evaluation"]["test"]["nats_per_token"] > 2
+    assert rows["weights"] > 1_000_000
+
+
+def test_a_data_set_has_its_splits(tmp_path: Path, capsys: Capture) -> None:
+    for number in range(3):
+        write_song(tmp_path / "songs" / f"{number}.mid", number, notes=20)
+    argv = ["encode", str(tmp_path / "songs"), "-o", str(tmp_path / "data"), "--workers", "1"]
+    assert main(argv) == 0
+    capsys.readouterr()
+    rows = found(capsys, tmp_path / "data")
+    assert sum(split["files"] for split in rows["splits"].values()) == 3
+    assert rows["codec"]["name"] == "performance"
+
+
+def test_the_table_names_what_json_has(waltz: Path, capsys: Capture) -> None:
+    assert main(["info", str(waltz), "piano-small"]) == 0
+    out = capsys.readouterr().out
+    for words in ("notes per second", "Eb major", "hidden size", "nats per token", "right hand"):
+        assert words in out
+    assert "overlapping" not in out
+
+
+def test_an_empty_file_has_no_style(tmp_path: Path, capsys: Capture) -> None:
+    write_midi(Performance(), tmp_path / "empty.mid")
+    rows = found(capsys, tmp_path / "empty.mid")
+    assert rows["notes"] == 0 and "mean_pitch" not in rows["style"]
+
+
+def test_what_is_nowhere_is_told_in_one_line(capsys: Capture) -> None:
+    assert main(["info", "no-such-thing"]) == 1
+    assert "no-such-thing" in capsys.readouterr().err
