@@ -131,8 +131,8 @@ class ServerProcess:
         if kind == "listening":
             self.port = self._settings["port"] = message["port"]
             self._settings["spare"] = False
+            self._on_start()  # first: whoever waits may then tell pages more
             self._listening.set()
-            self._on_start()
         elif kind == "failed":
             self._failure = message["why"]
             self._listening.set()
