@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ Progress = Callable[[int, int], None]
 """Called with the number of files that are done, and of all files."""
 
 
+ON_DAMAGE = ("refuse", "recover")
+"""What to do with damaged files."""
+
+
 @dataclass(frozen=True)
 class EncodeReport:
     """The outcome of :func:`encode_files`."""
@@ -50,6 +54,8 @@ class EncodeReport:
     """Number of files with the same bytes as an earlier one (they are in the data set)."""
     duplicates_across_splits: int
     """Number of those whose earlier file is in another split."""
+    recovered: tuple[Refusal, ...] = ()
+    """Damaged files of which a part is in the data set, with what is lost."""
 
 
 def encode_files(
@@ -62,6 +68,7 @@ def encode_files(
     executor: Executor | None = None,
     overwrite: bool = False,
     file_seconds: float = FILE_SECONDS,
+    on_damage: str = "refuse",
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode files and folders of them as a data set at ``output``, and return a report.
@@ -72,6 +79,9 @@ def encode_files(
     keep it busy. Files that cannot be used, or take longer than ``file_seconds``, are skipped and
     reported, in ``refused.jsonl`` too. A run that was killed is continued by the next one to the
     same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
+
+    Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
+    the report says what is lost.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
@@ -85,11 +95,15 @@ def encode_files(
         raise OptionError(f"workers is {workers}; at least 1 is needed")
     if not 0.0 < file_seconds < 1e6:
         raise OptionError(f"file_seconds is {file_seconds:g}; allowed are above 0, below 1000000")
+    if on_damage not in ON_DAMAGE:
+        raise OptionError(f"on_damage is {on_damage!r}; allowed are {', '.join(ON_DAMAGE)}")
+    recover = on_damage == "recover"
     workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
-    journal = Journal(Path(output).absolute(), codec)
+    journal = Journal(Path(output).absolute(), codec, recover)
+    recovered: list[Refusal] = []
     with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
         seen = _Seen()
         results: Iterator[Result]
@@ -98,9 +112,16 @@ def encode_files(
             codec, results = corpus.codec, corpus.results()
         else:
             encode = partial(
-                encode_all, codec=codec, workers=workers, executor=executor, seconds=file_seconds
+                encode_all,
+                codec=codec,
+                workers=workers,
+                executor=executor,
+                seconds=file_seconds,
+                recover=recover,
             )
-            results = stack.enter_context(closing(_encoded(jobs, splits, encode, journal)))
+            results = stack.enter_context(
+                closing(_encoded(jobs, splits, encode, journal, recovered))
+            )
         for done, (rows, refusals) in enumerate(results, 1):
             for row in rows:
                 seen.add(row)
@@ -118,6 +139,7 @@ def encode_files(
             missing=len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0,
             duplicates=seen.duplicates,
             duplicates_across_splits=seen.across_splits,
+            recovered=tuple(recovered),
         )
         writer.finish(refused, _manifest(codec, splits, sources, report))
     journal.forget()
@@ -129,6 +151,7 @@ def _encoded(
     splits: SplitShares | SplitTable,
     encode: Encode,
     journal: Journal,
+    recovered: list[Refusal],
 ) -> Generator[Result, None, None]:
     """Encode files, each of which is a piece, in worker processes, but for those done before."""
     paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
@@ -138,6 +161,8 @@ def _encoded(
             refused: list[Refusal] = []
             if isinstance(outcome, Encoded):
                 waiting.append((job, outcome))
+                if outcome.damage:
+                    recovered.append(Refusal(job.name, outcome.damage))
             else:
                 refused.append(Refusal(job.name, outcome))
             # Few files are divided when all are known, so that no split is left without any.
@@ -230,6 +255,7 @@ def _manifest(
             "splits": splits.settings() | _position(codec, splits),
         },
         "refused": len(report.refused),
+        "recovered": [asdict(file) for file in report.recovered],
         "left_out": report.left_out,
         "missing": report.missing,
         "duplicates": report.duplicates,

@@ -49,9 +49,11 @@ class Journal:
     Only one process has it at a time. Another one that writes to the same ``output`` keeps nothing.
     """
 
-    def __init__(self, output: Path, codec: Codec[Any]) -> None:
+    def __init__(self, output: Path, codec: Codec[Any], recover: bool = False) -> None:
         self.folder = output.with_name(f".{output.name}.partial")
-        self._about = json.dumps([VERSION, version("midirnn"), codec.settings()], sort_keys=True)
+        self._about = json.dumps(
+            [VERSION, version("midirnn"), codec.settings(), recover], sort_keys=True
+        )
         self._lock = -1
         self._is_ours = False
 
@@ -118,7 +120,14 @@ class Journal:
         lines = [
             [mark, outcome]
             if isinstance(outcome, str)
-            else [mark, len(outcome.tokens), outcome.duration, outcome.notes, outcome.sha256]
+            else [
+                mark,
+                len(outcome.tokens),
+                outcome.duration,
+                outcome.notes,
+                outcome.sha256,
+                outcome.damage,
+            ]
             for mark, outcome in rows
         ]
         tokens = [outcome.tokens for _, outcome in rows if isinstance(outcome, Encoded)]
@@ -145,8 +154,8 @@ class Journal:
             if len(outcome) == 1:
                 rows.append((mark, outcome[0]))
                 continue
-            length, duration, notes, sha256 = outcome
-            rows.append((mark, Encoded(tokens[:length], duration, notes, sha256)))
+            length, duration, notes, sha256, damage = outcome
+            rows.append((mark, Encoded(tokens[:length], duration, notes, sha256, damage)))
             tokens = tokens[length:]
         return rows
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from midirnn.codecs import Codec, Tokens
 from midirnn.errors import DatasetError, MidirnnError
@@ -40,6 +41,8 @@ class Encoded:
     duration: float
     notes: int
     sha256: str
+    damage: str = ""
+    """What is lost of a damaged file."""
 
 
 Outcome = Encoded | str
@@ -50,7 +53,18 @@ class _TooLong(BaseException):
     """A file takes too long. No code that it interrupts catches it by mistake."""
 
 
-def encode_file(path: Path, codec: Codec[Any], seconds: float = FILE_SECONDS) -> Outcome:
+@runtime_checkable
+class Recovers(Protocol):
+    """A codec that reads what is whole of a damaged file, and warns of what is lost."""
+
+    def recover(self, path: Path) -> Any:
+        """Return the piece."""
+        ...
+
+
+def encode_file(
+    path: Path, codec: Codec[Any], seconds: float = FILE_SECONDS, recover: bool = False
+) -> Outcome:
     """Encode one file. Never raises: a file that breaks the reader must not stop a run.
 
     A file that takes more than ``seconds`` is given up.
@@ -58,7 +72,7 @@ def encode_file(path: Path, codec: Codec[Any], seconds: float = FILE_SECONDS) ->
     try:
         with _time_limit(seconds):
             data = path.read_bytes()
-            piece = codec.read(path)
+            piece, damage = _read(path, codec, recover)
             tokens = codec.encode(piece)
     except _TooLong:
         return f"cannot be encoded (it takes longer than {seconds:g} s)"
@@ -72,8 +86,19 @@ def encode_file(path: Path, codec: Codec[Any], seconds: float = FILE_SECONDS) ->
     if isinstance(piece, Performance):
         if not len(tokens):
             return "holds no notes (drums are left out)"
-        return Encoded(tokens, piece.duration, len(piece), sha256)
+        return Encoded(tokens, piece.duration, len(piece), sha256, damage)
     return Encoded(tokens, 0.0, 0, sha256) if len(tokens) else "is empty"
+
+
+def _read(path: Path, codec: Codec[Any], recover: bool) -> tuple[Any, str]:
+    """Return a piece, and what of it is lost; nothing is unless the file is damaged."""
+    if not recover or not isinstance(codec, Recovers):
+        return codec.read(path), ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        piece = codec.recover(path)
+    lost = "; ".join(str(warning.message) for warning in caught)
+    return piece, lost.removeprefix(f"{path}: ")
 
 
 @contextmanager
@@ -108,10 +133,13 @@ def _nowhere() -> TextIO:
 
 
 def encode_chunk(
-    paths: Sequence[Path], codec: Codec[Any], seconds: float = FILE_SECONDS
+    paths: Sequence[Path],
+    codec: Codec[Any],
+    seconds: float = FILE_SECONDS,
+    recover: bool = False,
 ) -> list[Outcome]:
     """Encode some files."""
-    return [encode_file(path, codec, seconds) for path in paths]
+    return [encode_file(path, codec, seconds, recover) for path in paths]
 
 
 def encode_all(
@@ -121,6 +149,7 @@ def encode_all(
     workers: int,
     executor: Executor | None = None,
     seconds: float = FILE_SECONDS,
+    recover: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Encode files and yield each outcome, in order, a few chunks ahead of what is taken.
 
@@ -132,18 +161,18 @@ def encode_all(
     workers = max(1, min(workers, len(chunks)))
     ahead = _CHUNKS_AHEAD * workers
     if executor is not None:
-        yield from _in_order(executor, chunks, codec, ahead, seconds)
+        yield from _in_order(executor, chunks, codec, ahead, seconds, recover)
     elif workers == 1:
-        yield from (encode_file(path, codec, seconds) for path in paths)
+        yield from (encode_file(path, codec, seconds, recover) for path in paths)
     while chunks and executor is None and workers > 1:
         with _pool(workers) as pool:
             try:
-                yield from _in_order(pool, chunks, codec, ahead, seconds)
+                yield from _in_order(pool, chunks, codec, ahead, seconds, recover)
             except BrokenExecutor:
                 pool.shutdown()
                 under_way = [chunks.popleft() for _ in range(min(ahead, len(chunks)))]
                 files = [path for chunk in under_way for path in chunk]
-                yield from _one_at_a_time(files, codec, seconds)
+                yield from _one_at_a_time(files, codec, seconds, recover)
 
 
 def _in_order(
@@ -152,18 +181,21 @@ def _in_order(
     codec: Codec[Any],
     ahead: int,
     seconds: float,
+    recover: bool,
 ) -> Iterator[Outcome]:
     """Yield the outcomes of all chunks; a chunk leaves ``chunks`` once they are known."""
     running: deque[Future[list[Outcome]]] = deque()
     while chunks:
         while len(running) < min(ahead, len(chunks)):
-            running.append(pool.submit(encode_chunk, chunks[len(running)], codec, seconds))
+            running.append(pool.submit(encode_chunk, chunks[len(running)], codec, seconds, recover))
         outcomes = running.popleft().result()
         chunks.popleft()
         yield from outcomes
 
 
-def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any], seconds: float) -> Iterator[Outcome]:
+def _one_at_a_time(
+    paths: Sequence[Path], codec: Codec[Any], seconds: float, recover: bool
+) -> Iterator[Outcome]:
     """Yield the outcome of each file; a file whose process dies is given up."""
     left = deque(paths)
     while left:
@@ -171,7 +203,9 @@ def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any], seconds: float) -> 
             _check_start(pool)
             try:
                 while left:
-                    outcome: Outcome = pool.submit(encode_file, left[0], codec, seconds).result()
+                    outcome: Outcome = pool.submit(
+                        encode_file, left[0], codec, seconds, recover
+                    ).result()
                     left.popleft()
                     yield outcome
             except BrokenExecutor:

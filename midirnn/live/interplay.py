@@ -35,6 +35,7 @@ from midirnn.live.controls.commands import (
     Panic,
     Replan,
     Say,
+    Tell,
 )
 from midirnn.live.controls.console import Console
 from midirnn.live.input.listener import Listener
@@ -51,8 +52,6 @@ GRACE_SECONDS = 0.002
 
 REST_SECONDS = 0.25
 """How often the model is told that it rests: the most it may lag when the performer plays."""
-
-Tell = Callable[[str], None]
 
 
 class Interplay:
@@ -73,7 +72,8 @@ class Interplay:
         *,
         observer: Observer,
         on_change: Callable[[Stance], None],
-        say: Tell,
+        say: Callable[[str], None],
+        tell: Callable[[str], None],
     ) -> None:
         self.mode = mode
         self.config = config
@@ -97,6 +97,7 @@ class Interplay:
         self._observer = observer
         self._on_change = on_change
         self._say = say
+        self._tell = tell
         self._delivery = Delivery()
         self._held_back = False
         self._rested_until = -math.inf
@@ -284,6 +285,9 @@ class Interplay:
                     self._hold_back(now, on=on)
                 case Say(text):
                     self._say(text)
+                case Tell(text):
+                    self._observer.noted(text, self._clock.now())
+                    self._tell(text)
                 case Note(text):
                     self._observer.noted(text, self._clock.now())
 

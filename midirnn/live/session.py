@@ -126,6 +126,7 @@ class Session(RemoteControl):
             observer=self._observer,
             on_change=on_change,
             say=self._say,
+            tell=on_notice,
         )
         self._keeps_warm = is_spared_for(self.model.settings)
         self._warm_until = -math.inf
@@ -220,6 +221,7 @@ class Session(RemoteControl):
             planned_until=interplay.plan.until,
             has_model=interplay.supervisor.connected,
             has_output=not interplay.muted,
+            now=self._clock.now(),
         )
 
     # Ports that come and go, for any thread.

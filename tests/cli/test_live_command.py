@@ -17,7 +17,7 @@ import pytest
 
 from midirnn import live as live_room
 from midirnn.cli import main as cli
-from midirnn.cli.status import Status
+from midirnn.cli.status import Status, stderr_as_lines
 from midirnn.live import MODES, Session, Stance
 from midirnn.live.model_process import process as model_process
 from midirnn.live.output import scheduler
@@ -295,6 +295,17 @@ def test_on_a_terminal_the_state_changes_in_place(
     status.change(Stance.BOTH)
     status.end()
     assert capsys.readouterr().out == "\rlistening\rplaying  \n"
+
+
+def test_what_a_library_writes_to_standard_error_becomes_lines_of_the_view(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    told: list[str] = []
+    with stderr_as_lines(told.append):
+        os.write(2, b"Cannot connect to server socket\n\njackd is not running\n")
+    os.write(2, b"after\n")
+    assert told == ["Cannot connect to server socket", "jackd is not running"]
+    assert capfd.readouterr().err == "after\n"
 
 
 # Through real ports, between processes.

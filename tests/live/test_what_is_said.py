@@ -130,3 +130,43 @@ def test_a_single_clock_with_jitter_or_another_tempo_is_not(bpm: float) -> None:
 def test_a_session_with_doubled_clocks_says_so() -> None:
     twice = [clock for clock in clocks(120.0, 0.5, 8.0) for _ in (0, 1)]
     assert said(Stage("autopilot", CLOCKED), 9.0, *twice) == [DOUBLED]
+
+
+# What controls have done.
+
+
+def told_by(*performed: tuple[float, Message]) -> list[str]:
+    told: list[str] = []
+    stage = Stage("autopilot", on_notice=told.append)
+    stage.perform(performed)
+    stage.run(10.0)
+    return told
+
+
+def test_each_control_says_what_it_has_done() -> None:
+    assert told_by(
+        turn(1.0, "preset_3", 127),
+        turn(1.5, "crossfade", 64),
+        turn(2.0, "store", 127),
+        turn(2.1, "preset_1", 127),
+        turn(2.3, "preset_1", 0),
+        turn(2.4, "preset_2", 127),
+        turn(2.5, "store", 0),
+        turn(3.0, "preset_2", 0),
+        turn(3.1, "preset_2", 127),
+        turn(4.0, "crossfade", 127),
+        turn(5.0, "undo", 127),
+        turn(6.0, "reset", 127),
+        turn(7.0, "panic", 127),
+    ) == [
+        "preset 3 is empty",
+        "crossfade needs presets 1 and 2: store them first",
+        "preset 1 stored",
+        "preset 2 stored",
+        "preset 2 loaded",
+        "crossfade: 100% of preset 2, the rest of preset 1",
+        "undone",
+        "reset: the model has forgotten everything",
+        "panic: the model is silent until you play",
+    ]
+    assert told_by(turn(1.0, "undo", 127)) == ["there is nothing to undo"]

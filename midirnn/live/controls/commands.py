@@ -103,6 +103,13 @@ class Say:
 
 
 @dataclass(frozen=True)
+class Tell:
+    """Show what a control has done."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Note:
     """Write a line into the recording."""
 
@@ -110,5 +117,14 @@ class Note:
 
 
 Effect: TypeAlias = (
-    ChangeModel | ChangeMode | ChangeConfig | MakeGesture | Replan | Panic | Hold | Say | Note
+    ChangeModel
+    | ChangeMode
+    | ChangeConfig
+    | MakeGesture
+    | Replan
+    | Panic
+    | Hold
+    | Say
+    | Tell
+    | Note
 )

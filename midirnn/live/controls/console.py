@@ -41,6 +41,7 @@ from midirnn.live.controls.commands import (
     Replan,
     Say,
     StorePreset,
+    Tell,
 )
 from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
@@ -299,9 +300,18 @@ class Console:
         elif isinstance(command, Press):
             yield from self._press(command.name)
         elif isinstance(command, StorePreset):
-            yield from _change(self.bank.store(command.preset))
+            yield from self._store(command.preset)
         else:
-            yield from _change(self.bank.load(command.preset))
+            yield from self._load(command.preset)
+
+    def _store(self, preset: int) -> Iterator[Effect]:
+        yield from _change(self.bank.store(preset))
+        yield Tell(f"preset {preset} stored")
+
+    def _load(self, preset: int) -> Iterator[Effect]:
+        requests = self.bank.load(preset)
+        yield from _change(requests)
+        yield Tell(f"preset {preset} loaded" if requests else f"preset {preset} is empty")
 
     def _turn(self, change: ControlChange, now: float) -> Iterator[Effect]:
         """Yield what a knob does that was turned."""
@@ -322,7 +332,11 @@ class Console:
             self.config = replace(self.config, answer_seconds=value)
             yield ChangeConfig(self.config)
         elif name == "crossfade":
-            yield from _change(self.bank.crossfade(self.panel.number(name)))
+            share = self.panel.number(name)
+            requests = self.bank.crossfade(share)
+            yield from _change(requests)
+            done = f"crossfade: {share:.0%} of preset 2, the rest of preset 1"
+            yield Tell(done if requests else "crossfade needs presets 1 and 2: store them first")
         elif KNOBS[name].scale is Scale.SWITCH and value:
             yield from self._press(name)
 
@@ -332,14 +346,18 @@ class Console:
             yield MakeGesture(Gesture.SWITCH)
         elif name == "panic":
             yield Panic()
+            yield Tell("panic: the model is silent until you play")
         elif name == "reset":
             self._following.forget()
             yield from _change(self.bank.reset())
+            yield Tell("reset: the model has forgotten everything")
         elif name == "undo":
-            yield from _change(self.bank.undo())
+            requests = self.bank.undo()
+            yield from _change(requests)
+            yield Tell("undone" if requests else "there is nothing to undo")
         elif name in PRESETS:
-            act = self.bank.store if self.panel.pressed("store") else self.bank.load
-            yield from _change(act(PRESETS[name]))
+            act = self._store if self.panel.pressed("store") else self._load
+            yield from act(PRESETS[name])
 
     def _next_beat(self, seconds: float) -> float:
         every = self.config.on_beat
