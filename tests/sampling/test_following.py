@@ -12,7 +12,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.style import SLICES
 from midirnn.errors import OptionError
 from midirnn.sampling import Sampler
-from midirnn.sampling.following import SHARES
+from midirnn.sampling.following import OPENING_POLYPHONY, SHARES
 from midirnn.sampling.generate import continue_primer
 from tests.sampling.mock_engine import MockEngine
 
@@ -24,14 +24,18 @@ PRIMER = Performance.from_notes((n / 4, n / 4 + 0.2, 60 + n % 5, 70) for n in ra
 class Told(MockEngine):
     """Writes down how strongly it is asked for a density, and where in the music that was."""
 
-    def __init__(self) -> None:
+    def __init__(self, styles: bool = True) -> None:
         super().__init__(CODEC)
         object.__setattr__(self.config, "control_inputs", True)
+        object.__setattr__(self.config, "style_inputs", styles)
+        self.polyphony: list[float] = []
         self.asked: list[tuple[float, float]] = []
 
     def set_controls(self, controls: np.ndarray | None) -> None:
         strength = 0.0 if controls is None else float(controls[DENSITY].sum())
         seconds = int(CODEC.token_steps[self.fed].sum()) / CODEC.steps_per_second
+        notes = np.zeros(7) if controls is None else controls[SLICES["polyphony"]]
+        self.polyphony.append(float(notes @ np.arange(7) * 2 / 3))
         self.asked.append((seconds - PRIMER.duration, round(strength, 3)))
 
 
@@ -65,3 +69,22 @@ def test_letting_go_begins_with_how_closely_is_followed() -> None:
 def test_times_that_mean_nothing_are_refused(seconds: float) -> None:
     with pytest.raises(OptionError, match="follow_seconds is"):
         asked(follow_seconds=seconds)
+
+
+def opening(seed: int, *, styles: bool = True, follow: float = 1.0) -> float:
+    engine = Told(styles)
+    continue_primer(Sampler(engine, CODEC, seed=seed), 0.1, None, follow=follow)
+    return engine.polyphony[-1]
+
+
+def test_without_a_primer_a_usual_number_of_notes_at_once_is_asked_for() -> None:
+    found = [opening(seed) for seed in range(12)]
+    low, high = OPENING_POLYPHONY
+    assert all(low <= value <= high for value in found)
+    assert len(set(found)) > 6
+    assert found == [opening(seed) for seed in range(12)]
+
+
+def test_it_is_not_asked_for_without_following_or_without_style_inputs() -> None:
+    assert opening(1, follow=0.0) == 0.0
+    assert opening(1, styles=False) == 0.0
