@@ -20,6 +20,7 @@ from midirnn.live.output import audio
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.event_log import EventLog, read_log
 from midirnn.live.recording.midi import notes_of
+from midirnn.live.recovery import supervisor
 from midirnn.midifile import read_midi
 from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, claims, port_set
 from tests.jack import JackServer, jack_is_installed
@@ -35,7 +36,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryOutput:
+def output(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> MemoryOutput:
     """The output that is opened; whenever it is played on, the performer plays a note as well.
 
     After some notes a signal ends the session, however long a busy machine took for them.
@@ -54,7 +57,10 @@ def output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryOutput:
             os.kill(os.getpid(), signal.SIGINT)
 
     output = MemoryOutput(name="Fake Synth", on_send=play_along)
-    monkeypatch.setattr(claims, "claims_folder", lambda: tmp_path)  # tests run side by side
+    # A machine that is busy with other things must not make the model seem to hang.
+    monkeypatch.setattr(supervisor, "STALL_SECONDS", LIMIT_SECONDS)
+    folder = tmp_path_factory.mktemp("claims")  # tests run side by side
+    monkeypatch.setattr(claims, "claims_folder", lambda: folder)
     monkeypatch.setattr(port_set, "open_output", lambda name, **_: output)
     monkeypatch.setattr(port_set, "open_input", open_input)
     return output
