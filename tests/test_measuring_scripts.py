@@ -158,3 +158,16 @@ def test_engines_are_compared_on_a_data_set(tmp_path: Path, model: Path) -> None
     assert 0 < report["mean_difference"]["onnxruntime"] < 0.1 * report["logit_spread"]
     table = run("compare_engines.py", *argv).stdout.splitlines()
     assert [line.split()[0] for line in table[2:4]] == ["numpy", "onnxruntime"]
+
+
+def test_encoding_is_timed_beside_what_is_installed(tmp_path: Path) -> None:
+    done = run("benchmark_encode.py", write_songs(tmp_path / "songs", 3), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    ours, read_only = report["timings"][:2]
+    assert (ours["library"], ours["files"]) == ("midirnn", 3)
+    assert read_only["library"].startswith("pretty_midi")
+    assert set(report["absent"]) <= {"MidiTok", "note-seq"}
+    assert run("benchmark_encode.py", tmp_path / "songs").stdout.count("\n") >= 4
+    (tmp_path / "empty").mkdir()
+    assert "no MIDI files" in run("benchmark_encode.py", tmp_path / "empty").stderr

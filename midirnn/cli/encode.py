@@ -89,6 +89,13 @@ def encode(
     workers: Annotated[
         int | None, Parameter(help="Number of worker processes. [one per processor]")
     ] = None,
+    file_seconds: Annotated[
+        float, Parameter(help="Set a file aside that takes longer than this.")
+    ] = 30.0,
+    on_damage: Annotated[
+        str,
+        Parameter(help="Damaged files: refuse them, or recover what is whole (refuse, recover)."),
+    ] = "refuse",
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
@@ -119,6 +126,8 @@ def encode(
             splits=rule,
             workers=workers,
             overwrite=overwrite,
+            file_seconds=file_seconds,
+            on_damage=on_damage,
             progress=progress,
         )
     _print_report(report, rule)
@@ -208,6 +217,9 @@ def _remarks(report: EncodeReport, rule: SplitShares | SplitTable) -> list[str]:
         across = report.duplicates_across_splits
         warning = f", {across:,} of them in another split" if across else ""
         lines.append(f"duplicates: {report.duplicates:,} files equal an earlier one{warning}")
+    if report.recovered:
+        lines.append(f"recovered: {len(report.recovered):,} damaged files, listed in dataset.json")
+        lines += [f"  {r.path}: {r.reason}" for r in report.recovered[:REFUSALS_SHOWN]]
     if report.refused:
         where = report.output / "refused.jsonl"
         lines.append(f"refused: {len(report.refused):,} files, listed in {where}")

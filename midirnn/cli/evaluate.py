@@ -17,7 +17,8 @@ from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import DEFAULT_FOLLOW, MAX_SECONDS
+from midirnn.sampling.following import DEFAULT_FOLLOW
+from midirnn.sampling.generate import MAX_SECONDS
 
 if TYPE_CHECKING:
     from midirnn.datasets import Dataset
@@ -80,6 +81,12 @@ class SamplesConfig:
         float,
         Parameter(help="With --continuations: how closely to keep to the primer's style, 0 to 1."),
     ] = DEFAULT_FOLLOW
+    follow_seconds: Annotated[
+        float | None,
+        Parameter(
+            help="With --continuations: let go of that style within so many seconds. [never]"
+        ),
+    ] = None
     sample_seconds: Annotated[
         float, Parameter(help="Length of each piece, and of the real music beside it.")
     ] = 180.0
@@ -151,6 +158,7 @@ def evaluate(
             split or "test",
             count=playing.continuations,
             follow=playing.follow,
+            follow_seconds=playing.follow_seconds,
             seed=playing.seed,
             engine=_engine_of(loaded, playing.engine),
             workers=playing.workers,
@@ -216,6 +224,8 @@ def _check(
         raise OptionError(f"--follow is {playing.follow:g}; allowed are 0 to 1")
     if not playing.continuations and playing.follow != DEFAULT_FOLLOW:
         raise OptionError("--follow is for --continuations")
+    if not playing.continuations and playing.follow_seconds is not None:
+        raise OptionError("--follow-seconds is for --continuations")
     if measured and measuring != LikelihoodConfig():
         raise OptionError(
             "--mask, --pieces, --threads and --bf16 are for the likelihood, as --stateless and "

@@ -135,6 +135,14 @@ def generate(
             "register, rhythm and so on, where no other control says otherwise.",
         ),
     ] = 1.0,
+    follow_seconds: Annotated[
+        float | None,
+        Parameter(
+            group="Controls",
+            help="Let go of the primer's style bit by bit, to be free of it after so many seconds. "
+            "[never]",
+        ),
+    ] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
     """Generate MIDI files, or texts, that continue a primer or start from nothing.
@@ -188,6 +196,7 @@ def generate(
                 tokens=tokens,
                 controls=controls,
                 follow=follow,
+                follow_seconds=follow_seconds,
                 end=end,
                 progress=progress,
             )

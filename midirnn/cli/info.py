@@ -62,7 +62,7 @@ def _midi(path: Path) -> Rows:
     from midirnn.codecs import PerformanceCodec
     from midirnn.midifile import read_midi
     from midirnn.performance import KeySignature, TimeSignature
-    from midirnn.sampling.generate import HEARD_SECONDS
+    from midirnn.sampling.following import HEARD_SECONDS
 
     piece = read_midi(path)
     codec = PerformanceCodec()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def live(**given: Any) -> None:
     """
     from midirnn.cli.status import Status
     from midirnn.live.rig import Rig, make_python_punctual
-    from midirnn.live.signals import EndSignals
+    from midirnn.live.signals import EndSignals, stop_process
 
     file, knob = given.pop("config", None), given.pop("learn", None)
     status = Status(given.pop("quiet", False))
@@ -57,7 +58,9 @@ def live(**given: Any) -> None:
     with EndSignals() as signals, Rig(config, report=status) as rig:
         make_python_punctual()
         with status.showing(rig):
-            rig.run(while_running=signals.running(rig.session.stop))
+            session = rig.session
+            pause = partial(session.pause, stop_process)
+            rig.run(while_running=signals.running(session.stop, pause))
     status.end()
     guard = rig.session.console.guard
     if guard.acted:

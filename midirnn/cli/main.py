@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
+    "stats": "Print what is in a data set: hours, notes, tokens, density.",
+    "decode": "Write a piece of a data set as a MIDI file.",
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",

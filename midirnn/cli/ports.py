@@ -19,7 +19,8 @@ def ports(
 ) -> None:
     """List the MIDI inputs and outputs of this machine.
 
-    midirnn listens to an input and plays on an output. A MIDI system that is not available is
+    midirnn listens to an input and plays on an output, which are named by part of their name or by
+    the number before them. A MIDI system that is not available is
     named with the reason.
     """
     from midirnn.ports import list_ports
@@ -35,7 +36,7 @@ def _lines(listing: PortListing) -> list[str]:
     for direction in ("input", "output"):
         rows = [row for row in listing.ports if row.direction == direction]
         lines.append(f"{direction}s:" if rows else f"{direction}s: none")
-        lines += [f"  {row.api:<9} {row.name}" for row in rows]
+        lines += [f"{place:>4}  {row.api:<9} {row.name}" for place, row in enumerate(rows, 1)]
     if listing.failures:
         lines.append("not available:")
         for failure in listing.failures:

@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+END_SECONDS = 1.0
+"""How long to wait for the last line of standard error."""
 
 if TYPE_CHECKING:
     from midirnn.live import Stance
     from midirnn.live.rig import Rig
     from midirnn.live.view.monitor import Monitor
+
+
+@contextmanager
+def stderr_as_lines(tell: Callable[[str], None]) -> Iterator[None]:
+    """Give each line that this process writes to standard error to ``tell`` as long as this lasts.
+
+    The libraries of JACK and ALSA write there, and would push up what is drawn on the terminal.
+    """
+    reading, writing = os.pipe()
+    kept = os.dup(2)
+    os.dup2(writing, 2)
+    os.close(writing)
+
+    def read() -> None:
+        with os.fdopen(reading, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if line.strip():
+                    tell(line.strip())
+
+    thread = threading.Thread(target=read, name="midirnn stderr", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        thread.join(END_SECONDS)
 
 
 class Status:
@@ -65,7 +97,7 @@ class Status:
 
         self._monitor = rig.monitor
         try:
-            with Terminal(rig.look, MonotonicClock()):
+            with Terminal(rig.look, MonotonicClock()), stderr_as_lines(rig.monitor.tell):
                 yield
         finally:
             self._monitor, self._line = None, ""

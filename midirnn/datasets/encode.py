@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
+from midirnn.datasets.resume import Encode, Journal
 from midirnn.datasets.sources import (
     Job,
     Refusal,
@@ -22,13 +24,17 @@ from midirnn.datasets.sources import (
 )
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
 from midirnn.datasets.store import SplitCounts
-from midirnn.datasets.workers import Encoded, encode_all
+from midirnn.datasets.workers import FILE_SECONDS, Encoded, encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
 
 Progress = Callable[[int, int], None]
 """Called with the number of files that are done, and of all files."""
+
+
+ON_DAMAGE = ("refuse", "recover")
+"""What to do with damaged files."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class EncodeReport:
     """Number of files with the same bytes as an earlier one (they are in the data set)."""
     duplicates_across_splits: int
     """Number of those whose earlier file is in another split."""
+    recovered: tuple[Refusal, ...] = ()
+    """Damaged files of which a part is in the data set, with what is lost."""
 
 
 def encode_files(
@@ -59,6 +67,8 @@ def encode_files(
     workers: int | None = None,
     executor: Executor | None = None,
     overwrite: bool = False,
+    file_seconds: float = FILE_SECONDS,
+    on_damage: str = "refuse",
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode files and folders of them as a data set at ``output``, and return a report.
@@ -66,7 +76,12 @@ def encode_files(
     Files are split by the hashes of their bytes unless a table is given. The data set is the same,
     byte for byte, with any number of ``workers`` (processes; by default one per processor). An
     ``executor`` replaces them, on other machines too; ``workers`` is then the number of tasks that
-    keep it busy. Files that cannot be used are skipped and reported, in ``refused.jsonl`` too.
+    keep it busy. Files that cannot be used, or take longer than ``file_seconds``, are skipped and
+    reported, in ``refused.jsonl`` too. A run that was killed is continued by the next one to the
+    same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
+
+    Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
+    the report says what is lost.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
@@ -78,10 +93,17 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
+    if not 0.0 < file_seconds < 1e6:
+        raise OptionError(f"file_seconds is {file_seconds:g}; allowed are above 0, below 1000000")
+    if on_damage not in ON_DAMAGE:
+        raise OptionError(f"on_damage is {on_damage!r}; allowed are {', '.join(ON_DAMAGE)}")
+    recover = on_damage == "recover"
     workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
+    journal = Journal(Path(output).absolute(), codec, recover)
+    recovered: list[Refusal] = []
     with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
         seen = _Seen()
         results: Iterator[Result]
@@ -89,7 +111,17 @@ def encode_files(
             corpus = read_corpus(codec, jobs, splits if isinstance(splits, SplitShares) else None)
             codec, results = corpus.codec, corpus.results()
         else:
-            results = stack.enter_context(closing(_encoded(jobs, codec, splits, workers, executor)))
+            encode = partial(
+                encode_all,
+                codec=codec,
+                workers=workers,
+                executor=executor,
+                seconds=file_seconds,
+                recover=recover,
+            )
+            results = stack.enter_context(
+                closing(_encoded(jobs, splits, encode, journal, recovered))
+            )
         for done, (rows, refusals) in enumerate(results, 1):
             for row in rows:
                 seen.add(row)
@@ -107,26 +139,30 @@ def encode_files(
             missing=len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0,
             duplicates=seen.duplicates,
             duplicates_across_splits=seen.across_splits,
+            recovered=tuple(recovered),
         )
         writer.finish(refused, _manifest(codec, splits, sources, report))
+    journal.forget()
     return report
 
 
 def _encoded(
     jobs: Sequence[Job],
-    codec: Codec[Any],
     splits: SplitShares | SplitTable,
-    workers: int,
-    executor: Executor | None,
+    encode: Encode,
+    journal: Journal,
+    recovered: list[Refusal],
 ) -> Generator[Result, None, None]:
-    """Encode files, each of which is a piece, in worker processes."""
+    """Encode files, each of which is a piece, in worker processes, but for those done before."""
     paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
     waiting: list[tuple[Job, Encoded]] = []
-    with closing(encode_all(paths, codec, workers=workers, executor=executor)) as outcomes:
+    with closing(journal.outcomes(paths, encode)) as outcomes:
         for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
             refused: list[Refusal] = []
             if isinstance(outcome, Encoded):
                 waiting.append((job, outcome))
+                if outcome.damage:
+                    recovered.append(Refusal(job.name, outcome.damage))
             else:
                 refused.append(Refusal(job.name, outcome))
             # Few files are divided when all are known, so that no split is left without any.
@@ -219,6 +255,7 @@ def _manifest(
             "splits": splits.settings() | _position(codec, splits),
         },
         "refused": len(report.refused),
+        "recovered": [asdict(file) for file in report.recovered],
         "left_out": report.left_out,
         "missing": report.missing,
         "duplicates": report.duplicates,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 from midirnn.codecs import Codec, Tokens
 from midirnn.errors import DatasetError, MidirnnError
@@ -22,6 +26,9 @@ from midirnn.performance import Performance
 
 CHUNK = 16
 """Number of files that a worker gets at a time."""
+
+FILE_SECONDS = 30.0
+"""A file that takes longer is given up. The largest piano pieces take some tens of milliseconds."""
 
 _CHUNKS_AHEAD = 4  # per worker, so that one long chunk does not hold up the others
 
@@ -34,18 +41,41 @@ class Encoded:
     duration: float
     notes: int
     sha256: str
+    damage: str = ""
+    """What is lost of a damaged file."""
 
 
 Outcome = Encoded | str
 """An encoded file, or the reason why there is none."""
 
 
-def encode_file(path: Path, codec: Codec[Any]) -> Outcome:
-    """Encode one file. Never raises: a file that breaks the reader must not stop a run."""
+class _TooLong(BaseException):
+    """A file takes too long. No code that it interrupts catches it by mistake."""
+
+
+@runtime_checkable
+class Recovers(Protocol):
+    """A codec that reads what is whole of a damaged file, and warns of what is lost."""
+
+    def recover(self, path: Path) -> Any:
+        """Return the piece."""
+        ...
+
+
+def encode_file(
+    path: Path, codec: Codec[Any], seconds: float = FILE_SECONDS, recover: bool = False
+) -> Outcome:
+    """Encode one file. Never raises: a file that breaks the reader must not stop a run.
+
+    A file that takes more than ``seconds`` is given up.
+    """
     try:
-        data = path.read_bytes()
-        piece = codec.read(path)
-        tokens = codec.encode(piece)
+        with _time_limit(seconds):
+            data = path.read_bytes()
+            piece, damage = _read(path, codec, recover)
+            tokens = codec.encode(piece)
+    except _TooLong:
+        return f"cannot be encoded (it takes longer than {seconds:g} s)"
     except MidirnnError as error:
         return getattr(error, "reason", None) or str(error)
     except OSError as error:
@@ -56,13 +86,60 @@ def encode_file(path: Path, codec: Codec[Any]) -> Outcome:
     if isinstance(piece, Performance):
         if not len(tokens):
             return "holds no notes (drums are left out)"
-        return Encoded(tokens, piece.duration, len(piece), sha256)
+        return Encoded(tokens, piece.duration, len(piece), sha256, damage)
     return Encoded(tokens, 0.0, 0, sha256) if len(tokens) else "is empty"
 
 
-def encode_chunk(paths: Sequence[Path], codec: Codec[Any]) -> list[Outcome]:
+def _read(path: Path, codec: Codec[Any], recover: bool) -> tuple[Any, str]:
+    """Return a piece, and what of it is lost; nothing is unless the file is damaged."""
+    if not recover or not isinstance(codec, Recovers):
+        return codec.read(path), ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        piece = codec.recover(path)
+    lost = "; ".join(str(warning.message) for warning in caught)
+    return piece, lost.removeprefix(f"{path}: ")
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise :class:`_TooLong` in the block after so long, where the system has timers.
+
+    Code that does not come back to Python cannot be interrupted: of a worker the process then ends.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not hasattr(signal, "setitimer") or not in_main:
+        yield
+        return
+
+    def too_long(number: int, frame: FrameType | None) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    if multiprocessing.parent_process() is not None:
+        faulthandler.dump_traceback_later(2 * seconds + 5, exit=True, file=_nowhere())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        faulthandler.cancel_dump_traceback_later()
+
+
+@cache
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def encode_chunk(
+    paths: Sequence[Path],
+    codec: Codec[Any],
+    seconds: float = FILE_SECONDS,
+    recover: bool = False,
+) -> list[Outcome]:
     """Encode some files."""
-    return [encode_file(path, codec) for path in paths]
+    return [encode_file(path, codec, seconds, recover) for path in paths]
 
 
 def encode_all(
@@ -71,6 +148,8 @@ def encode_all(
     *,
     workers: int,
     executor: Executor | None = None,
+    seconds: float = FILE_SECONDS,
+    recover: bool = False,
 ) -> Generator[Outcome, None, None]:
     """Encode files and yield each outcome, in order, a few chunks ahead of what is taken.
 
@@ -82,33 +161,41 @@ def encode_all(
     workers = max(1, min(workers, len(chunks)))
     ahead = _CHUNKS_AHEAD * workers
     if executor is not None:
-        yield from _in_order(executor, chunks, codec, ahead)
+        yield from _in_order(executor, chunks, codec, ahead, seconds, recover)
     elif workers == 1:
-        yield from (encode_file(path, codec) for path in paths)
+        yield from (encode_file(path, codec, seconds, recover) for path in paths)
     while chunks and executor is None and workers > 1:
         with _pool(workers) as pool:
             try:
-                yield from _in_order(pool, chunks, codec, ahead)
+                yield from _in_order(pool, chunks, codec, ahead, seconds, recover)
             except BrokenExecutor:
                 pool.shutdown()
                 under_way = [chunks.popleft() for _ in range(min(ahead, len(chunks)))]
-                yield from _one_at_a_time([path for chunk in under_way for path in chunk], codec)
+                files = [path for chunk in under_way for path in chunk]
+                yield from _one_at_a_time(files, codec, seconds, recover)
 
 
 def _in_order(
-    pool: Executor, chunks: deque[Sequence[Path]], codec: Codec[Any], ahead: int
+    pool: Executor,
+    chunks: deque[Sequence[Path]],
+    codec: Codec[Any],
+    ahead: int,
+    seconds: float,
+    recover: bool,
 ) -> Iterator[Outcome]:
     """Yield the outcomes of all chunks; a chunk leaves ``chunks`` once they are known."""
     running: deque[Future[list[Outcome]]] = deque()
     while chunks:
         while len(running) < min(ahead, len(chunks)):
-            running.append(pool.submit(encode_chunk, chunks[len(running)], codec))
+            running.append(pool.submit(encode_chunk, chunks[len(running)], codec, seconds, recover))
         outcomes = running.popleft().result()
         chunks.popleft()
         yield from outcomes
 
 
-def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any]) -> Iterator[Outcome]:
+def _one_at_a_time(
+    paths: Sequence[Path], codec: Codec[Any], seconds: float, recover: bool
+) -> Iterator[Outcome]:
     """Yield the outcome of each file; a file whose process dies is given up."""
     left = deque(paths)
     while left:
@@ -116,7 +203,9 @@ def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any]) -> Iterator[Outcome
             _check_start(pool)
             try:
                 while left:
-                    outcome: Outcome = pool.submit(encode_file, left[0], codec).result()
+                    outcome: Outcome = pool.submit(
+                        encode_file, left[0], codec, seconds, recover
+                    ).result()
                     left.popleft()
                     yield outcome
             except BrokenExecutor:

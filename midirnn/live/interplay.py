@@ -29,11 +29,13 @@ from midirnn.live.controls.commands import (
     ChangeMode,
     ChangeModel,
     Effect,
+    Hold,
     MakeGesture,
     Note,
     Panic,
     Replan,
     Say,
+    Tell,
 )
 from midirnn.live.controls.console import Console
 from midirnn.live.input.listener import Listener
@@ -50,8 +52,6 @@ GRACE_SECONDS = 0.002
 
 REST_SECONDS = 0.25
 """How often the model is told that it rests: the most it may lag when the performer plays."""
-
-Tell = Callable[[str], None]
 
 
 class Interplay:
@@ -72,7 +72,8 @@ class Interplay:
         *,
         observer: Observer,
         on_change: Callable[[Stance], None],
-        say: Tell,
+        say: Callable[[str], None],
+        tell: Callable[[str], None],
     ) -> None:
         self.mode = mode
         self.config = config
@@ -96,6 +97,7 @@ class Interplay:
         self._observer = observer
         self._on_change = on_change
         self._say = say
+        self._tell = tell
         self._delivery = Delivery()
         self._held_back = False
         self._rested_until = -math.inf
@@ -279,8 +281,13 @@ class Interplay:
                     self._drop_plan()
                 case Panic():
                     self._panic(now)
+                case Hold(on):
+                    self._hold_back(now, on=on)
                 case Say(text):
                     self._say(text)
+                case Tell(text):
+                    self._observer.noted(text, self._clock.now())
+                    self._tell(text)
                 case Note(text):
                     self._observer.noted(text, self._clock.now())
 
@@ -300,11 +307,15 @@ class Interplay:
         self._make_gesture(Gesture.PEDAL, now)  # so that it knows which keys are down
         self._on_change(self.stance)
 
+    def _hold_back(self, now: float, *, on: bool = True) -> None:
+        """End the model's notes, and let it rest until a key goes down; or let it play on."""
+        self._held_back = on
+        self._follow(now)
+
     def _panic(self, now: float) -> None:
         """End every note, and let the model rest until a key goes down."""
-        self._held_back = True
         self._silence(now)
-        self._follow(now)
+        self._hold_back(now)
         self._scheduler.release(owner=PERFORMER)
         for message in endings(controllers=(SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)):
             self._scheduler.pass_on(message, now)
@@ -335,10 +346,14 @@ class Interplay:
         elif (reason := self.supervisor.loss(now)) is not None:
             self.plan.lose()  # first: what it drops cannot begin any more
             self._scheduler.release()
-            self._dialogue.restart(now, reason)
-            self._say(f"{reason}: it is started again")
-            if self._model.settings is not None:
-                self._observer.started(self._model.settings, now)
+            self._say(self._dialogue.restart(now, reason))
+            self._note_start(now)
+        elif self.supervisor.try_again(now):
+            self._note_start(now)
+
+    def _note_start(self, now: float) -> None:
+        if self._model.settings is not None:
+            self._observer.started(self._model.settings, now)
 
     def mute(self, now: float) -> None:
         """Go on without an output: the model only listens."""

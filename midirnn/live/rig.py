@@ -52,6 +52,11 @@ FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
 OWN_OUTPUT = "the output is virtual: if midirnn itself is killed, nobody can end its notes there"
 
 
+NO_BEAT = (
+    "--on-beat has no effect without a clock: add --clock midi, --clock link or --clock-out-bpm 120"
+)
+
+
 class Report(Protocol):
     """Where a rig reports what goes on. Its calls come from several threads."""
 
@@ -202,9 +207,12 @@ class Rig:
             return ports.open_output(self.config.output)
         from midirnn.live.output.audio import Synthesizer
 
-        synthesizer = Synthesizer(self.config.soundfont, driver=self.config.audio_driver)
-        if self.config.audio_driver == FILE_DRIVER:
-            path = Path(SOUND_FILE).absolute()
+        config = self.config
+        path = free_sound_file() if config.audio_driver == FILE_DRIVER else None
+        synthesizer = Synthesizer(
+            config.soundfont, driver=config.audio_driver, gain=config.audio_gain, path=path
+        )
+        if path is not None:
             self._report.tell(f"the sound is written to {path} and not heard")
         return ports.keep("out", synthesizer)
 
@@ -248,6 +256,8 @@ class Rig:
         report, config = self._report, self.config
         report.tell(f"input: {self.input.name if self.input else 'none'}")
         report.tell(f"output: {self.output.name}, channel {config.channel}")
+        if config.on_beat is not None and config.clock == "nothing" and not config.clock_out_bpm:
+            report.tell(NO_BEAT)
         if config.virtual and not config.audio and self._output is None:
             report.tell(how_to_hear(self.output.name))
             report.tell(OWN_OUTPUT)
@@ -257,6 +267,13 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
+
+
+def free_sound_file() -> Path:
+    """Return where FluidSynth writes the sound of its driver ``file``: no file that is there."""
+    first = Path(SOUND_FILE).absolute()
+    others = (first.with_stem(f"{first.stem}-{number}") for number in range(2, 10_000))
+    return next(path for path in (first, *others) if not path.exists())
 
 
 def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:

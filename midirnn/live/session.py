@@ -22,6 +22,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.controls.remote import RemoteControl
 from midirnn.live.input.feedback import FeedbackDetector
 from midirnn.live.input.listener import Listener
+from midirnn.live.input.remarks import Remarks
 from midirnn.live.interplay import Interplay
 from midirnn.live.model_process.link import LocalModel, ModelLink
 from midirnn.live.model_process.warmth import ROUND_SECONDS, WARM_SECONDS, is_spared_for
@@ -33,6 +34,12 @@ from midirnn.live.view.session_view import SessionView
 from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
+
+ASLEEP_SECONDS = 1.0
+"""Where the loop comes back later than this the process was asleep."""
+
+RELEASE_SECONDS = 0.5
+"""How long to wait for the last note-off before this process is stopped."""
 
 IDLE_SECONDS = 0.25
 """The longest time between two turns of the loop, even when nothing happens."""
@@ -92,6 +99,7 @@ class Session(RemoteControl):
         self._stopping = False
         self._feedback = FeedbackDetector()
         self._modes = ModeMessages()
+        self._remarks = Remarks(config.input_channels)
         self._passing = threading.Lock()
         self.console = console or Console(config)
         self.model = self._link(model)
@@ -118,9 +126,11 @@ class Session(RemoteControl):
             observer=self._observer,
             on_change=on_change,
             say=self._say,
+            tell=on_notice,
         )
         self._keeps_warm = is_spared_for(self.model.settings)
         self._warm_until = -math.inf
+        self._stepped_at = math.inf
         self.model.connect(self._orders.wake)
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
@@ -171,9 +181,11 @@ class Session(RemoteControl):
         if self.console.take(message, seconds):
             self._orders.wake()
             return
-        if not self._is_listened_to(message):
+        if remark := self._remarks.on(message, frozen=self.console.frozen):
+            self._orders.put(lambda now: self._say(remark))
+        if not self._remarks.listens_to(message):
             return
-        if self._config.thru:
+        if self._config.passes_on:
             self._pass_on(message, seconds)
         self.listener.receive(message, seconds)
         self._orders.wake()
@@ -209,6 +221,7 @@ class Session(RemoteControl):
             planned_until=interplay.plan.until,
             has_model=interplay.supervisor.connected,
             has_output=not interplay.muted,
+            now=self._clock.now(),
         )
 
     # Ports that come and go, for any thread.
@@ -238,14 +251,14 @@ class Session(RemoteControl):
         self._stopping = True
         self._orders.wake()
 
+    def pause(self, sleep: Callable[[], None]) -> None:
+        """End every note, call ``sleep``, which may take any time, and play on. Thread-safe."""
+        self._orders.put(lambda now: self._pause(now, sleep))
+
     @property
     def stopping(self) -> bool:
         """True once :meth:`stop` was called."""
         return self._stopping
-
-    def _is_listened_to(self, message: Message) -> bool:
-        channels = self._config.input_channels
-        return not channels or is_system(message) or (message[0] & 0x0F) + 1 in channels
 
     def _about_to_send(self, sent: SentEvent) -> None:
         if not is_system(sent.message):
@@ -304,6 +317,9 @@ class Session(RemoteControl):
         if self.listener.has_news or self.interplay.plays:
             self._warm_until = now + WARM_SECONDS
         self.interplay.start()
+        if now > self._stepped_at + ASLEEP_SECONDS:
+            self.interplay.supervisor.pardon(now)
+        self._stepped_at = now
         self._check_output(now)
         self.interplay.catch_up(now)
         self._orders.carry_out(now)
@@ -358,6 +374,15 @@ class Session(RemoteControl):
             raise failure
         self._lose_output(now)
         self._on_output_lost(failure)
+
+    def _pause(self, now: float, sleep: Callable[[], None]) -> None:
+        was_muted = self.interplay.muted
+        self.interplay.mute(now)
+        self.scheduler.release(owner=PERFORMER)
+        self.scheduler.settle(RELEASE_SECONDS)
+        sleep()
+        if not was_muted:
+            self.interplay.unmute(self._clock.now())
 
     def _lose_output(self, now: float) -> None:
         if self.interplay.muted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,30 @@ from typing import Any, Self
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 """The signals that end a session, where the system has them."""
+
+
+PAUSE = "SIGTSTP"
+"""The signal of Ctrl-Z, where the system has it."""
+
+
+def stop_process() -> None:
+    """Stop this process, as Ctrl-Z does, until it is continued."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@contextmanager
+def _caught(name: str, action: Callable[[], None] | None) -> Iterator[None]:
+    """Call the action at each such signal, in the main thread of a system that has it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if action is None or not is_main or not hasattr(signal, name):
+        yield
+        return
+    number = getattr(signal, name)
+    before = signal.signal(number, lambda *_: action())
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class EndSignals:
@@ -43,11 +68,14 @@ class EndSignals:
             signal.signal(number, handler)
 
     @contextmanager
-    def running(self, stop: Callable[[], None]) -> Iterator[None]:
-        """For as long as it lasts, a signal calls ``stop``."""
+    def running(
+        self, stop: Callable[[], None], pause: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """For as long as it lasts, a signal calls ``stop``, and Ctrl-Z calls ``pause``."""
         self._stop, self._over = stop, False
         try:
-            yield
+            with _caught(PAUSE, pause):
+                yield
         finally:
             self._over = True
 

@@ -33,12 +33,13 @@ _ONE_DATA_BYTE = (0xC0, 0xD0)
 _SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 
 
-def parse_midi(data: bytes, source: str) -> MidiChunks:
+def parse_midi(data: bytes, source: str, losses: list[str] | None = None) -> MidiChunks:
     """Parse the bytes of a MIDI file into tracks of channel messages.
 
     System messages and polyphonic key pressure are left out. Tracks beyond the number that the
     header gives are read too. Raises :class:`MidiFileError`,
-    naming ``source``, for bytes that are not a MIDI file, are cut off or break the format.
+    naming ``source``, for bytes that are not a MIDI file, are cut off or break the format. With a
+    list of ``losses`` what is whole is read, and the list says what is not.
     """
     if not data:
         raise MidiFileError(source, "is empty (0 bytes)")
@@ -47,6 +48,9 @@ def parse_midi(data: bytes, source: str) -> MidiChunks:
         if wrapped is None:
             raise MidiFileError(source, "has no chunk 'data' in its RIFF wrapper")
         data = wrapped
+    if losses is not None and (begin := data.find(b"MThd")) > 0:
+        losses.append(f"skips {begin} bytes before its header")
+        data = data[begin:]
     if data[:4] != b"MThd":
         raise MidiFileError(source, "is not a MIDI file (it does not begin with 'MThd')")
     if len(data) < 14:
@@ -54,13 +58,16 @@ def parse_midi(data: bytes, source: str) -> MidiChunks:
     header_size, file_format, track_count, division = struct.unpack(">IHHH", data[4:14])
     if header_size < 6:
         raise MidiFileError(source, f"has a header of {header_size} bytes; at least 6 are needed")
+    if file_format > 2 and losses is not None:
+        losses.append(f"has MIDI file format {file_format}, read as 1")
+        file_format = 1
     if file_format > 2:
         raise MidiFileError(source, f"has MIDI file format {file_format}; known are 0, 1 and 2")
     ticks_per_quarter, seconds_per_tick = _time_division(division, source)
     tracks = [
-        _parse_track(data[begin:end], index, source)
+        _parse_track(data[begin:end], index, source, losses)
         for index, (begin, end) in enumerate(
-            _track_bodies(data, 8 + header_size, track_count, source)
+            _track_bodies(data, 8 + header_size, track_count, source, losses)
         )
     ]
     return MidiChunks(file_format, ticks_per_quarter, seconds_per_tick, tracks)
@@ -100,7 +107,9 @@ def _time_division(division: int, source: str) -> tuple[int, float | None]:
     return 0, 1.0 / (_SMPTE_RATES[frames] * ticks_per_frame)
 
 
-def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[tuple[int, int]]:
+def _track_bodies(
+    data: bytes, position: int, count: int, source: str, losses: list[str] | None
+) -> list[tuple[int, int]]:
     """Return where the bytes of each track chunk begin and end; chunks of other kinds are skipped.
 
     Behind the last track that the header counts only further tracks are read.
@@ -109,24 +118,32 @@ def _track_bodies(data: bytes, position: int, count: int, source: str) -> list[t
     while len(bodies) < count or data[position : position + 4] == b"MTrk":
         if position + 8 > len(data):
             are = "there" if len(bodies) < count else "whole"
-            raise MidiFileError(source, f"is cut off: {len(bodies)} of {count} tracks are {are}")
+            lost = f"is cut off: {len(bodies)} of {count} tracks are {are}"
+            _lose(lost, source, losses)
+            break
         (size,) = struct.unpack(">I", data[position + 4 : position + 8])
         there = len(data) - position - 8
         if there < size:
-            raise MidiFileError(
-                source, f"is cut off: a chunk of {size} bytes has {there} (track {len(bodies)})"
-            )
+            lost = f"is cut off: a chunk of {size} bytes has {there} (track {len(bodies)})"
+            _lose(lost, source, losses)
         if data[position : position + 4] == b"MTrk":
-            bodies.append((position + 8, position + 8 + size))
+            bodies.append((position + 8, position + 8 + min(size, there)))
         position += 8 + size
     return bodies
 
 
-def _parse_track(body: bytes, index: int, source: str) -> Track:
+def _lose(reason: str, source: str, losses: list[str] | None) -> None:
+    """Note a loss, or raise :class:`MidiFileError` where none is allowed."""
+    if losses is None:
+        raise MidiFileError(source, reason)
+    losses.append(reason)
+
+
+def _parse_track(body: bytes, index: int, source: str, losses: list[str] | None = None) -> Track:
     """Parse one track: in C++ if it is long and whole, else in Python."""
     scanned = scan_track(body) if len(body) >= LONG_TRACK else None
     if scanned is None or any(body[p : p + n] == _NO_TEMPO for _, _, p, n in scanned.metas):
-        return _parse_bytes(body, index, source)
+        return _parse_bytes(body, index, source, losses)
     return _track_of(body, scanned)
 
 
@@ -150,7 +167,7 @@ def _text(payload: bytes) -> str:
     return payload.decode("latin-1").strip("\0 ")
 
 
-def _parse_bytes(body: bytes, index: int, source: str) -> Track:
+def _parse_bytes(body: bytes, index: int, source: str, losses: list[str] | None = None) -> Track:
     """Parse one track. One long sequence, for speed: it sees every byte."""
     events = array("q")
     tempos: list[tuple[int, int]] = []
@@ -182,9 +199,11 @@ def _parse_bytes(body: bytes, index: int, source: str) -> Track:
                         raise IndexError
                     if kind == _META_TEMPO and length == 3:
                         microseconds = int.from_bytes(payload, "big")
-                        if not microseconds:
-                            raise ValueError("holds a tempo of 0 microseconds per quarter note")
-                        tempos.append((tick, microseconds))
+                        if microseconds:
+                            tempos.append((tick, microseconds))
+                        else:
+                            odd = "holds a tempo of 0 microseconds per quarter note"
+                            _lose(f"is damaged: track {index} {odd}", source, losses)
                     elif _SIGNATURES.get(kind) == length:
                         signatures.append((tick, bytes(payload)))
                     elif kind == _META_TRACK_NAME and not name:
@@ -212,7 +231,9 @@ def _parse_bytes(body: bytes, index: int, source: str) -> Track:
                 second = body[position + 1]
                 position += 2
             if first > 127 or second > 127:
-                raise ValueError(f"holds a data byte over 127 at byte {position} of the track")
+                odd = f"holds a data byte over 127 at byte {position} of the track"
+                _lose(f"is damaged: track {index} {odd}", source, losses)
+                first, second = min(first, 127), min(second, 127)
             if kind not in _LEFT_OUT:
                 events.append(tick << 22 | (status & 0x7F) << 15 | first << 7 | second)
         if position > size:
@@ -220,12 +241,13 @@ def _parse_bytes(body: bytes, index: int, source: str) -> Track:
         if tick > MAX_TICKS:
             raise OverflowError
     except IndexError:
-        raise MidiFileError(source, f"is cut off inside a message of track {index}") from None
+        _lose(f"is cut off inside a message of track {index}", source, losses)
     except OverflowError:
-        reason = f"is damaged: track {index} lasts over {MAX_TICKS:,} ticks"
-        raise MidiFileError(source, reason) from None
+        lost = f"is damaged: track {index} lasts over {MAX_TICKS:,} ticks"
+        _lose(lost, source, losses)
+        tick = min(tick, MAX_TICKS)
     except ValueError as error:
-        raise MidiFileError(source, f"is damaged: track {index} {error}") from None
+        _lose(f"is damaged: track {index} {error}", source, losses)
     packed = Events(np.frombuffer(events, np.int64))
     return Track(packed, tempos, name, tick, tuple(signatures))
 

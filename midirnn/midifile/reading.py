@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +38,18 @@ Files named ``.kar`` hold lyrics too, and ``.rmi`` is a MIDI file in a RIFF wrap
 MAX_HOURS = 24.0
 """A file that lasts longer counts as damaged."""
 
+MAX_LOSSES = 5
+"""So many losses of a damaged file are named."""
+
 MAX_DENOMINATOR_POWER = 7
 """Time signatures with a denominator over 128 count as damaged and are left out."""
 
 _DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
 
 
-def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) -> Performance:
+def read_midi(
+    source: str | os.PathLike[str] | bytes, *, drums: bool = False, recover: bool = False
+) -> Performance:
     """Read a MIDI file, given by its path or its bytes.
 
     Formats 0 and 1 share one tempo map; the tracks of format 2 follow one another, each with its
@@ -55,19 +61,28 @@ def read_midi(source: str | os.PathLike[str] | bytes, *, drums: bool = False) ->
     (channel 10) are left out unless ``drums`` is true, and so are other messages: lyrics and
     markers, system exclusive messages, key pressure.
 
-    Raises :class:`MidiFileError` for a file that cannot be read, is not MIDI, or is cut off.
+    Raises :class:`MidiFileError` for a file that cannot be read, is not MIDI, or is cut off. With
+    ``recover`` what is whole before and after the damage is read, and a warning says what is lost:
+    a track ends where it is cut off, data bytes over 127 count as 127, and bytes before the header
+    are skipped.
     """
-    name, performance = _read(source)
+    losses: list[str] | None = [] if recover else None
+    name, performance = _read(source, losses)
+    if losses:
+        more = f" and {len(losses) - MAX_LOSSES} more" if len(losses) > MAX_LOSSES else ""
+        warnings.warn(f"{name}: {'; '.join(losses[:MAX_LOSSES])}{more}", stacklevel=2)
     hours = hours_of(performance)
     if hours > MAX_HOURS:
         raise MidiFileError(name, f"lasts {hours:.0f} hours, over {MAX_HOURS:.0f}: it is damaged")
     return performance if drums else performance.without_drums()
 
 
-def _read(source: str | os.PathLike[str] | bytes) -> tuple[str, Performance]:
+def _read(
+    source: str | os.PathLike[str] | bytes, losses: list[str] | None
+) -> tuple[str, Performance]:
     """Return a name for the source, and what it holds."""
     data, name = _load(source)
-    chunks = parse_midi(data, name)
+    chunks = parse_midi(data, name, losses)
     del data
     return name, assemble(chunks)
 

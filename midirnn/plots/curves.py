@@ -27,7 +27,7 @@ from midirnn.plots.saving import (
 
 METRICS = "metrics.jsonl"
 
-_COLORS = ("#4361ee", "#e85d04", "#2a9d8f", "#9d4edd", "#d00000", "#6c757d", "#b5179e", "#386641")
+COLORS = ("#4361ee", "#e85d04", "#2a9d8f", "#9d4edd", "#d00000", "#6c757d", "#b5179e", "#386641")
 _LOSS, _VALIDATION = "loss", "validation_nats_per_token"
 _LOWER_PANELS: dict[str, tuple[str, Callable[[], Formatter]]] = {
     "lr": ("learning rate", lambda: StrMethodFormatter("{x:g}")),
@@ -166,7 +166,7 @@ def _draw_lower(axes: Axes, runs: Sequence[Run], key: str) -> None:
 
 
 def _colored(runs: Sequence[Run]) -> list[tuple[Run, str]]:
-    return [(run, _COLORS[index % len(_COLORS)]) for index, run in enumerate(runs)]
+    return [(run, COLORS[index % len(COLORS)]) for index, run in enumerate(runs)]
 
 
 def _smooth(values: FloatArray) -> FloatArray:

@@ -19,6 +19,9 @@ DOING_WITHOUT: dict[Direction, str] = {
 }
 
 _ALSA_NUMBERS = re.compile(r"\s+\d+:\d+$")
+_NUMBER = re.compile(r"[1-9]\d{0,3}")
+"""A port by its number in the listing, from 1 in each direction."""
+
 _NOT_AN_INSTRUMENT = ("midi through", "midirnn")
 
 
@@ -32,6 +35,8 @@ class PortRow:
     api: str
     direction: Direction
     name: str
+    twin: int = 0
+    """How many ports of that name come before it in the same system and direction."""
 
 
 def stable_name(name: str) -> str:
@@ -78,13 +83,16 @@ def choose_port(
 ) -> PortRow:
     """Return the one port that the query means; raise PortError if it is none or several.
 
-    Without a query it is the only port, not counting ALSA's through port and
+    A query that is a number means the port of that number in the listing, unless a port has that
+    very name. Without a query it is the only port, not counting ALSA's through port and
     our own. Of equally good matches in two MIDI systems, the system that is
     listed first wins. ``why_none`` is said when there are no ports at all.
     """
     rows = [row for row in rows if row.direction == direction]
     names = [row.name for row in rows]
     matches = [rows[index] for index in best_matches(query, names)] if query is not None else rows
+    if query is not None and _NUMBER.fullmatch(query) and query not in names:
+        matches = rows[int(query) - 1 : int(query)]
     if query is None:
         matches = [row for row in rows if not _folded(row.name).startswith(_NOT_AN_INSTRUMENT)]
     matches = [row for row in matches if row.api == matches[0].api]

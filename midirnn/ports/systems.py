@@ -223,7 +223,7 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
         try:
             client = open_client(rtmidi, system, direction, client_name)
             found.clients[system.name] = client
-            found.rows += [PortRow(system.name, direction, name) for name in port_names(client)]
+            found.rows += rows_of(system.name, direction, port_names(client))
         except DeadSystemError as dead:
             found.failures.append(dead.failure)
         except Exception as error:
@@ -231,9 +231,19 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
     return found
 
 
+def rows_of(api: str, direction: Direction, names: list[str]) -> list[PortRow]:
+    """Return the ports of these names, those of one name told apart."""
+    return [
+        PortRow(api, direction, name, names[:place].count(name)) for place, name in enumerate(names)
+    ]
+
+
 def open_port(client: RtMidi, row: PortRow) -> None:
-    """Have the client open that port."""
-    client.open_port(port_names(client).index(row.name), name=row.direction)
+    """Have the client open that port. Raises ValueError if it is not there any more."""
+    places = [place for place, name in enumerate(port_names(client)) if name == row.name]
+    if not places:
+        raise ValueError(f"{row.name!r} is not there")
+    client.open_port(places[min(row.twin, len(places) - 1)], name=row.direction)
 
 
 def port_names(client: RtMidi) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midirnn.codecs import EndsPieces, NoteStream, Steerable, require
+from midirnn.codecs import EndsPieces, NoteStream, require
 from midirnn.codecs.base import Message, MessageDecoder
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
@@ -20,8 +20,9 @@ from midirnn.midievents import NOTE_ON
 from midirnn.midifile import share_out_channels
 from midirnn.performance import Part, Performance
 from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
-from midirnn.sampling.ending import LONGEST_RELEASE_SECONDS, Ending
+from midirnn.sampling.ending import ENDING_SECONDS, LONGEST_RELEASE_SECONDS, Ending
 from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.following import DEFAULT_FOLLOW, LettingGo, following
 from midirnn.sampling.primer import dropped_drums, read_primer
 from midirnn.sampling.sampler import Sampler
 
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
 
 MAX_SECONDS = 24 * 3600.0
 DEFAULT_SECONDS = 30.0
-
-DEFAULT_FOLLOW = 1.0
-"""How closely a continuation keeps to the style of its primer."""
-
-HEARD_SECONDS = 15.0
-"""The style of so much of a primer is followed, up to its end."""
 
 MAX_TOKENS = 100_000_000
 DEFAULT_TOKENS = 1000
@@ -102,6 +97,7 @@ def generate(
     sampling: SamplingConfig | Mapping[str, Any] | None = None,
     controls: Controls | Mapping[str, Any] | str | None = None,
     follow: float = DEFAULT_FOLLOW,
+    follow_seconds: float | None = None,
     end: bool = False,
     seed: int | None = None,
     engine: str = "auto",
@@ -117,7 +113,8 @@ def generate(
 
     Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
     loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
-    of the primer's last seconds where no control says otherwise. The primer's pedal is applied, its
+    of the primer's last seconds where no control says otherwise. With ``follow_seconds`` it lets go
+    of that style bit by bit, to be free of it after so long. The primer's pedal is applied, its
     tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
     at the latest at the end of the piece. With ``end`` the piece comes to a close there instead of
     being cut off, and its last notes may sound on for some seconds. Of pieces without time, such as
@@ -138,7 +135,14 @@ def generate(
         warnings.warn(f"the primer: {dropped}", stacklevel=2)
     sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
     return continue_piece(
-        sampler, primer, seconds=seconds, tokens=tokens, controls=controls, follow=follow, end=end
+        sampler,
+        primer,
+        seconds=seconds,
+        tokens=tokens,
+        controls=controls,
+        follow=follow,
+        follow_seconds=follow_seconds,
+        end=end,
     ).piece
 
 
@@ -150,6 +154,7 @@ def continue_piece(
     tokens: int | None = None,
     controls: Controls | None = None,
     follow: float = DEFAULT_FOLLOW,
+    follow_seconds: float | None = None,
     end: bool = False,
     progress: Progress | None = None,
 ) -> Generated:
@@ -165,7 +170,14 @@ def continue_piece(
             )
         length = DEFAULT_SECONDS if seconds is None else seconds
         return continue_primer(
-            sampler, length, primer, controls, follow, end=end, progress=progress
+            sampler,
+            length,
+            primer,
+            controls,
+            follow,
+            follow_seconds=follow_seconds,
+            end=end,
+            progress=progress,
         )
     if end:
         raise OptionError(f"the codec {name!r} has no time, and so no end to come to")
@@ -202,6 +214,7 @@ def continue_primer(
     controls: Controls | None = None,
     follow: float = DEFAULT_FOLLOW,
     *,
+    follow_seconds: float | None = None,
     end: bool = False,
     progress: Progress | None = None,
 ) -> Generated:
@@ -223,6 +236,7 @@ def continue_primer(
         show(primer.duration * begin / len(heard))
     controls = following(sampler, heard, controls, follow)
     sampler.steer(controls)
+    letting_go = LettingGo(sampler, controls, follow_seconds)
     decoder = codec.stream_decoder()
     for token in heard:
         decoder.feed(token)
@@ -231,47 +245,45 @@ def continue_primer(
     begin_seconds = max((heard_steps + rest_steps) / codec.steps_per_second, primer.duration)
     end_seconds = begin_seconds + seconds
     decoder.restart_at(heard_steps / codec.steps_per_second)
-    drawn = 0
+    made = list(heard)
     if rest_steps:
-        decoder.feed(_shift_past(sampler, codec, rest_steps))
-        drawn += 1
+        made.append(_shift_past(sampler, codec, rest_steps))
+        decoder.feed(made[-1])
     messages: list[tuple[float, Message]] = []
-    while not end and decoder.seconds < end_seconds:
-        messages += decoder.feed(sampler.next())
-        drawn += 1
+    while decoder.seconds < end_seconds - (ENDING_SECONDS if end else 0.0):
+        letting_go.at(decoder.seconds - begin_seconds)
+        made.append(sampler.next())
+        messages += decoder.feed(made[-1])
         show(decoder.seconds)
     if end:
-        drawn += _end(sampler, controls, heard, decoder, messages, end_seconds, show)
+        messages += _end(sampler, letting_go.controls, made, decoder, end_seconds)
         latest = end_seconds + LONGEST_RELEASE_SECONDS
         end_seconds = min(max(end_seconds, decoder.seconds), latest)
     messages += decoder.finish()
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
-    return Generated(_join(primer, timed), drawn, seconds, begin_seconds)
+    return Generated(_join(primer, timed), len(made) - len(heard), seconds, begin_seconds)
 
 
 def _end(
     sampler: Sampler[Any],
     controls: Controls | None,
-    heard: Sequence[int],
+    made: list[int],
     decoder: MessageDecoder,
-    messages: list[tuple[float, Message]],
     end_seconds: float,
-    show: Callable[[float], None],
-) -> int:
-    """Generate music that comes to an end; return how many tokens were drawn.
+) -> list[tuple[float, Message]]:
+    """Generate music that comes to an end; return its messages.
 
-    The decoder's messages are added to ``messages``.
+    ``made`` are the tokens of the piece so far; those that are drawn are added to them.
     """
-    ending, tokens = Ending(sampler, controls), list(heard)
+    ending, messages = Ending(sampler, controls), []
     latest = end_seconds + LONGEST_RELEASE_SECONDS
     while decoder.seconds < end_seconds or (sampler.sounding and decoder.seconds < latest):
         left = end_seconds - decoder.seconds
-        ending.approach(left, tokens)
-        tokens.append(sampler.next(ending.allowed(left)))
-        messages += decoder.feed(tokens[-1])
-        show(decoder.seconds)
-    return len(tokens) - len(heard)
+        ending.approach(left, made)
+        made.append(sampler.next(ending.allowed(left)))
+        messages += decoder.feed(made[-1])
+    return messages
 
 
 def _showing(progress: Progress | None, total: float) -> Callable[[float], None]:
@@ -285,25 +297,6 @@ def _showing(progress: Progress | None, total: float) -> Callable[[float], None]
             progress(min(shown, math.ceil(total)), math.ceil(total))
 
     return show
-
-
-def following(
-    sampler: Sampler[Any], heard: Sequence[int], controls: Controls | None, follow: float
-) -> Controls | None:
-    """Return the controls with the style of the last tokens heard, to be followed.
-
-    They stay as they are where nothing was heard, with ``follow`` at 0, and for a model that cannot
-    be conditioned.
-    """
-    if not 0.0 <= follow <= 1.0:
-        raise OptionError(f"follow is {follow:g}; allowed are 0 to 1")
-    codec = sampler.codec
-    if not (heard and follow and sampler.engine.config.control_inputs):
-        return controls
-    if not isinstance(codec, Steerable):
-        return controls
-    style = codec.recent_style(np.asarray(heard, np.uint16), HEARD_SECONDS)
-    return replace(controls or Controls(), style=style, follow=follow)
 
 
 def _primer_tokens(codec: NoteStream, primer: Performance) -> tuple[list[int], int]:

@@ -15,7 +15,8 @@ from midirnn.datasets.workers import begin_worker
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import DEFAULT_FOLLOW, Generated, continue_primer
+from midirnn.sampling.following import DEFAULT_FOLLOW
+from midirnn.sampling.generate import Generated, continue_primer
 from midirnn.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def continue_many(
     seconds: float,
     sampling: SamplingConfig | None = None,
     follow: float = DEFAULT_FOLLOW,
+    follow_seconds: float | None = None,
     end: bool = False,
     seed: int = 0,
     engine: str = "auto",
@@ -74,7 +76,7 @@ def continue_many(
     for name, value, low in (("seed", seed, 0), ("workers", workers, 1)):
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
-    order = _Order(seconds, sampling, follow, end, seed)
+    order = _Order(seconds, sampling, follow, follow_seconds, end, seed)
     if workers == 1:
         stepping = model.engine(engine)
         return (order.make(stepping, model.codec, *numbered) for numbered in enumerate(primers))
@@ -88,6 +90,7 @@ class _Order:
     seconds: float
     sampling: SamplingConfig | None
     follow: float
+    follow_seconds: float | None
     end: bool
     seed: int
 
@@ -100,7 +103,14 @@ class _Order:
     ) -> Generated:
         """Generate a piece."""
         sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
-        return continue_primer(sampler, self.seconds, primer, follow=self.follow, end=self.end)
+        return continue_primer(
+            sampler,
+            self.seconds,
+            primer,
+            follow=self.follow,
+            follow_seconds=self.follow_seconds,
+            end=self.end,
+        )
 
 
 def _in_processes(

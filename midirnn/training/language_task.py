@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from midirnn.codecs import Augmentation, Codec, Tokens
+from midirnn.datasets.ahead import Windows, WindowsAhead
 from midirnn.datasets.draws import PieceDraw, excerpts, lengths_of
 from midirnn.datasets.mixture import JoinedPieces, Source, chances_of, shares_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.errors import DatasetError, OptionError
+from midirnn.files import usable_processors
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
@@ -71,13 +73,14 @@ class LanguageModelTask(Task):
         self.has_validation = bool(self.validation)
         self.data = _figures(sources, self.validation.values())
         self._shares = dict(zip((s.name for s in sources), shares_of(sources), strict=True))
-        self.windows = TrainingWindows(
-            PieceDraw(
-                JoinedPieces([source.train for source in sources]),
-                Augmentation(recipe.transpose, recipe.stretch),
-                codec,
-                chances_of(sources),
-            ),
+        self.draw = PieceDraw(
+            JoinedPieces([source.train for source in sources]),
+            Augmentation(recipe.transpose, recipe.stretch),
+            codec,
+            chances_of(sources),
+        )
+        self.windows: Windows = TrainingWindows(
+            self.draw,
             codec,
             rows=self.rows,
             window=recipe.window,
@@ -86,6 +89,8 @@ class LanguageModelTask(Task):
             seed=recipe.seed,
             steered=recipe.steered if config.control_inputs else 0.0,
         )
+        if usable_processors() > recipe.threads:
+            self.windows = WindowsAhead(self.windows)
         self._carried: State = self.model.initial_state(len(self.rows), team.device)
 
     def next_batch(self) -> Batch:

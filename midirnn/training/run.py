@@ -145,7 +145,7 @@ class Trainer:
             self._step()
             self.progress.seconds = self._agreed(time.monotonic() - begun)
             step = self.progress.step
-            if step % _LOG_STEPS == 0 or step == self.config.total_steps:
+            if step % _LOG_STEPS == 0 or self.is_done:
                 self._log_training()
             if step % self.config.validation_steps == 0 or self.is_done:
                 self._validate()

@@ -86,7 +86,6 @@ async def _serve(
             timeout_graceful_shutdown=1,
         )
     )
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     loop = asyncio.get_running_loop()
 
     def read() -> None:

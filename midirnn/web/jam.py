@@ -26,7 +26,7 @@ from midirnn.web import protocol
 from midirnn.web.feed import Feed
 from midirnn.web.performers import Performers
 from midirnn.web.server_process import SILENT_SECONDS, ServerProcess
-from midirnn.web.state import about, state
+from midirnn.web.state import Facts, about, state
 from midirnn.web.takes import Keeper, Take
 
 PORT = 8642
@@ -34,6 +34,9 @@ PORT = 8642
 
 LOOK_SECONDS = 0.05
 """How often it is looked whether the state of the session has changed."""
+
+SILENT_LOOKS = 2
+"""At how many looks in a row a server has to be silent to count as gone."""
 
 GATHER_SECONDS = 0.003
 """What happens within this time reaches the pages together."""
@@ -170,6 +173,7 @@ class Jam:
                 self._begin(rig, knobs)
                 rig.run(while_running=signals.running(self.stop))
             self._keeper.close_log(time.monotonic())
+            self._tell_takes()
 
     def stop(self) -> None:
         """Have :meth:`run` return soon. Thread-safe."""
@@ -327,11 +331,14 @@ class Jam:
 
     def _watch(self) -> None:
         """Tell the state when it has changed, and look after the server."""
+        facts, silent_looks = Facts(), 0
         while not self._over.wait(LOOK_SECONDS):
-            if self._performers.holding and self._server.silent_seconds > SILENT_SECONDS:
+            silent = self._performers.holding and self._server.silent_seconds > SILENT_SECONDS
+            silent_looks = silent_looks + 1 if silent else 0
+            if silent_looks >= SILENT_LOOKS:  # not at the first: it may be we that were held up
                 self._performers.leave_all()
             self._server.kill_if_hung()
-            now = state(self._rig, self.config.model, self._keeper.recording_since)
+            now = state(self._rig, self.config.model, self._keeper.recording_since, facts)
             if now != self._state:
                 self._state = now
                 self.feed.put(now)

@@ -20,8 +20,9 @@ MOST_PAGES = 16
 HISTORY_SECONDS = 12.0
 """How much of what happened a page is told that has just been opened."""
 
-SILENT_SECONDS = 0.4
-"""A page that holds keys and says nothing for this long is gone: it speaks ten times a second."""
+SILENT_SECONDS, SILENT_LOOKS = 0.25, 2
+"""A page that holds keys and says nothing for this long, at so many looks in a row, is gone: it
+speaks ten times a second. Between two looks the server takes in what has arrived meanwhile."""
 
 REQUESTS_PER_SECOND, BURST = 400.0, 800.0
 """How much a page may ask: far more than ten fingers can."""
@@ -40,6 +41,7 @@ class Page:
     heard_at: float = field(default_factory=time.monotonic)
     holding: set[int] = field(default_factory=set)
     pedal: bool = False
+    silent_looks: int = 0
     too_slow: bool = False
     _allowance: float = BURST
 
@@ -56,7 +58,7 @@ class Page:
         now = time.monotonic()
         self._allowance += (now - self.heard_at) * REQUESTS_PER_SECOND
         self._allowance = min(self._allowance, BURST) - 1.0
-        self.heard_at = now
+        self.heard_at, self.silent_looks = now, 0
         return self._allowance >= 0.0
 
     def plays(self, message: list[int]) -> None:
@@ -153,7 +155,10 @@ class Pages:
         """Release what pages hold that have fallen silent."""
         now = time.monotonic()
         for page in self._open:
-            if now - page.heard_at > SILENT_SECONDS and (page.holding or page.pedal):
+            if now - page.heard_at <= SILENT_SECONDS or not (page.holding or page.pedal):
+                continue
+            page.silent_looks += 1
+            if page.silent_looks >= SILENT_LOOKS:
                 self._release(page)
                 page.tell(json.dumps([{"t": "released"}]))
 

@@ -26,7 +26,7 @@ COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
 START_SECONDS = 20.0
 END_SECONDS = 2.0
 
-SILENT_SECONDS = 0.4
+SILENT_SECONDS = 0.3
 """A server that says nothing for this long is not there: what its pages hold is released."""
 
 HUNG_SECONDS = 5.0
@@ -131,8 +131,8 @@ class ServerProcess:
         if kind == "listening":
             self.port = self._settings["port"] = message["port"]
             self._settings["spare"] = False
+            self._on_start()  # first: whoever waits may then tell pages more
             self._listening.set()
-            self._on_start()
         elif kind == "failed":
             self._failure = message["why"]
             self._listening.set()

@@ -16,8 +16,8 @@ from midirnn.live.modes import MODES
 from midirnn.live.rig import Rig
 from midirnn.web.protocol import Message
 
-LATENESS_DIGITS = 1
 BEAT_DIGITS = 2
+FACTS_SECONDS = 1.0
 
 
 def about(config: LiveConfig, models: Sequence[str], *, has_output: bool) -> Message:
@@ -38,13 +38,11 @@ def about(config: LiveConfig, models: Sequence[str], *, has_output: bool) -> Mes
     }
 
 
-def state(rig: Rig | None, model: str, recording_since: float | None) -> Message:
+def state(rig: Rig | None, model: str, recording_since: float | None, facts: Facts) -> Message:
     """Return what stands now. Without a rig the session is still being built."""
     if rig is None:
         return {"t": "state", "loading": True, "model": model}
-    session = rig.session
-    view, now = session.view(), time.monotonic()
-    seen = rig.look(now)
+    view, now = rig.session.view(), time.monotonic()
     stance = view.stance or Stance(0)
     return {
         "t": "state",
@@ -58,13 +56,33 @@ def state(rig: Rig | None, model: str, recording_since: float | None) -> Message
         "has_model": view.has_model,
         "has_output": view.has_output,
         "guard": dict(view.remedies),
-        "ports": [list(port) for port in seen.ports],
-        "late": [round(seen.lateness.median_ms, LATENESS_DIGITS), round(seen.lateness.p99_ms, 1)],
         "clock": _clock(rig, now),
         "start": rig.settings.start_seconds,
         "seed": rig.settings.seed,
         "recording": recording_since,
+        **facts.of(rig, now),
     }
+
+
+class Facts:
+    """Ports and lateness of a session, looked at once a second: that takes a millisecond."""
+
+    def __init__(self) -> None:
+        self._rig: Rig | None = None
+        self._again = -math.inf
+        self._found: dict[str, Any] = {}
+
+    def of(self, rig: Rig, now: float) -> dict[str, Any]:
+        """Return them as they were at most a second ago."""
+        if rig is not self._rig or now >= self._again:
+            self._rig, self._again = rig, now + FACTS_SECONDS
+            seen = rig.look(now)
+            late = seen.lateness
+            self._found = {
+                "ports": [list(port) for port in seen.ports],
+                "late": [round(ms, 1) for ms in (late.median_ms, late.p99_ms, late.worst_ms)],
+            }
+        return self._found
 
 
 def _clock(rig: Rig, now: float) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ from midirnn.live.recording.midi import Recording
 from midirnn.live.recording.replay import weights_sha256
 from midirnn.performance import Performance
 
-WRITTEN_SECONDS = 2.0
+WRITTEN_SECONDS = 10.0
 """How long a reader waits for the last lines of a log to be written."""
 
 LOOK_SECONDS = 0.02

@@ -40,9 +40,9 @@ def test_ports_are_listed_by_direction_with_their_system(
     lines = listed(monkeypatch, capsys, PortListing((KEYS, SYNTH)))
     assert lines == [
         "inputs:",
-        "  jack      system:midi_capture_1",
+        "   1  jack      system:midi_capture_1",
         "outputs:",
-        "  alsa      FLUID Synth (1234):0 128:0",
+        "   1  alsa      FLUID Synth (1234):0 128:0",
     ]
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from midirnn.codecs import Augmentation, BoolArray, PerformanceCodec, Tokens
 from midirnn.codecs.controls import CONTROLS
 from midirnn.codecs.recall import Matches, recall
+from midirnn.datasets.ahead import WindowsAhead
 from midirnn.datasets.windows import (
     Batch,
     Draw,
@@ -25,7 +26,7 @@ from midirnn.datasets.windows import (
     TrainingWindows,
     empty_batch,
 )
-from midirnn.errors import CodecError
+from midirnn.errors import CodecError, DatasetError
 from midirnn.features import ControlInputs, HeldNotes, Recall
 from tests.datasets.songs import song
 from tests.strategies import performances
@@ -238,6 +239,29 @@ class TestTrainingWindows:
         expected = [next(windows) for _ in range(12)]
         other.restore(state)
         assert all(same(next(other), batch) for batch in expected)
+
+    @pytest.mark.parametrize("batches", [0, 1, 5])
+    def test_prepared_ahead_they_are_the_same_and_go_on_identically(self, batches: int) -> None:
+        plain, ahead = training(any_of(SONGS)), WindowsAhead(training(any_of(SONGS)))
+        assert all(same(next(ahead), next(plain)) for _ in range(batches))
+        state, other = copy.deepcopy(ahead.state()), WindowsAhead(training(any_of(SONGS), seed=2))
+        next(other)
+        other.restore(state)
+        assert all(same(next(other), next(plain)) for _ in range(6))
+
+    def test_what_goes_wrong_in_the_thread_is_raised_where_the_batch_is_wanted(self) -> None:
+        def fail(rng: np.random.Generator) -> Tokens:
+            raise DatasetError("train.parquet is damaged")
+
+        with pytest.raises(DatasetError, match=r"train\.parquet is damaged"):
+            next(WindowsAhead(training(fail)))
+
+    def test_other_random_generators_decide_the_pieces_that_follow(self) -> None:
+        plain, ahead = training(any_of(SONGS)), WindowsAhead(training(any_of(SONGS)))
+        for windows in (plain, ahead):
+            next(windows)
+            windows.restore_randomness(training(any_of(SONGS), seed=5).state())
+        assert all(same(next(ahead), next(plain)) for _ in range(12))
 
     def test_the_seed_decides_what_is_read(self) -> None:
         one, again, other = (training(any_of(SONGS), seed=seed) for seed in (1, 1, 2))

@@ -183,6 +183,7 @@ class Stage:
         seed: int = 0,
         start_seconds: float = START_SECONDS,
         guard: bool = False,
+        on_notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         model = tiny_model(codec)
         self.before_step: Callable[[], None] = lambda: None
@@ -202,6 +203,7 @@ class Stage:
             clock=self.clock,
             on_change=lambda stance: self.changes.append((self.now, stance)),
             on_trouble=self.troubles.append,
+            on_notice=on_notice,
             observer=Notes(self.notes),
         )
 

@@ -54,6 +54,7 @@ class FakeClient:
         self.name = name
         self.ports = ports
         self.done: list[str] = []
+        self.opened: list[int] = []
         self.sent: list[tuple[int, ...]] = []
         self.ignored: tuple[bool, bool, bool] | None = None
         self.callback: Callable[[Any, Any], None] | None = None
@@ -68,6 +69,7 @@ class FakeClient:
 
     def open_port(self, index: int, name: str) -> None:
         self.module.opening()
+        self.opened.append(index)
         self._do(f"open {self.ports[index]}")
 
     def open_virtual_port(self, name: str) -> None:

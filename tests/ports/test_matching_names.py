@@ -159,3 +159,15 @@ def test_without_a_name_and_without_an_instrument_there_is_nothing_to_open() -> 
     )
     with pytest.raises(PortError, match=r"Without one: --virtual, or --mode autopilot$"):
         choose_port(None, [], "input")
+
+
+def test_a_number_means_the_port_of_that_number_in_the_listing() -> None:
+    twins = [PortRow("alsa", "input", "Keys"), PortRow("alsa", "input", "Keys", 1)]
+    assert choose_port("1", twins, "input") == twins[0]
+    assert choose_port("2", twins, "input") == twins[1]
+    with pytest.raises(PortError, match="no MIDI input matches '3'"):
+        choose_port("3", twins, "input")
+    named = rows("first", "1")
+    assert choose_port("1", named, "input").name == "1"
+    mixed = [*rows("Synth", direction="output"), *rows("Keys", "Pads")]
+    assert choose_port("2", mixed, "input").name == "Pads"

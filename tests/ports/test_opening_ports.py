@@ -289,3 +289,14 @@ def test_another_package_named_rtmidi_is_recognised(monkeypatch: pytest.MonkeyPa
 def test_importing_the_ports_does_not_load_rtmidi() -> None:
     code = "import sys, midirnn.ports; sys.exit('rtmidi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0
+
+
+def test_of_two_ports_with_one_name_either_is_opened_by_its_number(use: Use) -> None:
+    module = use({"API_LINUX_ALSA": ["Keys", "Synth", "Keys"]})
+    opened = []
+    for number in ("1", "3"):
+        with open_output(number) as port:
+            assert port.name == "Keys"
+            opened.append(last_client(module).opened)
+    assert opened == [[0], [2]]
+    assert [row.twin for row in list_ports().ports] == [0, 0, 1, 0, 0, 1]

@@ -98,16 +98,23 @@ def browser() -> Iterator[Any]:
             running.close()
 
 
-def open_page(running: Any, url: str, **about: Any) -> Any:
-    """Open a page of a jam. An error in it fails the test at :func:`errors_of`."""
-    page = running.new_context(
-        viewport=about.pop("viewport", {"width": 1280, "height": 800}), **about
-    ).new_page()
+def open_page(running: Any, url: str, *, script: str = "", **about: Any) -> Any:
+    """Open a page of a jam, in which the script runs first. ``errors`` are those of its scripts."""
+    size = about.pop("viewport", {"width": 1280, "height": 800})
+    context = running.new_context(viewport=size, **about)
+    context.add_init_script(script)
+    page = context.new_page()
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(url)
     wait(page, "window.midirnn?.clock.known && midirnn.state && !midirnn.state.loading")
     return page
+
+
+def close_pages(running: Any) -> None:
+    """Close all pages: only one of them plays."""
+    for context in running.contexts:
+        context.close()
 
 
 def wait(page: Any, condition: str) -> None:

@@ -13,7 +13,16 @@ import pytest
 from midirnn import read_midi
 from midirnn.cli.main import main
 from tests.live.stage import write_tiny_model
-from tests.web.jams import JamProcess, browser, jam, needs_chromium, open_page, phrase, wait
+from tests.web.jams import (
+    JamProcess,
+    browser,
+    close_pages,
+    jam,
+    needs_chromium,
+    open_page,
+    phrase,
+    wait,
+)
 
 pytestmark = needs_chromium
 
@@ -33,13 +42,18 @@ def chromium() -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def no_page_is_left(chromium: Any) -> Iterator[None]:
+    yield
+    close_pages(chromium)
+
+
 @pytest.fixture
 def page(playing: JamProcess, chromium: Any) -> Iterator[Any]:
     opened = open_page(chromium, playing.url)
     yield opened
-    errors = opened.errors
-    opened.context.close()
-    assert errors == []
+    close_pages(chromium)
+    assert opened.errors == []
 
 
 def shown(page: Any, knob: str) -> str:
@@ -126,7 +140,7 @@ def test_a_second_page_watches_and_may_take_over(
     other = open_page(chromium, playing.url)
     wait(other, "!midirnn.performer.mayPlay")
     page.keyboard.down("KeyW")
-    wait(other, "midirnn.performer.keys.has(62)")
+    wait(other, "midirnn.notes.all.some(n => n.who === 'you' && n.pitch === 62)")
     other.get_by_role("button", name="Play here").click()
     wait(other, "midirnn.performer.mayPlay")
     wait(page, "!midirnn.performer.mayPlay && midirnn.performer.held.size === 0")
@@ -157,14 +171,12 @@ def test_a_page_of_an_earlier_start_says_so(page: Any) -> None:
 
 
 def test_a_browser_without_sound_still_shows_and_plays(playing: JamProcess, chromium: Any) -> None:
-    context = chromium.new_context()
-    context.add_init_script("delete window.AudioContext; delete navigator.requestMIDIAccess")
-    opened = context.new_page()
-    opened.goto(playing.url)
+    script = "delete window.AudioContext; delete Navigator.prototype.requestMIDIAccess"
+    opened = open_page(chromium, playing.url, script=script)
     wait(opened, "document.getElementById('hint').textContent.includes('cannot make sound')")
     phrase(opened, "QE")
     wait(opened, "midirnn.notes.all.some(n => n.nats !== undefined)")
-    context.close()
+    assert "no Web MIDI" in opened.locator("#midi-none").inner_text()
 
 
 def test_notes_end_on_both_sides_when_the_server_hangs(page: Any, playing: JamProcess) -> None:

@@ -49,6 +49,10 @@ class PerformanceCodec(PerformanceLayout):
         """Read a MIDI file, without drums. Raises :class:`MidiFileError` if it cannot be read."""
         return read_midi(path)
 
+    def recover(self, path: Path) -> Performance:
+        """Read what is whole of a damaged file; a warning says what is lost."""
+        return read_midi(path, recover=True)
+
     def write(self, piece: Performance, path: Path) -> None:
         """Write a MIDI file. Raises :class:`MidiFileError` if it cannot be written."""
         write_midi(piece, path)

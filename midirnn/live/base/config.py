@@ -75,8 +75,8 @@ class LiveConfig:
     """Program (sound) to select on the channel at the start, 1 to 128. [unchanged]"""
     input_channels: tuple[int, ...] = field(default=(), metadata=_about(PLAYING, low=1, high=16))
     """MIDI channel to listen to, 1 to 16. Repeat the flag for several. [all]"""
-    thru: bool = field(default=False, metadata=_about(PLAYING))
-    """Send your own notes to the output as well."""
+    thru: bool | None = field(default=None, metadata=_about(PLAYING))
+    """Send your own notes to the output as well. [with --audio]"""
     pedal_out: bool = field(default=False, metadata=_about(PLAYING))
     """Send long notes as short ones held by the sustain pedal."""
     shadow_notes: int = field(default=2, metadata=_about(PLAYING, low=1, high=8))
@@ -132,6 +132,8 @@ class LiveConfig:
     """Play through the loudspeakers with FluidSynth instead of a MIDI output."""
     soundfont: Path | None = field(default=None, metadata=_about(SOUND))
     """SoundFont (.sf2 file) for FluidSynth. [the best that is installed]"""
+    audio_gain: float = field(default=2.5, metadata=_about(SOUND, low=0.01, high=10.0))
+    """Volume of --audio. Above 2.5 the loudest chords may be distorted."""
     audio_driver: str | None = field(default=None, metadata=_about(SOUND))
     """Audio driver of FluidSynth, such as alsa or jack. [the first that works]"""
 
@@ -141,6 +143,11 @@ class LiveConfig:
 
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"group": SAMPLING})
     """How tokens are sampled."""
+
+    @property
+    def passes_on(self) -> bool:
+        """True if the performer's own notes are sent to the output as well."""
+        return self.audio if self.thru is None else self.thru
 
     def __post_init__(self) -> None:
         clock: object = self.follow

@@ -89,8 +89,22 @@ class Panic:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Let the model rest until a key goes down or, with ``on`` false, play on."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class Say:
     """Tell the performer that something is not as they expect."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Show what a control has done."""
 
     text: str
 
@@ -103,5 +117,14 @@ class Note:
 
 
 Effect: TypeAlias = (
-    ChangeModel | ChangeMode | ChangeConfig | MakeGesture | Replan | Panic | Say | Note
+    ChangeModel
+    | ChangeMode
+    | ChangeConfig
+    | MakeGesture
+    | Replan
+    | Panic
+    | Hold
+    | Say
+    | Tell
+    | Note
 )

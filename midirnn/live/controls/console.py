@@ -33,6 +33,7 @@ from midirnn.live.controls.commands import (
     ChangeModel,
     Command,
     Effect,
+    Hold,
     MakeGesture,
     Note,
     Panic,
@@ -40,6 +41,7 @@ from midirnn.live.controls.commands import (
     Replan,
     Say,
     StorePreset,
+    Tell,
 )
 from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
@@ -50,10 +52,12 @@ from midirnn.live.modes import Mode
 from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard
 from midirnn.live.timing.beat_gate import BeatGate
+from midirnn.live.timing.clock_check import ClockCheck
 from midirnn.live.timing.stretch import Stretch
 from midirnn.live.timing.tempo import Beats, ClockFollower, ClockSender, next_beat
 from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
+from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP
 from midirnn.sampling.filters import SamplingConfig
 
 ASKED_BY = (
@@ -103,6 +107,7 @@ class Console:
         self.guard = CollapseGuard()
         self.performer = PitchClasses()
         self.clock_in = ClockFollower()
+        self._clock_check = ClockCheck()
         bpm = self.config.clock_out_bpm
         self.clock_out = None if bpm is None else ClockSender(bpm)
         """The clock that is sent, if one is."""
@@ -212,9 +217,7 @@ class Console:
 
         Each effect is to be carried out before the next is asked for.
         """
-        while self._clocks:
-            self.clock_in.feed(*self._clocks.popleft())
-        self.clock_in.expire(now)
+        yield from self._follow_clock(now)
         if self.clock_out is not None and self.beats is not self.clock_out and self.beats.bpm:
             self.clock_out.set_bpm(self.beats.bpm)
         if self.stretch.follow(now):
@@ -224,6 +227,24 @@ class Console:
         for _ in range(len(self._commands)):  # a flood of more must not hold up the music
             yield from self._obey(self._commands.popleft(), now)
         yield from self._ask(now)
+
+    def _follow_clock(self, now: float) -> Iterator[Effect]:
+        """Feed the clock that came in; its Stop and Start are the model's too."""
+        if self.config.clock != "midi":
+            return
+        self._clock_check.begin(now)
+        while self._clocks:
+            message, seconds = self._clocks.popleft()
+            self.clock_in.feed(message, seconds)
+            if message[0] == CLOCK:
+                self._clock_check.feed(seconds)
+            elif message[0] == STOP:
+                yield Hold(True)
+            elif message[0] in (START, CONTINUE):
+                yield Hold(False)
+        self.clock_in.expire(now)
+        if fault := self._clock_check.fault(now):
+            yield Say(fault)
 
     def look_after(self, now: float) -> tuple[list[Effect], float]:
         """Return what the guard does about music that has gone wrong, and when to look again.
@@ -279,9 +300,18 @@ class Console:
         elif isinstance(command, Press):
             yield from self._press(command.name)
         elif isinstance(command, StorePreset):
-            yield from _change(self.bank.store(command.preset))
+            yield from self._store(command.preset)
         else:
-            yield from _change(self.bank.load(command.preset))
+            yield from self._load(command.preset)
+
+    def _store(self, preset: int) -> Iterator[Effect]:
+        yield from _change(self.bank.store(preset))
+        yield Tell(f"preset {preset} stored")
+
+    def _load(self, preset: int) -> Iterator[Effect]:
+        requests = self.bank.load(preset)
+        yield from _change(requests)
+        yield Tell(f"preset {preset} loaded" if requests else f"preset {preset} is empty")
 
     def _turn(self, change: ControlChange, now: float) -> Iterator[Effect]:
         """Yield what a knob does that was turned."""
@@ -302,7 +332,11 @@ class Console:
             self.config = replace(self.config, answer_seconds=value)
             yield ChangeConfig(self.config)
         elif name == "crossfade":
-            yield from _change(self.bank.crossfade(self.panel.number(name)))
+            share = self.panel.number(name)
+            requests = self.bank.crossfade(share)
+            yield from _change(requests)
+            done = f"crossfade: {share:.0%} of preset 2, the rest of preset 1"
+            yield Tell(done if requests else "crossfade needs presets 1 and 2: store them first")
         elif KNOBS[name].scale is Scale.SWITCH and value:
             yield from self._press(name)
 
@@ -312,14 +346,18 @@ class Console:
             yield MakeGesture(Gesture.SWITCH)
         elif name == "panic":
             yield Panic()
+            yield Tell("panic: the model is silent until you play")
         elif name == "reset":
             self._following.forget()
             yield from _change(self.bank.reset())
+            yield Tell("reset: the model has forgotten everything")
         elif name == "undo":
-            yield from _change(self.bank.undo())
+            requests = self.bank.undo()
+            yield from _change(requests)
+            yield Tell("undone" if requests else "there is nothing to undo")
         elif name in PRESETS:
-            act = self.bank.store if self.panel.pressed("store") else self.bank.load
-            yield from _change(act(PRESETS[name]))
+            act = self._store if self.panel.pressed("store") else self._load
+            yield from act(PRESETS[name])
 
     def _next_beat(self, seconds: float) -> float:
         every = self.config.on_beat

@@ -10,7 +10,7 @@ import numpy as np
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.style import Notes, Style, measured
 from midirnn.live.base.messages import HeardStep
-from midirnn.sampling.generate import HEARD_SECONDS
+from midirnn.sampling.following import HEARD_SECONDS
 
 LONGEST_REST_SECONDS = 1.0
 """A longer rest counts as one of this length: a performer who waits does not play sparsely."""

@@ -20,12 +20,14 @@ SYSTEM_RESET = 0xFF
 SAMPLE_RATE = 44100
 CHANNELS = 16
 SETTINGS: dict[str, int | float] = {
-    "synth.gain": 0.6,
     "synth.polyphony": 192,
     "audio.period-size": 256,
     "audio.periods": 3,
 }
-"""Of FluidSynth: loud enough for a piano, and about 17 ms late."""
+"""Of FluidSynth: notes enough for a piano, and about 17 ms late."""
+
+DEFAULT_GAIN = 2.5
+"""FluidSynth's gain at which the loudest chords of a piano are not distorted yet."""
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "linux": ("pipewire", "pulseaudio", "alsa", "jack"),
@@ -55,11 +57,18 @@ class Synthesizer:
     """An output port that sounds. Owns FluidSynth's synthesizer and audio driver.
 
     ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
-    works); with ``sounding`` false there is none, and :meth:`render` gives the sound.
+    works), ``path`` the file that its driver ``file`` writes; with ``sounding`` false there is
+    none, and :meth:`render` gives the sound.
     """
 
     def __init__(
-        self, soundfont: Path | None = None, *, driver: str | None = None, sounding: bool = True
+        self,
+        soundfont: Path | None = None,
+        *,
+        driver: str | None = None,
+        sounding: bool = True,
+        gain: float = DEFAULT_GAIN,
+        path: Path | None = None,
     ) -> None:
         fluidsynth = load_fluidsynth()
         self._library = fluidsynth
@@ -68,7 +77,7 @@ class Synthesizer:
         self._closed = False
         with quiet_stderr():
             self._synth = fluidsynth.Synth(
-                samplerate=SAMPLE_RATE, channels=CHANNELS, gain=SETTINGS["synth.gain"], **SETTINGS
+                samplerate=SAMPLE_RATE, channels=CHANNELS, gain=gain, **SETTINGS
             )
             if self._synth.sfload(str(font)) < 0:
                 self._synth.delete()
@@ -76,6 +85,8 @@ class Synthesizer:
         self._name = f"FluidSynth ({font.name})"
         for channel in range(CHANNELS):
             self._synth.program_change(channel, 0)
+        if path is not None:
+            self._synth.setting("audio.file.name", str(path))
         if sounding:
             self._start([driver] if driver else DRIVERS.get(sys.platform, DRIVERS["linux"]))
 

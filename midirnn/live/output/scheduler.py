@@ -32,6 +32,10 @@ JOIN_SECONDS = 1.0
 CLOCK = "clock"
 """The owner of the messages of MIDI clock."""
 
+TOO_LATE_SECONDS = 0.5
+"""Where sending wakes up later than this, the process or the machine was asleep: notes that were
+due meanwhile are not begun."""
+
 STUCK_SECONDS = 1.0
 """A message that takes this long to send is stuck."""
 
@@ -93,6 +97,8 @@ class Scheduler:
         """Rises with each output that is lost: what is stuck there belongs to the past."""
         self._endings: deque[Message] = deque()
         self._sending_since = math.inf
+        self._wakes_at = math.inf
+        self._asleep_until = -math.inf
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -144,6 +150,13 @@ class Scheduler:
             theirs = [note.key for note in self._ledger.sounding if note.owner == owner]
             self._released += [(key, owner) for key in (theirs if keys is None else keys)]
             self._changed.notify_all()
+
+    def settle(self, seconds: float) -> None:
+        """Wait until all that was released has been sent, but no longer than that."""
+        if self._thread is None:
+            self.send_due()
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._released or self._ledger.sounding), seconds)
 
     def extend(self, until: float) -> None:
         """Let notes sound until then, and a little longer."""
@@ -199,9 +212,13 @@ class Scheduler:
                 if self._is_silenced:
                     return math.inf
                 output, use, now = self._output, self._use, self._clock.now()
+                if now > self._wakes_at + TOO_LATE_SECONDS:
+                    self._asleep_until = now - TOO_LATE_SECONDS
+                self._wakes_at = math.inf
                 sent = self._next(now)
                 if sent is None:
-                    return self._next_time()
+                    self._wakes_at = self._next_time()
+                    return self._wakes_at
                 self._sending_since = now
             self._on_sending(sent)
             try:
@@ -213,6 +230,8 @@ class Scheduler:
                 if use != self._use:
                     return math.inf
                 self._sending_since = math.inf
+                if not self._released:
+                    self._changed.notify_all()  # whoever waits for that
             self._on_sent(sent)
 
     @property
@@ -229,14 +248,14 @@ class Scheduler:
             return SentEvent(now, now, self._endings.popleft(), MODEL)
         while self._passing:
             passed, seconds = self._passing[0]
-            message, whole = self._take(passed, now, PERFORMER)
+            message, whole = self._take(passed, now, PERFORMER, seconds)
             if whole:
                 self._passing.popleft()
             if message:
                 return SentEvent(now, seconds, message, PERFORMER)
         while self._plan and self._plan[0].seconds <= now:
             event = self._plan[0]
-            message, whole = self._take(event.message, now, MODEL)
+            message, whole = self._take(event.message, now, MODEL, event.seconds)
             if whole:
                 self._plan.popleft()
                 self._last_sent = event.number
@@ -250,13 +269,17 @@ class Scheduler:
                 return SentEvent(now, note.latest_end, message, note.owner)
         return None
 
-    def _take(self, message: Message, now: float, owner: str) -> tuple[Message | None, bool]:
+    def _take(
+        self, message: Message, now: float, owner: str, due: float
+    ) -> tuple[Message | None, bool]:
         """Return the message to send for it, if any, and whether that is all there is to do."""
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1] if len(message) > 1 else 0)
         if kind == NOTE_OFF or (kind == NOTE_ON and not message[2]):
             return self._end(key, owner), True
         if kind != NOTE_ON:
             return message, True
+        if due < self._asleep_until:
+            return None, True
         if key in self._ledger.on_output:
             self._ledger.on_output.discard(key)
             return (NOTE_OFF | key[0], key[1], 0), False

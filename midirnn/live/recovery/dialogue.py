@@ -74,11 +74,11 @@ class Dialogue:
         self.hearing.forget_told()
         self.supervisor.forget_heard()
 
-    def restart(self, now: float, reason: Exception) -> None:
-        """Start another model process. Raises the reason if that was tried too often."""
+    def restart(self, now: float, reason: Exception) -> str:
+        """Start another model process, now or later; return what to say about it."""
         self.hearing.drop()
         self._requests = []
-        self.supervisor.restart(now, reason)
+        return self.supervisor.restart(now, reason)
 
     def reconnect(self, plan: int, last_sent: int, step: int) -> None:
         """Ask a new model first of all for what the last one knew."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 
 from midirnn.errors import ModelLostError
@@ -34,8 +33,18 @@ SOON_SECONDS = 0.1
 """So soon it is asked for when it was stored, recalled, blended or reset."""
 
 MOST_LOSSES = 5
-WITHIN_SECONDS = 30.0
-"""A model that is lost this often within WITHIN_SECONDS is not started again."""
+SHORT_LIFE_SECONDS = 6.0
+"""A model that is lost more often than this, each time so soon after the last, is started again
+later only."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
+"""How long to wait then: each time twice as long."""
+
+LOST_AGAIN = (
+    "the model was lost {count} times in {seconds:.0f} s ({reason}): it is tried again in "
+    "{pause:g} s, and until then only your own notes pass. If that goes on: close other programs, "
+    "or try --engine numpy or a smaller --model"
+)
 
 MOST_STEPS = 200
 """At most this many steps are heard again, in well under the time after which a model is lost."""
@@ -65,7 +74,10 @@ class Supervisor:
         self._saving = False
         self.patience_seconds = STALL_SECONDS
         """How long to wait for an answer: longer where the model is known to be slow."""
-        self._losses: deque[float] = deque(maxlen=MOST_LOSSES)
+        self._losses: list[float] = []
+        self._pause = FIRST_PAUSE_SECONDS
+        self._again_at: float | None = None
+        self._pardoned_at = self._started_at = -math.inf
 
     def expect(self, seconds_per_token: float) -> None:
         """Take note of how slow the model is."""
@@ -108,7 +120,7 @@ class Supervisor:
 
     def loss(self, now: float) -> Exception | None:
         """Return why the model is lost, if it is. It may be restarting already."""
-        if not self._model.can_be_lost:
+        if not self._model.can_be_lost or self._again_at is not None:
             return None
         if self._model.lost is not None:
             return self._model.lost
@@ -116,27 +128,52 @@ class Supervisor:
             return ModelLostError(f"the model does not answer for {now - self._since():.1f} s")
         return None
 
+    def pardon(self, now: float) -> None:
+        """Wait for answers as if they had been asked for now: it was not the model that slept."""
+        self._pardoned_at = now
+
     def looks_at(self) -> float:
         """Return when it will count as lost if it does not answer."""
+        if self._again_at is not None:
+            return self._again_at
         return self._patient_until() + 0.001 if self._model.can_be_lost else math.inf
 
     def _since(self) -> float:
-        return self._model.waiting_since
+        return max(self._model.waiting_since, self._pardoned_at)
 
     def _patient_until(self) -> float:
         return self._since() + (self.patience_seconds if self.connected else START_SECONDS)
 
-    def restart(self, now: float, reason: Exception) -> None:
-        """Start another model. Raises the reason if that was tried too often."""
+    def restart(self, now: float, reason: Exception) -> str:
+        """Start another model, later if that was tried too often; return what to say about it."""
         self.connected = self._saving = False
-        if len(self._losses) == MOST_LOSSES and now - self._losses[0] < WITHIN_SECONDS:
-            raise reason
+        if self._losses and now - self._started_at >= SHORT_LIFE_SECONDS:
+            self._losses, self._pause = [], FIRST_PAUSE_SECONDS
         self._losses.append(now)
+        since = now - self._losses[0]
+        if len(self._losses) <= MOST_LOSSES:
+            self._start(now)
+            return f"{reason}: it is started again"
+        pause, self._again_at = self._pause, now + self._pause
+        self._pause = min(2.0 * pause, LONGEST_PAUSE_SECONDS)
+        return LOST_AGAIN.format(count=len(self._losses), seconds=since, reason=reason, pause=pause)
+
+    def try_again(self, now: float) -> bool:
+        """Start the model that was to be started later, if it is time; return True if so."""
+        if self._again_at is None or now < self._again_at:
+            return False
+        self._again_at = None
+        self._start(now)
+        return True
+
+    def _start(self, now: float) -> None:
+        self._started_at = now
         self._model.restart()
 
     def is_back(self) -> bool:
         """Return True if the model can be asked again."""
-        return not self.connected and self._model.ready and self._model.lost is None
+        is_waiting = self._again_at is not None
+        return not (self.connected or is_waiting) and self._model.ready and not self._model.lost
 
     def reconnect(self, plan: int, last_sent: int, step: int) -> list[Request]:
         """Return what to ask first so that the model knows what the last one knew."""

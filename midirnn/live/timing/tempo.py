@@ -28,6 +28,9 @@ TEMPO_SLACK = 0.01
 LOST_CLOCKS = 12.0
 """After the time of this many clocks without one, the clock is gone."""
 
+ASLEEP_SECONDS = 0.5
+"""Clocks that are missed for longer than this are not sent any more."""
+
 SETTLING_CLOCKS = 32
 """The tempo is averaged over this many clocks, or as many as have come."""
 
@@ -257,8 +260,11 @@ class ClockSender:
     def take(self, now: float) -> tuple[Message, float] | None:
         """Return the next message to send by now, and when it was due; None if there is none.
 
-        Clocks that were missed come at once, one call after the other.
+        Clocks that were missed by a little come at once, one call after the other. After a longer
+        sleep they are left out: the devices are told the position instead.
         """
+        if self.running and now > self._next + ASLEEP_SECONDS:
+            self.join(now)
         if self._pending:
             return self._pending.pop(0), now
         if self._next > now:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ LOWEST_PITCH, HIGHEST_PITCH = 28, 99
 
 FEWEST_COLUMNS, FEWEST_LINES = 30, 4
 LINES_AROUND_THE_ROLL = 9
+MOST_SUMMARY_LINES = 3
 
 HEARD, SENT, PLANNED = "heard", "sent", "planned"
 COLOURS = {HEARD: "cyan", SENT: "yellow", PLANNED: "bright_black"}
@@ -72,6 +74,10 @@ class StageView:
     lateness: Lateness = Lateness()
     surprises: tuple[float, ...] = ()
     lines: tuple[str, ...] = ()
+    summary: str = ""
+    """What the mode does."""
+    tempo: str = ""
+    """Of the clock, in words."""
 
 
 def render(view: StageView, width: int, height: int) -> Group:
@@ -79,7 +85,9 @@ def render(view: StageView, width: int, height: int) -> Group:
     from rich.console import Group
 
     columns = max(FEWEST_COLUMNS, width)
-    lines = max(FEWEST_LINES, height - LINES_AROUND_THE_ROLL - len(view.lines))
+    told = [row for line in view.lines for row in wrapped(line, columns)]
+    about = wrapped(view.summary, columns)[:MOST_SUMMARY_LINES]
+    lines = max(FEWEST_LINES, height - LINES_AROUND_THE_ROLL - len(told) - len(about))
     rows = [
         _headline(view),
         _ports(view),
@@ -88,13 +96,19 @@ def render(view: StageView, width: int, height: int) -> Group:
         _surprises(view, columns),
         _lateness(view),
         _knobs(view),
-        *(_plain(line, "bold") for line in view.lines),
+        *(_plain(line, "dim") for line in about),
+        *(_plain(line, "bold") for line in told),
     ]
     for row in rows:
         row.no_wrap = True
         row.overflow = "ellipsis"
         row.truncate(columns, overflow="ellipsis")
     return Group(*rows)
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Return a text in lines of so many columns, broken between words."""
+    return textwrap.wrap(text, columns, break_on_hyphens=False)
 
 
 def _plain(text: str, style: str = "") -> Text:
@@ -113,7 +127,11 @@ def _headline(view: StageView) -> Text:
     minutes, seconds = divmod(int(view.now - view.start), 60)
     playing = "green" if view.doing == "playing" else "cyan"
     return _pieces(
-        (view.mode, "bold"), ("  ", ""), (view.doing, playing), (f"  {minutes}:{seconds:02}", "dim")
+        (view.mode, "bold"),
+        ("  ", ""),
+        (view.doing, playing),
+        (f"  {minutes}:{seconds:02}", "dim"),
+        (f"  {view.tempo}" if view.tempo else "", ""),
     )
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from midirnn.codecs.style import Style
 from midirnn.live.base.messages import (
     Delivery,
     Heard,
@@ -19,6 +20,8 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.controls.knobs import NOTE_NAMES
+from midirnn.live.modes import MODES
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view.display import (
@@ -36,6 +39,11 @@ from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.performance import NUM_PITCHES
 from midirnn.ports.base import Message
 from midirnn.sampling import SamplingConfig
+
+BEATS_OF_A_BAR = 4
+
+FEW_OF_A_CLASS = 0.03
+"""A pitch class with a smaller share of the notes is not named."""
 
 MOST_NOTES = 400
 MOST_SURPRISES = 200
@@ -126,6 +134,8 @@ class Monitor:
             now=now,
             start=self._start,
             mode=session.mode,
+            summary=MODES[session.mode].summary if session.mode in MODES else "",
+            tempo=tempo(session),
             doing=doing(session),
             ports=self._ports(),
             notes=(*shown, *planned_notes(plan, now)),
@@ -158,7 +168,24 @@ def states(session: SessionView) -> list[tuple[str, str]]:
     shown = [("freeze", "on")] if session.frozen else []
     if session.presets:
         shown.append(("presets", " ".join(str(preset) for preset in sorted(session.presets))))
+    if session.knobs.get("store") is True:
+        shown.append(("store", "pressed"))
+    if isinstance(share := session.knobs.get("crossfade"), float) and share:
+        shown.append(("crossfade", f"{share:.2f}"))
+    if (key := session.knobs.get("key", "free")) != "free":
+        shown.append(("key", str(key)))
     return shown
+
+
+def tempo(session: SessionView) -> str:
+    """Return tempo and beat of the clock in words; empty without a clock."""
+    if session.bpm is None:
+        return ""
+    bpm = f"{session.bpm:.0f} bpm"
+    if not session.clock_runs:
+        return f"{bpm}, stopped"
+    beat = session.beat or 0.0
+    return f"{bpm}, beat {int(beat) % BEATS_OF_A_BAR + 1}"
 
 
 def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
@@ -204,6 +231,8 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
         shown.append(("loudness", f"{asked.loudness:.0f}"))
     if asked is not None and asked.weights is not None:
         shown.append(("pitch classes", _weights(asked.weights)))
+    if asked is not None and asked.style is not None:
+        shown.append(("follow", f"{asked.follow:.1f}{_style_words(asked.style)}"))
     if (knobs.lowest, knobs.highest) != (0, NUM_PITCHES - 1):
         shown.append(("pitches", f"{knobs.lowest} to {knobs.highest}"))
     if balance != 1.0:
@@ -211,8 +240,14 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
     return tuple(shown)
 
 
+def _style_words(style: Style) -> str:
+    """Return the density that is followed, if it is known."""
+    density = style.values.get("density")
+    return f" ({2.0**density - 1.0:.1f} notes/s)" if isinstance(density, float) else ""
+
+
 def _weights(weights: Iterable[float]) -> str:
-    """Draw twelve bars, from C to B."""
+    """Return the names of the pitch classes that are asked for, from C on."""
     listed = list(weights)
-    top = max(listed) or 1.0
-    return "".join(" ▁▂▃▄▅▆▇█"[round(8 * weight / top)] for weight in listed)
+    least = FEW_OF_A_CLASS * sum(listed)
+    return " ".join(name for name, weight in zip(NOTE_NAMES, listed, strict=True) if weight > least)

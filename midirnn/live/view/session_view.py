@@ -20,7 +20,8 @@ class SessionView:
 
     ``stance`` is what the model does (None before the session runs), ``knobs`` the value of every
     knob, ``presets`` those that hold a state. ``frozen`` means that the model does not hear the
-    performer. ``bpm`` and ``clock_runs`` are of the clock that is followed or sent. ``sounding``
+    performer. ``bpm``, ``clock_runs`` and ``beat`` (the position in quarter notes, from 0) are of
+    the clock that is followed or sent. ``sounding``
     are the notes that sound on the output, ``planned_until`` is how far the model's plan reaches.
     ``has_model`` is False while a model process is being replaced, ``has_output`` while the output
     is gone. ``remedies`` counts what the guard did, by fault.
@@ -38,6 +39,7 @@ class SessionView:
     has_model: bool
     has_output: bool
     remedies: Mapping[str, int]
+    beat: float | None = None
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class SessionView:
         planned_until: float,
         has_model: bool,
         has_output: bool,
+        now: float,
     ) -> Self:
         """Gather the present state. Thread-safe: it copies what the session's thread may change."""
         values = console.panel.values
@@ -61,6 +64,7 @@ class SessionView:
             presets=frozenset(console.bank.kept),
             frozen=bool(values["freeze"]),
             bpm=console.beats.bpm,
+            beat=console.beats.beat_at(now),
             clock_runs=console.beats.running,
             sounding=tuple(scheduler.sounding),
             planned_until=planned_until,

@@ -7,6 +7,7 @@ process that sends notes on time there are none to spare.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
 import subprocess
@@ -101,6 +102,8 @@ def main() -> None:
 
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a port may have a name in any script
     console = Console()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while (view := _read()) is not None:

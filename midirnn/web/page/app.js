@@ -264,6 +264,7 @@ class App {
       this.machine.tidy();
       this.notes.tidy(this.clock.now());
       this.takes.tick();
+      this.status.time(this.clock.now() - (this.state?.start ?? Infinity));
       this.link.tick(this.performer.holding || this.machine.busy);
     };
     try {

@@ -9,6 +9,12 @@ export function pageTime() {
   return performance.now() / 1000;
 }
 
+/** Minutes and seconds, in words. @param {number} seconds */
+export function clockWords(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
 /**
  * Maps the page's time to the session's. Owns the best answer to a ping of each of the last windows:
  * the quicker the answer, the closer is its offset. Drift is the slope of those.

@@ -99,7 +99,7 @@ export class Keyboard {
     const key = this.at(event);
     if (!key || event.button > 0) return;
     event.preventDefault();
-    key.releasePointerCapture?.(event.pointerId);
+    if (key.hasPointerCapture(event.pointerId)) key.releasePointerCapture(event.pointerId);
     this.strike(event, key);
   }
 

@@ -1,5 +1,7 @@
 // The lines that say how things stand: the model, the sound, the connection, who plays.
 
+import { clockWords } from "./clocks.js";
+
 const LINE_MS = 6000;
 
 /** @param {string} id */
@@ -21,11 +23,13 @@ export class Status {
       ? "loading"
       : !state.has_model
         ? "recovering"
-        : state.plays
-          ? "playing"
-          : state.listens
-            ? "listening"
-            : "frozen";
+        : !state.has_output
+          ? "output gone"
+          : state.plays
+            ? "playing"
+            : state.listens
+              ? "listening"
+              : "frozen";
     const element = find("doing");
     if (element.dataset.doing !== doing) {
       element.dataset.doing = doing;
@@ -44,7 +48,8 @@ export class Status {
     );
     /** @type {[string, string][]} */
     const facts = [["Ports", ports.join(", ")]];
-    facts.push(["Lateness", `${state.late[0]} ms, 99% under ${state.late[1]} ms`]);
+    const [median, p99, worst] = state.late;
+    facts.push(["Lateness", `${median} ms, 99% under ${p99} ms, at most ${worst} ms`]);
     if (state.clock) facts.push(["Clock", `${state.clock.bpm} bpm`]);
     const guard = Object.entries(state.guard).map(([fault, count]) => `${fault} × ${count}`);
     if (guard.length) facts.push(["Guard", guard.join(", ")]);
@@ -62,6 +67,12 @@ export class Status {
         return [term, meaning];
       }),
     );
+  }
+
+  /** Show for how long the session has been going on. @param {number} seconds */
+  time(seconds) {
+    const words = seconds > 0 && seconds < 1e6 ? clockWords(seconds) : "";
+    if (find("time").textContent !== words) find("time").textContent = words;
   }
 
   /** @param {"on" | "waits" | "missing"} sound */

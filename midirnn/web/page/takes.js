@@ -1,6 +1,6 @@
 // What was recorded: a button to record, and each take to play back and to download.
 
-import { pageTime } from "./clocks.js";
+import { clockWords, pageTime } from "./clocks.js";
 
 const AHEAD_SECONDS = 0.1;
 
@@ -39,7 +39,7 @@ export class Takes {
 
   /** Show for how long it has been recording. */
   tick() {
-    const words = this.recording ? `Stop  ${clock(this.on.now() - this.since)}` : "Record";
+    const words = this.recording ? `Stop  ${clockWords(this.on.now() - this.since)}` : "Record";
     if (this.button.textContent !== words) this.button.textContent = words;
   }
 
@@ -53,7 +53,7 @@ export class Takes {
     const row = document.createElement("li");
     const name = `Take ${take.number}`;
     const title = document.createElement("span");
-    title.textContent = `${name}  ${clock(take.end - take.start)}`;
+    title.textContent = `${name}  ${clockWords(take.end - take.start)}`;
     const play = document.createElement("button");
     play.type = "button";
     play.textContent = "Play";
@@ -111,12 +111,6 @@ export class Takes {
     this.voices = [];
     this.playing = 0;
   }
-}
-
-/** @param {number} seconds */
-function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 /** @param {string} text @param {string} label @param {string} address */

@@ -334,12 +334,12 @@ class DeviceWindows:
             for row, rng in enumerate(self.rngs)
         ]
 
-    def restore_randomness(self, state: Sequence[dict[str, Any]]) -> None:
+    def restore_randomness(self, state: list[dict[str, Any]]) -> None:
         """Draw with the random generators of a :meth:`state`, from here on."""
         for rng, of_row in zip(self.rngs, state, strict=True):
             rng.bit_generator.state = of_row["rng"]
 
-    def restore(self, state: Sequence[dict[str, Any]]) -> None:
+    def restore(self, state: list[dict[str, Any]]) -> None:
         """Continue where :meth:`state` was taken."""
         self.restore_randomness(state)
         for row, kept in enumerate(state):
@@ -401,4 +401,4 @@ class DeviceTask(LanguageModelTask):
         team: Team,
     ) -> None:
         super().__init__(config, recipe, codec, sources, team)
-        self.windows = DeviceWindows(sources, codec, config, recipe, team.device)  # type: ignore[assignment]
+        self.windows = DeviceWindows(sources, codec, config, recipe, team.device)

@@ -112,3 +112,10 @@ def test_follow_with_the_name_of_a_clock_is_still_the_clock(tmp_path: Path, name
     assert len(told) == 1
     with pytest.deprecated_call(match="is now called clock"):
         assert LiveConfig(follow=name) == LiveConfig(clock=name)  # type: ignore[arg-type]
+
+
+def test_with_audio_ones_own_keys_are_heard_unless_that_is_switched_off() -> None:
+    assert not LiveConfig().passes_on
+    assert LiveConfig(thru=True).passes_on
+    assert LiveConfig(audio=True).passes_on
+    assert not LiveConfig(audio=True, thru=False).passes_on

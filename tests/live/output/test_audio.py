@@ -12,6 +12,7 @@ import pytest
 from midirnn.errors import MissingExtraError, OptionError, PortError
 from midirnn.live.output import audio
 from midirnn.live.output.audio import Synthesizer, find_soundfont, load_fluidsynth
+from midirnn.live.rig import free_sound_file
 
 
 @pytest.fixture
@@ -103,6 +104,30 @@ def test_a_file_can_be_the_loudspeaker(
     with Synthesizer(driver="file") as opened:
         assert opened.driver == "file"
     assert (tmp_path / "fluidsynth.wav").exists()
+
+
+def test_a_recording_of_the_sound_overwrites_no_file(
+    synthesizer: Synthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert free_sound_file() == tmp_path / "fluidsynth.wav"
+    (tmp_path / "fluidsynth.wav").write_bytes(b"a concert")
+    path = free_sound_file()
+    with Synthesizer(driver="file", path=path):
+        pass
+    assert path == tmp_path / "fluidsynth-2.wav"
+    assert path.exists()
+    assert (tmp_path / "fluidsynth.wav").read_bytes() == b"a concert"
+
+
+def test_the_gain_makes_it_louder(synthesizer: Synthesizer) -> None:
+    levels = []
+    for gain in (0.6, 1.2, 2.4):
+        with Synthesizer(sounding=False, gain=gain) as sounding:
+            sounding.send((0x90, 60, 80))
+            levels.append(level(sounding))
+    assert levels[1] == pytest.approx(2 * levels[0], rel=0.1)
+    assert levels[2] == pytest.approx(4 * levels[0], rel=0.1)
 
 
 def test_a_font_that_is_wanted_must_be_there(tmp_path: Path) -> None:

@@ -57,9 +57,21 @@ def test_each_event_goes_out_at_its_time() -> None:
 def test_what_is_late_goes_out_at_once() -> None:
     desk = Desk()
     desk.go_to(5.0)
-    desk.plan((1.0, ON), (4.0, OFF))
+    desk.plan((4.6, ON), (4.8, OFF))
     desk.go_to(5.0)
     assert desk.output.sent == [(5.0, ON), (5.0, OFF)]
+
+
+def test_what_is_much_too_late_does_not_begin_and_ends_all_the_same() -> None:
+    desk = Desk()
+    desk.plan((1.0, ON))
+    desk.go_to(1.0)
+    other = (ON[0], ON[1] + 1, ON[2])
+    desk.plan((2.0, OFF), (2.0, other), (2.5, (OFF[0], other[1], 0)), (5.0, other))
+    desk.go_to(1.5)
+    desk.clock.advance(5.0 - desk.clock.now())  # as if the process had been asleep
+    desk.go_to(5.0)
+    assert [message for _, message in desk.output.sent] == [ON, OFF, other]
 
 
 def test_a_cut_drops_what_has_not_sounded_and_names_what_has() -> None:

@@ -14,7 +14,12 @@ from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import Adopt, Hear, Save
 from midirnn.live.controls import ControlMap
 from midirnn.live.modes import MODES
-from midirnn.live.recovery.supervisor import MOST_LOSSES, SAVE_SECONDS, STALL_SECONDS
+from midirnn.live.recovery.supervisor import (
+    FIRST_PAUSE_SECONDS,
+    MOST_LOSSES,
+    SAVE_SECONDS,
+    STALL_SECONDS,
+)
 from midirnn.ports import MemoryOutput, Message
 from tests.live.flaky import START_SECONDS, FlakyModel
 from tests.live.stage import is_note_off, is_note_on, note, note_ons, sounding
@@ -151,15 +156,42 @@ def test_a_model_that_takes_over_has_the_state_of_the_last_and_hears_what_came_s
     assert SAVE_SECONDS < 8.0
 
 
-def test_a_model_that_is_lost_again_and_again_ends_the_session_with_the_reason() -> None:
-    concert = Concert("autopilot")
-    with pytest.raises(ModelLostError, match="has died"), concert.session:
+def test_a_model_that_is_lost_again_and_again_is_tried_more_slowly_and_the_session_stays() -> None:
+    concert = Concert("autopilot", config=LiveConfig(thru=True))
+    with concert.session:
         for _ in range(MOST_LOSSES + 1):
             concert.run(1.5)
             concert.model.kill()
         concert.run(1.5)
-    assert concert.model.restarts == MOST_LOSSES
-    assert concert.sounding == set()
+        assert concert.model.restarts == MOST_LOSSES
+        assert len(concert.troubles) == MOST_LOSSES + 1
+        assert concert.troubles[-1].startswith(
+            "the model was lost 6 times in 8 s (the model process has died): it is tried again in "
+            f"{FIRST_PAUSE_SECONDS:g} s"
+        )
+        assert concert.sounding == set()
+        concert.play((0x90, 60, 80))  # the instrument stays
+        concert.run(0.1)
+        assert concert.sounding == {(0, 60)}
+        concert.play((0x80, 60, 0))
+        concert.run(FIRST_PAUSE_SECONDS)
+        assert concert.model.restarts == MOST_LOSSES + 1
+        concert.run(3.0)
+        assert concert.session.view().has_model
+        assert concert.session.view().sounding  # it plays again
+        concert.model.kill()
+        concert.run(0.1)
+        assert f"tried again in {2 * FIRST_PAUSE_SECONDS:g} s" in concert.troubles[-1]
+
+
+def test_a_model_that_is_lost_now_and_then_is_started_again_at_once() -> None:
+    concert = Concert("autopilot")
+    with concert.session:
+        for number in range(1, 10):
+            concert.run(8.0)
+            concert.model.kill()
+            concert.run(0.1)
+            assert concert.model.restarts == number
 
 
 def test_when_the_model_is_lost_nothing_of_its_plan_begins_any_more() -> None:

@@ -295,3 +295,21 @@ def test_without_a_clock_nothing_is_stretched() -> None:
     stretch = Stretch(ClockFollower(), reference_bpm=120.0)
     assert not stretch.follow(1.0)
     assert stretch.map.rate == 1.0
+
+
+def test_after_a_long_sleep_the_clocks_that_were_missed_are_not_made_up_for() -> None:
+    sender, alone, device = ClockSender(120.0), ClockSender(120.0), ClockFollower()
+    for clock in (sender, alone):
+        clock.start(0.0)
+    for seconds, message in sent_by(sender, 1.0):
+        device.feed(message, seconds)
+    woken = []
+    while taken := sender.take(5.0):
+        woken.append(taken[0])
+    assert woken[0][0] == SONG_POSITION
+    assert len(woken) <= 3
+    now = 5.0
+    while (now := max(now, sender.next_seconds)) < 7.0:
+        for message in iter(lambda: sender.take(now), None):
+            device.feed(message[0], now)
+    assert sender.beat_at(7.0) == pytest.approx(alone.beat_at(7.0), abs=1e-6)

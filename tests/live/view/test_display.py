@@ -14,12 +14,14 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from midirnn.codecs.controls import Controls
+from midirnn.codecs.style import Style
 from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.messages import (
     Delivery,
@@ -31,6 +33,7 @@ from midirnn.live.base.messages import (
     Surprise,
 )
 from midirnn.live.base.playing import Stance
+from midirnn.live.modes import MODES
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view import terminal as terminal_room
@@ -249,6 +252,38 @@ def test_a_plan_shows_the_end_of_a_note_that_sounds() -> None:
     assert planned_notes(plan, 1002.0) == []
 
 
+def test_the_clock_is_shown_with_its_beat() -> None:
+    view = a_monitor().view
+    assert view(1001.0, session("duet")).tempo == ""
+    running = session("duet", bpm=119.7, clock_runs=True, beat=6.5)
+    assert view(1001.0, running).tempo == "120 bpm, beat 3"
+    assert view(1001.0, replace(running, clock_runs=False)).tempo == "120 bpm, stopped"
+    line = drawn(replace(VIEW, tempo="120 bpm, beat 3"))[0]
+    assert line.split() == ["duet", "playing", "1:15", "120", "bpm,", "beat", "3"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_present_mode_is_described_in_whole_words(mode: str) -> None:
+    view = a_monitor().view(1001.0, session(mode))
+    text = " ".join(line.rstrip() for line in drawn(view, width=60, height=40))
+    assert MODES[mode].summary in text
+
+
+def test_what_a_performer_presses_is_shown() -> None:
+    knobs = {"store": True, "crossfade": 0.25, "key": "A minor"}
+    shown = dict(a_monitor().view(1001.0, session("duet", knobs=knobs)).knobs)
+    assert shown["store"] == "pressed"
+    assert shown["crossfade"] == "0.25"
+    assert shown["key"] == "A minor"
+
+
+def test_the_style_that_is_followed_is_shown() -> None:
+    monitor = a_monitor()
+    style = Style({"density": float(np.log2(9.0))})
+    monitor.asked(Knobs(SamplingConfig(), Controls(style=style, follow=0.5)), 1001.0)
+    assert dict(monitor.view(1001.0, session("duet")).knobs)["follow"] == "0.5 (8.0 notes/s)"
+
+
 def test_surprises_knobs_and_lines_are_known() -> None:
     monitor = a_monitor()
     monitor.answered(Heard((), (Surprise(3, 60, 2.5), Surprise(4, 62, 0.5))), 1001.0)
@@ -259,7 +294,7 @@ def test_surprises_knobs_and_lines_are_known() -> None:
     assert view.surprises == (2.5, 0.5)
     assert dict(view.knobs)["temperature"] == "0.80"
     assert dict(view.knobs)["notes per second"] == "4.0"
-    assert dict(view.knobs)["pitch classes"] == "█          ▄"
+    assert dict(view.knobs)["pitch classes"] == "C B"
     assert view.knobs[:2] == (("freeze", "on"), ("presets", "1 2"))
     assert view.lines == ("the output is gone",)
     assert (view.mode, view.doing) == ("echo", "listening")

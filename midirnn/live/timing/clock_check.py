@@ -1,0 +1,59 @@
+"""Whether a MIDI clock that is followed comes at all, and from one device only."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+WAIT_SECONDS = 5.0
+"""So long after the start it is told that no clock comes."""
+
+WATCHED_CLOCKS = 96
+"""So many clocks are looked at together: four beats."""
+
+UNEVEN_SHARE = 0.35
+"""The deviation of the time between clocks, as a share of its mean, of two clocks at once. That of
+one, jitter included, is well below."""
+
+NO_CLOCK = (
+    "no MIDI clock has come in {seconds:g} s: let the device send one, or leave out --clock midi"
+)
+DOUBLED = (
+    "the MIDI clock comes twice, or from two devices, and the tempo is wrong: let only one send it"
+)
+
+
+class ClockCheck:
+    """Says what is wrong with a clock, once. Owns the times of the last clocks."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=WATCHED_CLOCKS + 1)
+        self._since = math.inf
+        self._has_come = self._said_doubled = False
+
+    def begin(self, now: float) -> None:
+        """Take note that a clock is waited for from now on."""
+        self._since = min(self._since, now)
+
+    def feed(self, seconds: float) -> None:
+        """Take note of a clock."""
+        self._has_come = True
+        self._times.append(seconds)
+
+    def fault(self, now: float) -> str | None:
+        """Return what is to be said now, if anything."""
+        if not self._has_come and now >= self._since + WAIT_SECONDS:
+            self._has_come = True  # as far as that is concerned
+            return NO_CLOCK.format(seconds=WAIT_SECONDS)
+        if self._said_doubled or len(self._times) <= WATCHED_CLOCKS:
+            return None
+        gaps = np.diff(np.array(self._times))
+        self._times.clear()
+        # The middle of them: a tempo may change, and a clock may pause.
+        middle = np.sort(gaps)[WATCHED_CLOCKS // 20 : -WATCHED_CLOCKS // 20]
+        if middle.std() <= UNEVEN_SHARE * middle.mean():
+            return None
+        self._said_doubled = True
+        return DOUBLED

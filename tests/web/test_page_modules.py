@@ -1,0 +1,118 @@
+"""Parts of the page that need no browser, run by Node: the clocks, and the values of sliders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from midirnn.live.controls.knobs import KNOBS, Scale
+
+PAGE = Path(__file__).parents[2] / "midirnn" / "web" / "page"
+NODE = shutil.which("node")
+
+pytestmark = pytest.mark.skipif(
+    NODE is None and not os.environ.get("CI"), reason="no node: it comes with npm"
+)
+
+
+def run(script: str) -> Any:
+    """Run a module in Node, in which ``done`` prints the result; return that."""
+    assert NODE is not None
+    text = f"const done = (value) => console.log(JSON.stringify(value));\n{script}"
+    command = [NODE, "--input-type=module", "--eval", text.replace("PAGE/", f"{PAGE.as_uri()}/")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(found.stdout)
+
+
+CLOCK = """
+import { SessionClock } from "PAGE/clocks.js";
+const clock = new SessionClock();
+let seed = 1;
+const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+const session = (page) => 5000 + page * (1 + DRIFT);
+const errors = [];
+for (let page = 10; page < 70; page += 0.1) {
+    const there = 0.0003 + 0.004 * random() ** 4 + (random() < 0.05 ? 0.2 : 0);
+    const back = 0.0003 + 0.004 * random() ** 4;
+    clock.hear(page, session(page + there), page + there + back);
+    if (page > 30) {
+        errors.push(Math.abs(clock.now(page + 1) - session(page + 1)));
+        errors.push(Math.abs(clock.pageTime(session(page + 1)) - (page + 1)));
+    }
+}
+done(Math.max(...errors));
+"""
+
+
+@pytest.mark.parametrize("drift", ["0", "5e-5", "-2e-4"])
+def test_the_clock_of_the_session_is_known_within_two_milliseconds(drift: str) -> None:
+    assert run(CLOCK.replace("DRIFT", drift)) < 0.002
+
+
+JUMP = """
+import { SessionClock } from "PAGE/clocks.js";
+const clock = new SessionClock();
+for (let page = 0; page < 20; page += 0.1) {
+    const offset = page < 10 ? 100 : 160;
+    clock.hear(page, page + offset + 0.001, page + 0.002);
+}
+done(Math.abs(clock.now(20) - 180));
+"""
+
+
+def test_a_clock_that_jumps_is_followed_at_once() -> None:
+    assert run(JUMP) < 0.002
+
+
+AUDIO = """
+import { AudioClock } from "PAGE/clocks.js";
+let now = 0;
+performance.now = () => 1000 * now;
+// The context's time moves in blocks of 10 ms, and is 3 s behind the page's.
+const context = { get currentTime() { return Math.floor((now - 3) * 100) / 100; } };
+const clock = new AudioClock(context);
+for (now = 5; now < 15; now += 0.0173) clock.look();
+done(Math.abs(clock.at(20) - 17));
+"""
+
+
+def test_the_audio_clock_is_known_better_than_its_blocks() -> None:
+    assert run(AUDIO) < 0.001
+
+
+SLIDERS = """
+import { positionOf, valueAt } from "PAGE/panel.js";
+const knobs = KNOBS;
+const found = {};
+for (const knob of knobs) {
+    const values = [];
+    for (let position = 0; position <= 254; position += 2) values.push(valueAt(knob, position));
+    const back = values.map((value) => positionOf(knob, value));
+    found[knob.name] = { values, back };
+}
+done(found);
+"""
+
+
+def test_sliders_have_the_values_of_controllers() -> None:
+    numbers = [k for k in KNOBS.values() if k.scale in (Scale.LINEAR, Scale.LOG)]
+    fields = ("name", "low", "high", "unit", "free")
+    plain = [
+        {field: getattr(knob, field) for field in fields} | {"scale": str(knob.scale)}
+        for knob in numbers
+    ]
+    found = run(SLIDERS.replace("KNOBS", json.dumps(plain)))
+    for knob in numbers:
+        values = found[knob.name]["values"]
+        assert values[-1] == pytest.approx(knob.value(127))
+        assert values[0] == (None if knob.free else pytest.approx(knob.value(0)))
+        for value in values:
+            knob.check(value)
+        if knob.unit not in ("pitch", "velocity"):
+            assert found[knob.name]["back"] == list(range(0, 255, 2))
