@@ -22,6 +22,8 @@ from midirnn.plots import plot_curves
 
 LAYERS = (1, 2, 3)
 EMBEDDING = 32
+Size = tuple[int, int]
+"""Of a batch: its rows and the tokens of a window."""
 
 
 def parameters_of(config: ModelConfig) -> int:
@@ -53,11 +55,15 @@ def config_of(cell: str, layers: int, vocab_size: int, parameters: int) -> Model
     return made(hidden)
 
 
-def train(dataset: Path, run: Path, config: ModelConfig, residual: bool, tokens: int) -> None:
+def train(
+    dataset: Path, run: Path, config: ModelConfig, residual: bool, tokens: int, size: Size
+) -> None:
     """Train one network, or go on with its run."""
+    batch, window = size
+    steps = tokens // (batch * window)
     if not (run / "last").is_dir():
-        resume = []
-    elif finished(run, tokens):
+        resume: list[str] = []
+    elif finished(run, steps):
         return
     else:
         resume = ["--resume"]
@@ -66,8 +72,9 @@ def train(dataset: Path, run: Path, config: ModelConfig, residual: bool, tokens:
         *("--cell", config.cell, "--num-layers", str(config.num_layers)),
         *("--hidden-size", str(config.hidden_size), "--embedding-size", str(EMBEDDING)),
         *("--no-held-input", "--residual" if residual else "--no-residual"),
-        *("--batch-size", "32", "--window", "64", "--segment", "1024", "--tokens", str(tokens)),
-        *("--validation-steps", str(tokens // 2048), "--validation-tokens", "50000"),
+        *("--batch-size", str(batch), "--window", str(window), "--segment", "1024"),
+        *("--tokens", str(tokens), "--warmup-steps", str(min(100, steps // 10))),
+        *("--validation-steps", str(steps), "--validation-tokens", "20000"),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
@@ -77,12 +84,12 @@ def lines_of(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def finished(run: Path, tokens: int) -> bool:
+def finished(run: Path, steps: int) -> bool:
     path = run / "metrics.jsonl"
     if not path.is_file():
         return False
-    steps = [line["step"] for line in lines_of(run) if "validation_nats_per_token" in line]
-    return bool(steps) and steps[-1] >= tokens // 2048
+    validated = [line["step"] for line in lines_of(run) if "validation_nats_per_token" in line]
+    return bool(validated) and validated[-1] >= steps
 
 
 def figures(run: Path) -> tuple[float, float]:
@@ -101,19 +108,24 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--tokens", type=int, default=5_000_000)
     parser.add_argument("--parameters", type=int, default=100_000)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--window", type=int, default=64)
+    parser.add_argument("--cells", nargs="+", choices=list(CELLS), default=list(CELLS))
+    parser.add_argument("--layers", type=int, nargs="+", default=LAYERS)
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     vocab_size = Dataset.open(arguments.dataset).codec.vocab_size
     print("| cell | layers | residual | hidden | parameters | nats per token | tokens/s |")
     print("|---|---|---|---|---|---|---|")
     runs = []
-    for layers in LAYERS:
-        for cell in CELLS:
+    size = arguments.batch_size, arguments.window
+    for layers in arguments.layers:
+        for cell in arguments.cells:
             config = config_of(cell, layers, vocab_size, arguments.parameters)
             # Of one layer there is nothing to connect around.
             for residual in (True, False) if layers > 1 else (False,):
                 run = arguments.runs / f"{cell}-{layers}{'-residual' if residual else ''}"
-                train(arguments.dataset, run, config, residual, arguments.tokens)
+                train(arguments.dataset, run, config, residual, arguments.tokens, size)
                 nats, speed = figures(run)
                 count = parameters_of(config)
                 print(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from midirnn.datasets import Dataset
 from midirnn.engines.load import load
@@ -74,6 +75,23 @@ def print_row(name: str, figures: Figures) -> None:
     print(f"{name:<17} {repetition:10.1%} {copying:8.1%} {nats:16.3f}", flush=True)
 
 
+def _name_points(axes: Axes, filtered: dict[str, Figures]) -> None:
+    """Write the names of the filters beside their points, a line apart at least."""
+    low, high = axes.get_ylim()
+    gap, height = 0.05 * (high - low), low
+    for name, figures in sorted(filtered.items(), key=lambda item: item[1][2]):
+        height = max(figures[2], height + gap)
+        axes.annotate(
+            name,
+            (1.0, figures[2]),
+            (1.12, height),
+            fontsize=6,
+            color=INK,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": GRID},
+        )
+
+
 def draw(by_temperature: dict[float, Figures], filtered: dict[str, Figures], path: Path) -> None:
     """Draw the figures over the temperature; those of the filters stand at temperature 1."""
     figure = make_figure(9.0, 3.4)
@@ -83,12 +101,14 @@ def draw(by_temperature: dict[float, Figures], filtered: dict[str, Figures], pat
         scale = 1 if place == 2 else 100
         values = [figures[place] * scale for figures in by_temperature.values()]
         axes.plot(list(by_temperature), values, color="#2a6f97", marker="o", markersize=3)
-        for name, figures in filtered.items():
-            axes.scatter([1.0], [figures[place] * scale], s=14, color="#c1440e")
-            if place == 2:
-                axes.annotate(
-                    name, (1.0, figures[2]), (1.05, figures[2]), fontsize=6, color=INK, va="center"
-                )
+        axes.scatter(
+            [1.0] * len(filtered),
+            [figures[place] * scale for figures in filtered.values()],
+            s=14,
+            color="#c1440e",
+        )
+        if place == 2:
+            _name_points(axes, filtered)
         axes.set_title(title if place == 2 else f"{title}, %", color=INK, fontsize=10)
         axes.set_xlabel("temperature", color=INK)
         axes.grid(color=GRID)

@@ -41,6 +41,7 @@ from midirnn.live.view.display import StageView
 from midirnn.live.view.monitor import Monitor
 from midirnn.ports.advice import how_to_hear
 from midirnn.ports.base import InputCallback, InputPort, OutputPort
+from midirnn.ports.claims import claimed
 from midirnn.ports.port_set import PortSet
 
 SWITCH_SECONDS = 0.0005
@@ -51,6 +52,10 @@ FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
 
 OWN_OUTPUT = "the output is virtual: if midirnn itself is killed, nobody can end its notes there"
 
+
+SHARED_OUTPUT = (
+    "another midirnn plays on {name!r} already: notes may be struck twice. End one of them"
+)
 
 NO_BEAT = (
     "--on-beat has no effect without a clock: add --clock midi, --clock link or --clock-out-bpm 120"
@@ -179,6 +184,8 @@ class Rig:
         )
         self.output = self._open_output(ports, stack)
         if self._output is None and not (config.virtual or config.audio):
+            if not stack.enter_context(claimed(self.output.name)):
+                report.warn(SHARED_OUTPUT.format(name=self.output.name))
             process.protect(self.output)  # a port of our own would vanish with us
         self._log = stack.enter_context(
             recorded(

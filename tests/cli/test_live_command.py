@@ -28,6 +28,7 @@ from midirnn.ports import (
     MemoryInput,
     MemoryOutput,
     Message,
+    claims,
     open_input,
     open_output,
     port_set,
@@ -73,8 +74,9 @@ class FakePorts:
 
 
 @pytest.fixture
-def fake_ports(monkeypatch: pytest.MonkeyPatch) -> FakePorts:
+def fake_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakePorts:
     fake = FakePorts()
+    monkeypatch.setattr(claims, "claims_folder", lambda: tmp_path)  # tests run side by side
     monkeypatch.setattr(port_set, "open_output", fake.open_output)
     monkeypatch.setattr(port_set, "open_input", fake.open_input)
     monkeypatch.setattr(scheduler, "go_first", lambda: None)  # not permitted everywhere

@@ -21,7 +21,7 @@ from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.event_log import EventLog, read_log
 from midirnn.live.recording.midi import notes_of
 from midirnn.midifile import read_midi
-from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, port_set
+from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, claims, port_set
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch) -> MemoryOutput:
+def output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryOutput:
     """The output that is opened; whenever it is played on, the performer plays a note as well.
 
     After some notes a signal ends the session, however long a busy machine took for them.
@@ -54,6 +54,7 @@ def output(monkeypatch: pytest.MonkeyPatch) -> MemoryOutput:
             os.kill(os.getpid(), signal.SIGINT)
 
     output = MemoryOutput(name="Fake Synth", on_send=play_along)
+    monkeypatch.setattr(claims, "claims_folder", lambda: tmp_path)  # tests run side by side
     monkeypatch.setattr(port_set, "open_output", lambda name, **_: output)
     monkeypatch.setattr(port_set, "open_input", open_input)
     return output

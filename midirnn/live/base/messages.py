@@ -110,7 +110,7 @@ class Begin:
     """Play from that step on, from a ``source``: "model", "phrase" or "chord".
 
     See ``midirnn.live.improviser.sources``. With ``at_once`` its first note comes in that very
-    step, which may lie ahead.
+    step, which may lie ahead. What it plays comes to a close at ``until_step``, if that is given.
     """
 
     step: int
@@ -118,6 +118,7 @@ class Begin:
     at_once: bool = False
     echo_threshold: float = 0.0
     chord_notes: int = 1
+    until_step: int | None = None
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ class Console:
         self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
         self._following.begin(getattr(mode, "following", Following.LATEST), now)
-        at_once = self.gate.beat is not None
+        at_once, end = self.gate.beat is not None, mode.changes_at()
         return [
             *(request for change in self._ask(now) for request in change.requests),
             Store(PRIMED),
@@ -186,6 +186,7 @@ class Console:
                 at_once=at_once,
                 echo_threshold=self.config.echo_threshold,
                 chord_notes=self.config.shadow_notes,
+                until_step=step_of(end) if self._draws_freely and end < math.inf else None,
             ),
         ]
 

@@ -80,6 +80,11 @@ class Planner:
         return self._stream.entropy
 
     @property
+    def seconds_left(self) -> float:
+        """The seconds until what is played is to be at its end; infinite without one."""
+        return self._stream.seconds_left
+
+    @property
     def rests(self) -> bool:
         """True while nothing comes until the performer plays."""
         return self._stream.rests

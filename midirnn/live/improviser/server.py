@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from midirnn.codecs import PerformanceCodec, require
+from midirnn.codecs.controls import Controls
 from midirnn.engines.state import EngineState, blend
 from midirnn.live.base.messages import (
     Adopt,
@@ -34,6 +36,9 @@ from midirnn.live.base.messages import (
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.improviser.stream_state import StreamState
 from midirnn.sampling import Sampler
+
+APPROACH_SECONDS, APPROACH_STEP_SECONDS = 3.0, 0.5
+"""So long before an answer ends the model is told how near that is, in such steps."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class ModelServer:
         self._plan = 0
         self._has_events = False
         self._knobs = Knobs(sampler.config)
+        self._steered: Controls | None = None
         self._stored: dict[str, EngineState] = {}
         self._ways: dict[type[Any], Callable[[Any], Iterable[Reply]]] = {
             Rewind: self._rewind,
@@ -106,6 +112,7 @@ class ModelServer:
         self._plan = request.plan
         self._has_events = False
         self.planner.rewind(request.after, request.plan)
+        self._steer(self._knobs.controls)
         return ()
 
     def _hear(self, request: Hear) -> Iterable[Reply]:
@@ -129,6 +136,7 @@ class ModelServer:
         self.planner.forget(request.sent)
         tokens = 0
         while tokens < request.tokens and self.planner.step < self._until(request):
+            self._approach_end()
             events = self.planner.draw(request.earliest_step, request.thinning)
             self._has_events |= bool(events)
             tokens += 1
@@ -160,11 +168,23 @@ class ModelServer:
     def _set_knobs(self, request: Knobs) -> Iterable[Reply]:
         self._knobs = request
         self._sampler.configure(request.sampling)
-        if self._sampler.engine.config.control_inputs:
-            self._sampler.steer(request.controls)
+        self._steer(request.controls)
         self.planner.set_pitches(request.lowest, request.highest)
         self.planner.set_pace(request.pace)
         return ()
+
+    def _steer(self, controls: Controls) -> None:
+        """Ask the model for these, if it has inputs for them and they are others than before."""
+        if self._sampler.engine.config.control_inputs and controls != self._steered:
+            self._steered = controls
+            self._sampler.steer(controls)
+
+    def _approach_end(self) -> None:
+        """Tell the model how near the end is of what it plays."""
+        left = self.planner.seconds_left
+        if left <= APPROACH_SECONDS:
+            left = max(math.ceil(left / APPROACH_STEP_SECONDS), 0) * APPROACH_STEP_SECONDS
+            self._steer(replace(self._knobs.controls, ending_seconds=left))
 
     def _reset(self, request: Reset) -> Iterable[Reply]:
         self.planner.reset()

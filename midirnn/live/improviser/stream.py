@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
@@ -26,6 +27,9 @@ LONGEST_PAUSE_SECONDS = 3.0
 
 FIRST_NOTE_SECONDS = 0.5
 """When the model begins to play, its first note comes after this long at the latest."""
+
+LAST_SOUND_SECONDS = 1.0
+"""So long before its end an answer begins its last notes."""
 
 LATE_SECONDS = 0.03
 """How late an event may be and still be played: the rest of a chord, say."""
@@ -62,6 +66,7 @@ class SharedStream:
         self._source: TokenSource = FreeSource()
         self._phrase = Phrase()
         self._balance = Balance(Pace(), sampler.codec.steps_per_second)
+        self._close_at = NO_STEP
         self._told: list[ModelNote] = []
         self._surprises: list[Surprise] = []
         self.choice = Choice(sampler.codec)
@@ -98,6 +103,7 @@ class SharedStream:
             self._source,
             self._phrase,
             self._balance,
+            self._close_at,
         )
 
     def restore(self, state: StreamState) -> None:
@@ -110,7 +116,7 @@ class SharedStream:
         self._onset_by, self._last_note = state.onset_by, state.last_note
         self._quiet_until = state.quiet_until
         self._source, self._phrase = state.source, state.phrase
-        self._balance = state.balance
+        self._balance, self._close_at = state.balance, state.close_at
 
     def reset(self) -> None:
         """Forget everything; time goes on from here."""
@@ -202,6 +208,7 @@ class SharedStream:
             self._quiet_until = max(self._quiet_until, self.step + gap)
         if begin.source != "model":
             self._onset_by = NO_STEP  # its rests are its own
+        self._close_at = NO_STEP if begin.until_step is None else begin.until_step
         self._source = make_source(begin, self._phrase.steps, self._sampler.codec)
         self._phrase = self._phrase.end()
 
@@ -216,7 +223,7 @@ class SharedStream:
             gap = self._approach(gap)
         else:
             gap = max(self._quiet_until - self.step, 0)
-        possible = self._allowed(gap)
+        possible = self._closing(self._allowed(gap))
         self._drawn_from = self._sampler.engine.logits(), possible
         balance = self._balance.at(self._sampler.grammar_state.step + gap)
         allowed = self._source.narrow(paced(possible, balance, self._sampler, gap), self._sampler)
@@ -235,9 +242,25 @@ class SharedStream:
             self._sampler.mask(),
             self._performers,
             gap=gap,
-            onset_in=max(self._onset_by - step, self._balance.at(step + gap).wait),
+            onset_in=NO_STEP
+            if self.seconds_left <= LAST_SOUND_SECONDS
+            else max(self._onset_by - step, self._balance.at(step + gap).wait),
             after_onset=self._last_note == step,
         )
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until what is played is to be at its end; infinite without one."""
+        left = self._close_at - self.step
+        return math.inf if self._close_at == NO_STEP else left / self._steps_per_second
+
+    def _closing(self, allowed: BoolArray) -> BoolArray:
+        """Remove what begins notes in the last moments, while the last ones sound on."""
+        if self.seconds_left > LAST_SOUND_SECONDS:
+            return allowed
+        kept = allowed.copy()
+        kept[self._slice(TokenType.NOTE_ON)] = kept[self._slice(TokenType.VELOCITY)] = False
+        return kept if kept.any() else allowed
 
     @property
     def _longest_pause(self) -> int:

@@ -24,6 +24,7 @@ class StreamState:
     source: TokenSource
     phrase: Phrase
     balance: Balance
+    close_at: int
 
     @property
     def step(self) -> int:

@@ -36,7 +36,7 @@ def test_it_answers_soon_and_for_as_long_as_the_phrase() -> None:
     onsets = note_ons(sent)
     assert ANSWER_BEGINS <= onsets[0] <= ANSWER_BEGINS + FIRST_NOTE_SECONDS + 0.02
     assert len(onsets) > 10
-    assert ANSWER_ENDS - 1.0 < onsets[-1] < ANSWER_ENDS
+    assert ANSWER_ENDS - 3.0 < onsets[-1] <= ANSWER_ENDS - 1.0  # the last ones sound on
     ends = [seconds for seconds, message in sent if is_note_off(message)]
     assert max(ends) == pytest.approx(ANSWER_ENDS, abs=0.001)
     assert sounding(message for _, message in sent) == set()
