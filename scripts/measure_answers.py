@@ -1,6 +1,6 @@
 """Measure whether the model of a live session plays like the performer it hears.
 
-    python3 scripts/measure_answers.py answers|duet|knobs FILE.mid ... [--model piano-follow]
+    python3 scripts/measure_answers.py answers|duet|knobs FILE.mid ... [--model NAME]
 
 A session at a manual clock, with ports in memory, hears passages of the MIDI files, and what it
 plays is compared with them.
