@@ -10,6 +10,7 @@ they are installed; of note-seq's tokens it is counted how many files have the s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import random
@@ -47,7 +48,8 @@ def midirnn_encoder() -> Encode:
 
 
 def pretty_midi_reader() -> Encode:
-    import pretty_midi
+    with contextlib.redirect_stdout(io.StringIO()):  # it says where it finds FluidSynth
+        import pretty_midi
 
     return lambda data: pretty_midi.PrettyMIDI(io.BytesIO(data))
 

@@ -20,6 +20,7 @@ GRID = 512
 """Points at which densities are compared."""
 
 _BINS = 4 * GRID
+_SMALLEST = 1e-100  # a span below it would make densities that are too large to write down
 _TAIL = 5.0  # kernel widths that the grid reaches beyond the distances
 
 
@@ -84,7 +85,7 @@ def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
     """Return the area under both densities, and the divergence between them in nats."""
     low = float(min(values.min(), others.min()))
     high = float(max(values.max(), others.max()))
-    span = (high - low) or 1.0
+    span = high - low if high - low > _SMALLEST else 1.0
     # Values that are all the same have no width of their own; the grid must not step over them.
     widths = [max(kernel_width(v), 4 * span / GRID) for v in (values, others)]
     pad = _TAIL * max(widths)

@@ -153,7 +153,9 @@ class FakeSynthesizer(MemoryOutput):
 
     made: list[FakeSynthesizer] = []  # noqa: RUF012
 
-    def __init__(self, soundfont: Path | None = None, *, driver: str | None = None) -> None:
+    def __init__(
+        self, soundfont: Path | None = None, *, driver: str | None = None, **options: object
+    ) -> None:
         super().__init__(name="FluidSynth (a.sf2)")
         self.asked = (soundfont, driver)
         self.made.append(self)

@@ -127,7 +127,7 @@ class TestTrain:
     def test_flags_that_mean_nothing_are_refused_and_leave_nothing(
         self, place: Path, tmp_path: Path, capsys: Capture, flags: list[str], message: str
     ) -> None:
-        argv = ["train", str(place / "data"), "-o", str(tmp_path / "new"), *flags]
+        argv = ["train", str(place / "data"), "-o", str(tmp_path / "new"), "--window", "64", *flags]
         assert message in refused(capsys, argv)
         assert not (tmp_path / "new").exists()
 
@@ -185,6 +185,7 @@ class TestEvaluate:
             "split": "validation",
             "pieces": 1,
             "mask": True,
+            "bf16": False,
             **found.to_dict(),
         }
 
@@ -340,7 +341,7 @@ class TestGenerate:
         [
             ("primer.mid/a.mid", "Not a directory"),
             ("run", "it is a folder"),
-            ("a.txt", "its name must end in .kar or .mid or .midi or .rmi"),
+            ("a.pdf", "its name must end in .abc or .kar or .mid or .midi or .rmi or .txt"),
             ("x" * 300 + ".mid", "File name too long"),
         ],
     )

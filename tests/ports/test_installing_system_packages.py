@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+PROGRAMS = ("g++", "fluidsynth", "chromium", "npm")
+"""What the tests need beside libraries."""
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "install-system-packages"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a script for Linux")
@@ -87,21 +90,28 @@ def test_only_what_is_missing_is_installed(
     installs: list[str],
 ) -> None:
     machine.has_apt(installed=installed, offered=offered)
-    machine.has("g++", "exit 0")
-    machine.has("fluidsynth", "exit 0")
+    for program in PROGRAMS:
+        machine.has(program, "exit 0")
     assert machine.run(*options).returncode == 0
     assert machine.installs == installs
 
 
 @pytest.mark.parametrize(
     ("there", "missing"),
-    [("fluidsynth", "g++"), ("g++", "fluidsynth"), ("clang++", "fluidsynth")],
+    [
+        ("fluidsynth chromium npm", "g++"),
+        ("g++ chromium npm", "fluidsynth"),
+        ("clang++ chromium npm", "fluidsynth"),
+        ("g++ fluidsynth npm", "chromium"),
+        ("g++ fluidsynth chromium", "npm"),
+    ],
 )
 def test_programs_are_installed_for_the_tests_where_there_are_none(
     machine: Machine, there: str, missing: str
 ) -> None:
     machine.has_apt(installed="libasound2 jackd2")
-    machine.has(there, "exit 0")
+    for program in there.split():
+        machine.has(program, "exit 0")
     assert machine.run().returncode == machine.run("--tests").returncode == 0
     assert machine.installs == [missing]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,10 +187,12 @@ def test_an_unknown_architecture_is_refused(
         toy_trainer(tmp_path / "other")
 
 
-def test_a_checkpoint_without_a_name_is_a_language_model() -> None:
-    content = json.loads((load("piano").folder / CONFIG_FILE).read_text())
-    assert "architecture" not in content
-    assert load("piano").config.architecture == "language_model"
+def test_a_checkpoint_without_a_name_is_a_language_model(tmp_path: Path) -> None:
+    shutil.copytree(load("piano").folder, tmp_path / "old")
+    content = json.loads((tmp_path / "old" / CONFIG_FILE).read_text())
+    del content["architecture"]
+    (tmp_path / "old" / CONFIG_FILE).write_text(json.dumps(content))
+    assert load(tmp_path / "old").config.architecture == "language_model"
 
 
 def test_every_table_has_the_same_architectures(monkeypatch: pytest.MonkeyPatch) -> None:

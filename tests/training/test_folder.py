@@ -122,4 +122,4 @@ class TestTwoTrainings:
         shutil.copytree(folder / BEST, folder / ".best.old")
         shutil.copytree(folder / BEST, folder / ".best.new")
         trainer(folder, recipe(5, seed=1), validation=[]).run()
-        assert [path.name for path in folder.iterdir()] == [LAST]
+        assert sorted(path.name for path in folder.iterdir()) == [LAST, "metrics.jsonl"]
