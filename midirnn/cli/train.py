@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import signal
 import sys
@@ -10,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from cyclopts import Parameter
 
@@ -37,12 +38,28 @@ if TYPE_CHECKING:
 NO_BF16 = "this processor does not support bfloat16"
 
 
+class _Flags:
+    """Remembers which fields were given as flags, also those that were given their default."""
+
+    given: frozenset[str]
+
+    def __new__(cls, **given: Any) -> Self:
+        flags = super().__new__(cls)
+        object.__setattr__(flags, "given", frozenset(given))
+        return flags
+
+
 @dataclass(frozen=True)
-class ModelFlags(ModelConfig):
+class ModelFlags(_Flags, ModelConfig):
     """The fields of a model's config as flags, but for the sizes that are the data set's."""
 
     vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
     longest_shift: Annotated[int, Parameter(parse=False)] = ModelConfig.longest_shift
+
+
+@dataclass(frozen=True)
+class RecipeFlags(_Flags, TrainingConfig):
+    """The fields of a recipe as flags."""
 
 
 def train(
@@ -80,7 +97,7 @@ def train(
         ),
     ] = False,
     model: Annotated[ModelFlags | None, Parameter(name="*", group="Model")] = None,
-    recipe: Annotated[TrainingConfig | None, Parameter(name="*", group="Recipe")] = None,
+    recipe: Annotated[RecipeFlags | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a model on one data set or several.
 
@@ -90,7 +107,7 @@ def train(
     midirnn train ...
     """
     asked = _Asked(
-        model or ModelFlags(), recipe or TrainingConfig(), output, resume, start_from, decay_from
+        model or ModelFlags(), recipe or RecipeFlags(), output, resume, start_from, decay_from
     )
     if is_first_process():  # errors come before torch is loaded, which takes seconds
         _plan(datasets, asked)
@@ -105,7 +122,7 @@ class _Asked:
     """What the command line asks for."""
 
     model: ModelFlags
-    recipe: TrainingConfig
+    recipe: RecipeFlags
     output: Path
     resume: bool
     start_from: str | None
@@ -127,14 +144,14 @@ def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
 
     mixture = Mixture.open(datasets)
     codec = mixture.datasets[0].codec
-    config, recipe = asked.model.for_codec(codec), asked.recipe
+    config = asked.model.for_codec(codec)
+    recipe = TrainingConfig(**dataclasses.asdict(asked.recipe))
     _check(asked)
     if asked.resume:
-        config, recipe = _inherit(asked.output, config, recipe, FREE_SETTINGS)
+        config, recipe = _inherit(asked.output, config, recipe, asked, FREE_SETTINGS)
     elif asked.decay_from is not None:
-        config, recipe = _inherit(
-            asked.decay_from, config, recipe, (*FREE_SETTINGS, *DECAY_SETTINGS)
-        )
+        own = (*FREE_SETTINGS, *DECAY_SETTINGS)
+        config, recipe = _inherit(asked.decay_from, config, recipe, asked, own)
         recipe = recipe.decaying()
     config.check_codec(codec)
     return _Plan(mixture, config, recipe)
@@ -162,17 +179,18 @@ def _check(asked: _Asked) -> None:
 
 
 def _inherit(
-    run: Path, config: ModelConfig, recipe: TrainingConfig, own: Sequence[str]
+    run: Path, config: ModelConfig, recipe: TrainingConfig, asked: _Asked, own: Sequence[str]
 ) -> tuple[ModelConfig, TrainingConfig]:
-    """Return settings with a run's values for those that were not given, but for its ``own``."""
+    """Return a run's settings, but for those that were given as flags and those of ``own``."""
     from midirnn.models.checkpoint import read_checkpoint
     from midirnn.training.folder import last_checkpoint
 
     kept = read_checkpoint(last_checkpoint(run))
     if isinstance(kept.config, ModelConfig):
-        config = inherited(config, kept.config, ("vocab_size", "longest_shift", "held_input"))
+        of_data = ("vocab_size", "longest_shift")
+        config = inherited(config, kept.config, {*asked.model.given, *of_data})
     trained = TrainingConfig.from_dict(kept.info.get("training", {}))
-    return config, inherited(recipe, trained, own)
+    return config, inherited(recipe, trained, {*asked.recipe.given, *own})
 
 
 def _train(team: Team, datasets: Sequence[str], asked: _Asked, *, tensorboard: bool) -> None:

@@ -174,10 +174,6 @@ class TrainingConfig:
         return dataclasses.replace(self, warmup_steps=0, decay_start=0.0)
 
 
-def inherited(given: Config, kept: Config, own: Collection[str] = ()) -> Config:
-    """Return ``given``, with the values of ``kept`` where it has defaults, but not for ``own``."""
-    values = {}
-    for field in dataclasses.fields(given):
-        name, value = field.name, getattr(given, field.name)
-        values[name] = getattr(kept, name) if value == field.default and name not in own else value
-    return dataclasses.replace(given, **values)
+def inherited(asked: Config, kept: Config, names: Collection[str]) -> Config:
+    """Return ``kept``, with the values of ``asked`` for the fields of these names."""
+    return dataclasses.replace(kept, **{name: getattr(asked, name) for name in names})

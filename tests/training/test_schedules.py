@@ -154,9 +154,22 @@ class TestCommand:
 
     def test_settings_that_were_not_given_are_those_of_the_run(self) -> None:
         kept = TrainingConfig(batch_size=8, seed=4, threads=2, window=64)
-        given = TrainingConfig(window=32)
-        used = inherited(given, kept, ("threads",))
+        used = inherited(TrainingConfig(window=32), kept, ("threads", "window"))
         assert (used.batch_size, used.seed, used.threads, used.window) == (8, 4, 1, 32)
+
+    def test_a_flag_at_its_default_is_not_left_out(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = str(write_pieces(tmp_path / "data", TRAIN, VALIDATION))
+        command = ["train", data, "-o", str(tmp_path / "run")]
+        settings = [
+            "--hidden-size=8", "--embedding-size=8", "--num-layers=1", "--window=16",
+            "--batch-size=2", "--no-bf16", "--no-held-input", "--tokens=64", "--seed=4",
+        ]  # fmt: skip
+        assert main([*command, *settings]) == 0
+        assert main([*command, "--resume"]) == 0
+        assert main([*command, "--resume", "--seed=0"]) == 1
+        assert "seed" in capsys.readouterr().err
 
 
 class TestParts:
