@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("g++", "fluidsynth", "chromium", "npm")
+PROGRAMS = ("g++", "fluidsynth", "chromium", "npm", "abc2midi")
 """What the tests need beside libraries."""
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "install-system-packages"
@@ -99,11 +99,12 @@ def test_only_what_is_missing_is_installed(
 @pytest.mark.parametrize(
     ("there", "missing"),
     [
-        ("fluidsynth chromium npm", "g++"),
-        ("g++ chromium npm", "fluidsynth"),
-        ("clang++ chromium npm", "fluidsynth"),
-        ("g++ fluidsynth npm", "chromium"),
-        ("g++ fluidsynth chromium", "npm"),
+        ("fluidsynth chromium npm abc2midi", "g++"),
+        ("g++ chromium npm abc2midi", "fluidsynth"),
+        ("clang++ chromium npm abc2midi", "fluidsynth"),
+        ("g++ fluidsynth npm abc2midi", "chromium"),
+        ("g++ fluidsynth chromium abc2midi", "npm"),
+        ("g++ fluidsynth chromium npm", "abcmidi"),
     ],
 )
 def test_programs_are_installed_for_the_tests_where_there_are_none(
