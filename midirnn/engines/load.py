@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,15 @@ class Model:
         return OnnxEngine(self.config, export_onnx(self.config, self.weights))
 
 
-def pretrained_names() -> list[str]:
-    """Return the names of the models that come with midirnn."""
-    return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
+def pretrained_names(codec: str | None = None) -> list[str]:
+    """Return the names of the models that come with midirnn: of all, or of those with a codec."""
+    configs = PRETRAINED.glob(f"*/{CONFIG_FILE}")
+    return sorted(path.parent.name for path in configs if codec in (None, _codec_of(path)))
+
+
+def _codec_of(config: Path) -> str:
+    """Return the name of the codec in a model's config file."""
+    return str(json.loads(config.read_text(encoding="utf-8"))["codec"]["name"])
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from midirnn.codecs import PerformanceCodec
 from midirnn.engines.load import pretrained_names
 from midirnn.errors import MidirnnError
 from midirnn.live.base.config import LiveConfig
@@ -117,7 +118,7 @@ class Jam:
 
     @property
     def url(self) -> str:
-        """The address of the page, which lets in whoever has it."""
+        """The address of the page. Anyone who has it can open the page."""
         return f"http://127.0.0.1:{self._server.port}/?token={self.token}"
 
     @property
@@ -314,7 +315,8 @@ class Jam:
         """Tell a server that has just started what stands."""
         config = self.config
         has_output = config.output is not None or config.virtual or config.audio
-        self.feed.put(about(config, pretrained_names(), has_output=has_output))
+        models = pretrained_names(PerformanceCodec.name)  # those that can play
+        self.feed.put(about(config, models, has_output=has_output))
         self._state = {}
         self._tell_takes()
 

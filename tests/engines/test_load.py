@@ -50,6 +50,12 @@ class TestByName:
     def test_the_names_are_those_of_folders_that_hold_a_model(self) -> None:
         assert pretrained_names() == ["harp", "piano"]
 
+    def test_names_can_be_those_of_models_with_one_codec(self, package: Path) -> None:
+        config = package / "harp" / CONFIG_FILE
+        config.write_text(config.read_text().replace('"performance"', '"text"'))
+        assert pretrained_names("performance") == ["piano"]
+        assert pretrained_names("text") == ["harp"]
+
     def test_a_name_is_found_and_piano_is_the_default(self) -> None:
         assert load("harp").info == {"seed": 2}
         assert load().info == {"seed": 1}
