@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from midirnn.lazy import lazy_names as _lazy_names
 
 __version__ = "0.1.0"
 
@@ -91,12 +92,7 @@ if TYPE_CHECKING:
     from midirnn.sampling.surprise import Likelihood, likelihood
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'midirnn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"midirnn.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = _lazy_names(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,7 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rgl
 Layers = tuple[tuple[tuple[str, ...], ...], ...]
 
 LAYERS: Layers = (
-    (("errors",),),
+    (("errors",), ("lazy",)),
     (("files",), ("native",), ("sketch",)),
     (("performance",),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),

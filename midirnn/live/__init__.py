@@ -30,8 +30,9 @@ its configuration), ``checkup`` (of the machine) and ``signals`` (Ctrl-C).
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from midirnn.lazy import lazy_names as _lazy_names
 
 # Imported on first use: the model process has no need of the session, and starts sooner without.
 _MODULES = {
@@ -66,12 +67,7 @@ if TYPE_CHECKING:
     from midirnn.live.session import Session
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'midirnn.live' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"midirnn.live.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = _lazy_names(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -18,7 +18,7 @@ from midirnn.midifile import read_midi, write_midi
 from midirnn.models.checkpoint import read_checkpoint
 from midirnn.models.language_model import from_weights
 from midirnn.performance import Part, Performance
-from midirnn.sampling.generate import NEW_PART
+from midirnn.sampling.joining import NEW_PART
 from midirnn.training.evaluate import evaluate
 from tests.datasets.songs import write_song, write_songs
 

@@ -19,7 +19,8 @@ from midirnn.models.checkpoint import write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.performance import KeySignature, Part, Performance, Tempo, TimeSignature
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import NEW_PART, Generated, continue_primer, generate
+from midirnn.sampling.generate import Generated, continue_primer, generate
+from midirnn.sampling.joining import NEW_PART
 from midirnn.sampling.sampler import Sampler
 from tests.datasets.songs import song
 from tests.models.reference import random_weights

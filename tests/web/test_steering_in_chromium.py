@@ -12,12 +12,9 @@ import pytest
 
 from midirnn import read_midi
 from midirnn.cli.main import main
-from tests.live.stage import write_tiny_model
 from tests.web.jams import (
     JamProcess,
-    browser,
     close_pages,
-    jam,
     needs_chromium,
     open_page,
     phrase,
@@ -29,31 +26,10 @@ pytestmark = needs_chromium
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 
 
-@pytest.fixture(scope="module")
-def playing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JamProcess]:
-    folder = write_tiny_model(tmp_path_factory.mktemp("model"))
-    with jam("--model", str(folder), "--seed", "1", "--silence-seconds", "0.4") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def no_page_is_left(chromium: Any) -> Iterator[None]:
     yield
     close_pages(chromium)
-
-
-@pytest.fixture
-def page(playing: JamProcess, chromium: Any) -> Iterator[Any]:
-    opened = open_page(chromium, playing.url)
-    yield opened
-    close_pages(chromium)
-    assert opened.errors == []
 
 
 def shown(page: Any, knob: str) -> str:
