@@ -1,6 +1,6 @@
 """C++ beside the Python: compiled when it is first used, kept in the user's cache folder.
 
-Each source is one file with C functions, loaded with :mod:`ctypes`. Whoever uses one has the same
+Each source is one file with C functions, loaded with :mod:`ctypes`. For each there is the same
 in numpy or PyTorch, for machines without a compiler and as the reference in the tests.
 """
 

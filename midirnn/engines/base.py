@@ -201,7 +201,7 @@ class RecurrentEngine(ABC):
 
 
 def _given(held: BoolArray, controls: FloatVector) -> Given:
-    """Return what whoever feeds the engine says beside the token, by the names of the features."""
+    """Return what the caller gives beside the token, by the names of the features."""
     return {HeldNotes.name: held, ControlInputs.name: controls}
 
 

@@ -14,7 +14,7 @@ from midirnn.codecs import Codec, Tokens
 FloatVector = npt.NDArray[np.float32]
 
 Given = Mapping[str, npt.NDArray[Any]]
-"""What whoever feeds an engine says beside the token, by the name of the feature."""
+"""What the caller gives an engine beside the token, by the name of the feature."""
 
 
 class Settings(Protocol):

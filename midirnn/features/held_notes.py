@@ -41,7 +41,7 @@ class HeldNotes(Feature):
         return _HeldReader(_require_notes(codec))
 
     def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
-        """Return what sounds, which whoever feeds the engine knows."""
+        """Return what sounds, as the caller says."""
         return given[self.name]
 
 

@@ -1,6 +1,6 @@
 """The rig: builds a session from its configuration, with ports, a model process and a recording.
 
-Whoever shows a session (the command line, a test, a script, a page) uses it::
+The command line, a page, a test or a script uses it::
 
     with Rig(LiveConfig(mode="duet", audio=True)) as rig:
         rig.run(seconds=60)
@@ -98,7 +98,7 @@ class Rig:
     releases every note. ``output`` is an open port to play on, by default the one that the
     configuration names. ``open_input`` is called with the session's callback and returns the port
     that calls it; by default that is the one that the configuration names, or none if ``output``
-    was given and no input is named: then whoever has messages calls ``session.receive``.
+    was given and no input is named: then call ``session.receive`` with each message.
     ``observers`` are told all that happens, ``report`` what a user should know. Everything that is
     not allowed in the configuration is raised before a port is opened.
     """

@@ -82,7 +82,7 @@ Look = Callable[[Sight], None]
 
 
 class PortWatch:
-    """Tells whoever looks which ports there are. Owns the child, and the thread that reads it.
+    """Says which ports there are. Owns the child, and the thread that reads it.
 
     ``api`` is the one MIDI system that is watched (by default all), ``command`` what the child
     runs. A child that dies is started again.

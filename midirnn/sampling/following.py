@@ -23,8 +23,8 @@ HEARD_SECONDS = 15.0
 
 OPENING_POLYPHONY = (1.93, 2.84)
 """Without a primer a number of notes at once is asked for: drawn from between the quartiles of 300
-passages of 15 s of the train split, as the trait counts: 2.8 to 6.2 notes. Left to itself the model
-`piano` plays with 3.4 by itself, and the performances that it was trained on have 5."""
+passages of 15 s of the train split, as the trait counts: 2.8 to 6.2 notes. Left to itself `piano`
+plays with 3.4; the performances that it was trained on have 5."""
 
 SHARES = 10
 """The style is let go in so many steps."""

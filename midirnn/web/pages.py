@@ -18,7 +18,7 @@ MOST_WAITING = 400
 MOST_PAGES = 16
 
 HISTORY_SECONDS = 12.0
-"""How much of what happened a page is told that has just been opened."""
+"""How much of the past a page receives when it is opened."""
 
 SILENT_SECONDS, SILENT_LOOKS = 0.25, 2
 """A page that holds keys and says nothing for this long, at so many looks in a row, is gone: it

@@ -57,8 +57,8 @@ class ModeMessages:
     """Translates channel mode messages. Owns which keys and pedals of the sender are down.
 
     "All notes off" becomes a note-off for each key that is down, "reset all controllers" what it
-    does to each controller, and so on. So they have one meaning for whoever hears or records the
-    sender, and do not reach what others play on the same channel. System reset does all of it on
+    does to each controller, and so on. So they mean the same when heard and when
+    recorded, and do not reach what others play on the same channel. System reset does all of it on
     every channel.
     """
 

@@ -58,7 +58,7 @@ class Choice:
     def _otherwise(self, mask: BoolArray, performers: Set[int]) -> BoolArray:
         """Return the mask without the ends of the performer's notes, for want of better.
 
-        A note that must end now, alone in the mask, does so whoever holds it.
+        A note that must end now is alone in the mask and ends, also if the performer holds it.
         """
         if np.count_nonzero(mask) == 1:
             return mask

@@ -58,7 +58,7 @@ class Ledger:
         self._notes.pop((key, owner), None)
 
     def forget(self, key: Key) -> None:
-        """Remove all notes of that key, whoever played them."""
+        """Remove all notes of that key, the performer's and the model's."""
         self.on_output.discard(key)
         for owner in (MODEL, PERFORMER):
             self.end(key, owner)

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 WAIT_SECONDS = 5.0
-"""So long after the start it is told that no clock comes."""
+"""After this long without a clock the user is told."""
 
 WATCHED_CLOCKS = 96
 """So many clocks are looked at together: four beats."""

@@ -56,8 +56,8 @@ Ports = Callable[[], tuple[tuple[str, str, bool], ...]]
 class Monitor:
     """Gathers what a :class:`StageView` shows. Owns the last few of everything.
 
-    It is an ``Observer`` of a session. :meth:`view` does the work, in the thread of whoever wants
-    to see.
+    It is an ``Observer`` of a session. :meth:`view` does the work, in the thread that calls
+    it.
     """
 
     def __init__(
