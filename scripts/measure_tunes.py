@@ -1,10 +1,12 @@
 """Measure the tunes of a model: are they ABC, and do they keep the metre and key asked for?
 
-    python3 scripts/measure_tunes.py MODEL [--count N] [--seed S]
+    python3 scripts/measure_tunes.py MODEL [--count N] [--seed S] [--no-primers]
 
-Half of the tunes begin from nothing, half from a metre and a key (PRIMERS in turn). A tune is
-accepted if Debian's abc2midi writes a MIDI file of it without a line 'Error'; without abc2midi only
-midirnn's own reader is asked. A metre is kept in bars of its length, a key in notes of its scale.
+N tunes begin from nothing, and as many from a metre and a key (PRIMERS in turn), unless
+--no-primers is given: only models whose tunes begin with both can be asked. A tune is accepted if
+Debian's abc2midi writes a MIDI file of it without a line 'Error'; without abc2midi only midirnn's
+own reader is asked. A metre is kept in bars of its length, a key in notes of its scale. The last
+lines say how each metre and each key is kept.
 """
 
 from __future__ import annotations
@@ -16,17 +18,16 @@ import tempfile
 from pathlib import Path
 
 from midirnn.abcfile import Keeping, measure_keeping, parse_tune, played
+from midirnn.codecs.passages import find_tunes
 from midirnn.engines.load import load
 from midirnn.errors import CodecError
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generate import continue_piece
 from midirnn.sampling.sampler import Sampler
 
-PRIMERS = tuple(
-    f"M:{metre}\nK:{key}\n"
-    for metre in ("6/8", "4/4", "2/4", "3/4", "9/8")
-    for key in ("D", "G", "Am", "Edor")
-)
+METRES = ("6/8", "4/4", "2/4", "3/4", "9/8")
+KEYS = ("D", "G", "Am", "Edor")
+PRIMERS = tuple(f"M:{metre}\nK:{key}\n" for metre in METRES for key in KEYS)
 
 
 def tunes(model: str, count: int, seed: int, primers: tuple[str, ...] | None) -> list[str]:
@@ -45,7 +46,8 @@ def accepted_by_abc2midi(tune: str) -> bool:
     """Return whether abc2midi writes a MIDI file of a tune and finds no error in it."""
     with tempfile.TemporaryDirectory() as folder:
         path, midi = Path(folder, "tune.abc"), Path(folder, "tune.mid")
-        path.write_text(f"X:1\nT:tune\n{tune}", encoding="utf-8")
+        header = "" if tune.startswith("X:") else "X:1\nT:tune\n"
+        path.write_text(header + tune, encoding="utf-8")
         run = subprocess.run(
             ["abc2midi", str(path), "-o", str(midi)], capture_output=True, text=True, timeout=60
         )
@@ -66,16 +68,31 @@ def keeping(made: list[str]) -> list[Keeping]:
 
 def report(title: str, made: list[str]) -> None:
     measured = keeping(made)
-    bars, notes = sum(k.bars for k in measured), sum(k.notes for k in measured)
     print(f"{title}: {len(made)} tunes of {sum(map(len, made)) / len(made):.0f} characters")
     print(f"  accepted by midirnn   {len(measured) / len(made):7.1%}")
     if shutil.which("abc2midi"):
         accepted = sum(map(accepted_by_abc2midi, made))
         print(f"  accepted by abc2midi  {accepted / len(made):7.1%}")
-    print(f"  bars of the metre     {sum(k.right_bars for k in measured) / max(bars, 1):7.1%}")
-    print(f"  notes of the key      {sum(k.notes_in_key for k in measured) / max(notes, 1):7.1%}")
+    print(f"  bars of the metre     {share_of_bars(measured):7.1%}")
+    print(f"  notes of the key      {share_of_notes(measured):7.1%}")
     whole = sum(k.bars == k.right_bars for k in measured)
     print(f"  tunes with all bars   {whole / len(made):7.1%}")
+
+
+def share_of_bars(measured: list[Keeping]) -> float:
+    return sum(k.right_bars for k in measured) / max(sum(k.bars for k in measured), 1)
+
+
+def share_of_notes(measured: list[Keeping]) -> float:
+    return sum(k.notes_in_key for k in measured) / max(sum(k.notes for k in measured), 1)
+
+
+def report_each(made: list[str]) -> None:
+    """Print how each metre and each key that was asked for is kept."""
+    for field, values, share in (("M", METRES, share_of_bars), ("K", KEYS, share_of_notes)):
+        for value in values:
+            asked = [tune for tune in made if f"{field}:{value}\n" in tune]
+            print(f"  {field}:{value:<19} {share(keeping(asked)):7.1%}  of {len(asked)} tunes")
 
 
 def main() -> None:
@@ -83,14 +100,16 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-primers", action="store_true")
     parser.add_argument("--tunes", type=Path, help="measure the tunes of an ABC file beside them")
     arguments = parser.parse_args()
-    half = arguments.count // 2
-    report("from nothing", tunes(arguments.model, half, arguments.seed, None))
-    report("from a metre and a key", tunes(arguments.model, half, arguments.seed + half, PRIMERS))
+    report("from nothing", tunes(arguments.model, arguments.count, arguments.seed, None))
+    if not arguments.no_primers:
+        seed = arguments.seed + arguments.count
+        primed = tunes(arguments.model, arguments.count, seed, PRIMERS)
+        report("from a metre and a key", primed)
+        report_each(primed)
     if arguments.tunes is not None:
-        from midirnn.codecs.passages import find_tunes
-
         real = [tune.text for tune in find_tunes(arguments.tunes.read_text(encoding="utf-8"))]
         report(str(arguments.tunes), real[: arguments.count])
 

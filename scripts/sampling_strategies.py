@@ -2,23 +2,27 @@
 
     python3 scripts/sampling_strategies.py MODEL DATASET OUTPUT.png [--samples N] [--tokens T]
 
-For each strategy a model writes N samples of T tokens. The table says how much of them is
-repetition (runs of 16 tokens that the sample had before), how much is copied (runs of 16 tokens
-of the split 'train' of DATASET), and how likely the model finds them (nats per token at
-temperature 1). OUTPUT.png shows the same over the temperature.
+For each strategy a model writes N samples of T tokens (a tune may end earlier); greedy writes one,
+because all would be the same. The table says how much of them is repetition (runs of 16 tokens that
+the sample had before), how much is copied (runs of 16 tokens of the split 'train' of DATASET), and
+how likely the model finds them (nats per token at temperature 1). The last row says the same of N
+excerpts of the split 'validation'. OUTPUT.png shows the figures over the temperature.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.lib.stride_tricks import sliding_window_view
 
 from midirnn.datasets import Dataset
+from midirnn.datasets.draws import evenly
 from midirnn.engines.load import load
 from midirnn.plots.saving import GRID, INK, make_figure, save_figure
 from midirnn.sampling.filters import SamplingConfig, probabilities
@@ -40,34 +44,65 @@ FILTERS = {
 Figures = tuple[float, float, float]
 """Repetition, copying (shares), nats per token."""
 
-
-def runs_of(tokens: np.ndarray) -> list[bytes]:
-    """Return all runs of RUN tokens, as bytes."""
-    data = np.ascontiguousarray(tokens, np.uint16).tobytes()
-    return [data[2 * i : 2 * (i + RUN)] for i in range(len(tokens) - RUN + 1)]
+_WEIGHTS = np.random.default_rng(0).integers(0, 2**64, RUN, np.uint64) | np.uint64(1)
 
 
-def sample(sampler: Sampler[Any], count: int) -> tuple[np.ndarray, float]:
-    """Return new tokens, and their mean negative log-likelihood at temperature 1."""
+def runs_of(tokens: np.ndarray) -> np.ndarray:
+    """Return a 64-bit hash of each run of RUN tokens; shape ``(T - RUN + 1,)``."""
+    if len(tokens) < RUN:
+        return np.empty(0, np.uint64)
+    return sliding_window_view(tokens.astype(np.uint64), RUN) @ _WEIGHTS
+
+
+def walk(
+    sampler: Sampler[Any], count: int, given: Sequence[int] | None = None
+) -> tuple[np.ndarray, float]:
+    """Return new tokens, or those given, and the sum of their negative log-likelihoods.
+
+    New ones are ``count`` at most: a tune ends at its end. The likelihood is that at temperature 1,
+    with the mask that the model was trained with.
+    """
     sampler.reset()
-    tokens, nats = [], 0.0
-    for _ in range(count):
-        plain = probabilities(sampler.engine.logits(), sampler.mask(), PLAIN)
-        tokens.append(sampler.next())
-        nats -= float(np.log(max(plain[tokens[-1]], 1e-12)))
-    return np.array(tokens), nats / count
+    constraint = sampler.codec.constraint()
+    grammar = constraint.start()
+    tokens: list[int] = []
+    nats = 0.0
+    while len(tokens) < count and not (given is None and sampler.codec.ends(tokens)):
+        plain = probabilities(sampler.engine.logits(), constraint.mask(grammar), PLAIN)
+        if given is None:
+            token = sampler.next()
+        else:
+            sampler.hear([token := given[len(tokens)]])
+        tokens.append(token)
+        constraint.advance(grammar, token)
+        nats -= float(np.log(max(plain[token], 1e-12)))
+    return np.array(tokens), nats
 
 
-def measure(sampler: Sampler[Any], seen: set[bytes], samples: int, tokens: int) -> Figures:
-    """Return the mean figures of some samples."""
-    rows = []
-    for _ in range(samples):
-        drawn, nats = sample(sampler, tokens)
-        runs = runs_of(drawn)
-        repeated = 1.0 - len(set(runs)) / len(runs)
-        rows.append((repeated, sum(run in seen for run in runs) / len(runs), nats))
-    repetition, copying, nats = np.mean(rows, axis=0).tolist()
-    return repetition, copying, nats
+def measure(walks: Iterable[tuple[np.ndarray, float]], seen: np.ndarray) -> Figures:
+    """Return the figures of some samples together.
+
+    ``seen`` are the runs of the training data, in order.
+    """
+    repeated = copied = runs = tokens = 0
+    nats = 0.0
+    for drawn, of_sample in walks:
+        found = runs_of(drawn)
+        runs += len(found)
+        repeated += len(found) - len(np.unique(found))
+        copied += int((seen[np.searchsorted(seen[:-1], found)] == found).sum())
+        tokens += len(drawn)
+        nats += of_sample
+    return repeated / max(runs, 1), copied / max(runs, 1), nats / max(tokens, 1)
+
+
+def excerpts(pieces: Sequence[np.ndarray], count: int, tokens: int) -> list[np.ndarray]:
+    """Return the beginnings of some pieces; of few pieces, excerpts from all over them."""
+    if len(pieces) < count:
+        pieces = [
+            piece[at : at + tokens] for piece in pieces for at in range(0, len(piece), tokens)
+        ]
+    return [piece[:tokens] for piece in evenly(pieces, count)]
 
 
 def print_row(name: str, figures: Figures) -> None:
@@ -92,7 +127,9 @@ def _name_points(axes: Axes, filtered: dict[str, Figures]) -> None:
         )
 
 
-def draw(by_temperature: dict[float, Figures], filtered: dict[str, Figures], path: Path) -> None:
+def draw(
+    by_temperature: dict[float, Figures], filtered: dict[str, Figures], real: Figures, path: Path
+) -> None:
     """Draw the figures over the temperature; those of the filters stand at temperature 1."""
     figure = make_figure(9.0, 3.4)
     titles = ("repetition", "copied from the training data", "nats per token")
@@ -107,7 +144,9 @@ def draw(by_temperature: dict[float, Figures], filtered: dict[str, Figures], pat
             s=14,
             color="#c1440e",
         )
+        axes.axhline(real[place] * scale, color="#3a7d44", linestyle="--", linewidth=1)
         if place == 2:
+            axes.text(0.0, real[place], "real", color="#3a7d44", fontsize=7, va="bottom")
             _name_points(axes, filtered)
         axes.set_title(title if place == 2 else f"{title}, %", color=INK, fontsize=10)
         axes.set_xlabel("temperature", color=INK)
@@ -121,22 +160,25 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     model, dataset = load(arguments.model), Dataset.open(arguments.dataset)
     if model.codec != dataset.codec:
         parser.error(f"{arguments.model} and {arguments.dataset} have different codecs")
     if arguments.tokens < RUN:
         parser.error(f"--tokens is {arguments.tokens}; at least {RUN} are needed")
-    seen = {run for piece in dataset.pieces("train") for run in runs_of(piece)}
-    engine = model.engine()
-    size = arguments.samples, arguments.tokens
+    sampler = Sampler(model.engine(), model.codec, PLAIN, seed=0)
+    seen = np.unique(np.concatenate([runs_of(piece) for piece in dataset.pieces("train")]))
     print(f"{'strategy':<17} {'repetition':>10} {'copied':>8} {'nats per token':>16}")
 
     def figures_of(name: str, config: SamplingConfig) -> Figures:
-        figures = measure(Sampler(engine, model.codec, config, seed=0), seen, *size)
-        print_row(name, figures)
+        sampler.configure(config)
+        sampler.rng = np.random.default_rng(arguments.seed)
+        count = arguments.samples if config.temperature else 1
+        walks = (walk(sampler, arguments.tokens) for _ in range(count))
+        print_row(name, figures := measure(walks, seen))
         return figures
 
     by_temperature = {
@@ -144,7 +186,10 @@ def main() -> None:
         for t in TEMPERATURES
     }
     filtered = {name: figures_of(name, config) for name, config in FILTERS.items()}
-    draw(by_temperature, filtered, arguments.output)
+    chosen = excerpts(dataset.pieces("validation"), arguments.samples, arguments.tokens)
+    real = measure((walk(sampler, len(tokens), tokens.tolist()) for tokens in chosen), seen)
+    print_row("real", real)
+    draw(by_temperature, filtered, real, arguments.output)
 
 
 if __name__ == "__main__":
