@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.lib.stride_tricks import sliding_window_view
 
+from midirnn.codecs import Codec, EndsPieces
 from midirnn.datasets import Dataset
 from midirnn.datasets.draws import evenly
 from midirnn.engines.load import load
@@ -67,7 +68,7 @@ def walk(
     grammar = constraint.start()
     tokens: list[int] = []
     nats = 0.0
-    while len(tokens) < count and not (given is None and sampler.codec.ends(tokens)):
+    while len(tokens) < count and not (given is None and ended(sampler.codec, tokens)):
         plain = probabilities(sampler.engine.logits(), constraint.mask(grammar), PLAIN)
         if given is None:
             token = sampler.next()
@@ -77,6 +78,10 @@ def walk(
         constraint.advance(grammar, token)
         nats -= float(np.log(max(plain[token], 1e-12)))
     return np.array(tokens), nats
+
+
+def ended(codec: Codec[Any], tokens: Sequence[int]) -> bool:
+    return isinstance(codec, EndsPieces) and codec.ends(tokens)
 
 
 def measure(walks: Iterable[tuple[np.ndarray, float]], seen: np.ndarray) -> Figures:

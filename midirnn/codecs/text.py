@@ -6,6 +6,7 @@ notation, one piece for each tune.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.abcfile import read_abc
+from midirnn.abcfile import parse_tune, read_abc
 from midirnn.codecs.base import (
     MAX_TOKENS,
     Augmentation,
@@ -39,6 +40,8 @@ UNITS = ("", "file", "tune")
 
 END_OF_TUNE = "\n\n"
 """Tunes in ABC notation end with an empty line."""
+
+_AS_PLAIN_TEXT = "correct it, or read it as plain text with --codec-setting unit=file"
 
 
 @dataclass(frozen=True)
@@ -85,19 +88,24 @@ class TextCodec:
         """Read a file whole. Raises :class:`CodecError` for one that is not text in UTF-8."""
         with one_line_errors(path, CodecError, "cannot be read"):
             data = path.read_bytes()
+        if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise CodecError(
+                f"{path} is text in UTF-16, not in UTF-8; convert it: iconv -f UTF-16 -t UTF-8"
+            )
+        if b"\0" in data:
+            line, column = place_in(data[: data.index(b"\0")].decode("utf-8", "replace"))
+            raise CodecError(
+                f"{path} is a binary file, not text (a null byte in line {line}, column {column}); "
+                "leave it out, or encode MIDI files without --codec text"
+            )
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line, column = place_in(data[: error.start].decode("utf-8", "replace"))
             raise CodecError(
                 f"{path} is not text in UTF-8 (byte 0x{data[error.start]:02x} in line {line}, "
-                f"column {column}); convert it, with iconv for example"
+                f"column {column}); if it is in Latin-1, convert it: iconv -f LATIN1 -t UTF-8"
             ) from None
-        if "\0" in text:
-            line, column = place_in(text[: text.index("\0")])
-            raise CodecError(
-                f"{path} is a binary file, not text (a null byte in line {line}, column {column})"
-            )
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def write(self, piece: str, path: Path) -> None:
@@ -106,7 +114,13 @@ class TextCodec:
         A tune that begins without a number (``X:``) is given one: ABC files need it.
         """
         if path.suffix.lower() in self.written:
-            write_midi(read_abc(piece), path)
+            try:
+                performance = read_abc(piece)
+            except CodecError as error:
+                raise CodecError(
+                    f"{error}; write it with -o {path.stem}.txt to see it, or try another seed"
+                ) from None
+            write_midi(performance, path)
             return
         if self.unit == "tune" and not piece.startswith("X:"):
             piece = f"X:1\n{piece}"
@@ -126,15 +140,18 @@ class TextCodec:
         """Read the pieces in a file: the file itself, or its tunes."""
         text = self.read(path)
         if not text.strip():
-            raise CodecError(f"{path} is empty: there is nothing to learn from")
+            raise CodecError(
+                f"{path} is empty: there is nothing to learn from; name a file with text in it"
+            )
         if self.unit != "tune":
             return [Passage(text)]
         tunes = find_tunes(text)
         if not tunes:
             raise CodecError(
                 f"{path} holds no tune in ABC notation: a tune has a line K: with its key, and "
-                "ends with an empty line; to read it as plain text, add --codec-setting unit=file"
+                f"ends with an empty line; {_AS_PLAIN_TEXT}"
             )
+        _check_some_tune(path, tunes)
         return tunes
 
     def cut(self, passages: Sequence[Passage], ends: Sequence[float]) -> list[list[Passage]]:
@@ -163,7 +180,8 @@ class TextCodec:
         line, column = place_in(passage.text[:index], passage.line, passage.column)
         raise CodecError(
             f"line {line}, column {column}: the character {passage.text[index]!r} does not occur "
-            f"in the training text, whose {self.vocab_size} characters are all that the model knows"
+            f"in the training text, whose {self.vocab_size} characters are all that the model "
+            "knows; leave it out or write it in another way"
         )
 
     # Tokens.
@@ -217,6 +235,22 @@ class TextCodec:
         wanted = _code_points(text)
         places = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
         return np.where(codes[places] == wanted, tokens[places], -1)
+
+
+def _check_some_tune(path: Path, tunes: Sequence[Passage]) -> None:
+    """Raise a :class:`CodecError` for a tune book of which nothing can be read as music."""
+    reason = ""
+    for tune in tunes:
+        try:
+            parse_tune(tune.text)
+        except CodecError as error:
+            reason = reason or str(error)
+        else:
+            return
+    raise CodecError(
+        f"{path}: none of the tunes in it ({len(tunes)}) can be read; the first, in line "
+        f"{tunes[0].line}, is {reason}; {_AS_PLAIN_TEXT}"
+    )
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:

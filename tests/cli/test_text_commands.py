@@ -114,6 +114,7 @@ def test_without_state_windows_are_read_afresh(
         (["--format", "mid", "-o", "a.txt"], "--format is 'mid', and a.txt is named otherwise"),
         (["--format", "wav"], "--format is 'wav'; with this model it can be txt, abc, mid, midi"),
         (["-o", "a.mid"], "no tune in ABC notation: it has no line K:"),
+        (["-o", "a.mid"], "write it with -o a.txt to see it, or try another seed"),
         (["--model", "piano-small", "--primer-text", "a"], "--primer-text is for models of text"),
         (["--primer", "binary.txt"], "binary.txt is a binary file, not text (a null byte in line"),
     ],
@@ -139,7 +140,12 @@ def test_what_cannot_be_generated_is_one_line(
     [
         ("a.txt", b"", "is empty: there is nothing to learn from"),
         ("a.txt", b"\0\1\2", "is a binary file, not text"),
-        ("a.txt", b"\xff\xfe", "is not text in UTF-8 (byte 0xff in line 1, column 1); convert it"),
+        ("a.txt", b"caf\xe9", "is not text in UTF-8 (byte 0xe9 in line 1, column 4); if it is in"),
+        (
+            "a.abc",
+            b"X:1\nK:D\n??\n",
+            "can be read; the first, in line 1, is no tune in ABC notation",
+        ),
         ("a.abc", b"no tune\n", "holds no tune in ABC notation"),
         ("no.txt", None, "there is no such file or folder"),
     ],

@@ -105,9 +105,17 @@ def test_line_ends_of_other_systems_are_read(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", b"", "is empty: there is nothing to learn from"),
-        ("a.txt", b" \n\n", "is empty"),
+        ("a.txt", b" \n\n", "is empty: .*; name a file with text in it"),
         ("a.txt", b"ab\nc\xffd", r"is not text in UTF-8 \(byte 0xff in line 2, column 2\)"),
+        ("a.txt", "ab".encode("utf-16"), "is text in UTF-16, not in UTF-8; convert it: iconv -f"),
         ("a.txt", b"MThd\0\0\0\6", r"is a binary file, not text \(a null byte in line 1, column 5"),
+        ("a.txt", b"\0\xff", "is a binary file, not text .*; leave it out, or encode MIDI files"),
+        (
+            "a.abc",
+            b"\nX:1\nM:6/8\nK:D\nA ?? B\n\nX:2\nK:D\n",
+            r"none of the tunes in it \(2\) can be read; the first, in line 2, is no tune in ABC "
+            r"notation: line 4, column 3: .*; correct it, or read it as plain text",
+        ),
         ("a.abc", b"X:1\nT:no key\nabc\n", "holds no tune in ABC notation: a tune has a line K:"),
     ],
 )
