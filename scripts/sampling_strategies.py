@@ -149,6 +149,8 @@ def draw(
             s=14,
             color="#c1440e",
         )
+        if place < 2:  # up to 1 % at least, so that nothing looks like much
+            axes.set_ylim(bottom=-0.05, top=max(1.0, axes.get_ylim()[1], 1.1 * real[place] * scale))
         axes.axhline(real[place] * scale, color="#3a7d44", linestyle="--", linewidth=1)
         if place == 2:
             axes.text(0.0, real[place], "real", color="#3a7d44", fontsize=7, va="bottom")

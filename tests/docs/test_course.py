@@ -26,6 +26,7 @@ SMALLER = {
     "seconds": 2,
     "updates": 2,
     "samples": 1,
+    "count": 3,
     "hidden-size": 16,
     "batch-size": 2,
     "parameters": 8000,
@@ -88,13 +89,13 @@ def test_the_code_that_a_lesson_quotes_stands_in_the_file_that_it_names(lesson: 
 def test_the_loss_that_is_computed_by_hand_is_that_of_evaluate(
     student: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lesson = ROOT / "docs" / "course" / "state.md"
+    lesson = ROOT / "docs" / "course" / "unrolling.md"
     encode, train, evaluate, *_ = shell_lines(lesson)
     for line in (encode, train):
         main(small(line))
     names: dict[str, object] = {}
     capsys.readouterr()
-    exec(compile(blocks(lesson, "python")[0], "state.md", "exec"), names)
+    exec(compile(blocks(lesson, "python")[0], "unrolling.md", "exec"), names)
     by_hand = float(capsys.readouterr().out.split()[-1])
     assert main([*small(evaluate), "--json"]) == 0
     assert by_hand == pytest.approx(json.loads(capsys.readouterr().out)["nats_per_token"], abs=1e-3)
