@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ MAX_TOKENS = 100_000_000
 DEFAULT_TOKENS = 1000
 """The number of new tokens in pieces that have no time."""
 
+T = TypeVar("T")
+
 Progress = Callable[[int, int], None]
 """Called with the seconds of music that are done, and of all, the primer's included."""
 
@@ -52,6 +54,8 @@ class Generated:
     new_tokens: int
     new_seconds: float = 0.0
     primer_seconds: float = 0.0
+    log_likelihood: float = 0.0
+    """Of the new tokens, in nats, where the sampler measures it; see :class:`Sampler`."""
 
     @property
     def performance(self) -> Performance:
@@ -212,6 +216,42 @@ def continue_primer(
     progress: Progress | None = None,
 ) -> Generated:
     """Generate music with a sampler, from its start; see :func:`generate`."""
+    return run_to_end(
+        continuing(
+            sampler,
+            seconds,
+            primer,
+            controls,
+            follow,
+            follow_seconds=follow_seconds,
+            end=end,
+            progress=progress,
+        )
+    )
+
+
+def run_to_end(steps: Generator[None, None, T]) -> T:
+    """Run something that stops after every token, and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stopped:
+            result: T = stopped.value
+            return result
+
+
+def continuing(
+    sampler: Sampler[Any],
+    seconds: float,
+    primer: Performance | None,
+    controls: Controls | None = None,
+    follow: float = DEFAULT_FOLLOW,
+    *,
+    follow_seconds: float | None = None,
+    end: bool = False,
+    progress: Progress | None = None,
+) -> Generator[None, None, Generated]:
+    """Do what :func:`continue_primer` does, and stop after every token, for others to go on."""
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
     codec = require(sampler.codec, NoteStream, "music", "time")
@@ -227,6 +267,7 @@ def continue_primer(
     for begin in range(0, len(heard), _HEARD_AT_A_TIME):
         sampler.hear(heard[begin : begin + _HEARD_AT_A_TIME])
         show(primer.duration * begin / len(heard))
+        yield
     controls = following(sampler, heard, controls, follow)
     sampler.steer(controls)
     letting_go = LettingGo(sampler, controls, follow_seconds)
@@ -248,14 +289,21 @@ def continue_primer(
         made.append(sampler.next())
         messages += decoder.feed(made[-1])
         show(decoder.seconds)
+        yield
     if end:
-        messages += _end(sampler, letting_go.controls, made, decoder, end_seconds)
+        messages += yield from _end(sampler, letting_go.controls, made, decoder, end_seconds)
         latest = end_seconds + LONGEST_RELEASE_SECONDS
         end_seconds = min(max(end_seconds, decoder.seconds), latest)
     messages += decoder.finish()
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
-    return Generated(join(primer, timed), len(made) - len(heard), seconds, begin_seconds)
+    return Generated(
+        join(primer, timed),
+        len(made) - len(heard),
+        seconds,
+        begin_seconds,
+        sampler.log_likelihood,
+    )
 
 
 def _end(
@@ -264,8 +312,8 @@ def _end(
     made: list[int],
     decoder: MessageDecoder,
     end_seconds: float,
-) -> list[tuple[float, Message]]:
-    """Generate music that comes to an end; return its messages.
+) -> Generator[None, None, list[tuple[float, Message]]]:
+    """Generate music that comes to an end, token by token; return its messages.
 
     ``made`` are the tokens of the piece so far; those that are drawn are added to them.
     """
@@ -276,6 +324,7 @@ def _end(
         ending.approach(left, made)
         made.append(sampler.next(ending.allowed(left)))
         messages += decoder.feed(made[-1])
+        yield
     return messages
 
 

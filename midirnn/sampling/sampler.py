@@ -16,7 +16,7 @@ from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
-from midirnn.sampling.filters import SamplingConfig, draw, probabilities
+from midirnn.sampling.filters import SamplingConfig, draw, log_likelihood, probabilities
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import AT_THE_START, Rest, Rests
 
@@ -39,7 +39,8 @@ class Sampler(Generic[C]):
     """Draws tokens one at a time. Owns the random generator and the state of the constraint.
 
     The engine's state is its own too, for as long as nobody else feeds the engine. The same seed
-    gives the same tokens.
+    gives the same tokens. With ``measures`` it sums up the ``log_likelihood`` of what it draws, in
+    nats: at a temperature of 1, among the tokens that the grammar allows.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Sampler(Generic[C]):
         config: SamplingConfig | None = None,
         *,
         seed: int | None = None,
+        measures: bool = False,
     ) -> None:
         if engine.config.vocab_size != codec.vocab_size:
             raise OptionError(
@@ -59,6 +61,7 @@ class Sampler(Generic[C]):
             raise OptionError(f"seed is {seed}; it must be 0 or more")
         self.engine = engine
         self.codec = codec
+        self._measures = measures
         self._mask: BoolArray | None = None
         self._note_ons = codec.note_ons if isinstance(codec, Recallable) else slice(0, 0)
         self.rng = np.random.default_rng(seed)
@@ -89,6 +92,7 @@ class Sampler(Generic[C]):
         self._mask = None
         self._repetition = Repetition()
         self._rest = AT_THE_START
+        self.log_likelihood = 0.0
 
     @property
     def sounding(self) -> list[int]:
@@ -149,6 +153,8 @@ class Sampler(Generic[C]):
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
         mask = self._rests.within(self._rest, mask)
         token = draw(self.distribution(mask), self.rng)
+        if self._measures:
+            self.log_likelihood += log_likelihood(self.engine.logits(), self.mask(), token)
         if self._note_ons.start <= token < self._note_ons.stop:
             self._follow_repetition(token - self._note_ons.start)
         self.hear([token])
