@@ -133,5 +133,6 @@ class _Columns(NumpyEngine):
         scale, bias = self._norms[layer - 1]
         centred = x - x.mean(axis=0)
         variance = np.square(centred).mean(axis=0)
-        read: FloatMatrix = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
-        return read * scale[:, None] + bias[:, None]
+        normalized = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
+        read: FloatMatrix = normalized * scale[:, None] + bias[:, None]
+        return read

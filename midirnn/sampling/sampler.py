@@ -16,6 +16,7 @@ from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
+from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
 from midirnn.sampling.filters import SamplingConfig, draw, log_likelihood, probabilities
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import AT_THE_START, Rest, Rests
@@ -33,6 +34,7 @@ class SamplerState:
     rng: dict[str, Any]
     repetition: Repetition
     rest: Rest
+    budget: Budget = NO_BUDGET
 
 
 class Sampler(Generic[C]):
@@ -66,6 +68,7 @@ class Sampler(Generic[C]):
         self._note_ons = codec.note_ons if isinstance(codec, Recallable) else slice(0, 0)
         self.rng = np.random.default_rng(seed)
         self._constraint: Any = None
+        self._masks: Masks | None = None
         self.configure(config or SamplingConfig())
         self.reset()
 
@@ -74,6 +77,12 @@ class Sampler(Generic[C]):
         self.config = config
         self._constraint = self.codec.constraint(config.limits)
         self._rests = Rests(self.codec, config.max_rest_seconds)
+        self._mask = None
+
+    def constrain(self, masks: Masks | None) -> None:
+        """Draw under constraints from now on, until :meth:`reset`; None for none."""
+        self._masks = masks
+        self._budget = NO_BUDGET if masks is None else masks.start()
         self._mask = None
 
     def steer(self, controls: Controls | None) -> None:
@@ -92,6 +101,7 @@ class Sampler(Generic[C]):
         self._mask = None
         self._repetition = Repetition()
         self._rest = AT_THE_START
+        self.constrain(None)
         self.log_likelihood = 0.0
 
     @property
@@ -103,6 +113,9 @@ class Sampler(Generic[C]):
         """Feed tokens as if they had been drawn."""
         for token in tokens:
             self._rest = self._rests.after(self._rest, token)
+            if self._masks is not None:
+                step = self.grammar_state.step
+                self._budget = self._masks.after(self._budget, token, step)
             self._constraint.advance(self.grammar_state, token)
             self.engine.feed(token, held_of(self.grammar_state))
         self._mask = None
@@ -113,7 +126,11 @@ class Sampler(Generic[C]):
         Read-only: it is computed once for each token.
         """
         if self._mask is None:
-            self._mask = self._constraint.mask(self.grammar_state)
+            mask: BoolArray = self._constraint.mask(self.grammar_state)
+            if self._masks is not None:
+                due = self.due() is not None
+                mask = self._masks.narrow(self.grammar_state, mask, self._budget, due)
+            self._mask = mask
             self._mask.flags.writeable = False
         return self._mask
 
@@ -186,6 +203,7 @@ class Sampler(Generic[C]):
             dict(self.rng.bit_generator.state),
             self._repetition,
             self._rest,
+            self._budget,
         )
 
     def restore(self, state: SamplerState, *, restore_rng: bool = True) -> None:
@@ -200,3 +218,4 @@ class Sampler(Generic[C]):
             self.rng.bit_generator.state = state.rng
         self._repetition = state.repetition
         self._rest = state.rest
+        self._budget = state.budget
