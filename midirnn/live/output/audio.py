@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from midirnn.errors import MissingExtraError, OptionError, PortError
+from midirnn.live.output.headroom import Headroom
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE
 from midirnn.ports.base import check_message
 from midirnn.ports.systems import quiet_stderr
@@ -26,8 +28,9 @@ SETTINGS: dict[str, int | float] = {
 }
 """Of FluidSynth: notes enough for a piano, and about 17 ms late."""
 
-DEFAULT_GAIN = 2.5
-"""FluidSynth's gain at which the loudest chords of a piano are not distorted yet."""
+DEFAULT_GAIN = 3.6
+"""FluidSynth's gain at which recorded piano performances are about -20 dB of full scale (the root
+mean square). :class:`Headroom` lowers it while loud chords would be distorted."""
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "linux": ("pipewire", "pulseaudio", "alsa", "jack"),
@@ -75,6 +78,8 @@ class Synthesizer:
         font = find_soundfont(soundfont)
         self.driver: str | None = None
         self._closed = False
+        self._headroom, self._gain = Headroom(gain), gain
+        self._rendered_seconds = None if sounding else 0.0
         with quiet_stderr():
             self._synth = fluidsynth.Synth(
                 samplerate=SAMPLE_RATE, channels=CHANNELS, gain=gain, **SETTINGS
@@ -105,6 +110,7 @@ class Synthesizer:
             raise PortError(f"{self._name} is closed")
         kind, channel = status & 0xF0, status & 0x0F
         if kind == NOTE_ON and data[1]:
+            self._set_gain(self._headroom.note_on(data[1], self._now()))
             self._synth.noteon(channel, data[0], data[1])
         elif kind in (NOTE_ON, NOTE_OFF):
             self._synth.noteoff(channel, data[0])
@@ -119,6 +125,8 @@ class Synthesizer:
 
     def render(self, seconds: float) -> Any:
         """Render N samples of each channel, left and right in turn, 16 bits; shape ``(2 N,)``."""
+        if self._rendered_seconds is not None:
+            self._rendered_seconds += seconds
         return self._synth.get_samples(round(seconds * SAMPLE_RATE))
 
     def close(self) -> None:
@@ -138,6 +146,15 @@ class Synthesizer:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _now(self) -> float:
+        """Return the time in seconds: that of the sound where it is rendered."""
+        return time.monotonic() if self._rendered_seconds is None else self._rendered_seconds
+
+    def _set_gain(self, gain: float) -> None:
+        if gain != self._gain:
+            self._gain = gain
+            self._synth.setting("synth.gain", gain)
 
     def _start(self, drivers: Sequence[str]) -> None:
         """Connect to the loudspeakers, by the first driver that can."""
