@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from midirnn.audio.headroom import Headroom
 from midirnn.errors import MissingExtraError, OptionError, PortError
-from midirnn.live.output.headroom import Headroom
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE
 from midirnn.ports.base import check_message
 from midirnn.ports.systems import quiet_stderr
@@ -61,7 +61,8 @@ class Synthesizer:
 
     ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
     works), ``path`` the file that its driver ``file`` writes; with ``sounding`` false there is
-    none, and :meth:`render` gives the sound.
+    none, and :meth:`render` gives the sound. The gain is lowered while chords sound that would be
+    distorted, unless ``constant_gain`` is true.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Synthesizer:
         driver: str | None = None,
         sounding: bool = True,
         gain: float = DEFAULT_GAIN,
+        constant_gain: bool = False,
         path: Path | None = None,
     ) -> None:
         fluidsynth = load_fluidsynth()
@@ -78,7 +80,7 @@ class Synthesizer:
         font = find_soundfont(soundfont)
         self.driver: str | None = None
         self._closed = False
-        self._headroom, self._gain = Headroom(gain), gain
+        self._headroom, self._gain = None if constant_gain else Headroom(gain), gain
         self._rendered_seconds = None if sounding else 0.0
         with quiet_stderr():
             self._synth = fluidsynth.Synth(
@@ -110,7 +112,7 @@ class Synthesizer:
             raise PortError(f"{self._name} is closed")
         kind, channel = status & 0xF0, status & 0x0F
         if kind == NOTE_ON and data[1]:
-            self._set_gain(self._headroom.note_on(data[1], self._now()))
+            self._keep_headroom(data[1])
             self._synth.noteon(channel, data[0], data[1])
         elif kind in (NOTE_ON, NOTE_OFF):
             self._synth.noteoff(channel, data[0])
@@ -151,7 +153,11 @@ class Synthesizer:
         """Return the time in seconds: that of the sound where it is rendered."""
         return time.monotonic() if self._rendered_seconds is None else self._rendered_seconds
 
-    def _set_gain(self, gain: float) -> None:
+    def _keep_headroom(self, velocity: int) -> None:
+        """Set the gain for a note that begins."""
+        if self._headroom is None:
+            return
+        gain = self._headroom.note_on(velocity, self._now())
         if gain != self._gain:
             self._gain = gain
             self._synth.setting("synth.gain", gain)
