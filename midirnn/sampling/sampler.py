@@ -34,7 +34,7 @@ class SamplerState:
     rng: dict[str, Any]
     repetition: Repetition
     rest: Rest
-    budget: Budget = NO_BUDGET
+    budget: Budget
 
 
 class Sampler(Generic[C]):
