@@ -30,9 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from midirnn import MidirnnError, Performance, PortError, read_midi  # noqa: E402
+from midirnn.audio.synthesizer import find_soundfont  # noqa: E402
 from midirnn.live.base.messages import Knobs  # noqa: E402
 from midirnn.live.controls.knobs import find_knob  # noqa: E402
-from midirnn.live.output.audio import find_soundfont  # noqa: E402
 from midirnn.live.output.ledger import MODEL, PERFORMER  # noqa: E402
 from midirnn.live.recording.event_log import read_log  # noqa: E402
 from midirnn.live.recording.midi import notes_of  # noqa: E402

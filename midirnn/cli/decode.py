@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from midirnn.cli.targets import check_file
+from midirnn.cli.outputs import STDOUT, check_output, print_piece
 from midirnn.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -28,7 +28,14 @@ def decode(
     ],
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The file to write.")],
+    output: Annotated[
+        Path,
+        Parameter(
+            name=["--output", "-o"],
+            allow_leading_hyphen=True,
+            help="The file to write. A dash (-) writes to standard output.",
+        ),
+    ],
 ) -> None:
     """Write a piece of a data set as a file: what a model reads of it.
 
@@ -37,10 +44,14 @@ def decode(
     from midirnn.datasets import Dataset
 
     opened = Dataset.open(dataset)
-    check_file(output, opened.codec.suffixes)
+    check_output(output, opened.codec)
     split, index = _find(opened, piece)
     tokens = opened.stored_pieces(split)[index]
-    opened.codec.write(opened.codec.decode(tokens), output)
+    decoded = opened.codec.decode(tokens)
+    if output == STDOUT:
+        print_piece(opened.codec, decoded, opened.codec.suffixes[0])
+        return
+    opened.codec.write(decoded, output)
     print(f"{output}: piece {index} of {split}, {opened.rows(split)[index]['path']}")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.inputs import STDIN, read_music
 from midirnn.cli.outputs import (
     STDOUT,
     check_output,
@@ -17,6 +18,7 @@ from midirnn.cli.outputs import (
     with_format,
 )
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.sounds import check_sound, write_audio
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
@@ -41,7 +43,11 @@ def generate(
     ],
     primer: Annotated[
         Path | None,
-        Parameter(help="A file to continue: MIDI or, with a model of text, text."),
+        Parameter(
+            allow_leading_hyphen=True,
+            help="A file to continue: MIDI (a dash, -, reads it from standard input) or, with a "
+            "model of text, text.",
+        ),
     ] = None,
     primer_text: Annotated[
         str | None,
@@ -113,6 +119,13 @@ def generate(
         Path | None,
         Parameter(help="Also draw a piano roll of the (first) piece, into this file."),
     ] = None,
+    audio: Annotated[
+        Path | None,
+        Parameter(
+            help="Also write the sound of the (first) piece: .wav, .flac or .mp3. See midirnn "
+            "render."
+        ),
+    ] = None,
     notes_per_second: Annotated[
         float | None, Parameter(group="Controls", help="Notes per second. [up to the model]")
     ] = None,
@@ -169,6 +182,8 @@ def generate(
         from midirnn.plots.saving import check_suffix
 
         check_file(check_suffix(plot))
+    if audio is not None:
+        check_sound(audio)
     controls = _controls(notes_per_second, loudness, pitch_classes)
     loaded = load(model)
     codec = loaded.codec
@@ -176,6 +191,8 @@ def generate(
     on_stdout = format_of_stdout(codec, format)
     if plot is not None:
         require(codec, NoteStream, "--plot", "notes to draw")
+    if audio is not None:
+        require(codec, NoteStream, "--audio", "notes to hear")
     if primer_text is not None:
         heard = text_primer(codec, primer_text)
     else:
@@ -219,6 +236,9 @@ def generate(
                 primer_seconds=None if heard is None or only_new else made.primer_seconds,
             )
             print(f"{plot}: its piano roll", file=sys.stderr if output == STDOUT else sys.stdout)
+        if audio is not None and index == 0:
+            write_audio(made.continuation if only_new else made.performance, audio)
+            print(f"{audio}: its sound", file=sys.stderr if output == STDOUT else sys.stdout)
 
 
 def _end_of(has_controls: bool) -> str:
@@ -233,6 +253,7 @@ def _primer(
     codec: Codec[Any], path: Path | None, begin: float | None, seconds: float | None, drums: bool
 ) -> Any:
     """Return the passage of a file to continue, and say what of it is not used."""
+    from midirnn.codecs import NoteStream
     from midirnn.performance import Performance
     from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
 
@@ -242,7 +263,8 @@ def _primer(
         if flag:
             raise OptionError(f"{flag} says what of a primer to use; name its file with --primer")
         return None
-    piece = read_primer(codec, path)
+    from_pipe = path == STDIN and isinstance(codec, NoteStream)
+    piece: Any = read_music(path, drums=True) if from_pipe else read_primer(codec, path)
     if not isinstance(piece, Performance):
         if flag:
             raise OptionError(f"{flag} is for music; the codec {codec.name!r} has no notes")

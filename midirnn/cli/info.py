@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.inputs import STDIN, read_music
 from midirnn.codecs.style import RHYTHM_EDGES
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def info(
         Parameter(
             name="SOURCE",
             required=True,
-            help="MIDI files, names or folders of models and training runs, or data sets.",
+            allow_leading_hyphen=True,
+            help="MIDI files (-: standard input), names or folders of models and training "
+            "runs, or data sets.",
         ),
     ],
     json_output: Annotated[
@@ -52,7 +55,7 @@ def _describe(source: str) -> Rows:
 
     if (Path(source) / MANIFEST).is_file():
         return _dataset(Path(source))
-    if Path(source).is_file():
+    if Path(source) == STDIN or Path(source).is_file():
         return _midi(Path(source))
     return _model(source)
 
@@ -60,11 +63,10 @@ def _describe(source: str) -> Rows:
 def _midi(path: Path) -> Rows:
     """Return the figures of a MIDI file; histograms of its style are lists of shares."""
     from midirnn.codecs import PerformanceCodec
-    from midirnn.midifile import read_midi
     from midirnn.performance import KeySignature, TimeSignature
     from midirnn.sampling.following import HEARD_SECONDS
 
-    piece = read_midi(path)
+    piece = read_music(path)
     codec = PerformanceCodec()
     tokens = codec.encode(piece)
     whole = codec.recent_style(tokens, max(piece.duration, 1.0))

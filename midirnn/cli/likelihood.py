@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.inputs import STDIN, read_music
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
@@ -24,7 +25,13 @@ Measured = tuple[Path, "Likelihood"]
 
 def likelihood(
     *files: Annotated[
-        Path, Parameter(name="FILE", required=True, help="MIDI files, or text for a text model.")
+        Path,
+        Parameter(
+            name="FILE",
+            required=True,
+            allow_leading_hyphen=True,
+            help="MIDI files (-: standard input), or text for a text model.",
+        ),
     ],
     model: Annotated[
         str, Parameter(help="Name of a model, or the folder of one or of a training run.")
@@ -71,7 +78,8 @@ def likelihood(
     for path in files:
         with progress_bar(path.name) as progress:
             try:
-                found = measure(path, loaded, engine=engine, progress=progress)
+                piece = read_music(path) if path == STDIN else path
+                found = measure(piece, loaded, engine=engine, progress=progress)
             except OptionError as error:
                 raise OptionError(f"{path}: {error}") from error
         measured.append((path, found))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.inputs import STDIN, read_music
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 
@@ -14,7 +15,12 @@ from midirnn.errors import OptionError
 def plot(
     *sources: Annotated[
         Path,
-        Parameter(name="SOURCE", required=True, help="A MIDI file, or folders of training runs."),
+        Parameter(
+            name="SOURCE",
+            required=True,
+            allow_leading_hyphen=True,
+            help="A MIDI file (-: standard input), or folders of training runs.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -32,7 +38,7 @@ def plot(
 
     Curves are drawn from the metrics.jsonl in each run's folder, in one colour per run.
     """
-    missing = [source for source in sources if not source.exists()]
+    missing = [source for source in sources if source != STDIN and not source.exists()]
     if missing:
         raise OptionError(f"{missing[0]}: there is no such file or folder")
     output = output or _output_of(sources)
@@ -49,10 +55,9 @@ def plot(
         raise OptionError(
             f"{len(sources)} sources were given; give one MIDI file, or folders of training runs"
         )
-    from midirnn.midifile import read_midi
     from midirnn.plots import plot_piano_roll
 
-    performance = read_midi(sources[0])
+    performance = read_music(sources[0])
     if primer is not None and not 0 <= primer <= performance.duration:
         raise OptionError(
             f"--primer is {primer:g}; {sources[0]} lasts {performance.duration:.2f} s"

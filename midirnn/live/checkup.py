@@ -268,7 +268,7 @@ def time_loop(api: str | None = None) -> tuple[list[float], int]:
 
 
 def _examine_sound(found: Checkup) -> None:
-    from midirnn.live.output.audio import find_soundfont, load_fluidsynth
+    from midirnn.audio.synthesizer import find_soundfont, load_fluidsynth
 
     load_fluidsynth()
     found.sound = f"FluidSynth with {find_soundfont().name}"

@@ -212,7 +212,7 @@ class Rig:
             return ports.keep("out", self._output)
         if not self.config.audio:
             return ports.open_output(self.config.output)
-        from midirnn.live.output.audio import Synthesizer
+        from midirnn.audio.synthesizer import Synthesizer
 
         config = self.config
         path = free_sound_file() if config.audio_driver == FILE_DRIVER else None

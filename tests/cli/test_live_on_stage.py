@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from midirnn.audio import synthesizer as audio
 from midirnn.cli import main as cli
-from midirnn.live.output import audio
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.event_log import EventLog, read_log
 from midirnn.live.recording.midi import notes_of

@@ -43,11 +43,12 @@ def _included(match: re.Match[str]) -> str:
 
 
 def shell_lines(path: Path) -> list[str]:
-    """Return the commands in a document's ``sh`` blocks, without comments, a line for each."""
+    """Return the commands in a document's ``sh`` blocks, without comments; of a pipe each."""
     lines = [
-        line.split(" #")[0].strip()
+        command.strip()
         for block in blocks(path, "sh")
         for line in block.replace("\\\n", " ").splitlines()
+        for command in line.split(" #")[0].split(" | ")
     ]
     return [line for line in lines if line and not line.startswith("#")]
 

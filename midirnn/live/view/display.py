@@ -21,10 +21,16 @@ LOWEST_PITCH, HIGHEST_PITCH = 28, 99
 FEWEST_COLUMNS, FEWEST_LINES = 30, 4
 LINES_AROUND_THE_ROLL = 9
 MOST_SUMMARY_LINES = 3
+MOST_KNOB_LINES = 3
 
 HEARD, SENT, PLANNED = "heard", "sent", "planned"
 COLOURS = {HEARD: "cyan", SENT: "yellow", PLANNED: "bright_black"}
 """The kinds of notes on the roll; of two in one place, the first in this table is drawn."""
+
+LEGEND = {HEARD: "you", SENT: "the model", PLANNED: "planned"}
+
+OCTAVES = {pitch: f"C{pitch // 12 - 1}" for pitch in range(36, HIGHEST_PITCH, 12)}
+"""The pitches that are named beside the roll."""
 
 SURPRISING_NATS = 6.0
 """A bar of surprise is full here: one in 400."""
@@ -32,6 +38,8 @@ SURPRISING_NATS = 6.0
 BARS = " ▁▂▃▄▅▆▇█"
 UPPER_HALF, LOWER_HALF = "▀", "▄"
 BLANK, NOW = (" ", ""), ("│", "dim")
+STYLES = {"playing": "green", "listening": "cyan"}
+"""Of what the model does; anything else is trouble, or at least unusual."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +95,18 @@ def render(view: StageView, width: int, height: int) -> Group:
     columns = max(FEWEST_COLUMNS, width)
     told = [row for line in view.lines for row in wrapped(line, columns)]
     about = wrapped(view.summary, columns)[:MOST_SUMMARY_LINES]
-    lines = max(FEWEST_LINES, height - LINES_AROUND_THE_ROLL - len(told) - len(about))
+    knobs = _knobs(view, columns)
+    below = len(told) + len(about) + len(knobs) - 1
+    lines = max(FEWEST_LINES, height - LINES_AROUND_THE_ROLL - below)
     rows = [
         _headline(view),
         _ports(view),
         *_roll(view, columns, lines),
         _time_axis(columns),
+        _legend(),
         _surprises(view, columns),
         _lateness(view),
-        _knobs(view),
+        *knobs,
         *(_plain(line, "dim") for line in about),
         *(_plain(line, "bold") for line in told),
     ]
@@ -125,11 +136,10 @@ def _pieces(*pieces: tuple[str, str]) -> Text:
 
 def _headline(view: StageView) -> Text:
     minutes, seconds = divmod(int(view.now - view.start), 60)
-    playing = "green" if view.doing == "playing" else "cyan"
     return _pieces(
         (view.mode, "bold"),
         ("  ", ""),
-        (view.doing, playing),
+        (view.doing, STYLES.get(view.doing, "bold red")),
         (f"  {minutes}:{seconds:02}", "dim"),
         (f"  {view.tempo}" if view.tempo else "", ""),
     )
@@ -143,10 +153,24 @@ def _ports(view: StageView) -> Text:
     return _pieces(*pieces)
 
 
-def _knobs(view: StageView) -> Text:
-    pieces: list[tuple[str, str]] = []
+def _knobs(view: StageView, columns: int) -> list[Text]:
+    """Draw the knobs: as many in a line as fit."""
+    lines: list[list[tuple[str, str]]] = [[]]
+    room = columns
     for name, value in view.knobs:
-        pieces += [(f"{name} ", "dim"), (f"{value}  ", "")]
+        length = len(f"{name} {value}  ")
+        if length > room and lines[-1]:
+            lines.append([])
+            room = columns
+        lines[-1] += [(f"{name} ", "dim"), (f"{value}  ", "")]
+        room -= length
+    return [_pieces(*pieces) for pieces in lines[:MOST_KNOB_LINES]]
+
+
+def _legend() -> Text:
+    pieces: list[tuple[str, str]] = []
+    for kind, name in LEGEND.items():
+        pieces += [("■ ", COLOURS[kind]), (f"{name}  ", "dim")]
     return _pieces(*pieces)
 
 
@@ -199,9 +223,12 @@ def _roll(view: StageView, columns: int, lines: int) -> list[Text]:
     """Draw the piano roll: a line of text for two rows, high pitches above, a bar for now."""
     cells = _cells(view, columns, 2 * lines)
     now = _column(0.0, columns)
+    names = {_row(pitch, 2 * lines) // 2: name for pitch, name in OCTAVES.items()}
     roll = []
-    for upper, lower in zip(cells[::2], cells[1::2], strict=True):
+    for line, (upper, lower) in enumerate(zip(cells[::2], cells[1::2], strict=True)):
         drawn = [_two_halves(*kinds) for kinds in zip(upper, lower, strict=True)]
+        for column, letter in enumerate(names.get(line, "")):
+            drawn[column] = (letter, "dim") if drawn[column] == BLANK else drawn[column]
         if drawn[now] == BLANK:
             drawn[now] = NOW
         runs = groupby(drawn, key=lambda cell: cell[1])

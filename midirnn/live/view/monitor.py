@@ -159,8 +159,14 @@ class Monitor:
 
 
 def doing(session: SessionView) -> str:
-    """Return what the model does, in a word."""
-    return "playing" if session.plays else "listening"
+    """Return what the model does, in a word or two."""
+    if not session.has_model:
+        return "recovering"
+    if not session.has_output:
+        return "output gone"
+    if session.plays:
+        return "playing"
+    return "frozen" if session.frozen else "listening"
 
 
 def states(session: SessionView) -> list[tuple[str, str]]:
@@ -174,6 +180,9 @@ def states(session: SessionView) -> list[tuple[str, str]]:
         shown.append(("crossfade", f"{share:.2f}"))
     if (key := session.knobs.get("key", "free")) != "free":
         shown.append(("key", str(key)))
+    if session.remedies:
+        guarded = (f"{fault} ({count})" for fault, count in session.remedies.items())
+        shown.append(("guard", ", ".join(guarded)))
     return shown
 
 
@@ -234,10 +243,15 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
     if asked is not None and asked.style is not None:
         shown.append(("follow", f"{asked.follow:.1f}{_style_words(asked.style)}"))
     if (knobs.lowest, knobs.highest) != (0, NUM_PITCHES - 1):
-        shown.append(("pitches", f"{knobs.lowest} to {knobs.highest}"))
+        shown.append(("pitches", f"{note_name(knobs.lowest)} to {note_name(knobs.highest)}"))
     if balance != 1.0:
         shown.append(("balance", f"{balance:.2f}"))
     return tuple(shown)
+
+
+def note_name(pitch: int) -> str:
+    """Return the name of a pitch, such as C4 for middle C."""
+    return f"{NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def _style_words(style: Style) -> str:

@@ -120,6 +120,25 @@ def test_higher_notes_lie_higher() -> None:
     assert rows[-1] == rows[-2] == 0
 
 
+def test_the_colours_have_a_legend_and_the_octaves_their_names() -> None:
+    assert line_with(VIEW, "planned ").split() == ["■", "you", "■", "the", "model", "■", "planned"]
+    names = [line[:2] for line in roll_of(VIEW) if line[:1] == "C"]
+    assert names == ["C7", "C6", "C5", "C4", "C3", "C2"]
+
+
+@pytest.mark.parametrize("pitch", [36, 60, 84])
+def test_an_octave_is_named_beside_its_notes(pitch: int) -> None:
+    with_a_note = replace(VIEW, notes=(RollNote(1072.0, 1073.0, pitch, SENT),))
+    ((row, _), *_) = blocks(roll_of(with_a_note))
+    assert roll_of(with_a_note)[row].startswith(f"C{pitch // 12 - 1}")
+
+
+def test_knobs_that_do_not_fit_in_a_line_get_another() -> None:
+    knobs = tuple((f"knob-{number}", "0.50") for number in range(16))
+    text = " ".join(drawn(replace(VIEW, knobs=knobs), width=80))
+    assert all(f"{name} {value}" in text for name, value in knobs)
+
+
 def test_surprise_is_a_bar_for_each_note() -> None:
     line = line_with(replace(VIEW, surprises=(0.0, 3.0, 12.0)), "surprise")
     assert re.fullmatch(r"surprise ▁▅█ 12\.0 nats *", line)
@@ -227,7 +246,7 @@ def test_a_plan_is_on_the_roll_at_the_tempo_and_balance_it_is_played_with() -> N
     assert view.notes == (RollNote(1002.0, 1002.5, 60, PLANNED),)
     assert view.planned_until == 1003.0
     assert ("balance", "0.50") in view.knobs
-    assert ("pitches", "40 to 127") in view.knobs
+    assert ("pitches", "E2 to G9") in view.knobs
 
 
 def test_a_plan_is_on_the_roll_until_it_is_taken_back() -> None:
@@ -269,6 +288,26 @@ def test_the_present_mode_is_described_in_whole_words(mode: str) -> None:
     assert MODES[mode].summary in text
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"stance": Stance.PLAYS}, "playing"),
+        ({"frozen": True}, "frozen"),
+        ({"has_model": False}, "recovering"),
+        ({"has_output": False}, "output gone"),
+    ],
+)
+def test_what_the_model_does_is_told_in_a_word(state: dict[str, Any], words: str) -> None:
+    view = a_monitor().view(1001.0, session("duet", **state))
+    assert view.doing == words
+    assert words in drawn(view)[0]
+
+
+def test_what_the_guard_did_is_shown() -> None:
+    shown = dict(a_monitor().view(1001.0, session(remedies={"endless loop": 2})).knobs)
+    assert shown["guard"] == "endless loop (2)"
+
+
 def test_what_a_performer_presses_is_shown() -> None:
     knobs = {"store": True, "crossfade": 0.25, "key": "A minor"}
     shown = dict(a_monitor().view(1001.0, session("duet", knobs=knobs)).knobs)
@@ -297,7 +336,7 @@ def test_surprises_knobs_and_lines_are_known() -> None:
     assert dict(view.knobs)["pitch classes"] == "C B"
     assert view.knobs[:2] == (("freeze", "on"), ("presets", "1 2"))
     assert view.lines == ("the output is gone",)
-    assert (view.mode, view.doing) == ("echo", "listening")
+    assert (view.mode, view.doing) == ("echo", "frozen")
 
 
 @given(st.lists(st.floats(-5.0, 100.0), min_size=1))

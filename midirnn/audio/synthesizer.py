@@ -164,16 +164,14 @@ class Synthesizer:
 def load_fluidsynth() -> Any:
     """Load pyfluidsynth. Raises an error that says what to install."""
     if find_spec("fluidsynth") is None:
-        raise MissingExtraError("pyfluidsynth", "audio", "midirnn live --audio")
+        raise MissingExtraError("pyfluidsynth", "audio", "sound")
     try:
         import fluidsynth
     except (ImportError, OSError) as error:
-        raise PortError(
-            f"midirnn live --audio needs the FluidSynth library. {INSTALL_LIBRARY}"
-        ) from error
+        raise PortError(f"sound needs the FluidSynth library. {INSTALL_LIBRARY}") from error
     if not hasattr(fluidsynth, "Synth"):
         raise PortError(
-            "midirnn live --audio needs pyfluidsynth, but another package named fluidsynth is "
+            "sound needs pyfluidsynth, but another package named fluidsynth is "
             "installed. Replace it with: pip uninstall fluidsynth; pip install pyfluidsynth"
         )
     return fluidsynth

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from midirnn.audio import synthesizer as audio
+from midirnn.audio.synthesizer import Synthesizer, find_soundfont, load_fluidsynth
 from midirnn.errors import MissingExtraError, OptionError, PortError
-from midirnn.live.output import audio
-from midirnn.live.output.audio import Synthesizer, find_soundfont, load_fluidsynth
 from midirnn.live.rig import free_sound_file
 
 

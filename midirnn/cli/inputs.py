@@ -1,0 +1,29 @@
+"""Where commands read MIDI: a file, or standard input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from midirnn.errors import MidiFileError, OptionError
+
+if TYPE_CHECKING:
+    from midirnn.performance import Performance
+
+STDIN = Path("-")
+"""As the name of a file: standard input."""
+
+
+def read_music(path: Path, *, drums: bool = False) -> Performance:
+    """Return the performance in a MIDI file, or in what comes in through standard input."""
+    from midirnn.midifile import read_midi
+
+    if path != STDIN:
+        return read_midi(path, drums=drums)
+    if sys.stdin.isatty():
+        raise OptionError("a dash reads a MIDI file from standard input: pipe one into it")
+    try:
+        return read_midi(sys.stdin.buffer.read(), drums=drums)
+    except MidiFileError as error:
+        raise MidiFileError("standard input", error.reason) from error
