@@ -135,8 +135,8 @@ class LiveConfig:
     """Play through the loudspeakers with FluidSynth instead of a MIDI output."""
     soundfont: Path | None = field(default=None, metadata=_about(SOUND))
     """SoundFont (.sf2 file) for FluidSynth. [the best that is installed]"""
-    audio_gain: float = field(default=2.5, metadata=_about(SOUND, low=0.01, high=10.0))
-    """Volume of --audio. Above 2.5 the loudest chords may be distorted."""
+    audio_gain: float = field(default=3.6, metadata=_about(SOUND, low=0.01, high=10.0))
+    """Volume of --audio. Where loud chords would be distorted, it is lowered meanwhile."""
     audio_driver: str | None = field(default=None, metadata=_about(SOUND))
     """Audio driver of FluidSynth, such as alsa or jack. [the first that works]"""
 
