@@ -3,8 +3,8 @@
     python scripts/benchmark_jam.py --session 120 --keep session.mid
     python scripts/judge_session.py session.mid my-data
 
-The file has a track for each player, as takes and recordings have. It is cut into excerpts, which are
-judged twice: what both played, and what the model played alone.
+The file has a track for each player, as takes and recordings have. It is cut into excerpts, which
+are judged twice: what both played, and what the model played alone.
 """
 
 from __future__ import annotations

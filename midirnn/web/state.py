@@ -67,7 +67,7 @@ def state(rig: Rig | None, model: str, recording_since: float | None, facts: Fac
 
 
 class Facts:
-    """What a terminal shows of a session, too, looked at once a second: that takes a millisecond."""
+    """What a terminal shows, too. It is looked at once a second: that takes a millisecond."""
 
     def __init__(self) -> None:
         self._rig: Rig | None = None
