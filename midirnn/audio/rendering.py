@@ -117,7 +117,7 @@ def _played(
     parts: list[npt.NDArray[np.int16]] = []
     total = int(performance.duration + TAIL_SECONDS) + 1
     seconds, shown = 0.0, -1
-    with Synthesizer(soundfont, sounding=False, gain=gain) as synthesizer:
+    with Synthesizer(soundfont, sounding=False, gain=gain, constant_gain=True) as synthesizer:
         for wait, message in _messages(performance):
             if wait:
                 parts.append(synthesizer.render(wait))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from midirnn.audio.headroom import Headroom
 from midirnn.errors import MissingExtraError, OptionError, PortError
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE
 from midirnn.ports.base import check_message
@@ -26,8 +28,9 @@ SETTINGS: dict[str, int | float] = {
 }
 """Of FluidSynth: notes enough for a piano, and about 17 ms late."""
 
-DEFAULT_GAIN = 2.5
-"""FluidSynth's gain at which the loudest chords of a piano are not distorted yet."""
+DEFAULT_GAIN = 3.6
+"""FluidSynth's gain at which recorded piano performances are about -20 dB of full scale (the root
+mean square). :class:`Headroom` lowers it while loud chords would be distorted."""
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "linux": ("pipewire", "pulseaudio", "alsa", "jack"),
@@ -58,7 +61,8 @@ class Synthesizer:
 
     ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
     works), ``path`` the file that its driver ``file`` writes; with ``sounding`` false there is
-    none, and :meth:`render` gives the sound.
+    none, and :meth:`render` gives the sound. The gain is lowered while chords sound that would be
+    distorted, unless ``constant_gain`` is true.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Synthesizer:
         driver: str | None = None,
         sounding: bool = True,
         gain: float = DEFAULT_GAIN,
+        constant_gain: bool = False,
         path: Path | None = None,
     ) -> None:
         fluidsynth = load_fluidsynth()
@@ -75,6 +80,8 @@ class Synthesizer:
         font = find_soundfont(soundfont)
         self.driver: str | None = None
         self._closed = False
+        self._headroom, self._gain = None if constant_gain else Headroom(gain), gain
+        self._rendered_seconds = None if sounding else 0.0
         with quiet_stderr():
             self._synth = fluidsynth.Synth(
                 samplerate=SAMPLE_RATE, channels=CHANNELS, gain=gain, **SETTINGS
@@ -105,6 +112,7 @@ class Synthesizer:
             raise PortError(f"{self._name} is closed")
         kind, channel = status & 0xF0, status & 0x0F
         if kind == NOTE_ON and data[1]:
+            self._keep_headroom(data[1])
             self._synth.noteon(channel, data[0], data[1])
         elif kind in (NOTE_ON, NOTE_OFF):
             self._synth.noteoff(channel, data[0])
@@ -119,6 +127,8 @@ class Synthesizer:
 
     def render(self, seconds: float) -> Any:
         """Render N samples of each channel, left and right in turn, 16 bits; shape ``(2 N,)``."""
+        if self._rendered_seconds is not None:
+            self._rendered_seconds += seconds
         return self._synth.get_samples(round(seconds * SAMPLE_RATE))
 
     def close(self) -> None:
@@ -138,6 +148,19 @@ class Synthesizer:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _now(self) -> float:
+        """Return the time in seconds: that of the sound where it is rendered."""
+        return time.monotonic() if self._rendered_seconds is None else self._rendered_seconds
+
+    def _keep_headroom(self, velocity: int) -> None:
+        """Set the gain for a note that begins."""
+        if self._headroom is None:
+            return
+        gain = self._headroom.note_on(velocity, self._now())
+        if gain != self._gain:
+            self._gain = gain
+            self._synth.setting("synth.gain", gain)
 
     def _start(self, drivers: Sequence[str]) -> None:
         """Connect to the loudspeakers, by the first driver that can."""

@@ -57,10 +57,50 @@ def test_the_pedal_holds_a_note(synthesizer: Synthesizer) -> None:
     assert level(synthesizer) > 0.005
 
 
-def test_a_loud_chord_does_not_clip(synthesizer: Synthesizer) -> None:
-    for pitch in (36, 48, 55, 60, 64, 67, 72, 76):
-        synthesizer.send((0x90, pitch, 110))
-    assert np.abs(synthesizer.render(0.5)).max() < 32767
+@pytest.mark.parametrize(
+    ("pitches", "velocity"),
+    [((36, 48, 55, 60, 64, 67, 72, 76), 110), (tuple(range(36, 84, 4)), 127)],
+)
+def test_loud_chords_do_not_clip(
+    synthesizer: Synthesizer, pitches: tuple[int, ...], velocity: int
+) -> None:
+    for _ in range(4):
+        for pitch in pitches:
+            synthesizer.send((0x90, pitch, velocity))
+        assert np.abs(synthesizer.render(0.3)).max() < 32767
+        for pitch in pitches:
+            synthesizer.send((0x80, pitch, 0))
+
+
+def test_a_quiet_note_is_as_loud_again_some_seconds_after_a_loud_chord(
+    synthesizer: Synthesizer,
+) -> None:
+    def note() -> float:
+        synthesizer.send((0x90, 60, 40))
+        found = level(synthesizer)
+        synthesizer.send((0x80, 60, 0))
+        level(synthesizer, 4.0)
+        return found
+
+    before = note()
+    for pitch in range(36, 84, 4):
+        synthesizer.send((0x90, pitch, 127))
+        synthesizer.send((0x80, pitch, 0))
+    level(synthesizer, 4.0)
+    assert note() == pytest.approx(before, rel=0.1)
+
+
+def test_music_is_15_decibels_louder_than_at_a_gain_of_0_6(synthesizer: Synthesizer) -> None:
+    def loudness(gain: float | None) -> float:
+        given = {} if gain is None else {"gain": gain}
+        with Synthesizer(sounding=False, **given) as playing:
+            found = []
+            for pitch in (48, 60, 64, 67, 72, 76, 79):
+                playing.send((0x90, pitch, 75))
+                found.append(level(playing, 0.15) ** 2)
+        return 10 * float(np.log10(np.mean(found)))
+
+    assert loudness(None) - loudness(0.6) >= 15.0
 
 
 def test_a_bend_raises_the_pitch(synthesizer: Synthesizer) -> None:

@@ -6,57 +6,23 @@ import http.client
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
 
 from midirnn import read_midi
 from midirnn.errors import CheckpointError
-from midirnn.live import LiveConfig, Stance
+from midirnn.live import LiveConfig
 from midirnn.live.recording.event_log import read_log
 from midirnn.live.recording.replay import replay
-from midirnn.live.rig import Rig
-from midirnn.live.signals import EndSignals
 from midirnn.web.jam import Jam
 from midirnn.web.takes import Take, read_log_of, read_take
 from tests.live.stage import write_tiny_model
 from tests.web.jams import until
-
-
-class Told:
-    """A report that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def tell(self, line: str) -> None:
-        self.lines.append(line)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
-
-    def change(self, stance: Stance) -> None:
-        pass
-
-
-@contextmanager
-def running(config: LiveConfig, report: Told) -> Iterator[Jam]:
-    """A jam that runs in a thread."""
-    with Jam(config, report, port=0) as jam:
-        thread = threading.Thread(target=jam.run, args=(EndSignals(),))
-        thread.start()
-        try:
-            until(lambda: jam.rig is not None)
-            yield jam
-        finally:
-            jam.stop()
-            thread.join()
+from tests.web.sessions import Told, keys_down, note, page_of, rig_of, running, say
 
 
 @pytest.fixture
@@ -72,51 +38,12 @@ def jam(tmp_path: Path, report: Told) -> Iterator[Jam]:
         yield found
 
 
-@contextmanager
-def page_of(jam: Jam) -> Iterator[ClientConnection]:
-    address = jam.url.replace("http://", "ws://").replace("/?", "/socket?")
-    origin: Any = jam.url.split("/?")[0]
-    with connect(address, origin=origin, max_queue=None) as page:
-        yield page
-
-
-def say(page: ClientConnection, **request: Any) -> None:
-    page.send(json.dumps(request))
-
-
-def note(page: ClientConnection, pitch: int, velocity: int = 80) -> None:
-    status = 144 if velocity else 128
-    say(page, t="midi", m=[status, pitch, velocity], at=time.monotonic())
-
-
-def rig_of(jam: Jam) -> Rig:
-    assert jam.rig is not None
-    return jam.rig
-
-
-def keys_down(jam: Jam) -> int:
-    return rig_of(jam).session.listener.keys_down
-
-
 def test_the_session_hears_a_page_and_lets_go_when_it_closes(jam: Jam) -> None:
     with page_of(jam) as page:
         note(page, 60)
         note(page, 64)
         until(lambda: keys_down(jam) == 2)
     until(lambda: keys_down(jam) == 0)
-
-
-def test_keys_are_let_go_when_the_server_hangs(jam: Jam) -> None:
-    with page_of(jam) as page:
-        note(page, 60)
-        until(lambda: keys_down(jam) == 1)
-        server = jam.server.process_id
-        assert server is not None
-        os.kill(server, signal.SIGSTOP)
-        try:
-            until(lambda: keys_down(jam) == 0)
-        finally:
-            os.kill(server, signal.SIGCONT)
 
 
 def test_the_music_goes_on_while_the_server_hangs(jam: Jam) -> None:

@@ -121,6 +121,9 @@ class LiveConfig:
     keep_warm: bool = field(default=True, metadata=_about())
     """Keep one processor busy while there is music: reactions are a third faster, a laptop gets
     warmer."""
+    spare: bool = field(default=True, metadata=_about())
+    """Keep a second model process loaded, which takes over at once if the first one dies. It takes
+    as much memory as the first (about 100 MB)."""
     seed: int | None = field(default=None, metadata=_about(low=0))
     """Random seed. The same seed makes the same choices. [random, and printed]"""
     seconds: float | None = field(default=None, metadata=_about(low=0.01))
@@ -132,8 +135,8 @@ class LiveConfig:
     """Play through the loudspeakers with FluidSynth instead of a MIDI output."""
     soundfont: Path | None = field(default=None, metadata=_about(SOUND))
     """SoundFont (.sf2 file) for FluidSynth. [the best that is installed]"""
-    audio_gain: float = field(default=2.5, metadata=_about(SOUND, low=0.01, high=10.0))
-    """Volume of --audio. Above 2.5 the loudest chords may be distorted."""
+    audio_gain: float = field(default=3.6, metadata=_about(SOUND, low=0.01, high=10.0))
+    """Volume of --audio. Where loud chords would be distorted, it is lowered meanwhile."""
     audio_driver: str | None = field(default=None, metadata=_about(SOUND))
     """Audio driver of FluidSynth, such as alsa or jack. [the first that works]"""
 

@@ -4,7 +4,7 @@ import { pageTime } from "./clocks.js";
 
 const PING_SECONDS = 0.1;
 const IDLE_PING_SECONDS = 0.25;
-const SILENT_SECONDS = 0.45;
+const SILENT_SECONDS = 0.4;
 const FIRST_WAIT_MS = 150;
 const LONGEST_WAIT_MS = 2000;
 

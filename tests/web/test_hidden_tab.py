@@ -1,0 +1,90 @@
+"""Nothing jumps when the tab was hidden: the music goes on, and the roll shows it in its place."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.web.jams import needs_chromium, wait
+
+pytestmark = needs_chromium
+
+HIDDEN_SECONDS = 3.0
+WATCH = """
+(() => {
+    const m = midirnn;
+    const seen = (window.seen = {frames: [], late: [], cut: 0});
+    const draw = m.roll.draw.bind(m.roll);
+    m.roll.draw = (now) => {
+        draw(now);
+        seen.frames.push([performance.now() / 1000, now]);
+    };
+    const begin = m.machine.begin.bind(m.machine);
+    m.machine.begin = (pitch, velocity, at, number) => {
+        begin(pitch, velocity, at, number);
+        seen.late.push(m.clock.now() - at);
+    };
+})()
+"""
+
+
+def hide(page: Any, seconds: float) -> int:
+    """Show another tab for so long; return how many frames this one drew meanwhile."""
+    page.context.new_cdp_session(page).send(
+        "Emulation.setFocusEmulationEnabled", {"enabled": False}
+    )
+    other = page.context.new_page()
+    other.bring_to_front()
+    before: int = page.evaluate("midirnn.roll.frames")
+    time.sleep(seconds)
+    drawn: int = page.evaluate("midirnn.roll.frames") - before
+    page.bring_to_front()
+    other.close()
+    return drawn
+
+
+def test_nothing_jumps_when_the_tab_was_hidden(page: Any) -> None:
+    page.keyboard.press("KeyQ")
+    page.get_by_role("radio", name="autopilot").click()
+    wait(page, "midirnn.machine.busy && midirnn.machine.late.length > 5")
+    page.evaluate(WATCH)
+    wait(page, "seen.frames.length > 5")
+    offset = page.evaluate("seen.frames.at(-1)[1] - seen.frames.at(-1)[0]")
+    plays = page.evaluate("midirnn.machine.late.length")
+    assert hide(page, HIDDEN_SECONDS) < 20 * HIDDEN_SECONDS  # a hidden tab draws almost nothing
+    wait(page, "seen.frames.at(-1)[0] > performance.now() / 1000 - 0.2")
+    # The music went on, planned ahead, and is known with all its notes.
+    assert page.evaluate("midirnn.machine.late.length") > plays
+    assert page.evaluate("seen.late.filter((late) => late < 0).length") > 0
+    drawn = page.evaluate(
+        "midirnn.notes.all.filter((note) => note.who === 'machine' && !note.droppedAt)"
+        ".filter((note) => note.start < midirnn.clock.now())"
+        ".filter((note) => note.start > midirnn.clock.now() - 6).length"
+    )
+    assert drawn > 3
+    # The session's time is the page's as before: what is drawn is where it would have been.
+    shown, now = page.evaluate("seen.frames.at(-1)")
+    assert abs((now - shown) - offset) < 0.1
+    # No voice sounds longer than its note because nobody was there to end it.
+    wait(page, "[...midirnn.machine.voices.keys()].every(n => n.end > midirnn.clock.now() - 8)")
+    page.get_by_role("radio", name="call and response").click()
+    wait(page, "midirnn.state.mode === 'call_and_response'")
+
+
+def test_no_old_note_sounds_all_at_once_on_a_page_that_stood_still(page: Any) -> None:
+    page.keyboard.press("KeyQ")
+    page.get_by_role("radio", name="autopilot").click()
+    wait(page, "midirnn.machine.busy && midirnn.machine.late.length > 5")
+    late = page.evaluate(
+        """() => {
+            const begun = midirnn.machine.late.length;
+            window.begun = begun;
+            const until = performance.now() + 2500;
+            while (performance.now() < until);
+            return begun;
+        }"""
+    )
+    wait(page, f"midirnn.machine.late.length > {late} + 3")
+    assert max(page.evaluate(f"midirnn.machine.late.slice({late})")) < 0.5
+    page.get_by_role("radio", name="call and response").click()
+    wait(page, "midirnn.state.mode === 'call_and_response'")
