@@ -175,7 +175,7 @@ def draw(rows: list[Network], nats: dict[str, float], speed: dict[str, float], p
             draw_cell(axes, cell, rows, values)
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(EngFormatter(sep=" "))
-    left.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=8, ncols=2, loc="lower left")
     save_figure(figure, path)
     print(f"{path}: written")
 
