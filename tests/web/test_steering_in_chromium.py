@@ -91,7 +91,9 @@ def test_a_take_is_downloaded_as_midi_and_as_a_log(page: Any, tmp_path: Path) ->
     page.get_by_role("button", name="Record").click()
     wait(page, "midirnn.state.recording !== null")
     phrase(page)
-    wait(page, "midirnn.notes.all.filter(n => n.who === 'machine' && !n.droppedAt).length > 3")
+    played = "n.who === 'machine' && n.start > midirnn.state.recording && n.end < now"
+    played += " && !n.droppedAt"
+    wait(page, f"(now => midirnn.notes.all.filter(n => {played}).length > 3)(midirnn.clock.now())")
     page.wait_for_timeout(500)
     page.locator(".record").click()
     for link, name in (("MIDI", "take.mid"), ("log", "take.jsonl")):
