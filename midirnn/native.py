@@ -6,13 +6,18 @@ in numpy or PyTorch, for machines without a compiler and as the reference in the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,15 +41,66 @@ def compiled(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
     compiler = _compiler()
     if compiler is None:
         return None
-    machine = platform.system(), platform.release(), platform.machine()
-    key = hashlib.sha256(source.read_bytes() + repr((compiler, *flags, *machine)).encode())
     try:
-        path = cache_folder() / f"{source.stem}-{key.hexdigest()[:16]}.so"
+        path = cache_folder() / _library_name(source, compiler, flags)
         if not path.exists():
             _compile([compiler, *flags], source, path)
         return ctypes.CDLL(os.fspath(path))
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def compiled_before(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
+    """Return the library of a source if it was compiled before; else None.
+
+    Then it is compiled in another process with little priority, for the next time: for those who
+    cannot wait for it now.
+    """
+    compiler, folder = _compiler(), lasting_folder()
+    if compiler is None or folder is None:
+        return None
+    with contextlib.suppress(OSError):
+        path = folder / _library_name(source, compiler, flags)
+        if path.exists():
+            return ctypes.CDLL(os.fspath(path))
+        _compile_apart(source, path, flags)
+    return None
+
+
+def _library_name(source: Path, compiler: str, flags: Sequence[str]) -> str:
+    machine = platform.system(), platform.release(), platform.machine()
+    key = hashlib.sha256(source.read_bytes() + repr((compiler, *flags, *machine)).encode())
+    return f"{source.stem}-{key.hexdigest()[:16]}.so"
+
+
+_HOME = os.fspath(Path(__file__).parents[1])
+
+
+@functools.cache  # once in a process is enough
+def _compile_apart(source: Path, path: Path, flags: Sequence[str]) -> None:
+    """Start a process that compiles, unless another one does."""
+    claim = path.with_suffix(".compiling")
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - claim.stat().st_mtime < COMPILE_SECONDS:
+            return
+    claim.touch()
+    program = (
+        f"import sys; sys.path.append({_HOME!r}); from pathlib import Path; "
+        f"from midirnn.native import compiled; compiled(Path({os.fspath(source)!r}), "
+        f"{tuple(flags)!r}); Path({os.fspath(claim)!r}).unlink(missing_ok=True)"
+    )
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(
+        [*_GENTLY, sys.executable, "-P", "-c", program],
+        stdin=nothing,
+        stdout=nothing,
+        stderr=nothing,
+        start_new_session=True,
+    )
+    threading.Thread(target=process.wait, name="midirnn compiler", daemon=True).start()
+
+
+_GENTLY = ("nice", "-n", "19") if shutil.which("nice") else ()
 
 
 def _compiler() -> str | None:
@@ -53,12 +109,17 @@ def _compiler() -> str | None:
 
 def cache_folder() -> Path:
     """Return the folder for what is kept between runs; a temporary one if it cannot be made."""
+    return lasting_folder() or Path(tempfile.mkdtemp(prefix="midirnn-"))
+
+
+def lasting_folder() -> Path | None:
+    """Return the folder for what is kept between runs; None if it cannot be made."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home) / "midirnn"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a read-only home: compile anew in each process
-        folder = Path(tempfile.mkdtemp(prefix="midirnn-"))
+    except OSError:  # a read-only home, say
+        return None
     return folder
 
 

@@ -10,7 +10,8 @@ lateness    from the time a message was due to its having been sent, while the m
             speed
 ahead       how far the plan reaches when nobody plays
 release     from the death of the model process to the last note-off of its notes
-recovery    from that death to the first note of the model process that takes over
+recovery    from that death to the first note of the model process that takes over: of the spare
+            one, as in midirnn live, and of one that has to be started (--no-spare)
 
 Nothing is reported, and the exit code is 1, while other processes use more than a fifth of a core,
 unless --anyway says so.
@@ -174,7 +175,8 @@ def measure_all(arguments: argparse.Namespace) -> dict[str, Any]:
         with jack_stage() as stage:
             spreads.append(measure_reaction(stage, arguments, figures))
             spreads.append(measure_lateness(stage, arguments, figures))
-    figures |= measure_recovery(arguments)
+    for spare in (False, True):
+        figures |= measure_recovery(arguments, spare=spare)
     return {"spreads": [asdict(spread) for spread in spreads], **figures}
 
 
@@ -202,7 +204,7 @@ def jack_stage() -> Iterator[Stage]:
 
 
 @contextmanager
-def model_process(arguments: argparse.Namespace) -> Iterator[ModelProcess]:
+def model_process(arguments: argparse.Namespace, *, spare: bool = False) -> Iterator[ModelProcess]:
     settings = ModelSettings(
         arguments.model,
         engine=arguments.engine,
@@ -210,7 +212,7 @@ def model_process(arguments: argparse.Namespace) -> Iterator[ModelProcess]:
         start_seconds=time.monotonic(),
         keep_warm=arguments.keep_warm,
     )
-    with ModelProcess(settings, load(arguments.model).codec) as process:
+    with ModelProcess(settings, load(arguments.model).codec, spare=spare) as process:
         process.wait_until_ready()
         gc.collect()
         gc.freeze()
@@ -309,14 +311,15 @@ def plan_at_full_speed(process: ModelProcess, done: threading.Event) -> None:
             answered.clear()
 
 
-def measure_recovery(arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_recovery(arguments: argparse.Namespace, *, spare: bool) -> dict[str, Any]:
     """Measure how long silence and playing again take when the model process is killed."""
     if not hasattr(signal, "SIGKILL"):
         return {}
     watch, output = Watch(), MemoryOutput()
-    with model_process(arguments) as process:
+    with model_process(arguments, spare=spare) as process:
         session = Session(process, output, "autopilot", observer=watch)
         with running(session):
+            wait_for(lambda: process.has_spare or not spare)
             wait_for(lambda: len(session.scheduler.sounding) > 1)
             watch.first_note = None
             killed = time.monotonic()
@@ -328,7 +331,7 @@ def measure_recovery(arguments: argparse.Namespace) -> dict[str, Any]:
             again = watch.first_note or 0.0
     return {
         "release_ms": round(1e3 * (silent - killed), 1),
-        "recovery_ms": round(1e3 * (again - killed), 1),
+        ("recovery_ms" if spare else "recovery_without_spare_ms"): round(1e3 * (again - killed), 1),
     }
 
 
@@ -364,9 +367,9 @@ def print_table(report: dict[str, Any]) -> None:
     for s in report["spreads"]:
         row = f"{s['what']:<10} {s['ports']:<8} {s['count']:>6}"
         print(f"{row} {s['median_ms']:>10.2f} {s['p99_ms']:>8.2f} {s['most_ms']:>8.2f}")
-    for name in ("ahead", "release", "recovery"):
+    for name in ("ahead", "release", "recovery", "recovery_without_spare"):
         if f"{name}_ms" in report:
-            print(f"{name:<10} {report[f'{name}_ms']:>26.1f} ms")
+            print(f"{name.replace('_', ' '):<24} {report[f'{name}_ms']:>12.1f} ms")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.constraints import ConstraintFlags
 from midirnn.cli.inputs import STDIN, read_music
 from midirnn.cli.outputs import (
     STDOUT,
@@ -156,6 +157,7 @@ def generate(
             "[never]",
         ),
     ] = None,
+    rules: Annotated[ConstraintFlags | None, Parameter(name="*")] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,
 ) -> None:
     """Generate MIDI files, or texts, that continue a primer or start from nothing.
@@ -167,7 +169,7 @@ def generate(
 
     from midirnn.codecs import NoteStream, require
     from midirnn.engines.load import load
-    from midirnn.sampling.generate import continue_piece
+    from midirnn.sampling.generate import DEFAULT_SECONDS, continue_piece
     from midirnn.sampling.sampler import Sampler
 
     if count < 1:
@@ -185,6 +187,9 @@ def generate(
     if audio is not None:
         check_sound(audio)
     controls = _controls(notes_per_second, loudness, pitch_classes)
+    constraints = None
+    if rules is not None:
+        constraints = rules.constraints(DEFAULT_SECONDS if seconds is None else seconds)
     loaded = load(model)
     codec = loaded.codec
     check_output(output, codec)
@@ -215,6 +220,7 @@ def generate(
                 follow=follow,
                 follow_seconds=follow_seconds,
                 end=end,
+                constraints=constraints,
                 progress=progress,
             )
         piece = made.continuation if only_new else made.piece

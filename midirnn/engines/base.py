@@ -158,7 +158,7 @@ class RecurrentEngine(ABC):
     def warm_up(self) -> None:
         """Compute a step and drop it; see :class:`StepEngine`."""
         self._state.compute()
-        numbers = self._numbers(self._state.memories, _given(_SILENCE, self._controls))
+        numbers = self._numbers(self._state.memories, given_numbers(_SILENCE, self._controls))
         self._advance(self._state, self._config.start_token, numbers)
 
     def _compute(
@@ -167,7 +167,7 @@ class RecurrentEngine(ABC):
         """Compute the state after a token."""
         told = before.memories
         memories = {f.name: f.follow(told[f.name], token) for f in self._features}
-        numbers = self._numbers(memories, _given(held, controls))
+        numbers = self._numbers(memories, given_numbers(held, controls))
         state, (logits, *weights) = self._advance(before, token, numbers)
         for feature, added in zip(self._with_heads, weights, strict=True):
             feature.add(logits, added, memories[feature.name])
@@ -200,7 +200,7 @@ class RecurrentEngine(ABC):
         self._state = state
 
 
-def _given(held: BoolArray, controls: FloatVector) -> Given:
+def given_numbers(held: BoolArray, controls: FloatVector) -> Given:
     """Return what the caller gives beside the token, by the names of the features."""
     return {HeldNotes.name: held, ControlInputs.name: controls}
 

@@ -88,6 +88,25 @@ class SummedLayer:
             gates += part
         return self._step(gates, state)
 
+    def step_columns(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
+        """Do the same for B pieces at once: ``x`` (I, B), the states (H, B)."""
+        gates = self._matrix @ np.concatenate([x, state[0]])
+        gates += self._bias[:, None]
+        return _flat_step(self._step, gates, state)
+
+    def step_projected_columns(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+        """Do the same for the first layer, given its scaled projection (G * H, B)."""
+        gates = self._matrix @ state[0]
+        gates += x_gates
+        return _flat_step(self._step, gates, state)
+
+
+def _flat_step(step: SummedStep, gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+    """Take a step, number by number, of states (H, B)."""
+    h, after = step(gates.ravel(), [part.ravel() for part in state])
+    shape = state[0].shape
+    return h.reshape(shape), [part.reshape(shape) for part in after]
+
 
 class SplitLayer:
     """A layer of a cell that needs its input and recurrent products apart."""
@@ -110,6 +129,21 @@ class SplitLayer:
         """Do the same for the first layer, given the parts (G * H,) of its projected input."""
         first, *rest = x_gates
         return self._from_gates(sum(rest, first), state)
+
+    def step_columns(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
+        """Do the same for B pieces at once: ``x`` (I, B), the states (H, B)."""
+        return self.step_projected_columns(self._w_ih @ x + self._bias[:, None], state)
+
+    def step_projected_columns(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+        """Do the same for the first layer, given its projection (G * H, B)."""
+        h_gates = self._w_hh @ state[0]
+        if self._recurrent_bias is not None:
+            h_gates += self._recurrent_bias[:, None]
+
+        def step(gates: FloatArray, flat: State) -> tuple[FloatArray, State]:
+            return self._cell.step(x_gates.ravel(), gates, tuple(flat), NUMPY)
+
+        return _flat_step(step, h_gates, state)
 
     def _from_gates(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
         h_gates = self._w_hh @ state[0]

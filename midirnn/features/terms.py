@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,10 @@ from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms import OutputTerms, StepMemory, TermStep
 from midirnn.terms.densities import NUM_DENSITIES
+from midirnn.terms.native_step import NativeMemory, NativeStep, loaded_library
+from midirnn.terms.scan import TermScan, native_library_now, term_scan
 
-if TYPE_CHECKING:
-    from midirnn.terms.scan import TermScan
+TermMemory = StepMemory | NativeMemory
 
 _NO_NUMBERS = np.zeros(0, np.float32)
 
@@ -84,21 +85,41 @@ class NoteTerms(Feature):
         self.check(codec)
         return _TermReader(self.terms, self.notes)
 
-    def start(self) -> StepMemory:
-        """Return an empty memory."""
-        return self._step.start(self.notes)
+    def start(self) -> TermMemory:
+        """Return an empty memory: in C++ where that is compiled, with the same results."""
+        native = _native_terms(self.shifts, self.velocities)
+        return (native or self._step).start(self.notes)
 
-    def follow(self, memory: StepMemory, token: int) -> StepMemory:
+    def follow(self, memory: TermMemory, token: int) -> TermMemory:
         """Return the memory after a token."""
+        if isinstance(memory, NativeMemory):
+            return self._native.follow(memory, token)
         return self._step.follow(memory, token)
 
-    def inputs(self, memory: StepMemory, given: Given) -> FloatVector:
+    def inputs(self, memory: TermMemory, given: Given) -> FloatVector:
         """Return nothing: terms are no input."""
         return _NO_NUMBERS
 
-    def add(self, logits: FloatVector, weights: FloatVector, memory: StepMemory) -> None:
+    def add(self, logits: FloatVector, weights: FloatVector, memory: TermMemory) -> None:
         """Add to ``logits`` (V,), in place, what the weights give at this moment."""
-        self._step.add(logits, weights, memory)
+        if isinstance(memory, NativeMemory):
+            self._native.add(logits, weights, memory)
+        else:
+            self._step.add(logits, weights, memory)
+
+    @property
+    def _native(self) -> NativeStep:
+        """The step in C++, of which there is a memory already."""
+        return _native_step(self.shifts, self.velocities)
+
+
+@lru_cache(maxsize=8)
+def _native_step(shifts: int, velocities: int) -> NativeStep:
+    return NativeStep(_terms(shifts, velocities).terms, loaded_library())
+
+
+def _native_terms(shifts: int, velocities: int) -> NativeStep | None:
+    return _native_step(shifts, velocities) if native_library_now() else None
 
 
 @lru_cache(maxsize=8)
@@ -130,8 +151,6 @@ class _TermReader(Reader):
         self._scan = self._fresh_scan()
 
     def _fresh_scan(self) -> TermScan:
-        from midirnn.terms.scan import term_scan  # of no use to an engine, which starts sooner
-
         return term_scan(self._terms, self._notes)
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:

@@ -178,7 +178,7 @@ class Rig:
         config, report = self.config, self._report
         settings = self.settings = replace(self.settings, start_seconds=time.monotonic())
         # It loads its weights while the ports are opened.
-        process = stack.enter_context(ModelProcess(settings, self._model.codec))
+        process = stack.enter_context(ModelProcess(settings, self._model.codec, spare=config.spare))
         ports = stack.enter_context(
             PortSet(virtual=config.virtual, api=config.api, tell=self._note)
         )

@@ -15,7 +15,7 @@ from midirnn.codecs.held import held_of
 from midirnn.engines.base import StepEngine
 from midirnn.engines.state import FloatVector
 from midirnn.errors import OptionError
-from midirnn.sampling.surprise import log_likelihood
+from midirnn.sampling.filters import log_likelihood
 
 
 @dataclass(frozen=True)

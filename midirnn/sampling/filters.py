@@ -109,6 +109,17 @@ def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
     return kept
 
 
+def log_likelihood(
+    logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], token: int
+) -> float:
+    """Return the log probability of a token among those that ``mask`` allows."""
+    assert mask[token]
+    values = logits.astype(np.float64)
+    allowed = values[mask]
+    top = allowed.max()
+    return float(values[token] - top - np.log(np.exp(allowed - top).sum()))
+
+
 def draw(p: FloatVector, rng: np.random.Generator) -> int:
     """Draw a token id from ``p``, with one uniform random number."""
     cumulative = np.cumsum(p)

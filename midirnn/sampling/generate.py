@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from midirnn.codecs import EndsPieces, NoteStream, require
 from midirnn.codecs.base import Message, MessageDecoder
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
-from midirnn.performance import Performance
+from midirnn.performance import Performance, Tempo
 from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
+from midirnn.sampling.constraints import Constraints
+from midirnn.sampling.constraints.masks import masks_of
+from midirnn.sampling.constraints.telling import Telling
 from midirnn.sampling.ending import ENDING_SECONDS, LONGEST_RELEASE_SECONDS, Ending
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.following import DEFAULT_FOLLOW, LettingGo, following
@@ -34,6 +37,8 @@ DEFAULT_SECONDS = 30.0
 MAX_TOKENS = 100_000_000
 DEFAULT_TOKENS = 1000
 """The number of new tokens in pieces that have no time."""
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with the seconds of music that are done, and of all, the primer's included."""
@@ -52,6 +57,8 @@ class Generated:
     new_tokens: int
     new_seconds: float = 0.0
     primer_seconds: float = 0.0
+    log_likelihood: float = 0.0
+    """Of the new tokens, in nats, where the sampler measures it; see :class:`Sampler`."""
 
     @property
     def performance(self) -> Performance:
@@ -66,9 +73,13 @@ class Generated:
         new = self.performance.select(self.performance.part == last)
         own = new.control_part == last
         names = ("control_time", "control_number", "control_value")
+        pedal = new.pedal_part == last
+        pedals = ("pedal_time", "pedal_value", "pedal_shared")
         return new.replace(
             **{name: getattr(new, name)[own] for name in names},
+            **{name: getattr(new, name)[pedal] for name in pedals},
             control_part=np.zeros(own.sum(), np.int32),
+            pedal_part=np.zeros(pedal.sum(), np.int32),
             part=np.zeros(len(new), np.int32),
             parts=(new.parts[last],),
         ).shift(-self.primer_seconds)
@@ -92,6 +103,7 @@ def generate(
     follow: float = DEFAULT_FOLLOW,
     follow_seconds: float | None = None,
     end: bool = False,
+    constraints: Constraints | None = None,
     seed: int | None = None,
     engine: str = "auto",
 ) -> Any:
@@ -112,7 +124,7 @@ def generate(
     at the latest at the end of the piece. With ``end`` the piece comes to a close there instead of
     being cut off, and its last notes may sound on for some seconds. Of pieces without time, such as
     text, ``tokens`` says how many tokens are new (1000 by default); a tune in ABC notation may end
-    before.
+    before. ``constraints`` are kept by every new note of music.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
@@ -136,6 +148,7 @@ def generate(
         follow=follow,
         follow_seconds=follow_seconds,
         end=end,
+        constraints=constraints,
     ).piece
 
 
@@ -149,6 +162,7 @@ def continue_piece(
     follow: float = DEFAULT_FOLLOW,
     follow_seconds: float | None = None,
     end: bool = False,
+    constraints: Constraints | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
@@ -170,8 +184,11 @@ def continue_piece(
             follow,
             follow_seconds=follow_seconds,
             end=end,
+            constraints=constraints,
             progress=progress,
         )
+    if constraints is not None:
+        constraints.check(sampler.codec)
     if end:
         raise OptionError(f"the codec {name!r} has no time, and so no end to come to")
     if seconds is not None:
@@ -209,9 +226,51 @@ def continue_primer(
     *,
     follow_seconds: float | None = None,
     end: bool = False,
+    constraints: Constraints | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """Generate music with a sampler, from its start; see :func:`generate`."""
+    return run_to_end(
+        continuing(
+            sampler,
+            seconds,
+            primer,
+            controls,
+            follow,
+            follow_seconds=follow_seconds,
+            end=end,
+            constraints=constraints,
+            progress=progress,
+        )
+    )
+
+
+def run_to_end(steps: Generator[None, None, T]) -> T:
+    """Run something that stops after every token, and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stopped:
+            result: T = stopped.value
+            return result
+
+
+def continuing(
+    sampler: Sampler[Any],
+    seconds: float,
+    primer: Performance | None,
+    controls: Controls | None = None,
+    follow: float = DEFAULT_FOLLOW,
+    *,
+    follow_seconds: float | None = None,
+    end: bool = False,
+    constraints: Constraints | None = None,
+    progress: Progress | None = None,
+) -> Generator[None, None, Generated]:
+    """Do what :func:`continue_primer` does, and stop after every token, for others to go on."""
+    rules = constraints or Constraints()
+    if rules.exact_seconds is not None:
+        seconds = rules.exact_seconds
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
     codec = require(sampler.codec, NoteStream, "music", "time")
@@ -227,6 +286,7 @@ def continue_primer(
     for begin in range(0, len(heard), _HEARD_AT_A_TIME):
         sampler.hear(heard[begin : begin + _HEARD_AT_A_TIME])
         show(primer.duration * begin / len(heard))
+        yield
     controls = following(sampler, heard, controls, follow)
     sampler.steer(controls)
     letting_go = LettingGo(sampler, controls, follow_seconds)
@@ -238,6 +298,11 @@ def continue_primer(
     begin_seconds = max((heard_steps + rest_steps) / codec.steps_per_second, primer.duration)
     end_seconds = begin_seconds + seconds
     decoder.restart_at(heard_steps / codec.steps_per_second)
+    if rules.polyphony is not None:
+        most = min(rules.polyphony, sampler.config.max_sounding)
+        sampler.configure(replace(sampler.config, max_sounding=most))
+    sampler.constrain(masks_of(rules, codec, heard_steps + rest_steps, seconds))
+    telling = Telling(sampler, rules)
     made = list(heard)
     if rest_steps:
         made.append(_shift_past(sampler, codec, rest_steps))
@@ -245,17 +310,45 @@ def continue_primer(
     messages: list[tuple[float, Message]] = []
     while decoder.seconds < end_seconds - (ENDING_SECONDS if end else 0.0):
         letting_go.at(decoder.seconds - begin_seconds)
+        telling.at(decoder.seconds - begin_seconds, letting_go.controls)
         made.append(sampler.next())
         messages += decoder.feed(made[-1])
         show(decoder.seconds)
+        yield
     if end:
-        messages += _end(sampler, letting_go.controls, made, decoder, end_seconds)
-        latest = end_seconds + LONGEST_RELEASE_SECONDS
+        messages += yield from _end(sampler, letting_go.controls, made, decoder, end_seconds)
+        latest = end_seconds
+        if rules.exact_seconds is None:
+            latest += LONGEST_RELEASE_SECONDS
         end_seconds = min(max(end_seconds, decoder.seconds), latest)
     messages += decoder.finish()
     sampler.engine.logits()  # a step that waits would hold on to the engine
     timed = [(min(max(s, begin_seconds), end_seconds), message) for s, message in messages]
-    return Generated(join(primer, timed), len(made) - len(heard), seconds, begin_seconds)
+    return Generated(
+        _shaped(join(primer, timed), rules, begin_seconds, end_seconds),
+        len(made) - len(heard),
+        seconds,
+        begin_seconds,
+        sampler.log_likelihood,
+    )
+
+
+def _shaped(
+    piece: Performance, rules: Constraints, begin_seconds: float, end_seconds: float
+) -> Performance:
+    """Return the piece with the tempo of its chord chart, and with the rest at its exact end."""
+    if rules.chords is not None:
+        tempos = [tempo for tempo in piece.tempos if tempo.seconds < begin_seconds]
+        piece = piece.replace(tempos=(*tempos, Tempo(begin_seconds, rules.chords.tempo)))
+    if rules.exact_seconds is not None:  # a file lasts until its last event: the pedal goes up
+        last = len(piece.parts) - 1
+        piece = piece.replace(
+            pedal_time=np.append(piece.pedal_time, end_seconds),
+            pedal_value=np.append(piece.pedal_value, np.uint8(0)),
+            pedal_part=np.append(piece.pedal_part, np.int32(last)),
+            pedal_shared=np.append(piece.pedal_shared, False),
+        )
+    return piece
 
 
 def _end(
@@ -264,8 +357,8 @@ def _end(
     made: list[int],
     decoder: MessageDecoder,
     end_seconds: float,
-) -> list[tuple[float, Message]]:
-    """Generate music that comes to an end; return its messages.
+) -> Generator[None, None, list[tuple[float, Message]]]:
+    """Generate music that comes to an end, token by token; return its messages.
 
     ``made`` are the tokens of the piece so far; those that are drawn are added to them.
     """
@@ -276,6 +369,7 @@ def _end(
         ending.approach(left, made)
         made.append(sampler.next(ending.allowed(left)))
         messages += decoder.feed(made[-1])
+        yield
     return messages
 
 

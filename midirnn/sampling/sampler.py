@@ -16,7 +16,8 @@ from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
-from midirnn.sampling.filters import SamplingConfig, draw, probabilities
+from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
+from midirnn.sampling.filters import SamplingConfig, draw, log_likelihood, probabilities
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import AT_THE_START, Rest, Rests
 
@@ -33,13 +34,15 @@ class SamplerState:
     rng: dict[str, Any]
     repetition: Repetition
     rest: Rest
+    budget: Budget
 
 
 class Sampler(Generic[C]):
     """Draws tokens one at a time. Owns the random generator and the state of the constraint.
 
     The engine's state is its own too, for as long as nobody else feeds the engine. The same seed
-    gives the same tokens.
+    gives the same tokens. With ``measures`` it sums up the ``log_likelihood`` of what it draws, in
+    nats: at a temperature of 1, among the tokens that the grammar allows.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Sampler(Generic[C]):
         config: SamplingConfig | None = None,
         *,
         seed: int | None = None,
+        measures: bool = False,
     ) -> None:
         if engine.config.vocab_size != codec.vocab_size:
             raise OptionError(
@@ -59,10 +63,12 @@ class Sampler(Generic[C]):
             raise OptionError(f"seed is {seed}; it must be 0 or more")
         self.engine = engine
         self.codec = codec
+        self._measures = measures
         self._mask: BoolArray | None = None
         self._note_ons = codec.note_ons if isinstance(codec, Recallable) else slice(0, 0)
         self.rng = np.random.default_rng(seed)
         self._constraint: Any = None
+        self._masks: Masks | None = None
         self.configure(config or SamplingConfig())
         self.reset()
 
@@ -71,6 +77,12 @@ class Sampler(Generic[C]):
         self.config = config
         self._constraint = self.codec.constraint(config.limits)
         self._rests = Rests(self.codec, config.max_rest_seconds)
+        self._mask = None
+
+    def constrain(self, masks: Masks | None) -> None:
+        """Draw under constraints from now on, until :meth:`reset`; None for none."""
+        self._masks = masks
+        self._budget = NO_BUDGET if masks is None else masks.start()
         self._mask = None
 
     def steer(self, controls: Controls | None) -> None:
@@ -89,6 +101,8 @@ class Sampler(Generic[C]):
         self._mask = None
         self._repetition = Repetition()
         self._rest = AT_THE_START
+        self.constrain(None)
+        self.log_likelihood = 0.0
 
     @property
     def sounding(self) -> list[int]:
@@ -99,6 +113,9 @@ class Sampler(Generic[C]):
         """Feed tokens as if they had been drawn."""
         for token in tokens:
             self._rest = self._rests.after(self._rest, token)
+            if self._masks is not None:
+                step = self.grammar_state.step
+                self._budget = self._masks.after(self._budget, token, step)
             self._constraint.advance(self.grammar_state, token)
             self.engine.feed(token, held_of(self.grammar_state))
         self._mask = None
@@ -109,7 +126,11 @@ class Sampler(Generic[C]):
         Read-only: it is computed once for each token.
         """
         if self._mask is None:
-            self._mask = self._constraint.mask(self.grammar_state)
+            mask: BoolArray = self._constraint.mask(self.grammar_state)
+            if self._masks is not None:
+                due = self.due() is not None
+                mask = self._masks.narrow(self.grammar_state, mask, self._budget, due)
+            self._mask = mask
             self._mask.flags.writeable = False
         return self._mask
 
@@ -149,6 +170,8 @@ class Sampler(Generic[C]):
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
         mask = self._rests.within(self._rest, mask)
         token = draw(self.distribution(mask), self.rng)
+        if self._measures:
+            self.log_likelihood += log_likelihood(self.engine.logits(), self.mask(), token)
         if self._note_ons.start <= token < self._note_ons.stop:
             self._follow_repetition(token - self._note_ons.start)
         self.hear([token])
@@ -180,6 +203,7 @@ class Sampler(Generic[C]):
             dict(self.rng.bit_generator.state),
             self._repetition,
             self._rest,
+            self._budget,
         )
 
     def restore(self, state: SamplerState, *, restore_rng: bool = True) -> None:
@@ -194,3 +218,4 @@ class Sampler(Generic[C]):
             self.rng.bit_generator.state = state.rng
         self._repetition = state.repetition
         self._rest = state.rest
+        self._budget = state.budget

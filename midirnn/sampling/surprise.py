@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import BoolArray, Codec, NoteStream, Tokens
+from midirnn.codecs import Codec, NoteStream, Tokens
 from midirnn.codecs.held import held_of
 from midirnn.engines.base import StepEngine
-from midirnn.engines.state import FloatVector
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
+from midirnn.sampling.filters import log_likelihood
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
@@ -116,15 +116,6 @@ def likelihood(
     if not isinstance(codec, NoteStream):
         return Likelihood(tokens, nats)
     return Likelihood(tokens, nats, codec.decode(tokens), note_surprise(codec, tokens, nats))
-
-
-def log_likelihood(logits: FloatVector, mask: BoolArray, token: int) -> float:
-    """Return the log probability of a token among those that ``mask`` allows."""
-    assert mask[token]
-    values = logits.astype(np.float64)
-    allowed = values[mask]
-    top = allowed.max()
-    return float(values[token] - top - np.log(np.exp(allowed - top).sum()))
 
 
 def _token_nats(

@@ -17,8 +17,9 @@ FloatArray = npt.NDArray[np.float32]
 RECENT_DURATIONS = 48
 """So many of the last notes' durations make a density, those of them that have ended."""
 
-_INTERVAL_FADING = 0.93 ** np.arange(RECENT_INTERVALS)
-_DURATION_FADING = 0.96 ** np.arange(RECENT_DURATIONS)
+INTERVAL_FADING = 0.93 ** np.arange(RECENT_INTERVALS)
+DURATION_FADING = 0.96 ** np.arange(RECENT_DURATIONS)
+"""The weights of the last inter-onset times and durations, the newest first."""
 
 WIDTHS = (0, 2, 7)
 """Half the widths of the boxes that the densities are means over, in steps."""
@@ -51,8 +52,8 @@ def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :][::-1]
     durations = memory.durations[-RECENT_DURATIONS:][::-1]
     ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:][::-1] + durations < memory.step)
-    intervals = _cumulated(-np.diff(onsets), _INTERVAL_FADING[: len(onsets) - 1])
-    lasted = _cumulated(durations[ended], _DURATION_FADING[: len(durations)][ended])
+    intervals = _cumulated(-np.diff(onsets), INTERVAL_FADING[: len(onsets) - 1])
+    lasted = _cumulated(durations[ended], DURATION_FADING[: len(durations)][ended])
     at = shifts(most) + int(moments.since_onset[index])
     pitches = moments.newest_held[index]
     ages = moments.age[index][pitches[pitches >= 0]]
@@ -87,7 +88,7 @@ def _box(cumulated: FloatArray, at: IntArray, width: int) -> FloatArray:
 def interval_boxes(memory: NoteMemory, most: int) -> FloatArray:
     """Return the means over all boxes of the last inter-onset times; see :func:`_boxes`."""
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :]
-    fading = _INTERVAL_FADING[: max(len(onsets) - 1, 0)]
+    fading = INTERVAL_FADING[: max(len(onsets) - 1, 0)]
     return _boxes(onsets[1:] - onsets[:-1], fading[::-1], most)
 
 
@@ -95,7 +96,7 @@ def duration_boxes(memory: NoteMemory, most: int) -> FloatArray:
     """Return the same of the durations of the last notes, those of them that have ended."""
     durations = memory.durations[-RECENT_DURATIONS:]
     ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:] + durations < memory.step)
-    fading = _DURATION_FADING[: len(durations)][::-1]
+    fading = DURATION_FADING[: len(durations)][::-1]
     return _boxes(durations[ended], fading[ended], most)
 
 
@@ -121,19 +122,27 @@ _LOW = np.where(_INSIDE, _AT - _WIDTHS, -_PADDING) + _PADDING
 _SHARES = (1 / (2 * _WIDTHS + 1)).astype(np.float32)
 
 
-def densities_now(
+def usual_now(
     intervals: FloatArray, durations: FloatArray, since_onset: int, ages: Sequence[int], most: int
 ) -> FloatArray:
-    """Return :func:`densities` of a single moment (6, shifts), from the means over boxes."""
+    """Return how usual each time shift is at a single moment (6, shifts), from the boxes."""
     rows = np.empty((2, len(WIDTHS), most), np.float32)
     rows[0] = _run(intervals, since_onset, most)
     rows[1] = 0.0
     for age in ages[:NEWEST_HELD]:
         rows[1] += _run(durations, age, most)
-    rows += np.float32(0.01)
-    np.log(rows, out=rows)
-    rows += np.float32(2.5)
     return rows.reshape(NUM_DENSITIES, most)
+
+
+def add_densities(shifts: FloatArray, weights: FloatArray, usual: FloatArray) -> None:
+    """Add to the logits of the ``shifts``, in place, what :func:`densities` (6, shifts) give.
+
+    ``usual`` is what :func:`usual_now` returns, and is changed.
+    """
+    usual += np.float32(0.01)
+    np.log(usual, out=usual)
+    usual += np.float32(2.5)
+    shifts += weights @ usual
 
 
 def _run(boxes: FloatArray, after: int, most: int) -> FloatArray:

@@ -1,8 +1,9 @@
-// The rules of output_terms.py for whole windows: the same numbers, some hundred times faster.
+// The rules of the terms, for whole windows and for the step of an engine: the same numbers as in
+// numpy, ten to a hundred times faster.
 //
 // A Scan reads the tokens of a piece in order and remembers its notes. For each token it can write
 // a row of indices: which of a term's weights each token of the term's group adds next (-1: none).
-// What each term means stands in output_terms.py, which is also what this is tested against.
+// What each term means stands in rules.py and steps.py, which this is tested against.
 
 #include <algorithm>
 #include <cmath>
@@ -75,15 +76,22 @@ struct Sizes {
     int max_shift, velocity_bins, memory;
 };
 
+std::vector<uint64_t> powers() {
+    std::vector<uint64_t> hashes(PITCHES);
+    uint64_t power = 1;
+    for (auto& hash : hashes) hash = power *= 6364136223846793005ULL;
+    return hashes;
+}
+
+const std::vector<uint64_t> HASHES = powers();
+
 class Scan {
   public:
     explicit Scan(Sizes sizes) : sizes(sizes) {
-        std::fill_n(latest, PITCHES, NONE);
+        std::fill_n(latest, PITCHES, -FAR);
         std::fill_n(onset, PITCHES, NONE);
         std::fill_n(released, PITCHES, NONE);
         sums.push_back(0);
-        uint64_t power = 1;
-        for (auto& hash : hashes) hash = power *= 6364136223846793005ULL;
     }
 
     void feed(int token, bool brief = false) {
@@ -107,7 +115,7 @@ class Scan {
     }
     int notes_since(int pitch) const {
         int since = count() - 1 - latest[pitch];
-        return latest[pitch] >= 0 && since < RECENCY_NOTES ? since : FAR;
+        return since < RECENCY_NOTES ? since : FAR;
     }
     int silent_for(int pitch) const {
         return released[pitch] >= 0 && notes_since(pitch) < FAR ? step - released[pitch] : FAR;
@@ -171,7 +179,7 @@ class Scan {
         velocities.push_back(uint8_t(velocity_bin));
         onsets.push_back(step);
         durations.push_back(NONE);
-        sums.push_back(sums.back() + hashes[pitch]);
+        sums.push_back(sums.back() + HASHES[pitch]);
         if (brief) {
             exact.clear();
             moved.clear();
@@ -180,10 +188,38 @@ class Scan {
         }
     }
 
+    // Forgets notes that are too old to be looked back on, if they are many.
+    void trim() {
+        const int old = first();
+        if (old < sizes.memory) return;
+        auto cut = [old](auto& notes) { notes.erase(notes.begin(), notes.begin() + old); };
+        cut(pitches), cut(velocities), cut(onsets), cut(durations), cut(sums);
+        for (auto lengths : {&exact, &moved})
+            if (int(lengths->size()) > old) cut(*lengths);
+        for (auto& number : latest) number = std::max(number - old, -FAR);
+        for (auto& match : matches) match.place -= match.length ? old : 0;
+    }
+
+    // Gives every number of the state to `visit`, in a fixed order, vectors with their sizes.
+    template <typename Visit>
+    void each_part(Visit visit) {
+        visit(&step, 1), visit(&velocity_bin, 1);
+        visit(latest, PITCHES), visit(onset, PITCHES), visit(released, PITCHES);
+        visit(matches, VIEWS), visit(&votes[0][0], VIEWS * PITCHES);
+        auto notes = [&](auto& vector) {
+            int size = int(vector.size());
+            visit(&size, 1);
+            vector.resize(size);
+            visit(vector.data(), size);
+        };
+        notes(pitches), notes(velocities), notes(onsets), notes(durations);
+        notes(exact), notes(moved), notes(sums);
+    }
+
   private:
     void note_off(int pitch) {
         if (onset[pitch] == NONE) return;
-        durations[latest[pitch]] = step - onset[pitch];
+        if (latest[pitch] >= 0) durations[latest[pitch]] = step - onset[pitch];
         onset[pitch] = NONE;
         released[pitch] = step;
     }
@@ -259,7 +295,6 @@ class Scan {
 
     std::vector<uint8_t> exact, moved, before;
     std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
-    uint64_t hashes[PITCHES];
 };
 
 // ---- the terms ------------------------------------------------------------------------------
@@ -339,6 +374,7 @@ struct Term {
     int layers;
     char group;  // n: note-on, o: note-off, s: time shift, v: velocity
     void (*fill)(const Moment&, Row);
+    bool ages = false;  // of notes: whether it changes with time alone, and is summed apart
 };
 
 const Term TERMS[] = {
@@ -355,11 +391,13 @@ const Term TERMS[] = {
     {"silence", 1, 'n',
      [](const Moment& m, Row row) {
          each(PITCHES, row, [&](int pitch) { return bucket(TIME, m.scan.silent_for(pitch)); });
-     }},
+     },
+     true},
     {"age", 1, 'o',
      [](const Moment& m, Row row) {
          each_held(m, row, [](const Held& note, int) { return bucket(TIME, note.age); });
-     }},
+     },
+     true},
     {"order", 1, 'o',
      [](const Moment& m, Row row) {
          each_held(m, row, [](const Held&, int order) { return std::min(order, 15); });
@@ -379,7 +417,8 @@ const Term TERMS[] = {
          each_held(m, row, [](const Held& note, int) {
              return note.overdue < FAR ? difference_bucket(note.overdue) : NONE;
          });
-     }},
+     },
+     true},
     {"interonset", 1, 's',
      [](const Moment& m, Row row) {
          int since = m.scan.since_onset();
@@ -423,6 +462,60 @@ class Histogram {
 
   private:
     double weights[LONGEST_DENSITY] = {}, below[LONGEST_DENSITY + 1] = {};
+};
+
+// The weights of the last inter-onset times and durations, the newest first, as numpy has them.
+struct Fading {
+    const double *intervals, *durations;
+};
+
+// How usual what each time shift leads to was of late, before the logarithm: number by number what
+// densities.py makes of its boxes, in the same order of sums.
+class Usual {
+  public:
+    Usual(const Moment& m, Fading fading) {
+        const Scan& scan = m.scan;
+        const int last = scan.count() - 1;
+        double intervals[LONGEST_DENSITY] = {}, durations[LONGEST_DENSITY] = {};
+        for (int note = std::max(scan.first(), last - 32) + 1; note <= last; note++)
+            add(intervals, scan.onsets[note] - scan.onsets[note - 1], fading.intervals[last - note]);
+        for (int note = std::max(scan.first(), last - 47); note <= last; note++)
+            if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
+                add(durations, scan.durations[note], fading.durations[last - note]);
+        cumulate(intervals, of_onsets);
+        cumulate(durations, of_held);
+    }
+
+    void write(const Moment& m, float* rows) const {
+        const int most = m.scan.sizes.max_shift, newest = std::min(int(m.held.size()), 6);
+        for (int number = 0; number < 3; number++)
+            for (int shift = 1; shift <= most; shift++) {
+                float held = 0;
+                for (int n = 0; n < newest; n++)
+                    held += box(of_held, m.held[n].age + shift, WIDTHS[number]);
+                rows[number * most + shift - 1] =
+                    box(of_onsets, m.scan.since_onset() + shift, WIDTHS[number]);
+                rows[(number + 3) * most + shift - 1] = held;
+            }
+    }
+
+  private:
+    static void add(double* weights, int value, double weight) {
+        if (0 <= value && value < LONGEST_DENSITY - 8) weights[value] += weight;
+    }
+
+    static void cumulate(const double* weights, float* below) {
+        double sum = 0;
+        below[0] = 0;
+        for (int x = 0; x < LONGEST_DENSITY; x++) below[x + 1] = float(sum += weights[x]);
+    }
+
+    static float box(const float* below, int at, int width) {
+        if (at + width >= LONGEST_DENSITY) return 0;
+        return (below[at + width + 1] - below[std::max(at - width, 0)]) * float(1.0 / (2 * width + 1));
+    }
+
+    float of_onsets[LONGEST_DENSITY + 1], of_held[LONGEST_DENSITY + 1];
 };
 
 void densities(const Moment& m, float* rows) {
@@ -486,6 +579,74 @@ void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* ind
         densities(moment, rows);
         rows += DENSITIES * scan.sizes.max_shift;
     }
+}
+
+// ---- the step of an engine: a scan for each note, which never changes but for the time ----------
+
+// Returns the scan behind a note-on or note-off at a step, as a new one.
+void* scan_after(void* handle, int step, int velocity_bin, int token) {
+    Scan* scan = new Scan(*static_cast<Scan*>(handle));
+    scan->trim();
+    scan->step = step;
+    scan->velocity_bin = velocity_bin;
+    scan->feed(token);
+    return scan;
+}
+
+// Adds to `logits` what `weights` give at a step, in the order of sums of stepping.py; the densities
+// are left to the caller, who gets how usual each time is (6, shifts) in `usual`. `layers` are as in
+// add_terms. Returns how many notes have begun.
+int scan_add(void* handle, int step, int velocity_bin, const int32_t* layers, Fading* fading,
+             const float* weights, float* logits, float* usual) {
+    Scan& scan = *static_cast<Scan*>(handle);
+    scan.step = step;
+    scan.velocity_bin = velocity_bin;
+    Moment moment(scan);
+    std::vector<int16_t> own;
+    for (char group : {'n', 'o', 's', 'v'}) {
+        const int size = group_size(scan.sizes, group);
+        std::vector<float> sums(size), aged(size);
+        const int32_t* layer = layers;
+        int32_t first_token = 0;
+        for (const Term& term : TERMS) {
+            if (term.group == group) {
+                own.resize(term.layers * size);
+                term.fill(moment, own.data());
+                float* into = term.ages ? aged.data() : sums.data();
+                for (int l = 0; l < term.layers; l++)
+                    for (int i = 0; i < size; i++)
+                        if (int index = own[l * size + i]; index >= 0)
+                            into[i] += weights[layer[3] + index];
+                first_token = layer[2];
+            }
+            layer += 4 * term.layers;
+        }
+        if (group == 'n')
+            for (int i = 0; i < size; i++) logits[first_token + i] += sums[i];
+        else
+            for (int i = 0; i < size; i++) aged[i] = sums[i] + aged[i];
+        for (int i = 0; i < size; i++) logits[first_token + i] += aged[i];
+    }
+    if (scan.count()) Usual(moment, *fading).write(moment, usual);
+    return scan.count();
+}
+
+// Writes all that a scan remembers to `bytes`, if not null; returns how many bytes that takes.
+int64_t scan_save(void* handle, char* bytes) {
+    int64_t size = 0;
+    static_cast<Scan*>(handle)->each_part([&](auto* values, int count) {
+        if (bytes) std::memcpy(bytes + size, values, count * sizeof *values);
+        size += int64_t(count * sizeof *values);
+    });
+    return size;
+}
+
+// Reads into a new scan what scan_save has written.
+void scan_load(void* handle, const char* bytes) {
+    static_cast<Scan*>(handle)->each_part([&](auto* values, int count) {
+        std::memcpy(values, bytes, count * sizeof *values);
+        bytes += count * sizeof *values;
+    });
 }
 
 // Writes the row of the present moment, as behind the last token or before the first.

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.recall import NO_MATCHES, Matches
-from midirnn.native import compiled
+from midirnn.native import compiled, compiled_before
 from midirnn.terms.densities import NUM_DENSITIES
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.table import OutputTerms
@@ -177,6 +177,13 @@ def native_library() -> ctypes.CDLL | None:
     return _declared(library) if library else None
 
 
+@functools.cache
+def native_library_now() -> ctypes.CDLL | None:
+    """Return it without waiting; None where it is yet to be compiled, which then begins."""
+    library = compiled_before(_SOURCE)
+    return _declared(library) if library else None
+
+
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Tell ctypes the functions' types."""
     pointer, number = ctypes.c_void_p, ctypes.c_int
@@ -187,6 +194,10 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
         "scan_now": (None, [pointer, pointer, pointer]),
         "add_terms": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
+        "scan_after": (pointer, [pointer, number, number, number]),
+        "scan_add": (number, [pointer, number, number, *[pointer] * 5]),
+        "scan_save": (ctypes.c_int64, [pointer, pointer]),
+        "scan_load": (None, [pointer, ctypes.c_char_p]),
         "add_term_gradients": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
         "scan_recall": (None, [pointer, pointer, ctypes.c_int64, pointer]),
     }

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.terms.buckets import FAR, IntArray
-from midirnn.terms.densities import densities_now, duration_boxes, interval_boxes
+from midirnn.terms.densities import add_densities, duration_boxes, interval_boxes, usual_now
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.steps import (
     Held,
@@ -118,8 +118,8 @@ class TermStep:
         shifts += _sums(padded, self._shifts.of(now))
         if memory.notes.begun:
             ages, most = now.ages.tolist(), len(shifts)
-            usual = densities_now(memory.intervals, memory.durations, now.since_onset, ages, most)
-            shifts += weights[self.terms.slices[DENSITY]] @ usual
+            usual = usual_now(memory.intervals, memory.durations, now.since_onset, ages, most)
+            add_densities(shifts, weights[self.terms.slices[DENSITY]], usual)
 
 
 def _sums(padded: FloatArray, rows: IntArray) -> FloatArray:

@@ -48,7 +48,7 @@ def shell_lines(path: Path) -> list[str]:
         command.strip()
         for block in blocks(path, "sh")
         for line in block.replace("\\\n", " ").splitlines()
-        for command in line.split(" #")[0].split(" | ")
+        for command in re.split(r" \| (?=midirnn )", line.split(" #")[0])
     ]
     return [line for line in lines if line and not line.startswith("#")]
 

@@ -25,6 +25,7 @@ from midirnn.models.checkpoint import expected_shapes, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.ports import MemoryOutput, Message
 from midirnn.sampling import Sampler, SamplerState, SamplingConfig
+from midirnn.sampling.constraints.masks import Budget
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import Rest
 
@@ -72,6 +73,7 @@ class CheckedState(SamplerState):
             self.rng,
             self.repetition,
             self.rest,
+            self.budget,
             list_of(self.tokens),
         )
 
@@ -82,12 +84,13 @@ def checked_state(
     rng: dict[str, Any],
     repetition: Repetition,
     rest: Rest,
+    budget: Budget,
     tokens: list[int],
 ) -> CheckedState:
     link: Tokens | None = None
     for token in tokens:
         link = (token, link)
-    return CheckedState(engine, grammar, rng, repetition, rest, link)
+    return CheckedState(engine, grammar, rng, repetition, rest, budget, link)
 
 
 def list_of(link: Tokens | None) -> list[int]:

@@ -16,7 +16,7 @@ from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
 from midirnn.models.config import ModelConfig
 from midirnn.sampling.engine_comparison import compare_engines
-from midirnn.sampling.surprise import log_likelihood
+from midirnn.sampling.filters import log_likelihood
 from tests.datasets.songs import song
 from tests.engines.stepping import CODEC, CONFIGS, trained_weights
 from tests.models.reference import token_losses

@@ -17,6 +17,7 @@ from midirnn.models import features
 from midirnn.models.features import with_terms
 from midirnn.terms import NoteMemory, OutputTerms, StepMemory, TermStep
 from midirnn.terms.memory import NONE
+from midirnn.terms.native_step import NativeStep
 from midirnn.terms.scan import NativeScan, NumpyScan, RecallScan, native_library
 from midirnn.terms.table import DENSITY
 
@@ -129,6 +130,56 @@ class TestTheMemory:
             memory = memory.after_note_on(pitch).after_note_off(pitch)
         as_they_were = memory.recollection.votes[0]
         assert dict(zip(as_they_were.pitches, as_they_were.lengths, strict=True)) == {64: 2, 65: 1}
+
+
+@pytest.fixture(scope="module")
+def native() -> NativeStep:
+    library = native_library()
+    if library is None:
+        pytest.skip("there is no C++ compiler")
+    return NativeStep(TERMS, library)
+
+
+class TestTheStepInCpp:
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(0, 10_000), st.sampled_from([12, SIZE, 2000]), st.integers(0, 299))
+    def test_adds_the_same_bit_for_bit_also_after_it_was_pickled(
+        self, native: NativeStep, seed: int, size: int, pickled_at: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        weights = rng.normal(size=TERMS.rows).astype(np.float32)
+        before = rng.normal(size=388).astype(np.float32)
+        memory, same = STEP.start(size), native.start(size)
+        for at, token in enumerate(stream(seed).tolist()):
+            memory, same = STEP.follow(memory, token), native.follow(same, token)
+            if at == pickled_at:
+                same = pickle.loads(pickle.dumps(same))
+            expected, found = before.copy(), before.copy()
+            STEP.add(expected, weights, memory)
+            native.add(found, weights, same)
+            np.testing.assert_array_equal(found, expected)
+
+    def test_is_not_changed_by_what_follows(self, native: NativeStep) -> None:
+        weights = np.ones(TERMS.rows, np.float32)
+        memory = native.start(SIZE)
+        for token in stream(7).tolist():
+            memory = native.follow(memory, token)
+        before, after = np.zeros(388, np.float32), np.zeros(388, np.float32)
+        native.add(before, weights, memory)
+        other = memory
+        for token in stream(8).tolist():
+            other = native.follow(other, token)
+        native.add(after, weights, memory)
+        np.testing.assert_array_equal(after, before)
+
+    def test_is_what_an_engine_takes_where_it_is_compiled(self, native: NativeStep) -> None:
+        feature = NoteTerms(SIZE, 100, 32)
+        assert isinstance(feature.start(), type(native.start(SIZE)))
+        weights, logits = np.ones(TERMS.rows, np.float32), np.zeros(388, np.float32)
+        feature.add(logits, weights, feature.follow(feature.start(), 60))
+        expected = np.zeros(388, np.float32)
+        feature.add(expected, weights, feature._step.follow(feature._step.start(SIZE), 60))
+        np.testing.assert_array_equal(logits, expected)
 
 
 class TestTheTerms:

@@ -121,6 +121,9 @@ class LiveConfig:
     keep_warm: bool = field(default=True, metadata=_about())
     """Keep one processor busy while there is music: reactions are a third faster, a laptop gets
     warmer."""
+    spare: bool = field(default=True, metadata=_about())
+    """Keep a second model process loaded, which takes over at once if the first one dies. It takes
+    as much memory as the first (about 100 MB)."""
     seed: int | None = field(default=None, metadata=_about(low=0))
     """Random seed. The same seed makes the same choices. [random, and printed]"""
     seconds: float | None = field(default=None, metadata=_about(low=0.01))

@@ -40,6 +40,9 @@ START_SECONDS = 60.0
 
 END_SECONDS = 2.0
 
+SPARE_AFTER_SECONDS = 1.0
+"""How long a model is left alone with the processors before a spare one is loaded."""
+
 SEND_SECONDS = 0.2
 """How long sending may take when it is too much for the pipe (a state with many presets)."""
 
@@ -134,8 +137,9 @@ class _Child:
 class ModelProcess:
     """A model in a process of its own: an implementation of ``ModelLink``. Owns the process.
 
-    Use it in a ``with``. If it is killed or hangs, :meth:`restart` brings another. If this process
-    is killed, that one ends what sounds on the output given to :meth:`protect`.
+    Use it in a ``with``. If it is killed or hangs, :meth:`restart` brings another: at once if there
+    is a ``spare``, a second process that has loaded the model and waits. If this process is killed,
+    that one ends what sounds on the output given to :meth:`protect`.
     """
 
     can_be_lost = True
@@ -146,6 +150,7 @@ class ModelProcess:
         codec: Codec[Any],
         *,
         command: Sequence[str] | None = None,
+        spare: bool = False,
     ) -> None:
         self.settings: ModelSettings | None = settings
         self._settings = settings
@@ -157,12 +162,41 @@ class ModelProcess:
         self._news = threading.Condition()
         self._protected: Protect | None = None
         self._sending = threading.Lock()  # the thread that watches ports sends, too
+        self._changing = threading.Lock()  # which process is which
+        self._closed = threading.Event()
+        self._wants_spare = spare
+        self._spare: _Child | None = None
         self._child = self._start()
+        self._keep_spare()
 
     def _start(self) -> _Child:
         child = _Child(self._command, self._settings)
         child.start_reading(self._tell)
         return child
+
+    def _keep_spare(self) -> None:
+        """Load a spare in a while, in a thread of its own, if there is to be one."""
+        if self._wants_spare:
+            threading.Thread(
+                target=self._load_spare, args=(self._child,), name="midirnn spare", daemon=True
+            ).start()
+
+    def _load_spare(self, child: _Child) -> None:
+        with self._news:
+            self._news.wait_for(lambda: child.ready or child.lost)
+        if self._closed.wait(SPARE_AFTER_SECONDS):
+            return
+        with self._changing:
+            if child is self._child and not self._closed.is_set():
+                self._spare = self._start()
+
+    def _take_spare(self) -> _Child | None:
+        """Return the spare, which then is one no longer; None if there is none that works."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.lost is not None:
+            spare.end(orderly=False)
+            return None
+        return spare
 
     def _tell(self) -> None:
         with self._news:
@@ -234,16 +268,28 @@ class ModelProcess:
         replies = self._child.replies
         return [replies.popleft() for _ in range(len(replies))]
 
+    @property
+    def has_spare(self) -> bool:
+        """True while a spare has loaded the model."""
+        spare = self._spare
+        return spare is not None and spare.ready and spare.lost is None
+
     def restart(self) -> None:
-        """Kill the process and start another, which will be ready in about a second."""
-        self._child.end(orderly=False)
-        self._child = self._start()
+        """Kill the process and go on with the spare, or with a new one, ready in about a second."""
+        with self._changing:
+            self._child.end(orderly=False)
+            self._child = self._take_spare() or self._start()
         if self._protected is not None:
             self._send(self._protected)
+        self._keep_spare()
 
     def close(self) -> None:
-        """End the process."""
-        self._child.end(orderly=True)
+        """End the process, and the spare."""
+        self._closed.set()
+        with self._changing:
+            children = [self._child, *filter(None, [self._spare])]
+        for child in children:
+            child.end(orderly=True)
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ from midirnn.live.base.messages import (
     PlannedEvent,
     Reply,
     Request,
+    Save,
     Saved,
     Store,
 )
@@ -151,6 +152,46 @@ def test_a_model_process_that_is_killed_or_stopped_is_replaced_and_its_notes_end
     assert sounding(message for message in stand.output.messages if message[0] < 0xB0) == set()
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def test_the_spare_process_takes_over_at_once_and_another_becomes_the_spare(model: str) -> None:
+    settings = ModelSettings(model, "numpy")
+    with ModelProcess(settings, load(model).codec, spare=True) as process:
+        first = process.process_id
+        wait_for(lambda: process.has_spare)
+        os.kill(first, signal.SIGTERM)
+        wait_for(lambda: process.lost is not None)
+        process.restart()
+        assert process.ready
+        assert process.lost is None
+        assert process.process_id != first
+        process.ask([Save()])
+        wait_for(lambda: process.has_replies)
+        wait_for(lambda: process.has_spare)
+
+
+def test_a_spare_that_has_died_is_not_taken(model: str) -> None:
+    settings = ModelSettings(model, "numpy")
+    with ModelProcess(settings, load(model).codec, spare=True) as process:
+        wait_for(lambda: process.has_spare)
+        assert process._spare is not None
+        dead = process._spare.process.pid
+        os.kill(dead, signal.SIGTERM)
+        wait_for(lambda: not process.has_spare)
+        process.restart()
+        assert process.process_id != dead
+        process.wait_until_ready(LIMIT_SECONDS)
+
+
+def test_no_spare_is_left_when_the_process_is_closed(model: str) -> None:
+    process = ModelProcess(ModelSettings(model, "numpy"), load(model).codec, spare=True)
+    wait_for(lambda: process.has_spare)
+    assert process._spare is not None
+    spare = process._spare.process.pid
+    process.close()
+    for number in (process.process_id, spare):
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)
 
 
 def test_the_model_process_that_takes_over_knows_more_presets_than_a_pipe_holds(

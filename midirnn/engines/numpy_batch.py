@@ -1,0 +1,138 @@
+"""Many pieces at once in numpy: one product of matrices for a step of all of them.
+
+Each piece has a *lane*, an engine like any other. A step of a lane waits until its result is read;
+then the steps of all lanes that wait are computed together. The products always have
+:data:`BLOCK` columns, so that what a lane computes depends neither on how many lanes there are nor
+on what the others play.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from midirnn.codecs import BoolArray
+from midirnn.engines.base import Advance, RecurrentEngine, given_numbers
+from midirnn.engines.numpy_engine import LAYER_NORM_EPSILON, NumpyEngine, Weights
+from midirnn.engines.state import EngineState, FloatMatrix, FloatVector
+from midirnn.models.config import ModelConfig
+
+BLOCK = 16
+"""Pieces in one product: the weights are read from memory once for so many."""
+
+
+class NumpyBatch:
+    """The lanes of a model, and the steps that wait. Owns both.
+
+    ``lanes`` grow and shrink by :meth:`open_lane` only; a lane that is not fed costs nothing.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        self._columns = _Columns(config, weights)
+        self._config = config
+        self._waiting: list[_Step] = []
+
+    def open_lane(self) -> Lane:
+        """Return an engine whose steps are computed together with those of the other lanes."""
+        return Lane(self._config, self)
+
+    def wait(self, step: _Step) -> None:
+        """Keep a step until somebody reads its result, or that of another."""
+        self._waiting.append(step)
+
+    def compute(self, wanted: _Step) -> EngineState:
+        """Compute all steps that wait, and return the state after one of them."""
+        if wanted.after is None:
+            waiting, self._waiting = self._waiting, []
+            for begin in range(0, len(waiting), BLOCK):
+                self._columns.advance(waiting[begin : begin + BLOCK])
+        assert wanted.after is not None
+        return wanted.after
+
+
+class Lane(RecurrentEngine):
+    """The engine of one piece among many: an implementation of ``StepEngine``."""
+
+    def __init__(self, config: ModelConfig, batch: NumpyBatch) -> None:
+        super().__init__(config)
+        self._batch = batch
+        self.reset()
+
+    def warm_up(self) -> None:
+        """Do nothing: the weights stay in the caches between steps."""
+
+    def _after(self, before: EngineState, token: int, held: BoolArray) -> EngineState:
+        """Return the state after a token, to be computed with others."""
+        before.compute()
+        memories = {f.name: f.follow(before.memories[f.name], token) for f in self._features}
+        numbers = self._numbers(memories, given_numbers(held, self._controls))
+        step = _Step(self, before, token, numbers, memories)
+        self._batch.wait(step)
+        return EngineState.later(self._layout, lambda: self._batch.compute(step))
+
+    def finish(self, step: _Step, state: list[FloatMatrix], outputs: list[FloatVector]) -> None:
+        """Make the state after a step from what was computed."""
+        logits, *weights = outputs
+        for feature, added in zip(self._with_heads, weights, strict=True):
+            feature.add(logits, added, step.memories[feature.name])
+        step.after = EngineState(self._layout, tuple(state), logits, step.memories)
+
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
+        raise AssertionError("the steps of a lane are computed by its batch")
+
+
+@dataclass(eq=False)
+class _Step:
+    """A step of a lane that waits, and the state after it once it is computed."""
+
+    lane: Lane
+    before: EngineState
+    token: int
+    numbers: FloatVector
+    memories: dict[str, object]
+    after: EngineState | None = None
+
+
+class _Columns(NumpyEngine):
+    """Computes a step of up to :data:`BLOCK` pieces; each is a column."""
+
+    def advance(self, steps: list[_Step]) -> None:
+        """Compute steps, and hand each lane its state."""
+        residual, layers = self._config.residual, self._config.num_layers
+        padding = BLOCK - len(steps)
+        parts = [
+            np.pad(np.stack(part, axis=-1), ((0, 0), (0, 0), (0, padding)))  # (L, H, B)
+            for part in zip(*(step.before.state for step in steps), strict=True)
+        ]
+        after = [np.empty_like(part) for part in parts]
+        numbers = np.pad(np.stack([s.numbers for s in steps], axis=1), ((0, 0), (0, padding)))
+        projected = self._token_table[[s.token for s in steps] + [0] * padding].T
+        if len(numbers):
+            projected = projected + self._feature_table.T @ numbers  # (G * H, B)
+        x = np.empty(0, np.float32)
+        for index, layer in enumerate(self._layers):
+            before = [np.ascontiguousarray(part[index]) for part in parts]
+            if index == 0:
+                x, now = layer.step_projected_columns(projected, before)
+            else:
+                h, now = layer.step_columns(self._read_columns(x, index), before)
+                x = x + h if residual else h
+            for whole, part in zip(after, now, strict=True):
+                whole[index] = part
+        output = self._output @ self._read_columns(x, layers) + self._output_bias[:, None]
+        rows = np.ascontiguousarray(output.T)
+        for column, step in enumerate(steps):
+            state = [np.ascontiguousarray(whole[..., column]) for whole in after]
+            step.lane.finish(step, state, [rows[column, head] for head in self._heads])
+
+    def _read_columns(self, x: FloatMatrix, layer: int) -> FloatMatrix:
+        """Return what a layer after the first reads (H, B) of those below."""
+        if not self._norms:
+            return x
+        scale, bias = self._norms[layer - 1]
+        centred = x - x.mean(axis=0)
+        variance = np.square(centred).mean(axis=0)
+        normalized = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
+        read: FloatMatrix = normalized * scale[:, None] + bias[:, None]
+        return read

@@ -1,0 +1,107 @@
+"""What a user asks for: the constraints on a piece."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from midirnn.codecs import NoteStream
+from midirnn.codecs.controls import Controls
+from midirnn.errors import OptionError
+from midirnn.performance import NUM_PITCHES
+from midirnn.sampling.constraints.chart import ChordChart, pitch_classes_of
+from midirnn.sampling.constraints.curves import Curve
+from midirnn.sampling.constraints.harmony import PitchClasses
+
+PASSING_SECONDS = 0.25
+"""Notes of the key that are not of the chord last so long at most."""
+
+LOUDNESS_TOLERANCE = 12.0
+"""Velocities are this near to the curve of loudness, or the nearest that the codec has."""
+
+EXACT_REST_SECONDS = 1.0
+"""The rest with which a piece of exact length ends."""
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What every note of a generated piece must keep to. Times are seconds of new music.
+
+    ``key`` holds the pitch classes that may be used; ``chords`` says which may be used when. With
+    both, notes of the key that are not in the chord may be used too, as passing notes of a quarter
+    of a second. Notes that do not belong to the next chord end where it begins. ``lowest`` and
+    ``highest`` bound pitches, and ``polyphony`` how many notes sound at once. No more notes begin
+    than ``notes_per_second`` says, but for bursts of a second's worth, and velocities are within 12
+    of ``loudness``; both are told to the model too. In ``silences``, (start, end), nothing sounds.
+    ``exact_seconds`` is the length of the piece: its last second is a rest.
+    """
+
+    key: PitchClasses | None = None
+    lowest: int = 0
+    highest: int = NUM_PITCHES - 1
+    polyphony: int | None = None
+    chords: ChordChart | None = None
+    notes_per_second: Curve | None = None
+    loudness: Curve | None = None
+    silences: tuple[tuple[float, float], ...] = ()
+    exact_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lowest <= self.highest < NUM_PITCHES:
+            raise OptionError(
+                f"the range of pitches is {self.lowest} to {self.highest}; allowed are 0 to "
+                f"{NUM_PITCHES - 1}, the lowest first"
+            )
+        if self.polyphony is not None and not 1 <= self.polyphony <= NUM_PITCHES:
+            raise OptionError(f"polyphony is {self.polyphony}; allowed are 1 to {NUM_PITCHES}")
+        for start, end in self.silences:
+            if not 0.0 <= start < end:
+                raise OptionError(f"a silence lasts from {start:g} to {end:g} s; it must end later")
+        least = EXACT_REST_SECONDS
+        if self.exact_seconds is not None and not least < self.exact_seconds < math.inf:
+            raise OptionError(
+                f"the exact length is {self.exact_seconds:g} s; it must be over {least:g}, the "
+                "rest at the end"
+            )
+
+    def check(self, codec: object) -> None:
+        """Raise :class:`OptionError` for a codec without notes in time."""
+        if self != Constraints() and not isinstance(codec, NoteStream):
+            raise OptionError("constraints are for music: this model's codec has no notes in time")
+
+    def rests(self) -> list[tuple[float, float]]:
+        """Return when nothing may sound, the end of an exact length included."""
+        ends = [] if self.exact_seconds is None else [self.exact_seconds - EXACT_REST_SECONDS]
+        return sorted([*self.silences, *((end, math.inf) for end in ends)])
+
+    @property
+    def are_told(self) -> bool:
+        """Whether there is anything that a model with controls can be told."""
+        told = (self.key, self.chords, self.notes_per_second, self.loudness)
+        return any(part is not None for part in told)
+
+    def controls_at(self, seconds: float, controls: Controls | None) -> Controls:
+        """Return what to tell the model at a time: the controls, and the constraints beside."""
+        told: dict[str, float | Sequence[float]] = {}
+        if self.notes_per_second is not None:
+            told["notes_per_second"] = float(self.notes_per_second.at(seconds))
+        if self.loudness is not None:
+            told["loudness"] = float(self.loudness.at(seconds))
+        weights = self._weights_at(seconds)
+        if weights is not None:
+            told["pitch_classes"] = weights
+        base = controls or Controls()
+        free = {k: v for k, v in told.items() if getattr(base, k) is None}
+        return replace(base, **free)  # type: ignore[arg-type]
+
+    def _weights_at(self, seconds: float) -> list[float] | None:
+        """Return the weights of pitch classes at a time: those of the chord count more."""
+        chord = None
+        if self.chords is not None:
+            name = self.chords.until(seconds + 1e-6)[-1][1]
+            chord = pitch_classes_of(name)
+        if chord is None and self.key is None:
+            return None
+        key = self.key or frozenset()
+        return [2.0 * (p in (chord or ())) + (p in key) for p in range(12)]

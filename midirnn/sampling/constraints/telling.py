@@ -1,0 +1,37 @@
+"""Telling the model what it is constrained to, so that it plays what is allowed of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from midirnn.codecs.controls import Controls
+from midirnn.sampling.constraints.rules import Constraints
+
+if TYPE_CHECKING:
+    from midirnn.sampling.sampler import Sampler
+
+TOLD_EVERY_SECONDS = 0.25
+
+
+class Telling:
+    """Sets the controls of a model over time. Owns what was told last."""
+
+    def __init__(self, sampler: Sampler[Any], constraints: Constraints) -> None:
+        self._sampler = sampler
+        self._constraints = constraints
+        self._tells = bool(sampler.engine.config.control_inputs) and constraints.are_told
+        self._told: Controls | None = None
+        self._moment = -1
+
+    def at(self, seconds: float, controls: Controls | None) -> None:
+        """Tell the model what is asked for so many seconds into the new music."""
+        moment = int(seconds / TOLD_EVERY_SECONDS)
+        if not self._tells or (moment == self._moment and controls is self._base):
+            return
+        self._moment, self._base = moment, controls
+        told = self._constraints.controls_at(moment * TOLD_EVERY_SECONDS, controls)
+        if told != self._told:
+            self._told = told
+            self._sampler.steer(told)
+
+    _base: Controls | None = None
