@@ -32,7 +32,7 @@ LAYERS: Layers = (
     (("engines",),),
     (("training",), ("sampling",), ("judging",)),
     (("pretrained",),),
-    (("live",), ("plots",)),
+    (("live",), ("plots",), ("composing",)),
     (("web",),),
     (("cli",),),
 )

@@ -41,6 +41,14 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
+def test_generating_is_measured_beside_torch() -> None:
+    argv = ("--batches", "2", "--seconds", "0.2", "--model", "piano-small", "--json")
+    report = json.loads(run("benchmark_generate.py", *argv).stdout)
+    (row,) = report["tokens_per_second"]
+    assert row["batch"] == 2
+    assert row["midirnn"] > 0 and row["torch.nn.LSTM"] > 0
+
+
 def test_steps_are_timed_with_what_else_was_running() -> None:
     for library in ("onnxruntime", "torch"):
         pytest.importorskip(library, reason="its step is timed")

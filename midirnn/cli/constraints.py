@@ -102,7 +102,8 @@ class ConstraintFlags:
             chords=chart,
             silences=tuple(_silence(text) for text in self.silence),
             exact_seconds=seconds if self.exact else None,
-            **curves,
+            notes_per_second=curves.get("notes_per_second"),
+            loudness=curves.get("loudness"),
         )
 
 

@@ -140,7 +140,9 @@ def _continue(
     """Return what the model plays after each primer, from 0 s on."""
     from midirnn.midifile import write_midi
     from midirnn.sampling.many import continue_many
+    from midirnn.sampling.requests import Request
 
+    request = Request(timing.new_seconds, sampling, follow=follow, follow_seconds=follow_seconds)
     if save is not None:
         with one_line_errors(save, OptionError):
             save.mkdir(parents=True, exist_ok=True)
@@ -150,11 +152,8 @@ def _continue(
         for generated in continue_many(
             model,
             [e.primer for e in excerpts],
-            seconds=timing.new_seconds,
-            sampling=sampling,
-            follow=follow,
-            follow_seconds=follow_seconds,
-            seed=seed,
+            request=request,
+            seeds=range(seed, seed + len(excerpts)),
             engine=engine,
             workers=workers,
         ):

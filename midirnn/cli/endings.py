@@ -41,6 +41,7 @@ def evaluate_endings(
     from midirnn.datasets.draws import evenly
     from midirnn.judging.endings import compare_endings
     from midirnn.sampling.many import continue_many
+    from midirnn.sampling.requests import Request
 
     codec = require(dataset.codec, NoteStream, "--endings")
     real = [codec.decode(piece) for piece in evenly(dataset.pieces(split), MOST_REAL)]
@@ -55,10 +56,8 @@ def evaluate_endings(
         for generated in continue_many(
             model,
             primers,
-            seconds=NEW_SECONDS,
-            sampling=sampling,
-            end=True,
-            seed=seed,
+            request=Request(NEW_SECONDS, sampling, end=True),
+            seeds=range(seed, seed + len(primers)),
             engine=engine,
             workers=workers,
         ):

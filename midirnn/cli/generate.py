@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,10 @@ from midirnn.sampling.filters import SamplingConfig
 
 if TYPE_CHECKING:
     from midirnn.codecs import Codec
+    from midirnn.engines.load import Model
+    from midirnn.sampling.generate import Generated
+    from midirnn.sampling.requests import Request
+    from midirnn.sampling.sampler import Sampler
 
 LONG_PRIMER = 2000
 """Notes; of longer primers a line says that they take some seconds."""
@@ -101,6 +106,35 @@ def generate(
     count: Annotated[
         int, Parameter(help="Number of pieces to generate: out-1.mid, out-2.mid, ...")
     ] = 1,
+    workers: Annotated[
+        int, Parameter(help="With --count: so many processes share the pieces.")
+    ] = 1,
+    batch: Annotated[
+        int | None,
+        Parameter(
+            help="With --count: so many pieces are in progress at once, in numpy. The music does "
+            "not depend on how many, nor on --workers. [one after another]"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="With --count and --seed: keep the files that exist, and make the others.",
+        ),
+    ] = False,
+    best_of: Annotated[
+        int,
+        Parameter(help="Draw so many candidates in one batch, in numpy, and keep the best."),
+    ] = 1,
+    by: Annotated[
+        str,
+        Parameter(
+            help="What --best-of chooses by: likelihood, continuity (nearness to the primer), key, "
+            "density, or FILE.py:function, which is given a Performance and returns a number."
+        ),
+    ] = "likelihood",
     seed: Annotated[
         int | None,
         Parameter(help="Random seed: the same seed gives the same bytes. [random, and printed]"),
@@ -169,13 +203,28 @@ def generate(
 
     from midirnn.codecs import NoteStream, require
     from midirnn.engines.load import load
-    from midirnn.sampling.generate import DEFAULT_SECONDS, continue_piece
+    from midirnn.sampling.generate import DEFAULT_SECONDS
+    from midirnn.sampling.many import continue_many
+    from midirnn.sampling.requests import Request
     from midirnn.sampling.sampler import Sampler
 
     if count < 1:
         raise OptionError(f"--count is {count}; it must be at least 1")
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
+    for name, number in (("--workers", workers), ("--best-of", best_of), ("--batch", batch)):
+        if number is not None and number < 1:
+            raise OptionError(f"{name} is {number}; it must be at least 1")
+    if workers > 1 and best_of > 1:
+        raise OptionError("--workers share the pieces of --count; --best-of draws in one process")
+    if resume and seed is None:
+        raise OptionError("--resume makes the pieces that are missing: give the --seed of the rest")
+    if best_of > 1:
+        from midirnn.composing import find_measure
+
+        find_measure(by)
+        if engine == "onnxruntime":
+            raise OptionError("--best-of draws in one batch, which the engine numpy does")
     if primer is not None and primer_text is not None:
         raise OptionError("--primer and --primer-text are two primers; choose one")
     output = with_format(output, format)
@@ -207,25 +256,54 @@ def generate(
     first_seed = secrets.randbelow(2**32) if seed is None else seed
     if end and not loaded.config.style_inputs:
         print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
-    stepping = loaded.engine(engine)
-    for index in range(count):
-        sampler = Sampler(stepping, codec, sampling, seed=first_seed + index)
-        with progress_bar("generating") as progress:
-            made = continue_piece(
-                sampler,
-                heard,
-                seconds=seconds,
-                tokens=tokens,
-                controls=controls,
-                follow=follow,
-                follow_seconds=follow_seconds,
-                end=end,
-                constraints=constraints,
-                progress=progress,
+    paths = [
+        output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
+        for index in range(count)
+    ]
+    wanted = [index for index in range(count) if not (resume and paths[index].exists())]
+    if len(wanted) < count:
+        print(f"{count - len(wanted)} of {count} files exist and are kept", file=sys.stderr)
+    seeds = [first_seed + index for index in wanted]
+    pieces: Iterable[Generated]
+    primer_piece: Any = heard
+    if isinstance(codec, NoteStream) and (best_of > 1 or workers > 1 or batch is not None):
+        length = DEFAULT_SECONDS if seconds is None else seconds
+        request = Request(length, sampling, controls, follow, follow_seconds, end, constraints)
+        if best_of > 1:
+            pieces = _best(loaded, best_of, by, request, heard, seeds)
+        else:
+            pieces = continue_many(
+                loaded,
+                [primer_piece] * len(seeds),
+                request=request,
+                seeds=seeds,
+                engine=engine,
+                workers=workers,
+                batch=batch,
             )
+    else:
+        if best_of > 1 or workers > 1 or batch is not None:
+            raise OptionError(
+                f"--best-of, --workers and --batch are for music; the codec {codec.name!r} has no "
+                "time"
+            )
+        stepping = loaded.engine(engine)
+        settings = {
+            "seconds": seconds,
+            "tokens": tokens,
+            "controls": controls,
+            "follow": follow,
+            "follow_seconds": follow_seconds,
+            "end": end,
+            "constraints": constraints,
+        }
+        pieces = (
+            _shown(Sampler(stepping, codec, sampling, seed=own), heard, settings) for own in seeds
+        )
+    for index, made in zip(wanted, pieces, strict=True):
         piece = made.continuation if only_new else made.piece
         told = f"{made.summary()} (seed {first_seed + index})"
-        path = output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
+        path = paths[index]
         if output == STDOUT:
             print_piece(codec, piece, on_stdout)
             print(told, file=sys.stderr)
@@ -245,6 +323,29 @@ def generate(
         if audio is not None and index == 0:
             write_audio(made.continuation if only_new else made.performance, audio)
             print(f"{audio}: its sound", file=sys.stderr if output == STDOUT else sys.stdout)
+
+
+def _shown(sampler: Sampler[Any], heard: Any, settings: dict[str, Any]) -> Generated:
+    """Generate a piece under a progress bar."""
+    from midirnn.sampling.generate import continue_piece
+
+    with progress_bar("generating") as progress:
+        return continue_piece(sampler, heard, **settings, progress=progress)
+
+
+def _best(
+    model: Model, count: int, by: str, request: Request, heard: Any, seeds: Sequence[int]
+) -> Iterator[Generated]:
+    """Yield the best of many candidates for each seed, and print the measures of all."""
+    from midirnn.composing import best_of, find_measure
+
+    measure = find_measure(by)
+    for seed in seeds:
+        with progress_bar("candidates") as progress:
+            found = best_of(model, count, measure, request, heard, seed=seed, progress=progress)
+        values = ", ".join(f"{candidate.measure:.3f}" for candidate in found)
+        print(f"{by} of {count} candidates: {values}", file=sys.stderr)
+        yield found[0].generated
 
 
 def _end_of(has_controls: bool) -> str:

@@ -32,6 +32,8 @@ COMMANDS = {
     "train": "Train a model on a data set.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "infill": "Rewrite a stretch of a MIDI file.",
+    "vary": "Vary velocity, timing, pitch or duration in a MIDI file.",
     "render": "Make sound files of MIDI files.",
     "info": "Print what is in MIDI files, models and data sets.",
     "likelihood": "Measure how likely a model finds MIDI files, note by note.",

@@ -41,8 +41,8 @@ _KEPT_TRAITS = ("loudness", "register", "pitch_classes")
 _MEASURED_SECONDS = 20.0
 _TOLD_EVERY_SECONDS = 0.25
 
-_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
 class Ending:
@@ -124,7 +124,7 @@ def tonic_triad(pitch_classes: npt.NDArray[np.floating]) -> tuple[float, ...]:
     """Return twelve weights: those of the tonic triad of the key that fits shares (12,) best."""
     centred = pitch_classes - pitch_classes.mean()
     fits = {}
-    for profile, third in ((_MAJOR, 4), (_MINOR, 3)):
+    for profile, third in ((MAJOR_PROFILE, 4), (MINOR_PROFILE, 3)):
         standard = (np.array(profile) - np.mean(profile)) / np.std(profile)
         for root in range(12):
             fits[root, third] = float(np.roll(standard, root) @ centred)

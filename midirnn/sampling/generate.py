@@ -26,7 +26,7 @@ from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.following import DEFAULT_FOLLOW, LettingGo, following
 from midirnn.sampling.joining import join
 from midirnn.sampling.primer import dropped_drums, read_primer
-from midirnn.sampling.sampler import Sampler
+from midirnn.sampling.sampler import Sampler, SamplerState
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
@@ -266,8 +266,13 @@ def continuing(
     end: bool = False,
     constraints: Constraints | None = None,
     progress: Progress | None = None,
+    heard_before: list[SamplerState] | None = None,
 ) -> Generator[None, None, Generated]:
-    """Do what :func:`continue_primer` does, and stop after every token, for others to go on."""
+    """Do what :func:`continue_primer` does, and stop after every token, for others to go on.
+
+    ``heard_before`` holds the state of a sampler that has heard the primer, so that it need not be
+    heard again; if it is empty, that state is put there.
+    """
     rules = constraints or Constraints()
     if rules.exact_seconds is not None:
         seconds = rules.exact_seconds
@@ -283,10 +288,13 @@ def continuing(
     primer = primer.replace(unreleased=primer.unreleased & at_end)
     heard, rest_steps = _primer_tokens(codec, primer)
     show = _showing(progress, primer.duration + seconds)
-    for begin in range(0, len(heard), _HEARD_AT_A_TIME):
+    if heard_before:
+        sampler.restore(heard_before[0], restore_rng=False)
+    for begin in range(0, 0 if heard_before else len(heard), _HEARD_AT_A_TIME):
         sampler.hear(heard[begin : begin + _HEARD_AT_A_TIME])
         show(primer.duration * begin / len(heard))
-        yield
+    if heard_before == []:
+        heard_before.append(sampler.snapshot())
     controls = following(sampler, heard, controls, follow)
     sampler.steer(controls)
     letting_go = LettingGo(sampler, controls, follow_seconds)

@@ -7,22 +7,26 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midirnn.datasets.workers import begin_worker
+from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.following import DEFAULT_FOLLOW
-from midirnn.sampling.generate import Generated, continue_primer
-from midirnn.sampling.sampler import Sampler
+from midirnn.sampling.generate import Generated
+from midirnn.sampling.requests import Request
+from midirnn.sampling.together import Steps, together
 
 if TYPE_CHECKING:
     from midirnn.codecs import Codec
     from midirnn.engines.base import StepEngine
     from midirnn.engines.load import Model
+
+Piece = tuple[int, Performance | None]
+"""A seed and a primer."""
 
 _AHEAD = 2  # pieces in progress or waiting, per process
 
@@ -47,9 +51,8 @@ def generate_many(
     made = continue_many(
         model,
         [None] * count,
-        seconds=seconds,
-        sampling=sampling,
-        seed=seed,
+        request=Request(seconds, sampling),
+        seeds=range(seed, seed + count),
         engine=engine,
         workers=workers,
     )
@@ -60,78 +63,75 @@ def continue_many(
     model: Model,
     primers: Sequence[Performance | None],
     *,
-    seconds: float,
-    sampling: SamplingConfig | None = None,
-    follow: float = DEFAULT_FOLLOW,
-    follow_seconds: float | None = None,
-    end: bool = False,
-    seed: int = 0,
+    request: Request,
+    seeds: Sequence[int],
     engine: str = "auto",
     workers: int = 1,
+    batch: int | None = None,
 ) -> Iterator[Generated]:
-    """Yield a continuation of each primer, in order; number i is drawn with seed + i.
+    """Yield a continuation of each primer, in order, each drawn with its seed.
 
-    The music does not depend on the number of ``workers``; see :func:`generate_many`.
+    With ``batch`` so many are in progress at once, in numpy. The music depends neither on how many
+    these are nor on the number of ``workers``; see :func:`generate_many`.
     """
-    for name, value, low in (("seed", seed, 0), ("workers", workers, 1)):
+    for name, value, low in (
+        ("seed", min(seeds, default=0), 0),
+        ("workers", workers, 1),
+        ("batch", 1 if batch is None else batch, 1),
+    ):
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
-    order = _Order(seconds, sampling, follow, follow_seconds, end, seed)
+    order = _Order(request, batch)
+    pieces = list(zip(seeds, primers, strict=True))
     if workers == 1:
-        stepping = model.engine(engine)
-        return (order.make(stepping, model.codec, *numbered) for numbered in enumerate(primers))
-    return _in_processes(model.folder, engine, order, primers, min(workers, len(primers)))
+        return order.make_all(model.codec, _lanes(model, engine, batch), pieces)
+    return _in_processes(model.folder, engine, order, pieces, min(workers, len(primers)))
 
 
 @dataclass(frozen=True)
 class _Order:
     """What all pieces have in common."""
 
-    seconds: float
-    sampling: SamplingConfig | None
-    follow: float
-    follow_seconds: float | None
-    end: bool
-    seed: int
+    request: Request
+    batch: int | None
+    """How many pieces are in progress at once; None for one with an engine of its own."""
 
-    def make(
+    def make_all(
         self,
-        engine: StepEngine,
         codec: Codec[Any],
-        index: int,
-        primer: Performance | None,
-    ) -> Generated:
-        """Generate a piece."""
-        sampler = Sampler(engine, codec, self.sampling, seed=self.seed + index)
-        return continue_primer(
-            sampler,
-            self.seconds,
-            primer,
-            follow=self.follow,
-            follow_seconds=self.follow_seconds,
-            end=self.end,
-        )
+        lanes: Sequence[StepEngine],
+        pieces: Sequence[Piece],
+    ) -> Iterator[Generated]:
+        """Yield the pieces, in order."""
+        return together([partial(self._begin, codec, *piece) for piece in pieces], lanes)
+
+    def _begin(
+        self, codec: Codec[Any], seed: int, primer: Performance | None, engine: StepEngine
+    ) -> Steps[Generated]:
+        return self.request.begin(engine, codec, primer, seed=seed)
 
 
 def _in_processes(
     folder: Path,
     engine: str,
     order: _Order,
-    primers: Sequence[Performance | None],
+    pieces: Sequence[Piece],
     workers: int,
 ) -> Iterator[Generated]:
     """Yield the pieces, in order; a few are made ahead of what is taken."""
     # Fresh processes: a fork would copy locked locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
-    running: deque[Future[Generated]] = deque()
+    running: deque[Future[list[Generated]]] = deque()
+    size = min(order.batch or 1, -(-len(pieces) // workers))
     try:
-        for index, primer in enumerate(primers):
-            running.append(pool.submit(_make, folder, engine, order, index, primer))
+        for begin in range(0, len(pieces), size):
+            group = pieces[begin : begin + size]
+            running.append(pool.submit(_make, folder, engine, order, group))
             if len(running) >= _AHEAD * workers:
-                yield running.popleft().result()
+                yield from running.popleft().result()
         while running:
-            yield running.popleft().result()
+            yield from running.popleft().result()
     except BrokenExecutor:
         raise OptionError(
             "a process that generates has died; use fewer --workers, and in a script start them "
@@ -141,17 +141,26 @@ def _in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _make(
-    folder: Path, engine: str, order: _Order, index: int, primer: Performance | None
-) -> Generated:
-    """Generate a piece in a worker process."""
-    return order.make(*_loaded(folder, engine), index, primer)
+def _make(folder: Path, engine: str, order: _Order, pieces: Sequence[Piece]) -> list[Generated]:
+    """Generate pieces in a worker process."""
+    lanes, codec = _loaded(folder, engine, order.batch)
+    return list(order.make_all(codec, lanes, pieces))
 
 
 @cache
-def _loaded(folder: Path, engine: str) -> tuple[StepEngine, Codec[Any]]:
-    """Return the engine of a process, and the codec; made once."""
+def _loaded(
+    folder: Path, engine: str, batch: int | None
+) -> tuple[Sequence[StepEngine], Codec[Any]]:
+    """Return the engines of a process, and the codec; made once."""
     from midirnn.engines.load import load
 
     model = load(folder)
-    return model.engine(engine), model.codec
+    return _lanes(model, engine, batch), model.codec
+
+
+def _lanes(model: Model, engine: str, batch: int | None) -> Sequence[StepEngine]:
+    """Return an engine, or as many as there are pieces in progress."""
+    if batch is None:
+        return [model.engine(engine)]
+    shared = NumpyBatch(model.config, model.weights)
+    return [shared.open_lane() for _ in range(batch)]

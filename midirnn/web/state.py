@@ -14,6 +14,7 @@ from midirnn.live.base.playing import Stance
 from midirnn.live.controls.knobs import KNOBS, NUM_PRESETS, PRESETS
 from midirnn.live.modes import MODES
 from midirnn.live.rig import Rig
+from midirnn.live.view.session_view import SessionView
 from midirnn.web.protocol import Message
 
 BEAT_DIGITS = 2
@@ -57,6 +58,7 @@ def state(rig: Rig | None, model: str, recording_since: float | None, facts: Fac
         "has_output": view.has_output,
         "guard": dict(view.remedies),
         "clock": _clock(rig, now),
+        "tempo": _tempo(view),
         "start": rig.settings.start_seconds,
         "seed": rig.settings.seed,
         "recording": recording_since,
@@ -65,7 +67,7 @@ def state(rig: Rig | None, model: str, recording_since: float | None, facts: Fac
 
 
 class Facts:
-    """Ports and lateness of a session, looked at once a second: that takes a millisecond."""
+    """What a terminal shows, too. It is looked at once a second: that takes a millisecond."""
 
     def __init__(self) -> None:
         self._rig: Rig | None = None
@@ -81,6 +83,9 @@ class Facts:
             self._found = {
                 "ports": [list(port) for port in seen.ports],
                 "late": [round(ms, 1) for ms in (late.median_ms, late.p99_ms, late.worst_ms)],
+                "ahead": round(max(0.0, seen.planned_until - now), 1),
+                "surprise": round(seen.surprises[-1], 1) if seen.surprises else None,
+                "follows": dict(seen.knobs).get("follow"),
             }
         return self._found
 
@@ -92,3 +97,10 @@ def _clock(rig: Rig, now: float) -> dict[str, Any] | None:
     if not bpm or not beats.running or position is None or not math.isfinite(position):
         return None
     return {"bpm": round(bpm, 1), "beat": round(now - position * 60.0 / bpm, BEAT_DIGITS)}
+
+
+def _tempo(view: SessionView) -> str:
+    """Return the tempo of the clock in words; empty without a clock. Beats are on the roll."""
+    if view.bpm is None:
+        return ""
+    return f"{view.bpm:.0f} bpm" + ("" if view.clock_runs else ", stopped")

@@ -12,6 +12,7 @@ from midirnn.models.checkpoint import write_checkpoint
 from midirnn.performance import Performance
 from midirnn.sampling import SamplingConfig, generate
 from midirnn.sampling.many import continue_many, generate_many
+from midirnn.sampling.requests import Request
 from tests.engines.stepping import CODEC, CONFIGS, trained_weights
 from tests.judging.pieces import melody
 
@@ -68,9 +69,15 @@ def test_primers_are_continued_in_order_by_any_number_of_workers(model: Model) -
     primers = [melody([60, 64, 67]), melody([50, 52, 53]), None]
     config = SamplingConfig(temperature=0.8, max_note_seconds=0.5)
 
-    def continued(workers: int) -> list[Performance]:
+    def continued(workers: int, batch: int | None = None) -> list[Performance]:
         made = continue_many(
-            model, primers, seconds=1.0, sampling=config, seed=3, engine="numpy", workers=workers
+            model,
+            primers,
+            request=Request(1.0, config),
+            seeds=[3, 4, 5],
+            engine="numpy",
+            workers=workers,
+            batch=batch,
         )
         return [generated.performance for generated in made]
 
@@ -80,6 +87,8 @@ def test_primers_are_continued_in_order_by_any_number_of_workers(model: Model) -
             model, primer=primer, seconds=1.0, sampling=config, seed=3 + index, engine="numpy"
         )
         assert piece == alone
+    batched = continued(1, batch=1)
+    assert batched == continued(1, batch=2) == continued(1, batch=40) == continued(2, batch=2)
 
 
 def test_the_style_of_primers_is_followed_as_closely_as_generate_follows_it(
@@ -90,7 +99,8 @@ def test_the_style_of_primers_is_followed_as_closely_as_generate_follows_it(
     able, primer = load(tmp_path), melody([60, 64, 67, 72])
     pieces = {}
     for follow in (0.0, 1.0):
-        (made,) = continue_many(able, [primer], seconds=1.0, seed=3, engine="numpy", follow=follow)
+        request = Request(1.0, follow=follow)
+        (made,) = continue_many(able, [primer], request=request, seeds=[3], engine="numpy")
         pieces[follow] = made.performance
         assert pieces[follow] == generate(
             able, primer=primer, seconds=1.0, seed=3, engine="numpy", follow=follow

@@ -91,7 +91,9 @@ def test_a_take_is_downloaded_as_midi_and_as_a_log(page: Any, tmp_path: Path) ->
     page.get_by_role("button", name="Record").click()
     wait(page, "midirnn.state.recording !== null")
     phrase(page)
-    wait(page, "midirnn.notes.all.filter(n => n.who === 'machine' && !n.droppedAt).length > 3")
+    played = "n.who === 'machine' && n.start > midirnn.state.recording && n.end < now"
+    played += " && !n.droppedAt"
+    wait(page, f"(now => midirnn.notes.all.filter(n => {played}).length > 3)(midirnn.clock.now())")
     page.wait_for_timeout(500)
     page.locator(".record").click()
     for link, name in (("MIDI", "take.mid"), ("log", "take.jsonl")):
@@ -153,6 +155,41 @@ def test_a_browser_without_sound_still_shows_and_plays(playing: JamProcess, chro
     phrase(opened, "QE")
     wait(opened, "midirnn.notes.all.some(n => n.nats !== undefined)")
     assert "no Web MIDI" in opened.locator("#midi-none").inner_text()
+
+
+def test_a_browser_without_an_audio_device_is_told_in_a_line(
+    playing: JamProcess, chromium: Any
+) -> None:
+    script = "AudioContext.prototype.resume = () => new Promise(() => {})"
+    opened = open_page(chromium, playing.url, script=script)
+    phrase(opened, "QE")
+    wait(opened, "document.getElementById('hint').textContent.includes('no audio device')")
+    wait(opened, "midirnn.notes.all.some(n => n.nats !== undefined)")
+
+
+def test_an_old_browser_is_told_in_a_line(playing: JamProcess, chromium: Any) -> None:
+    context = chromium.new_context()
+    context.add_init_script("delete CanvasRenderingContext2D.prototype.roundRect")
+    opened = context.new_page()
+    opened.goto(playing.url)
+    assert "too old" in opened.locator(".unsupported").inner_text()
+    context.close()
+
+
+def test_without_scripts_the_page_says_so(playing: JamProcess, chromium: Any) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    opened = context.new_page()
+    opened.goto(playing.url)
+    assert "needs JavaScript" in opened.locator(".unsupported").inner_text()
+    context.close()
+
+
+def test_all_that_the_terminal_shows_is_on_the_page(page: Any) -> None:
+    phrase(page, "QE")
+    wait(page, "midirnn.state.surprise !== null")
+    wait(page, "document.getElementById('facts').textContent.includes('nats')")
+    facts = page.locator("#facts dt").all_inner_texts()
+    assert {"Ports", "Lateness", "Planned", "Surprise", "Seed"} <= set(facts)
 
 
 def test_notes_end_on_both_sides_when_the_server_hangs(page: Any, playing: JamProcess) -> None:

@@ -217,6 +217,7 @@ def _segments(constraints: Constraints, origin: int, second: int, horizon: float
     chords = [(0.0, "")] if chart is None else chart.until(horizon)
     times = {start for start, _ in chords} | {0.0}
     times |= {time for silence in silences for time in silence if time < math.inf}
+    times |= {max(0.0, time) for note in constraints.taken for time in note[1:]}
     found: list[Segment] = []
     for time in sorted(times):
         name = next(n for start, n in reversed(chords) if start <= time)
@@ -224,10 +225,19 @@ def _segments(constraints: Constraints, origin: int, second: int, horizon: float
         segment = _stretch(constraints, name, origin + round(time * second), is_silent)
         if not is_silent and not segment.begins.any():
             raise OptionError(f"{segment.what} leave no pitch at {time:.2f} s")
+        _take(segment, constraints, time)
         if found and found[-1].begin == segment.begin:
             found.pop()
         found.append(segment)
     return found
+
+
+def _take(segment: Segment, constraints: Constraints, time: float) -> None:
+    """Take from a stretch the pitches of notes that are there already."""
+    for note in constraints.taken:
+        if note.start <= time < note.end:
+            segment.begins[note.pitch] = False
+            segment.lasts[note.pitch] = note.start < 0.0  # such a note goes on itself
 
 
 def _stretch(constraints: Constraints, chord: str, begin: int, is_silent: bool) -> Segment:
@@ -237,15 +247,15 @@ def _stretch(constraints: Constraints, chord: str, begin: int, is_silent: bool) 
     limits = f"the range {constraints.lowest} to {constraints.highest}"
     if is_silent:
         nothing = np.zeros(NUM_PITCHES, dtype=bool)
-        return Segment(begin, "a silence", nothing, nothing)
+        return Segment(begin, "a silence", nothing, nothing.copy())
     tones = pitch_classes_of(chord) if chord else None
     key = constraints.key
     if tones is None:
         usable = in_range if key is None else in_range & np.isin(pitches % 12, sorted(key))
         what = limits if key is None else f"the key and {limits}"
-        return Segment(begin, what, usable, usable)
+        return Segment(begin, what, usable, usable.copy())
     lasts = in_range & np.isin(pitches % 12, sorted(tones))
-    begins = lasts if key is None else in_range & np.isin(pitches % 12, sorted(tones | key))
+    begins = lasts.copy() if key is None else in_range & np.isin(pitches % 12, sorted(tones | key))
     return Segment(begin, f"the chord {chord} and {limits}", begins, lasts)
 
 

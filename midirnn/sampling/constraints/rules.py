@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from midirnn.codecs import NoteStream
 from midirnn.codecs.controls import Controls
@@ -22,6 +23,14 @@ LOUDNESS_TOLERANCE = 12.0
 
 EXACT_REST_SECONDS = 1.0
 """The rest with which a piece of exact length ends."""
+
+
+class Taken(NamedTuple):
+    """A note that is there already; it begins below 0 if it sounds when the new music begins."""
+
+    pitch: int
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Constraints:
     loudness: Curve | None = None
     silences: tuple[tuple[float, float], ...] = ()
     exact_seconds: float | None = None
+    taken: tuple[Taken, ...] = ()
+    """Notes of others, at whose pitches none may begin while they sound."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.lowest <= self.highest < NUM_PITCHES:

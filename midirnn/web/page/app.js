@@ -89,7 +89,7 @@ class App {
     this.performer.sound = this.machine.sound = this.sound;
     this.sound.samples.load().then(() => this.showSound());
     this.sound.context.onstatechange = () => this.showSound();
-    const start = () => this.sound?.start();
+    const start = () => this.sound?.start(() => this.status.audio("silent"));
     for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, start, true);
     this.performer.onPlay = start;
     this.showSound();

@@ -57,13 +57,10 @@ export class Presets {
       const isFull = held.includes(at + 1);
       const words = isFull ? "stored" : "empty";
       pad.classList.toggle("full", isFull);
-      pad.disabled = !isFull && !this.storing;
       pad.setAttribute(
         "aria-label",
         `${this.storing ? "Store" : "Load"} preset ${at + 1}, ${words}`,
       );
     }
-    // An empty pad can be stored with Shift or after "Store".
-    for (const pad of this.pads) pad.disabled = false;
   }
 }

@@ -8,6 +8,7 @@ const HIGH = 80;
 const MARGIN = 3;
 const SURPRISING_NATS = 6;
 const PEDAL_HEIGHT = 5;
+const USUAL_TEXT = 15;
 
 export class Roll {
   /**
@@ -27,6 +28,8 @@ export class Roll {
     /** @type {{bpm: number, beat: number} | null} */
     this.clock = null;
     this.frames = 0;
+    /** How much larger everything is than at the usual size of text. */
+    this.unit = 1;
     this.colours = colours();
     new ResizeObserver(() => this.resize()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -36,6 +39,7 @@ export class Roll {
 
   resize() {
     const scale = Math.min(devicePixelRatio || 1, 2.5);
+    this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL_TEXT;
     this.width = this.canvas.clientWidth;
     this.height = this.canvas.clientHeight;
     this.canvas.width = Math.round(this.width * scale);
@@ -45,8 +49,8 @@ export class Roll {
 
   /** How many seconds are shown before and after now. */
   get span() {
-    if (this.width > 1500) return { past: 9, ahead: 2.6 };
-    return this.width > 700 ? { past: 6.5, ahead: 2.2 } : { past: 3.6, ahead: 1.4 };
+    if (this.width / this.unit > 1500) return { past: 9, ahead: 2.6 };
+    return this.width / this.unit > 700 ? { past: 6.5, ahead: 2.2 } : { past: 3.6, ahead: 1.4 };
   }
 
   /** @param {number} seconds @param {number} now */
@@ -61,7 +65,11 @@ export class Roll {
   }
 
   get row() {
-    return (this.height - PEDAL_HEIGHT - 4) / (this.high - this.low + 1);
+    return (this.height - this.pedalHeight - 4) / (this.high - this.low + 1);
+  }
+
+  get pedalHeight() {
+    return PEDAL_HEIGHT * this.unit;
   }
 
   /** Draw what there is now. @param {number} now */
@@ -106,14 +114,14 @@ export class Roll {
     for (let pitch = Math.floor(this.low); pitch <= Math.ceil(this.high); pitch += 1) {
       if (isBlack(pitch)) context.fillRect(0, this.y(pitch), this.width, this.row);
     }
-    context.font = "11px system-ui, sans-serif";
+    context.font = `${11 * this.unit}px system-ui, sans-serif`;
     context.textBaseline = "middle";
     for (let pitch = 12 * Math.ceil(this.low / 12); pitch <= this.high; pitch += 12) {
       const y = this.y(pitch) + this.row;
       context.fillStyle = colours.line;
       context.fillRect(0, y, this.width, 1);
       context.fillStyle = colours.text;
-      context.fillText(`C${pitch / 12 - 1}`, 8, y - this.row / 2);
+      context.fillText(`C${pitch / 12 - 1}`, 8 * this.unit, y - this.row / 2);
     }
     this.drawBeats(now);
   }
@@ -142,7 +150,8 @@ export class Roll {
       if (until < 0) continue;
       this.context.fillStyle = pedal.who === "you" ? this.colours.you : this.colours.machine;
       this.context.globalAlpha = 0.5;
-      this.context.fillRect(from, this.height - PEDAL_HEIGHT - 2, until - from, PEDAL_HEIGHT);
+      const top = this.height - this.pedalHeight - 2;
+      this.context.fillRect(from, top, until - from, this.pedalHeight);
     }
     this.context.globalAlpha = 1;
   }
@@ -168,7 +177,7 @@ export class Roll {
       top,
       width * (1 - 0.4 * gone),
       height,
-      Math.min(4, height / 2),
+      Math.min(4 * this.unit, height / 2),
     );
     context.fill();
     if (isPlanned) {
@@ -195,7 +204,7 @@ export class Roll {
    */
   drawSurprise(nats, left, top, height) {
     const { context, colours } = this;
-    const radius = 1.5 + 4.5 * Math.min(1, nats / SURPRISING_NATS);
+    const radius = this.unit * (1.5 + 4.5 * Math.min(1, nats / SURPRISING_NATS));
     context.globalAlpha = 1;
     for (const [colour, size] of /** @type {const} */ ([
       [colours.back, radius + 1.5],

@@ -6,6 +6,7 @@ import { Samples } from "./samples.js";
 const MOST_VOICES = 80;
 const UNDAMPED = 90; // the highest strings of a piano have no dampers
 const LEVEL = 0.55;
+const START_MS = 2500;
 
 /** @typedef {"you" | "machine"} Who */
 
@@ -61,6 +62,7 @@ export class Sound {
     this.context = new Context({ latencyHint: "interactive" });
     this.clock = new AudioClock(this.context);
     this.samples = new Samples(this.context);
+    this.starting = false;
     /** @type {Voice[]} */
     this.voices = [];
     this.analyser = this.context.createAnalyser();
@@ -101,9 +103,19 @@ export class Sound {
     return this.context.state === "running";
   }
 
-  /** Start the audio: browsers allow it only on a gesture. */
-  async start() {
-    if (!this.running) await this.context.resume();
+  /**
+   * Start the audio: browsers allow it only on a gesture. Without an audio device it does not start,
+   * or its time stands still: `failed` is called.
+   * @param {() => void} [failed]
+   */
+  async start(failed = () => {}) {
+    if (this.running || this.starting) return;
+    this.starting = true;
+    setTimeout(() => {
+      this.starting = false;
+      if (!this.running || this.context.currentTime === 0) failed();
+    }, START_MS);
+    await this.context.resume();
   }
 
   /** @param {Who} who @param {number} percent */

@@ -50,7 +50,10 @@ export class Status {
     const facts = [["Ports", ports.join(", ")]];
     const [median, p99, worst] = state.late;
     facts.push(["Lateness", `${median} ms, 99% under ${p99} ms, at most ${worst} ms`]);
-    if (state.clock) facts.push(["Clock", `${state.clock.bpm} bpm`]);
+    facts.push(["Planned", `${state.ahead.toFixed(1)} s ahead`]);
+    if (state.surprise !== null) facts.push(["Surprise", `${state.surprise.toFixed(1)} nats`]);
+    if (state.tempo) facts.push(["Clock", state.tempo]);
+    if (state.follows) facts.push(["Follows", state.follows]);
     const guard = Object.entries(state.guard).map(([fault, count]) => `${fault} × ${count}`);
     if (guard.length) facts.push(["Guard", guard.join(", ")]);
     facts.push(["Seed", String(state.seed)]);
@@ -75,7 +78,7 @@ export class Status {
     if (find("time").textContent !== words) find("time").textContent = words;
   }
 
-  /** @param {"on" | "waits" | "missing"} sound */
+  /** @param {"on" | "waits" | "missing" | "silent"} sound */
   audio(sound) {
     this.sound = sound;
     this.hint();
@@ -123,6 +126,9 @@ export class Status {
     if (this.loading) return ["The model is loading …", ""];
     if (this.sound === "missing") {
       return ["This browser cannot make sound. The notes are shown.", ""];
+    }
+    if (this.sound === "silent") {
+      return ["There is no sound: the browser finds no audio device. The notes are shown.", ""];
     }
     if (this.sound === "waits") return ["Click, or press a key, to turn the sound on.", ""];
     return ["", ""];

@@ -1,0 +1,99 @@
+"""The best of many continuations, drawn in one batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from midirnn.codecs import NoteStream, require
+from midirnn.composing.measures import Heard, Measure
+from midirnn.engines.base import StepEngine
+from midirnn.engines.numpy_batch import NumpyBatch
+from midirnn.errors import OptionError
+from midirnn.performance import Performance
+from midirnn.sampling.generate import Generated
+from midirnn.sampling.requests import Request
+from midirnn.sampling.sampler import SamplerState
+from midirnn.sampling.together import Steps, together
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+
+MOST = 1024
+LANES = 64
+"""So many candidates are in progress at once."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A continuation, the seed that it was drawn with, and its measure."""
+
+    seed: int
+    generated: Generated
+    measure: float
+
+
+def candidate_seed(seed: int, number: int) -> int:
+    """Return the seed of a candidate; the first has the seed of the piece."""
+    return seed if number == 0 else int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def best_of(
+    model: Model,
+    count: int,
+    by: Measure,
+    request: Request,
+    primer: Performance | None = None,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Candidate]:
+    """Draw ``count`` continuations of a primer in one batch; return them, the best first.
+
+    The candidates do not depend on how many there are. They are drawn with numpy's engine.
+    """
+    if not 1 <= count <= MOST:
+        raise OptionError(f"best-of is {count}; allowed are 1 to {MOST}")
+    require(model.codec, NoteStream, "the best of many", "music to measure")
+    batch = NumpyBatch(model.config, model.weights)
+    lanes = [batch.open_lane() for _ in range(min(count, LANES))]
+    seeds = [candidate_seed(seed, number) for number in range(count)]
+
+    heard: list[SamplerState] = []  # the primer is heard once, and not by every candidate
+
+    def begin(own: int, engine: StepEngine) -> Steps[Generated]:
+        return request.begin(
+            engine, model.codec, primer, seed=own, measures=True, heard_before=heard
+        )
+
+    made: Iterator[Generated] = together([partial(begin, own) for own in seeds], lanes)
+    found: list[Candidate] = []
+    for own, generated in zip(seeds, made, strict=True):
+        value = by(heard_of(generated, request, primer))
+        found.append(Candidate(own, generated, -math.inf if math.isnan(value) else value))
+        if progress is not None:
+            progress(len(found), count)
+    return sorted(found, key=lambda candidate: -candidate.measure)
+
+
+def heard_of(made: Generated, request: Request, primer: Performance | None) -> Heard:
+    """Return a continuation as measures take it."""
+    rules = request.constraints
+    asked = rules.key if rules is not None else None
+    weights = request.controls.weights if request.controls is not None else None
+    if asked is None and weights is not None:
+        asked = frozenset(number for number, weight in enumerate(weights) if weight)
+    return Heard(
+        primer or Performance(),
+        made.continuation,
+        made.new_seconds,
+        made.log_likelihood,
+        made.new_tokens,
+        request.controls,
+        asked,
+    )

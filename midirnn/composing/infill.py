@@ -1,0 +1,176 @@
+"""Rewrite a stretch of a piece, so that it leads from what is before to what comes after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from midirnn.codecs import NoteStream, require
+from midirnn.codecs.held import held_of
+from midirnn.composing.choice import candidate_seed
+from midirnn.engines.base import StepEngine
+from midirnn.engines.numpy_batch import NumpyBatch
+from midirnn.errors import OptionError
+from midirnn.performance import Performance
+from midirnn.sampling.constraints import Constraints
+from midirnn.sampling.constraints.rules import Taken
+from midirnn.sampling.filters import SamplingConfig, log_likelihood
+from midirnn.sampling.generate import Generated
+from midirnn.sampling.requests import Request
+from midirnn.sampling.together import Steps, together
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+
+BEFORE_SECONDS = 30.0
+"""So much before the stretch the model hears."""
+
+AFTER_SECONDS = 8.0
+"""By so much of what comes after the stretch the candidates are judged."""
+
+LONGEST_RING = 1.0
+"""A new note that sounds at the end of the stretch lasts until the next one, or so many seconds."""
+
+
+@dataclass(frozen=True)
+class Infilled:
+    """A piece with a stretch rewritten."""
+
+    performance: Performance
+    new_notes: int
+    nats: float
+    """The negative log-likelihood of what comes after the stretch."""
+
+
+def infill(
+    model: Model,
+    piece: Performance,
+    begin_seconds: float,
+    end_seconds: float,
+    *,
+    candidates: int = 8,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Infilled]:
+    """Return a piece with a stretch rewritten in several ways, the best first.
+
+    The best is the one after which the model finds what follows likeliest. Notes that sound where
+    the stretch begins or ends are kept; the pedal is applied. Raises :class:`OptionError` for a
+    stretch that is not within the piece.
+    """
+    codec: Any = require(model.codec, NoteStream, "infill", "music")
+    if not 0.0 <= begin_seconds < end_seconds <= piece.duration:
+        raise OptionError(
+            f"the stretch is {begin_seconds:g} to {end_seconds:g} s; the piece lasts from 0 to "
+            f"{piece.duration:g} s"
+        )
+    if not 1 <= candidates <= 256:
+        raise OptionError(f"candidates are {candidates}; allowed are 1 to 256")
+    whole = piece.without_drums().apply_sustain()
+    inside = (whole.start >= begin_seconds) & (whole.end <= end_seconds)
+    frame = _Frame(whole.select(~inside), begin_seconds, end_seconds)
+    batch = NumpyBatch(model.config, model.weights)
+    lanes = [batch.open_lane() for _ in range(candidates)]
+    seeds = [candidate_seed(seed, number) for number in range(candidates)]
+    request = Request(frame.seconds, sampling, constraints=frame.constraints)
+
+    def begin(own: int, engine: StepEngine) -> Steps[Generated]:
+        return request.begin(engine, codec, frame.primer, seed=own)
+
+    drawn = [frame.filled(made) for made in together([partial(begin, s) for s in seeds], lanes)]
+    found = []
+    judging = [partial(_following_nats, codec, music, frame) for music in drawn]
+    for nats, music in zip(together(judging, lanes), drawn, strict=True):
+        found.append(Infilled(music, len(music) - len(frame.kept), nats))
+        if progress is not None:
+            progress(len(found), candidates)
+    return sorted(found, key=lambda one: one.nats)
+
+
+class _Frame:
+    """What is around a stretch: the notes that are kept."""
+
+    def __init__(self, kept: Performance, begin: float, end: float) -> None:
+        self.kept, self.begin, self.end = kept, begin, end
+        self.first = max(0.0, begin - BEFORE_SECONDS)
+        before = kept.select((kept.start < begin) & (kept.end > self.first))
+        cut = before.replace(
+            end=np.minimum(before.end, begin), unreleased=np.asarray(before.end > begin)
+        )
+        self.primer = cut.slice(self.first, begin) if len(cut) else None
+        if self.primer is not None and len(self.primer) == len(cut):
+            self.primer = self.primer.replace(unreleased=cut.unreleased)
+        length = 0.0 if self.primer is None else self.primer.duration
+        self.origin = self.first + length
+        """Where the new music begins: where the notes before end."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the new music is."""
+        return self.end - self.origin
+
+    @property
+    def constraints(self) -> Constraints:
+        """What new notes must keep to: to what is kept, and to where the stretch begins."""
+        gap = self.begin - self.origin
+        near = self.kept.select(
+            (self.kept.end > self.origin) & (self.kept.start < self.end + LONGEST_RING)
+        )
+        taken = tuple(
+            Taken(note.pitch, note.start - self.origin, note.end - self.origin) for note in near
+        )
+        return Constraints(silences=((0.0, gap),) if gap > 0.01 else (), taken=taken)
+
+    def filled(self, made: Generated) -> Performance:
+        """Return the piece with the new notes of the stretch."""
+        new = made.continuation.shift(self.origin)
+        new = new.select((new.start >= self.begin - 0.005) & (new.start < self.end))
+        following = self.kept.start[self.kept.start >= self.end]
+        until = min(float(following.min(initial=np.inf)), self.end + LONGEST_RING)
+        ends = np.where(new.end >= self.end - 0.005, max(until, self.end), new.end)
+        for index, pitch in enumerate(new.pitch.tolist()):
+            same = self.kept.start[self.kept.pitch == pitch]
+            later = same[same > new.start[index]]
+            ends[index] = min(ends[index], float(later.min(initial=np.inf)))
+        kept = self.kept
+        busiest = int(np.bincount(kept.part, minlength=1).argmax()) if len(kept) else 0
+        fields: dict[str, Any] = {
+            name: np.concatenate([getattr(kept, name), values])
+            for name, values in (
+                ("start", new.start),
+                ("end", ends),
+                ("pitch", new.pitch),
+                ("velocity", new.velocity),
+                ("part", np.full(len(new), busiest, np.int32)),
+                ("unreleased", np.zeros(len(new), dtype=bool)),
+            )
+        }
+        return kept.replace(**fields)
+
+
+def _following_nats(
+    codec: Any, music: Performance, frame: _Frame, engine: StepEngine
+) -> Steps[float]:
+    """Return how unlikely the model finds what comes after a stretch; stop after every token."""
+    heard = music.slice(frame.first, min(music.duration, frame.end + AFTER_SECONDS))
+    tokens = codec.encode(heard)
+    steps = np.cumsum(codec.token_steps[tokens])
+    begin = codec.step(frame.end - frame.first)
+    constraint = codec.constraint()
+    state = constraint.start()
+    engine.set_controls(None)
+    engine.reset()
+    nats = 0.0
+    for token, step in zip(tokens.tolist(), steps.tolist(), strict=True):
+        if step >= begin:
+            nats -= log_likelihood(engine.logits(), constraint.mask(state), token)
+        constraint.advance(state, token)
+        engine.feed(token, held_of(state))
+        yield
+    engine.logits()
+    return nats

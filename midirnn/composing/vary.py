@@ -1,0 +1,276 @@
+"""Vary a piece: draw velocities, pitches, durations or times of its notes anew, note for note."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance.grammar import GrammarState
+from midirnn.engines.base import StepEngine
+from midirnn.errors import OptionError
+from midirnn.performance import NUM_PITCHES, Performance
+from midirnn.sampling.filters import SamplingConfig, draw, probabilities
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+
+ASPECTS = ("velocity", "timing", "pitch", "duration")
+"""What of the notes can be varied."""
+
+HANDS = ("left", "right")
+MIDDLE_C = 60
+"""The right hand plays from here on."""
+
+FARTHEST_PITCH = 12
+"""A varied pitch is so many semitones away at most."""
+
+FARTHEST_SECONDS = 0.06
+"""Notes are moved by so much at most."""
+
+Progress = Callable[[int, int], None]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def vary(
+    model: Model,
+    piece: Performance,
+    what: str,
+    amount: float = 0.3,
+    *,
+    hand: str | None = None,
+    sampling: SamplingConfig | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    progress: Progress | None = None,
+) -> Performance:
+    """Return a piece of which a share of the notes has another velocity, time, pitch or duration.
+
+    ``amount`` is the share of notes, chosen at random, for which ``what`` is drawn anew, given all
+    that comes before; ``hand`` takes only notes below middle C, or from there on. Everything else
+    stays as it is, to the last bit. With ``timing`` notes that begin together stay together.
+    """
+    if what not in ASPECTS:
+        raise OptionError(f"what is {what!r}; allowed are {', '.join(ASPECTS)}")
+    if not 0.0 < amount <= 1.0:
+        raise OptionError(f"amount is {amount:g}; allowed are above 0, up to 1")
+    if hand is not None and hand not in HANDS:
+        raise OptionError(f"hand is {hand!r}; allowed are {' and '.join(HANDS)}")
+    if not isinstance(model.codec, PerformanceCodec):
+        raise OptionError(f"vary is for music; the codec {model.codec.name!r} has no notes")
+    if what == "velocity" and not model.codec.velocity_bins:
+        raise OptionError("this model knows no velocities, so it cannot vary them")
+    rng = np.random.default_rng(seed)
+    chosen = rng.random(len(piece)) < amount
+    if hand is not None:
+        chosen &= (piece.pitch < MIDDLE_C) == (hand == "left")
+    drums = [number for number, part in enumerate(piece.parts) if part.is_drum]
+    chosen &= ~np.isin(piece.part, drums)
+    stepping = model.engine(engine)
+    walk = _WALKS[what](stepping, model.codec, sampling or SamplingConfig(), rng, piece, chosen)
+    walk.run(progress)
+    return walk.result()
+
+
+class _Walk:
+    """Goes through the notes of a piece, event by event; what to draw is up to its subclasses.
+
+    Owns the notes on the grid of the codec, and where the token stream stands.
+    """
+
+    def __init__(
+        self,
+        engine: StepEngine,
+        codec: PerformanceCodec,
+        config: SamplingConfig,
+        rng: np.random.Generator,
+        piece: Performance,
+        chosen: BoolArray,
+    ) -> None:
+        self.engine, self.codec, self.config, self.rng = engine, codec, config, rng
+        self.piece, self.chosen = piece, chosen
+        self.grammar = codec.constraint()
+        self.state: GrammarState = self.grammar.start()
+        self.start = codec.steps(piece.start)
+        self.end = np.maximum(codec.steps(piece.end), self.start + 1)
+        self.pitch = piece.pitch.astype(np.int64)
+        self.velocity = piece.velocity.astype(np.int64)
+        groups = codec.groups()
+        self.on: int = groups["note_on"].start
+        self.off: int = groups["note_off"].start
+        self.shift: int = groups["time_shift"].start
+        self.bins = groups["velocity"]
+        drums = [number for number, part in enumerate(piece.parts) if part.is_drum]
+        self.heard = ~np.isin(piece.part, drums)
+
+    def run(self, progress: Progress | None) -> None:
+        """Hear the piece from its start to its end."""
+        self.engine.set_controls(None)
+        self.engine.reset()
+        sounding: list[int] = []
+        steps = np.unique(np.concatenate([self.start[self.heard], self.end[self.heard]])).tolist()
+        for number, step in enumerate(steps):
+            following = steps[number + 1] if number + 1 < len(steps) else None
+            self.wait(self.time(step, following))
+            for note in sorted(sounding, key=lambda n: int(self.state.onset_rank[self.pitch[n]])):
+                if self.ends(note, step, following):
+                    self.feed(self.off + int(self.pitch[note]))
+                    sounding.remove(note)
+            for note in np.flatnonzero((self.start == step) & self.heard).tolist():
+                sounding = self._strike(note, sounding)
+            if progress is not None and number % 50 == 0:
+                progress(number, len(steps))
+        self.engine.logits()  # a step that waits would hold on to the engine
+
+    def result(self) -> Performance:
+        """Return the piece with what was drawn."""
+        raise NotImplementedError
+
+    def time(self, step: int, following: int | None) -> int:
+        """Return when the events of a step happen."""
+        return step
+
+    def ends(self, note: int, step: int, following: int | None) -> bool:
+        """Return whether a sounding note ends in a step."""
+        return bool(self.end[note] <= step)
+
+    def choose(self, note: int) -> None:
+        """Draw what is to be varied of a note that begins now."""
+
+    def _strike(self, note: int, sounding: list[int]) -> list[int]:
+        if self.chosen[note]:
+            self.choose(note)
+        pitch = int(self.pitch[note])
+        if self.state.held[pitch]:
+            return sounding  # a second note of that pitch is not heard
+        velocity_bin = int(self.codec.velocity_bin(self.velocity[note]))
+        if self.codec.velocity_bins and velocity_bin != self.state.velocity_bin:
+            self.feed(self.bins.start + velocity_bin - 1)
+        self.feed(self.on + pitch)
+        return [*sounding, note]
+
+    def wait(self, step: int) -> None:
+        """Hear time pass up to a step."""
+        longest = self.codec.max_shift_steps
+        while self.state.step < step:
+            self.feed(self.shift + min(step - self.state.step, longest) - 1)
+
+    def feed(self, token: int) -> None:
+        """Hear a token."""
+        self.grammar.advance(self.state, token)
+        self.engine.feed(token, self.state.held)
+
+    def draw(self, tokens: npt.ArrayLike) -> int:
+        """Draw one of some tokens."""
+        mask = np.zeros(self.codec.vocab_size, dtype=bool)
+        mask[np.asarray(tokens)] = True
+        p = probabilities(self.engine.logits(), mask, self.config)
+        return draw(p, self.rng)
+
+
+class _Velocities(_Walk):
+    def choose(self, note: int) -> None:
+        """Draw a velocity, or that of the note before."""
+        same = self.on + int(self.pitch[note])
+        in_force = self.state.velocity_bin
+        tokens = [*range(self.bins.start, self.bins.stop), *([same] if in_force else [])]
+        tokens = [token for token in tokens if token != self.bins.start + in_force - 1]
+        drawn = self.draw(tokens)
+        velocity_bin = in_force if drawn == same else drawn - self.bins.start + 1
+        if velocity_bin != int(self.codec.velocity_bin(self.velocity[note])):
+            self.velocity[note] = int(self.codec.bin_velocity(velocity_bin))
+
+    def result(self) -> Performance:
+        return self.piece.replace(velocity=self.velocity.astype(np.uint8))
+
+
+class _Pitches(_Walk):
+    def choose(self, note: int) -> None:
+        """Draw a pitch that is free for as long as the note lasts."""
+        velocity_bin = int(self.codec.velocity_bin(self.velocity[note]))
+        if self.codec.velocity_bins and velocity_bin != self.state.velocity_bin:
+            self.feed(self.bins.start + velocity_bin - 1)
+        meanwhile = (self.start < self.end[note]) & (self.end > self.start[note])
+        meanwhile[note] = False
+        pitches = np.arange(NUM_PITCHES)
+        near = np.abs(pitches - self.pitch[note]) <= FARTHEST_PITCH
+        free = near & ~np.isin(pitches, self.pitch[meanwhile]) & ~self.state.held
+        if free.any():
+            self.pitch[note] = self.draw(np.flatnonzero(free) + self.on) - self.on
+
+    def result(self) -> Performance:
+        return self.piece.replace(pitch=self.pitch.astype(np.uint8))
+
+
+class _Durations(_Walk):
+    def run(self, progress: Progress | None) -> None:
+        """Hear the piece; a note ends at its latest where its pitch is struck again."""
+        self.seconds = self.piece.end.copy()
+        self._latest = np.full(len(self.piece), np.iinfo(np.int64).max)
+        for pitch in np.unique(self.pitch):
+            same = np.flatnonzero((self.pitch == pitch) & self.heard)
+            self._latest[same[:-1]] = self.start[same[1:]]
+        super().run(progress)
+
+    def ends(self, note: int, step: int, following: int | None) -> bool:
+        """Return whether a note ends: of those to be varied, as the model would have it."""
+        if not self.chosen[note]:
+            return super().ends(note, step, following)
+        if self.start[note] == step:
+            return False
+        if following is not None and following <= self._latest[note]:
+            mask = self.grammar.mask(self.state)
+            p = probabilities(self.engine.logits(), mask, self.config)
+            if self.rng.random() >= p[self.off + int(self.pitch[note])]:
+                return False
+        if step != self.end[note]:
+            self.seconds[note] = step / self.codec.steps_per_second
+        return True
+
+    def result(self) -> Performance:
+        return self.piece.replace(end=np.maximum(self.seconds, self.piece.start))
+
+
+class _Times(_Walk):
+    def run(self, progress: Progress | None) -> None:
+        """Hear the piece; what happens in a step is moved together."""
+        self._moved: dict[int, int] = {}
+        super().run(progress)
+
+    def time(self, step: int, following: int | None) -> int:
+        """Draw when the notes of a step begin: after what is before, and before what follows."""
+        begun = (self.start == step) & self.heard
+        # The last shift is drawn; before it there may be longest ones.
+        rest = step - self.state.step
+        farthest = round(FARTHEST_SECONDS * self.codec.steps_per_second)
+        low = max(1, rest - farthest)
+        high = rest + farthest if following is None else min(rest + farthest, following - 1)
+        if following is not None:
+            high = min(rest + farthest, following - 1 - self.state.step)
+        high = min(high, self.codec.max_shift_steps)
+        if begun.any() and self.chosen[begun].all() and low <= high:
+            drawn = self.draw(self.shift + np.arange(low, high + 1) - 1) - self.shift + 1
+            self._moved[step] = drawn - rest
+            return self.state.step + drawn
+        self._moved[step] = max(0, self.state.step - step)
+        return step
+
+    def result(self) -> Performance:
+        second = self.codec.steps_per_second
+        begin, end = (
+            np.array([self._moved.get(step, 0) for step in steps.tolist()]) / second
+            for steps in (self.start, self.end)
+        )
+        start = np.maximum(self.piece.start + begin, 0.0)
+        return self.piece.replace(start=start, end=np.maximum(self.piece.end + end, start))
+
+
+_WALKS = {
+    "velocity": _Velocities,
+    "pitch": _Pitches,
+    "duration": _Durations,
+    "timing": _Times,
+}

@@ -1,0 +1,157 @@
+"""Measure how fast many pieces are generated, beside torch.nn.LSTM with the same sampling.
+
+Tokens per second on one core and, with --workers 2, on two, for a model of random weights (3 layers
+of 384, 388 tokens, no further inputs) or one that is named:
+
+    python scripts/benchmark_generate.py --workers 2
+    python scripts/benchmark_generate.py --workers 2 --model piano --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import processor_name
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from midirnn import PerformanceCodec, Sampler, load  # noqa: E402
+from midirnn.engines.numpy_batch import NumpyBatch  # noqa: E402
+from midirnn.engines.numpy_engine import Weights  # noqa: E402
+from midirnn.models.config import ModelConfig  # noqa: E402
+from midirnn.sampling.filters import draw, probabilities  # noqa: E402
+
+LAYERS, HIDDEN = 3, 384
+CODEC = PerformanceCodec()
+
+
+def weights_of(model: str | None) -> tuple[ModelConfig, Weights]:
+    """Return a model: random weights, or those of one that is named."""
+    if model is not None:
+        loaded = load(model)
+        return loaded.config, loaded.weights
+    from tests.models.reference import random_weights
+
+    config = ModelConfig(
+        CODEC.vocab_size, embedding_size=256, hidden_size=HIDDEN, num_layers=LAYERS
+    )
+    return config, random_weights(config, 0)
+
+
+def midirnn_rate(model: str | None, batch: int, seconds: float) -> float:
+    """Return the tokens per second of one process."""
+    group = NumpyBatch(*weights_of(model))
+    samplers = [Sampler(group.open_lane(), CODEC, seed=seed) for seed in range(batch)]
+    return _rate(lambda: [sampler.next() for sampler in samplers], batch, seconds)
+
+
+def torch_rate(model: str | None, batch: int, seconds: float) -> float:
+    """Return the same of torch.nn.LSTM: the network alone is torch's, the sampling is midirnn's.
+
+    Features that a model has beside the token are left out.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    config, _ = weights_of(model)
+    embedding = torch.nn.Embedding(config.vocab_size, config.embedding_size)
+    lstm = torch.nn.LSTM(config.embedding_size, config.hidden_size, config.num_layers)
+    output = torch.nn.Linear(config.hidden_size, config.vocab_size)
+    silent: Any = _Silent(config)
+    samplers = [Sampler(silent, CODEC, seed=seed) for seed in range(batch)]
+    state, tokens = None, torch.zeros((1, batch), dtype=torch.long)
+
+    @torch.inference_mode()
+    def step() -> None:
+        nonlocal state, tokens
+        hidden, state = lstm(embedding(tokens), state)
+        logits = output(hidden[0]).numpy()
+        drawn = []
+        for sampler, row in zip(samplers, logits, strict=True):
+            p = probabilities(row, sampler.mask(), sampler.config)
+            drawn.append(draw(p, sampler.rng))
+            sampler.hear(drawn[-1:])
+        tokens = torch.tensor([drawn])
+
+    return _rate(step, batch, seconds)
+
+
+class _Silent:
+    """An engine that computes nothing."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *given: None
+
+
+def _rate(step: object, batch: int, seconds: float) -> float:
+    """Return tokens per second of a step of so many pieces, after a few to warm up."""
+    for _ in range(3):
+        step()  # type: ignore[operator]
+    begin, steps = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds or steps < 3:
+        step()  # type: ignore[operator]
+        steps += 1
+    return batch * steps / (time.perf_counter() - begin)
+
+
+RATES = {"midirnn": midirnn_rate, "torch.nn.LSTM": torch_rate}
+
+
+def _measure(job: tuple[str, str | None, int, float]) -> float:
+    name, *given = job
+    return RATES[name](*given)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64, 256])
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
+    parser.add_argument("--model", help="name of a model [random weights, 3 x 384]")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    rows = []
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(given.workers) as pool:
+        for batch in given.batches:
+            rates = {
+                name: float(
+                    np.sum(
+                        pool.map(
+                            _measure,
+                            [(name, given.model, batch, given.seconds)] * given.workers,
+                            chunksize=1,
+                        )
+                    )
+                )
+                for name in RATES
+            }
+            rows.append({"batch": batch, **rates})
+    report = {
+        "machine": processor_name(),
+        "model": given.model or f"{LAYERS} x {HIDDEN}",
+        "workers": given.workers,
+        "tokens_per_second": rows,
+    }
+    if given.json:
+        print(json.dumps(report, indent=2))
+        return
+    print(f"{report['model']}, {given.workers} processes of one thread; {report['machine']}")
+    print(f"{'pieces at once':>14}{'midirnn':>12}{'torch.nn.LSTM':>16}  (tokens/s)")
+    for row in rows:
+        print(f"{row['batch']:>14}{row['midirnn']:>12,.0f}{row['torch.nn.LSTM']:>16,.0f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Infill: what is around a stretch stays, the stretch is new, and the best candidate is first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from midirnn.composing.infill import LONGEST_RING, infill
+from midirnn.engines.load import load
+from midirnn.errors import OptionError
+from midirnn.midifile import read_midi
+from midirnn.performance import Performance
+
+MODEL = load("piano-small")
+PIECE = read_midi("data/examples/bach_prelude_bwv846.mid").slice(0.0, 12.0).apply_sustain()
+BEGIN, END = 4.0, 6.0
+
+
+def rows(piece: Performance) -> Counter[tuple[float, float, int, int]]:
+    fields = (getattr(piece, name).tolist() for name in ("start", "end", "pitch", "velocity"))
+    return Counter(zip(*fields, strict=True))
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Performance]:
+    made = infill(MODEL, PIECE, BEGIN, END, candidates=3, seed=1)
+    assert [one.nats for one in made] == sorted(one.nats for one in made)
+    return [one.performance for one in made]
+
+
+def test_all_notes_but_those_within_the_stretch_are_kept(found: list[Performance]) -> None:
+    outside = PIECE.select((PIECE.start < BEGIN) | (PIECE.end > END))
+    for piece in found:
+        assert rows(outside) <= rows(piece)
+
+
+def test_new_notes_begin_in_the_stretch_and_strike_no_sounding_key(
+    found: list[Performance],
+) -> None:
+    for piece in found:
+        new = rows(piece) - rows(PIECE)
+        assert new
+        assert all(BEGIN - 0.01 <= start < END for start, *_ in new)
+        assert all(end <= END + LONGEST_RING + 0.01 for _, end, *_ in new)
+        for pitch in np.unique(piece.pitch):
+            same = piece.select(piece.pitch == pitch)
+            assert (same.end[:-1] <= same.start[1:] + 0.011).all()
+
+
+def test_the_candidates_differ_and_the_same_seed_gives_them_again(
+    found: list[Performance],
+) -> None:
+    assert len({tuple(rows(piece)) for piece in found}) > 1
+    again = infill(MODEL, PIECE, BEGIN, END, candidates=3, seed=1)
+    assert [one.performance for one in again] == found
+
+
+def test_a_stretch_at_either_end_of_a_piece_can_be_rewritten() -> None:
+    for begin, end in ((0.0, 1.0), (PIECE.duration - 1.0, PIECE.duration)):
+        (made,) = infill(MODEL, PIECE, begin, end, candidates=1)
+        assert len(made.performance)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-1.0, 2.0), (3.0, 3.0), (5.0, 4.0), (1.0, 100.0)])
+def test_a_stretch_that_is_not_in_the_piece_is_refused(begin: float, end: float) -> None:
+    with pytest.raises(OptionError, match=f"the stretch is {begin:g} to {end:g} s"):
+        infill(MODEL, PIECE, begin, end)
