@@ -37,11 +37,19 @@ _MODULES = {
     "read_midi": "midifile",
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
+    "Constraints": "sampling.constraints",
+    "best_of": "composing.choice",
+    "infill": "composing.infill",
+    "parse_chart": "sampling.constraints",
+    "parse_scale": "sampling.constraints",
+    "render": "audio.rendering",
+    "vary": "composing.vary",
 }
 
 __all__ = [
     "CheckpointError",
     "CodecError",
+    "Constraints",
     "Controls",
     "DatasetError",
     "Likelihood",
@@ -60,18 +68,28 @@ __all__ = [
     "Sampler",
     "SamplingConfig",
     "Tempo",
+    "best_of",
     "from_pretty_midi",
     "generate",
+    "infill",
     "likelihood",
     "load",
+    "parse_chart",
+    "parse_scale",
     "read_midi",
+    "render",
     "to_pretty_midi",
+    "vary",
     "write_midi",
 ]
 
 if TYPE_CHECKING:
+    from midirnn.audio.rendering import render
     from midirnn.codecs import PerformanceCodec
     from midirnn.codecs.controls import Controls
+    from midirnn.composing.choice import best_of
+    from midirnn.composing.infill import infill
+    from midirnn.composing.vary import vary
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,
@@ -88,6 +106,7 @@ if TYPE_CHECKING:
     from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
     from midirnn.performance import Note, Part, Performance, Tempo
     from midirnn.sampling import Sampler, SamplingConfig
+    from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale
     from midirnn.sampling.generate import generate
     from midirnn.sampling.surprise import Likelihood, likelihood
 

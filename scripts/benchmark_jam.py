@@ -28,6 +28,7 @@ from machine import OtherLoad, processor_name
 
 NOTES = 1000
 KEYS = 60
+RELEASES = 10
 ROWS = "QWERTYUIOP"
 RUNNING_SECONDS = 20.0
 
@@ -100,6 +101,7 @@ def main() -> None:
         measure_notes(page, options.notes)
         measure_cost(page, server_of(process))
         measure_frames(page)
+        measure_release(browser, page, address, server_of(process))
     print(f"{processor_name()}; other processes used {load.cores():.1f} cores, Chromium's included")
 
 
@@ -165,11 +167,40 @@ def measure_frames(page: Any) -> None:
     page.evaluate(FILL)
     page.wait_for_timeout(500)
     page.evaluate("midirnn.bench.draws.length = 0")
-    before, began = page.evaluate("midirnn.roll.frames"), time.monotonic()
+    look = "[midirnn.roll.frames, performance.now() / 1000]"
+    frames, began = page.evaluate(look)
     page.wait_for_timeout(2500)
-    frames = (page.evaluate("midirnn.roll.frames") - before) / (time.monotonic() - began)
-    report("frames with 200 notes in view", f"{frames:.0f} a second")
+    more, ended = page.evaluate(look)
+    report("frames with 200 notes in view", f"{(more - frames) / (ended - began):.0f} a second")
     report("drawing one of them", spread(page.evaluate("midirnn.bench.draws")))
+
+
+def measure_release(browser: Any, page: Any, address: str, server: int) -> None:
+    """Let a page that holds a key close, and the server hang: when does each key end?"""
+    closed, hung = [], []
+    end = "midirnn.notes.all.findLast(n => n.who === 'you').end"
+    for _ in range(RELEASES):
+        player = open_page(browser, address)
+        player.get_by_role("button", name="Play here").click()
+        wait(player, "midirnn.performer.mayPlay")
+        player.keyboard.down("KeyQ")
+        wait(page, f"{end} === Infinity")
+        began = time.monotonic()
+        player.context.close()
+        wait(page, f"{end} < Infinity")
+        closed.append(1000 * (page.evaluate(end) - began))
+        wait(page, "midirnn.performer.mayPlay && midirnn.link.open && !midirnn.link.isSilent")
+        page.keyboard.down("KeyQ")
+        wait(page, f"{end} === Infinity")
+        page.wait_for_timeout(200)
+        began = time.monotonic()
+        os.kill(server, signal.SIGSTOP)
+        wait(page, f"{end} < Infinity")
+        os.kill(server, signal.SIGCONT)
+        hung.append(1000 * (page.evaluate(end) - began))
+        page.keyboard.up("KeyQ")
+    report("a tab is closed: its key ends in the session after", spread(closed))
+    report("the server hangs: the key ends on the page after", spread(hung))
 
 
 def play_session(page: Any, seconds: float, path: Path) -> None:

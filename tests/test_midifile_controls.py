@@ -10,6 +10,7 @@ import pytest
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.errors import MidiFileError, OptionError
+from midirnn.midievents import parse
 from midirnn.midifile import (
     from_pretty_midi,
     midi_bytes,
@@ -21,7 +22,18 @@ from midirnn.midifile import (
 from midirnn.performance import CHANNEL_PRESSURE, PITCH_BEND, Part, Performance
 from midirnn.sampling.generate import continue_primer
 from midirnn.sampling.sampler import Sampler
-from tests.midi_bytes import control, event, midi, note_off, note_on, pedal, program, track
+from tests.midi_bytes import (
+    control,
+    event,
+    meta,
+    midi,
+    note_off,
+    note_on,
+    pedal,
+    program,
+    tempo,
+    track,
+)
 from tests.sampling.mock_engine import MockEngine
 
 SECOND = 960
@@ -131,7 +143,7 @@ class TestPrimer:
 
 
 class TestLargeFiles:
-    @pytest.mark.parametrize("kind", ["notes", "one key", "held", "pedal"])
+    @pytest.mark.parametrize("kind", ["notes", "one key", "held", "pedal", "volume", "bends"])
     def test_memory_grows_by_about_ten_bytes_a_byte(
         self, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -142,6 +154,8 @@ class TestLargeFiles:
         of_kind = {
             "held": b"\1\x3c\x40" * 50_000,
             "pedal": b"\1\xb0\x40\x7f" + b"\1\x40\0\1\x40\x7f" * 50_000,
+            "volume": b"\1\xb0\7\x40" + b"\1\7\x40\1\7\x41" * 50_000,
+            "bends": b"\1\xe0\0\x40\1\xd0\x40" * 50_000,
         }
         body = of_kind.get(kind) or b"".join(
             bytes([1, key, 64, 1, key, 0]) for key in keys[kind].tolist()
@@ -151,9 +165,27 @@ class TestLargeFiles:
         performance = read_midi(data)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert len(performance) >= 50_000 or len(performance.pedal_time) == 100_001
-        most = {"held": 20, "pedal": 15}.get(kind, 11)
+        changes = len(performance.pedal_time) + len(performance.control_time)
+        assert len(performance) >= 50_000 or changes >= 100_000
+        most = {"held": 20, "pedal": 15, "volume": 17, "bends": 17}.get(kind, 11)
         assert peak < most * len(data) + 3_000_000
+
+    @pytest.mark.parametrize(
+        "change", [tempo(1, 500_000), meta(1, 0x58, b"\4\2\x18\x08"), meta(1, 0x59, b"\0\0")]
+    )
+    @pytest.mark.parametrize("tracks", [1, 3])
+    def test_a_file_of_nothing_but_tempos_or_signatures_is_damaged(
+        self, change: bytes, tracks: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(parse, "MOST_CHANGES", 3000)
+        enough = midi(*[track(change * (3000 // tracks), *NOTE)] * tracks)
+        assert len(read_midi(enough)) == tracks
+        data = midi(*[track(change * (3000 // tracks + 1), *NOTE)] * tracks)
+        with pytest.raises(MidiFileError, match=r"over 3,000 tempo changes and signatures"):
+            read_midi(data)
+        with pytest.warns(UserWarning, match="over 3,000"):
+            recovered = read_midi(data, recover=True)
+        assert len(recovered.tempos) + len(recovered.signatures) <= 3001
 
     def test_chunks_change_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(2)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from midirnn.codecs import NoteStream, require
-from midirnn.composing.measures import Heard, Measure
+from midirnn.composing.measures import Heard, Measure, find_measure
 from midirnn.engines.base import StepEngine
+from midirnn.engines.load import Model, load
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
+from midirnn.sampling.arguments import as_piece
 from midirnn.sampling.generate import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import SamplerState
 from midirnn.sampling.together import Steps, together
-
-if TYPE_CHECKING:
-    from midirnn.engines.load import Model
 
 MOST = 1024
 LANES = 64
@@ -44,22 +44,27 @@ def candidate_seed(seed: int, number: int) -> int:
 
 
 def best_of(
-    model: Model,
+    model: Model | str | os.PathLike[str],
     count: int,
-    by: Measure,
-    request: Request,
-    primer: Performance | None = None,
+    by: Measure | str = "likelihood",
+    request: Request | None = None,
+    primer: Any = None,
     *,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Candidate]:
     """Draw ``count`` continuations of a primer in one batch; return them, the best first.
 
-    The candidates do not depend on how many there are. They are drawn with numpy's engine.
+    ``model`` is a loaded model, or the name or folder of one; ``by`` is a measure or its name;
+    ``primer`` a :class:`Performance` or a ``pretty_midi.PrettyMIDI``. The candidates do not depend
+    on how many there are. They are drawn with numpy's engine.
     """
+    request, primer = request or Request(), as_piece(primer)
+    measure = find_measure(by) if isinstance(by, str) else by
+    model = load(model) if isinstance(model, str | os.PathLike) else model
     if not 1 <= count <= MOST:
         raise OptionError(f"best-of is {count}; allowed are 1 to {MOST}")
-    require(model.codec, NoteStream, "the best of many", "music to measure")
+    codec: Any = require(model.codec, NoteStream, "the best of many", "music to measure")
     batch = NumpyBatch(model.config, model.weights)
     lanes = [batch.open_lane() for _ in range(min(count, LANES))]
     seeds = [candidate_seed(seed, number) for number in range(count)]
@@ -67,14 +72,12 @@ def best_of(
     heard: list[SamplerState] = []  # the primer is heard once, and not by every candidate
 
     def begin(own: int, engine: StepEngine) -> Steps[Generated]:
-        return request.begin(
-            engine, model.codec, primer, seed=own, measures=True, heard_before=heard
-        )
+        return request.begin(engine, codec, primer, seed=own, measures=True, heard_before=heard)
 
     made: Iterator[Generated] = together([partial(begin, own) for own in seeds], lanes)
     found: list[Candidate] = []
     for own, generated in zip(seeds, made, strict=True):
-        value = by(heard_of(generated, request, primer))
+        value = measure(heard_of(generated, request, primer))
         found.append(Candidate(own, generated, -math.inf if math.isnan(value) else value))
         if progress is not None:
             progress(len(found), count)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,18 +14,17 @@ from midirnn.codecs import NoteStream, require
 from midirnn.codecs.held import held_of
 from midirnn.composing.choice import candidate_seed
 from midirnn.engines.base import StepEngine
+from midirnn.engines.load import Model, load
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
+from midirnn.sampling.arguments import as_piece
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.constraints.rules import Taken
 from midirnn.sampling.filters import SamplingConfig, log_likelihood
 from midirnn.sampling.generate import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.together import Steps, together
-
-if TYPE_CHECKING:
-    from midirnn.engines.load import Model
 
 BEFORE_SECONDS = 30.0
 """So much before the stretch the model hears."""
@@ -47,8 +47,8 @@ class Infilled:
 
 
 def infill(
-    model: Model,
-    piece: Performance,
+    model: Model | str | os.PathLike[str],
+    piece: Any,
     begin_seconds: float,
     end_seconds: float,
     *,
@@ -63,6 +63,8 @@ def infill(
     the stretch begins or ends are kept; the pedal is applied. Raises :class:`OptionError` for a
     stretch that is not within the piece.
     """
+    piece = as_piece(piece)
+    model = load(model) if isinstance(model, str | os.PathLike) else model
     codec: Any = require(model.codec, NoteStream, "infill", "music")
     if not 0.0 <= begin_seconds < end_seconds <= piece.duration:
         raise OptionError(

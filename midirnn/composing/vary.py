@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,11 @@ import numpy.typing as npt
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance.grammar import GrammarState
 from midirnn.engines.base import StepEngine
+from midirnn.engines.load import Model, load
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
+from midirnn.sampling.arguments import as_piece
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
-
-if TYPE_CHECKING:
-    from midirnn.engines.load import Model
 
 ASPECTS = ("velocity", "timing", "pitch", "duration")
 """What of the notes can be varied."""
@@ -36,8 +36,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def vary(
-    model: Model,
-    piece: Performance,
+    model: Model | str | os.PathLike[str],
+    piece: Any,
     what: str,
     amount: float = 0.3,
     *,
@@ -53,6 +53,8 @@ def vary(
     that comes before; ``hand`` takes only notes below middle C, or from there on. Everything else
     stays as it is, to the last bit. With ``timing`` notes that begin together stay together.
     """
+    piece = as_piece(piece)
+    model = load(model) if isinstance(model, str | os.PathLike) else model
     if what not in ASPECTS:
         raise OptionError(f"what is {what!r}; allowed are {', '.join(ASPECTS)}")
     if not 0.0 < amount <= 1.0:

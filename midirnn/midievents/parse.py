@@ -19,6 +19,10 @@ from midirnn.midievents.scan import Scanned, scan_track
 LONG_TRACK = 8192
 """Bytes; shorter tracks are not worth the C++."""
 
+MOST_CHANGES = 200_000
+"""A file with more tempo changes and signatures counts as damaged: each takes about 350 bytes of
+memory, and with one every hundredth of a second they would last for half an hour."""
+
 _NO_TEMPO = b"\0\0\0"
 _META = 0xFF
 _META_TRACK_NAME = 0x03
@@ -64,12 +68,12 @@ def parse_midi(data: bytes, source: str, losses: list[str] | None = None) -> Mid
     if file_format > 2:
         raise MidiFileError(source, f"has MIDI file format {file_format}; known are 0, 1 and 2")
     ticks_per_quarter, seconds_per_tick = _time_division(division, source)
-    tracks = [
-        _parse_track(data[begin:end], index, source, losses)
-        for index, (begin, end) in enumerate(
-            _track_bodies(data, 8 + header_size, track_count, source, losses)
-        )
-    ]
+    tracks: list[Track] = []
+    changes_left = MOST_CHANGES
+    bodies = _track_bodies(data, 8 + header_size, track_count, source, losses)
+    for index, (begin, end) in enumerate(bodies):
+        tracks.append(_parse_track(data[begin:end], index, source, losses, changes_left))
+        changes_left -= len(tracks[-1].tempos) + len(tracks[-1].signatures)
     return MidiChunks(file_format, ticks_per_quarter, seconds_per_tick, tracks)
 
 
@@ -139,11 +143,21 @@ def _lose(reason: str, source: str, losses: list[str] | None) -> None:
     losses.append(reason)
 
 
-def _parse_track(body: bytes, index: int, source: str, losses: list[str] | None = None) -> Track:
+def _parse_track(
+    body: bytes,
+    index: int,
+    source: str,
+    losses: list[str] | None = None,
+    most_changes: int = MOST_CHANGES,
+) -> Track:
     """Parse one track: in C++ if it is long and whole, else in Python."""
     scanned = scan_track(body) if len(body) >= LONG_TRACK else None
-    if scanned is None or any(body[p : p + n] == _NO_TEMPO for _, _, p, n in scanned.metas):
-        return _parse_bytes(body, index, source, losses)
+    if (
+        scanned is None
+        or len(scanned.metas) > most_changes
+        or any(body[p : p + n] == _NO_TEMPO for _, _, p, n in scanned.metas)
+    ):
+        return _parse_bytes(body, index, source, losses, most_changes)
     return _track_of(body, scanned)
 
 
@@ -167,7 +181,13 @@ def _text(payload: bytes) -> str:
     return payload.decode("latin-1").strip("\0 ")
 
 
-def _parse_bytes(body: bytes, index: int, source: str, losses: list[str] | None = None) -> Track:
+def _parse_bytes(
+    body: bytes,
+    index: int,
+    source: str,
+    losses: list[str] | None = None,
+    most_changes: int = MOST_CHANGES,
+) -> Track:
     """Parse one track. One long sequence, for speed: it sees every byte."""
     events = array("q")
     tempos: list[tuple[int, int]] = []
@@ -208,6 +228,11 @@ def _parse_bytes(body: bytes, index: int, source: str, losses: list[str] | None 
                         signatures.append((tick, bytes(payload)))
                     elif kind == _META_TRACK_NAME and not name:
                         name = _text(payload)
+                    if len(tempos) + len(signatures) > most_changes:
+                        del (tempos if kind == _META_TEMPO else signatures)[-1]
+                        raise ValueError(
+                            f"brings the file to over {MOST_CHANGES:,} tempo changes and signatures"
+                        )
                 elif status in _SYSEX:
                     length, position = _variable_length(body, position + 1)
                     running = 0  # not after a meta message: some files rely on that

@@ -315,7 +315,12 @@ def controls_of(events: Events, channel: int) -> Changes:
     value = np.where(is_bend, bend, np.where(is_pressure, first, second)).astype(np.int16)
     chosen = np.flatnonzero(is_control | is_bend | is_pressure)
     place, number, value = chosen, number[chosen].astype(np.uint8), value[chosen]
+    del kind, first, second, bend, is_control, is_bend, is_pressure, chosen
     back = list(_resets(place, number, value, resets)) if len(resets) else []
+    if not back:
+        tick = own.packed[place]
+        tick >>= 22  # in place: there may be millions
+        return Changes(tick, number, value, np.zeros(len(place), np.bool_))
     shared = np.repeat([False, True], [len(place), sum(len(where) for where, _, _ in back)])
     place = np.concatenate([place, *(where for where, _, _ in back)])
     number = np.concatenate([number, *(which for _, which, _ in back)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,17 @@ class SamplingConfig:
     """Sample only from the most likely tokens that together have this probability (1 disables)."""
     min_p: float = 0.0
     """Sample only from tokens at least this share as likely as the most likely (0 disables)."""
+    typical_p: float = 1.0
+    """Sample only from the tokens whose surprise is nearest to what was to be expected, and that
+    together have this probability (1 disables). Applied after min-p, before top-p."""
+    repetition_penalty: float = 1.0
+    """Divide the odds of pitches among the last 16 notes by this (1 disables)."""
+    rhythm_temperature: float = 1.0
+    """Temperature of which time shift comes, when one does."""
+    pitch_temperature: float = 1.0
+    """Temperature of which pitch begins, when one does."""
+    velocity_temperature: float = 1.0
+    """Temperature of which velocity comes, when one does."""
     max_note_seconds: float = 20.0
     """The longest that a note may sound, in seconds."""
     max_sounding: int = 32
@@ -50,9 +62,21 @@ class SamplingConfig:
         _check("top_k", self.top_k, 0, 1_000_000)
         _check("top_p", self.top_p, 0.0, 1.0)
         _check("min_p", self.min_p, 0.0, 1.0)
+        _check("typical_p", self.typical_p, 0.0, 1.0)
+        _check("repetition_penalty", self.repetition_penalty, 1.0, 100.0)
+        for name in TYPE_TEMPERATURES.values():
+            _check(name, getattr(self, name), 0.01, 10.0)
         _check("max_note_seconds", self.max_note_seconds, 0.01, 3600.0)
         _check("max_rest_seconds", self.max_rest_seconds, 0.1, 3600.0)
         _check("max_sounding", self.max_sounding, 1, NUM_PITCHES)
+
+
+TYPE_TEMPERATURES = {
+    "time_shift": "rhythm_temperature",
+    "note_on": "pitch_temperature",
+    "velocity": "velocity_temperature",
+}
+"""The settings of each type of token, by the names of a codec's groups."""
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -86,6 +110,8 @@ def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
         p = keep_top_k(p, config.top_k)
     if config.min_p:
         p = np.where(p >= config.min_p * p.max(), p, 0.0)
+    if config.typical_p < 1.0:
+        p = keep_typical(p / p.sum(), config.typical_p)
     if config.top_p < 1.0:
         p = keep_top_p(p / p.sum(), config.top_p)
     p /= p.sum()
@@ -107,6 +133,52 @@ def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
     kept = np.zeros_like(p)
     kept[order[:count]] = p[order[:count]]
     return kept
+
+
+def keep_typical(p: FloatVector, typical_p: float) -> FloatVector:
+    """Keep the tokens whose surprise is nearest to the entropy, up to ``typical_p``; at least one.
+
+    C. Meister et al., "Locally Typical Sampling" (2023). The most likely one is always kept.
+    """
+    with np.errstate(divide="ignore"):
+        surprise = np.where(p > 0.0, -np.log(np.maximum(p, 1e-300)), np.inf)
+    entropy = float((p[p > 0.0] * surprise[p > 0.0]).sum())
+    order = np.argsort(np.abs(surprise - entropy), kind="stable")
+    count = int(np.searchsorted(np.cumsum(p[order]), typical_p)) + 1
+    kept = np.zeros_like(p)
+    kept[order[:count]] = p[order[:count]]
+    kept[p.argmax()] = p.max()
+    return kept
+
+
+def with_type_temperatures(
+    logits: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.bool_],
+    groups: Mapping[str, slice],
+    config: SamplingConfig,
+) -> npt.NDArray[np.float32]:
+    """Return logits (V,) with a temperature of its own within each type of token.
+
+    How likely the types are stays as it is.
+    """
+    changed = logits
+    for name, setting in TYPE_TEMPERATURES.items():
+        temperature, ids = getattr(config, setting), groups.get(name)
+        if temperature == 1.0 or ids is None or not mask[ids].any():
+            continue
+        if changed is logits:
+            changed = logits.copy()
+        own = logits[ids].astype(np.float64)
+        allowed = mask[ids]
+        warmed = own / temperature
+        warmed += _log_sum(own[allowed]) - _log_sum(warmed[allowed])
+        changed[ids] = warmed
+    return changed
+
+
+def _log_sum(values: FloatVector) -> float:
+    top = values.max()
+    return float(top + np.log(np.exp(values - top).sum()))
 
 
 def log_likelihood(

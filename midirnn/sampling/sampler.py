@@ -17,11 +17,21 @@ from midirnn.errors import OptionError
 from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
-from midirnn.sampling.filters import SamplingConfig, draw, log_likelihood, probabilities
+from midirnn.sampling.filters import (
+    TYPE_TEMPERATURES,
+    SamplingConfig,
+    draw,
+    log_likelihood,
+    probabilities,
+    with_type_temperatures,
+)
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import AT_THE_START, Rest, Rests
 
 C = TypeVar("C", bound=Codec[Any])
+
+PENALISED_NOTES = 16
+"""The repetition penalty is for the pitches of so many last notes."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,9 @@ class Sampler(Generic[C]):
         """Sample with these settings from now on."""
         self.config = config
         self._constraint = self.codec.constraint(config.limits)
+        self._has_type_temperatures = any(
+            getattr(config, name) != 1.0 for name in TYPE_TEMPERATURES.values()
+        )
         self._rests = Rests(self.codec, config.max_rest_seconds)
         self._mask = None
 
@@ -157,9 +170,21 @@ class Sampler(Generic[C]):
         ``allowed`` (V,) replaces :meth:`mask`: a part of it, not empty.
         """
         mask = self.mask() if allowed is None else allowed
-        logits = self.engine.logits()
+        logits = self._adjusted(self.engine.logits(), mask)
         p = probabilities(logits, mask, self.config)
         return self._rests.capped(self._rest, p, logits, mask, self.config)
+
+    def _adjusted(
+        self, logits: np.ndarray[Any, np.dtype[np.float32]], mask: BoolArray
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Return the logits with the repetition penalty, then the temperatures of types."""
+        if self.config.repetition_penalty != 1.0 and self._note_ons.stop:
+            recent = sorted(set(self._repetition.pitches[-PENALISED_NOTES:]))
+            logits = logits.copy()
+            logits[self._note_ons][recent] -= np.float32(np.log(self.config.repetition_penalty))
+        if self._has_type_temperatures:
+            logits = with_type_temperatures(logits, mask, self.codec.groups(), self.config)
+        return logits
 
     def next(self, allowed: BoolArray | None = None) -> int:
         """Draw the next token, from those ``allowed`` if they are given, and feed it.

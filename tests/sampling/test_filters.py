@@ -11,7 +11,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
-from midirnn.sampling.filters import SamplingConfig, draw, keep_top_k, keep_top_p, probabilities
+from midirnn.sampling.filters import (
+    SamplingConfig,
+    draw,
+    keep_top_k,
+    keep_top_p,
+    keep_typical,
+    probabilities,
+    with_type_temperatures,
+)
 
 Logits = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -42,6 +50,7 @@ CONFIGS = st.builds(
     top_k=st.integers(0, 30),
     top_p=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
     min_p=st.one_of(st.just(0.0), st.floats(0.0, 1.0)),
+    typical_p=st.one_of(st.just(1.0), st.floats(0.0, 1.0)),
 )
 
 
@@ -249,3 +258,36 @@ def test_a_knob_out_of_range_is_refused_in_one_line(knob: str, value: float, mes
     with pytest.raises(OptionError) as caught:
         SamplingConfig(**{knob: value})  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+class TestTypicalSampling:
+    def test_what_is_more_likely_than_was_to_be_expected_comes_later(self) -> None:
+        p = np.array([0.5, 0.26, 0.1, 0.08, 0.06])  # entropy 1.31 nats: the second has 1.35
+        assert keep_typical(p, 0.2).nonzero()[0].tolist() == [0, 1]
+        assert keep_typical(p, 1.0).nonzero()[0].tolist() == [0, 1, 2, 3, 4]
+
+    @given(cases(ties=False), st.floats(0.0, 1.0))
+    def test_what_is_kept_reaches_the_share(self, case: Case, share: float) -> None:
+        p = softmax(*case)
+        assert keep_typical(p, share).sum() >= share - 1e-9
+
+
+class TestTemperaturesOfTypes:
+    GROUPS = {"note_on": slice(0, 3), "time_shift": slice(3, 6)}  # noqa: RUF012
+
+    @pytest.mark.parametrize("temperature", [0.1, 0.7, 3.0])
+    def test_only_what_is_within_the_type_changes(self, temperature: float) -> None:
+        logits = np.array([1.0, 2.0, 0.5, 3.0, 1.5, 0.0], np.float32)
+        mask = np.array([True, True, False, True, True, True])
+        config = SamplingConfig(top_p=1.0, pitch_temperature=temperature)
+        changed = with_type_temperatures(logits, mask, self.GROUPS, config)
+        before, after = softmax(logits, mask), softmax(changed, mask)
+        assert after[:3].sum() == pytest.approx(before[:3].sum(), abs=1e-6)
+        np.testing.assert_allclose(after[3:], before[3:], atol=1e-6)
+        within = softmax(logits[:3], mask[:3], temperature)
+        np.testing.assert_allclose(after[:3] / after[:3].sum(), within, atol=1e-6)
+
+    def test_at_1_the_logits_are_the_same_array(self) -> None:
+        logits = np.zeros(6, np.float32)
+        mask = np.ones(6, dtype=bool)
+        assert with_type_temperatures(logits, mask, self.GROUPS, SamplingConfig()) is logits

@@ -32,6 +32,21 @@ def tokens(of: Sampler, count: int = 100) -> list[int]:
     return [of.next() for _ in range(count)]
 
 
+def test_a_repetition_penalty_makes_the_last_pitches_less_likely() -> None:
+    odds = []
+    for penalty in (1.0, 4.0):
+        config = SamplingConfig(top_p=1.0, repetition_penalty=penalty)
+        sampler = Sampler(MockEngine(CODEC), CODEC, config, seed=3)
+        while len(sampler.sounding) < 1:
+            sampler.next()
+        pitch = sampler.sounding[-1]
+        allowed = np.zeros(CODEC.vocab_size, dtype=bool)
+        allowed[[pitch, pitch + 1]] = True
+        p = sampler.distribution(allowed)
+        odds.append(p[pitch] / p[pitch + 1])
+    assert odds[1] == pytest.approx(odds[0] / 4.0, rel=1e-5)
+
+
 def test_the_same_seed_gives_the_same_tokens_and_another_gives_others() -> None:
     assert tokens(sampler(1)) == tokens(sampler(1))
     assert tokens(sampler(1)) != tokens(sampler(2))

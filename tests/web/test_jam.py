@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from midirnn import read_midi
 from midirnn.errors import CheckpointError
@@ -23,6 +26,7 @@ from midirnn.web.takes import Take, read_log_of, read_take
 from tests.live.stage import write_tiny_model
 from tests.web.jams import until
 from tests.web.sessions import Told, keys_down, note, page_of, rig_of, running, say
+from tests.web.test_server import FUZZ_MESSAGES, random_message
 
 
 @pytest.fixture
@@ -58,6 +62,25 @@ def test_the_music_goes_on_while_the_server_hangs(jam: Jam) -> None:
         until(lambda: session.scheduler.last_sent > before + 10)
     finally:
         os.kill(server, signal.SIGCONT)
+
+
+def test_ten_thousand_hostile_messages_do_no_harm_to_a_session(jam: Jam, report: Told) -> None:
+    rng, sent = random.Random(2), 0
+    session = rig_of(jam).session
+    session.set_mode("autopilot")
+    while sent < FUZZ_MESSAGES:
+        with suppress(ConnectionClosed), page_of(jam) as page:  # it is refused often enough
+            for _ in range(FUZZ_MESSAGES - sent):
+                page.send(random_message(rng))
+                sent += 1
+    before = session.scheduler.last_sent
+    until(lambda: session.scheduler.last_sent > before + 5)
+    until(lambda: keys_down(jam) == 0)
+    assert jam.rig is not None
+    assert all("\n" not in line and "Traceback" not in line for line in report.lines)
+    with page_of(jam) as page:
+        note(page, 60)
+        until(lambda: keys_down(jam) == 1)
 
 
 def test_pages_command_the_session(jam: Jam) -> None:

@@ -190,3 +190,27 @@ def test_letters_play_by_their_place_and_shift_by_an_octave(page: Any) -> None:
     page.keyboard.press("KeyZ")
     played = "midirnn.notes.all.filter(n => n.who === 'you').slice(-2).map(n => n.pitch)"
     assert page.evaluate(played) == [60, 48]
+
+
+def test_shift_and_the_slider_play_louder(page: Any) -> None:
+    page.locator("#velocity").fill("40")
+    page.keyboard.press("KeyZ")
+    page.keyboard.down("ShiftLeft")
+    page.keyboard.press("KeyZ")
+    page.keyboard.up("ShiftLeft")
+    page.locator("#velocity").fill("80")
+    page.keyboard.press("KeyZ")
+    played = "midirnn.notes.all.filter(n => n.who === 'you').slice(-3).map(n => n.velocity)"
+    soft, accent, plain = page.evaluate(played)
+    assert soft == 40 < accent
+    assert plain == 80
+
+
+def test_each_player_has_a_volume(page: Any) -> None:
+    page.keyboard.press("KeyQ")
+    wait(page, "midirnn.sound.running")
+    page.locator("#volume-machine").fill("0")
+    wait(page, "midirnn.sound.volumes.machine.gain.value < 0.01")
+    assert page.evaluate("midirnn.sound.volumes.you.gain.value") > 0.3
+    page.locator("#volume-you").fill("0")
+    wait(page, "midirnn.sound.volumes.you.gain.value < 0.01")

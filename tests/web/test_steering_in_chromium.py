@@ -69,6 +69,21 @@ def test_a_preset_is_stored_and_loaded_and_seen(page: Any) -> None:
     page.get_by_role("button", name="Undo").click()
 
 
+def test_two_presets_are_crossfaded(page: Any) -> None:
+    page.get_by_role("button", name="Store", exact=True).click()
+    page.get_by_role("button", name="Store preset 1").click()
+    wait(page, "midirnn.state.presets.includes(1)")
+    phrase(page)
+    page.get_by_role("button", name="Store preset 2").or_(
+        page.get_by_role("button", name="Load preset 2")
+    ).click(modifiers=["Shift"])
+    wait(page, "midirnn.state.presets.includes(2)")
+    page.locator("#knob-crossfade").fill("127")
+    wait(page, "document.getElementById('lines').textContent.includes('% of preset 2')")
+    assert shown(page, "crossfade") == "0.50"
+    page.locator("#knob-crossfade").fill("0")
+
+
 def test_freeze_is_shown_while_it_lasts(page: Any) -> None:
     button = page.get_by_role("button", name="Freeze")
     button.click()
@@ -91,7 +106,9 @@ def test_a_take_is_downloaded_as_midi_and_as_a_log(page: Any, tmp_path: Path) ->
     page.get_by_role("button", name="Record").click()
     wait(page, "midirnn.state.recording !== null")
     phrase(page)
-    wait(page, "midirnn.notes.all.filter(n => n.who === 'machine' && !n.droppedAt).length > 3")
+    played = "n.who === 'machine' && n.start > midirnn.state.recording && n.end < now"
+    played += " && !n.droppedAt"
+    wait(page, f"(now => midirnn.notes.all.filter(n => {played}).length > 3)(midirnn.clock.now())")
     page.wait_for_timeout(500)
     page.locator(".record").click()
     for link, name in (("MIDI", "take.mid"), ("log", "take.jsonl")):
