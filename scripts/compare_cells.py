@@ -189,7 +189,7 @@ def draw_cell(axes: Axes, cell: str, rows: list[Network], values: dict[str, floa
             if row.config.cell == cell
             and (row.config.num_layers == 1 or row.config.residual == residual)
         ]  # fmt: skip
-        label = cell if residual else f"{cell}, no residual connections"
+        label = cell if residual else f"{cell}, not residual"
         axes.plot(*zip(*shown, strict=True), line, marker="o", color=COLOURS[cell], label=label)
 
 
