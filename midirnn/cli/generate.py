@@ -229,7 +229,9 @@ def generate(
     if primer is not None and primer_text is not None:
         raise OptionError("--primer and --primer-text are two primers; choose one")
     if output is None and audio is None:
-        raise UsageError("name the file to write with --output. See: midirnn generate --help")
+        raise UsageError(
+            "--output requires an argument: the file to write. See: midirnn generate --help"
+        )
     writes = output is not None
     output = with_format(output or Path("music.mid"), format if writes else None)
     if writes:
