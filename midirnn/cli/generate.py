@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.constraints import ConstraintFlags
 from midirnn.cli.inputs import STDIN, read_music
+from midirnn.cli.main import UsageError
 from midirnn.cli.outputs import (
     STDOUT,
     check_output,
@@ -39,14 +40,14 @@ LONG_PRIMER = 2000
 def generate(
     *,
     output: Annotated[
-        Path,
+        Path | None,
         Parameter(
             name=["--output", "-o"],
             allow_leading_hyphen=True,
             help="The file to write; with --count a number is added to its name. A dash (-) "
-            "writes to standard output.",
+            "writes to standard output. May be left out with --audio.",
         ),
-    ],
+    ] = None,
     primer: Annotated[
         Path | None,
         Parameter(
@@ -227,8 +228,14 @@ def generate(
             raise OptionError("--best-of draws in one batch, which the engine numpy does")
     if primer is not None and primer_text is not None:
         raise OptionError("--primer and --primer-text are two primers; choose one")
-    output = with_format(output, format)
-    check_output(output, None)
+    if output is None and audio is None:
+        raise UsageError(
+            "--output requires an argument: the file to write. See: midirnn generate --help"
+        )
+    writes = output is not None
+    output = with_format(output or Path("music.mid"), format if writes else None)
+    if writes:
+        check_output(output, None)
     if plot is not None:
         from midirnn.plots.saving import check_suffix
 
@@ -241,7 +248,8 @@ def generate(
         constraints = rules.constraints(DEFAULT_SECONDS if seconds is None else seconds)
     loaded = load(model)
     codec = loaded.codec
-    check_output(output, codec)
+    if writes:
+        check_output(output, codec)
     on_stdout = format_of_stdout(codec, format)
     if plot is not None:
         require(codec, NoteStream, "--plot", "notes to draw")
@@ -260,7 +268,7 @@ def generate(
         output if count == 1 else output.with_stem(f"{output.stem}-{index + 1}")
         for index in range(count)
     ]
-    wanted = [index for index in range(count) if not (resume and paths[index].exists())]
+    wanted = [index for index in range(count) if not (writes and resume and paths[index].exists())]
     if len(wanted) < count:
         print(f"{count - len(wanted)} of {count} files exist and are kept", file=sys.stderr)
     seeds = [first_seed + index for index in wanted]
@@ -304,7 +312,9 @@ def generate(
         piece = made.continuation if only_new else made.piece
         told = f"{made.summary()} (seed {first_seed + index})"
         path = paths[index]
-        if output == STDOUT:
+        if not writes:
+            print(told)
+        elif output == STDOUT:
             print_piece(codec, piece, on_stdout)
             print(told, file=sys.stderr)
         else:

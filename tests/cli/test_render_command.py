@@ -80,6 +80,15 @@ def test_generate_writes_sound_too(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"{target}: its sound" in capsys.readouterr().out
 
 
+def test_the_midi_file_may_be_left_out(tmp_path: Path) -> None:
+    target = tmp_path / "a.wav"
+    chart = ["--key", "D minor", "--chords", "Dm | Gm | A7 | Dm", "--tempo", "90"]
+    argv = ["generate", *chart, "--best-of", "2", "--seconds", "3", "--audio", str(target)]
+    assert main([*argv, *MODEL]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+    assert main(["generate", *MODEL]) == 2
+
+
 def test_a_generated_file_goes_through_a_pipe(tmp_path: Path) -> None:
     midirnn = f"{sys.executable} -m midirnn"
     target = tmp_path / "x.wav"
