@@ -9,10 +9,16 @@ import pytest
 
 from midirnn import Performance
 from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.style import SLICES
 from midirnn.errors import OptionError
 from midirnn.sampling import Sampler
-from midirnn.sampling.following import OPENING_POLYPHONY, SHARES
+from midirnn.sampling.following import (
+    OPENING_DENSITY,
+    OPENING_POLYPHONY,
+    SHARES,
+    usual_articulation,
+)
 from midirnn.sampling.generate import continue_primer
 from tests.sampling.mock_engine import MockEngine
 
@@ -29,6 +35,7 @@ class Told(MockEngine):
         object.__setattr__(self.config, "control_inputs", True)
         object.__setattr__(self.config, "style_inputs", styles)
         self.polyphony: list[float] = []
+        self.density: list[float] = []
         self.asked: list[tuple[float, float]] = []
 
     def set_controls(self, controls: np.ndarray | None) -> None:
@@ -36,6 +43,8 @@ class Told(MockEngine):
         seconds = int(CODEC.token_steps[self.fed].sum()) / CODEC.steps_per_second
         notes = np.zeros(7) if controls is None else controls[SLICES["polyphony"]]
         self.polyphony.append(float(notes @ np.arange(7) * 2 / 3))
+        density = np.zeros(8) if controls is None else controls[DENSITY]
+        self.density.append(float(density @ np.arange(8)))
         self.asked.append((seconds - PRIMER.duration, round(strength, 3)))
 
 
@@ -71,20 +80,32 @@ def test_times_that_mean_nothing_are_refused(seconds: float) -> None:
         asked(follow_seconds=seconds)
 
 
-def opening(seed: int, *, styles: bool = True, follow: float = 1.0) -> float:
+def opening(seed: int, *, styles: bool = True, **changes: Any) -> tuple[float, float]:
+    """The notes per second and at once that are asked for, as the traits count."""
     engine = Told(styles)
-    continue_primer(Sampler(engine, CODEC, seed=seed), 0.1, None, follow=follow)
-    return engine.polyphony[-1]
+    continue_primer(Sampler(engine, CODEC, seed=seed), 0.1, None, **changes)
+    return engine.density[-1], engine.polyphony[-1]
 
 
-def test_without_a_primer_a_usual_number_of_notes_at_once_is_asked_for() -> None:
+def test_without_a_primer_usual_numbers_of_notes_per_second_and_at_once_are_asked_for() -> None:
     found = [opening(seed) for seed in range(12)]
-    low, high = OPENING_POLYPHONY
-    assert all(low <= value <= high for value in found)
+    for density, polyphony in found:
+        assert OPENING_DENSITY[0] <= density <= OPENING_DENSITY[1]
+        assert OPENING_POLYPHONY[0] <= polyphony <= OPENING_POLYPHONY[1]
     assert len(set(found)) > 6
     assert found == [opening(seed) for seed in range(12)]
 
 
-def test_it_is_not_asked_for_without_following_or_without_style_inputs() -> None:
-    assert opening(1, follow=0.0) == 0.0
-    assert opening(1, styles=False) == 0.0
+def test_a_density_that_is_set_wins_over_the_usual_one() -> None:
+    controls = Controls(notes_per_second=3.0, strength=1.0)
+    assert opening(1, controls=controls)[0] == pytest.approx(2.0)
+
+
+def test_few_and_many_notes_at_once_go_with_short_and_connected_ones() -> None:
+    assert usual_articulation(3.4, 1.5) < 1.0 < 2.5 < usual_articulation(3.4, 3.0)
+    assert usual_articulation(4.3, 2.4) < usual_articulation(2.5, 2.4)
+
+
+def test_they_are_not_asked_for_without_following_or_without_style_inputs() -> None:
+    assert opening(1, follow=0.0) == (0.0, 0.0)
+    assert opening(1, styles=False)[1] == 0.0
