@@ -6,7 +6,7 @@ import math
 
 LOUDEST = 10.0
 """The product of FluidSynth's gain and the level of the notes up to which nothing is distorted:
-measured with piano chords of up to 12 notes and with 16 recorded performances."""
+measured with piano chords of up to 12 notes and with 5 loud recorded performances."""
 
 DECAY_SECONDS = 0.5
 """In this time the level of notes falls to 1/e."""

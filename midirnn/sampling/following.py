@@ -21,10 +21,10 @@ DEFAULT_FOLLOW = 1.0
 HEARD_SECONDS = 15.0
 """The style of so much of a primer is followed, up to its end."""
 
-OPENING_DENSITY = (2.95, 4.05)
+OPENING_DENSITY = (2.85, 3.9)
 OPENING_POLYPHONY = (2.1, 2.95)
 """Without a primer a number of notes per second and one of notes at once are asked for, drawn from
-these ranges, which are as the traits count: 6.7 to 15.6 and 3.3 to 6.7 notes. They are about the
+these ranges, which are as the traits count: 6.2 to 13.9 and 3.3 to 6.7 notes. They are about the
 quartiles of passages of 15 s of the train split, moved so that the music of `piano` is about as
 full as the test split's in the mean. Left to itself `piano` plays more notes a second than the
 performances that it was trained on, and shorter ones."""
