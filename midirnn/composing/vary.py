@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -77,7 +78,7 @@ def vary(
     return walk.result()
 
 
-class _Walk:
+class _Walk(ABC):
     """Goes through the notes of a piece, event by event; what to draw is up to its subclasses.
 
     Owns the notes on the grid of the codec, and where the token stream stands.
@@ -127,9 +128,9 @@ class _Walk:
                 progress(number, len(steps))
         self.engine.logits()  # a step that waits would hold on to the engine
 
+    @abstractmethod
     def result(self) -> Performance:
         """Return the piece with what was drawn."""
-        raise NotImplementedError
 
     def time(self, step: int, following: int | None) -> int:
         """Return when the events of a step happen."""
@@ -139,7 +140,7 @@ class _Walk:
         """Return whether a sounding note ends in a step."""
         return bool(self.end[note] <= step)
 
-    def choose(self, note: int) -> None:
+    def choose(self, note: int) -> None:  # noqa: B027 - some draw at other moments
         """Draw what is to be varied of a note that begins now."""
 
     def _strike(self, note: int, sounding: list[int]) -> list[int]:
@@ -249,10 +250,9 @@ class _Times(_Walk):
         rest = step - self.state.step
         farthest = round(FARTHEST_SECONDS * self.codec.steps_per_second)
         low = max(1, rest - farthest)
-        high = rest + farthest if following is None else min(rest + farthest, following - 1)
+        high = min(rest + farthest, self.codec.max_shift_steps)
         if following is not None:
-            high = min(rest + farthest, following - 1 - self.state.step)
-        high = min(high, self.codec.max_shift_steps)
+            high = min(high, following - 1 - self.state.step)
         if begun.any() and self.chosen[begun].all() and low <= high:
             drawn = self.draw(self.shift + np.arange(low, high + 1) - 1) - self.shift + 1
             self._moved[step] = drawn - rest
@@ -270,7 +270,7 @@ class _Times(_Walk):
         return self.piece.replace(start=start, end=np.maximum(self.piece.end + end, start))
 
 
-_WALKS = {
+_WALKS: dict[str, type[_Walk]] = {
     "velocity": _Velocities,
     "pitch": _Pitches,
     "duration": _Durations,

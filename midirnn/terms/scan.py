@@ -177,11 +177,12 @@ def native_library() -> ctypes.CDLL | None:
     return _declared(library) if library else None
 
 
-@functools.cache
 def native_library_now() -> ctypes.CDLL | None:
-    """Return it without waiting; None where it is yet to be compiled, which then begins."""
-    library = compiled_before(_SOURCE)
-    return _declared(library) if library else None
+    """Return it without waiting; None while it is yet to be compiled, which then begins."""
+    is_known = native_library.cache_info().currsize > 0
+    if not is_known and compiled_before(_SOURCE) is None:
+        return None
+    return native_library()
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:

@@ -198,7 +198,7 @@ def _is_first_to_tell(store: Store, team: Team) -> bool:
     rank = str(team.rank)
     try:
         return bool(store.compare_set("told", "", rank) == rank.encode())
-    except RuntimeError:  # whoever kept the store has gone
+    except RuntimeError:  # the process that kept the store has gone
         return False
 
 

@@ -131,7 +131,7 @@ class ServerProcess:
         if kind == "listening":
             self.port = self._settings["port"] = message["port"]
             self._settings["spare"] = False
-            self._on_start()  # first: whoever waits may then tell pages more
+            self._on_start()  # first: those who wait may then tell pages more
             self._listening.set()
         elif kind == "failed":
             self._failure = message["why"]

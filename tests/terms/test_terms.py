@@ -181,6 +181,16 @@ class TestTheStepInCpp:
         feature.add(expected, weights, feature._step.follow(feature._step.start(SIZE), 60))
         np.testing.assert_array_equal(logits, expected)
 
+    def test_is_taken_as_soon_as_it_is_compiled(
+        self, native: NativeStep, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("midirnn.terms.scan.compiled_before", lambda source: None)
+        native_library.cache_clear()
+        feature = NoteTerms(SIZE, 100, 32)
+        assert isinstance(feature.start(), StepMemory)
+        assert native_library() is not None
+        assert isinstance(feature.start(), type(native.start(SIZE)))
+
 
 class TestTheTerms:
     @settings(max_examples=15, deadline=None)

@@ -231,7 +231,7 @@ class Scheduler:
                     return math.inf
                 self._sending_since = math.inf
                 if not self._released:
-                    self._changed.notify_all()  # whoever waits for that
+                    self._changed.notify_all()  # those who wait for that
             self._on_sent(sent)
 
     @property
