@@ -42,6 +42,8 @@ class Listener:
         self._token_step = 0
         self._velocity_bin = 0
         self._keys: set[tuple[int, int]] = set()
+        self._struck: dict[tuple[int, int], tuple[float, float]] = {}
+        """When each key was struck, and when that counts as having happened."""
         self._open_until_step = 0
         self._has_more = False
 
@@ -95,8 +97,27 @@ class Listener:
         self._last_seconds = max(self._last_seconds, self._time.musical(seconds) - self._start)
         return self._last_seconds
 
+    def _counts_at(self, message: Message, seconds: float) -> float:
+        """Return when a message counts as having come, in seconds since the start.
+
+        A note of which both ends come late would begin and end at one moment, which is no note: it
+        ends right after that, if it lasted at all.
+        """
+        own, at = self._time.musical(seconds) - self._start, self._later(seconds)
+        kind = message[0] & 0xF0
+        if kind not in (NOTE_ON, NOTE_OFF):
+            return at
+        key = message[0] & 0x0F, message[1]
+        if kind == NOTE_ON and message[2]:
+            self._struck[key] = own, at
+        elif key in self._struck:
+            begun, counted = self._struck.pop(key)
+            if at <= counted and own > begun:
+                at = self._last_seconds = math.nextafter(counted, math.inf)
+        return at
+
     def _feed(self, message: Message, seconds: float) -> tuple[list[HeardStep], Performed | None]:
-        since_start = self._later(seconds)
+        since_start = self._counts_at(message, seconds)
         steps = self._steps(self._encoder.feed(since_start, message))
         gesture = self._gesture(message)
         if gesture is None:

@@ -81,6 +81,21 @@ def test_a_message_stamped_before_the_time_told_last_is_heard_then() -> None:
     assert heard.seconds == START + 1.0
 
 
+@pytest.mark.parametrize("off", [(0x80, 60, 0), (0x90, 60, 0)])
+@pytest.mark.parametrize("pedal", [False, True])
+def test_a_short_note_of_which_both_ends_come_late_is_heard(off: Message, pedal: bool) -> None:
+    listener = Listener(CODEC, START)
+    listener.advance(START + 0.8)
+    messages: list[tuple[float, Message]] = [(0.5, (0x90, 60, 64)), (0.501, off)]
+    if pedal:
+        messages = [(0.499, (0xB0, 64, 127)), *messages, (0.502, (0xB0, 64, 0))]
+    for seconds, message in messages:
+        listener.receive(message, START + seconds)
+    heard = [step for steps, _ in listener.take() for step in steps]
+    heard += listener.advance(START + 2.0)
+    assert heard == [HeardStep(80, (), ((60, BIN_64),)), HeardStep(81, (60,), ())]
+
+
 def test_gestures_tell_how_many_keys_are_down() -> None:
     assert gestures(
         (0.0, (0x90, 60, 64)),
