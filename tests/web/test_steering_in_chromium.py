@@ -18,6 +18,7 @@ from tests.web.jams import (
     needs_chromium,
     open_page,
     phrase,
+    until,
     wait,
 )
 
@@ -45,11 +46,19 @@ def test_two_pages_show_the_same_knobs(page: Any, playing: JamProcess, chromium:
     assert shown(other, "density") == shown(page, "density") != "free"
     other.locator("#knob-density").fill("0")
     wait(page, "midirnn.state.knobs.density === null")
-    page.wait_for_timeout(500)
-    assert shown(page, "density") == "free"
+    until(lambda: shown(page, "density") == "free")
     page.locator("#knob-key").select_option("A minor")
     wait(other, "document.getElementById('knob-key').value === 'A minor'")
     other.context.close()
+
+
+def test_what_another_turns_while_a_knob_is_turned_here_is_shown_afterwards(page: Any) -> None:
+    page.evaluate("""() => {
+        midirnn.panel.turnedAt.set("density", performance.now());
+        midirnn.panel.show({ ...midirnn.state.knobs, density: 4 });
+    }""")
+    assert shown(page, "density") == "free"
+    wait(page, "document.querySelector('.field:has(#knob-density) output').value !== 'free'")
 
 
 def test_every_knob_and_switch_of_a_controller_is_on_the_page(page: Any) -> None:

@@ -76,6 +76,8 @@ export class Panel {
     this.shows = new Map();
     /** @type {Map<string, number>} */
     this.turnedAt = new Map();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.again = undefined;
   }
 
   /**
@@ -181,14 +183,17 @@ export class Panel {
     this.turn(name, value);
   }
 
-  /** Show the values of the session, but not of a knob that is being turned here. @param {Record<string, any>} values */
+  /** Show the values of the session; that of a knob that is being turned here a moment later. @param {Record<string, any>} values */
   show(values) {
     const now = performance.now();
+    let held = 0;
     for (const [name, show] of this.shows) {
-      if (now - (this.turnedAt.get(name) ?? -Infinity) > HOLD_MS && name in values) {
-        show(values[name]);
-      }
+      const left = HOLD_MS - (now - (this.turnedAt.get(name) ?? -Infinity));
+      if (left > 0) held = Math.max(held, left);
+      else if (name in values) show(values[name]);
     }
+    clearTimeout(this.again);
+    if (held > 0) this.again = setTimeout(() => this.show(values), held + 1);
   }
 }
 
