@@ -53,12 +53,19 @@ def test_two_pages_show_the_same_knobs(page: Any, playing: JamProcess, chromium:
 
 
 def test_what_another_turns_while_a_knob_is_turned_here_is_shown_afterwards(page: Any) -> None:
-    page.evaluate("""() => {
-        midirnn.panel.turnedAt.set("density", performance.now());
-        midirnn.panel.show({ ...midirnn.state.knobs, density: 4 });
+    at_once, afterwards = page.evaluate("""async () => {
+        const element = () => document.createElement("div");
+        const panel = new midirnn.panel.constructor(element(), element(), () => {});
+        const seen = [];
+        panel.shows.set("density", (value) => seen.push(value));
+        panel.turnTo("density", 2);
+        panel.show({ density: 4 });
+        const atOnce = [...seen];
+        await new Promise((done) => setTimeout(done, 1000));
+        return [atOnce, seen];
     }""")
-    assert shown(page, "density") == "free"
-    wait(page, "document.querySelector('.field:has(#knob-density) output').value !== 'free'")
+    assert at_once == [2]
+    assert afterwards == [2, 4]
 
 
 def test_every_knob_and_switch_of_a_controller_is_on_the_page(page: Any) -> None:
