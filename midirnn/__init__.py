@@ -27,14 +27,18 @@ _MODULES = {
     "PerformanceCodec": "codecs",
     "PortError": "errors",
     "RecordingError": "errors",
+    "Score": "scores",
+    "ScoreError": "errors",
     "Sampler": "sampling",
     "SamplingConfig": "sampling",
     "Tempo": "performance",
     "from_pretty_midi": "midifile",
     "generate": "sampling",
+    "humanize": "composing.humanize",
     "likelihood": "sampling",
     "load": "engines.load",
     "read_midi": "midifile",
+    "read_score": "scores",
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
     "Constraints": "sampling.constraints",
@@ -67,16 +71,20 @@ __all__ = [
     "RecordingError",
     "Sampler",
     "SamplingConfig",
+    "Score",
+    "ScoreError",
     "Tempo",
     "best_of",
     "from_pretty_midi",
     "generate",
+    "humanize",
     "infill",
     "likelihood",
     "load",
     "parse_chart",
     "parse_scale",
     "read_midi",
+    "read_score",
     "render",
     "to_pretty_midi",
     "vary",
@@ -88,6 +96,7 @@ if TYPE_CHECKING:
     from midirnn.codecs import PerformanceCodec
     from midirnn.codecs.controls import Controls
     from midirnn.composing.choice import best_of
+    from midirnn.composing.humanize import humanize
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
     from midirnn.engines.load import Model, load
@@ -102,6 +111,7 @@ if TYPE_CHECKING:
         OptionError,
         PortError,
         RecordingError,
+        ScoreError,
     )
     from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
     from midirnn.performance import Note, Part, Performance, Tempo
@@ -109,6 +119,7 @@ if TYPE_CHECKING:
     from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale
     from midirnn.sampling.generate import generate
     from midirnn.sampling.surprise import Likelihood, likelihood
+    from midirnn.scores import Score, read_score
 
 
 __getattr__ = _lazy_names(__name__, _MODULES)
