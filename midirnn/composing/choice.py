@@ -19,7 +19,8 @@ from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_piece
-from midirnn.sampling.generate import Generated
+from midirnn.sampling.continuation import begin_piece
+from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import SamplerState
 from midirnn.sampling.together import Steps, together
@@ -72,7 +73,9 @@ def best_of(
     heard: list[SamplerState] = []  # the primer is heard once, and not by every candidate
 
     def begin(own: int, engine: StepEngine) -> Steps[Generated]:
-        return request.begin(engine, codec, primer, seed=own, measures=True, heard_before=heard)
+        return begin_piece(
+            request, engine, codec, primer, seed=own, measures=True, heard_before=heard
+        )
 
     made: Iterator[Generated] = together([partial(begin, own) for own in seeds], lanes)
     found: list[Candidate] = []
