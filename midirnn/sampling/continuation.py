@@ -60,7 +60,7 @@ class Continuation:
             )
         self.sampler = sampler
         self._codec = codec = require(sampler.codec, NoteStream, "music", "time")
-        self._rules, self._ends = rules, request.end
+        self._rules, self.ends = rules, request.end
         self._primer = primer = _as_heard(codec, primer)
         heard, rest_steps = _primer_tokens(codec, primer)
         self._show = _showing(progress, primer.duration + self._new_seconds)
@@ -75,7 +75,8 @@ class Continuation:
         second = codec.steps_per_second
         # Where the primer ends a little after a step, events of that step wait for its end.
         self._begin_seconds = max((heard_steps + rest_steps) / second, primer.duration)
-        self._end_seconds = self._begin_seconds + self._new_seconds
+        self.end_seconds = self._begin_seconds + self._new_seconds
+        """Where the music ends, but for what its last notes sound on."""
         self._heard_seconds = heard_steps / second
         if rules.polyphony is not None:
             most = min(rules.polyphony, sampler.config.max_sounding)
@@ -108,10 +109,10 @@ class Continuation:
     @property
     def is_complete(self) -> bool:
         """Whether the music is as long as asked for, and its last notes have ended if it ends."""
-        if self.seconds < self._end_seconds:
+        if self.seconds < self.end_seconds:
             return False
-        latest = self._end_seconds + LONGEST_RELEASE_SECONDS
-        return not (self._ends and self.seconds < latest and self.sampler.sounding)
+        latest = self.end_seconds + LONGEST_RELEASE_SECONDS
+        return not (self.ends and self.seconds < latest and self.sampler.sounding)
 
     def allowed(self) -> BoolArray | None:
         """Tell the model what is asked for now, and return which tokens may come.
@@ -119,14 +120,14 @@ class Continuation:
         None stands for all that the sampler allows.
         """
         seconds = self.seconds
-        if not self._ends or seconds < self._end_seconds - ENDING_SECONDS:
+        if not self.ends or seconds < self.end_seconds - ENDING_SECONDS:
             since = seconds - self._begin_seconds
             self._letting_go.at(since)
             self._telling.at(since, self._letting_go.controls)
             return None
         if self._ending is None:
             self._ending = Ending(self.sampler, self._letting_go.controls)
-        left = self._end_seconds - seconds
+        left = self.end_seconds - seconds
         self._ending.approach(left, self.tokens)
         return self._ending.allowed(left)
 
@@ -135,6 +136,18 @@ class Continuation:
         self.tokens.append(token)
         self._new_steps += int(self._codec.token_steps[token])
         self._show(self.seconds)
+
+    def copy(self, other: Continuation) -> None:
+        """Become as far as another continuation of the same request; draw on with another seed."""
+        sampler = self.sampler
+        sampler.restore(other.sampler.snapshot(), restore_rng=False)
+        sampler.log_likelihood = other.sampler.log_likelihood
+        sampler.steer(other.sampler.controls)
+        self.tokens = other.tokens.copy()
+        self._new_steps = other._new_steps
+        self._letting_go = other._letting_go.moved_to(sampler)
+        self._telling = other._telling.moved_to(sampler)
+        self._ending = None if other._ending is None else other._ending.moved_to(sampler)
 
     def result(self) -> Generated:
         """Return the piece; what still sounds ends."""
@@ -146,8 +159,8 @@ class Continuation:
         messages = [message for token in new for message in decoder.feed(token)]
         messages += decoder.finish()
         self.sampler.engine.logits()  # a step that waits would hold on to the engine
-        end_seconds = self._end_seconds
-        if self._ends:
+        end_seconds = self.end_seconds
+        if self.ends:
             release = 0.0 if self._rules.exact_seconds is not None else LONGEST_RELEASE_SECONDS
             end_seconds = min(max(end_seconds, self.seconds), end_seconds + release)
         return Generated(

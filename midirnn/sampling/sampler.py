@@ -79,6 +79,8 @@ class Sampler(Generic[C]):
         self.rng = np.random.default_rng(seed)
         self.controls: Controls | None = None
         """What the model was asked for last."""
+        self.favoured: np.ndarray[Any, np.dtype[np.float32]] | None = None
+        """What is added to the logits (V,) before all else, until :meth:`reset`."""
         self._constraint: Any = None
         self._masks: Masks | None = None
         self.configure(config or SamplingConfig())
@@ -118,6 +120,7 @@ class Sampler(Generic[C]):
         self._repetition = Repetition()
         self._rest = AT_THE_START
         self.constrain(None)
+        self.favoured = None
         self.log_likelihood = 0.0
 
     @property
@@ -180,7 +183,9 @@ class Sampler(Generic[C]):
     def _adjusted(
         self, logits: np.ndarray[Any, np.dtype[np.float32]], mask: BoolArray
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the logits with the repetition penalty, then the temperatures of types."""
+        """Return the logits with what is favoured, the repetition penalty, type temperatures."""
+        if self.favoured is not None:
+            logits = logits + self.favoured
         if self.config.repetition_penalty != 1.0 and self._note_ons.stop:
             recent = sorted(set(self._repetition.pitches[-PENALISED_NOTES:]))
             logits = logits.copy()
