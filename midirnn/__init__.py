@@ -12,6 +12,11 @@ __version__ = "0.1.0"
 _MODULES = {
     "CheckpointError": "errors",
     "CodecError": "errors",
+    "Dataset": "datasets",
+    "EncodeReport": "datasets",
+    "SplitShares": "datasets",
+    "SplitTable": "datasets",
+    "encode_files": "datasets",
     "Controls": "codecs.controls",
     "DatasetError": "errors",
     "MidiFileError": "errors",
@@ -54,7 +59,9 @@ __all__ = [
     "CodecError",
     "Constraints",
     "Controls",
+    "Dataset",
     "DatasetError",
+    "EncodeReport",
     "Likelihood",
     "MidiFileError",
     "MidirnnError",
@@ -71,9 +78,12 @@ __all__ = [
     "Request",
     "Sampler",
     "SamplingConfig",
+    "SplitShares",
+    "SplitTable",
     "Tempo",
     "beam_search",
     "best_of",
+    "encode_files",
     "from_pretty_midi",
     "generate",
     "generate_form",
@@ -98,6 +108,7 @@ if TYPE_CHECKING:
     from midirnn.composing.form import generate_form
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
+    from midirnn.datasets import Dataset, EncodeReport, SplitShares, SplitTable, encode_files
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,
