@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
-    "clean": "Find duplicates and performances of one composition, and write a table of splits.",
+    "clean": "Find duplicates, and performances of one composition.",
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
     "decode": "Write a piece of a data set as a MIDI file.",
     "train": "Train a model on a data set.",
