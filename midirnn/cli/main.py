@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from midirnn.cli import UNTIL_CTRL_C
 from midirnn.errors import MidirnnError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -64,9 +65,6 @@ EXTRAS = {
 """Optional libraries and the extra of this package that installs each."""
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
-
-UNTIL_CTRL_C = ("live", "jam")
-"""The commands that play until Ctrl-C, which is therefore no failure of them, however often."""
 
 _HELP_AND_VERSION = ("--help", "-h", "--version")
 
