@@ -14,6 +14,7 @@ _MODULES = {
     "CodecError": "errors",
     "Dataset": "datasets",
     "EncodeReport": "datasets",
+    "PieceFilter": "datasets",
     "SplitShares": "datasets",
     "SplitTable": "datasets",
     "encode_files": "datasets",
@@ -73,6 +74,7 @@ __all__ = [
     "Part",
     "Performance",
     "PerformanceCodec",
+    "PieceFilter",
     "PortError",
     "RecordingError",
     "Request",
@@ -108,7 +110,14 @@ if TYPE_CHECKING:
     from midirnn.composing.form import generate_form
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
-    from midirnn.datasets import Dataset, EncodeReport, SplitShares, SplitTable, encode_files
+    from midirnn.datasets import (
+        Dataset,
+        EncodeReport,
+        PieceFilter,
+        SplitShares,
+        SplitTable,
+        encode_files,
+    )
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from midirnn.codecs import Steerable
-from midirnn.codecs.controls import Controls
+from midirnn.codecs.controls import TRAIT, Controls
 from midirnn.codecs.style import Style
 from midirnn.errors import OptionError
 from midirnn.sampling.sampler import Sampler
@@ -71,7 +71,7 @@ def _opening(sampler: Sampler[Any], controls: Controls | None, follow: float) ->
         return controls
     density, polyphony = sampler.rng.uniform(*np.transpose((OPENING_DENSITY, OPENING_POLYPHONY)))
     if controls and controls.notes_per_second is not None:
-        density = math.log2(1.0 + controls.notes_per_second)
+        density = min(math.log2(1.0 + controls.notes_per_second), TRAIT["density"].high)
     style = Style(
         {
             "density": float(density),
