@@ -12,6 +12,12 @@ __version__ = "0.1.0"
 _MODULES = {
     "CheckpointError": "errors",
     "CodecError": "errors",
+    "Dataset": "datasets",
+    "EncodeReport": "datasets",
+    "PieceFilter": "datasets",
+    "SplitShares": "datasets",
+    "SplitTable": "datasets",
+    "encode_files": "datasets",
     "Controls": "codecs.controls",
     "DatasetError": "errors",
     "MidiFileError": "errors",
@@ -42,7 +48,10 @@ _MODULES = {
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
     "Constraints": "sampling.constraints",
+    "Request": "sampling.requests",
+    "beam_search": "composing.beam",
     "best_of": "composing.choice",
+    "generate_form": "composing.form",
     "infill": "composing.infill",
     "parse_chart": "sampling.constraints",
     "parse_scale": "sampling.constraints",
@@ -55,7 +64,9 @@ __all__ = [
     "CodecError",
     "Constraints",
     "Controls",
+    "Dataset",
     "DatasetError",
+    "EncodeReport",
     "Likelihood",
     "MidiFileError",
     "MidirnnError",
@@ -67,17 +78,30 @@ __all__ = [
     "Part",
     "Performance",
     "PerformanceCodec",
+    "PieceFilter",
     "PortError",
     "RecordingError",
+    "Request",
     "Sampler",
     "SamplingConfig",
+<<<<<<< HEAD
     "Score",
     "ScoreError",
+=======
+    "SplitShares",
+    "SplitTable",
+>>>>>>> main
     "Tempo",
+    "beam_search",
     "best_of",
+    "encode_files",
     "from_pretty_midi",
     "generate",
+<<<<<<< HEAD
     "humanize",
+=======
+    "generate_form",
+>>>>>>> main
     "infill",
     "likelihood",
     "load",
@@ -95,10 +119,23 @@ if TYPE_CHECKING:
     from midirnn.audio.rendering import render
     from midirnn.codecs import PerformanceCodec
     from midirnn.codecs.controls import Controls
+    from midirnn.composing.beam import beam_search
     from midirnn.composing.choice import best_of
+<<<<<<< HEAD
     from midirnn.composing.humanize import humanize
+=======
+    from midirnn.composing.form import generate_form
+>>>>>>> main
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
+    from midirnn.datasets import (
+        Dataset,
+        EncodeReport,
+        PieceFilter,
+        SplitShares,
+        SplitTable,
+        encode_files,
+    )
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,
@@ -118,6 +155,7 @@ if TYPE_CHECKING:
     from midirnn.sampling import Sampler, SamplingConfig
     from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale
     from midirnn.sampling.generate import generate
+    from midirnn.sampling.requests import Request
     from midirnn.sampling.surprise import Likelihood, likelihood
     from midirnn.scores import Score, read_score
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
+from midirnn.datasets.filters import PieceFilter
+from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
+from midirnn.datasets.report import EncodeReport, count_kinds
 from midirnn.datasets.resume import Encode, Journal
+from midirnn.datasets.similar import find_similar
 from midirnn.datasets.sources import (
     Job,
     Refusal,
     SourceFile,
-    common_folder,
     display_path,
     find_files,
+    named_jobs,
 )
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
-from midirnn.datasets.store import SplitCounts
-from midirnn.datasets.workers import FILE_SECONDS, Encoded, encode_all
+from midirnn.datasets.workers import encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
@@ -36,26 +39,8 @@ Progress = Callable[[int, int], None]
 ON_DAMAGE = ("refuse", "recover")
 """What to do with damaged files."""
 
-
-@dataclass(frozen=True)
-class EncodeReport:
-    """The outcome of :func:`encode_files`."""
-
-    output: Path
-    counts: Mapping[str, SplitCounts]
-    """The size of each split."""
-    refused: tuple[Refusal, ...]
-    """Files that could not be used, with reasons."""
-    left_out: int
-    """Number of files that the table of splits does not name."""
-    missing: int
-    """Number of rows of the table of splits without a file."""
-    duplicates: int
-    """Number of files with the same bytes as an earlier one (they are in the data set)."""
-    duplicates_across_splits: int
-    """Number of those whose earlier file is in another split."""
-    recovered: tuple[Refusal, ...] = ()
-    """Damaged files of which a part is in the data set, with what is lost."""
+ON_DUPLICATES = ("keep", "drop")
+"""What to do with further versions of a performance."""
 
 
 def encode_files(
@@ -68,7 +53,11 @@ def encode_files(
     executor: Executor | None = None,
     overwrite: bool = False,
     file_seconds: float = FILE_SECONDS,
+    file_gigabytes: float = FILE_GIGABYTES,
     on_damage: str = "refuse",
+    filter: PieceFilter | None = None,
+    group_compositions: bool = False,
+    duplicates: str = "keep",
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode files and folders of them as a data set at ``output``, and return a report.
@@ -81,7 +70,12 @@ def encode_files(
     same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
 
     Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
-    the report says what is lost.
+    the report says what is lost. A file that needs more than ``file_gigabytes`` of memory is
+    refused, and so is one that the ``filter`` leaves out.
+
+    With ``group_compositions`` no composition is in two splits, whoever plays it: pieces are
+    compared by their notes. With ``duplicates="drop"`` of several versions of a performance, or
+    parts of it, only the longest is encoded. Both read the files twice.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
@@ -93,16 +87,32 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
-    if not 0.0 < file_seconds < 1e6:
-        raise OptionError(f"file_seconds is {file_seconds:g}; allowed are above 0, below 1000000")
-    if on_damage not in ON_DAMAGE:
-        raise OptionError(f"on_damage is {on_damage!r}; allowed are {', '.join(ON_DAMAGE)}")
-    recover = on_damage == "recover"
+    for name, value, allowed in (
+        ("on_damage", on_damage, ON_DAMAGE),
+        ("duplicates", duplicates, ON_DUPLICATES),
+    ):
+        if value not in allowed:
+            raise OptionError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    if group_compositions and isinstance(splits, SplitTable):
+        raise OptionError("the table decides the splits; give a table or group_compositions")
+    rules = FileRules(file_seconds, file_gigabytes, on_damage == "recover", filter or PieceFilter())
     workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
-    journal = Journal(Path(output).absolute(), codec, recover)
+    left_out = len(files) - len(jobs)
+    missing = len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0
+    if group_compositions or duplicates == "drop":
+        similar = find_similar(
+            jobs, codec, workers=workers, executor=executor, rules=rules, progress=progress
+        )
+        shares = splits if group_compositions and isinstance(splits, SplitShares) else None
+        jobs, removed = similar.arrange(jobs, shares, duplicates)
+        refused += removed
+        if not jobs:
+            raise _nothing_to_use(refused)
+    options = _chosen(rules.filter, group_compositions, duplicates)
+    journal = Journal(Path(output).absolute(), codec, rules)
     recovered: list[Refusal] = []
     with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
         seen = _Seen()
@@ -116,8 +126,7 @@ def encode_files(
                 codec=codec,
                 workers=workers,
                 executor=executor,
-                seconds=file_seconds,
-                recover=recover,
+                rules=rules,
             )
             results = stack.enter_context(
                 closing(_encoded(jobs, splits, encode, journal, recovered))
@@ -135,13 +144,14 @@ def encode_files(
             output=Path(output),
             counts=writer.counts,
             refused=tuple(refused),
-            left_out=len(files) - len(jobs),
-            missing=len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0,
+            left_out=left_out,
+            missing=missing,
             duplicates=seen.duplicates,
             duplicates_across_splits=seen.across_splits,
             recovered=tuple(recovered),
+            empty=_empty(splits, writer.counts),
         )
-        writer.finish(refused, _manifest(codec, splits, sources, report))
+        writer.finish(refused, _manifest(codec, splits, sources, report, options))
     journal.forget()
     return report
 
@@ -175,11 +185,7 @@ def _encoded(
 def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[Job]:
     """Return the files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
-        folder = common_folder(files)
-        return [
-            Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
-            for file in files
-        ]
+        return named_jobs(files)
     jobs: dict[str, Job] = {}
     for file in files:
         found = splits.find(file)
@@ -228,11 +234,32 @@ class _Seen:
             self.across_splits += split != row.split
 
 
+def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[str, ...]:
+    """Return the splits that have a share, but no file."""
+    if isinstance(splits, SplitTable):
+        return ()
+    shares = {"train": 1.0, "validation": splits.validation, "test": splits.test}
+    return tuple(name for name, share in shares.items() if share and name not in found)
+
+
 def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
     first = refused[0]
     return DatasetError(
         f"none of {len(refused)} files can be used; the first: {first.path}: {first.reason}"
     )
+
+
+def _chosen(filter: PieceFilter, group: bool, duplicates: str) -> dict[str, object]:
+    """Return which pieces were chosen, for ``dataset.json``; nothing if all were."""
+    options = {"group_compositions": group, "duplicates": duplicates}
+    usual = {"group_compositions": False, "duplicates": "keep"}
+    limits = {name: value for name, value in asdict(filter).items() if value != _ALL[name]}
+    return {name: value for name, value in options.items() if value != usual[name]} | (
+        {"filter": limits} if limits else {}
+    )
+
+
+_ALL = asdict(PieceFilter())
 
 
 def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:
@@ -246,6 +273,7 @@ def _manifest(
     splits: SplitShares | SplitTable,
     sources: Sequence[str | os.PathLike[str]],
     report: EncodeReport,
+    options: Mapping[str, object],
 ) -> dict[str, object]:
     """Return how the data set was made, for ``dataset.json``."""
     return {
@@ -253,8 +281,10 @@ def _manifest(
         "options": {
             "sources": [display_path(Path(source)) for source in sources],
             "splits": splits.settings() | _position(codec, splits),
+            **options,
         },
         "refused": len(report.refused),
+        "refused_by_kind": count_kinds(report.refused),
         "recovered": [asdict(file) for file in report.recovered],
         "left_out": report.left_out,
         "missing": report.missing,
