@@ -84,24 +84,18 @@ __all__ = [
     "Request",
     "Sampler",
     "SamplingConfig",
-<<<<<<< HEAD
     "Score",
     "ScoreError",
-=======
     "SplitShares",
     "SplitTable",
->>>>>>> main
     "Tempo",
     "beam_search",
     "best_of",
     "encode_files",
     "from_pretty_midi",
     "generate",
-<<<<<<< HEAD
-    "humanize",
-=======
     "generate_form",
->>>>>>> main
+    "humanize",
     "infill",
     "likelihood",
     "load",
@@ -121,11 +115,8 @@ if TYPE_CHECKING:
     from midirnn.codecs.controls import Controls
     from midirnn.composing.beam import beam_search
     from midirnn.composing.choice import best_of
-<<<<<<< HEAD
-    from midirnn.composing.humanize import humanize
-=======
     from midirnn.composing.form import generate_form
->>>>>>> main
+    from midirnn.composing.humanize import humanize
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
     from midirnn.datasets import (
