@@ -53,6 +53,8 @@ COMMANDS = {
 
 EXTRAS = {
     "datasketch": "clean",
+    "distributed": "dask",
+    "fsspec": "remote",
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",
