@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, codec_from_settings, find_codec
+from midirnn.datasets.filters import PieceFilter
 from midirnn.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
@@ -87,6 +88,25 @@ def encode(
         str,
         Parameter(help="Damaged files: refuse them, or recover what is whole (refuse, recover)."),
     ] = "refuse",
+    file_gigabytes: Annotated[
+        float, Parameter(help="Set a file aside that needs more memory than this.")
+    ] = 4.0,
+    group_compositions: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Keep all performances of a composition in one split, by comparing their notes.",
+        ),
+    ] = False,
+    duplicates: Annotated[
+        str,
+        Parameter(
+            help="Further versions of a performance, and parts of it: keep them, or drop them "
+            "(keep, drop)."
+        ),
+    ] = "keep",
+    pieces: Annotated[PieceFilter | None, Parameter(name="*", group="Filters", negative="")] = None,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
@@ -118,7 +138,11 @@ def encode(
             workers=workers,
             overwrite=overwrite,
             file_seconds=file_seconds,
+            file_gigabytes=file_gigabytes,
             on_damage=on_damage,
+            filter=pieces,
+            group_compositions=group_compositions,
+            duplicates=duplicates,
             progress=progress,
         )
     print(report.table())

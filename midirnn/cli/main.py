@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
+    "clean": "Find duplicates, and performances of one composition.",
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
     "decode": "Write a piece of a data set as a MIDI file.",
     "train": "Train a model on a data set.",
@@ -50,6 +51,7 @@ COMMANDS = {
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 
 EXTRAS = {
+    "datasketch": "clean",
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import asdict
@@ -13,18 +13,21 @@ from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
-from midirnn.datasets.report import EncodeReport
+from midirnn.datasets.filters import PieceFilter
+from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
+from midirnn.datasets.report import EncodeReport, count_kinds
 from midirnn.datasets.resume import Encode, Journal
+from midirnn.datasets.similar import find_similar
 from midirnn.datasets.sources import (
     Job,
     Refusal,
     SourceFile,
-    common_folder,
     display_path,
     find_files,
+    named_jobs,
 )
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
-from midirnn.datasets.workers import FILE_SECONDS, Encoded, encode_all
+from midirnn.datasets.workers import encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
@@ -35,6 +38,9 @@ Progress = Callable[[int, int], None]
 
 ON_DAMAGE = ("refuse", "recover")
 """What to do with damaged files."""
+
+ON_DUPLICATES = ("keep", "drop")
+"""What to do with further versions of a performance."""
 
 
 def encode_files(
@@ -47,7 +53,11 @@ def encode_files(
     executor: Executor | None = None,
     overwrite: bool = False,
     file_seconds: float = FILE_SECONDS,
+    file_gigabytes: float = FILE_GIGABYTES,
     on_damage: str = "refuse",
+    filter: PieceFilter | None = None,
+    group_compositions: bool = False,
+    duplicates: str = "keep",
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode files and folders of them as a data set at ``output``, and return a report.
@@ -60,7 +70,12 @@ def encode_files(
     same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
 
     Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
-    the report says what is lost.
+    the report says what is lost. A file that needs more than ``file_gigabytes`` of memory is
+    refused, and so is one that the ``filter`` leaves out.
+
+    With ``group_compositions`` no composition is in two splits, whoever plays it: pieces are
+    compared by their notes. With ``duplicates="drop"`` of several versions of a performance, or
+    parts of it, only the longest is encoded. Both read the files twice.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
@@ -72,16 +87,32 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
-    if not 0.0 < file_seconds < 1e6:
-        raise OptionError(f"file_seconds is {file_seconds:g}; allowed are above 0, below 1000000")
-    if on_damage not in ON_DAMAGE:
-        raise OptionError(f"on_damage is {on_damage!r}; allowed are {', '.join(ON_DAMAGE)}")
-    recover = on_damage == "recover"
+    for name, value, allowed in (
+        ("on_damage", on_damage, ON_DAMAGE),
+        ("duplicates", duplicates, ON_DUPLICATES),
+    ):
+        if value not in allowed:
+            raise OptionError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    if group_compositions and isinstance(splits, SplitTable):
+        raise OptionError("the table decides the splits; give a table or group_compositions")
+    rules = FileRules(file_seconds, file_gigabytes, on_damage == "recover", filter or PieceFilter())
     workers = workers or usable_processors()
     check_output(Path(output), overwrite=overwrite)
     files, refused = find_files(sources, codec.suffixes)
     jobs = _plan(files, splits)
-    journal = Journal(Path(output).absolute(), codec, recover)
+    left_out = len(files) - len(jobs)
+    missing = len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0
+    if group_compositions or duplicates == "drop":
+        similar = find_similar(
+            jobs, codec, workers=workers, executor=executor, rules=rules, progress=progress
+        )
+        shares = splits if group_compositions and isinstance(splits, SplitShares) else None
+        jobs, removed = similar.arrange(jobs, shares, duplicates)
+        refused += removed
+        if not jobs:
+            raise _nothing_to_use(refused)
+    options = _chosen(rules.filter, group_compositions, duplicates)
+    journal = Journal(Path(output).absolute(), codec, rules)
     recovered: list[Refusal] = []
     with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
         seen = _Seen()
@@ -95,8 +126,7 @@ def encode_files(
                 codec=codec,
                 workers=workers,
                 executor=executor,
-                seconds=file_seconds,
-                recover=recover,
+                rules=rules,
             )
             results = stack.enter_context(
                 closing(_encoded(jobs, splits, encode, journal, recovered))
@@ -114,14 +144,14 @@ def encode_files(
             output=Path(output),
             counts=writer.counts,
             refused=tuple(refused),
-            left_out=len(files) - len(jobs),
-            missing=len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0,
+            left_out=left_out,
+            missing=missing,
             duplicates=seen.duplicates,
             duplicates_across_splits=seen.across_splits,
             recovered=tuple(recovered),
             empty=_empty(splits, writer.counts),
         )
-        writer.finish(refused, _manifest(codec, splits, sources, report))
+        writer.finish(refused, _manifest(codec, splits, sources, report, options))
     journal.forget()
     return report
 
@@ -155,11 +185,7 @@ def _encoded(
 def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[Job]:
     """Return the files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
-        folder = common_folder(files)
-        return [
-            Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
-            for file in files
-        ]
+        return named_jobs(files)
     jobs: dict[str, Job] = {}
     for file in files:
         found = splits.find(file)
@@ -223,6 +249,19 @@ def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
     )
 
 
+def _chosen(filter: PieceFilter, group: bool, duplicates: str) -> dict[str, object]:
+    """Return which pieces were chosen, for ``dataset.json``; nothing if all were."""
+    options = {"group_compositions": group, "duplicates": duplicates}
+    usual = {"group_compositions": False, "duplicates": "keep"}
+    limits = {name: value for name, value in asdict(filter).items() if value != _ALL[name]}
+    return {name: value for name, value in options.items() if value != usual[name]} | (
+        {"filter": limits} if limits else {}
+    )
+
+
+_ALL = asdict(PieceFilter())
+
+
 def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:
     """Return what says that files were cut, for ``dataset.json``; nothing if they were not."""
     cut = isinstance(codec, CorpusCodec) and isinstance(splits, SplitShares)
@@ -234,6 +273,7 @@ def _manifest(
     splits: SplitShares | SplitTable,
     sources: Sequence[str | os.PathLike[str]],
     report: EncodeReport,
+    options: Mapping[str, object],
 ) -> dict[str, object]:
     """Return how the data set was made, for ``dataset.json``."""
     return {
@@ -241,8 +281,10 @@ def _manifest(
         "options": {
             "sources": [display_path(Path(source)) for source in sources],
             "splits": splits.settings() | _position(codec, splits),
+            **options,
         },
         "refused": len(report.refused),
+        "refused_by_kind": count_kinds(report.refused),
         "recovered": [asdict(file) for file in report.recovered],
         "left_out": report.left_out,
         "missing": report.missing,

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs import Codec
-from midirnn.datasets.workers import Encoded, Outcome
+from midirnn.datasets.onefile import Encoded, FileRules, Outcome
 from midirnn.files import write_file
 
 SAVE_SECONDS = 10.0
@@ -49,10 +50,12 @@ class Journal:
     Only one process has it at a time. Another one that writes to the same ``output`` keeps nothing.
     """
 
-    def __init__(self, output: Path, codec: Codec[Any], recover: bool = False) -> None:
+    def __init__(self, output: Path, codec: Codec[Any], rules: FileRules | None = None) -> None:
         self.folder = output.with_name(f".{output.name}.partial")
+        ruled = asdict(rules or FileRules())
         self._about = json.dumps(
-            [VERSION, version("midirnn"), codec.settings(), recover], sort_keys=True
+            [VERSION, version("midirnn"), type(codec).__qualname__, codec.settings(), ruled],
+            sort_keys=True,
         )
         self._lock = -1
         self._is_ours = False

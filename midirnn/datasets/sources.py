@@ -96,6 +96,15 @@ def _can_be_read_whole(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
+def named_jobs(files: Sequence[SourceFile]) -> list[Job]:
+    """Return a job for each file, named by its path below the folder that holds all."""
+    folder = common_folder(files)
+    return [
+        Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
+        for file in files
+    ]
+
+
 def common_folder(sources: Iterable[SourceFile]) -> str:
     """Return the deepest folder that holds all sources."""
     return os.path.commonpath({source.root.absolute() for source in sources})

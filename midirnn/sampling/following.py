@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -98,6 +99,12 @@ class LettingGo:
         self._follow = controls.follow if controls else 0.0
         self._seconds = seconds
         self._left = SHARES
+
+    def moved_to(self, sampler: Sampler[Any]) -> Self:
+        """Return a copy for a sampler in the same state."""
+        moved = copy(self)
+        moved._sampler = sampler
+        return moved
 
     def at(self, seconds: float) -> None:
         """Ask for what is left of the style ``seconds`` after it was heard."""
