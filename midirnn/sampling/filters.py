@@ -91,7 +91,7 @@ def probabilities(
 
     The most likely allowed token is always kept. ``mask`` must allow at least one.
     """
-    allowed = np.flatnonzero(mask)
+    allowed = mask.nonzero()[0]
     p = np.zeros(len(mask))
     p[allowed] = _among(logits[allowed].astype(np.float64), config)
     return p
@@ -127,10 +127,12 @@ def keep_top_k(p: FloatVector, k: int) -> FloatVector:
 
 
 def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
-    """Keep only the most likely tokens that together reach ``top_p``; at least one."""
-    order = np.argsort(-p, kind="stable")
-    count = int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1
-    kept = np.zeros_like(p)
+    """Keep only the most likely tokens that together reach ``top_p`` of 1; at least one."""
+    # Those that are left out of the sorting are together too improbable to be kept.
+    likely = (p > 0.5 * (1.0 - top_p) / len(p)).nonzero()[0]
+    order = likely[(-p[likely]).argsort(kind="stable")]
+    count = int(p[order].cumsum().searchsorted(top_p)) + 1
+    kept = np.zeros(len(p))
     kept[order[:count]] = p[order[:count]]
     return kept
 
@@ -194,6 +196,6 @@ def log_likelihood(
 
 def draw(p: FloatVector, rng: np.random.Generator) -> int:
     """Draw a token id from ``p``, with one uniform random number."""
-    cumulative = np.cumsum(p)
-    token = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+    cumulative = p.cumsum()
+    token = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
     return token if token < len(p) else int(np.flatnonzero(p)[-1])  # rounded up to the sum
