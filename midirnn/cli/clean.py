@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.workers import chosen_workers
 from midirnn.datasets.filters import PieceFilter
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 def clean(
     *sources: Annotated[
-        Path, Parameter(name="SOURCE", required=True, help="MIDI files, and folders of them.")
+        str,
+        Parameter(
+            name="SOURCE", required=True, help="MIDI files, folders and archives of them, and URLs."
+        ),
     ],
     output: Annotated[
         Path,
@@ -39,6 +43,10 @@ def clean(
     workers: Annotated[
         int | None, Parameter(help="Number of worker processes. [one per processor]")
     ] = None,
+    dask: Annotated[
+        str | None,
+        Parameter(help="The address of a Dask scheduler, whose workers read the files instead."),
+    ] = None,
 ) -> None:
     """Find duplicates and performances of one composition, and write a table of splits.
 
@@ -52,8 +60,10 @@ def clean(
     from midirnn.datasets.report import refusal_lines
 
     shares = SplitShares(validation_share, test_share)
-    with progress_bar("reading") as progress:
-        found = clean_files(sources, filter=pieces, workers=workers, progress=progress)
+    with chosen_workers(workers, dask) as (executor, tasks), progress_bar("reading") as progress:
+        found = clean_files(
+            sources, filter=pieces, workers=tasks, executor=executor, progress=progress
+        )
     found.write(output, shares, _naming(sources, output))
     print(f"{output}: {len(found.pieces):,} pieces, {found.groups:,} compositions")
     print(f"duplicates: {len(found.duplicates):,} pieces are versions or parts of longer ones")
@@ -63,15 +73,18 @@ def clean(
         print(line)
 
 
-def _naming(sources: tuple[Path, ...], output: Path) -> Callable[[str], str]:
+def _naming(sources: tuple[str, ...], output: Path) -> Callable[[str], str]:
     """Return how pieces are named in the table: encode seeks them from its folder or the source."""
-    if len(sources) == 1:
+    from midirnn.datasets.remote import remote_url
+
+    if len(sources) == 1 or any(map(remote_url, sources)):
         return str
-    folder = os.path.commonpath([(s if s.is_dir() else s.parent).absolute() for s in sources])
+    paths = [Path(source).absolute() for source in sources]
+    folder = os.path.commonpath([path if path.is_dir() else path.parent for path in paths])
     return lambda path: os.path.relpath(Path(folder, path), output.absolute().parent)
 
 
-def _agreement(found: SimilarPieces, sources: tuple[Path, ...], check: Path) -> str:
+def _agreement(found: SimilarPieces, sources: tuple[str, ...], check: Path) -> str:
     """Return how well the compositions agree with those in a table."""
     from midirnn.datasets import SplitTable
     from midirnn.datasets.sources import find_files, named_jobs

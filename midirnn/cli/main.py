@@ -52,6 +52,8 @@ COMMANDS = {
 
 EXTRAS = {
     "datasketch": "clean",
+    "distributed": "dask",
+    "fsspec": "remote",
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",

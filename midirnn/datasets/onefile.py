@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import hashlib
 import multiprocessing
@@ -20,6 +21,7 @@ from typing import Any, Protocol, TextIO, runtime_checkable
 
 from midirnn.codecs import Codec, Tokens
 from midirnn.datasets.filters import PieceFilter
+from midirnn.datasets.remote import AnyFile, on_disk
 from midirnn.errors import MidirnnError, OptionError
 from midirnn.files import reason_of
 from midirnn.performance import Performance
@@ -79,7 +81,7 @@ class Recovers(Protocol):
         ...
 
 
-def encode_file(path: Path, codec: Codec[Any], rules: FileRules | None = None) -> Outcome:
+def encode_file(path: AnyFile, codec: Codec[Any], rules: FileRules | None = None) -> Outcome:
     """Encode one file. Never raises: a file that breaks the reader must not stop a run.
 
     A file that breaks a limit of the rules is given up.
@@ -88,7 +90,8 @@ def encode_file(path: Path, codec: Codec[Any], rules: FileRules | None = None) -
     try:
         with _time_limit(rules.seconds), _memory_limit(rules.gigabytes):
             data = path.read_bytes()
-            piece, damage = _read(path, codec, rules.recover)
+            with on_disk(path, data) as file:
+                piece, damage = _read(file, codec, rules.recover)
             if isinstance(piece, Performance):
                 piece = rules.filter.parts_of(piece)
                 if reason := rules.filter.reason_against(piece):
@@ -125,14 +128,18 @@ def _read(path: Path, codec: Codec[Any], recover: bool) -> tuple[Any, str]:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`_TooLong` in the block after so long, where the system has timers.
+    """Raise :class:`_TooLong` in the block after so long.
 
     Code that does not come back to Python cannot be interrupted: of a worker the process then ends.
     """
     in_main = threading.current_thread() is threading.main_thread()
-    if not hasattr(signal, "setitimer") or not in_main:
+    with _alarm(seconds) if in_main and hasattr(signal, "setitimer") else _timer(seconds):
         yield
-        return
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Do so by a timer of the system, in the main thread."""
 
     def too_long(number: int, frame: FrameType | None) -> None:
         raise _TooLong
@@ -147,6 +154,30 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def _timer(seconds: float) -> Iterator[None]:
+    """Do so by another thread, in any thread: Dask's workers run tasks in threads."""
+    here = ctypes.c_ulong(threading.get_ident())
+    lock, is_over = threading.Lock(), threading.Event()
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+
+    def too_long() -> None:
+        with lock:
+            if not is_over.is_set():
+                raise_in(here, ctypes.py_object(_TooLong))
+
+    timer = threading.Timer(seconds, too_long)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with lock:
+            is_over.set()
+            raise_in(here, None)  # one that is due, but has not been raised
+        timer.cancel()
 
 
 @cache

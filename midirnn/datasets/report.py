@@ -51,7 +51,7 @@ def count_kinds(refused: Iterable[Refusal]) -> dict[str, int]:
     return dict(Counter(kind_of(refusal.reason) for refusal in refused).most_common())
 
 
-def refusal_lines(refused: Sequence[Refusal], listed: Path | None) -> list[str]:
+def refusal_lines(refused: Sequence[Refusal], listed: str | None) -> list[str]:
     """Return how many files were refused for each kind of reason, and the first ones."""
     if not refused:
         return []
@@ -66,7 +66,8 @@ def refusal_lines(refused: Sequence[Refusal], listed: Path | None) -> list[str]:
 class EncodeReport:
     """The outcome of :func:`encode_files`."""
 
-    output: Path
+    output: Path | str
+    """The folder of the data set, or its URL."""
     counts: Mapping[str, SplitCounts]
     """The size of each split."""
     refused: tuple[Refusal, ...]
@@ -120,7 +121,7 @@ class EncodeReport:
             count = f"{len(self.recovered):,}"
             lines.append(f"recovered: {count} damaged files, listed in dataset.json")
             lines += [f"  {r.path}: {r.reason}" for r in self.recovered[:REFUSALS_SHOWN]]
-        return lines + refusal_lines(self.refused, self.output / "refused.jsonl")
+        return lines + refusal_lines(self.refused, f"{self.output}/refused.jsonl")
 
     def __str__(self) -> str:
         return "\n".join([self.table(), *self.remarks()])

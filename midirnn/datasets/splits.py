@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from midirnn.datasets.remote import RemoteFile
 from midirnn.datasets.sources import SourceFile
 from midirnn.errors import DatasetError, OptionError
 
@@ -152,7 +153,12 @@ class SplitTable:
         return (rows[0], self.splits[rows[0]]) if rows else None
 
     def _names(self, source: SourceFile) -> list[str]:
-        """Return the names that the table may have for a file; links as they are and followed."""
+        """Return the names that the table may have for a file; links as they are and followed.
+
+        An archive often has all its files in one folder, which the table then leaves out.
+        """
+        if isinstance(source.path, RemoteFile):
+            return [source.inside, source.inside.partition("/")[2] or source.inside]
         folder, path, root = self.path.parent, source.path, source.root
         return [
             _relative(path.absolute(), folder.absolute()),

@@ -8,14 +8,18 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import Codec
+from midirnn.datasets.cluster import LOST_WORKERS
 from midirnn.datasets.onefile import FileRules, Outcome, encode_file
+from midirnn.datasets.remote import AnyFile
 from midirnn.errors import DatasetError
+from midirnn.files import reason_of
+
+DIED = "cannot be encoded (the process that read it died; out of memory, perhaps)"
 
 CHUNK = 16
 """Number of files that a worker gets at a time."""
@@ -23,13 +27,13 @@ CHUNK = 16
 _CHUNKS_AHEAD = 4  # per worker, so that one long chunk does not hold up the others
 
 
-def encode_chunk(paths: Sequence[Path], codec: Codec[Any], rules: FileRules) -> list[Outcome]:
+def encode_chunk(paths: Sequence[AnyFile], codec: Codec[Any], rules: FileRules) -> list[Outcome]:
     """Encode some files."""
     return [encode_file(path, codec, rules) for path in paths]
 
 
 def encode_all(
-    paths: Sequence[Path],
+    paths: Sequence[AnyFile],
     codec: Codec[Any],
     *,
     workers: int,
@@ -47,7 +51,7 @@ def encode_all(
     workers = max(1, min(workers, len(chunks)))
     ahead = _CHUNKS_AHEAD * workers
     if executor is not None:
-        yield from _in_order(executor, chunks, codec, ahead, rules)
+        yield from _in_order(executor, chunks, codec, ahead, rules, is_own=False)
     elif workers == 1:
         yield from (encode_file(path, codec, rules) for path in paths)
     while chunks and executor is None and workers > 1:
@@ -63,22 +67,55 @@ def encode_all(
 
 def _in_order(
     pool: Executor,
-    chunks: deque[Sequence[Path]],
+    chunks: deque[Sequence[AnyFile]],
     codec: Codec[Any],
     ahead: int,
     rules: FileRules,
+    is_own: bool = True,
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of all chunks; a chunk leaves ``chunks`` once they are known."""
+    """Yield the outcomes of all chunks; a chunk leaves ``chunks`` once they are known.
+
+    Workers of another's executor are its own to start again; here only the files that end them are
+    found.
+    """
     running: deque[Future[list[Outcome]]] = deque()
     while chunks:
         while len(running) < min(ahead, len(chunks)):
             running.append(pool.submit(encode_chunk, chunks[len(running)], codec, rules))
-        outcomes = running.popleft().result()
+        try:
+            outcomes = running.popleft().result()
+        except Exception as error:
+            if is_own:
+                raise
+            _check_lost(error)
+            wait(running)  # so that no other file ends the worker of one that is alone
+            outcomes = [_alone(pool, path, codec, rules) for path in chunks[0]]
         chunks.popleft()
         yield from outcomes
 
 
-def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any], rules: FileRules) -> Iterator[Outcome]:
+def _alone(pool: Executor, path: AnyFile, codec: Codec[Any], rules: FileRules) -> Outcome:
+    """Return the outcome of a file that may have ended its workers."""
+    try:
+        outcome: Outcome = pool.submit(encode_file, path, codec, rules).result()
+    except Exception as error:
+        _check_lost(error)
+        return DIED
+    return outcome
+
+
+def _check_lost(error: Exception) -> None:
+    """Raise :class:`DatasetError` unless workers were lost that have been replaced."""
+    if type(error).__name__ not in LOST_WORKERS:
+        reason = f"{type(error).__name__}: {reason_of(error)}"
+        raise DatasetError(
+            f"the executor has failed ({reason}); the same command goes on from here"
+        ) from error
+
+
+def _one_at_a_time(
+    paths: Sequence[AnyFile], codec: Codec[Any], rules: FileRules
+) -> Iterator[Outcome]:
     """Yield the outcome of each file; a file whose process dies is given up."""
     left = deque(paths)
     while left:
@@ -91,7 +128,7 @@ def _one_at_a_time(paths: Sequence[Path], codec: Codec[Any], rules: FileRules) -
                     yield outcome
             except BrokenExecutor:
                 left.popleft()
-                yield "cannot be encoded (the process that read it died; out of memory, perhaps)"
+                yield DIED
 
 
 def _check_start(pool: Executor) -> None:
