@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
+    "fetch": "Download a data set of MIDI files from its publisher.",
     "clean": "Find duplicates, and performances of one composition.",
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
     "decode": "Write a piece of a data set as a MIDI file.",
