@@ -24,13 +24,18 @@ from midirnn.codecs.base import (
     Tokens,
     Translates,
 )
+from midirnn.codecs.ensemble import EnsembleCodec
 from midirnn.codecs.performance import PerformanceCodec
 from midirnn.codecs.text import TextCodec
 from midirnn.errors import CodecError
 
 Capability = TypeVar("Capability")
 
-CODECS: dict[str, type[Codec[Any]]] = {"performance": PerformanceCodec, "text": TextCodec}
+CODECS: dict[str, type[Codec[Any]]] = {
+    "ensemble": EnsembleCodec,
+    "performance": PerformanceCodec,
+    "text": TextCodec,
+}
 """Every codec by its name. Made without arguments, a codec has its default settings."""
 
 DEFAULT_CODEC = "performance"
@@ -82,6 +87,7 @@ __all__ = [
     "Constraint",
     "CorpusCodec",
     "EndsPieces",
+    "EnsembleCodec",
     "FreeConstraint",
     "HoldsNotes",
     "Limits",
