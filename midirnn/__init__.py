@@ -33,14 +33,18 @@ _MODULES = {
     "PerformanceCodec": "codecs",
     "PortError": "errors",
     "RecordingError": "errors",
+    "Score": "scores",
+    "ScoreError": "errors",
     "Sampler": "sampling",
     "SamplingConfig": "sampling",
     "Tempo": "performance",
     "from_pretty_midi": "midifile",
     "generate": "sampling",
+    "humanize": "composing.humanize",
     "likelihood": "sampling",
     "load": "engines.load",
     "read_midi": "midifile",
+    "read_score": "scores",
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
     "Constraints": "sampling.constraints",
@@ -89,6 +93,8 @@ __all__ = [
     "Request",
     "Sampler",
     "SamplingConfig",
+    "Score",
+    "ScoreError",
     "Section",
     "SplitShares",
     "SplitTable",
@@ -99,12 +105,14 @@ __all__ = [
     "from_pretty_midi",
     "generate",
     "generate_form",
+    "humanize",
     "infill",
     "likelihood",
     "load",
     "parse_chart",
     "parse_scale",
     "read_midi",
+    "read_score",
     "render",
     "to_pretty_midi",
     "vary",
@@ -118,6 +126,7 @@ if TYPE_CHECKING:
     from midirnn.composing.beam import beam_search
     from midirnn.composing.choice import Candidate, best_of
     from midirnn.composing.form import InForm, Section, generate_form
+    from midirnn.composing.humanize import humanize
     from midirnn.composing.infill import Infilled, infill
     from midirnn.composing.vary import vary
     from midirnn.datasets import (
@@ -140,6 +149,7 @@ if TYPE_CHECKING:
         OptionError,
         PortError,
         RecordingError,
+        ScoreError,
     )
     from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
     from midirnn.performance import Note, Part, Performance, Tempo
@@ -149,6 +159,7 @@ if TYPE_CHECKING:
     from midirnn.sampling.generated import Generated
     from midirnn.sampling.requests import Request
     from midirnn.sampling.surprise import Likelihood, likelihood
+    from midirnn.scores import Score, read_score
 
 
 __getattr__ = _lazy_names(__name__, _MODULES)
