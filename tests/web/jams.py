@@ -111,6 +111,19 @@ def open_page(running: Any, url: str, *, script: str = "", **about: Any) -> Any:
     return page
 
 
+def open_players_page(running: Any, url: str) -> Any:
+    """Open a page that may play. An earlier one may have been left a moment ago."""
+    page = open_page(running, url)
+    wait(page, "midirnn.performer.mayPlay")
+    return page
+
+
+def change_mode(page: Any, mode: str) -> None:
+    """Choose a mode on the page, and wait until the session has it."""
+    page.get_by_role("radio", name=mode.replace("_", " ")).click()
+    wait(page, f"midirnn.state.mode === '{mode}'")
+
+
 def close_pages(running: Any) -> None:
     """Close all pages: only one of them plays."""
     for context in running.contexts:
