@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 120.0
 """For a busy machine: nothing that works takes this long."""
 
 needs_chromium = pytest.mark.skipif(
