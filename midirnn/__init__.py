@@ -12,6 +12,11 @@ __version__ = "0.1.0"
 _MODULES = {
     "CheckpointError": "errors",
     "CodecError": "errors",
+    "Dataset": "datasets",
+    "EncodeReport": "datasets",
+    "SplitShares": "datasets",
+    "SplitTable": "datasets",
+    "encode_files": "datasets",
     "Controls": "codecs.controls",
     "DatasetError": "errors",
     "MidiFileError": "errors",
@@ -51,7 +56,9 @@ __all__ = [
     "CodecError",
     "Constraints",
     "Controls",
+    "Dataset",
     "DatasetError",
+    "EncodeReport",
     "Likelihood",
     "MidiFileError",
     "MidirnnError",
@@ -67,8 +74,11 @@ __all__ = [
     "RecordingError",
     "Sampler",
     "SamplingConfig",
+    "SplitShares",
+    "SplitTable",
     "Tempo",
     "best_of",
+    "encode_files",
     "from_pretty_midi",
     "generate",
     "infill",
@@ -90,6 +100,7 @@ if TYPE_CHECKING:
     from midirnn.composing.choice import best_of
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
+    from midirnn.datasets import Dataset, EncodeReport, SplitShares, SplitTable, encode_files
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,

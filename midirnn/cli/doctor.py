@@ -65,6 +65,7 @@ def lines(found: Checkup) -> list[str]:
         ("model", f"{found.model} on {found.engine}"),
         ("step, tight", str(found.step_tight)),
         ("step, paced", f"{found.step_paced}; {100 * (found.load or 0.0):.0f} % of the time"),
+        *([("look-ahead", _look_ahead(found))] if found.step_paced else []),
         ("sent late", str(found.lateness or found.why_not.get("lateness"))),
         ("real time", "yes" if found.realtime else f"no: {found.why_not.get('realtime')}"),
         ("through MIDI", _loop(found)),
@@ -76,6 +77,17 @@ def lines(found: Checkup) -> list[str]:
         _verdict(found, todo),
         *(f"- {line}" for line in todo),
     ]
+
+
+def _look_ahead(found: Checkup) -> str:
+    from midirnn.live.checkup import BURST_STEPS
+
+    assert found.step_paced is not None
+    return (
+        f"{found.lookahead_seconds:g} s, since {BURST_STEPS} steps as slow as the slowest 5% of "
+        f"{found.step_paced.count} ({found.step_paced.p95_ms:.2f} ms each) take "
+        f"{found.burst_seconds:.2f} s"
+    )
 
 
 def _loop(found: Checkup) -> str:

@@ -14,16 +14,7 @@ from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, codec_from_settings, fi
 from midirnn.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
-    from midirnn.datasets import EncodeReport, SplitShares, SplitTable
-
-REFUSALS_SHOWN = 5
-
-_WITHOUT = {
-    "train": "a model cannot be trained on this data set",
-    "validation": "midirnn train will not validate",
-    "test": "midirnn evaluate needs --split with another split",
-}
-"""What is amiss without a split."""
+    from midirnn.datasets import SplitShares, SplitTable
 
 
 def encode(
@@ -130,7 +121,9 @@ def encode(
             on_damage=on_damage,
             progress=progress,
         )
-    _print_report(report, rule)
+    print(report.table())
+    for line in report.remarks():
+        print(line, file=sys.stderr)
 
 
 def _parse_setting(text: str) -> tuple[str, int | float | str]:
@@ -174,56 +167,3 @@ def _split_rule(
     if validation_share is not None or test_share is not None:
         raise OptionError("the table decides the splits; give --splits or shares, not both")
     return SplitTable.read(table, where)
-
-
-def _print_report(report: EncodeReport, rule: SplitShares | SplitTable) -> None:
-    """Print the counts to stdout, and what was not used or looks wrong to stderr."""
-    has_notes = any(count.notes for count in report.counts.values())
-    columns = ["files", "tokens", *(["notes", "hours"] if has_notes else [])]
-    row = "{:<12} {:>9} {:>13}" + (" {:>12} {:>9}" if has_notes else "")
-    print(f"{report.output}:")
-    print(row.format("split", *columns))
-    for split, count in report.counts.items():
-        shown = {
-            "files": f"{count.files:,}",
-            "tokens": f"{count.tokens:,}",
-            "notes": f"{count.notes:,}",
-            "hours": f"{count.hours:,.2f}",
-        }
-        print(row.format(split, *(shown[column] for column in columns)))
-    for line in _remarks(report, rule):
-        print(line, file=sys.stderr)
-
-
-def _remarks(report: EncodeReport, rule: SplitShares | SplitTable) -> list[str]:
-    """Return what else there is to know, a line each."""
-    from midirnn.datasets import SplitTable
-
-    lines: list[str] = []
-    shares = {}
-    if not isinstance(rule, SplitTable):
-        shares = {"train": 1.0, "validation": rule.validation, "test": rule.test}
-    empty = [name for name, share in shares.items() if share and name not in report.counts]
-    if empty:
-        lines.append(
-            f"no file is in {' or '.join(empty)}: {_WITHOUT[empty[0]]}. Add files, or name the "
-            "splits in a table (--splits)"
-        )
-    if report.left_out:
-        lines.append(f"left out: {report.left_out:,} files that the table does not name")
-    if report.missing:
-        lines.append(f"missing: {report.missing:,} files that the table names")
-    if report.duplicates:
-        across = report.duplicates_across_splits
-        warning = f", {across:,} of them in another split" if across else ""
-        lines.append(f"duplicates: {report.duplicates:,} files equal an earlier one{warning}")
-    if report.recovered:
-        lines.append(f"recovered: {len(report.recovered):,} damaged files, listed in dataset.json")
-        lines += [f"  {r.path}: {r.reason}" for r in report.recovered[:REFUSALS_SHOWN]]
-    if report.refused:
-        where = report.output / "refused.jsonl"
-        lines.append(f"refused: {len(report.refused):,} files, listed in {where}")
-        lines += [f"  {r.path}: {r.reason}" for r in report.refused[:REFUSALS_SHOWN]]
-        if len(report.refused) > REFUSALS_SHOWN:
-            lines.append("  ...")
-    return lines

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from midirnn.datasets.encode import EncodeReport, encode_files
+from midirnn.datasets.encode import encode_files
+from midirnn.datasets.report import EncodeReport
 from midirnn.datasets.sources import Refusal
 from midirnn.datasets.splits import SplitShares, SplitTable
 from midirnn.datasets.store import Dataset, SplitCounts

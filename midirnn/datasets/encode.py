@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
+from midirnn.datasets.report import EncodeReport
 from midirnn.datasets.resume import Encode, Journal
 from midirnn.datasets.sources import (
     Job,
@@ -23,7 +24,6 @@ from midirnn.datasets.sources import (
     find_files,
 )
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
-from midirnn.datasets.store import SplitCounts
 from midirnn.datasets.workers import FILE_SECONDS, Encoded, encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
@@ -35,27 +35,6 @@ Progress = Callable[[int, int], None]
 
 ON_DAMAGE = ("refuse", "recover")
 """What to do with damaged files."""
-
-
-@dataclass(frozen=True)
-class EncodeReport:
-    """The outcome of :func:`encode_files`."""
-
-    output: Path
-    counts: Mapping[str, SplitCounts]
-    """The size of each split."""
-    refused: tuple[Refusal, ...]
-    """Files that could not be used, with reasons."""
-    left_out: int
-    """Number of files that the table of splits does not name."""
-    missing: int
-    """Number of rows of the table of splits without a file."""
-    duplicates: int
-    """Number of files with the same bytes as an earlier one (they are in the data set)."""
-    duplicates_across_splits: int
-    """Number of those whose earlier file is in another split."""
-    recovered: tuple[Refusal, ...] = ()
-    """Damaged files of which a part is in the data set, with what is lost."""
 
 
 def encode_files(
@@ -140,6 +119,7 @@ def encode_files(
             duplicates=seen.duplicates,
             duplicates_across_splits=seen.across_splits,
             recovered=tuple(recovered),
+            empty=_empty(splits, writer.counts),
         )
         writer.finish(refused, _manifest(codec, splits, sources, report))
     journal.forget()
@@ -226,6 +206,14 @@ class _Seen:
         else:
             self.duplicates += 1
             self.across_splits += split != row.split
+
+
+def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[str, ...]:
+    """Return the splits that have a share, but no file."""
+    if isinstance(splits, SplitTable):
+        return ()
+    shares = {"train": 1.0, "validation": splits.validation, "test": splits.test}
+    return tuple(name for name, share in shares.items() if share and name not in found)
 
 
 def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:

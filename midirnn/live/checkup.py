@@ -20,7 +20,7 @@ from midirnn.live.output.scheduler import Scheduler, SentEvent
 from midirnn.ports import MemoryOutput, Message, PortListing, open_input, open_output
 from midirnn.sampling import Sampler
 
-TIGHT_SECONDS, PACED_SECONDS, PAUSE_SECONDS = 0.4, 0.8, 0.01
+TIGHT_SECONDS, PACED_SECONDS, PAUSE_SECONDS = 0.4, 2.5, 0.01
 WARM_UP_STEPS = 10
 
 MESSAGES, GAP_SECONDS = 150, 0.006
@@ -32,8 +32,11 @@ ARRIVAL_SECONDS = 1.0
 TOKENS_PER_SECOND = 40.0
 """What piano music takes, by the data sets it was learned from."""
 
-STALLS_COVERED = 100
-"""The look-ahead covers this many of the slowest steps: a burst of notes, all of them slow."""
+BURST_STEPS = 100
+"""The look-ahead covers a burst of so many steps, each as slow as the slowest 5 %.
+
+The single slowest step says little: it comes from whatever else the machine did at that moment.
+"""
 
 LOOKAHEADS = (1.0, 1.5, 2.0, 3.0, 4.0)
 HEAVY_LOAD, MOST_LOAD = 0.4, 0.8
@@ -49,14 +52,14 @@ class Spread:
 
     count: int
     median_ms: float
+    p95_ms: float
     p99_ms: float
     worst_ms: float
 
     @classmethod
     def of(cls, milliseconds: Sequence[float]) -> Spread:
         """Return the spread of at least one time."""
-        median, p99, worst = np.percentile(milliseconds, [50, 99, 100]).tolist()
-        return cls(len(milliseconds), median, p99, worst)
+        return cls(len(milliseconds), *np.percentile(milliseconds, [50, 95, 99, 100]).tolist())
 
     def __str__(self) -> str:
         return f"median {self.median_ms:.2f} ms, 99% under {self.p99_ms:.2f}, at most " + (
@@ -89,11 +92,14 @@ class Checkup:
         return TOKENS_PER_SECOND * self.step_paced.median_ms / 1e3
 
     @property
+    def burst_seconds(self) -> float:
+        """How long a burst of steps takes that are all as slow as the slowest 5 %."""
+        return BURST_STEPS * self.step_paced.p95_ms / 1e3 if self.step_paced else 0.0
+
+    @property
     def lookahead_seconds(self) -> float:
-        """How far ahead to plan on this machine."""
-        worst_ms = self.step_paced.worst_ms if self.step_paced else 0.0
-        needed = STALLS_COVERED * worst_ms / 1e3
-        return next((seconds for seconds in LOOKAHEADS if seconds >= needed), LOOKAHEADS[-1])
+        """How far ahead to plan on this machine: at least as long as a burst of slow steps."""
+        return next((s for s in LOOKAHEADS if s >= self.burst_seconds), LOOKAHEADS[-1])
 
     @property
     def can_play(self) -> bool:
@@ -105,6 +111,7 @@ class Checkup:
         about = asdict(self)
         return about | {
             "load": self.load,
+            "burst_seconds": self.burst_seconds,
             "lookahead_seconds": self.lookahead_seconds,
             "can_play": self.can_play,
             "advice": advice(self),

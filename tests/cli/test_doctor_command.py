@@ -18,7 +18,7 @@ from midirnn.sampling import Sampler
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import WrappedEngine, tiny_model, write_tiny_model
 
-QUICK = Spread(100, 0.5, 1.0, 2.0)
+QUICK = Spread(100, 0.5, 0.8, 1.0, 2.0)
 PORT = {"api": "alsa", "direction": "output", "name": "Synth"}
 
 
@@ -66,11 +66,11 @@ def test_on_a_good_machine_there_is_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (changed(step_paced=Spread(9, 25.0, 30.0, 30.0)), "too slow here"),
-        (changed(step_paced=Spread(9, 15.0, 16.0, 20.0)), "takes much of the time"),
+        (changed(step_paced=Spread(9, 25.0, 30.0, 30.0, 30.0)), "too slow here"),
+        (changed(step_paced=Spread(9, 15.0, 16.0, 16.0, 20.0)), "takes much of the time"),
         (changed(realtime=False), "ulimit -r"),
-        (changed(lateness=Spread(9, 0.1, 9.0, 20.0)), "sent late"),
-        (changed(loopback=Spread(9, 10.0, 22.0, 30.0)), "a shorter period"),
+        (changed(lateness=Spread(9, 0.1, 4.0, 9.0, 20.0)), "sent late"),
+        (changed(loopback=Spread(9, 10.0, 20.0, 22.0, 30.0)), "a shorter period"),
         (changed(loopback=None, loopback_lost=3), "lost messages"),
         (changed(ports=[]), "midirnn live --audio"),
         (changed(ports=[], sound=None), "midirnn[audio]"),
@@ -83,10 +83,30 @@ def test_each_fault_has_its_advice(found: Checkup, words: str) -> None:
     assert f"- {line}" in lines(found)
 
 
-def test_a_model_that_is_too_slow_cannot_play_and_a_stalling_one_plans_further_ahead() -> None:
-    assert not changed(step_paced=Spread(9, 25.0, 30.0, 30.0)).can_play
-    assert changed(step_paced=Spread(9, 1.0, 5.0, 18.0)).lookahead_seconds == 2.0
-    assert changed(step_paced=Spread(9, 1.0, 5.0, 900.0)).lookahead_seconds == 4.0
+def test_a_model_that_is_too_slow_cannot_play() -> None:
+    assert not changed(step_paced=Spread(9, 25.0, 30.0, 30.0, 30.0)).can_play
+
+
+@pytest.mark.parametrize(
+    ("p95_ms", "seconds"), [(0.8, 1.0), (10.0, 1.0), (10.1, 1.5), (18.0, 2.0), (900.0, 4.0)]
+)
+def test_the_look_ahead_covers_a_burst_of_slow_steps(p95_ms: float, seconds: float) -> None:
+    found = changed(step_paced=Spread(220, 1.0, p95_ms, 1000.0, 1000.0))
+    assert found.lookahead_seconds == seconds
+
+
+def test_a_few_stalls_while_it_measures_do_not_change_the_look_ahead() -> None:
+    usual = [1.0 + 0.005 * (number % 100) for number in range(200)]
+    measured = [Spread.of([*usual, *(40.0 * n for n in range(stalls))]) for stalls in range(9)]
+    assert {changed(step_paced=spread).lookahead_seconds for spread in measured} == {1.0}
+
+
+def test_it_says_what_the_look_ahead_was_reckoned_from() -> None:
+    (line,) = (line for line in lines(healthy()) if line.startswith("look-ahead"))
+    assert line == (
+        "look-ahead    1 s, since 100 steps as slow as the slowest 5% of 100 (0.80 ms each) "
+        "take 0.08 s"
+    )
 
 
 def test_steps_are_timed() -> None:

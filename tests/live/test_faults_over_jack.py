@@ -134,6 +134,20 @@ def live(folder: Path, *argv: str) -> Iterator[Live]:
         session._reading.join()
 
 
+def test_a_port_whose_name_the_terminal_cannot_show_is_played(
+    jack_server: JackServer, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "\u821e\u53f0\u94a2\u7434"
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    synthesizer = Ear(name, virtual=True)
+    with live(tmp_path, "-o", name, "--model", model) as session:
+        synthesizer.wait_until(plays(5), session.lines)
+        session.terminate()
+        synthesizer.wait_until(lambda messages: messages[-2:] == ENDINGS)
+    synthesizer.port.close()
+    assert any("\\u821e" in line for line in session.lines)
+
+
 def assert_replays(log: SessionLog) -> None:
     result = replay(log)
     assert result.difference is None

@@ -6,6 +6,7 @@ process that sends notes on time there are none to spare.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -23,6 +24,9 @@ from midirnn.live.view.display import StageView, render
 FRAME_SECONDS = 0.1
 END_SECONDS = 2.0
 NICENESS = 5
+
+PLAIN = dict(zip("▁▂▃▄▅▆▇█▀│■", "_.:.=+*#'|#", strict=True))
+"""What is drawn instead where the terminal's encoding has no block characters."""
 
 _CHILD = "from midirnn.live.view.terminal import main; main()"
 
@@ -103,11 +107,19 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a port may have a name in any script
+        codecs.register_error("plain", _draw_plainly)
+        sys.stdout.reconfigure(errors="plain")  # a port may have a name in any script
     console = Console()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while (view := _read()) is not None:
             live.update(render(view, console.width, console.height), refresh=True)
+
+
+def _draw_plainly(error: UnicodeError) -> tuple[str, int]:
+    """Replace what the terminal's encoding lacks: blocks by ASCII, all else by question marks."""
+    assert isinstance(error, UnicodeEncodeError)
+    missing = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in missing), error.end
 
 
 def _read() -> StageView | None:

@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -361,8 +362,10 @@ def test_a_view_costs_little_to_make_and_to_send() -> None:
 # Its process.
 
 
-def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
-    monitor = a_monitor()
+def drawn_on_a_terminal(
+    look: Callable[[float], StageView], then: Callable[[], None] = lambda: None
+) -> str:
+    """What is drawn on a terminal: what there is to see at first, and after ``then``."""
     leader, follower = pty.openpty()
     shown: list[bytes] = []
 
@@ -373,21 +376,37 @@ def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
 
     reading = threading.Thread(target=read, daemon=True)
     reading.start()
-    state = [session("duet")]
-    look = lambda now: monitor.view(now, state[0])  # noqa: E731
     with Terminal(look, MonotonicClock(), stdout=follower):
         deadline = time.monotonic() + 30.0
         while b"duet" not in b"".join(shown) and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.5)
-        state[0] = session("shadow")
+        then()
     os.close(follower)
     reading.join(20.0)
     os.close(leader)
-    text = b"".join(shown).decode(errors="replace")
+    return b"".join(shown).decode(errors="replace")
+
+
+def test_a_terminal_is_drawn_on_in_place_until_the_end() -> None:
+    monitor = a_monitor()
+    state = [session("duet")]
+    text = drawn_on_a_terminal(
+        lambda now: monitor.view(now, state[0]), lambda: state.__setitem__(0, session("shadow"))
+    )
     assert "duet" in text
     assert "shadow" in text
     assert "\x1b[1A" in text  # it goes back up to draw over what it drew
+
+
+@pytest.mark.parametrize(("encoding", "now"), [("cp1252", "|"), ("ascii", "|"), ("utf-8", "│")])
+def test_a_terminal_without_block_characters_is_drawn_on_with_others(
+    encoding: str, now: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    monitor = a_monitor()
+    text = drawn_on_a_terminal(lambda seconds: monitor.view(seconds, session("duet")))
+    assert now in text
+    assert "?" not in text.replace("\x1b[?", "")
 
 
 def test_a_terminal_that_stands_still_does_not_hold_up_the_end(

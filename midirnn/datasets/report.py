@@ -1,0 +1,89 @@
+"""What became of the files that were encoded, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from midirnn.datasets.sources import Refusal
+from midirnn.datasets.store import SplitCounts
+
+REFUSALS_SHOWN = 5
+
+_WITHOUT = {
+    "train": "a model cannot be trained on this data set",
+    "validation": "midirnn train will not validate",
+    "test": "midirnn evaluate needs --split with another split",
+}
+"""What is amiss without a split."""
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """The outcome of :func:`encode_files`."""
+
+    output: Path
+    counts: Mapping[str, SplitCounts]
+    """The size of each split."""
+    refused: tuple[Refusal, ...]
+    """Files that could not be used, with reasons."""
+    left_out: int
+    """Number of files that the table of splits does not name."""
+    missing: int
+    """Number of rows of the table of splits without a file."""
+    duplicates: int
+    """Number of files with the same bytes as an earlier one (they are in the data set)."""
+    duplicates_across_splits: int
+    """Number of those whose earlier file is in another split."""
+    recovered: tuple[Refusal, ...] = ()
+    """Damaged files of which a part is in the data set, with what is lost."""
+    empty: tuple[str, ...] = ()
+    """Splits that have a share of the files, but got none."""
+
+    def table(self) -> str:
+        """Return the size of each split as a table."""
+        has_notes = any(count.notes for count in self.counts.values())
+        columns = ["files", "tokens", *(["notes", "hours"] if has_notes else [])]
+        row = "{:<12} {:>9} {:>13}" + (" {:>12} {:>9}" if has_notes else "")
+        lines = [f"{self.output}:", row.format("split", *columns)]
+        for split, count in self.counts.items():
+            shown = {
+                "files": f"{count.files:,}",
+                "tokens": f"{count.tokens:,}",
+                "notes": f"{count.notes:,}",
+                "hours": f"{count.hours:,.2f}",
+            }
+            lines.append(row.format(split, *(shown[column] for column in columns)))
+        return "\n".join(lines)
+
+    def remarks(self) -> list[str]:
+        """Return what was not used or looks wrong, a line each."""
+        lines: list[str] = []
+        if self.empty:
+            lines.append(
+                f"no file is in {' or '.join(self.empty)}: {_WITHOUT[self.empty[0]]}. Add files, "
+                "or name the splits in a table (--splits)"
+            )
+        if self.left_out:
+            lines.append(f"left out: {self.left_out:,} files that the table does not name")
+        if self.missing:
+            lines.append(f"missing: {self.missing:,} files that the table names")
+        if self.duplicates:
+            across = self.duplicates_across_splits
+            warning = f", {across:,} of them in another split" if across else ""
+            lines.append(f"duplicates: {self.duplicates:,} files equal an earlier one{warning}")
+        if self.recovered:
+            count = f"{len(self.recovered):,}"
+            lines.append(f"recovered: {count} damaged files, listed in dataset.json")
+            lines += [f"  {r.path}: {r.reason}" for r in self.recovered[:REFUSALS_SHOWN]]
+        if self.refused:
+            where = self.output / "refused.jsonl"
+            lines.append(f"refused: {len(self.refused):,} files, listed in {where}")
+            lines += [f"  {r.path}: {r.reason}" for r in self.refused[:REFUSALS_SHOWN]]
+            if len(self.refused) > REFUSALS_SHOWN:
+                lines.append("  ...")
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join([self.table(), *self.remarks()])
