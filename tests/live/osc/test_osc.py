@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,19 +23,10 @@ from midirnn.live.osc.port import OscPort, address_of
 from midirnn.live.output import scheduler
 from midirnn.live.rig import Rig
 from midirnn.ports import MemoryOutput
-from tests.live.stage import is_note_on, sounding, write_tiny_model
+from tests.live.osc.sessions import free_ports, served, until
+from tests.live.stage import is_note_on, write_tiny_model
 
-PATIENCE_SECONDS = 60.0
 FUZZ_PACKETS = 3_000
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: it did not happen in time")
 
 
 class Patch:
@@ -80,34 +70,14 @@ class Patch:
         self.socket.close()
 
 
-def free_ports() -> tuple[int, int]:
-    with (
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
-    ):
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 @contextmanager
 def running(model: str, **options: Any) -> Iterator[tuple[Rig, MemoryOutput, Patch]]:
     """A session that runs in a thread, and a patch that talks to it."""
     port, to = free_ports()
-    output, patch = MemoryOutput(), Patch(port, to)
-    config = LiveConfig(
-        model=model, seed=1, osc=port, osc_to=f"127.0.0.1:{to}", spare=False, **options
-    )
+    patch = Patch(port, to)
     try:
-        with Rig(config, output=output) as rig:
-            thread = threading.Thread(target=rig.run, args=(20 * PATIENCE_SECONDS,))
-            thread.start()
-            try:
-                yield rig, output, patch
-            finally:
-                rig.session.stop()
-                thread.join()
-        assert sounding(output.messages) == set()
+        with served(model, port, to, **options) as (rig, output):
+            yield rig, output, patch
     finally:
         patch.close()
 
