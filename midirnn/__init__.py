@@ -14,6 +14,7 @@ _MODULES = {
     "CodecError": "errors",
     "Dataset": "datasets",
     "EncodeReport": "datasets",
+    "PieceFilter": "datasets",
     "SplitShares": "datasets",
     "SplitTable": "datasets",
     "encode_files": "datasets",
@@ -43,7 +44,10 @@ _MODULES = {
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
     "Constraints": "sampling.constraints",
+    "Request": "sampling.requests",
+    "beam_search": "composing.beam",
     "best_of": "composing.choice",
+    "generate_form": "composing.form",
     "infill": "composing.infill",
     "parse_chart": "sampling.constraints",
     "parse_scale": "sampling.constraints",
@@ -70,17 +74,21 @@ __all__ = [
     "Part",
     "Performance",
     "PerformanceCodec",
+    "PieceFilter",
     "PortError",
     "RecordingError",
+    "Request",
     "Sampler",
     "SamplingConfig",
     "SplitShares",
     "SplitTable",
     "Tempo",
+    "beam_search",
     "best_of",
     "encode_files",
     "from_pretty_midi",
     "generate",
+    "generate_form",
     "infill",
     "likelihood",
     "load",
@@ -97,10 +105,19 @@ if TYPE_CHECKING:
     from midirnn.audio.rendering import render
     from midirnn.codecs import PerformanceCodec
     from midirnn.codecs.controls import Controls
+    from midirnn.composing.beam import beam_search
     from midirnn.composing.choice import best_of
+    from midirnn.composing.form import generate_form
     from midirnn.composing.infill import infill
     from midirnn.composing.vary import vary
-    from midirnn.datasets import Dataset, EncodeReport, SplitShares, SplitTable, encode_files
+    from midirnn.datasets import (
+        Dataset,
+        EncodeReport,
+        PieceFilter,
+        SplitShares,
+        SplitTable,
+        encode_files,
+    )
     from midirnn.engines.load import Model, load
     from midirnn.errors import (
         CheckpointError,
@@ -119,6 +136,7 @@ if TYPE_CHECKING:
     from midirnn.sampling import Sampler, SamplingConfig
     from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale
     from midirnn.sampling.generate import generate
+    from midirnn.sampling.requests import Request
     from midirnn.sampling.surprise import Likelihood, likelihood
 
 

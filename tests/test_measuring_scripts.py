@@ -41,6 +41,26 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
+def test_beams_are_measured_beside_samples() -> None:
+    example = SCRIPTS.parent / "data" / "examples" / "bach_prelude_bwv846.mid"
+    argv = ("--beam", "2", "--seconds", "1", "--seeds", "1", "--model", "piano-small", "--json")
+    rows = json.loads(run("compare_beams.py", example, *argv).stdout)
+    assert [row["kind"] for row in rows] == [
+        "independent samples",
+        "stochastic beams",
+        "plain beams",
+    ]
+    assert rows[2]["nats per token"] < rows[0]["nats per token"]
+
+
+def test_returns_are_measured_in_real_and_generated_music() -> None:
+    example = SCRIPTS.parent / "data" / "examples" / "bach_prelude_bwv846.mid"
+    argv = ("--seconds", "2", "--generate", "1", "--model", "piano-small")
+    found, generated = run("measure_returns.py", example, *argv).stdout.splitlines()
+    assert "bach_prelude_bwv846.mid: 5 s comes back at" in found
+    assert generated.startswith("variation 0.3: second A ")
+
+
 def test_generating_is_measured_beside_torch() -> None:
     argv = ("--batches", "2", "--seconds", "0.2", "--model", "piano-small", "--json")
     report = json.loads(run("benchmark_generate.py", *argv).stdout)

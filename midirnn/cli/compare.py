@@ -71,7 +71,8 @@ def _read(folder: Path) -> list[Performance]:
     with progress_bar(f"reading {folder}") as show:
         for index, file in enumerate(files):
             try:
-                piece = read_midi(file.path).without_drums().apply_sustain()
+                whole = file.path if isinstance(file.path, Path) else file.path.read_bytes()
+                piece = read_midi(whole).without_drums().apply_sustain()
             except MidiFileError as error:
                 left_out.append(str(error))
                 continue

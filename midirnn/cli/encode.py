@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.workers import chosen_workers
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, codec_from_settings, find_codec
+from midirnn.datasets.filters import PieceFilter
 from midirnn.errors import CodecError, OptionError
 
 if TYPE_CHECKING:
@@ -19,9 +21,17 @@ if TYPE_CHECKING:
 
 def encode(
     *sources: Annotated[
-        Path, Parameter(name="SOURCE", required=True, help="Files to encode, and folders of them.")
+        str,
+        Parameter(
+            name="SOURCE",
+            required=True,
+            help="Files to encode, folders and archives (.zip, .tar.gz) of them, and URLs "
+            "(s3://...).",
+        ),
     ],
-    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The folder of the data set.")],
+    output: Annotated[
+        str, Parameter(name=["--output", "-o"], help="The folder of the data set, or its URL.")
+    ],
     splits: Annotated[
         Path | None,
         Parameter(
@@ -80,6 +90,12 @@ def encode(
     workers: Annotated[
         int | None, Parameter(help="Number of worker processes. [one per processor]")
     ] = None,
+    dask: Annotated[
+        str | None,
+        Parameter(
+            help="The address of a Dask scheduler (tcp://HOST:8786), whose workers encode instead."
+        ),
+    ] = None,
     file_seconds: Annotated[
         float, Parameter(help="Set a file aside that takes longer than this.")
     ] = 30.0,
@@ -87,6 +103,25 @@ def encode(
         str,
         Parameter(help="Damaged files: refuse them, or recover what is whole (refuse, recover)."),
     ] = "refuse",
+    file_gigabytes: Annotated[
+        float, Parameter(help="Set a file aside that needs more memory than this.")
+    ] = 4.0,
+    group_compositions: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Keep all performances of a composition in one split, by comparing their notes.",
+        ),
+    ] = False,
+    duplicates: Annotated[
+        str,
+        Parameter(
+            help="Further versions of a performance, and parts of it: keep them, or drop them "
+            "(keep, drop)."
+        ),
+    ] = "keep",
+    pieces: Annotated[PieceFilter | None, Parameter(name="*", group="Filters", negative="")] = None,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
@@ -109,16 +144,21 @@ def encode(
     given = {name: value for name, value in named.items() if value is not None}
     made = _make_codec(codec, given | dict(map(_parse_setting, codec_setting)))
     rule = _split_rule(splits, where, validation_share, test_share)
-    with progress_bar("encoding") as progress:
+    with chosen_workers(workers, dask) as (executor, tasks), progress_bar("encoding") as progress:
         report = encode_files(
             sources,
             output,
             codec=made,
             splits=rule,
-            workers=workers,
+            workers=tasks,
+            executor=executor,
             overwrite=overwrite,
             file_seconds=file_seconds,
+            file_gigabytes=file_gigabytes,
             on_damage=on_damage,
+            filter=pieces,
+            group_compositions=group_compositions,
+            duplicates=duplicates,
             progress=progress,
         )
     print(report.table())

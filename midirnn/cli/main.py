@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from midirnn.cli import UNTIL_CTRL_C
 from midirnn.errors import MidirnnError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
+    "fetch": "Download a data set of MIDI files from its publisher.",
+    "clean": "Find duplicates, and performances of one composition.",
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
     "decode": "Write a piece of a data set as a MIDI file.",
     "train": "Train a model on a data set.",
@@ -49,6 +52,9 @@ COMMANDS = {
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 
 EXTRAS = {
+    "datasketch": "clean",
+    "distributed": "dask",
+    "fsspec": "remote",
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",
@@ -62,9 +68,6 @@ EXTRAS = {
 """Optional libraries and the extra of this package that installs each."""
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 2, 130, 141
-
-UNTIL_CTRL_C = ("live", "jam")
-"""The commands that play until Ctrl-C, which is therefore no failure of them, however often."""
 
 _HELP_AND_VERSION = ("--help", "-h", "--version")
 

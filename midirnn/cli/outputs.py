@@ -1,4 +1,4 @@
-"""Where ``midirnn generate`` writes: a file by its suffix, or standard output."""
+"""Where commands write music: a file by its suffix, or standard output."""
 
 from __future__ import annotations
 
@@ -68,15 +68,3 @@ def print_piece(codec: Codec[Any], piece: Any, suffix: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
-
-
-def text_primer(codec: Codec[Any], text: str) -> str:
-    """Return a text to continue, as it was given to ``--primer-text``."""
-    from midirnn.codecs import TextCodec
-
-    if not isinstance(codec, TextCodec):
-        raise OptionError(
-            f"--primer-text is for models of text, and this one has the codec {codec.name!r}; "
-            "give it a file with --primer"
-        )
-    return text.replace("\\n", "\n")

@@ -18,6 +18,8 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
     console = Console(stderr=True)
     columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    # What is printed meanwhile goes above the bar, but only where both are the same terminal.
+    shares = sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shares) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

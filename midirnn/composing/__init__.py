@@ -1,11 +1,23 @@
 """Composing: choosing among many continuations, rewriting a stretch, varying what is there.
 
-``measures`` says how good a continuation is, ``choice`` keeps the best of many.
+``measures`` says how good a continuation is, ``choice`` keeps the best of many, ``beam`` draws them
+without replacement, ``form`` puts music together from sections.
 """
 
 from __future__ import annotations
 
+from midirnn.composing.beam import beam_search
 from midirnn.composing.choice import Candidate, best_of
+from midirnn.composing.form import InForm, Section, generate_form
 from midirnn.composing.measures import MEASURES, find_measure
 
-__all__ = ["MEASURES", "Candidate", "best_of", "find_measure"]
+__all__ = [
+    "MEASURES",
+    "Candidate",
+    "InForm",
+    "Section",
+    "beam_search",
+    "best_of",
+    "find_measure",
+    "generate_form",
+]

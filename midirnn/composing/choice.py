@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,8 @@ from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_piece
-from midirnn.sampling.generate import Generated
+from midirnn.sampling.continuation import begin_piece
+from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import SamplerState
 from midirnn.sampling.together import Steps, together
@@ -72,15 +73,31 @@ def best_of(
     heard: list[SamplerState] = []  # the primer is heard once, and not by every candidate
 
     def begin(own: int, engine: StepEngine) -> Steps[Generated]:
-        return request.begin(engine, codec, primer, seed=own, measures=True, heard_before=heard)
+        return begin_piece(
+            request, engine, codec, primer, seed=own, measures=True, heard_before=heard
+        )
 
-    made: Iterator[Generated] = together([partial(begin, own) for own in seeds], lanes)
-    found: list[Candidate] = []
-    for own, generated in zip(seeds, made, strict=True):
-        value = measure(heard_of(generated, request, primer))
-        found.append(Candidate(own, generated, -math.inf if math.isnan(value) else value))
+    made: list[Generated] = []
+    for generated in together([partial(begin, own) for own in seeds], lanes):
+        made.append(generated)
         if progress is not None:
-            progress(len(found), count)
+            progress(len(made), count)
+    return measured(made, seeds, measure, request, primer)
+
+
+def measured(
+    made: Sequence[Generated],
+    seeds: Sequence[int],
+    by: Measure | str,
+    request: Request,
+    primer: Performance | None,
+) -> list[Candidate]:
+    """Return continuations as candidates, the best first."""
+    measure = find_measure(by) if isinstance(by, str) else by
+    found: list[Candidate] = []
+    for seed, generated in zip(seeds, made, strict=True):
+        value = measure(heard_of(generated, request, primer))
+        found.append(Candidate(seed, generated, -math.inf if math.isnan(value) else value))
     return sorted(found, key=lambda candidate: -candidate.measure)
 
 

@@ -21,8 +21,9 @@ from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_piece
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.constraints.rules import Taken
+from midirnn.sampling.continuation import begin_piece
 from midirnn.sampling.filters import SamplingConfig, log_likelihood
-from midirnn.sampling.generate import Generated
+from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.together import Steps, together
 
@@ -82,7 +83,7 @@ def infill(
     request = Request(frame.seconds, sampling, constraints=frame.constraints)
 
     def begin(own: int, engine: StepEngine) -> Steps[Generated]:
-        return request.begin(engine, codec, frame.primer, seed=own)
+        return begin_piece(request, engine, codec, frame.primer, seed=own)
 
     drawn = [frame.filled(made) for made in together([partial(begin, s) for s in seeds], lanes)]
     found = []

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import Codec, CorpusCodec
 from midirnn.codecs.passages import Passage
+from midirnn.datasets.remote import RemoteFile, on_disk
 from midirnn.datasets.sources import Job, Refusal
 from midirnn.datasets.splits import SPLIT_ORDER, SplitShares
 from midirnn.datasets.writer import Row
 from midirnn.errors import DatasetError, MidirnnError
+from midirnn.files import reason_of
 
 Result = tuple[list[Row], list[Refusal]]
 """What became of one file: the rows of its pieces, and what could not be used."""
@@ -56,7 +59,7 @@ def read_corpus(codec: CorpusCodec, jobs: Sequence[Job], shares: SplitShares | N
     validation, then for testing, by their ``shares``. Raises :class:`DatasetError` if nothing is
     for training.
     """
-    codec = codec.for_files([job.path for job in jobs])
+    codec = codec.for_files([Path(job.path.name) for job in jobs])
     contents = [(job, _read(codec, job, shares)) for job in jobs]
     training = [
         passage
@@ -79,9 +82,13 @@ def _read(
 ) -> dict[str, list[Passage]] | Refusal:
     """Return a file's pieces by their splits."""
     try:
-        passages = codec.passages(job.path)
+        data = job.path.read_bytes() if isinstance(job.path, RemoteFile) else b""
+        with on_disk(job.path, data) as path:
+            passages = codec.passages(path)
     except MidirnnError as error:
-        return Refusal(job.name, str(error).removeprefix(f"{job.path} "))
+        return Refusal(job.name, str(error).removeprefix(f"{path} "))
+    except OSError as error:
+        return Refusal(job.name, f"cannot be read ({reason_of(error)})")
     if job.split is not None:
         return {job.split: passages}
     assert shares is not None

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
-from midirnn.datasets.report import EncodeReport
+from midirnn.datasets.filters import PieceFilter
+from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
+from midirnn.datasets.remote import check_target, is_url, upload
+from midirnn.datasets.report import EncodeReport, count_kinds
 from midirnn.datasets.resume import Encode, Journal
+from midirnn.datasets.similar import find_similar
 from midirnn.datasets.sources import (
     Job,
     Refusal,
     SourceFile,
-    common_folder,
     display_path,
     find_files,
+    named_jobs,
 )
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
-from midirnn.datasets.workers import FILE_SECONDS, Encoded, encode_all
+from midirnn.datasets.store import MANIFEST
+from midirnn.datasets.workers import encode_all
 from midirnn.datasets.writer import DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
@@ -35,6 +43,9 @@ Progress = Callable[[int, int], None]
 
 ON_DAMAGE = ("refuse", "recover")
 """What to do with damaged files."""
+
+ON_DUPLICATES = ("keep", "drop")
+"""What to do with further versions of a performance."""
 
 
 def encode_files(
@@ -47,11 +58,16 @@ def encode_files(
     executor: Executor | None = None,
     overwrite: bool = False,
     file_seconds: float = FILE_SECONDS,
+    file_gigabytes: float = FILE_GIGABYTES,
     on_damage: str = "refuse",
+    filter: PieceFilter | None = None,
+    group_compositions: bool = False,
+    duplicates: str = "keep",
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode files and folders of them as a data set at ``output``, and return a report.
 
+    Sources may be archives (.zip, .tar.gz), and sources and ``output`` URLs that fsspec opens.
     Files are split by the hashes of their bytes unless a table is given. The data set is the same,
     byte for byte, with any number of ``workers`` (processes; by default one per processor). An
     ``executor`` replaces them, on other machines too; ``workers`` is then the number of tasks that
@@ -60,7 +76,12 @@ def encode_files(
     same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
 
     Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
-    the report says what is lost.
+    the report says what is lost. A file that needs more than ``file_gigabytes`` of memory is
+    refused, and so is one that the ``filter`` leaves out.
+
+    With ``group_compositions`` no composition is in two splits, whoever plays it: pieces are
+    compared by their notes. With ``duplicates="drop"`` of several versions of a performance, or
+    parts of it, only the longest is encoded. Both read the files twice.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
@@ -72,58 +93,153 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
-    if not 0.0 < file_seconds < 1e6:
-        raise OptionError(f"file_seconds is {file_seconds:g}; allowed are above 0, below 1000000")
-    if on_damage not in ON_DAMAGE:
-        raise OptionError(f"on_damage is {on_damage!r}; allowed are {', '.join(ON_DAMAGE)}")
-    recover = on_damage == "recover"
-    workers = workers or usable_processors()
-    check_output(Path(output), overwrite=overwrite)
-    files, refused = find_files(sources, codec.suffixes)
-    jobs = _plan(files, splits)
-    journal = Journal(Path(output).absolute(), codec, recover)
-    recovered: list[Refusal] = []
-    with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
-        seen = _Seen()
-        results: Iterator[Result]
-        if isinstance(codec, CorpusCodec):
-            corpus = read_corpus(codec, jobs, splits if isinstance(splits, SplitShares) else None)
-            codec, results = corpus.codec, corpus.results()
-        else:
-            encode = partial(
-                encode_all,
-                codec=codec,
-                workers=workers,
-                executor=executor,
-                seconds=file_seconds,
-                recover=recover,
+    for name, value, allowed in (
+        ("on_damage", on_damage, ON_DAMAGE),
+        ("duplicates", duplicates, ON_DUPLICATES),
+    ):
+        if value not in allowed:
+            raise OptionError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    if group_compositions and isinstance(splits, SplitTable):
+        raise OptionError("the table decides the splits; give a table or group_compositions")
+    rules = FileRules(file_seconds, file_gigabytes, on_damage == "recover", filter or PieceFilter())
+    chosen = {"group_compositions": group_compositions, "duplicates": duplicates}
+    run = _Run(
+        codec, splits, workers or usable_processors(), executor, rules, progress, sources, chosen
+    )
+    if not is_url(output):
+        return run.write(Path(output), overwrite)
+    url = os.fspath(output)
+    check_target(url, MANIFEST, overwrite=overwrite)
+    # What was done is found again by the next run with this target.
+    name = f"midirnn-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
+    folder = Path(tempfile.gettempdir(), name)
+    report = run.write(folder, overwrite=True)
+    try:
+        upload(folder, url, MANIFEST)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return replace(report, output=url)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What :func:`encode_files` was asked for, in the order of its arguments."""
+
+    codec: Codec[Any]
+    splits: SplitShares | SplitTable
+    workers: int
+    executor: Executor | None
+    rules: FileRules
+    progress: Progress | None
+    sources: Sequence[str | os.PathLike[str]]
+    chosen: Mapping[str, Any]
+    """``group_compositions`` and ``duplicates``."""
+
+    def write(self, output: Path, overwrite: bool) -> EncodeReport:
+        """Write the data set."""
+        check_output(output, overwrite=overwrite)
+        files, refused = find_files(self.sources, self.codec.suffixes)
+        jobs = _plan(files, self.splits)
+        named = len(self.splits.splits) if isinstance(self.splits, SplitTable) else len(jobs)
+        missing = named - len(jobs)
+        left_out = len(files) - len(jobs)
+        jobs, removed = self._without_similar(jobs)
+        refused += removed
+        journal = Journal(output.absolute(), self.codec, self.rules)
+        recovered: list[Refusal] = []
+        with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
+            codec, results = self._results(jobs, journal, recovered, stack)
+            seen = _Seen()
+            for done, (rows, refusals) in enumerate(results, 1):
+                for row in rows:
+                    seen.add(row)
+                    writer.add(row)
+                refused += refusals
+                if self.progress is not None:
+                    self.progress(done, len(jobs))
+            if not writer.counts:
+                raise _nothing_to_use(refused)
+            report = EncodeReport(
+                output=output,
+                counts=writer.counts,
+                refused=tuple(refused),
+                left_out=left_out,
+                missing=missing,
+                duplicates=seen.duplicates,
+                duplicates_across_splits=seen.across_splits,
+                recovered=tuple(recovered),
+                empty=_empty(self.splits, writer.counts),
             )
-            results = stack.enter_context(
-                closing(_encoded(jobs, splits, encode, journal, recovered))
-            )
-        for done, (rows, refusals) in enumerate(results, 1):
-            for row in rows:
-                seen.add(row)
-                writer.add(row)
-            refused += refusals
-            if progress is not None:
-                progress(done, len(jobs))
-        if not writer.counts:
-            raise _nothing_to_use(refused)
-        report = EncodeReport(
-            output=Path(output),
-            counts=writer.counts,
-            refused=tuple(refused),
-            left_out=len(files) - len(jobs),
-            missing=len(splits.splits) - len(jobs) if isinstance(splits, SplitTable) else 0,
-            duplicates=seen.duplicates,
-            duplicates_across_splits=seen.across_splits,
-            recovered=tuple(recovered),
-            empty=_empty(splits, writer.counts),
+            writer.finish(refused, self._manifest(codec, report))
+        journal.forget()
+        return report
+
+    def _without_similar(self, jobs: list[Job]) -> tuple[list[Job], list[Refusal]]:
+        """Return the files to encode, with their splits if these go by composition."""
+        by_group = self.chosen["group_compositions"]
+        if not by_group and self.chosen["duplicates"] == "keep":
+            return jobs, []
+        similar = find_similar(
+            jobs,
+            self.codec,
+            workers=self.workers,
+            executor=self.executor,
+            rules=self.rules,
+            progress=self.progress,
         )
-        writer.finish(refused, _manifest(codec, splits, sources, report))
-    journal.forget()
-    return report
+        shares = self.splits if by_group and isinstance(self.splits, SplitShares) else None
+        kept, removed = similar.arrange(jobs, shares, self.chosen["duplicates"])
+        if not kept:
+            raise _nothing_to_use(removed)
+        return kept, removed
+
+    def _results(
+        self, jobs: list[Job], journal: Journal, recovered: list[Refusal], stack: ExitStack
+    ) -> tuple[Codec[Any], Iterator[Result]]:
+        """Return the codec, fitted to the files if it needs that, and what becomes of each file."""
+        if isinstance(self.codec, CorpusCodec):
+            shares = self.splits if isinstance(self.splits, SplitShares) else None
+            corpus = read_corpus(self.codec, jobs, shares)
+            return corpus.codec, corpus.results()
+        encode = partial(
+            encode_all,
+            codec=self.codec,
+            workers=self.workers,
+            executor=self.executor,
+            rules=self.rules,
+        )
+        results = closing(_encoded(jobs, self.splits, encode, journal, recovered))
+        return self.codec, stack.enter_context(results)
+
+    def _manifest(self, codec: Codec[Any], report: EncodeReport) -> dict[str, object]:
+        """Return how the data set was made, for ``dataset.json``."""
+        return {
+            "codec": codec.settings(),
+            "options": {
+                "sources": [
+                    source if is_url(source) else display_path(Path(source))
+                    for source in self.sources
+                ],
+                "splits": self.splits.settings() | _position(codec, self.splits),
+                **self._options(),
+            },
+            "refused": len(report.refused),
+            "refused_by_kind": count_kinds(report.refused),
+            "recovered": [asdict(file) for file in report.recovered],
+            "left_out": report.left_out,
+            "missing": report.missing,
+            "duplicates": report.duplicates,
+            "duplicates_across_splits": report.duplicates_across_splits,
+        }
+
+    def _options(self) -> dict[str, object]:
+        """Return the options by which pieces were chosen, but for those that have the default."""
+        usual = {"group_compositions": False, "duplicates": "keep"}
+        chosen = {name: value for name, value in self.chosen.items() if value != usual[name]}
+        unlimited = asdict(PieceFilter())
+        limits = asdict(self.rules.filter).items()
+        limited = {name: value for name, value in limits if value != unlimited[name]}
+        return chosen | ({"filter": limited} if limited else {})
 
 
 def _encoded(
@@ -155,11 +271,7 @@ def _encoded(
 def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[Job]:
     """Return the files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
-        folder = common_folder(files)
-        return [
-            Job(file.path, display_path(Path(os.path.relpath(file.path, folder))), None)
-            for file in files
-        ]
+        return named_jobs(files)
     jobs: dict[str, Job] = {}
     for file in files:
         found = splits.find(file)
@@ -171,9 +283,10 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
                     f"{splits.path} names two files by {name!r}: {job.path} and {file.path}"
                 )
     if not jobs:
+        example = display_path(Path(str(files[0].path)))
         raise DatasetError(
             f"{splits.path} names none of the {len(files)} files; it names for example "
-            f"{next(iter(splits.splits))!r}, and a file is {display_path(files[0].path)!r}"
+            f"{next(iter(splits.splits))!r}, and a file is {example!r}"
         )
     return list(jobs.values())
 
@@ -227,25 +340,3 @@ def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, 
     """Return what says that files were cut, for ``dataset.json``; nothing if they were not."""
     cut = isinstance(codec, CorpusCodec) and isinstance(splits, SplitShares)
     return {"by": "position"} if cut else {}
-
-
-def _manifest(
-    codec: Codec[Any],
-    splits: SplitShares | SplitTable,
-    sources: Sequence[str | os.PathLike[str]],
-    report: EncodeReport,
-) -> dict[str, object]:
-    """Return how the data set was made, for ``dataset.json``."""
-    return {
-        "codec": codec.settings(),
-        "options": {
-            "sources": [display_path(Path(source)) for source in sources],
-            "splits": splits.settings() | _position(codec, splits),
-        },
-        "refused": len(report.refused),
-        "recovered": [asdict(file) for file in report.recovered],
-        "left_out": report.left_out,
-        "missing": report.missing,
-        "duplicates": report.duplicates,
-        "duplicates_across_splits": report.duplicates_across_splits,
-    }

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from midirnn.datasets.filters import FILTERED
 from midirnn.datasets.sources import Refusal
 from midirnn.datasets.store import SplitCounts
 
 REFUSALS_SHOWN = 5
+
+KINDS = (
+    ("is a duplicate", "duplicates"),
+    ("is cut off", "cut off"),
+    ("is not a MIDI file", "not MIDI"),
+    ("is empty", "empty"),
+    ("holds no notes", "no notes"),
+    ("there is no such file", "not there"),
+    ("cannot be read", "cannot be read"),
+    ("cannot be listed", "folders that cannot be listed"),
+    ("cannot be encoded (it takes longer", "too slow"),
+    ("cannot be encoded (it needs more", "too much memory"),
+    ("cannot be encoded (the process", "ended their process"),
+    ("cannot be encoded", "errors of the codec"),
+    ("is damaged", "damaged"),
+    ("lasts", "damaged"),
+    ("has ", "damaged"),
+)
+"""How reasons begin, and the kind to which each belongs; others are of the kind "other"."""
 
 _WITHOUT = {
     "train": "a model cannot be trained on this data set",
@@ -19,11 +40,34 @@ _WITHOUT = {
 """What is amiss without a split."""
 
 
+def kind_of(reason: str) -> str:
+    """Return the kind of a reason; of a filter with what it is about: "too short"."""
+    kind = next((kind for begin, kind in KINDS if reason.startswith(begin)), "other")
+    return reason.removeprefix(FILTERED).split(" (")[0] if reason.startswith(FILTERED) else kind
+
+
+def count_kinds(refused: Iterable[Refusal]) -> dict[str, int]:
+    """Return how many files there are of each kind of reason; the most first."""
+    return dict(Counter(kind_of(refusal.reason) for refusal in refused).most_common())
+
+
+def refusal_lines(refused: Sequence[Refusal], listed: str | None) -> list[str]:
+    """Return how many files were refused for each kind of reason, and the first ones."""
+    if not refused:
+        return []
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in count_kinds(refused).items())
+    where = f", listed in {listed}" if listed else ""
+    lines = [f"refused: {len(refused):,} files ({kinds}){where}"]
+    lines += [f"  {r.path}: {r.reason}" for r in refused[:REFUSALS_SHOWN]]
+    return lines + (["  ..."] if len(refused) > REFUSALS_SHOWN else [])
+
+
 @dataclass(frozen=True)
 class EncodeReport:
     """The outcome of :func:`encode_files`."""
 
-    output: Path
+    output: Path | str
+    """The folder of the data set, or its URL."""
     counts: Mapping[str, SplitCounts]
     """The size of each split."""
     refused: tuple[Refusal, ...]
@@ -77,13 +121,7 @@ class EncodeReport:
             count = f"{len(self.recovered):,}"
             lines.append(f"recovered: {count} damaged files, listed in dataset.json")
             lines += [f"  {r.path}: {r.reason}" for r in self.recovered[:REFUSALS_SHOWN]]
-        if self.refused:
-            where = self.output / "refused.jsonl"
-            lines.append(f"refused: {len(self.refused):,} files, listed in {where}")
-            lines += [f"  {r.path}: {r.reason}" for r in self.refused[:REFUSALS_SHOWN]]
-            if len(self.refused) > REFUSALS_SHOWN:
-                lines.append("  ...")
-        return lines
+        return lines + refusal_lines(self.refused, f"{self.output}/refused.jsonl")
 
     def __str__(self) -> str:
         return "\n".join([self.table(), *self.remarks()])

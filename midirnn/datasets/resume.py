@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs import Codec
-from midirnn.datasets.workers import Encoded, Outcome
+from midirnn.datasets.onefile import Encoded, FileRules, Outcome
+from midirnn.datasets.remote import AnyFile, RemoteFile
 from midirnn.files import write_file
 
 SAVE_SECONDS = 10.0
@@ -40,7 +42,7 @@ _LOCK = "lock"
 _Kept = tuple[str, Outcome]
 """What tells whether a file has changed, and its outcome."""
 
-Encode = Callable[[Sequence[Path]], Generator[Outcome, None, None]]
+Encode = Callable[[Sequence[AnyFile]], Generator[Outcome, None, None]]
 
 
 class Journal:
@@ -49,15 +51,17 @@ class Journal:
     Only one process has it at a time. Another one that writes to the same ``output`` keeps nothing.
     """
 
-    def __init__(self, output: Path, codec: Codec[Any], recover: bool = False) -> None:
+    def __init__(self, output: Path, codec: Codec[Any], rules: FileRules | None = None) -> None:
         self.folder = output.with_name(f".{output.name}.partial")
+        ruled = asdict(rules or FileRules())
         self._about = json.dumps(
-            [VERSION, version("midirnn"), codec.settings(), recover], sort_keys=True
+            [VERSION, version("midirnn"), type(codec).__qualname__, codec.settings(), ruled],
+            sort_keys=True,
         )
         self._lock = -1
         self._is_ours = False
 
-    def outcomes(self, paths: Sequence[Path], encode: Encode) -> Generator[Outcome, None, None]:
+    def outcomes(self, paths: Sequence[AnyFile], encode: Encode) -> Generator[Outcome, None, None]:
         """Yield the outcome of each file: those known, then what ``encode(paths)`` yields.
 
         A file that has changed since is encoded again, and those after it.
@@ -81,7 +85,7 @@ class Journal:
         if self._is_ours:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _known(self, paths: Sequence[Path]) -> Iterator[Outcome]:
+    def _known(self, paths: Sequence[AnyFile]) -> Iterator[Outcome]:
         """Yield what earlier runs have done of these files, as far as it is whole and in order."""
         position = 0
         while self._is_ours:
@@ -97,7 +101,7 @@ class Journal:
                 return
 
     def _keeping(
-        self, outcomes: Iterable[Outcome], paths: Sequence[Path], position: int
+        self, outcomes: Iterable[Outcome], paths: Sequence[AnyFile], position: int
     ) -> Iterator[Outcome]:
         """Yield the outcomes, and save them from time to time."""
         waiting: list[_Kept] = []
@@ -182,9 +186,11 @@ class Journal:
             self._lock = -1
 
 
-def _mark(path: Path) -> str:
+def _mark(path: AnyFile) -> str:
     """Return what changes when a file does: its place, its size and its time."""
     try:
+        if isinstance(path, RemoteFile):
+            return f"{path} {path.mark()}"
         status = path.stat()
     except OSError:
         return f"{path} is not there"

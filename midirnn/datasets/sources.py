@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from midirnn.datasets.remote import AnyFile, RemoteFile, find_remote, remote_url
 from midirnn.errors import DatasetError
 from midirnn.files import reason_of
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to encode, and the source folder in which it was found, or its own folder."""
+    """A file to encode, and where it was found."""
 
-    path: Path
+    path: AnyFile
     root: Path
+    """The source folder, or the file's own folder; of a remote file the source."""
+    inside: str = ""
+    """The path of a remote file below its source."""
 
 
 @dataclass(frozen=True)
 class Job:
     """A file to encode, the name under which it is stored, and its split if it is known."""
 
-    path: Path
+    path: AnyFile
     name: str
     split: str | None
 
@@ -43,19 +47,26 @@ def find_files(
 
     Of a folder these are the files whose names end in one of the ``suffixes``, in its subfolders
     too; a source that is a file itself is taken whatever its name. Links are followed, but no
-    folder is searched twice and no file is taken twice. Raises :class:`DatasetError` for a source
+    folder is searched twice and no file is taken twice. A source may be an archive, or a URL that
+    fsspec opens. Raises :class:`DatasetError` for a source
     that does not exist, and if there is no file at all.
     """
     refused: list[Refusal] = []
-    files: dict[Path, SourceFile] = {}
+    files: dict[str | RemoteFile, SourceFile] = {}
     seen: set[tuple[int, int]] = set()
-    for source in map(Path, sources):
+    for given in sources:
+        if (url := remote_url(given)) is not None:
+            for file, inside in find_remote(os.fspath(given), url):
+                if file.suffix.lower() in suffixes:
+                    files.setdefault(file, SourceFile(file, Path(given), inside))
+            continue
+        source = Path(given)
         if not source.exists():
             raise DatasetError(f"{source}: there is no such file or folder")
         is_folder = source.is_dir()
         for path in _walk(source, suffixes, seen, refused) if is_folder else [source]:
             root = source if is_folder else source.parent
-            files.setdefault(path.resolve(), SourceFile(path, root))
+            files.setdefault(os.path.realpath(path), SourceFile(path, root))
     if not files:
         names = ", ".join(map(str, sources)) or "an empty list of sources"
         raise DatasetError(f"no files {', '.join('*' + s for s in suffixes)} in {names}")
@@ -93,12 +104,36 @@ def _walk(
 
 def _can_be_read_whole(path: Path) -> bool:
     """Return false for pipes and devices, which may never end. Dead links are refused later."""
-    return path.is_file() or not path.exists()
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:  # whatever it is, it is refused with this reason when it is read
+        return True
 
 
-def common_folder(sources: Iterable[SourceFile]) -> str:
-    """Return the deepest folder that holds all sources."""
-    return os.path.commonpath({source.root.absolute() for source in sources})
+def named_jobs(files: Sequence[SourceFile]) -> list[Job]:
+    """Return a job for each file, named by its path below the folder that holds all.
+
+    If some are remote, names are paths below each one's source, after the name of the source where
+    there are several.
+    """
+    if any(isinstance(file.path, RemoteFile) for file in files):
+        several = len({file.root for file in files}) > 1
+        return [
+            Job(file.path, f"{file.root.name}/{_below(file)}" if several else _below(file), None)
+            for file in files
+        ]
+    folder = os.path.commonpath({file.root.absolute() for file in files})
+    return [
+        Job(file.path, display_path(Path(os.path.relpath(str(file.path), folder))), None)
+        for file in files
+    ]
+
+
+def _below(file: SourceFile) -> str:
+    """Return the path of a file below its source."""
+    if isinstance(file.path, RemoteFile):
+        return file.inside
+    return display_path(Path(os.path.relpath(file.path, file.root)))
 
 
 def display_path(path: Path) -> str:

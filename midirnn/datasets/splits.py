@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from midirnn.datasets.remote import RemoteFile
 from midirnn.datasets.sources import SourceFile
 from midirnn.errors import DatasetError, OptionError
 
@@ -115,8 +116,12 @@ class SplitTable:
         )
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str], where: Sequence[str] = ()) -> SplitTable:
+    def read(
+        cls, path: str | os.PathLike[str], where: Sequence[str] = (), column: str = "split"
+    ) -> SplitTable:
         """Read a CSV file, of which only rows count for which each ``column=value`` holds.
+
+        Splits are in ``column``.
 
         Raises :class:`DatasetError` for a table that cannot be read or has no such rows, and
         :class:`OptionError` for a condition on a column that is not there.
@@ -126,14 +131,15 @@ class SplitTable:
         for condition in where:
             rows = _select(rows, columns, condition, table)
         path_column = next((name for name in PATH_COLUMNS if name in columns), PATH_COLUMNS[0])
-        for needed in (path_column, "split"):
+        for needed in (path_column, column):
             if needed not in columns:
                 raise DatasetError(
                     f"{table} has no column {needed!r}; its columns are {', '.join(columns)}"
                 )
         if not rows:
             raise DatasetError(f"{table} has no rows")
-        return cls(table, _splits_of_rows(rows, path_column, table), tuple(where))
+        splits = _splits_of_rows(rows, path_column, column, table)
+        return cls(table, splits, tuple(where))
 
     def find(self, source: SourceFile) -> tuple[str, str] | None:
         """Return a file's path in the table and its split; None if the table does not name it.
@@ -147,7 +153,12 @@ class SplitTable:
         return (rows[0], self.splits[rows[0]]) if rows else None
 
     def _names(self, source: SourceFile) -> list[str]:
-        """Return the names that the table may have for a file; links as they are and followed."""
+        """Return the names that the table may have for a file; links as they are and followed.
+
+        An archive often has all its files in one folder, which the table then leaves out.
+        """
+        if isinstance(source.path, RemoteFile):
+            return [source.inside, source.inside.partition("/")[2] or source.inside]
         folder, path, root = self.path.parent, source.path, source.root
         return [
             _relative(path.absolute(), folder.absolute()),
@@ -220,11 +231,13 @@ def _select(
     return selected
 
 
-def _splits_of_rows(rows: list[dict[str, str]], path_column: str, table: Path) -> dict[str, str]:
+def _splits_of_rows(
+    rows: list[dict[str, str]], path_column: str, column: str, table: Path
+) -> dict[str, str]:
     """Return the split of each path."""
     splits: dict[str, str] = {}
     for row in rows:
-        path, split = row[path_column], row["split"]
+        path, split = row[path_column], row[column]
         if not _SPLIT_NAME.fullmatch(split):
             raise DatasetError(
                 f"{table} gives {path!r} the split {split!r}; a split is named by letters, "

@@ -1,9 +1,9 @@
 """Many pieces at once in numpy: one product of matrices for a step of all of them.
 
 Each piece has a *lane*, an engine like any other. A step of a lane waits until its result is read;
-then the steps of all lanes that wait are computed together. The products always have
+then the steps of all lanes that wait are computed together. The products have
 :data:`BLOCK` columns, so that what a lane computes depends neither on how many lanes there are nor
-on what the others play.
+on what the others play; or more, where that has been seen to give the same numbers to the last bit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from midirnn.engines.state import EngineState, FloatMatrix, FloatVector
 from midirnn.models.config import ModelConfig
 
 BLOCK = 16
-"""Pieces in one product: the weights are read from memory once for so many."""
+"""Pieces in one product, at least: the weights are read from memory once for so many."""
+
+WIDER = (256, 128, 64, 32)
+"""Pieces in one product where so many wait, and the product gives what blocks would."""
 
 
 class NumpyBatch:
@@ -31,6 +34,7 @@ class NumpyBatch:
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self._columns = _Columns(config, weights)
         self._config = config
+        self._widths = [width for width in WIDER if self._columns.is_exact(width)]
         self._waiting: list[_Step] = []
 
     def open_lane(self) -> Lane:
@@ -45,8 +49,10 @@ class NumpyBatch:
         """Compute all steps that wait, and return the state after one of them."""
         if wanted.after is None:
             waiting, self._waiting = self._waiting, []
-            for begin in range(0, len(waiting), BLOCK):
-                self._columns.advance(waiting[begin : begin + BLOCK])
+            while waiting:
+                width = next((w for w in self._widths if w <= len(waiting)), BLOCK)
+                self._columns.advance(waiting[:width], width)
+                waiting = waiting[width:]
         assert wanted.after is not None
         return wanted.after
 
@@ -95,36 +101,57 @@ class _Step:
 
 
 class _Columns(NumpyEngine):
-    """Computes a step of up to :data:`BLOCK` pieces; each is a column."""
+    """Computes a step of several pieces; each is a column."""
 
-    def advance(self, steps: list[_Step]) -> None:
-        """Compute steps, and hand each lane its state."""
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        super().__init__(config, weights)
+        self._token_columns = np.ascontiguousarray(self._token_table.T)  # (G * H, V + 1)
+        self._feature_columns = self._feature_table.T  # (G * H, F)
+
+    def is_exact(self, width: int) -> bool:
+        """Return whether products of so many columns give what those of a block do, bit by bit."""
+        rng = np.random.default_rng(0)
+        for matrix in (*(layer.matrix for layer in self._layers), self._output):
+            x = rng.standard_normal((matrix.shape[1], width), np.float32)
+            blocks = [x[:, begin : begin + BLOCK] for begin in range(0, width, BLOCK)]
+            expected = [matrix @ np.ascontiguousarray(block) for block in blocks]
+            if not np.array_equal(matrix @ x, np.concatenate(expected, axis=1)):
+                return False
+        return True
+
+    def advance(self, steps: list[_Step], width: int) -> None:
+        """Compute up to ``width`` steps together, and hand each lane its state."""
         residual, layers = self._config.residual, self._config.num_layers
-        padding = BLOCK - len(steps)
         parts = [
-            np.pad(np.stack(part, axis=-1), ((0, 0), (0, 0), (0, padding)))  # (L, H, B)
+            _rows(list(part), width)  # (B, L, H)
             for part in zip(*(step.before.state for step in steps), strict=True)
         ]
         after = [np.empty_like(part) for part in parts]
-        numbers = np.pad(np.stack([s.numbers for s in steps], axis=1), ((0, 0), (0, padding)))
-        projected = self._token_table[[s.token for s in steps] + [0] * padding].T
-        if len(numbers):
-            projected = projected + self._feature_table.T @ numbers  # (G * H, B)
+        projected = self._projected(steps, width)  # (G * H, B)
         x = np.empty(0, np.float32)
         for index, layer in enumerate(self._layers):
-            before = [np.ascontiguousarray(part[index]) for part in parts]
+            before = [np.ascontiguousarray(part[:, index].T) for part in parts]  # (H, B)
             if index == 0:
                 x, now = layer.step_projected_columns(projected, before)
             else:
                 h, now = layer.step_columns(self._read_columns(x, index), before)
                 x = x + h if residual else h
             for whole, part in zip(after, now, strict=True):
-                whole[index] = part
+                whole[:, index] = part.T
         output = self._output @ self._read_columns(x, layers) + self._output_bias[:, None]
         rows = np.ascontiguousarray(output.T)
-        for column, step in enumerate(steps):
-            state = [np.ascontiguousarray(whole[..., column]) for whole in after]
-            step.lane.finish(step, state, [rows[column, head] for head in self._heads])
+        for row, step in enumerate(steps):
+            outputs = [rows[row, head] for head in self._heads]
+            step.lane.finish(step, [whole[row] for whole in after], outputs)
+
+    def _projected(self, steps: list[_Step], width: int) -> FloatMatrix:
+        """Return what tokens and features add to the gates of the first layer (G * H, B)."""
+        tokens = [step.token for step in steps] + [0] * (width - len(steps))
+        projected = self._token_columns[:, tokens]
+        numbers = _rows([step.numbers for step in steps], width)  # (B, F)
+        if numbers.size:
+            projected += self._feature_columns @ np.ascontiguousarray(numbers.T)
+        return projected
 
     def _read_columns(self, x: FloatMatrix, layer: int) -> FloatMatrix:
         """Return what a layer after the first reads (H, B) of those below."""
@@ -136,3 +163,10 @@ class _Columns(NumpyEngine):
         normalized = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
         read: FloatMatrix = normalized * scale[:, None] + bias[:, None]
         return read
+
+
+def _rows(vectors: list[FloatVector], width: int) -> FloatMatrix:
+    """Return arrays as the rows of one, with rows of zeros up to ``width``."""
+    rows = np.zeros((width, *vectors[0].shape), np.float32)
+    np.stack(vectors, out=rows[: len(vectors)])
+    return rows

@@ -44,11 +44,18 @@ SummedStep = Callable[[FloatArray, State], tuple[FloatArray, State]]
 def lstm_step(gates: FloatArray, state: State) -> tuple[FloatArray, State]:
     """Return h and the next state of an LSTM, given its gates with i, f and o halved.
 
-    All four gates go through one tanh: sigmoid(a) = (1 + tanh(a / 2)) / 2.
+    The gates are overwritten: those of a batch are large, and fresh memory is slow. All four go
+    through one tanh: sigmoid(a) = (1 + tanh(a / 2)) / 2.
     """
-    i, f, g, o = np.tanh(gates).reshape(4, -1)
-    c: FloatArray = (HALF + HALF * f) * state[1] + (HALF + HALF * i) * g
-    h: FloatArray = (HALF + HALF * o) * np.tanh(c)
+    np.tanh(gates, out=gates)
+    i, f, g, o = gates.reshape(4, -1)
+    for gate in (i, f, o):
+        gate *= HALF
+        gate += HALF
+    f *= state[1]
+    i *= g
+    c: FloatArray = f + i
+    h: FloatArray = o * np.tanh(c)
     return h, (h, c)
 
 
@@ -70,12 +77,13 @@ class SummedLayer:
         rows = len(self.scale)
         w_input = np.zeros((0, rows), np.float32) if is_first else weights["weight_ih"].T
         matrix = np.concatenate([w_input, weights["weight_hh"].T]) * self.scale
-        self._matrix = np.ascontiguousarray(matrix.T, np.float32)  # (G * H, I + H)
+        self.matrix = np.ascontiguousarray(matrix.T, np.float32)
+        """The weights of both products; shape ``(G * H, I + H)``."""
         self._bias = weights["bias"] * self.scale
 
     def step(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
         """Return h and the next state, given what the layer reads (I,)."""
-        gates = self._matrix @ np.concatenate([x, state[0]])
+        gates = self.matrix @ np.concatenate([x, state[0]])
         gates += self._bias
         return self._step(gates, state)
 
@@ -83,20 +91,20 @@ class SummedLayer:
         self, x_gates: Iterable[FloatArray], state: State
     ) -> tuple[FloatArray, State]:
         """Do the same for the first layer, given the parts (G * H,) of its scaled projection."""
-        gates = self._matrix @ state[0]
+        gates = self.matrix @ state[0]
         for part in x_gates:
             gates += part
         return self._step(gates, state)
 
     def step_columns(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
         """Do the same for B pieces at once: ``x`` (I, B), the states (H, B)."""
-        gates = self._matrix @ np.concatenate([x, state[0]])
+        gates = self.matrix @ np.concatenate([x, state[0]])
         gates += self._bias[:, None]
         return _flat_step(self._step, gates, state)
 
     def step_projected_columns(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
         """Do the same for the first layer, given its scaled projection (G * H, B)."""
-        gates = self._matrix @ state[0]
+        gates = self.matrix @ state[0]
         gates += x_gates
         return _flat_step(self._step, gates, state)
 
@@ -114,9 +122,10 @@ class SplitLayer:
     def __init__(self, cell: Cell, weights: Weights, *, is_first: bool) -> None:
         self._cell = cell
         self._w_ih, self._bias = weights["weight_ih"], weights["bias"]
-        self._w_hh = np.ascontiguousarray(weights["weight_hh"])
+        self.matrix = np.ascontiguousarray(weights["weight_hh"])
+        """The weights of the recurrent product; shape ``(G * H, H)``."""
         self._recurrent_bias = weights["recurrent_bias"] if cell.has_recurrent_bias else None
-        self.scale = np.ones(len(self._w_hh), np.float32)
+        self.scale = np.ones(len(self.matrix), np.float32)
         """The factors of the weights' rows: all 1."""
 
     def step(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
@@ -136,7 +145,7 @@ class SplitLayer:
 
     def step_projected_columns(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
         """Do the same for the first layer, given its projection (G * H, B)."""
-        h_gates = self._w_hh @ state[0]
+        h_gates = self.matrix @ state[0]
         if self._recurrent_bias is not None:
             h_gates += self._recurrent_bias[:, None]
 
@@ -146,7 +155,7 @@ class SplitLayer:
         return _flat_step(step, h_gates, state)
 
     def _from_gates(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
-        h_gates = self._w_hh @ state[0]
+        h_gates = self.matrix @ state[0]
         if self._recurrent_bias is not None:
             h_gates += self._recurrent_bias
         return self._cell.step(x_gates, h_gates, tuple(state), NUMPY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -18,8 +19,14 @@ PAUSE = "SIGTSTP"
 """The signal of Ctrl-Z, where the system has it."""
 
 
+DELIVERY_SECONDS = 0.1
+"""How long the MIDI system may take to fetch what was sent. JACK does so once a period, through a
+thread of this process, which stops with it; the longest usual period is 93 ms."""
+
+
 def stop_process() -> None:
-    """Stop this process, as Ctrl-Z does, until it is continued."""
+    """Stop this process, as Ctrl-Z does, until it is continued; what was sent goes out before."""
+    time.sleep(DELIVERY_SECONDS)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 

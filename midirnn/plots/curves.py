@@ -138,10 +138,12 @@ def _draw_loss(axes: Axes, runs: Sequence[Run]) -> None:
         name = "" if len(runs) == 1 else f"{run.name}: "
         tokens, loss = run.series(_LOSS)
         if len(tokens):
+            marker = _marker(tokens)
             axes.plot(tokens, loss, color=color, linewidth=0.6, alpha=0.25)
             axes.plot(
-                tokens, _smooth(loss), color=color, linewidth=1.4, label=f"{name}training, smoothed"
-            )
+                tokens, _smooth(loss), color=color, linewidth=1.4, marker=marker,
+                label=f"{name}training, smoothed",
+            )  # fmt: skip
         tokens, loss = run.series(_VALIDATION)
         if np.isfinite(loss).any():
             label = f"{name}validation, best {np.nanmin(loss):.3f}"
@@ -157,12 +159,18 @@ def _draw_loss(axes: Axes, runs: Sequence[Run]) -> None:
 
 def _draw_lower(axes: Axes, runs: Sequence[Run], key: str) -> None:
     for run, color in _colored(runs):
-        axes.plot(*run.series(key), color=color, linewidth=1.1)
+        tokens, values = run.series(key)
+        axes.plot(tokens, values, color=color, linewidth=1.1, marker=_marker(tokens))
     label, formatter = _LOWER_PANELS[key]
     axes.set_ylabel(label, color=INK, fontsize=9)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(formatter())
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+
+
+def _marker(values: FloatArray) -> str | None:
+    """Return a marker for a curve of a single point, which no line would show."""
+    return "o" if len(values) == 1 else None
 
 
 def _colored(runs: Sequence[Run]) -> list[tuple[Run, str]]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,12 @@ class Ending:
         for name, tokens in sampler.codec.groups().items():
             begins[tokens] = name in ("note_on", "velocity")
         self._begins_none = ~begins
+
+    def moved_to(self, sampler: Sampler[Any]) -> Self:
+        """Return a copy for a sampler in the same state."""
+        moved = copy(self)
+        moved._sampler = sampler
+        return moved
 
     def approach(self, seconds_left: float, tokens: Sequence[int]) -> None:
         """Ask for what music is like so near its end. ``tokens`` are all of the piece so far."""

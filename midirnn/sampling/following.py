@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from midirnn.codecs import Steerable
-from midirnn.codecs.controls import Controls
+from midirnn.codecs.controls import TRAIT, Controls
 from midirnn.codecs.style import Style
 from midirnn.errors import OptionError
 from midirnn.sampling.sampler import Sampler
@@ -70,7 +71,7 @@ def _opening(sampler: Sampler[Any], controls: Controls | None, follow: float) ->
         return controls
     density, polyphony = sampler.rng.uniform(*np.transpose((OPENING_DENSITY, OPENING_POLYPHONY)))
     if controls and controls.notes_per_second is not None:
-        density = math.log2(1.0 + controls.notes_per_second)
+        density = min(math.log2(1.0 + controls.notes_per_second), TRAIT["density"].high)
     style = Style(
         {
             "density": float(density),
@@ -98,6 +99,12 @@ class LettingGo:
         self._follow = controls.follow if controls else 0.0
         self._seconds = seconds
         self._left = SHARES
+
+    def moved_to(self, sampler: Sampler[Any]) -> Self:
+        """Return a copy for a sampler in the same state."""
+        moved = copy(self)
+        moved._sampler = sampler
+        return moved
 
     def at(self, seconds: float) -> None:
         """Ask for what is left of the style ``seconds`` after it was heard."""

@@ -15,8 +15,9 @@ from midirnn.datasets.workers import begin_worker
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
+from midirnn.sampling.continuation import begin_piece
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import Generated
+from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.together import Steps, together
 
@@ -108,7 +109,7 @@ class _Order:
     def _begin(
         self, codec: Codec[Any], seed: int, primer: Performance | None, engine: StepEngine
     ) -> Steps[Generated]:
-        return self.request.begin(engine, codec, primer, seed=seed)
+        return begin_piece(self.request, engine, codec, primer, seed=seed)
 
 
 def _in_processes(

@@ -18,12 +18,11 @@ from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
 from midirnn.sampling.filters import (
-    TYPE_TEMPERATURES,
     SamplingConfig,
     draw,
+    filter_types,
     log_likelihood,
     probabilities,
-    with_type_temperatures,
 )
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import AT_THE_START, Rest, Rests
@@ -77,6 +76,10 @@ class Sampler(Generic[C]):
         self._mask: BoolArray | None = None
         self._note_ons = codec.note_ons if isinstance(codec, Recallable) else slice(0, 0)
         self.rng = np.random.default_rng(seed)
+        self.controls: Controls | None = None
+        """What the model was asked for last."""
+        self.favoured: np.ndarray[Any, np.dtype[np.float32]] | None = None
+        """What is added to the logits (V,) before all else, until :meth:`reset`."""
         self._constraint: Any = None
         self._masks: Masks | None = None
         self.configure(config or SamplingConfig())
@@ -86,9 +89,7 @@ class Sampler(Generic[C]):
         """Sample with these settings from now on."""
         self.config = config
         self._constraint = self.codec.constraint(config.limits)
-        self._has_type_temperatures = any(
-            getattr(config, name) != 1.0 for name in TYPE_TEMPERATURES.values()
-        )
+        self._types = config.types
         self._rests = Rests(self.codec, config.max_rest_seconds)
         self._mask = None
 
@@ -105,6 +106,7 @@ class Sampler(Generic[C]):
         """
         if controls is not None and not self.engine.config.control_inputs:
             raise OptionError("this model has no controls: it was trained without --control-inputs")
+        self.controls = controls
         self.engine.set_controls(None if controls is None else controls.vector())
 
     def reset(self) -> None:
@@ -115,6 +117,7 @@ class Sampler(Generic[C]):
         self._repetition = Repetition()
         self._rest = AT_THE_START
         self.constrain(None)
+        self.favoured = None
         self.log_likelihood = 0.0
 
     @property
@@ -177,30 +180,41 @@ class Sampler(Generic[C]):
     def _adjusted(
         self, logits: np.ndarray[Any, np.dtype[np.float32]], mask: BoolArray
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the logits with the repetition penalty, then the temperatures of types."""
+        """Return the logits with what is favoured, the repetition penalty, filters of types."""
+        if self.favoured is not None:
+            logits = logits + self.favoured
         if self.config.repetition_penalty != 1.0 and self._note_ons.stop:
             recent = sorted(set(self._repetition.pitches[-PENALISED_NOTES:]))
             logits = logits.copy()
             logits[self._note_ons][recent] -= np.float32(np.log(self.config.repetition_penalty))
-        if self._has_type_temperatures:
-            logits = with_type_temperatures(logits, mask, self.codec.groups(), self.config)
+        if self._types:
+            logits = filter_types(logits, mask, self.codec.groups(), self._types)
         return logits
 
     def next(self, allowed: BoolArray | None = None) -> int:
-        """Draw the next token, from those ``allowed`` if they are given, and feed it.
+        """Draw the next token, from those ``allowed`` if they are given, and feed it."""
+        token = draw(self.choices(allowed), self.rng)
+        self.take(token)
+        return token
+
+    def choices(
+        self, allowed: BoolArray | None = None
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Return the probabilities with which :meth:`next` draws each token; shape ``(V,)``.
 
         A trill, a scale or a rest that has gone on for too long is not continued if there is a
         choice.
         """
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
-        mask = self._rests.within(self._rest, mask)
-        token = draw(self.distribution(mask), self.rng)
+        return self.distribution(self._rests.within(self._rest, mask))
+
+    def take(self, token: int) -> None:
+        """Feed a token that was drawn from :meth:`choices`."""
         if self._measures:
             self.log_likelihood += log_likelihood(self.engine.logits(), self.mask(), token)
         if self._note_ons.start <= token < self._note_ons.stop:
             self._follow_repetition(token - self._note_ons.start)
         self.hear([token])
-        return token
 
     def _without_worn_out(self, mask: BoolArray) -> BoolArray:
         worn_out = self._repetition.worn_out

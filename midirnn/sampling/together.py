@@ -62,3 +62,13 @@ class _Running(Generic[T]):
             self.results.append(stopped.value)
             return True
         return False
+
+
+def run_to_end(steps: Steps[T]) -> T:
+    """Run something that stops after every token, and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stopped:
+            result: T = stopped.value
+            return result

@@ -187,6 +187,26 @@ def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_ctrl_c_while_a_class_is_made_ends_live_with_success(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from midirnn.__main__ import main as start
+from midirnn.cli import main as cli
+cli.run = lambda tokens: exec("os.kill(os.getpid(), signal.SIGINT)")
+sys.argv = ["midirnn", "live"]
+sys.exit(start())
+"""
+    (tmp_path / "interrupted.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_an_optional_library_that_is_missing_is_named_with_the_way_to_install_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

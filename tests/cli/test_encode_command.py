@@ -25,7 +25,8 @@ def test_encode_writes_a_data_set_and_prints_what_it_holds(
     count = Dataset.open(out).counts["train"]
     assert f"train                4 {count.tokens:>13,}" in captured.out
     assert captured.err == (
-        f"refused: 1 files, listed in {out / 'refused.jsonl'}\n  bad.mid: is empty (0 bytes)\n"
+        f"refused: 1 files (1 empty), listed in {out / 'refused.jsonl'}\n"
+        "  bad.mid: is empty (0 bytes)\n"
     )
 
 

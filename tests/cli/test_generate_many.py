@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from midirnn.cli.main import main
+from midirnn.midifile import read_midi
+from tests.datasets.songs import write_song
 
 MODEL = ("--model", "piano-small", "--seconds", "1", "--seed", "7")
 
@@ -14,7 +20,7 @@ MODEL = ("--model", "piano-small", "--seconds", "1", "--seed", "7")
 def generate(folder: Path, *arguments: str) -> dict[str, bytes]:
     folder.mkdir(exist_ok=True)
     assert main(["generate", "-o", str(folder / "a.mid"), *MODEL, *arguments]) == 0
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.mid"))}
 
 
 def test_pieces_depend_neither_on_the_workers_nor_on_the_batch(tmp_path: Path) -> None:
@@ -44,16 +50,79 @@ def test_the_best_of_many_is_written_and_all_measures_are_printed(
     assert "key of 4 candidates: 1.000, 1.000" in error
 
 
+def test_the_best_of_several_beams_is_written_and_all_measures_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (written,) = generate(tmp_path / "1", "--beam", "3", "--by", "key")
+    assert "key of 3 candidates: " in capsys.readouterr().err
+    assert generate(tmp_path / "2", "--beam", "3", "--by", "key")[written]
+
+
+def test_music_comes_in_sections_and_how_alike_they_are_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "a.mid"
+    argv = ["--sections", "ABA", "--section-seconds", "2", "--variation", "0.1"]
+    assert (
+        main(["generate", "-o", str(target), "--model", "piano-small", "--seed", "1", *argv]) == 0
+    )
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.splitlines() if line[1] == ":"]
+    assert [line.split(",")[0] for line in lines] == ["A: 0 to 2 s", "B: 2 to 4 s", "A: 4 to 6 s"]
+    assert lines[2].endswith(" like the first A")
+    assert "new notes in 6 s (seed 1)" in printed.out
+
+
+def test_a_set_is_not_resumed_with_other_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = generate(tmp_path, "--count", "3", "--batch", "2")
+    (tmp_path / "a-2.mid").unlink()
+    song = write_song(tmp_path / "in" / "song.mid", 0)
+    argv = ["generate", "-o", str(tmp_path / "a.mid"), *MODEL, "--count", "3", "--resume"]
+    for other, line in (
+        (["--batch", "2", "--top-p", "0.8"], "--top-p was 0.95 in the run to resume"),
+        (["--batch", "2", "--key", "C"], "--key was not given in the run to resume"),
+        (["--batch", "2", "--only-new"], "--only-new was False in the run to resume"),
+        (["--batch", "2", "--primer", str(song)], "--primer is another"),
+    ):
+        assert main([*argv, *other]) == 1
+        assert line in capsys.readouterr().err
+    other_model = [*argv[:3], "--model", "piano", *argv[5:], "--batch", "2"]
+    assert main(other_model) == 1
+    assert "--model is another than in the run to resume" in capsys.readouterr().err
+    assert not (tmp_path / "a-2.mid").exists()
+    assert generate(tmp_path, "--count", "3", "--batch", "3", "--resume") == whole
+
+
+def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = generate(tmp_path, "--count", "2", "--batch", "2")
+    (tmp_path / "a.settings.json").unlink()
+    assert generate(tmp_path, "--count", "2", "--batch", "2", "--resume") == whole
+    assert "whether the settings are the same is unknown" in capsys.readouterr().err
+    (tmp_path / "a.settings.json").write_text("[1")
+    many = ["--count", "2", "--resume"]
+    assert main(["generate", "-o", str(tmp_path / "a.mid"), *MODEL, *many]) == 1
+    assert "holds no settings" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--count", "3", "--workers", "0"], "--workers is 0"),
         (["--count", "3", "--batch", "0"], "--batch is 0; it must be at least 1"),
         (["--best-of", "0"], "--best-of is 0"),
+        (["--beam", "0"], "--beam is 0; it must be at least 1"),
+        (["--beam", "4", "--best-of", "2"], "--best-of and --beam exclude one another"),
+        (["--beam", "4", "--by", "continuity"], "continuity is nearness to a primer"),
+        (["--beam", "999"], "beam is 999; allowed are 1 to 256"),
+        (["--sections", "AABA"], "with --sections give --section-seconds"),
         (["--best-of", "2", "--by", "beauty"], "there is no measure 'beauty'"),
         (["--best-of", "2", "--by", "continuity"], "continuity is nearness to a primer"),
         (["--best-of", "2", "--engine", "onnxruntime"], "--best-of draws in one batch"),
-        (["--model", "folk", "--best-of", "2"], "are for music"),
+        (["--model", "folk", "--best-of", "2"], "--best-of is for music"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
@@ -62,7 +131,36 @@ def test_what_cannot_be_is_told_in_one_line(
     model = MODEL[4:] if "--model" in arguments else MODEL
     assert main(["generate", "-o", str(tmp_path / "a.mid"), *model, *arguments]) == 1
     assert line in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.glob("*.mid"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_leaves_whole_files_only_and_what_is_missing_can_be_made(
+    tmp_path: Path, workers: str
+) -> None:
+    many = ["--count", "400", "--batch", "4", "--workers", workers]
+    argv = ["generate", "-o", str(tmp_path / "a.mid"), *MODEL, *many]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "midirnn", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C reaches all processes of a terminal
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    for _ in range(5):
+        process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "midirnn: interrupted"
+    written = sorted(path for path in tmp_path.iterdir() if path.suffix != ".json")
+    assert 5 <= len(written) < 400
+    for path in written:
+        assert path.suffix == ".mid"
+        read_midi(path)  # raises if it is not whole
 
 
 def test_resuming_needs_the_seed_of_the_rest(

@@ -284,7 +284,8 @@ class TestGenerate:
         self, place: Path, tmp_path: Path, capsys: Capture
     ) -> None:
         assert generate(place, tmp_path / "out.mid", "--count", "3", "--seed", "4") == 0
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["out-1.mid", "out-2.mid", "out-3.mid"]
+        written = sorted(path.name for path in tmp_path.glob("*.mid"))
+        assert written == ["out-1.mid", "out-2.mid", "out-3.mid"]
         lines = capsys.readouterr().out.splitlines()
         assert [line[-8:] for line in lines] == ["(seed 4)", "(seed 5)", "(seed 6)"]
         assert generate(place, tmp_path / "alone.mid", "--seed", "5") == 0
@@ -403,7 +404,7 @@ class TestPrimerFlags:
     def test_a_long_primer_is_announced(
         self, place: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("midirnn.cli.generate.LONG_PRIMER", 3)
+        monkeypatch.setattr("midirnn.cli.primers.LONG_PRIMER", 3)
         assert generate(place, tmp_path / "a.mid", "--primer", str(place / "primer.mid")) == 0
         assert "the model hears " in capsys.readouterr().err
 

@@ -113,6 +113,14 @@ class Live:
                 return int(child)
         raise AssertionError("there is no model process")
 
+    def wait_until_stopped(self) -> None:
+        """Wait until its process does not run, as after Ctrl-Z."""
+        status = Path(f"/proc/{self.process.pid}/stat")
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while status.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.01)
+
     def terminate(self) -> SessionLog:
         """Its log; it has ended in good order."""
         self.process.send_signal(signal.SIGTERM)
@@ -257,6 +265,22 @@ def test_when_the_model_is_killed_its_notes_end_and_it_plays_again(
         ear.port.close()
     assert len([record for record in log.records if record.kind == "start"]) == 2
     assert_replays(log)
+
+
+def test_ctrl_z_ends_all_notes_before_the_process_stops(
+    jack_server: JackServer, model: str, tmp_path: Path
+) -> None:
+    ear = Ear("Stage Piano", virtual=True)
+    with live(tmp_path, "-o", "stage piano", "--model", model) as session:
+        ear.wait_until(lambda messages: plays(5)(messages) and bool(sounding(messages)))
+        session.process.send_signal(signal.SIGTSTP)
+        session.wait_until_stopped()
+        ear.wait_until(lambda messages: not sounding(messages))
+        stopped = len(ear.heard)
+        session.process.send_signal(signal.SIGCONT)
+        ear.wait_until(lambda messages: plays(5)(messages[stopped:]))
+        session.terminate()
+    ear.port.close()
 
 
 def test_a_session_that_is_killed_leaves_its_music(

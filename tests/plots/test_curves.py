@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def test_one_run_and_several_can_be_drawn(tmp_path: Path, name: str) -> None:
 def test_the_best_validation_is_written_into_the_legend(tmp_path: Path) -> None:
     plot_curves([write_run(tmp_path / "run")], tmp_path / "a.svg")
     assert "validation, best 2.160" in (tmp_path / "a.svg").read_text()
+
+
+def test_a_run_that_wrote_a_single_step_shows_it_as_points(tmp_path: Path) -> None:
+    points = []
+    for steps in (1, 2):
+        run = write_run(tmp_path / str(steps), steps=steps, validation=False)
+        plot_curves([run], tmp_path / f"{steps}.svg")
+        picture = (tmp_path / f"{steps}.svg").read_text()
+        points.append(len(re.findall(r"<g clip-path[^>]*>\s*<use", picture)))
+    assert points == [3, 0]
 
 
 def test_a_last_line_that_breaks_off_is_passed_over(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 from midirnn import Performance
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
-from midirnn.codecs.style import SLICES
+from midirnn.codecs.style import SLICES, Style
 from midirnn.errors import OptionError
 from midirnn.sampling import Sampler
 from midirnn.sampling.following import (
     OPENING_DENSITY,
     OPENING_POLYPHONY,
     SHARES,
+    following,
     usual_articulation,
 )
 from midirnn.sampling.generate import continue_primer
@@ -99,6 +100,20 @@ def test_without_a_primer_usual_numbers_of_notes_per_second_and_at_once_are_aske
 def test_a_density_that_is_set_wins_over_the_usual_one() -> None:
     controls = Controls(notes_per_second=3.0, strength=1.0)
     assert opening(1, controls=controls)[0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("notes_per_second", [40.0, 64.0, 127.0])
+def test_more_than_music_has_is_asked_for_in_the_same_way_throughout(
+    notes_per_second: float,
+) -> None:
+    def told(density: float) -> Style:
+        sampler = Sampler(Told(), CODEC, seed=1)
+        found = following(sampler, [], Controls(notes_per_second=density), 1.0)
+        assert found is not None and found.style is not None
+        return found.style
+
+    assert told(notes_per_second) == told(39.0)
+    assert told(30.0) != told(39.0)
 
 
 def test_few_and_many_notes_at_once_go_with_short_and_connected_ones() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self
 
 from midirnn.codecs.controls import Controls
 from midirnn.sampling.constraints.rules import Constraints
@@ -22,6 +23,12 @@ class Telling:
         self._tells = bool(sampler.engine.config.control_inputs) and constraints.are_told
         self._told: Controls | None = None
         self._moment = -1
+
+    def moved_to(self, sampler: Sampler[Any]) -> Self:
+        """Return a copy for a sampler in the same state."""
+        moved = copy(self)
+        moved._sampler = sampler
+        return moved
 
     def at(self, seconds: float, controls: Controls | None) -> None:
         """Tell the model what is asked for so many seconds into the new music."""

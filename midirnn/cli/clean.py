@@ -1,0 +1,104 @@
+"""``midirnn clean``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from midirnn.cli.progress import progress_bar
+from midirnn.cli.workers import chosen_workers
+from midirnn.datasets.filters import PieceFilter
+
+if TYPE_CHECKING:
+    from midirnn.datasets import SimilarPieces
+
+
+def clean(
+    *sources: Annotated[
+        str,
+        Parameter(
+            name="SOURCE", required=True, help="MIDI files, folders and archives of them, and URLs."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        Parameter(name=["--output", "-o"], help="The table to write: a CSV file for --splits."),
+    ],
+    validation_share: Annotated[
+        float, Parameter(help="Share of the compositions for validation.")
+    ] = 0.05,
+    test_share: Annotated[float, Parameter(help="Share of the compositions for testing.")] = 0.05,
+    check: Annotated[
+        Path | None,
+        Parameter(
+            help="A CSV file with columns 'path' and 'group', to compare the compositions with: "
+            "prints the precision and the recall of pairs."
+        ),
+    ] = None,
+    pieces: Annotated[PieceFilter | None, Parameter(name="*", group="Filters", negative="")] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Number of worker processes. [one per processor]")
+    ] = None,
+    dask: Annotated[
+        str | None,
+        Parameter(help="The address of a Dask scheduler, whose workers read the files instead."),
+    ] = None,
+) -> None:
+    """Find duplicates and performances of one composition, and write a table of splits.
+
+    Pieces are compared by their notes, whatever their names. The table has a row for each piece
+    that can be used: its split, its composition (group), and of which longer version it is a
+    duplicate. Encode with it:
+
+    midirnn encode SOURCE -o DATASET --splits TABLE --where duplicate_of=
+    """
+    from midirnn.datasets import SplitShares, clean_files
+    from midirnn.datasets.report import refusal_lines
+
+    shares = SplitShares(validation_share, test_share)
+    with chosen_workers(workers, dask) as (executor, tasks), progress_bar("reading") as progress:
+        found = clean_files(
+            sources, filter=pieces, workers=tasks, executor=executor, progress=progress
+        )
+    found.write(output, shares, _naming(sources, output))
+    print(f"{output}: {len(found.pieces):,} pieces, {found.groups:,} compositions")
+    print(f"duplicates: {len(found.duplicates):,} pieces are versions or parts of longer ones")
+    if check is not None:
+        print(_agreement(found, sources, check))
+    for line in refusal_lines(found.refused, None):
+        print(line)
+
+
+def _naming(sources: tuple[str, ...], output: Path) -> Callable[[str], str]:
+    """Return how pieces are named in the table: encode seeks them from its folder or the source."""
+    from midirnn.datasets.remote import remote_url
+
+    if len(sources) == 1 or any(map(remote_url, sources)):
+        return str
+    paths = [Path(source).absolute() for source in sources]
+    folder = os.path.commonpath([path if path.is_dir() else path.parent for path in paths])
+    return lambda path: os.path.relpath(Path(folder, path), output.absolute().parent)
+
+
+def _agreement(found: SimilarPieces, sources: tuple[str, ...], check: Path) -> str:
+    """Return how well the compositions agree with those in a table."""
+    from midirnn.datasets import SplitTable
+    from midirnn.datasets.sources import find_files, named_jobs
+    from midirnn.midifile import SUFFIXES
+
+    table = SplitTable.read(check, column="group")
+    files, _ = find_files(sources, SUFFIXES)
+    known = {
+        job.name: row[1]
+        for job, file in zip(named_jobs(files), files, strict=True)
+        if (row := table.find(file)) is not None
+    }
+    precision, recall, pairs = found.agreement(known)
+    return (
+        f"compared with {check}: {pairs:,} pairs of pieces in one group; "
+        f"precision {precision:.4f}, recall {recall:.4f}"
+    )

@@ -1,0 +1,223 @@
+"""The flags of ``midirnn generate`` that say how pieces are drawn, and the drawing itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from midirnn.cli.progress import progress_bar
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.composing import Candidate
+    from midirnn.engines.load import Model
+    from midirnn.sampling.generated import Generated
+    from midirnn.sampling.requests import Request
+
+
+@dataclass(frozen=True)
+class DrawingFlags:
+    """How many pieces are drawn, in how many processes, and which of many are kept."""
+
+    count: Annotated[
+        int, Parameter(help="Number of pieces to generate: out-1.mid, out-2.mid, ...")
+    ] = 1
+    workers: Annotated[int, Parameter(help="With --count: so many processes share the pieces.")] = 1
+    batch: Annotated[
+        int | None,
+        Parameter(
+            help="With --count: so many pieces are in progress at once, in numpy. The music does "
+            "not depend on how many, nor on --workers. [one after another]"
+        ),
+    ] = None
+    resume: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="With --count and --seed: keep the files that exist, and make the others. The "
+            "settings must be the same.",
+        ),
+    ] = False
+    best_of: Annotated[
+        int,
+        Parameter(help="Draw so many candidates in one batch, in numpy, and keep the best."),
+    ] = 1
+    beam: Annotated[
+        int | None,
+        Parameter(
+            help="Draw so many candidates by stochastic beam search, which never draws one twice, "
+            "and keep the best."
+        ),
+    ] = None
+    by: Annotated[
+        str,
+        Parameter(
+            help="What --best-of and --beam choose by: likelihood, continuity (nearness to the "
+            "primer), key, density, or FILE.py:function, which is given a Performance and returns "
+            "a number."
+        ),
+    ] = "likelihood"
+    sections: Annotated[
+        str | None,
+        Parameter(
+            help="The form of the music, a letter for each section: AABA. A section that was there "
+            "before comes back varied, and --end is implied."
+        ),
+    ] = None
+    section_seconds: Annotated[
+        float, Parameter(help="With --sections: the length of each in seconds.")
+    ] = 20.0
+    variation: Annotated[
+        float,
+        Parameter(help="With --sections: how much one that comes back is varied, 0 to 1."),
+    ] = 0.3
+
+    def check(self, seed: int | None, seconds: float | None, engine: str) -> None:
+        """Raise :class:`OptionError` for wrong numbers, and for flags that exclude one another."""
+        for name, least in (
+            ("count", 1),
+            ("workers", 1),
+            ("batch", 1),
+            ("best_of", 1),
+            ("beam", 1),
+        ):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                flag = name.replace("_", "-")
+                raise OptionError(f"--{flag} is {number}; it must be at least {least}")
+        if self.resume and seed is None:
+            raise OptionError(
+                "--resume makes the pieces that are missing: give the --seed of the rest"
+            )
+        if len(self._ways()) > 1:
+            raise OptionError(f"{' and '.join(self._ways())} exclude one another; choose one")
+        if self.sections is not None and seconds is not None:
+            raise OptionError(
+                "--seconds is the length of all: with --sections give --section-seconds"
+            )
+        if self.chooses:
+            from midirnn.composing import find_measure
+
+            find_measure(self.by)
+            if engine == "onnxruntime":
+                raise OptionError(
+                    f"{self._ways()[0]} draws in one batch, which the engine numpy does"
+                )
+
+    def seconds(self, given: float | None) -> float:
+        """Return the length of the new music."""
+        from midirnn.sampling.requests import DEFAULT_SECONDS
+
+        if self.sections is not None:
+            return self.section_seconds * sum(not each.isspace() for each in self.sections)
+        return DEFAULT_SECONDS if given is None else given
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the best of many is kept."""
+        return self.best_of > 1 or self.beam is not None
+
+    def _ways(self) -> list[str]:
+        """Return the flags that were given of which each draws in its own way."""
+        given = {
+            "--best-of": self.best_of > 1,
+            "--beam": self.beam is not None,
+            "--sections": self.sections is not None,
+            "--workers": self.workers > 1,
+            "--batch": self.batch is not None,
+        }
+        ways = [flag for flag, is_given in given.items() if is_given]
+        return ways[:1] if ways == ["--workers", "--batch"] else ways
+
+    def draw(
+        self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
+    ) -> Iterator[Generated] | None:
+        """Yield a piece of music for each seed; None where it is drawn in the ordinary way."""
+        from midirnn.codecs import NoteStream
+
+        if not self._ways():
+            return None
+        if not isinstance(model.codec, NoteStream):
+            raise OptionError(
+                f"{self._ways()[0]} is for music; the codec {model.codec.name!r} has no time"
+            )
+        if self.chooses:
+            return self._best(model, request, heard, seeds)
+        if self.sections is not None:
+            return self._in_form(model, self.sections, request, heard, seeds, engine)
+        return self._many(model, request, heard, seeds, engine)
+
+    def _best(
+        self, model: Model, request: Request, heard: Any, seeds: Sequence[int]
+    ) -> Iterator[Generated]:
+        """Yield the best of many candidates for each seed, and print the measures of all."""
+        from midirnn.composing import beam_search, best_of, find_measure
+
+        measure = find_measure(self.by)
+        search: Callable[..., list[Candidate]] = best_of if self.beam is None else beam_search
+        count = self.best_of if self.beam is None else self.beam
+        for seed in seeds:
+            with progress_bar("candidates") as progress:
+                found = search(model, count, measure, request, heard, seed=seed, progress=progress)
+            values = ", ".join(f"{candidate.measure:.3f}" for candidate in found)
+            print(f"{self.by} of {count} candidates: {values}", file=sys.stderr)
+            yield found[0].generated
+
+    def _in_form(
+        self,
+        model: Model,
+        form: str,
+        request: Request,
+        heard: Any,
+        seeds: Sequence[int],
+        engine: str,
+    ) -> Iterator[Generated]:
+        """Yield a piece in sections for each seed, and print how alike they are."""
+        from midirnn.composing import generate_form
+
+        for seed in seeds:
+            with progress_bar("generating") as progress:
+                made = generate_form(
+                    model,
+                    form,
+                    self.section_seconds,
+                    request,
+                    heard,
+                    variation=self.variation,
+                    seed=seed,
+                    engine=engine,
+                    progress=progress,
+                )
+            for section in made.sections:
+                times = f"{section.begin_seconds:g} to {section.end_seconds:g} s"
+                alike = ""
+                if section.likeness is not None:
+                    alike = f", {section.likeness:.2f} like the first {section.letter}"
+                print(f"{section.letter}: {times}{alike}", file=sys.stderr)
+            yield made.generated
+
+    def _many(
+        self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
+    ) -> Iterator[Generated]:
+        """Yield a piece for each seed, of several that are in progress."""
+        from midirnn.sampling.many import continue_many
+
+        made = continue_many(
+            model,
+            [heard] * len(seeds),
+            request=request,
+            seeds=seeds,
+            engine=engine,
+            workers=self.workers,
+            batch=self.batch,
+        )
+        with progress_bar("pieces") as show:
+            for number, piece in enumerate(made, 1):
+                if show is not None:
+                    show(number, len(seeds))
+                yield piece

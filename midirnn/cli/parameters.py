@@ -1,0 +1,68 @@
+"""Parameters that several commands which make music have, and what they do with them."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from midirnn.cli.outputs import STDOUT, print_piece
+from midirnn.errors import OptionError
+from midirnn.sampling.filters import SamplingConfig
+
+if TYPE_CHECKING:
+    from midirnn.codecs import Codec
+
+MusicFile = Annotated[
+    Path,
+    Parameter(name="FILE", allow_leading_hyphen=True, help="A MIDI file. A dash: standard input."),
+]
+
+MidiOutput = Annotated[
+    Path,
+    Parameter(
+        name=["--output", "-o"],
+        allow_leading_hyphen=True,
+        help="The MIDI file to write. A dash (-) writes to standard output.",
+    ),
+]
+
+Seed = Annotated[
+    int | None,
+    Parameter(help="Random seed: the same seed gives the same music. [random, and printed]"),
+]
+
+ModelName = Annotated[
+    str, Parameter(help="Name of a model, or the folder of one or of a training run.")
+]
+
+EngineName = Annotated[
+    str,
+    Parameter(
+        help="What runs the model: onnxruntime (fast, int8 weights) or numpy (exact). Each gives "
+        "its own music for a seed. [auto: onnxruntime if it is installed]",
+        show_default=False,
+    ),
+]
+
+Sampling = Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")]
+
+
+def seed_or_random(seed: int | None) -> int:
+    """Return the seed that was given, or a random one."""
+    if seed is not None and seed < 0:
+        raise OptionError(f"--seed is {seed}; it must be 0 or more")
+    return secrets.randbelow(2**32) if seed is None else seed
+
+
+def write_music(codec: Codec[Any], piece: Any, output: Path, told: str) -> None:
+    """Write a piece to a file or to standard output, and say so where that is not."""
+    if output == STDOUT:
+        print_piece(codec, piece, codec.suffixes[0])
+        print(told, file=sys.stderr)
+        return
+    codec.write(piece, output)
+    print(f"{output}: {told}")

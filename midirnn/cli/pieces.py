@@ -1,0 +1,134 @@
+"""The flags of ``midirnn generate`` that say what is written, and the writing itself."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from midirnn.cli.main import UsageError
+from midirnn.cli.outputs import STDOUT, check_output, format_of_stdout, print_piece, with_format
+from midirnn.cli.sounds import check_sound, write_audio
+from midirnn.cli.targets import check_file
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.codecs import Codec
+    from midirnn.sampling.generated import Generated
+
+
+@dataclass(frozen=True)
+class OutputFlags:
+    """What is written of each piece, and where."""
+
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            allow_leading_hyphen=True,
+            help="The file to write; with --count a number is added to its name. A dash (-) "
+            "writes to standard output. May be left out with --audio.",
+        ),
+    ] = None
+    format: Annotated[
+        str | None,
+        Parameter(
+            help="How the file is written: mid, or txt or abc with a model of text. A model of "
+            "tunes in ABC notation has both. [as the name of --output ends]"
+        ),
+    ] = None
+    only_new: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Write the new notes only.")
+    ] = False
+    plot: Annotated[
+        Path | None,
+        Parameter(help="Also draw a piano roll of the (first) piece, into this file."),
+    ] = None
+    audio: Annotated[
+        Path | None,
+        Parameter(
+            help="Also write the sound of the (first) piece: .wav, .flac or .mp3. See midirnn "
+            "render."
+        ),
+    ] = None
+
+    @property
+    def path(self) -> Path:
+        """The file to write; with several pieces they are numbered."""
+        output = self.output or Path("music.mid")
+        return with_format(output, self.format if self.writes else None)
+
+    @property
+    def writes(self) -> bool:
+        """Whether pieces are written, and not their sound alone."""
+        return self.output is not None
+
+    def paths(self, count: int) -> list[Path]:
+        """Return the file of each piece."""
+        path = self.path
+        if count == 1:
+            return [path]
+        return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
+
+    def check(self) -> None:
+        """Raise a :class:`MidirnnError` for what cannot be written, before the work."""
+        if self.output is None and self.audio is None:
+            raise UsageError(
+                "--output requires an argument: the file to write. See: midirnn generate --help"
+            )
+        if self.writes:
+            check_output(self.path, None)
+        if self.plot is not None:
+            from midirnn.plots.saving import check_suffix
+
+            check_file(check_suffix(self.plot))
+        if self.audio is not None:
+            check_sound(self.audio)
+
+    def check_codec(self, codec: Codec[Any]) -> None:
+        """Raise a :class:`MidirnnError` for what cannot be written of a codec's pieces."""
+        from midirnn.codecs import NoteStream, require
+
+        if self.writes:
+            check_output(self.path, codec)
+        format_of_stdout(codec, self.format)
+        if self.plot is not None:
+            require(codec, NoteStream, "--plot", "notes to draw")
+        if self.audio is not None:
+            require(codec, NoteStream, "--audio", "notes to hear")
+        if self.only_new and not isinstance(codec, NoteStream):
+            raise OptionError(f"--only-new is for music; the codec {codec.name!r} has no notes")
+
+    def write(self, codec: Codec[Any], made: Generated, path: Path, seed: int) -> None:
+        """Write a piece, and say so."""
+        piece = made.continuation if self.only_new else made.piece
+        told = f"{made.summary()} (seed {seed})"
+        if not self.writes:
+            print(told)
+        elif self.path == STDOUT:
+            print_piece(codec, piece, format_of_stdout(codec, self.format))
+            print(told, file=sys.stderr)
+        else:
+            codec.write(piece, path)
+            print(f"{path}: {told}")
+
+    def show(self, made: Generated, path: Path, *, has_primer: bool) -> None:
+        """Draw a piece of music, and write its sound, where that was asked for."""
+        stream = sys.stderr if self.path == STDOUT else sys.stdout
+        if self.plot is not None:
+            from midirnn.plots import plot_piano_roll
+
+            is_joined = has_primer and not self.only_new
+            plot_piano_roll(
+                made.continuation if self.only_new else made.performance,
+                self.plot,
+                title=path.name,
+                primer_seconds=made.primer_seconds if is_joined else None,
+            )
+            print(f"{self.plot}: its piano roll", file=stream)
+        if self.audio is not None:
+            write_audio(made.continuation if self.only_new else made.performance, self.audio)
+            print(f"{self.audio}: its sound", file=stream)

@@ -1,0 +1,108 @@
+"""The flags of ``midirnn generate`` that say what is continued."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from midirnn.cli.inputs import STDIN, read_music
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.codecs import Codec
+
+LONG_PRIMER = 2000
+"""Notes; of longer primers a line says that they take some seconds."""
+
+
+@dataclass(frozen=True)
+class PrimerFlags:
+    """What is continued: a passage of a file, or a text."""
+
+    primer: Annotated[
+        Path | None,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="A file to continue: MIDI (a dash, -, reads it from standard input) or, with a "
+            "model of text, text.",
+        ),
+    ] = None
+    primer_text: Annotated[
+        str | None,
+        Parameter(help=r"A text to continue, with a model of text; \n begins a new line."),
+    ] = None
+    primer_from: Annotated[
+        float | None,
+        Parameter(help="Begin the primer at this second of the file; below 0, before its end."),
+    ] = None
+    primer_seconds: Annotated[
+        float | None, Parameter(help="Length of the primer in seconds. [to the end of the file]")
+    ] = None
+    primer_drums: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Use the primer's channel 10 as notes. Without it they are drums and left out.",
+        ),
+    ] = False
+
+    def check(self) -> None:
+        """Raise :class:`OptionError` for two primers."""
+        if self.primer is not None and self.primer_text is not None:
+            raise OptionError("--primer and --primer-text are two primers; choose one")
+
+    def read(self, codec: Codec[Any]) -> Any:
+        """Return what is continued, and say what of it is not used; None for nothing."""
+        if self.primer_text is not None:
+            return _text(codec, self.primer_text)
+        return self._passage(codec)
+
+    def _passage(self, codec: Codec[Any]) -> Any:
+        from midirnn.codecs import NoteStream
+        from midirnn.performance import Performance
+        from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
+
+        path = self.primer
+        flags = {
+            "--primer-from": self.primer_from,
+            "--primer-seconds": self.primer_seconds,
+            "--primer-drums": self.primer_drums or None,
+        }
+        flag = next((name for name, value in flags.items() if value is not None), None)
+        if path is None:
+            if flag:
+                raise OptionError(
+                    f"{flag} says what of a primer to use; name its file with --primer"
+                )
+            return None
+        from_pipe = path == STDIN and isinstance(codec, NoteStream)
+        piece: Any = read_music(path, drums=True) if from_pipe else read_primer(codec, path)
+        if not isinstance(piece, Performance):
+            if flag:
+                raise OptionError(f"{flag} is for music; the codec {codec.name!r} has no notes")
+            return piece
+        if self.primer_drums:
+            piece = drums_as_notes(piece)
+        piece = passage(piece, self.primer_from or 0.0, self.primer_seconds)
+        if dropped := dropped_drums(piece):
+            print(f"{path}: {dropped} (use them with --primer-drums)", file=sys.stderr)
+        if len(piece) > LONG_PRIMER:
+            print(f"{path}: the model hears {len(piece):,} notes first ...", file=sys.stderr)
+        return piece
+
+
+def _text(codec: Codec[Any], text: str) -> str:
+    """Return a text to continue, as it was given to ``--primer-text``."""
+    from midirnn.codecs import TextCodec
+
+    if not isinstance(codec, TextCodec):
+        raise OptionError(
+            f"--primer-text is for models of text, and this one has the codec {codec.name!r}; "
+            "give it a file with --primer"
+        )
+    return text.replace("\\n", "\n")

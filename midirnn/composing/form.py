@@ -1,0 +1,247 @@
+"""Form: music in sections, of which some come back varied.
+
+Where a section begins for the first time, the model's state is stored. Where it comes back, the
+model goes on from that state, and the notes that it played then are recalled: each is favoured in
+its time, by so much that the model often plays it, and sometimes something that it finds likelier.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs.performance.grammar import GrammarState
+from midirnn.engines.load import Model, load
+from midirnn.engines.state import EngineState
+from midirnn.errors import OptionError
+from midirnn.judging.likeness import likeness
+from midirnn.performance import Performance
+from midirnn.sampling.arguments import as_piece
+from midirnn.sampling.continuation import Continuation
+from midirnn.sampling.generated import Generated
+from midirnn.sampling.requests import Request
+from midirnn.sampling.sampler import Sampler
+
+DEFAULT_SECTION_SECONDS = 20.0
+DEFAULT_VARIATION = 0.3
+
+MOST_SECTIONS = 64
+SHORTEST_SECONDS = 2.0
+
+FREE_SECONDS = 5.0
+"""So much before a piece comes to its end nothing is recalled any more."""
+
+_EARLY_SECONDS, _LATE_SECONDS = 0.02, 0.15
+"""A recalled note may begin so much before and after its time."""
+
+_STRONGEST = 8.0
+"""What is recalled is favoured by so much (nats) where nothing is to be varied."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a piece, and how like the first of its letter it is."""
+
+    letter: str
+    begin_seconds: float
+    end_seconds: float
+    likeness: float | None
+    """Of a section that comes back, to when it came first; see :func:`likeness`."""
+
+
+@dataclass(frozen=True)
+class InForm:
+    """A piece in sections."""
+
+    generated: Generated
+    sections: tuple[Section, ...]
+
+    @property
+    def performance(self) -> Performance:
+        """The piece, the primer first."""
+        return self.generated.performance
+
+
+def generate_form(
+    model: Model | str | os.PathLike[str] = "piano",
+    form: str = "AABA",
+    section_seconds: float = DEFAULT_SECTION_SECONDS,
+    request: Request | None = None,
+    primer: Any = None,
+    *,
+    variation: float = DEFAULT_VARIATION,
+    seed: int = 0,
+    engine: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> InForm:
+    """Return new music in sections, a letter each; a letter that was there before comes back.
+
+    ``variation``, 0 to 1, says how freely. The length of the music is that of its sections,
+    whatever the request says; the rest of the request holds throughout.
+    """
+    letters = [letter for letter in form if not letter.isspace()]
+    if not 1 <= len(letters) <= MOST_SECTIONS or not all(letter.isalpha() for letter in letters):
+        raise OptionError(
+            f"sections are {form!r}; write a letter for each, such as AABA, {MOST_SECTIONS} at most"
+        )
+    if not SHORTEST_SECONDS <= section_seconds <= 3600.0:
+        raise OptionError(
+            f"a section lasts {section_seconds:g} s; allowed are {SHORTEST_SECONDS:g} to 3600"
+        )
+    if not 0.0 <= variation <= 1.0:
+        raise OptionError(f"variation is {variation:g}; allowed are 0 to 1")
+    model = load(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(model.codec, PerformanceCodec):
+        raise OptionError(f"sections are for music; the codec {model.codec.name!r} has no notes")
+    request = replace(request or Request(), seconds=section_seconds * len(letters))
+    sampler = Sampler(model.engine(engine), model.codec, request.sampling, seed=seed)
+    piece = Continuation(sampler, request, as_piece(primer), progress=progress)
+    _Form(piece, letters, section_seconds, variation).run()
+    made = piece.result()
+    return InForm(made, tuple(_sections(made, letters, section_seconds)))
+
+
+class _Form:
+    """Draws a piece section by section. Owns what is stored of each letter."""
+
+    def __init__(
+        self, piece: Continuation, letters: list[str], seconds: float, variation: float
+    ) -> None:
+        self._piece, self._letters = piece, letters
+        self._seconds, self._variation = seconds, variation
+        self._first_step = piece.sampler.grammar_state.step
+        self._stored: dict[str, tuple[EngineState, int]] = {}
+        self._recall: _Recall | None = None
+
+    def run(self) -> None:
+        """Draw all of the piece."""
+        piece, sampler = self._piece, self._piece.sampler
+        second = sampler.codec.steps_per_second
+        number = -1
+        while not piece.is_complete:
+            now = sampler.grammar_state.step - self._first_step
+            while number + 1 < len(self._letters) and now >= (
+                (number + 1) * self._seconds * second
+            ):
+                number += 1
+                self._begin(number, round(number * self._seconds * second))
+            left = piece.end_seconds - piece.seconds
+            if self._recall is not None:
+                is_free = piece.ends and left < FREE_SECONDS
+                favoured = self._recall.favoured(sampler.grammar_state, sampler.mask())
+                sampler.favoured = None if is_free else favoured
+            token = sampler.next(piece.allowed())
+            piece.add(token)
+            if self._recall is not None:
+                self._recall.hear(token, sampler.grammar_state)
+
+    def _begin(self, number: int, step: int) -> None:
+        """Begin a section: store the state, or go back to it."""
+        sampler, letter = self._piece.sampler, self._letters[number]
+        sampler.favoured = self._recall = None
+        if letter not in self._stored:
+            self._stored[letter] = (sampler.engine.snapshot(), step)
+            return
+        stored, first = self._stored[letter]
+        now = sampler.engine.snapshot()
+        sampler.engine.restore(now.replace(state=stored.state, logits=stored.logits))
+        length = round(self._seconds * sampler.codec.steps_per_second)
+        self._recall = _Recall(
+            sampler.codec,
+            self._played(first, length),
+            self._first_step + step,
+            self._variation,
+        )
+
+    def _played(self, first: int, length: int) -> npt.NDArray[np.int64]:
+        """Return the notes of a section: onset, end (steps from its start), pitch, velocity bin."""
+        codec = self._piece.sampler.codec
+        played = codec.decode(self._piece.tokens)
+        begin = self._first_step + first
+        start, end = codec.steps(played.start) - begin, codec.steps(played.end) - begin
+        inside = (start >= 0) & (start < length)
+        bins = codec.velocity_bin(played.velocity) if codec.velocity_bins else 0 * start
+        notes = np.stack([start, end, played.pitch.astype(np.int64), bins], axis=1)
+        found: npt.NDArray[np.int64] = notes[inside]
+        return found
+
+
+class _Recall:
+    """Favours what was played at the same time of the section. Owns what is still to come."""
+
+    def __init__(
+        self, codec: PerformanceCodec, notes: npt.NDArray[np.int64], begin: int, variation: float
+    ) -> None:
+        self._notes, self._begin = notes, begin
+        self._waits = np.ones(len(notes), dtype=bool)
+        self._ends = np.full(128, -1, np.int64)
+        self._early = round(_EARLY_SECONDS * codec.steps_per_second)
+        self._late = round(_LATE_SECONDS * codec.steps_per_second)
+        self._bonus = _STRONGEST * (1.0 - variation)
+        self._size, self._longest = codec.vocab_size, codec.max_shift_steps
+        groups = codec.groups()
+        self._on, self._off = groups["note_on"].start, groups["note_off"].start
+        self._shift = groups["time_shift"].start
+        self._velocity = groups.get("velocity")
+
+    def favoured(self, state: GrammarState, allowed: BoolArray) -> npt.NDArray[np.float32]:
+        """Return what is added to the logits now, of the tokens that may come; shape ``(V,)``."""
+        now = state.step - self._begin
+        onset, _, pitch, velocity_bin = self._notes.T
+        self._waits &= onset >= now - self._late
+        bonus = np.zeros(self._size, np.float32)
+        over = self._off + np.flatnonzero(state.held & (self._ends >= 0) & (self._ends <= now))
+        due = self._waits & (onset <= now + self._early) & ~state.held[pitch]
+        if allowed[over].any():  # note-offs come before note-ons
+            bonus[over] = self._bonus
+        elif due.any():
+            fits = velocity_bin[due] == state.velocity_bin
+            bonus[self._on + pitch[due]] = self._bonus
+            if self._velocity is not None and not fits.any():
+                bonus[self._velocity.start + velocity_bin[due] - 1] = self._bonus
+        else:
+            self._wait(now, 1 if len(over) else 2**31, state, bonus)
+        return bonus
+
+    def _wait(
+        self, now: int, most: int, state: GrammarState, bonus: npt.NDArray[np.float32]
+    ) -> None:
+        """Favour the time shift to what comes next, ``most`` steps at most."""
+        onsets = self._notes[self._waits, 0]
+        ends = self._ends[state.held & (self._ends > now)]
+        coming = [int(times.min()) - now for times in (onsets[onsets > now], ends) if len(times)]
+        steps = min([most, *coming])
+        if steps < 2**31:
+            bonus[self._shift + min(steps, self._longest) - 1] = self._bonus
+
+    def hear(self, token: int, state: GrammarState) -> None:
+        """Take in what was drawn: a note that was due is no longer."""
+        pitch = token - self._on
+        if not 0 <= pitch < 128:
+            return
+        now = state.step - self._begin
+        self._ends[pitch] = -1
+        same = np.flatnonzero(self._waits & (self._notes[:, 2] == pitch))
+        near = same[np.abs(self._notes[same, 0] - now) <= self._late]
+        if len(near):
+            self._waits[near[0]] = False
+            self._ends[pitch] = self._notes[near[0], 1]
+
+
+def _sections(made: Generated, letters: list[str], seconds: float) -> list[Section]:
+    """Return the sections of a piece, and how like their firsts they are."""
+    firsts: dict[str, Performance] = {}
+    found = []
+    for number, letter in enumerate(letters):
+        begin = made.primer_seconds + number * seconds
+        played = made.performance.slice(begin, begin + seconds)
+        first = firsts.setdefault(letter, played)
+        alike = None if first is played else likeness(first, played)
+        found.append(Section(letter, begin, begin + seconds, alike))
+    return found

@@ -1,0 +1,45 @@
+"""A cluster of machines as an executor: dask.distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any
+
+from midirnn.errors import MissingExtraError, OptionError
+from midirnn.files import reason_of
+
+CONNECT_SECONDS = 20
+"""So long to wait for a scheduler, and for the first of its workers."""
+
+LOST_WORKERS = ("KilledWorker",)
+"""What Dask raises for a task that was on several workers when they died."""
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[tuple[Executor, int]]:
+    """Connect to a Dask scheduler; yield an executor of its workers, and how many tasks they run.
+
+    Raises :class:`OptionError` if no scheduler answers at the ``address`` (``tcp://host:8786``), or
+    if it has no workers.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise MissingExtraError("dask.distributed", "dask", "encoding on a cluster") from None
+    try:
+        client: Any = distributed.Client(  # type: ignore[no-untyped-call]
+            address, timeout=CONNECT_SECONDS, set_as_default=False
+        )
+    except (OSError, ValueError) as error:
+        raise OptionError(f"no Dask scheduler answers at {address} ({reason_of(error)})") from None
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise OptionError(
+                f"the Dask scheduler at {address} has no workers; start some with: "
+                f"dask worker {address} --nthreads 1"
+            ) from None
+        yield client.get_executor(pure=False), sum(client.nthreads().values())

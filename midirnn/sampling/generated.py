@@ -1,0 +1,56 @@
+"""A generated piece, and where in it the new music begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from midirnn.performance import Performance
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A generated piece.
+
+    ``primer_seconds`` is where in it the primer ends; 0 without one, and in a piece without time.
+    """
+
+    piece: Any
+    new_tokens: int
+    new_seconds: float = 0.0
+    primer_seconds: float = 0.0
+    log_likelihood: float = 0.0
+    """Of the new tokens, in nats, where the sampler measures it; see :class:`Sampler`."""
+
+    @property
+    def performance(self) -> Performance:
+        """The piece, of a codec whose pieces are performances."""
+        assert isinstance(self.piece, Performance)
+        return self.piece
+
+    @property
+    def continuation(self) -> Performance:
+        """The new notes alone, from 0 on: those of the last part."""
+        last = len(self.performance.parts) - 1
+        new = self.performance.select(self.performance.part == last)
+        own = new.control_part == last
+        names = ("control_time", "control_number", "control_value")
+        pedal = new.pedal_part == last
+        pedals = ("pedal_time", "pedal_value", "pedal_shared")
+        return new.replace(
+            **{name: getattr(new, name)[own] for name in names},
+            **{name: getattr(new, name)[pedal] for name in pedals},
+            control_part=np.zeros(own.sum(), np.int32),
+            pedal_part=np.zeros(pedal.sum(), np.int32),
+            part=np.zeros(len(new), np.int32),
+            parts=(new.parts[last],),
+        ).shift(-self.primer_seconds)
+
+    def summary(self) -> str:
+        """Return how much is new, in words."""
+        if not isinstance(self.piece, Performance):
+            return f"{self.new_tokens} new tokens"
+        notes = int((self.piece.start >= self.primer_seconds).sum())
+        return f"{notes} new notes in {self.new_seconds:g} s"

@@ -1,0 +1,83 @@
+"""Measure how alike the returns of sections are: real ones, and those of generated music.
+
+Of each MIDI file 20 seconds are taken, and the passage of the same file that is most like them,
+from 20 seconds later on. In pieces with repeats that is the repeat. With --generate so many pieces
+are generated in the form AABA instead, and each second and third A is compared with the first, as B
+is:
+
+    python scripts/measure_returns.py data/examples/*.mid
+    python scripts/measure_returns.py --generate 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from midirnn import read_midi  # noqa: E402
+from midirnn.composing.form import DEFAULT_VARIATION, generate_form  # noqa: E402
+from midirnn.judging.likeness import likeness  # noqa: E402
+from midirnn.performance import Performance  # noqa: E402
+from midirnn.sampling.requests import Request  # noqa: E402
+
+STRETCHES = (0.9, 1.0, 1.1)
+"""A return may be slower or faster by so much."""
+
+
+def best_return(piece: Performance, begin: float, seconds: float) -> tuple[float, float]:
+    """Return (likeness, second) of the passage that is most like the one at ``begin``."""
+    first = piece.slice(begin, begin + seconds)
+    found = (0.0, 0.0)
+    for at in np.arange(begin + seconds, piece.duration - seconds, 0.5).tolist():
+        for stretch in STRETCHES:
+            alike = likeness(first, piece.slice(at, at + stretch * seconds))
+            found = max(found, (alike, at))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--from", type=float, default=5.0, dest="begin", help="in seconds")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--generate", type=int, default=0, metavar="COUNT")
+    parser.add_argument("--variation", type=float, nargs="+", default=[DEFAULT_VARIATION])
+    parser.add_argument("--model", default="piano")
+    given = parser.parse_args()
+    for path in given.files:
+        piece = read_midi(path).without_drums()
+        alike, at = best_return(piece, given.begin, given.seconds)
+        print(f"{alike:.2f}  {path}: {given.begin:g} s comes back at {at:g} s", flush=True)
+    for variation in given.variation if given.generate else ():
+        again, other = [], []
+        for seed in range(given.generate):
+            made = generate_form(
+                given.model,
+                "AABA",
+                given.seconds,
+                Request(end=True),
+                variation=variation,
+                seed=seed,
+            )
+            again += [s.likeness for s in made.sections if s.likeness is not None]
+            first, third = (
+                made.performance.slice(s.begin_seconds, s.end_seconds)
+                for s in (made.sections[0], made.sections[2])
+            )
+            other.append(likeness(first, third))
+        second, last = np.mean(again[::2]), np.mean(again[1::2])
+        print(
+            f"variation {variation:g}: second A {second:.2f}, last A {last:.2f}, "
+            f"B {np.mean(other):.2f} like the first A",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
