@@ -180,8 +180,7 @@ class Rig:
         config, report = self.config, self._report
         settings = self.settings = replace(self.settings, start_seconds=time.monotonic())
         if config.osc is not None:
-            osc = OscPort(config.osc, host=config.osc_host, to=config.osc_to, warn=report.warn)
-            self._osc = stack.enter_context(osc)
+            self._osc = stack.enter_context(open_osc(config.osc, config, report.warn))
         # It loads its weights while the ports are opened.
         process = stack.enter_context(ModelProcess(settings, self._model.codec, spare=config.spare))
         ports = stack.enter_context(
@@ -208,7 +207,7 @@ class Rig:
         self._introduce()
         if self._osc is not None:
             report.tell(f"OSC: listens at {self._osc}")
-            self._osc.serve(self.session)
+            self._osc.serve(self.session, self.session.console.stretch.map)
         process.wait_until_ready()
         report.tell(
             f"{config.mode}: {self.mode.summary} (model {config.model}, seed {settings.seed})"
@@ -283,6 +282,13 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
+
+
+def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
+    """Open the port for OSC. What is played there is heard, whatever channels are listened to."""
+    channels = config.input_channels
+    channel = channels[0] - 1 if channels else 0
+    return OscPort(port, host=config.osc_host, to=config.osc_to, channel=channel, warn=warn)
 
 
 def free_sound_file() -> Path:

@@ -9,17 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from midirnn.errors import MidirnnError, MissingExtraError, OptionError, PortError
 from midirnn.files import reason_of
 from midirnn.live.controls.knobs import Value
 from midirnn.live.osc.addresses import perform
 from midirnn.live.osc.teller import Teller, Told
+from midirnn.live.timing.stretch import TimeMap
+from midirnn.live.view.session_view import SessionView
 from midirnn.ports.base import Message
-
-if TYPE_CHECKING:
-    from midirnn.live.session import Session
 
 LOOPBACK = "127.0.0.1"
 
@@ -33,12 +32,41 @@ MOST_WARNINGS = 3
 END_SECONDS = 2.0
 
 
+class Served(Protocol):
+    """What of a session is played, steered and watched."""
+
+    def receive(self, message: Message, seconds: float) -> None:
+        """Take a MIDI message that arrived at that time of the clock."""
+        ...
+
+    def turn(self, knob: str, value: Value) -> None:
+        """Turn a knob."""
+        ...
+
+    def press(self, switch: str) -> None:
+        """Press a switch and let it go."""
+        ...
+
+    def store_preset(self, preset: int) -> None:
+        """Store the model's state as a preset."""
+        ...
+
+    def load_preset(self, preset: int) -> None:
+        """Load the model's state from a preset."""
+        ...
+
+    def view(self) -> SessionView:
+        """Return the present state."""
+        ...
+
+
 class OscPort:
     """Listens at a UDP port for a session, and sends what happens there to another.
 
     Use it in a ``with`` statement, and give :attr:`teller` to the session as an observer. From
-    :meth:`serve` on it takes messages. What is refused is told as ``/midirnn/error``; the first
-    few go to ``warn`` as well. Raises :class:`PortError` for a port that cannot be listened at.
+    :meth:`serve` on it takes messages. Notes are played on ``channel`` (0 to 15). What is refused
+    is told as ``/midirnn/error``; the first few go to ``warn`` as well. Raises :class:`PortError`
+    for a port that cannot be listened at.
     """
 
     def __init__(
@@ -47,6 +75,7 @@ class OscPort:
         *,
         host: str = LOOPBACK,
         to: str | None = None,
+        channel: int = 0,
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.teller = Teller()
@@ -55,9 +84,10 @@ class OscPort:
         self._build = _message_builder()
         self._to = address_of(to) if to else (LOOPBACK, port + 1)
         self._warn = warn
+        self._channel = channel
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._session: Session | None = None
+        self._session: Served | None = None
         self._socket = _listen(host, port)
 
     @property
@@ -70,24 +100,27 @@ class OscPort:
         host, port = self._socket.getsockname()[:2]
         return f"{host}:{port}, sends to {self._to[0]}:{self._to[1]}"
 
-    def serve(self, session: Session) -> None:
-        """Take messages for this session from now on, and tell its state."""
+    def serve(self, session: Served, time_map: TimeMap) -> None:
+        """Take messages for this session from now on, and tell its state.
+
+        ``time_map`` leads from the times of its plans to those of its clock.
+        """
         self._session = session
-        self.teller.follow(session.console.stretch.map)
-        for name, run in (("listens", self._take_messages), ("tells", self._tell)):
-            thread = threading.Thread(target=run, name=f"midirnn osc {name}", daemon=True)
-            self._threads.append(thread)
+        self.teller.follow(time_map)
+        self._threads = [
+            threading.Thread(target=self._take_messages, name="midirnn osc listens", daemon=True),
+            threading.Thread(target=self._tell, name="midirnn osc tells", daemon=True),
+        ]
+        for thread in self._threads:
             thread.start()
 
     # What a message is carried out on, in the thread that listens.
 
     def receive(self, message: Message) -> None:
         """Take a MIDI message of the performer, on the channel that is listened to."""
-        session = self._served
-        channels = session.config.input_channels
-        if channels and message[0] < 0xF0 and message[0] & 0x0F == 0:
-            message = (message[0] | channels[0] - 1, *message[1:])
-        session.receive(message, time.monotonic())
+        if message[0] < 0xF0 and message[0] & 0x0F == 0:
+            message = (message[0] | self._channel, *message[1:])
+        self._served.receive(message, time.monotonic())
 
     def turn(self, knob: str, value: Value) -> None:
         """Turn a knob."""
@@ -110,7 +143,7 @@ class OscPort:
         self.teller.forget()
 
     @property
-    def _served(self) -> Session:
+    def _served(self) -> Served:
         assert self._session is not None
         return self._session
 
