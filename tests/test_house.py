@@ -25,7 +25,7 @@ LAYERS: Layers = (
     (("files",), ("native",), ("sketch",)),
     (("performance",),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),
-    (("codecs",), ("audio",)),
+    (("codecs",), ("audio",), ("scores",)),
     (("terms",),),
     (("features",),),
     (("datasets",), ("models",)),
