@@ -78,8 +78,8 @@ def infill(
     codec: Any = require(model.codec, NoteStream, "infill", "music")
     if not 0.0 <= begin_seconds < end_seconds <= original.duration:
         raise OptionError(
-            f"the stretch is {begin_seconds:g} to {end_seconds:g} s; the piece lasts from 0 to "
-            f"{original.duration:g} s"
+            f"the stretch is {begin_seconds:g} to {end_seconds:g} s; allowed are 0 to "
+            f"{original.duration:.4g} s, its beginning first"
         )
     if not 1 <= candidates <= 256:
         raise OptionError(f"candidates are {candidates}; allowed are 1 to 256")
