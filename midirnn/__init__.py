@@ -48,7 +48,12 @@ _MODULES = {
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
     "Constraints": "sampling.constraints",
+    "Candidate": "composing.choice",
+    "Generated": "sampling.generated",
+    "InForm": "composing.form",
+    "Infilled": "composing.infill",
     "Request": "sampling.requests",
+    "Section": "composing.form",
     "beam_search": "composing.beam",
     "best_of": "composing.choice",
     "generate_form": "composing.form",
@@ -60,6 +65,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Candidate",
     "CheckpointError",
     "CodecError",
     "Constraints",
@@ -67,6 +73,9 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "EncodeReport",
+    "Generated",
+    "InForm",
+    "Infilled",
     "Likelihood",
     "MidiFileError",
     "MidirnnError",
@@ -86,6 +95,7 @@ __all__ = [
     "SamplingConfig",
     "Score",
     "ScoreError",
+    "Section",
     "SplitShares",
     "SplitTable",
     "Tempo",
@@ -114,10 +124,10 @@ if TYPE_CHECKING:
     from midirnn.codecs import PerformanceCodec
     from midirnn.codecs.controls import Controls
     from midirnn.composing.beam import beam_search
-    from midirnn.composing.choice import best_of
-    from midirnn.composing.form import generate_form
+    from midirnn.composing.choice import Candidate, best_of
+    from midirnn.composing.form import InForm, Section, generate_form
     from midirnn.composing.humanize import humanize
-    from midirnn.composing.infill import infill
+    from midirnn.composing.infill import Infilled, infill
     from midirnn.composing.vary import vary
     from midirnn.datasets import (
         Dataset,
@@ -146,6 +156,7 @@ if TYPE_CHECKING:
     from midirnn.sampling import Sampler, SamplingConfig
     from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale
     from midirnn.sampling.generate import generate
+    from midirnn.sampling.generated import Generated
     from midirnn.sampling.requests import Request
     from midirnn.sampling.surprise import Likelihood, likelihood
     from midirnn.scores import Score, read_score

@@ -58,6 +58,7 @@ SUBLAYERS: dict[str, Layers] = {
         (("controls",),),
         (("recording",),),
         (("view",),),
+        (("osc",),),
     ),
 }
 """The same within a package. Its other modules come last, and may import from all of these."""

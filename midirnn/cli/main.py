@@ -56,6 +56,8 @@ EXTRAS = {
     "datasketch": "clean",
     "distributed": "dask",
     "fsspec": "remote",
+    "miditok": "miditok",
+    "symusic": "miditok",
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",
