@@ -287,7 +287,8 @@ class TurnConstraint:
 
     def mask(self, state: Turn) -> BoolArray:
         """Return the tokens of the player whose turn it is; shape ``(V,)``."""
-        return np.arange(self.vocab_size) // len(GESTURES) == state.player
+        mask: BoolArray = np.arange(self.vocab_size) // len(GESTURES) == state.player
+        return mask
 
     def advance(self, state: Turn, token: int) -> None:
         """Give the turn to the player after the one whose token it is."""
@@ -307,4 +308,5 @@ class TurnConstraint:
             wrong = int(np.flatnonzero(players != expected)[0])
             raise CodecError(f"token {wrong} is not of the player whose turn it is")
         self.skip(state, tokens)
-        return np.arange(self.vocab_size) // len(GESTURES) == after[:, None]
+        masks: BoolArray = np.arange(self.vocab_size) // len(GESTURES) == after[:, None]
+        return masks

@@ -82,7 +82,8 @@ def nats(model: Model, pieces: Sequence[States]) -> float:
 def shares(train: Sequence[States], size: int, smoothing: float) -> Array:
     """Return how often each state is there, each counted a little oftener than it was."""
     counts = np.bincount(np.concatenate(train), minlength=size) + smoothing / size
-    return counts / counts.sum()
+    of_all: Array = counts / counts.sum()
+    return of_all
 
 
 def frequencies(train: Sequence[States], size: int, smoothing: float) -> Model:
