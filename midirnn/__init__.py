@@ -33,18 +33,27 @@ _MODULES = {
     "PerformanceCodec": "codecs",
     "PortError": "errors",
     "RecordingError": "errors",
+    "Score": "scores",
+    "ScoreError": "errors",
     "Sampler": "sampling",
     "SamplingConfig": "sampling",
     "Tempo": "performance",
     "from_pretty_midi": "midifile",
     "generate": "sampling",
+    "humanize": "composing.humanize",
     "likelihood": "sampling",
     "load": "engines.load",
     "read_midi": "midifile",
+    "read_score": "scores",
     "to_pretty_midi": "midifile",
     "write_midi": "midifile",
     "Constraints": "sampling.constraints",
+    "Candidate": "composing.choice",
+    "Generated": "sampling.generated",
+    "InForm": "composing.form",
+    "Infilled": "composing.infill",
     "Request": "sampling.requests",
+    "Section": "composing.form",
     "beam_search": "composing.beam",
     "best_of": "composing.choice",
     "generate_form": "composing.form",
@@ -56,6 +65,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Candidate",
     "CheckpointError",
     "CodecError",
     "Constraints",
@@ -63,6 +73,9 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "EncodeReport",
+    "Generated",
+    "InForm",
+    "Infilled",
     "Likelihood",
     "MidiFileError",
     "MidirnnError",
@@ -80,6 +93,9 @@ __all__ = [
     "Request",
     "Sampler",
     "SamplingConfig",
+    "Score",
+    "ScoreError",
+    "Section",
     "SplitShares",
     "SplitTable",
     "Tempo",
@@ -89,12 +105,14 @@ __all__ = [
     "from_pretty_midi",
     "generate",
     "generate_form",
+    "humanize",
     "infill",
     "likelihood",
     "load",
     "parse_chart",
     "parse_scale",
     "read_midi",
+    "read_score",
     "render",
     "to_pretty_midi",
     "vary",
@@ -106,9 +124,10 @@ if TYPE_CHECKING:
     from midirnn.codecs import PerformanceCodec
     from midirnn.codecs.controls import Controls
     from midirnn.composing.beam import beam_search
-    from midirnn.composing.choice import best_of
-    from midirnn.composing.form import generate_form
-    from midirnn.composing.infill import infill
+    from midirnn.composing.choice import Candidate, best_of
+    from midirnn.composing.form import InForm, Section, generate_form
+    from midirnn.composing.humanize import humanize
+    from midirnn.composing.infill import Infilled, infill
     from midirnn.composing.vary import vary
     from midirnn.datasets import (
         Dataset,
@@ -130,14 +149,17 @@ if TYPE_CHECKING:
         OptionError,
         PortError,
         RecordingError,
+        ScoreError,
     )
     from midirnn.midifile import from_pretty_midi, read_midi, to_pretty_midi, write_midi
     from midirnn.performance import Note, Part, Performance, Tempo
     from midirnn.sampling import Sampler, SamplingConfig
     from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale
     from midirnn.sampling.generate import generate
+    from midirnn.sampling.generated import Generated
     from midirnn.sampling.requests import Request
     from midirnn.sampling.surprise import Likelihood, likelihood
+    from midirnn.scores import Score, read_score
 
 
 __getattr__ = _lazy_names(__name__, _MODULES)

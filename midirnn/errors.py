@@ -11,7 +11,8 @@
     ├── MissingExtraError   an optional library is not installed
     ├── ModelLostError      a model process died or does not answer
     ├── PortError           a MIDI port cannot be found, opened or used
-    └── RecordingError      a session cannot be recorded, or its log cannot be read
+    ├── RecordingError      a session cannot be recorded, or its log cannot be read
+    └── ScoreError          a score cannot be read, or has nothing to play
 
 Each message is one line: what happened, the value, what is allowed, and what
 to do next. The command line prints it and exits with 1.
@@ -82,3 +83,7 @@ class PortError(MidirnnError):
 
 class RecordingError(MidirnnError):
     """A session cannot be recorded, or its event log cannot be read."""
+
+
+class ScoreError(MidirnnError):
+    """A score cannot be read, or has nothing to play."""

@@ -1,7 +1,8 @@
-"""Write the example MIDI files of data/examples.
+"""Write the example MIDI files of data/examples and data/scores.
 
-The music is J. S. Bach's (public domain); the notes are typed here, and their touch is made up: a
-slow swell, a light lilt, the pedal changed with each harmony.
+The music is J. S. Bach's (public domain); the notes are typed here. In data/examples their touch is
+made up: a slow swell, a light lilt, the pedal changed with each harmony. In data/scores they are
+exactly timed.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from midirnn import Performance, write_midi
+from midirnn import Performance, Tempo, write_midi
+from midirnn.performance import TimeSignature
 
-EXAMPLES = Path(__file__).parents[1] / "data" / "examples"
+DATA = Path(__file__).parents[1] / "data"
+EXAMPLES, SCORES = DATA / "examples", DATA / "scores"
 
 # Prelude in C major, BWV 846, bars 1 to 11: five notes a bar, spread as 1 2 3 4 5 3 4 5, twice.
 PRELUDE_BARS = (
@@ -48,6 +51,27 @@ def prelude(sixteenth_seconds: float = 0.21) -> Performance:
     return Performance.from_notes(notes, pedals)
 
 
+def prelude_score(bpm: float = 66.0) -> Performance:
+    """Return the same bars exactly timed, with a last chord."""
+    sixteenth = 15 / bpm
+    notes = [
+        (
+            (16 * bar + place) * sixteenth,
+            (16 * bar + (place // 8 * 8 + 8 if voice < 2 else place + 1)) * sixteenth,
+            pitches[voice],
+            64,
+        )
+        for bar, pitches in enumerate(PRELUDE_BARS)
+        for place, voice in enumerate(SPREAD)
+    ]
+    end = 16 * len(PRELUDE_BARS)
+    notes += [(end * sixteenth, (end + 16) * sixteenth, p, 64) for p in (48, 55, 64, 67, 72)]
+    return Performance.from_notes(notes).replace(
+        tempos=(Tempo(0.0, bpm),), signatures=(TimeSignature(0.0, 4, 4),)
+    )
+
+
 if __name__ == "__main__":
     EXAMPLES.mkdir(parents=True, exist_ok=True)
     write_midi(prelude(), EXAMPLES / "bach_prelude_bwv846.mid")
+    write_midi(prelude_score(), SCORES / "bach_prelude_bwv846.mid")

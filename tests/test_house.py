@@ -25,7 +25,7 @@ LAYERS: Layers = (
     (("files",), ("native",), ("sketch",)),
     (("performance",),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),
-    (("codecs",), ("audio",)),
+    (("codecs",), ("audio",), ("scores",)),
     (("terms",),),
     (("features",),),
     (("datasets",), ("models",)),
@@ -58,6 +58,7 @@ SUBLAYERS: dict[str, Layers] = {
         (("controls",),),
         (("recording",),),
         (("view",),),
+        (("osc",),),
     ),
 }
 """The same within a package. Its other modules come last, and may import from all of these."""

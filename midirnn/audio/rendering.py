@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,11 @@ import numpy.typing as npt
 from midirnn.audio.synthesizer import SAMPLE_RATE, Synthesizer
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import one_line_errors, reason_of, write_file
-from midirnn.midifile import midi_bytes
+from midirnn.midifile import from_pretty_midi, midi_bytes
 from midirnn.performance import Performance
+
+if TYPE_CHECKING:
+    from pretty_midi import PrettyMIDI
 
 Samples = npt.NDArray[np.float32]
 """Left and right, of 1 at full scale; shape ``(N, 2)``."""
@@ -44,14 +47,20 @@ _LIMITER_ROUNDS = 4
 
 
 def render(
-    performance: Performance, soundfont: Path | None = None, *, progress: Progress | None = None
+    performance: Performance | PrettyMIDI,
+    soundfont: Path | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Samples:
     """Return the sound of a performance, drums and controllers included, at -16 LUFS.
 
+    It may be a ``pretty_midi.PrettyMIDI``. The sound has a rate of 44.1 kHz; shape ``(N, 2)``.
     Peaks above -1 dB are turned down for some milliseconds. Raises a :class:`MidirnnError` where
     FluidSynth, a SoundFont or another library is missing, and :class:`OptionError` for a
     performance without notes.
     """
+    if not isinstance(performance, Performance):
+        performance = from_pretty_midi(performance, drums=True)
     if not len(performance):
         raise OptionError("there is nothing to hear: it has no notes")
     _sound_libraries()

@@ -38,7 +38,7 @@ def compare(
     column is the overlap of one half of B with the other, as a scale. Files that cannot be read are
     named and left out.
     """
-    from midirnn.judging.sets import compare_two, table_of_two
+    from midirnn.judging.sets import FEWEST_PIECES, compare_two, table_of_two
 
     if not 0.0 < seconds < float("inf"):
         raise OptionError(f"--seconds is {seconds:g}; it must be above 0")
@@ -47,6 +47,12 @@ def compare(
 
         check_file(check_suffix(plot))
     sets = _read(first), _read(second)
+    for folder, pieces in zip((first, second), sets, strict=True):
+        if len(pieces) < FEWEST_PIECES:
+            raise OptionError(
+                f"{folder} holds {len(pieces)} MIDI files with notes; at least {FEWEST_PIECES} are "
+                "needed"
+            )
     report = compare_two(*sets, seconds)
     if json_output:
         print(json.dumps({"first": str(first), "second": str(second), **report}, indent=2))

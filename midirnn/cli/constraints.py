@@ -59,7 +59,8 @@ class ConstraintFlags:
         Path | None,
         Parameter(
             group=GROUP,
-            help="A .csv or .toml file with notes_per_second or loudness over time.",
+            help="A .csv or .toml file with notes_per_second, least_notes_per_second or loudness "
+            "over time.",
         ),
     ] = None
     silence: Annotated[
@@ -103,6 +104,7 @@ class ConstraintFlags:
             silences=tuple(_silence(text) for text in self.silence),
             exact_seconds=seconds if self.exact else None,
             notes_per_second=curves.get("notes_per_second"),
+            least_notes_per_second=curves.get("least_notes_per_second"),
             loudness=curves.get("loudness"),
         )
 

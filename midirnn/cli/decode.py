@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.outputs import STDOUT, check_output, print_piece
-from midirnn.errors import DatasetError
+from midirnn.codecs import FORMATS, codec_from_settings
+from midirnn.errors import DatasetError, OptionError
+from midirnn.files import one_line_errors, reason_of, write_file
 
 if TYPE_CHECKING:
     from midirnn.datasets import Dataset
@@ -17,15 +20,20 @@ if TYPE_CHECKING:
 
 def decode(
     dataset: Annotated[
-        Path, Parameter(name="DATASET", help="A data set: a folder made by midirnn encode.")
+        Path,
+        Parameter(
+            name="DATASET",
+            help="A data set: a folder made by midirnn encode; with --format a JSON file of token "
+            "ids.",
+        ),
     ],
     piece: Annotated[
-        str,
+        str | None,
         Parameter(
             name="ID",
             help="The piece: the path under which it is stored, or SPLIT:NUMBER, from train:0 on.",
         ),
-    ],
+    ] = None,
     /,
     *,
     output: Annotated[
@@ -33,17 +41,36 @@ def decode(
         Parameter(
             name=["--output", "-o"],
             allow_leading_hyphen=True,
-            help="The file to write. A dash (-) writes to standard output.",
+            help="The file to write; one that ends in .json gets the token ids. A dash (-) writes "
+            "to standard output.",
         ),
     ],
+    format: Annotated[
+        str | None,
+        Parameter(help="Whose token ids a JSON file holds: magenta (note-seq) or miditok."),
+    ] = None,
 ) -> None:
     """Write a piece of a data set as a file: what a model reads of it.
 
-    Of a MIDI file these are the notes on the grid of the encoding, with the pedal applied.
+    Of a MIDI file these are the notes on the grid of the encoding, with the pedal applied. With
+    --format the token ids come from a JSON file that another program wrote: a list, or an object
+    with "ids".
     """
     from midirnn.datasets import Dataset
 
+    if format is not None:
+        _decode_ids(dataset, format, output)
+        return
+    if piece is None:
+        raise OptionError("name the piece: midirnn decode DATASET ID -o FILE")
     opened = Dataset.open(dataset)
+    if output.suffix == ".json":
+        split, index = _find(opened, piece)
+        text = json.dumps({"ids": opened.stored_pieces(split)[index].tolist()})
+        with one_line_errors(output, OptionError):
+            write_file(output, text + "\n")
+        print(f"{output}: token ids of piece {index} of {split}")
+        return
     check_output(output, opened.codec)
     split, index = _find(opened, piece)
     tokens = opened.stored_pieces(split)[index]
@@ -53,6 +80,31 @@ def decode(
         return
     opened.codec.write(decoded, output)
     print(f"{output}: piece {index} of {split}, {opened.rows(split)[index]['path']}")
+
+
+def _decode_ids(path: Path, format: str, output: Path) -> None:
+    """Write as MIDI what the ids in a JSON file stand for."""
+    if format not in FORMATS:
+        raise OptionError(f"--format is {format!r}; it can be {' or '.join(FORMATS)}")
+    codec = codec_from_settings(FORMATS[format])
+    check_output(output, codec)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read ({reason_of(error)})") from None
+    except ValueError as error:
+        raise OptionError(f"{path} is not JSON ({reason_of(error)})") from None
+    ids = found.get("ids") if isinstance(found, dict) else found
+    if isinstance(ids, list) and len(ids) == 1 and isinstance(ids[0], list):
+        ids = ids[0]  # MidiTok writes a list for each track
+    if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
+        raise OptionError(f"{path} holds no list of token ids")
+    piece = codec.decode(ids)
+    if output == STDOUT:
+        print_piece(codec, piece, codec.suffixes[0])
+        return
+    codec.write(piece, output)
+    print(f"{output}: {len(ids):,} token ids of {path}")
 
 
 def _find(dataset: Dataset, piece: str) -> tuple[str, int]:

@@ -77,7 +77,9 @@ class DrawingFlags:
         Parameter(help="With --sections: how much one that comes back is varied, 0 to 1."),
     ] = 0.3
 
-    def check(self, seed: int | None, seconds: float | None, engine: str) -> None:
+    def check(
+        self, seed: int | None, seconds: float | None, tokens: int | None, engine: str
+    ) -> None:
         """Raise :class:`OptionError` for wrong numbers, and for flags that exclude one another."""
         for name, least in (
             ("count", 1),
@@ -96,6 +98,10 @@ class DrawingFlags:
             )
         if len(self._ways()) > 1:
             raise OptionError(f"{' and '.join(self._ways())} exclude one another; choose one")
+        if self._ways() and tokens is not None:
+            raise OptionError(
+                f"{self._ways()[0]} is for music: say how much to generate in seconds, not tokens"
+            )
         if self.sections is not None and seconds is not None:
             raise OptionError(
                 "--seconds is the length of all: with --sections give --section-seconds"

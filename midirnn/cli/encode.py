@@ -11,7 +11,15 @@ from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.workers import chosen_workers
-from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, codec_from_settings, find_codec
+from midirnn.codecs import (
+    CODECS,
+    DEFAULT_CODEC,
+    FOREIGN_CODECS,
+    FORMATS,
+    Codec,
+    codec_from_settings,
+    find_codec,
+)
 from midirnn.datasets.filters import PieceFilter
 from midirnn.errors import CodecError, OptionError
 
@@ -61,8 +69,20 @@ def encode(
         ),
     ] = None,
     codec: Annotated[
-        str, Parameter(group="Codec", help=f"How pieces become tokens: {', '.join(CODECS)}.")
+        str,
+        Parameter(
+            group="Codec",
+            help=f"How pieces become tokens: {', '.join([*CODECS, *FOREIGN_CODECS])}.",
+        ),
     ] = DEFAULT_CODEC,
+    format: Annotated[
+        str | None,
+        Parameter(
+            group="Codec",
+            help="Write the token ids of another library: magenta (Performance RNN in note-seq) "
+            "or miditok (MIDILike).",
+        ),
+    ] = None,
     codec_setting: Annotated[
         tuple[str, ...],
         Parameter(
@@ -142,6 +162,8 @@ def encode(
         "velocity_bins": velocity_bins,
     }
     given = {name: value for name, value in named.items() if value is not None}
+    if format is not None:
+        codec, given = _named_format(format, codec, given)
     made = _make_codec(codec, given | dict(map(_parse_setting, codec_setting)))
     rule = _split_rule(splits, where, validation_share, test_share)
     with chosen_workers(workers, dask) as (executor, tasks), progress_bar("encoding") as progress:
@@ -164,6 +186,16 @@ def encode(
     print(report.table())
     for line in report.remarks():
         print(line, file=sys.stderr)
+
+
+def _named_format(format: str, codec: str, given: dict[str, int]) -> tuple[str, dict[str, Any]]:
+    """Return the name and the settings of the codec of a format."""
+    if format not in FORMATS:
+        raise OptionError(f"--format is {format!r}; it can be {' or '.join(FORMATS)}")
+    if codec != DEFAULT_CODEC:
+        raise OptionError("a format is a codec with its settings; give --format or --codec")
+    settings = dict(FORMATS[format])
+    return settings.pop("name"), {**settings, **given}
 
 
 def _parse_setting(text: str) -> tuple[str, int | float | str]:

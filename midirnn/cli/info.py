@@ -153,13 +153,14 @@ def _model(source: str) -> Rows:
 
     folder = find_model(source)
     checkpoint = read_checkpoint(folder)
+    codec = checkpoint.codec
     return {
         "kind": "model",
         "folder": str(folder),
         "architecture": checkpoint.config.architecture,
         "weights": sum(weights.size for weights in checkpoint.weights.values()),
         "model": checkpoint.config.to_dict(),
-        "codec": {"name": checkpoint.codec.name, **checkpoint.codec.settings()},
+        "codec": codec and {"name": codec.name, **codec.settings()},
         "info": checkpoint.info,
     }
 

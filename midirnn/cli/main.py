@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
+    "fetch": "Download a data set of MIDI files from its publisher.",
     "clean": "Find duplicates, and performances of one composition.",
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
     "decode": "Write a piece of a data set as a MIDI file.",
@@ -36,6 +37,7 @@ COMMANDS = {
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
     "infill": "Rewrite a stretch of a MIDI file.",
     "vary": "Vary velocity, timing, pitch or duration in a MIDI file.",
+    "humanize": "Play a score (MIDI or MusicXML) as a pianist might.",
     "render": "Make sound files of MIDI files.",
     "info": "Print what is in MIDI files, models and data sets.",
     "likelihood": "Measure how likely a model finds MIDI files, note by note.",
@@ -54,9 +56,12 @@ EXTRAS = {
     "datasketch": "clean",
     "distributed": "dask",
     "fsspec": "remote",
+    "miditok": "miditok",
+    "symusic": "miditok",
     "torch": "train",
     "onnxruntime": "fast",
     "fluidsynth": "audio",
+    "music21": "scores",
     "pyloudnorm": "audio",
     "soundfile": "audio",
     "starlette": "web",

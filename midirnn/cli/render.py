@@ -42,8 +42,8 @@ def render(
     check_sound(output, soundfont)
     for number, path in enumerate(files, 1):
         target = output if len(files) == 1 else output.with_stem(f"{output.stem}-{number}")
-        try:
-            seconds = write_audio(read_music(path, drums=True), target, soundfont)
-        except OptionError as error:
-            raise OptionError(f"{path}: {error}") from error
+        music = read_music(path, drums=True)
+        if not len(music):
+            raise OptionError(f"{path}: there is nothing to hear: it has no notes")
+        seconds = write_audio(music, target, soundfont)
         print(f"{target}: {seconds:.1f} s, the sound of {path}")

@@ -24,6 +24,7 @@ from midirnn.codecs.base import (
     Tokens,
     Translates,
 )
+from midirnn.codecs.foreign import MidiTokCodec
 from midirnn.codecs.performance import PerformanceCodec
 from midirnn.codecs.text import TextCodec
 from midirnn.errors import CodecError
@@ -33,14 +34,26 @@ Capability = TypeVar("Capability")
 CODECS: dict[str, type[Codec[Any]]] = {"performance": PerformanceCodec, "text": TextCodec}
 """Every codec by its name. Made without arguments, a codec has its default settings."""
 
+FOREIGN_CODECS: dict[str, type[Codec[Any]]] = {"miditok": MidiTokCodec}
+"""Codecs of other libraries, which keep to those libraries' grids: a piece may not come back whole.
+"""
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "magenta": {"name": "performance", "overlaps": "keep"},
+    "miditok": {"name": "miditok"},
+}
+"""The settings of the codecs whose ids are those of other libraries: note-seq's, and MidiTok's."""
+
 DEFAULT_CODEC = "performance"
 
 
 def find_codec(name: str) -> type[Codec[Any]]:
     """Return the codec of that name. Raises :class:`CodecError` if there is none."""
-    if name not in CODECS:
-        raise CodecError(f"there is no codec {name!r}; known are {', '.join(sorted(CODECS))}")
-    return CODECS[name]
+    known = CODECS | FOREIGN_CODECS
+    if name not in known:
+        names = ", ".join([*sorted(CODECS), *sorted(FOREIGN_CODECS)])
+        raise CodecError(f"there is no codec {name!r}; known are {names}")
+    return known[name]
 
 
 def codec_from_settings(settings: Mapping[str, Any]) -> Codec[Any]:
@@ -76,6 +89,8 @@ def require(
 __all__ = [
     "CODECS",
     "DEFAULT_CODEC",
+    "FOREIGN_CODECS",
+    "FORMATS",
     "Augmentation",
     "BoolArray",
     "Codec",
@@ -85,6 +100,7 @@ __all__ = [
     "FreeConstraint",
     "HoldsNotes",
     "Limits",
+    "MidiTokCodec",
     "NoteStream",
     "PerformanceCodec",
     "Recallable",

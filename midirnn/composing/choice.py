@@ -18,9 +18,9 @@ from midirnn.engines.load import Model, load
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
-from midirnn.sampling.arguments import as_piece
+from midirnn.sampling.arguments import as_primer
 from midirnn.sampling.continuation import begin_piece
-from midirnn.sampling.generated import Generated
+from midirnn.sampling.generated import Generated, Played
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import SamplerState
 from midirnn.sampling.together import Steps, together
@@ -31,12 +31,17 @@ LANES = 64
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(Played):
     """A continuation, the seed that it was drawn with, and its measure."""
 
     seed: int
     generated: Generated
     measure: float
+
+    @property
+    def performance(self) -> Performance:
+        """The piece, the primer first."""
+        return self.generated.performance
 
 
 def candidate_seed(seed: int, number: int) -> int:
@@ -57,10 +62,11 @@ def best_of(
     """Draw ``count`` continuations of a primer in one batch; return them, the best first.
 
     ``model`` is a loaded model, or the name or folder of one; ``by`` is a measure or its name;
-    ``primer`` a :class:`Performance` or a ``pretty_midi.PrettyMIDI``. The candidates do not depend
+    ``primer`` a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file. The
+    candidates do not depend
     on how many there are. They are drawn with numpy's engine.
     """
-    request, primer = request or Request(), as_piece(primer)
+    request, primer = request or Request(), as_primer(primer)
     measure = find_measure(by) if isinstance(by, str) else by
     model = load(model) if isinstance(model, str | os.PathLike) else model
     if not 1 <= count <= MOST:

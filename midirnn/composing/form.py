@@ -22,9 +22,9 @@ from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.judging.likeness import likeness
 from midirnn.performance import Performance
-from midirnn.sampling.arguments import as_piece
+from midirnn.sampling.arguments import as_primer
 from midirnn.sampling.continuation import Continuation
-from midirnn.sampling.generated import Generated
+from midirnn.sampling.generated import Generated, Played
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler
 
@@ -56,7 +56,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class InForm:
+class InForm(Played):
     """A piece in sections."""
 
     generated: Generated
@@ -82,6 +82,7 @@ def generate_form(
 ) -> InForm:
     """Return new music in sections, a letter each; a letter that was there before comes back.
 
+    ``primer`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
     ``variation``, 0 to 1, says how freely. The length of the music is that of its sections,
     whatever the request says; the rest of the request holds throughout.
     """
@@ -101,7 +102,7 @@ def generate_form(
         raise OptionError(f"sections are for music; the codec {model.codec.name!r} has no notes")
     request = replace(request or Request(), seconds=section_seconds * len(letters))
     sampler = Sampler(model.engine(engine), model.codec, request.sampling, seed=seed)
-    piece = Continuation(sampler, request, as_piece(primer), progress=progress)
+    piece = Continuation(sampler, request, as_primer(primer), progress=progress)
     _Form(piece, letters, section_seconds, variation).run()
     made = piece.result()
     return InForm(made, tuple(_sections(made, letters, section_seconds)))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
+from midirnn.midifile import to_pretty_midi
 from midirnn.performance import Performance
-from midirnn.sampling.arguments import as_piece
+from midirnn.sampling.arguments import as_music, as_sampling
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.constraints.rules import Taken
 from midirnn.sampling.continuation import begin_piece
@@ -26,6 +27,9 @@ from midirnn.sampling.filters import SamplingConfig, log_likelihood
 from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
 from midirnn.sampling.together import Steps, together
+
+if TYPE_CHECKING:
+    from pretty_midi import PrettyMIDI
 
 BEFORE_SECONDS = 30.0
 """So much before the stretch the model hears."""
@@ -46,6 +50,10 @@ class Infilled:
     nats: float
     """The negative log-likelihood of what comes after the stretch."""
 
+    def to_pretty_midi(self) -> PrettyMIDI:
+        """Return the piece as a ``pretty_midi.PrettyMIDI``."""
+        return to_pretty_midi(self.performance)
+
 
 def infill(
     model: Model | str | os.PathLike[str],
@@ -54,33 +62,34 @@ def infill(
     end_seconds: float,
     *,
     candidates: int = 8,
-    sampling: SamplingConfig | None = None,
+    sampling: SamplingConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Infilled]:
     """Return a piece with a stretch rewritten in several ways, the best first.
 
+    ``piece`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
     The best is the one after which the model finds what follows likeliest. Notes that sound where
     the stretch begins or ends are kept; the pedal is applied. Raises :class:`OptionError` for a
     stretch that is not within the piece.
     """
-    piece = as_piece(piece)
+    original = as_music(piece)
     model = load(model) if isinstance(model, str | os.PathLike) else model
     codec: Any = require(model.codec, NoteStream, "infill", "music")
-    if not 0.0 <= begin_seconds < end_seconds <= piece.duration:
+    if not 0.0 <= begin_seconds < end_seconds <= original.duration:
         raise OptionError(
-            f"the stretch is {begin_seconds:g} to {end_seconds:g} s; the piece lasts from 0 to "
-            f"{piece.duration:g} s"
+            f"the stretch is {begin_seconds:g} to {end_seconds:g} s; allowed are 0 to "
+            f"{original.duration:.4g} s, its beginning first"
         )
     if not 1 <= candidates <= 256:
         raise OptionError(f"candidates are {candidates}; allowed are 1 to 256")
-    whole = piece.without_drums().apply_sustain()
+    whole = original.without_drums().apply_sustain()
     inside = (whole.start >= begin_seconds) & (whole.end <= end_seconds)
     frame = _Frame(whole.select(~inside), begin_seconds, end_seconds)
     batch = NumpyBatch(model.config, model.weights)
     lanes = [batch.open_lane() for _ in range(candidates)]
     seeds = [candidate_seed(seed, number) for number in range(candidates)]
-    request = Request(frame.seconds, sampling, constraints=frame.constraints)
+    request = Request(frame.seconds, as_sampling(sampling), constraints=frame.constraints)
 
     def begin(own: int, engine: StepEngine) -> Steps[Generated]:
         return begin_piece(request, engine, codec, frame.primer, seed=own)

@@ -138,10 +138,14 @@ def find_measure(name: str) -> Measure:
 
     def measured(heard: Heard) -> float:
         try:
-            return float(own(heard.new))
+            found = own(heard.new)
         except Exception as error:
             what = f"{type(error).__name__}: {reason_of(error)}"
             raise OptionError(f"{name} failed ({what})") from error
+        try:
+            return float(found)
+        except (TypeError, ValueError):
+            raise OptionError(f"{name} returned {found!r}, which is not a number") from None
 
     return measured
 

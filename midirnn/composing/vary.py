@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
-from midirnn.sampling.arguments import as_piece
+from midirnn.sampling.arguments import as_music, as_sampling
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
 
 ASPECTS = ("velocity", "timing", "pitch", "duration")
@@ -43,18 +43,19 @@ def vary(
     amount: float = 0.3,
     *,
     hand: str | None = None,
-    sampling: SamplingConfig | None = None,
+    sampling: SamplingConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
     engine: str = "auto",
     progress: Progress | None = None,
 ) -> Performance:
     """Return a piece of which a share of the notes has another velocity, time, pitch or duration.
 
+    ``piece`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
     ``amount`` is the share of notes, chosen at random, for which ``what`` is drawn anew, given all
     that comes before; ``hand`` takes only notes below middle C, or from there on. Everything else
     stays as it is, to the last bit. With ``timing`` notes that begin together stay together.
     """
-    piece = as_piece(piece)
+    music, settings = as_music(piece), as_sampling(sampling) or SamplingConfig()
     model = load(model) if isinstance(model, str | os.PathLike) else model
     if what not in ASPECTS:
         raise OptionError(f"what is {what!r}; allowed are {', '.join(ASPECTS)}")
@@ -67,13 +68,13 @@ def vary(
     if what == "velocity" and not model.codec.velocity_bins:
         raise OptionError("this model knows no velocities, so it cannot vary them")
     rng = np.random.default_rng(seed)
-    chosen = rng.random(len(piece)) < amount
+    chosen = rng.random(len(music)) < amount
     if hand is not None:
-        chosen &= (piece.pitch < MIDDLE_C) == (hand == "left")
-    drums = [number for number, part in enumerate(piece.parts) if part.is_drum]
-    chosen &= ~np.isin(piece.part, drums)
+        chosen &= (music.pitch < MIDDLE_C) == (hand == "left")
+    drums = [number for number, part in enumerate(music.parts) if part.is_drum]
+    chosen &= ~np.isin(music.part, drums)
     stepping = model.engine(engine)
-    walk = _WALKS[what](stepping, model.codec, sampling or SamplingConfig(), rng, piece, chosen)
+    walk = _WALKS[what](stepping, model.codec, settings, rng, music, chosen)
     walk.run(progress)
     return walk.result()
 

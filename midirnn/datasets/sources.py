@@ -52,7 +52,7 @@ def find_files(
     that does not exist, and if there is no file at all.
     """
     refused: list[Refusal] = []
-    files: dict[AnyFile, SourceFile] = {}
+    files: dict[str | RemoteFile, SourceFile] = {}
     seen: set[tuple[int, int]] = set()
     for given in sources:
         if (url := remote_url(given)) is not None:
@@ -66,7 +66,7 @@ def find_files(
         is_folder = source.is_dir()
         for path in _walk(source, suffixes, seen, refused) if is_folder else [source]:
             root = source if is_folder else source.parent
-            files.setdefault(path.resolve(), SourceFile(path, root))
+            files.setdefault(os.path.realpath(path), SourceFile(path, root))
     if not files:
         names = ", ".join(map(str, sources)) or "an empty list of sources"
         raise DatasetError(f"no files {', '.join('*' + s for s in suffixes)} in {names}")
@@ -104,7 +104,10 @@ def _walk(
 
 def _can_be_read_whole(path: Path) -> bool:
     """Return false for pipes and devices, which may never end. Dead links are refused later."""
-    return path.is_file() or not path.exists()
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:  # whatever it is, it is refused with this reason when it is read
+        return True
 
 
 def named_jobs(files: Sequence[SourceFile]) -> list[Job]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from midirnn.codecs import Tokens
+from midirnn.datasets.report import kind_of
 from midirnn.datasets.sources import Refusal
 from midirnn.datasets.splits import by_split_order
 from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, schema
@@ -111,7 +112,10 @@ class DatasetWriter:
             self._write_rows(split)
         with one_line_errors(self.output, DatasetError):
             self._files.close()
-            lines = [json.dumps(asdict(refusal), ensure_ascii=False) for refusal in refused]
+            lines = [
+                json.dumps(asdict(refusal) | {"kind": kind_of(refusal.reason)}, ensure_ascii=False)
+                for refusal in refused
+            ]
             _write_text(self._folder / REFUSED, "".join(f"{line}\n" for line in lines))
             text = json.dumps(self._manifest() | manifest, indent=2, ensure_ascii=False)
             _write_text(self._folder / MANIFEST, text + "\n")

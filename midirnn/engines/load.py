@@ -60,14 +60,18 @@ class Model:
 
 
 def pretrained_names(codec: str | None = None) -> list[str]:
-    """Return the names of the models that come with midirnn: of all, or of those with a codec."""
-    configs = PRETRAINED.glob(f"*/{CONFIG_FILE}")
-    return sorted(path.parent.name for path in configs if codec in (None, _codec_of(path)))
+    """Return the names of the models that come with midirnn: of all, or of those with a codec.
+
+    Models without tokens, which do something else than go on, are not among them.
+    """
+    codecs = {path.parent.name: _codec_of(path) for path in PRETRAINED.glob(f"*/{CONFIG_FILE}")}
+    return sorted(name for name, own in codecs.items() if own and codec in (None, own))
 
 
-def _codec_of(config: Path) -> str:
-    """Return the name of the codec in a model's config file."""
-    return str(json.loads(config.read_text(encoding="utf-8"))["codec"]["name"])
+def _codec_of(config: Path) -> str | None:
+    """Return the name of the codec in a model's config file; None if it has none."""
+    settings = json.loads(config.read_text(encoding="utf-8"))["codec"]
+    return None if settings is None else str(settings["name"])
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
@@ -101,7 +105,7 @@ def load(model: str | os.PathLike[str] = "piano") -> Model:
     """Load the model of that name, or in that folder (a checkpoint or a training run)."""
     folder = find_model(model)
     checkpoint = read_checkpoint(folder)
-    if not isinstance(checkpoint.config, ModelConfig):
+    if not isinstance(checkpoint.config, ModelConfig) or checkpoint.codec is None:
         raise CheckpointError(
             f"{folder} holds a model of the architecture {checkpoint.config.architecture!r}; only "
             f"models of {ModelConfig.architecture!r} can be played"

@@ -32,6 +32,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.controls.map import ControlMap
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.modes import make_mode
+from midirnn.live.osc.port import OscPort
 from midirnn.live.recording.event_log import EventLog
 from midirnn.live.recording.recorder import recorded
 from midirnn.live.session import Session
@@ -139,6 +140,7 @@ class Rig:
         self._observers = observers
         self._report: Report = report or NoReport()
         self._log: EventLog | None = None
+        self._osc: OscPort | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -177,6 +179,8 @@ class Rig:
         """Put everything together, in the order in which it depends on each other."""
         config, report = self.config, self._report
         settings = self.settings = replace(self.settings, start_seconds=time.monotonic())
+        if config.osc is not None:
+            self._osc = stack.enter_context(open_osc(config.osc, config, report.warn))
         # It loads its weights while the ports are opened.
         process = stack.enter_context(ModelProcess(settings, self._model.codec, spare=config.spare))
         ports = stack.enter_context(
@@ -201,6 +205,9 @@ class Rig:
         self.input = self._listen(ports, stack)
         ports.watch()
         self._introduce()
+        if self._osc is not None:
+            report.tell(f"OSC: listens at {self._osc}")
+            self._osc.serve(self.session, self.session.console.stretch.map)
         process.wait_until_ready()
         report.tell(
             f"{config.mode}: {self.mode.summary} (model {config.model}, seed {settings.seed})"
@@ -235,6 +242,7 @@ class Rig:
             settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
         )
         logs: list[Observer] = [] if self._log is None else [self._log]
+        tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
         return Session(
             process,
             self.output,
@@ -244,7 +252,7 @@ class Rig:
             on_change=report.change,
             on_trouble=report.warn,
             on_notice=report.tell,
-            observer=Observers([*logs, self.monitor, *self._observers]),
+            observer=Observers([*logs, self.monitor, *tellers, *self._observers]),
         )
 
     def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
@@ -274,6 +282,13 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
+
+
+def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
+    """Open the port for OSC. What is played there is heard, whatever channels are listened to."""
+    channels = config.input_channels
+    channel = channels[0] - 1 if channels else 0
+    return OscPort(port, host=config.osc_host, to=config.osc_to, channel=channel, warn=warn)
 
 
 def free_sound_file() -> Path:

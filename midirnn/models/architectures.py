@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from midirnn.errors import CheckpointError
 from midirnn.models.config import ModelConfig
+from midirnn.models.humanizer_config import HumanizerConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,8 +68,15 @@ def _language_model(config: ModelConfig) -> nn.Module:
     return LanguageModel(config)
 
 
+def _humanizer(config: HumanizerConfig) -> nn.Module:
+    from midirnn.models.humanizer import Humanizer
+
+    return Humanizer(config)
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     LANGUAGE_MODEL: Architecture(ModelConfig, _language_model),
+    HumanizerConfig.architecture: Architecture(HumanizerConfig, _humanizer),
 }
 """All architectures by their names."""
 

@@ -29,7 +29,8 @@ class Checkpoint:
 
     config: Any
     """The config of its architecture; see :data:`~midirnn.models.architectures.ARCHITECTURES`."""
-    codec: Codec[Any]
+    codec: Codec[Any] | None
+    """None for a model that has no tokens."""
     weights: Weights
     info: dict[str, Any]
     """Anything else that was saved with it: tokens seen, validation loss, data."""
@@ -56,7 +57,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         architecture = find_architecture(content.get("architecture", LANGUAGE_MODEL))
         config = architecture.config.from_dict(model)
-        made_codec = codec_from_settings(codec)
+        made_codec = None if codec is None else codec_from_settings(codec)
         config.check_codec(made_codec)
     except (MidirnnError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path}: {reason_of(error)}") from None
@@ -102,10 +103,15 @@ def check_shapes(
             raise CheckpointError(f"{name}: {weight} holds values that are not numbers")
 
 
+def settings_of(codec: Codec[Any] | None) -> dict[str, Any]:
+    """Return the settings of a codec; none of none."""
+    return {} if codec is None else codec.settings()
+
+
 def write_checkpoint(
     folder: Path,
     config: ArchitectureConfig,
-    codec: Codec[Any],
+    codec: Codec[Any] | None,
     weights: Mapping[str, npt.NDArray[Any]],
     info: Mapping[str, Any],
     *,
@@ -120,7 +126,7 @@ def write_checkpoint(
         "format_version": FORMAT_VERSION,
         "architecture": config.architecture,
         "model": config.to_dict(),
-        "codec": codec.settings(),
+        "codec": None if codec is None else codec.settings(),
         "info": dict(info),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

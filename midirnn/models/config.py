@@ -143,8 +143,10 @@ class ModelConfig:
         """Return the size of a layer's input."""
         return self.embedding_size if layer == 0 else self.hidden_size
 
-    def check_codec(self, codec: Codec[Any]) -> None:
+    def check_codec(self, codec: Codec[Any] | None) -> None:
         """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
+        if codec is None:
+            raise CheckpointError("the model has no codec, and a language model needs one")
         if codec.vocab_size != self.vocab_size:
             raise CheckpointError(
                 f"the model has {self.vocab_size} tokens and its codec {codec.vocab_size}"

@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from midirnn.errors import OptionError
@@ -29,9 +30,9 @@ from midirnn.plots.saving import (
 MAX_PRIMER_SECONDS = 86_400.0
 """No MIDI file lasts longer than a day."""
 
-_INCHES_PER_SECOND = 0.22
-_MIN_WIDTH, _MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots per inch at most 6,720 dots
-_INCHES_PER_SEMITONE = 0.085
+INCHES_PER_SECOND = 0.22
+MIN_WIDTH, MAX_WIDTH = 11.0, 42.0  # inches; at 160 dots per inch at most 6,720 dots
+INCHES_PER_SEMITONE = 0.085
 _MIN_SEMITONES = 30
 _TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _INCHES_PER_TICK = 0.9
@@ -59,39 +60,35 @@ def plot_piano_roll(
     Raises :class:`OptionError` for a file name without a known suffix, or an impossible primer.
     """
     target = check_suffix(path)
-    colors = _by_velocity(performance) if surprise is None else _by_surprise(surprise)
+    colors = by_velocity(performance) if surprise is None else _by_surprise(surprise)
     if primer_seconds is not None and not 0 <= primer_seconds <= MAX_PRIMER_SECONDS:
         raise OptionError(
             f"the primer lasts {primer_seconds:g} s; allowed are 0 to {MAX_PRIMER_SECONDS:g}"
         )
     end = max(performance.duration, primer_seconds or 0.0, 1.0)
-    low, high = _pitch_range(performance)
-    width = float(np.clip(1.6 + end * _INCHES_PER_SECOND, _MIN_WIDTH, _MAX_WIDTH))
-    height = 1.3 + (high - low) * _INCHES_PER_SEMITONE
+    low, high = pitch_range(performance)
+    width = float(np.clip(1.6 + end * INCHES_PER_SECOND, MIN_WIDTH, MAX_WIDTH))
+    height = 1.3 + (high - low) * INCHES_PER_SEMITONE
     figure = make_figure(width, height)
     has_pedal = bool((performance.pedal_value >= SUSTAIN_DOWN).any())
-    ratios = [(high - low) * _INCHES_PER_SEMITONE, 0.14]
+    ratios = [(high - low) * INCHES_PER_SEMITONE, 0.14]
     if has_pedal:
         roll, band = figure.subplots(2, 1, sharex=True, height_ratios=ratios)
         roll.tick_params(axis="x", bottom=False)
-        _draw_pedal(band, performance, end)
+        draw_pedal(band, performance, end)
     else:
         roll = band = figure.subplots()
-    _draw_keys(roll, low, high)
-    notes = _draw_notes(roll, performance, colors, end)
+    draw_keys(roll, low, high)
+    notes = draw_notes(roll, performance, colors, end)
     if primer_seconds is not None:
         _draw_primer(roll, primer_seconds, end)
-    bar = figure.colorbar(notes, ax=[roll, band] if has_pedal else roll, pad=0.01, aspect=30)
-    bar.set_label(colors.label, color=INK)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
-    bar.set_ticks(colors.ticks)
-    _label_time(band, end, width)
+    draw_colors(figure, notes, colors, [roll, band] if has_pedal else [roll])
+    label_time(band, end, width)
     _write_title(roll, performance, title)
     save_figure(figure, target)
 
 
-def _pitch_range(performance: Performance) -> tuple[int, int]:
+def pitch_range(performance: Performance) -> tuple[int, int]:
     """Return the lowest and highest pitch to show: with some room, and at least some octaves."""
     low = int(performance.pitch.min(initial=127)) if len(performance) else 60
     high = int(performance.pitch.max(initial=0)) if len(performance) else 60
@@ -100,7 +97,7 @@ def _pitch_range(performance: Performance) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Colors:
+class NoteColors:
     """What the colour of a note says; the notes with high values are drawn on top."""
 
     label: str
@@ -110,13 +107,14 @@ class _Colors:
     low: float = 0.0
 
 
-def _by_velocity(performance: Performance) -> _Colors:
-    return _Colors("velocity", performance.velocity.astype(float), 127, (1, 32, 64, 96, 127), 1)
+def by_velocity(performance: Performance) -> NoteColors:
+    """Return colours that say how loud each note is."""
+    return NoteColors("velocity", performance.velocity.astype(float), 127, (1, 32, 64, 96, 127), 1)
 
 
-def _by_surprise(surprise: FloatArray) -> _Colors:
+def _by_surprise(surprise: FloatArray) -> NoteColors:
     top = _MAX_SURPRISE
-    return _Colors("surprise (nats)", np.minimum(surprise, top), top, range(0, int(top) + 1, 5))
+    return NoteColors("surprise (nats)", np.minimum(surprise, top), top, range(0, int(top) + 1, 5))
 
 
 def _color_map() -> Colormap:
@@ -124,7 +122,7 @@ def _color_map() -> Colormap:
     return ListedColormap(colormaps["plasma_r"](np.linspace(0.12, 1.0, 127)), name="notes")
 
 
-def _draw_keys(axes: Axes, low: int, high: int) -> None:
+def draw_keys(axes: Axes, low: int, high: int) -> None:
     """Draw the keyboard behind the notes: rows of black keys, a line and a label at each C."""
     style_axes(axes)
     for pitch in range(low, high + 1):
@@ -137,8 +135,8 @@ def _draw_keys(axes: Axes, low: int, high: int) -> None:
     axes.set_ylim(low - 0.5, high + 0.5)
 
 
-def _draw_notes(
-    axes: Axes, performance: Performance, colors: _Colors, end: float
+def draw_notes(
+    axes: Axes, performance: Performance, colors: NoteColors, end: float
 ) -> PolyCollection:
     """Draw a bar for each note, those of high values on top, none too short to be seen."""
     order = np.argsort(colors.values, kind="stable")
@@ -170,7 +168,18 @@ def _rectangles(
     return list(corners)
 
 
-def _draw_pedal(axes: Axes, performance: Performance, end: float) -> None:
+def draw_colors(
+    figure: Figure, notes: PolyCollection, colors: NoteColors, axes: list[Axes]
+) -> None:
+    """Draw what the colours of notes mean, to the right of the axes."""
+    bar = figure.colorbar(notes, ax=axes, pad=0.01, aspect=30)
+    bar.set_label(colors.label, color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
+    bar.set_ticks(colors.ticks)
+
+
+def draw_pedal(axes: Axes, performance: Performance, end: float) -> None:
     """Draw a thin band that is dark where any part's sustain pedal is down."""
     style_axes(axes)
     for part in np.unique(performance.pedal_part):
@@ -214,7 +223,7 @@ def _draw_primer(axes: Axes, seconds: float, end: float) -> None:
         )
 
 
-def _label_time(axes: Axes, end: float, width: float) -> None:
+def label_time(axes: Axes, end: float, width: float) -> None:
     """Draw a time axis in seconds, with ticks as dense as the width allows."""
     least = end / width * _INCHES_PER_TICK
     step = next((step for step in _TICK_STEPS if step >= least), _TICK_STEPS[-1])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from midirnn.codecs.controls import Controls, parse_pitch_classes
 from midirnn.errors import OptionError
-from midirnn.midifile import from_pretty_midi
+from midirnn.midifile import from_pretty_midi, read_midi
+from midirnn.performance import Performance
 from midirnn.sampling.filters import SamplingConfig
 
 Settings = TypeVar("Settings", Controls, SamplingConfig)
@@ -28,9 +30,33 @@ def as_sampling(given: SamplingConfig | Mapping[str, Any] | None) -> SamplingCon
 
 def as_piece(given: Any) -> Any:
     """Return a piece of a codec; a ``pretty_midi.PrettyMIDI`` as a performance."""
-    if type(given).__module__.partition(".")[0] == "pretty_midi":
-        return from_pretty_midi(given, drums=True)
-    return given
+    return from_pretty_midi(given, drums=True) if _is_pretty_midi(given) else given
+
+
+def as_music(given: Any, what: str = "the piece") -> Performance:
+    """Return a performance, a ``pretty_midi.PrettyMIDI`` or the music in a file as a performance.
+
+    Raises :class:`OptionError` for anything else, and :class:`MidiFileError` for a file that is no
+    MIDI file.
+    """
+    if isinstance(given, str | os.PathLike):
+        return read_midi(given, drums=True)
+    music = as_piece(given)
+    if not isinstance(music, Performance):
+        raise OptionError(
+            f"{what} is of type {type(given).__name__}; allowed are a Performance, a "
+            "pretty_midi.PrettyMIDI and the path of a MIDI file"
+        )
+    return music
+
+
+def as_primer(given: Any) -> Performance | None:
+    """Return music to continue; None for nothing."""
+    return None if given is None else as_music(given, "the primer")
+
+
+def _is_pretty_midi(given: Any) -> bool:
+    return type(given).__module__.partition(".")[0] == "pretty_midi"
 
 
 def _settings(

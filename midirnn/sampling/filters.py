@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,18 @@ from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES
 
 FloatVector = npt.NDArray[np.float64]
+
+
+TYPES = {"time_shift": "rhythm", "note_on": "pitch", "velocity": "velocity"}
+"""What the types of tokens are called in settings, by the names of a codec's groups."""
+
+
+class TypeFilter(NamedTuple):
+    """Settings within one type of token, in the order in which they are applied."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,12 +58,38 @@ class SamplingConfig:
     """Temperature of which pitch begins, when one does."""
     velocity_temperature: float = 1.0
     """Temperature of which velocity comes, when one does."""
+    rhythm_top_k: int = 0
+    """Only the k most likely time shifts, when one comes (0 disables)."""
+    pitch_top_k: int = 0
+    """Only the k most likely pitches, when one begins (0 disables)."""
+    velocity_top_k: int = 0
+    """Only the k most likely velocities, when one comes (0 disables)."""
+    rhythm_top_p: float = 1.0
+    """Only the most likely time shifts that together have this share of them (1 disables)."""
+    pitch_top_p: float = 1.0
+    """Only the most likely pitches that together have this share of them (1 disables)."""
+    velocity_top_p: float = 1.0
+    """Only the most likely velocities that together have this share of them (1 disables)."""
     max_note_seconds: float = 20.0
     """The longest that a note may sound, in seconds."""
     max_sounding: int = 32
     """The most notes that may sound at once."""
     max_rest_seconds: float = 6.0
     """The longest time without a new note, in seconds; before the first note at most 2."""
+
+    @property
+    def types(self) -> dict[str, TypeFilter]:
+        """The settings of single types of tokens, by the names of a codec's groups.
+
+        Those that change nothing are left out.
+        """
+        filters = {
+            group: TypeFilter(
+                *(getattr(self, f"{name}_{part}") for part in ("temperature", "top_k", "top_p"))
+            )
+            for group, name in TYPES.items()
+        }
+        return {group: own for group, own in filters.items() if own != TypeFilter()}
 
     @property
     def limits(self) -> Limits:
@@ -64,19 +103,13 @@ class SamplingConfig:
         _check("min_p", self.min_p, 0.0, 1.0)
         _check("typical_p", self.typical_p, 0.0, 1.0)
         _check("repetition_penalty", self.repetition_penalty, 1.0, 100.0)
-        for name in TYPE_TEMPERATURES.values():
-            _check(name, getattr(self, name), 0.01, 10.0)
+        for name in TYPES.values():
+            _check(f"{name}_temperature", getattr(self, f"{name}_temperature"), 0.01, 10.0)
+            _check(f"{name}_top_k", getattr(self, f"{name}_top_k"), 0, 1_000_000)
+            _check(f"{name}_top_p", getattr(self, f"{name}_top_p"), 0.0, 1.0)
         _check("max_note_seconds", self.max_note_seconds, 0.01, 3600.0)
         _check("max_rest_seconds", self.max_rest_seconds, 0.1, 3600.0)
         _check("max_sounding", self.max_sounding, 1, NUM_PITCHES)
-
-
-TYPE_TEMPERATURES = {
-    "time_shift": "rhythm_temperature",
-    "note_on": "pitch_temperature",
-    "velocity": "velocity_temperature",
-}
-"""The settings of each type of token, by the names of a codec's groups."""
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -153,29 +186,42 @@ def keep_typical(p: FloatVector, typical_p: float) -> FloatVector:
     return kept
 
 
-def with_type_temperatures(
+def filter_types(
     logits: npt.NDArray[np.float32],
     mask: npt.NDArray[np.bool_],
     groups: Mapping[str, slice],
-    config: SamplingConfig,
+    filters: Mapping[str, TypeFilter],
 ) -> npt.NDArray[np.float32]:
-    """Return logits (V,) with a temperature of its own within each type of token.
+    """Return logits (V,) that are filtered within types of tokens; ``filters`` are by type.
 
     How likely the types are stays as it is.
     """
-    changed = logits
-    for name, setting in TYPE_TEMPERATURES.items():
-        temperature, ids = getattr(config, setting), groups.get(name)
-        if temperature == 1.0 or ids is None or not mask[ids].any():
+    changed = logits.copy()
+    for name, own in filters.items():
+        ids = groups.get(name)
+        if ids is None or not mask[ids].any():
             continue
-        if changed is logits:
-            changed = logits.copy()
-        own = logits[ids].astype(np.float64)
-        allowed = mask[ids]
-        warmed = own / temperature
-        warmed += _log_sum(own[allowed]) - _log_sum(warmed[allowed])
-        changed[ids] = warmed
+        allowed = np.arange(ids.start, ids.stop)[mask[ids]]
+        values = logits[allowed].astype(np.float64)
+        changed[allowed] = _within_type(values, own)
     return changed
+
+
+def _within_type(values: FloatVector, own: TypeFilter) -> FloatVector:
+    """Return the logits of one type, filtered; their sum in probability stays the same."""
+    warmed = values / own.temperature
+    warmed += _log_sum(values) - _log_sum(warmed)
+    p = np.exp(warmed - _log_sum(warmed))
+    if own.top_k:
+        p = keep_top_k(p, own.top_k)
+    if own.top_p < 1.0:
+        p = keep_top_p(p / p.sum(), own.top_p)
+    kept = p > 0.0
+    if kept.all():
+        return warmed
+    filtered: FloatVector = np.where(kept, warmed, -np.inf)
+    filtered[kept] += _log_sum(values) - _log_sum(warmed[kept])
+    return filtered
 
 
 def _log_sum(values: FloatVector) -> float:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from midirnn.midifile import to_pretty_midi
 from midirnn.performance import Performance
+
+if TYPE_CHECKING:
+    from pretty_midi import PrettyMIDI
+
+
+class Played:
+    """What holds a performance; it can be had for pretty_midi, too."""
+
+    @property
+    def performance(self) -> Performance:
+        """The music."""
+        raise NotImplementedError
+
+    def to_pretty_midi(self) -> PrettyMIDI:
+        """Return the music as a ``pretty_midi.PrettyMIDI``; see :func:`midirnn.to_pretty_midi`."""
+        return to_pretty_midi(self.performance)
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generated(Played):
     """A generated piece.
 
     ``primer_seconds`` is where in it the primer ends; 0 without one, and in a piece without time.

@@ -38,11 +38,13 @@ def passage(
         raise OptionError(f"the primer lasts {seconds:g} s; allowed are finite numbers above 0")
     length = performance.duration
     begin = max(0.0, length + begin_seconds) if begin_seconds < 0 else begin_seconds
+    if begin >= length > 0.0:
+        raise OptionError(f"the primer begins at {begin:g} s; the file lasts {length:.4g} s")
     end = length if seconds is None else min(begin + seconds, length)
     cut = performance.slice(begin, end) if (begin, end) != (0.0, length) else performance
     if len(performance) and not len(cut):
         raise OptionError(
-            f"no note begins between {begin:g} and {end:g} s; the primer lasts {length:g} s"
+            f"no note begins between {begin:g} and {end:.4g} s; the file lasts {length:.4g} s"
         )
     return cut
 

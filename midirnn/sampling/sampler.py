@@ -18,12 +18,11 @@ from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
 from midirnn.sampling.filters import (
-    TYPE_TEMPERATURES,
     SamplingConfig,
     draw,
+    filter_types,
     log_likelihood,
     probabilities,
-    with_type_temperatures,
 )
 from midirnn.sampling.repetition import Repetition
 from midirnn.sampling.rests import AT_THE_START, Rest, Rests
@@ -90,9 +89,7 @@ class Sampler(Generic[C]):
         """Sample with these settings from now on."""
         self.config = config
         self._constraint = self.codec.constraint(config.limits)
-        self._has_type_temperatures = any(
-            getattr(config, name) != 1.0 for name in TYPE_TEMPERATURES.values()
-        )
+        self._types = config.types
         self._rests = Rests(self.codec, config.max_rest_seconds)
         self._mask = None
 
@@ -183,15 +180,15 @@ class Sampler(Generic[C]):
     def _adjusted(
         self, logits: np.ndarray[Any, np.dtype[np.float32]], mask: BoolArray
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the logits with what is favoured, the repetition penalty, type temperatures."""
+        """Return the logits with what is favoured, the repetition penalty, filters of types."""
         if self.favoured is not None:
             logits = logits + self.favoured
         if self.config.repetition_penalty != 1.0 and self._note_ons.stop:
             recent = sorted(set(self._repetition.pitches[-PENALISED_NOTES:]))
             logits = logits.copy()
             logits[self._note_ons][recent] -= np.float32(np.log(self.config.repetition_penalty))
-        if self._has_type_temperatures:
-            logits = with_type_temperatures(logits, mask, self.codec.groups(), self.config)
+        if self._types:
+            logits = filter_types(logits, mask, self.codec.groups(), self._types)
         return logits
 
     def next(self, allowed: BoolArray | None = None) -> int:

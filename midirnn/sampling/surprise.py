@@ -16,6 +16,7 @@ from midirnn.codecs.held import held_of
 from midirnn.engines.base import StepEngine
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
+from midirnn.sampling.arguments import as_piece
 from midirnn.sampling.filters import log_likelihood
 
 if TYPE_CHECKING:
@@ -96,9 +97,10 @@ def likelihood(
     """Return how likely a model finds a piece, read from its start to its end.
 
     ``piece`` is what the model's codec encodes, with the models that come with midirnn a
-    :class:`Performance`, or the path of a file. Only tokens that the grammar allows have a
-    probability, and no controls are given. ``engine`` is ``numpy`` (exact) or ``onnxruntime`` (int8
-    weights, faster; about 0.001 nats off per token). ``progress`` is told (tokens read, tokens).
+    :class:`Performance` or a ``pretty_midi.PrettyMIDI``, or the path of a file. Drums are left out.
+    Only tokens that the grammar allows have a probability, and no controls are given. ``engine`` is
+    ``numpy`` (exact) or ``onnxruntime`` (int8 weights, faster; about 0.001 nats off per token).
+    ``progress`` is told (tokens read, tokens).
 
     Raises :class:`OptionError` for a piece without tokens, such as a file without notes.
     """
@@ -109,7 +111,8 @@ def likelihood(
     is_path = isinstance(piece, os.PathLike)
     if is_path or (isinstance(piece, str) and isinstance(codec, NoteStream)):
         piece = codec.read(Path(piece))
-    tokens = codec.encode(piece)
+    piece = as_piece(piece)
+    tokens = codec.encode(piece.without_drums() if isinstance(piece, Performance) else piece)
     if not len(tokens):
         raise OptionError("there is nothing to measure: the piece has no notes, or is empty")
     nats = _token_nats(loaded.engine(engine), codec, tokens, progress or (lambda done, total: None))

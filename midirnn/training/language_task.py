@@ -40,6 +40,7 @@ class LanguageModelTask(Task):
     """Next-token prediction on windows of pieces, the recurrent state carried between them."""
 
     model: LanguageModel
+    codec: Codec[Any]
 
     objective = "validation_nats_per_token"
     state_keys: ClassVar[frozenset[str]] = frozenset({"windows", "state"})

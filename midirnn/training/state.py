@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from midirnn.errors import CheckpointError
-from midirnn.models.checkpoint import Checkpoint, Weights, read_checkpoint
+from midirnn.models.checkpoint import Checkpoint, Weights, read_checkpoint, settings_of
 from midirnn.training.config import DECAY_SETTINGS, FREE_SETTINGS, LENGTHS, TrainingConfig
 from midirnn.training.folder import (
     TRAINING_STATE_FILE,
@@ -106,7 +106,7 @@ def _read_state(folder: Path, task: Task) -> dict[str, Any]:
 
 def _refuse_other_model(checkpoint: Checkpoint, task: Task, folder: Path) -> None:
     refuse_difference(checkpoint.config.to_dict(), task.config.to_dict(), folder)
-    refuse_difference(checkpoint.codec.settings(), task.codec.settings(), folder)
+    refuse_difference(settings_of(checkpoint.codec), settings_of(task.codec), folder)
 
 
 def _refuse_other_recipe(
@@ -143,7 +143,7 @@ def start_from(task: Task, name: str, checkpoint: Checkpoint) -> None:
     Raises :class:`CheckpointError` where architecture, sizes or codec differ, or a setting that
     changes what the weights mean.
     """
-    refuse_difference(checkpoint.codec.settings(), task.codec.settings(), Path(name))
+    refuse_difference(settings_of(checkpoint.codec), settings_of(task.codec), Path(name))
     for part in ("architecture", *task.config.must_match):
         theirs, ours = getattr(checkpoint.config, part), getattr(task.config, part)
         if theirs != ours:

@@ -26,8 +26,8 @@ class Task(ABC):
 
     config: ArchitectureConfig
     """The config of the model: saved with its weights."""
-    codec: Codec[Any]
-    """The codec of its tokens: saved with its weights."""
+    codec: Codec[Any] | None
+    """The codec of its tokens, saved with its weights; None for a model without tokens."""
     model: nn.Module
     data: dict[str, Any]
     """Figures of the data: the same in each process, and when a run is resumed."""

@@ -61,6 +61,7 @@ class ServerProcess:
         self._command = list(command)
         self._closing = False
         self._listening = threading.Event()
+        self._sending = threading.Lock()
         self._failure = ""
         self._heard_at = time.monotonic()
         self._restarts: list[float] = []
@@ -82,14 +83,16 @@ class ServerProcess:
         self._heard_at = time.monotonic() + START_SECONDS
         self._listening.clear()
         # Out of reach of the terminal's Ctrl-C: it ends with its standard input.
-        child = self._child = subprocess.Popen(
+        child = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
             process_group=0,
         )
-        self.send([{"t": "settings", **self._settings}])
+        with self._sending:  # nothing that pages are told may come before the settings
+            self._child = child
+            _write(child, [{"t": "settings", **self._settings}])
         self._thread = threading.Thread(
             target=self._read, args=(child,), name="midirnn page requests", daemon=True
         )
@@ -103,13 +106,9 @@ class ServerProcess:
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send what pages are told. It waits while the server takes nothing."""
-        child = self._child
-        if child is None or child.stdin is None:
-            return
-        with contextlib.suppress(OSError, ValueError):  # it has died: the thread that reads knows
-            left = memoryview(line_of(messages))
-            while left:
-                left = left[child.stdin.write(left) :]
+        with self._sending:
+            if self._child is not None:
+                _write(self._child, messages)
 
     def kill_if_hung(self) -> None:
         """Kill a server that has said nothing for long: then another is started."""
@@ -160,12 +159,17 @@ class ServerProcess:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(END_SECONDS)
 
-    @staticmethod
-    def _end(child: subprocess.Popen[bytes]) -> None:
+    def _end(self, child: subprocess.Popen[bytes]) -> None:
         """Close the process's input, at which it ends; kill it if it does not."""
-        with contextlib.suppress(OSError):
-            assert child.stdin is not None
-            child.stdin.close()
+        if not self._sending.acquire(timeout=END_SECONDS):
+            child.kill()  # it takes nothing: then what is being sent to it fails
+            self._sending.acquire()
+        try:
+            with contextlib.suppress(OSError):
+                assert child.stdin is not None
+                child.stdin.close()
+        finally:
+            self._sending.release()
         try:
             child.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -183,3 +187,12 @@ class ServerProcess:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _write(child: subprocess.Popen[bytes], messages: Sequence[Message]) -> None:
+    """Write to a process's input. One that has died takes nothing: its reader knows of it."""
+    assert child.stdin is not None
+    with contextlib.suppress(OSError, ValueError):
+        left = memoryview(line_of(messages))
+        while left:
+            left = left[child.stdin.write(left) :]

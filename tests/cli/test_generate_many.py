@@ -117,6 +117,7 @@ def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
         (["--beam", "0"], "--beam is 0; it must be at least 1"),
         (["--beam", "4", "--best-of", "2"], "--best-of and --beam exclude one another"),
         (["--beam", "4", "--by", "continuity"], "continuity is nearness to a primer"),
+        (["--beam", "2", "--tokens", "9"], "--beam is for music: say how much to generate in sec"),
         (["--beam", "999"], "beam is 999; allowed are 1 to 256"),
         (["--sections", "AABA"], "with --sections give --section-seconds"),
         (["--best-of", "2", "--by", "beauty"], "there is no measure 'beauty'"),

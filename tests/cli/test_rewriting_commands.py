@@ -44,7 +44,8 @@ def test_velocities_are_varied_and_nothing_else(song: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("command", "arguments", "line"),
     [
-        ("infill", ["--from", "3", "--to", "300"], "the stretch is 3 to 300 s; the piece lasts"),
+        ("infill", ["--from", "3", "--to", "300"], "the stretch is 3 to 300 s; allowed are 0 to "),
+        ("infill", ["--from", "2", "--to", "1"], "s, its beginning first"),
         ("infill", ["--from", "1", "--to", "2", "--candidates", "0"], "candidates are 0"),
         ("infill", ["--from", "1", "--to", "2", "--model", "folk"], "music"),
         ("vary", ["--what", "colour"], "what is 'colour'"),

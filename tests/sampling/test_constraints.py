@@ -16,6 +16,7 @@ from midirnn.errors import OptionError
 from midirnn.midifile import midi_bytes, read_midi
 from midirnn.performance import Performance
 from midirnn.sampling.constraints import (
+    ChordChart,
     Constraints,
     Curve,
     parse_chart,
@@ -131,6 +132,59 @@ def check_density(constraints: Constraints, new: Performance) -> None:
     for index in range(len(new)):
         within = np.arange(index, len(new)) - index + 1
         assert (within <= at[index:] - at[index] + burst + 1.0).all()
+
+
+SPARSE = st.lists(st.floats(0, 8), min_size=1, max_size=3).map(
+    lambda values: Curve(tuple((2.0 * index, value) for index, value in enumerate(values)))
+)
+
+
+@settings(max_examples=25)
+@given(SPARSE, SILENCES, KEYS, CHARTS, st.sampled_from([None, 2]), LIKES, st.integers(0, 1000))
+def test_no_fewer_notes_begin_than_the_curve_says(
+    least: Curve,
+    silences: tuple[tuple[float, float], ...],
+    key: frozenset[int] | None,
+    chords: ChordChart | None,
+    polyphony: int | None,
+    likes: dict[TokenType, float],
+    seed: int,
+) -> None:
+    rules = Constraints(
+        key, chords=chords, polyphony=polyphony, silences=silences, least_notes_per_second=least
+    )
+    new = make(rules, likes, seed).continuation
+    times = np.arange(0, SECONDS, STEP)
+    wanted = least.at(times)
+    for begin, end in silences:
+        wanted[(times >= begin - STEP) & (times < end + STEP)] = 0.0
+    required = np.cumsum(wanted) * STEP
+    begun = np.searchsorted(np.sort(new.start), times + CLOSE)
+    assert (begun >= np.floor(required) - 1.0).all()
+    check(rules, new)
+
+
+def test_more_notes_begin_where_more_must() -> None:
+    counts = [
+        len(
+            make(
+                Constraints(least_notes_per_second=Curve(((0.0, least),))),
+                {TokenType.TIME_SHIFT: 6.0},
+            ).continuation
+        )
+        for least in (0.1, 10.0)
+    ]
+    assert counts[0] < 55
+    assert counts[1] >= 59
+
+
+def test_a_least_density_above_the_greatest_is_told() -> None:
+    line = "at 4 s at least 5 notes per second are asked for, and at most 3"
+    with pytest.raises(OptionError, match=line):
+        Constraints(
+            notes_per_second=Curve(((0.0, 9.0), (4.0, 3.0))),
+            least_notes_per_second=Curve(((0.0, 5.0),)),
+        )
 
 
 @settings(max_examples=15)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import (
     SamplingConfig,
+    TypeFilter,
     draw,
+    filter_types,
     keep_top_k,
     keep_top_p,
     keep_typical,
     probabilities,
-    with_type_temperatures,
 )
 
 Logits = npt.NDArray[np.float32]
@@ -272,7 +273,7 @@ class TestTypicalSampling:
         assert keep_typical(p, share).sum() >= share - 1e-9
 
 
-class TestTemperaturesOfTypes:
+class TestFiltersOfTypes:
     GROUPS = {"note_on": slice(0, 3), "time_shift": slice(3, 6)}  # noqa: RUF012
 
     @pytest.mark.parametrize("temperature", [0.1, 0.7, 3.0])
@@ -280,14 +281,49 @@ class TestTemperaturesOfTypes:
         logits = np.array([1.0, 2.0, 0.5, 3.0, 1.5, 0.0], np.float32)
         mask = np.array([True, True, False, True, True, True])
         config = SamplingConfig(top_p=1.0, pitch_temperature=temperature)
-        changed = with_type_temperatures(logits, mask, self.GROUPS, config)
+        changed = filter_types(logits, mask, self.GROUPS, config.types)
         before, after = softmax(logits, mask), softmax(changed, mask)
         assert after[:3].sum() == pytest.approx(before[:3].sum(), abs=1e-6)
         np.testing.assert_allclose(after[3:], before[3:], atol=1e-6)
         within = softmax(logits[:3], mask[:3], temperature)
         np.testing.assert_allclose(after[:3] / after[:3].sum(), within, atol=1e-6)
 
-    def test_at_1_the_logits_are_the_same_array(self) -> None:
-        logits = np.zeros(6, np.float32)
-        mask = np.ones(6, dtype=bool)
-        assert with_type_temperatures(logits, mask, self.GROUPS, SamplingConfig()) is logits
+    def test_settings_that_change_nothing_are_left_out(self) -> None:
+        assert SamplingConfig().types == {}
+        assert SamplingConfig(pitch_top_k=3).types == {"note_on": TypeFilter(top_k=3)}
+        assert SamplingConfig(rhythm_top_p=0.5).types == {"time_shift": TypeFilter(top_p=0.5)}
+        assert SamplingConfig(velocity_top_k=1).types == {"velocity": TypeFilter(top_k=1)}
+
+    @given(
+        st.lists(st.floats(-20.0, 20.0, width=32), min_size=6, max_size=6),
+        st.lists(st.booleans(), min_size=6, max_size=6),
+        st.floats(0.01, 10.0),
+        st.integers(0, 4),
+        st.floats(0.0, 1.0),
+    )
+    def test_each_type_stays_as_likely_and_keeps_what_its_own_filters_keep(
+        self,
+        values: list[float],
+        allowed: list[bool],
+        temperature: float,
+        top_k: int,
+        top_p: float,
+    ) -> None:
+        logits, mask = np.array(values, np.float32), np.array(allowed)
+        assume(mask[:3].any())
+        own = TypeFilter(temperature, top_k, top_p)
+        changed = filter_types(logits, mask, self.GROUPS, {"note_on": own})
+        before, after = softmax(logits, mask), softmax(changed, mask)
+        np.testing.assert_allclose(after[:3].sum(), before[:3].sum(), atol=1e-5)
+        np.testing.assert_allclose(after[3:], before[3:], atol=1e-5)
+        alone = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)
+        expected = probabilities(logits[:3], mask[:3], alone)
+        share = max(after[:3].sum(), 1e-30)
+        if share > 1e-6 and np.ptp(logits[:3]) > 0.1:  # float32 tells smaller ones no longer apart
+            np.testing.assert_allclose(after[:3] / share, expected, atol=1e-3)
+
+    def test_the_most_likely_of_each_type_is_left_at_least(self) -> None:
+        logits, mask = np.arange(6, dtype=np.float32), np.ones(6, dtype=bool)
+        config = SamplingConfig(rhythm_top_k=1, pitch_top_p=0.0)
+        changed = filter_types(logits, mask, self.GROUPS, config.types)
+        assert np.isfinite(changed).nonzero()[0].tolist() == [2, 5]

@@ -55,7 +55,7 @@ class TestPassage:
     @pytest.mark.parametrize(
         ("begin", "seconds", "message"),
         [
-            (20.0, None, "no note begins between 20 and 9.5 s; the primer lasts 9.5 s"),
+            (20.0, None, "the primer begins at 20 s; the file lasts 9.5 s"),
             (0.6, 0.2, "no note begins between 0.6 and 0.8 s"),
             (float("nan"), None, "begins at nan s; allowed are finite numbers"),
             (0.0, 0.0, "lasts 0 s; allowed are finite numbers above 0"),

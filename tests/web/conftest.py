@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.live.stage import write_tiny_model
-from tests.web.jams import JamProcess, browser, close_pages, jam, open_page
+from tests.web.jams import JamProcess, browser, close_pages, jam, open_players_page
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def page(playing: JamProcess, chromium: Any) -> Iterator[Any]:
-    opened = open_page(chromium, playing.url)
+    opened = open_players_page(chromium, playing.url)
     yield opened
     close_pages(chromium)
     assert opened.errors == []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 120.0
 """For a busy machine: nothing that works takes this long."""
 
 needs_chromium = pytest.mark.skipif(
@@ -109,6 +109,19 @@ def open_page(running: Any, url: str, *, script: str = "", **about: Any) -> Any:
     page.goto(url)
     wait(page, "window.midirnn?.clock.known && midirnn.state && !midirnn.state.loading")
     return page
+
+
+def open_players_page(running: Any, url: str) -> Any:
+    """Open a page that may play. An earlier one may have been left a moment ago."""
+    page = open_page(running, url)
+    wait(page, "midirnn.performer.mayPlay")
+    return page
+
+
+def change_mode(page: Any, mode: str) -> None:
+    """Choose a mode on the page, and wait until the session has it."""
+    page.get_by_role("radio", name=mode.replace("_", " ")).click()
+    wait(page, f"midirnn.state.mode === '{mode}'")
 
 
 def close_pages(running: Any) -> None:

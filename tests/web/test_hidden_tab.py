@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tests.web.jams import needs_chromium, wait
+from tests.web.jams import change_mode, needs_chromium, wait
 
 pytestmark = needs_chromium
 
@@ -45,7 +45,7 @@ def hide(page: Any, seconds: float) -> int:
 
 def test_nothing_jumps_when_the_tab_was_hidden(page: Any) -> None:
     page.keyboard.press("KeyQ")
-    page.get_by_role("radio", name="autopilot").click()
+    change_mode(page, "autopilot")
     wait(page, "midirnn.machine.busy && midirnn.machine.late.length > 5")
     page.evaluate(WATCH)
     wait(page, "seen.frames.length > 5")
@@ -67,13 +67,12 @@ def test_nothing_jumps_when_the_tab_was_hidden(page: Any) -> None:
     assert abs((now - shown) - offset) < 0.1
     # No voice sounds longer than its note because nobody was there to end it.
     wait(page, "[...midirnn.machine.voices.keys()].every(n => n.end > midirnn.clock.now() - 8)")
-    page.get_by_role("radio", name="call and response").click()
-    wait(page, "midirnn.state.mode === 'call_and_response'")
+    change_mode(page, "call_and_response")
 
 
 def test_no_old_note_sounds_all_at_once_on_a_page_that_stood_still(page: Any) -> None:
     page.keyboard.press("KeyQ")
-    page.get_by_role("radio", name="autopilot").click()
+    change_mode(page, "autopilot")
     wait(page, "midirnn.machine.busy && midirnn.machine.late.length > 5")
     late = page.evaluate(
         """() => {
@@ -86,5 +85,4 @@ def test_no_old_note_sounds_all_at_once_on_a_page_that_stood_still(page: Any) ->
     )
     wait(page, f"midirnn.machine.late.length > {late} + 3")
     assert max(page.evaluate(f"midirnn.machine.late.slice({late})")) < 0.5
-    page.get_by_role("radio", name="call and response").click()
-    wait(page, "midirnn.state.mode === 'call_and_response'")
+    change_mode(page, "call_and_response")

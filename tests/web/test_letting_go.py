@@ -21,7 +21,7 @@ from midirnn.web.jam import Jam
 from midirnn.web.pages import Page, Pages
 from midirnn.web.protocol import Message
 from tests.live.stage import write_tiny_model
-from tests.web.jams import close_pages, needs_chromium, open_page, until, wait
+from tests.web.jams import close_pages, needs_chromium, open_players_page, until, wait
 from tests.web.sessions import Told, keys_down, note, page_of, running
 
 MOST_SECONDS = 0.5
@@ -120,7 +120,7 @@ def test_a_page_counts_as_gone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def page(session: Jam, chromium: Any) -> Iterator[Any]:
-    opened = open_page(chromium, session.url)
+    opened = open_players_page(chromium, session.url)
     opened.keyboard.press("KeyW")
     wait(opened, "midirnn.sound.running && midirnn.machine.busy")
     yield opened

@@ -9,6 +9,7 @@ import pytest
 
 from tests.web.jams import (
     JamProcess,
+    change_mode,
     close_pages,
     needs_chromium,
     open_page,
@@ -72,24 +73,23 @@ def test_the_answer_of_the_model_is_seen_and_sounds(page: Any) -> None:
 def test_while_the_model_plays_the_page_shows_its_keys_and_sounds(page: Any) -> None:
     page.keyboard.press("KeyQ")
     wait(page, "midirnn.sound.running")
-    page.get_by_role("radio", name="autopilot").click()
+    change_mode(page, "autopilot")
     wait(page, "document.getElementById('doing').textContent === 'playing'")
     wait(page, "document.querySelector('.key[data-lit=machine]')")
     until(lambda: peak(page)[1] > -60.0)
-    page.get_by_role("radio", name="call and response").click()
-    wait(page, "midirnn.state.mode === 'call_and_response' && !midirnn.state.plays")
+    change_mode(page, "call_and_response")
+    wait(page, "!midirnn.state.plays")
 
 
 def test_panic_ends_every_note_on_both_sides(page: Any) -> None:
-    page.get_by_role("radio", name="autopilot").click()
+    change_mode(page, "autopilot")
     wait(page, "midirnn.machine.voices.size >= 2")
     page.keyboard.down("KeyQ")
     page.get_by_role("button", name="Panic").click()
     wait(page, "!midirnn.machine.busy && midirnn.performer.held.size === 0")
     wait(page, "!midirnn.state.plays")
     page.keyboard.up("KeyQ")
-    page.get_by_role("radio", name="call and response").click()
-    wait(page, "midirnn.state.mode === 'call_and_response'")
+    change_mode(page, "call_and_response")
 
 
 def test_a_key_on_the_screen_plays_under_the_mouse(page: Any) -> None:

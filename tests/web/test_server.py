@@ -8,8 +8,9 @@ import os
 import random
 import signal
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,8 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from midirnn.errors import PortError
+from midirnn.web import server_process
 from midirnn.web.pages import MOST_PAGES, MOST_WAITING
-from midirnn.web.protocol import Message
+from midirnn.web.protocol import Message, line_of
 from midirnn.web.server import MOST_REFUSED
 from midirnn.web.server_process import ServerProcess
 from tests.web.jams import until
@@ -350,6 +352,31 @@ def test_a_server_that_is_killed_comes_back_at_the_same_address(own_server: Serv
     assert own_server.lost == ["the page's server has died: it is started again"]
     with own_server.page() as page:
         assert told(page, "about")["n"] == 2
+
+
+def test_nothing_that_pages_are_told_comes_before_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow_line_of(messages: Sequence[Message]) -> bytes:
+        time.sleep(0.3 if messages[0]["t"] == "settings" else 0.01)
+        return line_of(messages)
+
+    monkeypatch.setattr(server_process, "line_of", slow_line_of)
+    starting, over = Server(), threading.Event()
+
+    def tell() -> None:
+        while not over.is_set():
+            starting.process.send([{"t": "state"}])
+
+    telling = threading.Thread(target=tell)
+    telling.start()
+    try:
+        with starting.process:
+            starting.process.wait_until_listening()
+    finally:
+        over.set()
+        telling.join()
+    assert starting.lost == []
 
 
 def test_a_server_that_hangs_is_noticed(own_server: Server) -> None:

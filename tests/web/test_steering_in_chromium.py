@@ -14,6 +14,7 @@ from midirnn import read_midi
 from midirnn.cli.main import main
 from tests.web.jams import (
     JamProcess,
+    change_mode,
     close_pages,
     needs_chromium,
     open_page,
@@ -71,7 +72,7 @@ def test_what_another_turns_while_a_knob_is_turned_here_is_shown_afterwards(page
 def test_every_knob_and_switch_of_a_controller_is_on_the_page(page: Any) -> None:
     knobs = set(page.evaluate("Object.keys(midirnn.state.knobs)"))
     on_page = set(page.evaluate("[...midirnn.panel.shows.keys()]"))
-    buttons = {"switch", "freeze", "reset", "panic", "undo", "store"}
+    buttons = {"switch", "your_turn", "my_turn", "freeze", "reset", "panic", "undo", "store"}
     presets = {f"preset_{number}" for number in range(1, 9)}
     assert knobs - presets == on_page | buttons
 
@@ -160,17 +161,16 @@ def test_a_second_page_watches_and_may_take_over(
 
 
 def test_the_page_comes_back_when_the_server_was_killed(page: Any, playing: JamProcess) -> None:
-    page.get_by_role("radio", name="autopilot").click()
+    change_mode(page, "autopilot")
     wait(page, "midirnn.machine.busy || midirnn.notes.all.some(n => n.who === 'machine')")
     page.keyboard.down("KeyQ")
     os.kill(playing.server_id(), signal.SIGKILL)
-    wait(page, "!midirnn.link.open")
-    wait(page, "!midirnn.machine.busy && midirnn.performer.held.size === 0")
+    silent = "!midirnn.machine.busy && midirnn.performer.held.size === 0"
+    wait(page, f"!midirnn.link.open && {silent}")
     wait(page, "midirnn.link.open && midirnn.state.mode === 'autopilot'")
     wait(page, "midirnn.notes.all.some(n => n.who === 'machine' && n.end > midirnn.clock.now())")
     page.keyboard.up("KeyQ")
-    page.get_by_role("radio", name="call and response").click()
-    wait(page, "midirnn.state.mode === 'call_and_response'")
+    change_mode(page, "call_and_response")
 
 
 def test_a_page_of_an_earlier_start_says_so(page: Any) -> None:

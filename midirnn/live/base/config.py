@@ -144,6 +144,13 @@ class LiveConfig:
     """Control map: a TOML file of which controller moves which knob. [the one that --learn wrote,
     or the default map]"""
 
+    osc: int | None = field(default=None, metadata=_about(CONTROLLERS, low=1, high=65_534))
+    """UDP port at which to listen for Open Sound Control, such as 9000. [no OSC]"""
+    osc_host: str = field(default="127.0.0.1", metadata=_about(CONTROLLERS))
+    """Address at which to listen for OSC; 0.0.0.0 lets other computers of the network in."""
+    osc_to: str | None = field(default=None, metadata=_about(CONTROLLERS))
+    """Where to send OSC, as HOST:PORT. [this computer, one port above --osc]"""
+
     sampling: SamplingConfig = field(default_factory=SamplingConfig, metadata={"group": SAMPLING})
     """How tokens are sampled."""
 
@@ -166,6 +173,8 @@ class LiveConfig:
             )
         if self.audio and self.output is not None:
             raise OptionError("--audio plays in place of a MIDI output: leave out --output")
+        if self.osc is None and self.osc_to is not None:
+            raise OptionError("--osc-to is for --osc, which says where to listen")
         if not self.audio and (self.soundfont or self.audio_driver):
             raise OptionError("--soundfont and --audio-driver are for --audio")
 

@@ -24,6 +24,10 @@ class RemoteControl(ABC):
         found = find_knob(knob)
         self.command(ControlChange(found.name, found.check(value)))
 
+    def press(self, switch: str) -> None:
+        """Press a switch of ``KNOBS`` and let it go. Thread-safe."""
+        self.command(Press(switch))
+
     def set_mode(self, name: str) -> None:
         """Change to another mode. Thread-safe."""
         self.turn("mode", name)
@@ -42,16 +46,16 @@ class RemoteControl(ABC):
 
     def reset(self) -> None:
         """Let the model forget everything it has heard and played. Thread-safe."""
-        self.command(Press("reset"))
+        self.press("reset")
 
     def undo(self) -> None:
         """Undo the last preset, crossfade or reset. Thread-safe."""
-        self.command(Press("undo"))
+        self.press("undo")
 
     def answer(self) -> None:
         """Press the foot switch: answer now, or stop answering. Thread-safe."""
-        self.command(Press("switch"))
+        self.press("switch")
 
     def panic(self) -> None:
         """End every note; the model is silent until a key goes down. Thread-safe."""
-        self.command(Press("panic"))
+        self.press("panic")

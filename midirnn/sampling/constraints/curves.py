@@ -15,7 +15,7 @@ import numpy.typing as npt
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors
 
-CURVES = {"notes_per_second": 127.0, "loudness": 127.0}
+CURVES = {"notes_per_second": 127.0, "least_notes_per_second": 30.0, "loudness": 127.0}
 """What there are curves of, and the greatest value of each."""
 
 TIME = "seconds"

@@ -48,6 +48,8 @@ class Budget(NamedTuple):
 
     notes: float = math.inf
     step: int = 0
+    ahead: float = 0.0
+    """So many notes more have begun than had to, as of that step."""
 
 
 NO_BUDGET = Budget()
@@ -83,17 +85,33 @@ class Masks:
         self._segments = _segments(constraints, origin, self._second, float(horizon))
         self._begin_steps = [segment.begin for segment in self._segments]
         self._ends = _ends(self._segments)
-        steps = np.arange(origin, origin + horizon * self._second + self._longest + 1)
-        times = (steps - origin) / self._second
+        self._steps = np.arange(origin, origin + horizon * self._second + self._longest + 1)
+        times = (self._steps - origin) / self._second
         curve = constraints.notes_per_second
         self._density = None if curve is None else curve.at(times)
         if self._density is not None:
             self._grown = np.cumsum(self._density) / self._second
+        self._least = self._required(times)
+        self._due = None if self._least is None else np.cumsum(self._least) / self._second
         self._bins = None
         if constraints.loudness is not None and codec.velocity_bins:
             velocities = codec.bin_velocity(np.arange(codec.velocity_bins) + 1)
             self._velocities = velocities.astype(np.float64)
             self._bins = constraints.loudness
+
+    def _required(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+        """Return how many notes a second must begin at some times: none where none may."""
+        curve = self._constraints.least_notes_per_second
+        if curve is None:
+            return None
+        least = curve.at(times)
+        for number, segment in enumerate(self._segments):
+            if not segment.begins.any():
+                begin = segment.begin - self._origin
+                after = self._begin_steps[number + 1 : number + 2]
+                end = after[0] - self._origin if after else len(least)
+                least[max(begin, 0) : max(end, 0)] = 0.0
+        return least
 
     def start(self) -> Budget:
         """Return the budget where the new music begins."""
@@ -101,9 +119,27 @@ class Masks:
 
     def after(self, budget: Budget, token: int, step: int) -> Budget:
         """Return the budget after a token that was drawn in a step."""
-        if self._density is None or not self._on.start <= token < self._on.stop:
+        if not self._on.start <= token < self._on.stop:
             return budget
-        return Budget(float(self._left(budget, np.array([step]))[0]) - 1.0, step)
+        left = float(self._left(budget, np.array([step]))[0]) - 1.0
+        ahead = 0.0
+        if self._due is not None and self._least is not None:
+            now = self._place(step)
+            ahead = budget.ahead - float(self._due[now] - self._due[self._place(budget.step)]) + 1.0
+            ahead = min(ahead, max(1.0, float(self._least[now])))
+        return Budget(left, step, ahead)
+
+    def _place(self, step: int) -> int:
+        """Return where a step is in the curves."""
+        return min(max(step - self._origin, 0), len(self._steps) - 1)
+
+    def _latest(self, budget: Budget) -> int:
+        """Return the step by which the next note must begin."""
+        if self._due is None:
+            return NEVER
+        reached = self._due[self._place(budget.step)] + budget.ahead + 1.0
+        place = int(np.searchsorted(self._due, reached - 1e-9))
+        return self._origin + place if place < len(self._due) else NEVER
 
     def narrow(self, state: GrammarState, mask: BoolArray, budget: Budget, due: bool) -> BoolArray:
         """Return what a mask (V,) of the grammar allows under the constraints.
@@ -129,7 +165,10 @@ class Masks:
         self._limit_velocity(state, step, kept)
         if not kept[self._on].any() and not self._can_follow_velocity(may_begin, kept):
             kept[self._velocity] = False
-        kept[self._shift] &= self._landings(step, held, ends, budget)
+        shifts = kept[self._shift] & self._landings(step, held, ends, budget)
+        kept[self._shift] = shifts & self._in_time(step, budget)
+        if not kept.any():  # a note is due that cannot begin before a step later
+            kept[self._shift.start] = shifts[0]
         if not kept.any():
             self._fail(segment, step)
         return kept
@@ -170,6 +209,11 @@ class Masks:
         can &= self._left(budget, landed) >= 1.0
         can[-1] = True  # after the longest another may follow
         return can
+
+    def _in_time(self, step: int, budget: Budget) -> BoolArray:
+        """Return which time shifts end no later than the next note must begin."""
+        fits: BoolArray = step + np.arange(1, self._longest + 1) <= self._latest(budget)
+        return fits
 
     def _left(self, budget: Budget, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return how many notes may begin in each of some steps, if none does before."""

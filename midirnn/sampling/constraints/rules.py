@@ -41,9 +41,10 @@ class Constraints:
     both, notes of the key that are not in the chord may be used too, as passing notes of a quarter
     of a second. Notes that do not belong to the next chord end where it begins. ``lowest`` and
     ``highest`` bound pitches, and ``polyphony`` how many notes sound at once. No more notes begin
-    than ``notes_per_second`` says, but for bursts of a second's worth, and velocities are within 12
-    of ``loudness``; both are told to the model too. In ``silences``, (start, end), nothing sounds.
-    ``exact_seconds`` is the length of the piece: its last second is a rest.
+    than ``notes_per_second`` says, but for bursts of a second's worth, and no fewer than
+    ``least_notes_per_second``: where one is due, time does not go on without it. Velocities are
+    within 12 of ``loudness``. The model is told all three. In ``silences``, (start, end), nothing
+    sounds. ``exact_seconds`` is the length of the piece: its last second is a rest.
     """
 
     key: PitchClasses | None = None
@@ -55,6 +56,7 @@ class Constraints:
     loudness: Curve | None = None
     silences: tuple[tuple[float, float], ...] = ()
     exact_seconds: float | None = None
+    least_notes_per_second: Curve | None = None
     taken: tuple[Taken, ...] = ()
     """Notes of others, at whose pitches none may begin while they sound."""
 
@@ -66,6 +68,7 @@ class Constraints:
             )
         if self.polyphony is not None and not 1 <= self.polyphony <= NUM_PITCHES:
             raise OptionError(f"polyphony is {self.polyphony}; allowed are 1 to {NUM_PITCHES}")
+        self._check_densities()
         for start, end in self.silences:
             if not 0.0 <= start < end:
                 raise OptionError(f"a silence lasts from {start:g} to {end:g} s; it must end later")
@@ -75,6 +78,19 @@ class Constraints:
                 f"the exact length is {self.exact_seconds:g} s; it must be over {least:g}, the "
                 "rest at the end"
             )
+
+    def _check_densities(self) -> None:
+        """Raise :class:`OptionError` where the least density is above the greatest."""
+        least, most = self.least_notes_per_second, self.notes_per_second
+        if least is None or most is None:
+            return
+        for seconds in sorted(time for curve in (least, most) for time, _ in curve.points):
+            low, high = float(least.at(seconds)), float(most.at(seconds))
+            if low > high:
+                raise OptionError(
+                    f"at {seconds:g} s at least {low:g} notes per second are asked for, and at "
+                    f"most {high:g}"
+                )
 
     def check(self, codec: object) -> None:
         """Raise :class:`OptionError` for a codec without notes in time."""
@@ -89,7 +105,8 @@ class Constraints:
     @property
     def are_told(self) -> bool:
         """Whether there is anything that a model with controls can be told."""
-        told = (self.key, self.chords, self.notes_per_second, self.loudness)
+        curves = (self.notes_per_second, self.least_notes_per_second, self.loudness)
+        told = (self.key, self.chords, *curves)
         return any(part is not None for part in told)
 
     def controls_at(self, seconds: float, controls: Controls | None) -> Controls:
@@ -97,6 +114,8 @@ class Constraints:
         told: dict[str, float | Sequence[float]] = {}
         if self.notes_per_second is not None:
             told["notes_per_second"] = float(self.notes_per_second.at(seconds))
+        elif self.least_notes_per_second is not None:
+            told["notes_per_second"] = float(self.least_notes_per_second.at(seconds))
         if self.loudness is not None:
             told["loudness"] = float(self.loudness.at(seconds))
         weights = self._weights_at(seconds)

@@ -1,0 +1,48 @@
+"""``midirnn fetch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from midirnn.cli.progress import progress_bar
+
+
+def fetch(
+    name: Annotated[str, Parameter(name="NAME", help="The data set: maestro or lakh.")],
+    /,
+    *,
+    output: Annotated[
+        Path | None,
+        Parameter(name=["--output", "-o"], help="The folder to unpack to. [NAME]"),
+    ] = None,
+    encode: Annotated[
+        Path | None,
+        Parameter(help="Encode it too, with the publisher's splits, as this data set."),
+    ] = None,
+) -> None:
+    """Download a data set of MIDI files from its publisher.
+
+    The archive is checked against the publisher's SHA-256. A download that was interrupted goes on
+    where it was. Mind the licence, which is printed.
+    """
+    from midirnn.datasets.fetch import fetch as download
+
+    folder = output or Path(name)
+    with progress_bar("downloading") as progress:
+        published = download(name, folder, progress)
+    print(f"{folder}: {published.about}. Licence: {published.licence}")
+    table = folder / published.table if published.table else None
+    if encode is None:
+        splits = f" --splits {table}" if table else ""
+        print(f"encode it with: midirnn encode {folder} -o DATASET{splits}")
+        return
+    from midirnn.datasets import SplitTable, encode_files
+
+    with progress_bar("encoding") as progress:
+        report = encode_files(
+            [folder], encode, splits=SplitTable.read(table) if table else None, progress=progress
+        )
+    print(report)

@@ -1,0 +1,228 @@
+"""Scores from files: MIDI, and MusicXML by way of music21."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.errors import MidiFileError, MissingExtraError, ScoreError
+from midirnn.files import reason_of
+from midirnn.midifile import SUFFIXES, read_midi
+from midirnn.performance import Part, Performance, Tempo
+from midirnn.scores.score import Meter, QuarterClock, Score
+
+if TYPE_CHECKING:
+    from music21.stream import Score as Notation
+
+XML_SUFFIXES = (".musicxml", ".mxl", ".xml")
+SCORE_SUFFIXES = (*SUFFIXES, *XML_SUFFIXES)
+
+MAX_NOTES = 100_000
+"""A score with more notes is refused: it would be a day of music."""
+
+GRACE = 0.125
+"""Quarter notes: what each grace note takes from the time before its main note."""
+
+_DEFAULT_BPM = 120.0
+_DYNAMICS = {
+    "pppp": 10, "ppp": 16, "pp": 33, "p": 49, "mp": 64, "mf": 80, "f": 96, "ff": 112, "fff": 126,
+    "ffff": 127,
+}  # fmt: skip
+"""The velocities that notation programs play dynamics with."""
+_UNMARKED = 64
+_STAVES = 2
+_CHANNELS = [channel for channel in range(16) if channel != 9]
+
+
+def read_score(source: str | os.PathLike[str] | bytes) -> Score:
+    """Read a score from a MIDI file (a path, or its bytes) or a MusicXML file.
+
+    In MIDI all tracks count, and drums are kept beside the notes. In MusicXML repeats are played,
+    tied notes are one note, and grace notes come before their main note. Raises
+    :class:`ScoreError` for a file that cannot be read or that has no notes to play, and
+    :class:`MissingExtraError` where music21 is needed and not installed.
+    """
+    name = "standard input" if isinstance(source, bytes) else os.fspath(source)
+    if not isinstance(source, bytes) and Path(source).suffix.lower() in XML_SUFFIXES:
+        score = _read_xml(Path(source), name)
+    else:
+        try:
+            score = Score.from_performance(read_midi(source, drums=True))
+        except MidiFileError as error:
+            raise ScoreError(f"{name}: {error.reason}") from error
+    check_score(score, name)
+    return score
+
+
+def check_score(score: Score, name: str) -> None:
+    """Raise :class:`ScoreError` unless there is something to play, and not too much."""
+    if not len(score):
+        only = "only drums" if len(score.written) else "no notes"
+        raise ScoreError(f"{name} has {only}; a score for humanize needs notes with a pitch")
+    if len(score) > MAX_NOTES:
+        raise ScoreError(f"{name} has {len(score):,} notes; at most {MAX_NOTES:,} can be played")
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A note of a MusicXML file, in quarter notes."""
+
+    onset: float
+    duration: float
+    pitch: int
+    part: int
+
+
+def _read_xml(path: Path, name: str) -> Score:
+    """Return the score in a MusicXML file."""
+    notation = _parse(path, name)
+    try:
+        parts = [part.expandRepeats() for part in notation.parts]
+    except Exception:  # repeats that do not fit together: as they stand
+        parts = list(notation.parts)
+    try:
+        notes = [note for index, part in enumerate(parts) for note in _notes(part, index)]
+        meters, tempos = _meters(parts), _tempos(parts)
+    except Exception as error:  # whatever music21 makes of a file that is not quite MusicXML
+        raise ScoreError(f"{name} cannot be read ({reason_of(error)})") from error
+    clock = QuarterClock(tempos)
+    onsets = np.array([note.onset for note in notes])
+    ends = onsets + np.array([note.duration for note in notes])
+    written = Performance(
+        start=clock.seconds(onsets) if notes else onsets,
+        end=clock.seconds(ends) if notes else ends,
+        pitch=np.array([note.pitch for note in notes], np.uint8),
+        velocity=_velocities(parts, notes),
+        part=np.array([note.part for note in notes], np.int32),
+        parts=tuple(
+            Part(0, _CHANNELS[index % len(_CHANNELS)], part.partName or "")
+            for index, part in enumerate(notation.parts)
+        )
+        or (Part(),),
+        tempos=tempos,
+    )
+    return Score.from_performance(written).with_meters(meters)
+
+
+def _parse(path: Path, name: str) -> Notation:
+    """Return what music21 reads in a file."""
+    if not path.is_file():
+        raise ScoreError(
+            f"{name}: " + ("is a folder" if path.is_dir() else "there is no such file")
+        )
+    try:
+        from music21 import converter, stream
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("music21", "scores", "reading MusicXML") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            notation = converter.parse(path, format="musicxml", forceSource=True)
+    except Exception as error:  # XML errors, zip errors, and many of music21's own
+        raise ScoreError(f"{name} is not a MusicXML file ({reason_of(error)})") from error
+    if not isinstance(notation, stream.Score):
+        raise ScoreError(f"{name} holds several works; give a MusicXML file with one")
+    return notation
+
+
+def _notes(part: Any, index: int) -> Iterator[_Written]:
+    """Yield the notes of a part, grace notes in the time before their main note."""
+    from music21 import note as notes
+
+    graces: list[Any] = []
+    flat = part.stripTies().flatten()
+    for element in flat.notes:
+        pitches = [pitch.midi for pitch in element.pitches]
+        if isinstance(element, notes.Unpitched) or not pitches:
+            continue
+        onset = float(element.offset)
+        if element.duration.isGrace:
+            graces.append((onset, pitches))
+            continue
+        yield from _graces([g for g in graces if g[0] >= onset - 1e-6], onset, index)
+        graces.clear()
+        for pitch in pitches:
+            yield _Written(onset, float(element.quarterLength), pitch, index)
+    for onset, pitches in graces:  # after the last note
+        yield from (_Written(onset, GRACE, pitch, index) for pitch in pitches)
+
+
+def _graces(graces: list[Any], onset: float, index: int) -> Iterator[_Written]:
+    """Yield grace notes, the last of which ends where the main note begins."""
+    length = min(GRACE, onset / len(graces)) if graces else 0.0
+    for number, (_, pitches) in enumerate(graces):
+        begin = onset - (len(graces) - number) * length
+        for pitch in pitches:
+            yield _Written(begin, max(length, GRACE / 4), pitch, index)
+
+
+def _meters(parts: list[Any]) -> tuple[Meter, ...]:
+    """Return the metres of the first part; the first begins at the first whole bar."""
+    from music21 import meter
+
+    if not parts:
+        return (Meter(0.0),)
+    flat = parts[0].flatten()
+    found = {
+        float(s.offset): Meter(float(s.offset), s.numerator, s.denominator)
+        for s in flat.getElementsByClass(meter.TimeSignature)
+    }
+    found.setdefault(0.0, Meter(0.0))
+    first_bar = next(iter(parts[0].getElementsByClass("Measure")), None)
+    missing = float(first_bar.paddingLeft) if first_bar is not None else 0.0
+    first, *rest = (found[onset] for onset in sorted(found))
+    pickup = first.bar - missing if 0 < missing < first.bar else 0.0
+    return (Meter(first.onset + pickup, first.numerator, first.denominator), *rest)
+
+
+def _velocities(parts: list[Any], notes: list[_Written]) -> npt.NDArray[np.uint8]:
+    """Return the velocity that the dynamics before each note mean.
+
+    The two staves of a piano share their dynamics; in scores of more parts each has its own.
+    """
+    from music21 import dynamics
+
+    marks: list[list[tuple[float, int]]] = [
+        [
+            (float(mark.offset), _DYNAMICS[mark.value])
+            for mark in part.flatten().getElementsByClass(dynamics.Dynamic)
+            if mark.value in _DYNAMICS
+        ]
+        for part in parts
+    ]
+    if len(parts) <= _STAVES:
+        marks = [[mark for of_part in marks for mark in of_part]] * len(parts)
+    velocities = np.full(len(notes), _UNMARKED, np.uint8)
+    for index, of_part in enumerate(marks):
+        own = np.flatnonzero([note.part == index for note in notes])
+        onsets = np.array([notes[i].onset for i in own])
+        for onset, velocity in sorted(of_part):
+            velocities[own[onsets >= onset - 1e-6]] = velocity
+    return velocities
+
+
+def _tempos(parts: list[Any]) -> tuple[Tempo, ...]:
+    """Return the tempos that are written in any part, 120 quarter notes a minute before them."""
+    from music21 import tempo
+
+    marks = {
+        float(mark.offset): float(bpm)
+        for part in reversed(parts)
+        for mark in part.flatten().getElementsByClass(tempo.MetronomeMark)
+        if (bpm := mark.getQuarterBPM())
+    }
+    marks = {0.0: next(iter(marks.values()), _DEFAULT_BPM)} | dict(sorted(marks.items()))
+    tempos: list[Tempo] = []
+    seconds, before = 0.0, 0.0
+    for onset, bpm in sorted(marks.items()):
+        seconds += (onset - before) * 60 / tempos[-1].bpm if tempos else 0.0
+        tempos.append(Tempo(seconds, bpm))
+        before = onset
+    return tuple(tempos)

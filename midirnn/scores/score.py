@@ -1,0 +1,174 @@
+"""A score: written notes in quarter notes, with its metre and its tempos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.performance import FloatArray, Performance, Tempo, TimeSignature
+
+IntArray = npt.NDArray[np.int64]
+
+TOGETHER = 1 / 48
+"""Notes whose onsets are closer than this, in quarter notes, are of one chord."""
+
+LONGEST_BAR = 64.0
+"""Quarter notes. A time signature with longer bars says nothing about the metre."""
+
+_GRID = 6720.0
+"""Onsets are rounded to such parts of a quarter note: 64ths and tuplets of 3, 5 and 7 are exact."""
+
+
+@dataclass(frozen=True)
+class Meter:
+    """A time signature from ``onset`` on, in quarter notes from the start of the score."""
+
+    onset: float
+    numerator: int = 4
+    denominator: int = 4
+
+    @property
+    def bar(self) -> float:
+        """The length of a bar in quarter notes."""
+        return 4.0 * self.numerator / self.denominator
+
+    @property
+    def beat(self) -> float:
+        """The length of a beat in quarter notes: a dotted note in compound metre."""
+        compound = self.denominator >= 8 and self.numerator % 3 == 0 and self.numerator > 3
+        return (12.0 if compound else 4.0) / self.denominator
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The notes of a score, shape ``(N,)`` each, in order of (onset, pitch); no drums.
+
+    ``onset`` and ``duration`` are in quarter notes. ``written`` is the score as a player without
+    any expression would play it, with its parts, tempos and drums; ``of_note`` is the index of
+    each note in it.
+    """
+
+    onset: FloatArray
+    duration: FloatArray
+    pitch: IntArray
+    of_note: IntArray
+    written: Performance
+    meters: tuple[Meter, ...] = (Meter(0.0),)
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    @classmethod
+    def from_performance(cls, written: Performance) -> Score:
+        """Return the score that exactly timed notes are, for instance those of a MIDI file.
+
+        Quarter notes are counted by its tempos.
+        """
+        pitched = [index for index, part in enumerate(written.parts) if not part.is_drum]
+        of_note = np.flatnonzero(np.isin(written.part, pitched))
+        clock = QuarterClock(written.tempos)
+        onset = np.round(clock.quarters(written.start[of_note]) * _GRID) / _GRID
+        duration = clock.quarters(written.end[of_note]) - onset
+        pitch = written.pitch[of_note].astype(np.int64)
+        by_onset = np.argsort(onset, kind="stable")
+        onset[by_onset] = _joined(onset[by_onset])
+        order = np.lexsort((pitch, onset))
+        return cls(
+            onset=onset[order],
+            duration=np.maximum(duration[order], TOGETHER),
+            pitch=pitch[order],
+            of_note=of_note[order],
+            written=written,
+            meters=_meters(written, clock),
+        )
+
+    def with_meters(self, meters: tuple[Meter, ...]) -> Score:
+        """Return the same notes in other metres."""
+        return replace(self, meters=meters)
+
+    @cached_property
+    def chord(self) -> IntArray:
+        """The number of the chord of each note, from 0 on: notes of one onset are a chord."""
+        return np.cumsum(np.diff(self.onset, prepend=-1.0) > 0) - 1
+
+    @cached_property
+    def velocity(self) -> FloatArray:
+        """The velocity of each note as written: what stands in a MIDI file, or the dynamics."""
+        return self.written.velocity[self.of_note].astype(np.float64)
+
+    @cached_property
+    def bpm(self) -> FloatArray:
+        """The written tempo at each note, in quarter notes per minute."""
+        return self.clock.bpm(self.onset)
+
+    @cached_property
+    def firsts(self) -> IntArray:
+        """The index of the first note of each chord; shape ``(C,)``."""
+        return np.flatnonzero(np.diff(self.chord, prepend=-1))
+
+    @cached_property
+    def chord_onset(self) -> FloatArray:
+        """The onset of each chord in quarter notes; shape ``(C,)``."""
+        return self.onset[self.firsts]
+
+    @cached_property
+    def chord_seconds(self) -> FloatArray:
+        """The onset of each chord in seconds, at the score's own tempos; shape ``(C,)``."""
+        return self.clock.seconds(self.chord_onset)
+
+    @cached_property
+    def clock(self) -> QuarterClock:
+        """Converts quarter notes to seconds at the score's own tempos."""
+        return QuarterClock(self.written.tempos)
+
+
+def _joined(onset: FloatArray) -> FloatArray:
+    """Return onsets in order, with those that follow closely on another one moved to it."""
+    begins = np.diff(onset, prepend=-1.0) > TOGETHER
+    joined: FloatArray = onset[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    return joined
+
+
+def _meters(written: Performance, clock: QuarterClock) -> tuple[Meter, ...]:
+    """Return the time signatures that make sense, the first of them at the start."""
+    signatures = [s for s in written.signatures if isinstance(s, TimeSignature)]
+    onsets = clock.quarters(np.array([signature.seconds for signature in signatures]))
+    meters = [
+        Meter(float(onset), signature.numerator, signature.denominator)
+        for onset, signature in zip(onsets, signatures, strict=True)
+    ]
+    meters = [meter for meter in meters if meter.bar <= LONGEST_BAR]
+    return (*(() if meters and meters[0].onset <= 0 else (Meter(0.0),)), *meters)
+
+
+class QuarterClock:
+    """Converts between seconds and quarter notes, by tempos."""
+
+    def __init__(self, tempos: tuple[Tempo, ...]) -> None:
+        first = () if tempos and tempos[0].seconds == 0 else (Tempo(0.0, 120.0),)
+        tempos = (*first, *tempos)
+        self._seconds = np.array([tempo.seconds for tempo in tempos])
+        self._rate = np.array([tempo.bpm / 60 for tempo in tempos])
+        steps = np.diff(self._seconds) * self._rate[:-1]
+        self._quarters = np.append(0.0, np.cumsum(steps))
+
+    def quarters(self, seconds: FloatArray) -> FloatArray:
+        """Return times in quarter notes from the start."""
+        i = np.maximum(np.searchsorted(self._seconds, seconds, side="right") - 1, 0)
+        quarters: FloatArray = self._quarters[i] + (seconds - self._seconds[i]) * self._rate[i]
+        return quarters
+
+    def bpm(self, quarters: FloatArray) -> FloatArray:
+        """Return the tempo at times in quarter notes."""
+        i = np.maximum(np.searchsorted(self._quarters, quarters, side="right") - 1, 0)
+        rate: FloatArray = self._rate[i] * 60
+        return rate
+
+    def seconds(self, quarters: FloatArray) -> FloatArray:
+        """Return times in seconds from the start."""
+        i = np.maximum(np.searchsorted(self._quarters, quarters, side="right") - 1, 0)
+        seconds: FloatArray = self._seconds[i] + (quarters - self._quarters[i]) / self._rate[i]
+        return seconds

@@ -1,0 +1,165 @@
+"""Measure how near a network's expression comes to pianists', beside two baselines.
+
+    python3 scripts/recipes/humanize_evaluate.py PAIRS.npz MODEL... --split test [--json FILE]
+
+Rank correlation (Spearman's) and mean absolute error, per performance, averaged over the
+performances of a title and then over titles. Errors are in velocities, in percent of the time to
+the next chord, in octaves of duration, and in milliseconds. "Constant" plays the score as it is
+written with one velocity; "means" takes the mean of the train split by metrical position, pitch and
+local density. "written" are the velocities of the score file, where it has dynamics. A model's
+"expectation" is the mean of each quantity by the score alone, "without dynamics" the same when it
+does not see these velocities, "one sample" what `midirnn humanize` plays, with one seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from midirnn.composing.humanize import draw
+from midirnn.engines.humanizer import HumanizerEngine, load_humanizer
+from midirnn.judging.expression import (
+    MEASURED,
+    Agreement,
+    CellMeans,
+    Predictor,
+    agreement_by_title,
+    as_written,
+    mean_agreement,
+)
+from midirnn.performance import FloatArray
+from midirnn.scores.pairs import Pair, load_pairs
+from midirnn.scores.quantities import QUANTITIES
+from midirnn.scores.traits import DYNAMICS_TRAITS
+
+UNITS = {"velocity": 1.0, "tempo": 100.0, "articulation": 1.0, "timing": 1000.0}
+
+Table = dict[str, dict[str, dict[str, Agreement]]]
+"""By predictor, title and quantity."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("pairs", type=Path)
+    parser.add_argument("models", nargs="*", default=["humanize"])
+    parser.add_argument("--split", default="test", choices=["train", "validation", "test"])
+    parser.add_argument("--most", type=int, default=4, help="performances of a title, at most")
+    parser.add_argument("--samples", action="store_true", help="also measure one sample")
+    parser.add_argument("--titles", action="store_true", help="print a row for each title")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    pairs = load_pairs(arguments.pairs)
+    measured = at_most([p for p in pairs if p.split == arguments.split], arguments.most)
+    means = CellMeans([p for p in pairs if p.split == "train"])
+    predictors: dict[str, Predictor] = {"constant": as_written, "means": means}
+    predictors["written"] = written
+    for name in arguments.models:
+        engine = load_humanizer(name)
+        predictors[f"{name}: expectation"] = remembered(Expectation(engine))
+        predictors[f"{name}: without dynamics"] = remembered(Expectation(engine, dynamics=False))
+        if arguments.samples:
+            predictors[f"{name}: one sample"] = remembered(Sample(engine))
+    table = {name: agreement_by_title(measured, of) for name, of in predictors.items()}
+    print(f"{arguments.split}: {len(measured)} performances of {len(table['means'])} titles")
+    show(table)
+    if arguments.titles:
+        show_titles(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(as_json(table), indent=2) + "\n", encoding="utf-8")
+
+
+def at_most(pairs: list[Pair], most: int) -> list[Pair]:
+    """Return the first performances of each title."""
+    of_title: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        of_title.setdefault(pair.title, []).append(pair)
+    return [pair for each in of_title.values() for pair in each[:most]]
+
+
+def written(pair: Pair) -> dict[str, FloatArray]:
+    """Return the velocities that stand in the score file."""
+    dynamics = pair.traits[:, DYNAMICS_TRAITS[1]].astype(np.float64) * 20
+    return as_written(pair) | {"velocity": dynamics - dynamics.mean()}
+
+
+def columns(values: FloatArray) -> dict[str, FloatArray]:
+    """Return the columns (N, Q) that are measured."""
+    names = [quantity.name for quantity in QUANTITIES]
+    return {name: values[:, names.index(name)] for name in MEASURED}
+
+
+class Expectation:
+    """The means that a network gives by the score alone."""
+
+    def __init__(self, engine: HumanizerEngine, *, dynamics: bool = True) -> None:
+        self.engine, self.dynamics = engine, dynamics
+
+    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+        traits = pair.traits.astype(np.float32)
+        if not self.dynamics:
+            traits[:, DYNAMICS_TRAITS] = 0.0
+        return columns(self.engine.means(traits).astype(np.float64))
+
+
+class Sample:
+    """One performance that is drawn, the same for all pianists of a title."""
+
+    def __init__(self, engine: HumanizerEngine) -> None:
+        self.engine = engine
+
+    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+        random = np.random.default_rng(0)
+        traits = pair.traits.astype(np.float32)
+        values = self.engine.values(traits, pair.begins, lambda q, p: draw(q, p, random))
+        return columns(values.astype(np.float64))
+
+
+def remembered(predict: Predictor) -> Predictor:
+    """Return the same, computed once for each title: all its performances have one score."""
+    known: dict[tuple[str, int], dict[str, FloatArray]] = {}
+
+    def once(pair: Pair) -> dict[str, FloatArray]:
+        key = pair.title, len(pair)
+        if key not in known:
+            known[key] = predict(pair)
+        return known[key]
+
+    return once
+
+
+def show(table: Table) -> None:
+    heads = [f"{name} {kind}" for name in MEASURED for kind in ("corr.", "error")]
+    print(f"| {'prediction':32} | " + " | ".join(heads) + " |")
+    print("|---" * (len(heads) + 1) + "|")
+    for name, by_title in table.items():
+        mean = mean_agreement(list(by_title.values()))
+        cells = [f"{mean[q].correlation:.3f} | {mean[q].error * UNITS[q]:.3g}" for q in MEASURED]
+        print(f"| {name:32} | " + " | ".join(cells) + " |")
+
+
+def show_titles(table: Table) -> None:
+    """Print the correlations of velocity and tempo of each title."""
+    names = [name for name in table if name == "means" or "expectation" in name]
+    print("\n| title | " + " | ".join(f"{n} velocity | {n} tempo" for n in names) + " |")
+    print("|---" * (2 * len(names) + 1) + "|")
+    for title in table["means"]:
+        cells = [
+            f"{table[n][title][q].correlation:.2f}" for n in names for q in ("velocity", "tempo")
+        ]
+        print(f"| {title} | " + " | ".join(cells) + " |")
+
+
+def as_json(table: Table) -> dict[str, object]:
+    """Return the means over titles, for the config of the weights."""
+    return {
+        name: {q: asdict(one) for q, one in mean_agreement(list(by_title.values())).items()}
+        for name, by_title in table.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
