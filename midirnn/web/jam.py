@@ -253,13 +253,7 @@ class Jam:
             case {"t": "turn", "knob": str(knob), "value": value}:
                 session.turn(knob, value)
             case {"t": "press", "name": str(name)}:
-                presses = {
-                    "panic": session.panic,
-                    "reset": session.reset,
-                    "undo": session.undo,
-                    "switch": session.answer,
-                }
-                presses[name]()
+                session.press(name)
             case {"t": "store", "preset": int(preset)}:
                 session.store_preset(preset)
             case {"t": "load", "preset": int(preset)}:

@@ -4,7 +4,7 @@ A page sends JSON objects, one a WebSocket message, whose ``t`` says what they a
 
     {"t": "midi", "m": [144, 60, 80], "at": 12.5}    a note, or the sustain pedal
     {"t": "turn", "knob": "density", "value": 4.0}   a knob; null leaves it free
-    {"t": "press", "name": "panic"}                  panic, reset, undo or switch
+    {"t": "press", "name": "panic"}                  panic, reset, undo or whose turn it is
     {"t": "store", "preset": 1}                      store the model's state
     {"t": "load", "preset": 1}                       load it
     {"t": "model", "name": "piano-small"}            change the model
@@ -35,7 +35,7 @@ MOST_TEXT = 256
 MOST_PRESET = 99
 """Far above what there are: how many there are, the session knows."""
 
-SWITCHES = ("panic", "reset", "undo", "switch")
+SWITCHES = ("panic", "reset", "undo", "switch", "your_turn", "my_turn")
 
 
 class RequestError(MidirnnError):

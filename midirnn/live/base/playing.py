@@ -53,6 +53,10 @@ class Gesture(Enum):
     PEDAL_DOWN = auto()
     PEDAL_UP = auto()
     SWITCH = auto()
+    """The foot switch: the other one's turn."""
+    YOUR_TURN = auto()
+    """The performer says to the model: your turn."""
+    MY_TURN = auto()
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,13 @@ ASKED_BY = (
 )
 """Knobs that set how the model samples."""
 
+TURNS = {
+    "switch": Gesture.SWITCH,
+    "your_turn": Gesture.YOUR_TURN,
+    "my_turn": Gesture.MY_TURN,
+}
+"""The gesture of each switch that says whose turn it is."""
+
 PRIMED = "primed"
 """The name of the state that the performer's playing has left the model in."""
 
@@ -343,8 +350,8 @@ class Console:
 
     def _press(self, name: str) -> Iterator[Effect]:
         """Yield what a switch does that was pressed."""
-        if name == "switch":
-            yield MakeGesture(Gesture.SWITCH)
+        if name in TURNS:
+            yield MakeGesture(TURNS[name])
         elif name == "panic":
             yield Panic()
             yield Tell("panic: the model is silent until you play")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.base.playing import NEVER, Following, Performed, Source, Stance
+from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Source, Stance
 
 
 class Autopilot:
-    """The model plays all the time; whatever it hears influences what it plays."""
+    """The model plays all the time; whatever it hears influences what it plays.
+
+    "My turn" lets it pause until it is told "your turn".
+    """
 
     summary: ClassVar[str] = (
         "The model plays on its own without end, and takes up whatever you play into its music."
@@ -19,14 +22,17 @@ class Autopilot:
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config
+        self._plays = True
 
     def hear(self, performed: Performed) -> None:
-        """Do nothing: what is heard changes what is played, not whether."""
+        """Take note of whose turn it is; other gestures change what is played, not whether."""
+        if performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
+            self._plays = performed.gesture is Gesture.YOUR_TURN
 
     def stance(self, now: float) -> Stance:
-        """Return the stance: always listens and plays."""
-        return Stance.BOTH
+        """Return the stance: listens and plays; in the performer's turn it listens."""
+        return Stance.BOTH if self._plays else Stance.LISTENS
 
     def changes_at(self) -> float:
-        """Return ``NEVER``."""
+        """Return ``NEVER``: only a gesture changes the stance."""
         return NEVER

@@ -23,13 +23,18 @@ ENDING_GESTURES: dict[str, Gesture | None] = {
 """The gesture that ends a phrase, by ``phrase_end``. The foot switch does so always."""
 
 
+TURNS = (Gesture.SWITCH, Gesture.YOUR_TURN, Gesture.MY_TURN)
+"""Gestures that say whose turn it is."""
+
+
 class CallAndResponse:
     """Listens to a phrase, answers it, stops when the performer begins again.
 
     A phrase ends when no key is down and nothing has happened for ``silence_seconds``. A pedal
     that stays down does not delay that, a key that stays down only for a while. With another
     ``phrase_end`` only that gesture ends it, and silence does not. The foot switch ends a phrase
-    at once; during an answer it ends the answer, and after one it asks for another.
+    at once; during an answer it ends the answer, and after one it asks for another. "Your turn"
+    begins an answer, also before any phrase, and "my turn" ends it.
 
     An answer is as long as the phrase, or ``answer_seconds``. It goes on while the performer lets
     go of keys and pedals; a new key ends it.
@@ -53,8 +58,8 @@ class CallAndResponse:
     def hear(self, performed: Performed) -> None:
         """Take note of a gesture: a key begins or continues a phrase, and ends an answer."""
         self._keys_down = performed.keys_down
-        if performed.gesture is Gesture.SWITCH:
-            self._switch(performed.seconds)
+        if performed.gesture in TURNS:
+            self._take_turns(performed)
             return
         self._last = performed.seconds
         if performed.gesture is Gesture.KEY_DOWN:
@@ -91,11 +96,14 @@ class CallAndResponse:
         else:
             self._begin_answer(now)
 
-    def _switch(self, now: float) -> None:
-        """Do what the foot switch asks for."""
-        if self._answer_end is not None and now < self._answer_end:
+    def _take_turns(self, performed: Performed) -> None:
+        """Begin an answer, or end it. The switch before any phrase asks for nothing."""
+        now, gesture = performed.seconds, performed.gesture
+        answers = self._answer_end is not None and now < self._answer_end
+        has_phrase = self._phrase_start is not None or self._phrase_seconds is not None
+        if gesture is Gesture.MY_TURN or (gesture is Gesture.SWITCH and answers):
             self._answer_end = None
-        elif self._phrase_start is not None or self._phrase_seconds is not None:
+        elif not answers and (has_phrase or gesture is Gesture.YOUR_TURN):
             self._begin_answer(now)
 
     def _begin_answer(self, now: float) -> None:

@@ -11,8 +11,8 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 class Duet:
     """The model comes in with the performer's first key, and from then on both play.
 
-    Whether the performer plays or rests, it goes on; the foot switch lets it pause, and the next
-    key lets it come in again.
+    Whether the performer plays or rests, it goes on; the foot switch or "my turn" lets it pause,
+    and the next key or "your turn" lets it come in again.
     """
 
     summary: ClassVar[str] = (
@@ -28,9 +28,9 @@ class Duet:
 
     def hear(self, performed: Performed) -> None:
         """Take note of a gesture: a key lets the model come in, the foot switch lets it pause."""
-        if performed.gesture is Gesture.KEY_DOWN:
+        if performed.gesture in (Gesture.KEY_DOWN, Gesture.YOUR_TURN):
             self._plays = True
-        elif performed.gesture is Gesture.SWITCH:
+        elif performed.gesture in (Gesture.SWITCH, Gesture.MY_TURN):
             self._plays = False
 
     def stance(self, now: float) -> Stance:

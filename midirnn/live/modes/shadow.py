@@ -11,7 +11,8 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 class Shadow:
     """Plays while the performer's notes sound: its own begin with them and end with them.
 
-    They sound while a key is down, and after that until the pedal goes up.
+    They sound while a key is down, and after that until the pedal goes up. After "my turn" the
+    performer is alone until "your turn".
     """
 
     summary: ClassVar[str] = (
@@ -25,16 +26,19 @@ class Shadow:
         self.config = config
         self._pedal_down = False
         self._sounds = False
+        self._pauses = False
 
     def hear(self, performed: Performed) -> None:
-        """Keep track of whether the performer's notes sound."""
+        """Keep track of whether the performer's notes sound, and of whose turn it is."""
         if performed.gesture in (Gesture.PEDAL_DOWN, Gesture.PEDAL_UP):
             self._pedal_down = performed.gesture is Gesture.PEDAL_DOWN
+        elif performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
+            self._pauses = performed.gesture is Gesture.MY_TURN
         self._sounds = performed.keys_down > 0 or (self._sounds and self._pedal_down)
 
     def stance(self, now: float) -> Stance:
         """Return the stance: listens; while the performer's notes sound it also plays."""
-        return Stance.BOTH if self._sounds else Stance.LISTENS
+        return Stance.BOTH if self._sounds and not self._pauses else Stance.LISTENS
 
     def changes_at(self) -> float:
         """Return ``NEVER``: only a gesture changes the stance."""

@@ -103,7 +103,8 @@ class App {
     const on = (/** @type {string} */ id, /** @type {() => void} */ act) =>
       find(id).addEventListener("click", act);
     on("panic", () => this.panic());
-    on("answer", () => this.press("switch"));
+    on("your-turn", () => this.press("your_turn"));
+    on("my-turn", () => this.press("my_turn"));
     on("reset", () => this.press("reset"));
     on("undo", () => this.press("undo"));
     on("freeze", () => this.turn("freeze", find("freeze").ariaPressed !== "true"));

@@ -223,6 +223,14 @@ def test_panic_ends_all_and_the_model_waits_for_a_key() -> None:
         assert [seconds for seconds in note_ons(stage.sent) if seconds > 7.0]
 
 
+def test_the_pedals_of_a_stage_piano_say_whose_turn_it_is() -> None:
+    sostenuto, soft = (5.1, (176, 66, 127)), (6.0, (176, 67, 127))
+    stage = stage_with("call_and_response", *PHRASE, sostenuto, (5.4, (176, 66, 0)), soft)
+    sent = stage.play(8.0)
+    assert stage.changes[1:] == [(5.1, Stance.BOTH), (6.0, Stance.LISTENS)]
+    assert sounding(message for _, message in sent) == set()
+
+
 def test_the_foot_switch_asks_for_the_answer() -> None:
     stage = stage_with("call_and_response", *PHRASE, turn(5.1, "switch", 127))
     stage.play(8.0)

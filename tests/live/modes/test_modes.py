@@ -160,7 +160,7 @@ def test_a_phrase_ends_by_the_gesture_that_was_set_and_not_by_silence(
 def test_a_gesture_before_any_key_begins_no_answer() -> None:
     for what in Gesture:
         mode = make_mode("call_and_response", LiveConfig(phrase_end="pedal_up"))
-        if what is not Gesture.KEY_DOWN:
+        if what not in (Gesture.KEY_DOWN, Gesture.YOUR_TURN):
             gesture(mode, 1.0, what)
             assert mode.stance(1.0) == LISTENS
             assert mode.changes_at() == NEVER
@@ -182,6 +182,37 @@ def test_in_an_answer_the_foot_switch_ends_it_and_behind_one_asks_for_another() 
     gesture(mode, 9.0, Gesture.SWITCH)
     assert mode.stance(9.0) == BOTH
     assert mode.changes_at() == 14.0
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_in_every_mode_the_performer_says_whose_turn_it_is(name: str) -> None:
+    mode = make_mode(name, LiveConfig())
+    press(mode, 1.0)
+    if name != "shadow":
+        let_go(mode, 1.2)
+    gesture(mode, 1.3, Gesture.YOUR_TURN, keys_down=int(name == "shadow"))
+    assert mode.stance(1.3) == BOTH
+    gesture(mode, 2.0, Gesture.MY_TURN, keys_down=int(name == "shadow"))
+    assert mode.stance(2.0) == LISTENS
+    assert mode.changes_at() == NEVER
+    gesture(mode, 3.0, Gesture.YOUR_TURN, keys_down=int(name == "shadow"))
+    assert mode.stance(3.0) == BOTH
+
+
+def test_your_turn_lets_the_model_begin_without_a_phrase_and_does_not_end_its_answer() -> None:
+    mode = make_mode("call_and_response", LiveConfig())
+    gesture(mode, 1.0, Gesture.YOUR_TURN)
+    assert mode.stance(1.0) == BOTH
+    gesture(mode, 1.5, Gesture.YOUR_TURN)
+    assert mode.stance(1.5) == BOTH
+    assert mode.changes_at() == 3.0
+
+
+def test_my_turn_in_a_phrase_leaves_it_a_phrase() -> None:
+    mode = a_phrase(0.0, 5.0)
+    gesture(mode, 5.1, Gesture.MY_TURN)
+    assert mode.stance(5.9) == LISTENS
+    assert mode.stance(6.0) == BOTH
 
 
 def test_duet_comes_in_with_the_first_key_and_plays_through_rests() -> None:
