@@ -199,10 +199,12 @@ def _named_format(format: str, codec: str, given: dict[str, int]) -> tuple[str, 
 
 
 def _parse_setting(text: str) -> tuple[str, int | float | str]:
-    """Return the name and the value in ``NAME=VALUE``; a value that is a number as a number."""
+    """Return the name and the value in ``NAME=VALUE``: a number, true or false, or a text."""
     name, equals, value = text.partition("=")
     if not equals:
         raise OptionError(f"--codec-setting is {text!r}; write it as NAME=VALUE")
+    if value in ("true", "false"):
+        return name, value == "true"
     for number in (int, float):
         with suppress(ValueError):
             return name, number(value)

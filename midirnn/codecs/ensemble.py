@@ -118,6 +118,8 @@ class EnsembleCodec:
     def __post_init__(self) -> None:
         if not 1 <= self.players <= len(REGISTERS):
             raise CodecError(f"players is {self.players}; allowed are 1 to {len(REGISTERS)}")
+        if not isinstance(self.joint, bool):
+            raise CodecError(f"joint is {self.joint!r}; allowed are true and false")
         if self.vocab_size > MAX_TOKENS:
             raise CodecError(
                 f"{self.players} players with {len(GESTURES)} gestures are {self.vocab_size:,} "

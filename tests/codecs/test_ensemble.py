@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midirnn.cli.main import main
 from midirnn.codecs.ensemble import GESTURES, EnsembleCodec, to_digits, to_number
+from midirnn.datasets import Dataset
 from midirnn.errors import CodecError
 from midirnn.performance import Part, Performance
 
@@ -46,6 +49,18 @@ def test_four_players_are_6561_tokens_and_six_are_too_many() -> None:
     assert EnsembleCodec(players=4, joint=False).vocab_size == 36
     with pytest.raises(CodecError, match="players is 6; allowed are 1 to 5"):
         EnsembleCodec(players=6)
+
+
+def test_joint_is_true_or_false_and_nothing_else() -> None:
+    with pytest.raises(CodecError, match="joint is 'no'; allowed are true and false"):
+        EnsembleCodec(joint="no")  # type: ignore[arg-type]
+
+
+def test_a_codec_setting_on_the_command_line_can_be_false(tmp_path: Path) -> None:
+    EnsembleCodec().write(EnsembleCodec().decode([1, 2, 3]), tmp_path / "in" / "a.mid")
+    argv = ["encode", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--codec", "ensemble"]
+    assert main([*argv, "--codec-setting", "joint=false"]) == 0
+    assert Dataset.open(tmp_path / "out").codec == EnsembleCodec(joint=False)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 8)] * 4), min_size=1, max_size=12))
