@@ -338,9 +338,20 @@ class Performance:
             return changed
         return dataclasses.replace(self, **changes)
 
+    def _with(self, **arrays: npt.NDArray[Any]) -> Performance:
+        """Return the performance with new arrays that are right and in order: none is checked.
+
+        Checking takes as long as all the rest of what makes a performance from another.
+        """
+        changed = copy.copy(self)
+        for name, values in arrays.items():
+            values.flags.writeable = False
+            object.__setattr__(changed, name, values)
+        return changed
+
     def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
         """Return the performance with only the notes where ``keep`` (shape ``(N,)``) is true."""
-        return self.replace(**{name: getattr(self, name)[keep] for name in _NOTE_FIELDS})
+        return self._with(**{name: getattr(self, name)[keep] for name in _NOTE_FIELDS})
 
     def without_drums(self) -> Performance:
         """Return the performance without the notes of drum parts."""
@@ -452,7 +463,7 @@ class Performance:
             float(self.end[melodic].max(initial=0.0)), float(self.pedal_time.max(initial=0.0))
         )
         counts = ~self.pedal_shared if as_note_seq else np.ones(len(self.pedal_time), dtype=bool)
-        for part in np.unique(self.pedal_part[counts]):
+        for part in np.flatnonzero(np.bincount(self.pedal_part[counts])):
             if part in drums:
                 continue
             notes = np.flatnonzero(self.part == part)
@@ -468,7 +479,7 @@ class Performance:
         keep = end > self.start
         kept = {name: getattr(self, name)[keep] for name in _NOTE_FIELDS}
         kept |= {"end": end[keep], "unreleased": unreleased[keep]}
-        return self.replace(**kept, **{name: getattr(self, name)[:0] for name in _PEDAL_FIELDS})
+        return self._with(**kept, **{n: np.empty(0, ARRAYS[n]) for n in _PEDAL_FIELDS})
 
 
 def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:

@@ -1,7 +1,8 @@
 """Measure how fast many pieces are generated, beside torch.nn.LSTM with the same sampling.
 
 Tokens per second on one core and, with --workers 2, on two, for a model of random weights (3 layers
-of 384, 388 tokens, no further inputs) or one that is named:
+of 384, 388 tokens, no further inputs) or one that is named. Beside them are the same per second of
+processor time, which hang less on what else is running:
 
     python scripts/benchmark_generate.py --workers 2
     python scripts/benchmark_generate.py --workers 2 --model piano --json
@@ -14,6 +15,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,14 @@ def weights_of(model: str | None) -> tuple[ModelConfig, Weights]:
     return config, random_weights(config, 0)
 
 
-def midirnn_rate(model: str | None, batch: int, seconds: float) -> float:
-    """Return the tokens per second of one process."""
+def midirnn_rate(model: str | None, batch: int, seconds: float) -> Rate:
+    """Return the rates of one process."""
     group = NumpyBatch(*weights_of(model))
     samplers = [Sampler(group.open_lane(), CODEC, seed=seed) for seed in range(batch)]
     return _rate(lambda: [sampler.next() for sampler in samplers], batch, seconds)
 
 
-def torch_rate(model: str | None, batch: int, seconds: float) -> float:
+def torch_rate(model: str | None, batch: int, seconds: float) -> Rate:
     """Return the same of torch.nn.LSTM: the network alone is torch's, the sampling is midirnn's.
 
     Features that a model has beside the token are left out.
@@ -94,21 +96,26 @@ class _Silent:
         return lambda *given: None
 
 
-def _rate(step: object, batch: int, seconds: float) -> float:
-    """Return tokens per second of a step of so many pieces, after a few to warm up."""
+Rate = tuple[float, float]
+"""Tokens per second, and per second of processor time."""
+
+
+def _rate(step: Callable[[], object], batch: int, seconds: float) -> Rate:
+    """Return the rates of a step of so many pieces, after a few to warm up."""
     for _ in range(3):
-        step()  # type: ignore[operator]
-    begin, steps = time.perf_counter(), 0
+        step()
+    begin, cpu, steps = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begin < seconds or steps < 3:
-        step()  # type: ignore[operator]
+        step()
         steps += 1
-    return batch * steps / (time.perf_counter() - begin)
+    tokens = batch * steps
+    return tokens / (time.perf_counter() - begin), tokens / (time.process_time() - cpu)
 
 
 RATES = {"midirnn": midirnn_rate, "torch.nn.LSTM": torch_rate}
 
 
-def _measure(job: tuple[str, str | None, int, float]) -> float:
+def _measure(job: tuple[str, str | None, int, float]) -> Rate:
     name, *given = job
     return RATES[name](*given)  # type: ignore[arg-type]
 
@@ -125,19 +132,12 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(given.workers) as pool:
         for batch in given.batches:
-            rates = {
-                name: float(
-                    np.sum(
-                        pool.map(
-                            _measure,
-                            [(name, given.model, batch, given.seconds)] * given.workers,
-                            chunksize=1,
-                        )
-                    )
-                )
-                for name in RATES
-            }
-            rows.append({"batch": batch, **rates})
+            row: dict[str, float] = {"batch": batch}
+            for name in RATES:
+                jobs = [(name, given.model, batch, given.seconds)] * given.workers
+                wall, cpu = np.sum(pool.map(_measure, jobs, chunksize=1), axis=0).tolist()
+                row |= {name: wall, f"{name}, processor time": cpu}
+            rows.append(row)
     report = {
         "machine": processor_name(),
         "model": given.model or f"{LAYERS} x {HIDDEN}",
@@ -148,9 +148,10 @@ def main() -> None:
         print(json.dumps(report, indent=2))
         return
     print(f"{report['model']}, {given.workers} processes of one thread; {report['machine']}")
-    print(f"{'pieces at once':>14}{'midirnn':>12}{'torch.nn.LSTM':>16}  (tokens/s)")
+    names = [f"{name}{kind}" for kind in ("", ", processor time") for name in RATES]
+    print(f"{'pieces at once':>14}" + "".join(f"{name:>32}" for name in names) + "  (tokens/s)")
     for row in rows:
-        print(f"{row['batch']:>14}{row['midirnn']:>12,.0f}{row['torch.nn.LSTM']:>16,.0f}")
+        print(f"{row['batch']:>14}" + "".join(f"{row[name]:>32,.0f}" for name in names))
 
 
 if __name__ == "__main__":

@@ -59,20 +59,20 @@ class JackServer:
         self._stack.close()
 
     def freeze(self) -> None:
-        """Nothing; the server answers nobody until it is thawed."""
+        """Let the server answer nobody until it is thawed."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Nothing; the server answers again."""
+        """Let the server answer again."""
         os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Nothing; the server has died without a word. :meth:`start` starts another."""
+        """Kill the server. :meth:`start` starts another."""
         self._process.kill()
         self._process.wait()
 
     def start(self) -> None:
-        """Nothing; a server runs under the same name."""
+        """Start a server under the same name."""
         try:
             self._process = self._start()
         except BaseException:

@@ -135,10 +135,10 @@ class TestBytesThatAreNoMidiFile:
         )
 
     def test_megabytes_of_one_number_are_refused_at_once(self) -> None:
-        begun = time.perf_counter()
+        begun = time.process_time()
         refusal(midi(track(b"\xff" * 4_000_000)))
         refusal(midi(track(b"\x00\xff\x01" + b"\xff" * 4_000_000)))
-        assert time.perf_counter() - begun < 2.0
+        assert time.process_time() - begun < 2.0
 
     def test_an_error_can_be_sent_to_another_process(self) -> None:
         error = pickle.loads(pickle.dumps(refusal(b"")))

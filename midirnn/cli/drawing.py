@@ -30,8 +30,9 @@ class DrawingFlags:
     batch: Annotated[
         int | None,
         Parameter(
-            help="With --count: so many pieces are in progress at once, in numpy. The music does "
-            "not depend on how many, nor on --workers. [one after another]"
+            help="With --count: so many pieces are in progress at once, in numpy unless --engine "
+            "is onnxruntime. The music does not depend on how many, nor on --workers. [one after "
+            "another]"
         ),
     ] = None
     resume: Annotated[
@@ -45,7 +46,7 @@ class DrawingFlags:
     ] = False
     best_of: Annotated[
         int,
-        Parameter(help="Draw so many candidates in one batch, in numpy, and keep the best."),
+        Parameter(help="Draw so many candidates in one batch, and keep the best."),
     ] = 1
     beam: Annotated[
         int | None,
@@ -77,9 +78,7 @@ class DrawingFlags:
         Parameter(help="With --sections: how much one that comes back is varied, 0 to 1."),
     ] = 0.3
 
-    def check(
-        self, seed: int | None, seconds: float | None, tokens: int | None, engine: str
-    ) -> None:
+    def check(self, seed: int | None, seconds: float | None, tokens: int | None) -> None:
         """Raise :class:`OptionError` for wrong numbers, and for flags that exclude one another."""
         for name, least in (
             ("count", 1),
@@ -110,10 +109,6 @@ class DrawingFlags:
             from midirnn.composing import find_measure
 
             find_measure(self.by)
-            if engine == "onnxruntime":
-                raise OptionError(
-                    f"{self._ways()[0]} draws in one batch, which the engine numpy does"
-                )
 
     def seconds(self, given: float | None) -> float:
         """Return the length of the new music."""
@@ -153,13 +148,13 @@ class DrawingFlags:
                 f"{self._ways()[0]} is for music; the codec {model.codec.name!r} has no time"
             )
         if self.chooses:
-            return self._best(model, request, heard, seeds)
+            return self._best(model, request, heard, seeds, engine)
         if self.sections is not None:
             return self._in_form(model, self.sections, request, heard, seeds, engine)
         return self._many(model, request, heard, seeds, engine)
 
     def _best(
-        self, model: Model, request: Request, heard: Any, seeds: Sequence[int]
+        self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
     ) -> Iterator[Generated]:
         """Yield the best of many candidates for each seed, and print the measures of all."""
         from midirnn.composing import beam_search, best_of, find_measure
@@ -169,7 +164,16 @@ class DrawingFlags:
         count = self.best_of if self.beam is None else self.beam
         for seed in seeds:
             with progress_bar("candidates") as progress:
-                found = search(model, count, measure, request, heard, seed=seed, progress=progress)
+                found = search(
+                    model,
+                    count,
+                    measure,
+                    request,
+                    heard,
+                    seed=seed,
+                    engine=engine,
+                    progress=progress,
+                )
             values = ", ".join(f"{candidate.measure:.3f}" for candidate in found)
             print(f"{self.by} of {count} candidates: {values}", file=sys.stderr)
             yield found[0].generated

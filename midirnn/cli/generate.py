@@ -66,7 +66,7 @@ def generate(
     target, source = target or OutputFlags(), source or PrimerFlags()
     drawing, steering = drawing or DrawingFlags(), steering or ControlFlags()
     rules = rules or ConstraintFlags()
-    drawing.check(seed, seconds, tokens, engine)
+    drawing.check(seed, seconds, tokens)
     source.check()
     target.check()
     first_seed = seed_or_random(seed)

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from midirnn.cli.inputs import read_music
 from midirnn.cli.outputs import check_output
 from midirnn.cli.parameters import (
+    EngineName,
     MidiOutput,
     ModelName,
     MusicFile,
@@ -33,6 +34,7 @@ def infill(
     ] = 8,
     seed: Seed = None,
     model: ModelName = "piano",
+    engine: EngineName = "auto",
     sampling: Sampling = None,
 ) -> None:
     """Rewrite a stretch of a MIDI file, so that it leads from what is before to what comes after.
@@ -57,6 +59,7 @@ def infill(
             candidates=candidates,
             sampling=sampling,
             seed=own,
+            engine=engine,
             progress=progress,
         )
     nats = ", ".join(f"{one.nats:.1f}" for one in found)

@@ -43,7 +43,7 @@ EngineName = Annotated[
     str,
     Parameter(
         help="What runs the model: onnxruntime (fast, int8 weights) or numpy (exact). Each gives "
-        "its own music for a seed. [auto: onnxruntime if it is installed]",
+        "its own music for a seed. [auto: onnxruntime if it is installed; in batches numpy]",
         show_default=False,
     ),
 ]

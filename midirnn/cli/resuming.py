@@ -39,7 +39,7 @@ def settings_of(
     for group in groups:
         fields |= {field.name: getattr(group, field.name) for field in dataclasses.fields(group)}
     if fields.get("batch") is not None:  # how many at once does not matter
-        fields["batch"], engine = True, "numpy"
+        fields["batch"], engine = True, "numpy" if engine == "auto" else engine
     settings = {
         f"--{FLAGS.get(name, name).replace('_', '-')}": value
         for name, value in fields.items()

@@ -20,7 +20,6 @@ from midirnn.codecs import NoteStream, require
 from midirnn.composing.choice import Candidate, measured
 from midirnn.composing.measures import Measure
 from midirnn.engines.load import Model, load
-from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.sampling.arguments import as_primer
 from midirnn.sampling.continuation import Continuation
@@ -43,6 +42,7 @@ def beam_search(
     *,
     stochastic: bool = True,
     seed: int = 0,
+    engine: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Candidate]:
     """Return ``width`` different continuations of a primer by beam search, the best first.
@@ -57,16 +57,15 @@ def beam_search(
     request, primer = request or Request(), as_primer(primer)
     model = load(model) if isinstance(model, str | os.PathLike) else model
     codec: Any = require(model.codec, NoteStream, "beam search", "music to measure")
-    batch = NumpyBatch(model.config, model.weights)
     heard: list[SamplerState] = []
     pieces = [
         Continuation(
-            Sampler(batch.open_lane(), codec, request.sampling, seed=seed, measures=True),
+            Sampler(lane, codec, request.sampling, seed=seed, measures=True),
             request,
             primer,
             heard_before=heard,
         )
-        for _ in range(width)
+        for lane in model.lanes(width, engine)
     ]
     search = _Search(pieces, np.random.default_rng(seed) if stochastic else None)
     while not search.is_complete:

@@ -15,7 +15,6 @@ from midirnn.codecs import NoteStream, require
 from midirnn.composing.measures import Heard, Measure, find_measure
 from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
-from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_primer
@@ -57,6 +56,7 @@ def best_of(
     primer: Any = None,
     *,
     seed: int = 0,
+    engine: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Candidate]:
     """Draw ``count`` continuations of a primer in one batch; return them, the best first.
@@ -64,7 +64,8 @@ def best_of(
     ``model`` is a loaded model, or the name or folder of one; ``by`` is a measure or its name;
     ``primer`` a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file. The
     candidates do not depend
-    on how many there are. They are drawn with numpy's engine.
+    on how many there are. ``engine`` is as for
+    :meth:`~midirnn.engines.load.Model.lanes`.
     """
     request, primer = request or Request(), as_primer(primer)
     measure = find_measure(by) if isinstance(by, str) else by
@@ -72,15 +73,14 @@ def best_of(
     if not 1 <= count <= MOST:
         raise OptionError(f"best-of is {count}; allowed are 1 to {MOST}")
     codec: Any = require(model.codec, NoteStream, "the best of many", "music to measure")
-    batch = NumpyBatch(model.config, model.weights)
-    lanes = [batch.open_lane() for _ in range(min(count, LANES))]
+    lanes = model.lanes(min(count, LANES), engine)
     seeds = [candidate_seed(seed, number) for number in range(count)]
 
     heard: list[SamplerState] = []  # the primer is heard once, and not by every candidate
 
-    def begin(own: int, engine: StepEngine) -> Steps[Generated]:
+    def begin(own: int, lane: StepEngine) -> Steps[Generated]:
         return begin_piece(
-            request, engine, codec, primer, seed=own, measures=True, heard_before=heard
+            request, lane, codec, primer, seed=own, measures=True, heard_before=heard
         )
 
     made: list[Generated] = []

@@ -15,7 +15,6 @@ from midirnn.codecs.held import held_of
 from midirnn.composing.choice import candidate_seed
 from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
-from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.midifile import to_pretty_midi
 from midirnn.performance import Performance
@@ -64,6 +63,7 @@ def infill(
     candidates: int = 8,
     sampling: SamplingConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
+    engine: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Infilled]:
     """Return a piece with a stretch rewritten in several ways, the best first.
@@ -86,13 +86,12 @@ def infill(
     whole = original.without_drums().apply_sustain()
     inside = (whole.start >= begin_seconds) & (whole.end <= end_seconds)
     frame = _Frame(whole.select(~inside), begin_seconds, end_seconds)
-    batch = NumpyBatch(model.config, model.weights)
-    lanes = [batch.open_lane() for _ in range(candidates)]
+    lanes = model.lanes(candidates, engine)
     seeds = [candidate_seed(seed, number) for number in range(candidates)]
     request = Request(frame.seconds, as_sampling(sampling), constraints=frame.constraints)
 
-    def begin(own: int, engine: StepEngine) -> Steps[Generated]:
-        return begin_piece(request, engine, codec, frame.primer, seed=own)
+    def begin(own: int, lane: StepEngine) -> Steps[Generated]:
+        return begin_piece(request, lane, codec, frame.primer, seed=own)
 
     drawn = [frame.filled(made) for made in together([partial(begin, s) for s in seeds], lanes)]
     found = []

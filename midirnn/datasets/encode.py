@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -143,6 +144,7 @@ class _Run:
         named = len(self.splits.splits) if isinstance(self.splits, SplitTable) else len(jobs)
         missing = named - len(jobs)
         left_out = len(files) - len(jobs)
+        del files  # of a million files it is a large part of what is in memory
         jobs, removed = self._without_similar(jobs)
         refused += removed
         journal = Journal(output.absolute(), self.codec, self.rules)
@@ -304,18 +306,22 @@ def _rows(
 
 
 class _Seen:
-    """Counts files with the same bytes as earlier ones. Owns the first split of each SHA-256."""
+    """Counts files with the same bytes as earlier ones. Owns the first split of each SHA-256.
+
+    Of a hash half is kept: there may be millions.
+    """
 
     def __init__(self) -> None:
         self.duplicates = 0
         self.across_splits = 0
-        self._splits: dict[str, str] = {}
+        self._splits: dict[bytes, str] = {}
 
     def add(self, row: Row) -> None:
         """Count a row."""
-        split = self._splits.get(row.sha256)
+        key = bytes.fromhex(row.sha256)[:16]
+        split = self._splits.get(key)
         if split is None:
-            self._splits[row.sha256] = row.split
+            self._splits[key] = sys.intern(row.split)
         else:
             self.duplicates += 1
             self.across_splits += split != row.split

@@ -197,8 +197,9 @@ def _memory_limit(gigabytes: float) -> Iterator[None]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = _bytes_in_use() + int(gigabytes * 1e9)
-    if not _bytes_in_use() or 0 <= soft < most:
+    in_use = _bytes_in_use()
+    most = in_use + int(gigabytes * 1e9)
+    if not in_use or 0 <= soft < most:
         yield
         return
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))

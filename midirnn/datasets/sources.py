@@ -12,7 +12,7 @@ from midirnn.errors import DatasetError
 from midirnn.files import reason_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """A file to encode, and where it was found."""
 
@@ -23,7 +23,7 @@ class SourceFile:
     """The path of a remote file below its source."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """A file to encode, the name under which it is stored, and its split if it is known."""
 
@@ -32,7 +32,7 @@ class Job:
     split: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A file or folder that was not used, and the reason."""
 

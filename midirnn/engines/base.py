@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from copy import copy
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -115,6 +116,12 @@ class RecurrentEngine(ABC):
     def config(self) -> ModelConfig:
         """The config of the model."""
         return self._config
+
+    def twin(self) -> Self:
+        """Return an engine in the same state, which shares the weights and moves on by itself."""
+        twin = copy(self)
+        twin._cache = {}
+        return twin
 
     def reset(self) -> None:
         """Go to the start of a piece: zero state, the start token fed."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from midirnn.codecs import Codec
 from midirnn.engines.adapters import ADAPTER_FILE, read_adapted
-from midirnn.engines.base import StepEngine
+from midirnn.engines.base import RecurrentEngine, StepEngine
+from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import find_folder
@@ -51,6 +52,19 @@ class Model:
         if kind == "onnxruntime":
             return self._onnx_engine()
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
+
+    def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
+        """Return engines for ``count`` pieces at once, each at the start of a piece.
+
+        ``auto`` and ``numpy`` compute the steps of all of them together; with ``onnxruntime`` they
+        share the weights, and each step is computed by itself. Raises as :meth:`engine` does.
+        """
+        if kind in ("auto", "numpy"):
+            batch = NumpyBatch(self.config, self.weights)
+            return [batch.open_lane() for _ in range(count)]
+        first = self.engine(kind)
+        assert isinstance(first, RecurrentEngine)
+        return [first, *(first.twin() for _ in range(count - 1))]
 
     def _onnx_engine(self) -> StepEngine:
         from midirnn.engines.export import export_onnx

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midirnn.datasets.workers import begin_worker
-from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.continuation import begin_piece
@@ -72,8 +71,9 @@ def continue_many(
 ) -> Iterator[Generated]:
     """Yield a continuation of each primer, in order, each drawn with its seed.
 
-    With ``batch`` so many are in progress at once, in numpy. The music depends neither on how many
-    these are nor on the number of ``workers``; see :func:`generate_many`.
+    With ``batch`` so many are in progress at once, in numpy unless ``engine`` is onnxruntime. The
+    music depends neither on how many these are nor on the number of ``workers``; see
+    :func:`generate_many`.
     """
     for name, value, low in (
         ("seed", min(seeds, default=0), 0),
@@ -161,7 +161,4 @@ def _loaded(
 
 def _lanes(model: Model, engine: str, batch: int | None) -> Sequence[StepEngine]:
     """Return an engine, or as many as there are pieces in progress."""
-    if batch is None:
-        return [model.engine(engine)]
-    shared = NumpyBatch(model.config, model.weights)
-    return [shared.open_lane() for _ in range(batch)]
+    return [model.engine(engine)] if batch is None else model.lanes(batch, engine)

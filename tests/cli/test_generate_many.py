@@ -122,7 +122,6 @@ def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
         (["--sections", "AABA"], "with --sections give --section-seconds"),
         (["--best-of", "2", "--by", "beauty"], "there is no measure 'beauty'"),
         (["--best-of", "2", "--by", "continuity"], "continuity is nearness to a primer"),
-        (["--best-of", "2", "--engine", "onnxruntime"], "--best-of draws in one batch"),
         (["--model", "folk", "--best-of", "2"], "--best-of is for music"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -32,6 +34,15 @@ class SlowCodec(PerformanceCodec):
     def encode(self, performance: Performance, **options: Any) -> Tokens:
         if len(performance) == SLOW_NOTES:
             time.sleep(60)
+        return super().encode(performance, **options)
+
+
+@dataclass(frozen=True)
+class DawdlingCodec(PerformanceCodec):
+    """Takes 30 ms for each file."""
+
+    def encode(self, performance: Performance, **options: Any) -> Tokens:
+        time.sleep(0.03)
         return super().encode(performance, **options)
 
 
@@ -142,6 +153,41 @@ def test_a_run_killed_from_outside_is_continued(tmp_path: Path, songs: Path) -> 
     assert subprocess.run(command).returncode == -signal.SIGKILL
     assert len(list((tmp_path / ".out.partial").glob("0*"))) == 4
     encode_files([songs], tmp_path / "out", workers=2)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert not (tmp_path / ".out.partial").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no such signal")
+@pytest.mark.parametrize("seed", [1, 2])
+def test_runs_killed_at_any_moments_with_any_workers_end_in_the_same_bytes(
+    tmp_path: Path, seed: int
+) -> None:
+    songs = write_songs(tmp_path / "songs", 40)
+    encode_files([songs], tmp_path / "whole", workers=1, codec=DawdlingCodec())
+    script = (
+        "import os, sys, random, threading\n"
+        "from midirnn.datasets import encode_files, resume, workers\n"
+        "from tests.datasets.test_encode_resume import DawdlingCodec\n"
+        "if __name__ == '__main__':\n"
+        "    resume.SAVE_SECONDS, workers.CHUNK = 0.0, 2\n"
+        "    threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), 9)).start()\n"
+        "    encode_files(\n"
+        "        [sys.argv[1]], sys.argv[2], workers=int(sys.argv[4]), codec=DawdlingCodec(),\n"
+        "        overwrite=True)\n"
+        "    os._exit(0)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    rng = random.Random(seed)
+    for _ in range(4):  # the processes take a while to start, so some are killed before they begin
+        arguments = [str(songs), str(tmp_path / "out"), f"{rng.uniform(0.1, 3.0)}"]
+        command = [sys.executable, str(tmp_path / "run.py"), *arguments, str(rng.randint(1, 2))]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        ended = subprocess.run(command, env=environment, timeout=120)
+        assert ended.returncode in (0, -signal.SIGKILL)
+        if ended.returncode == 0:
+            break
+    else:
+        encode_files([songs], tmp_path / "out", workers=2, codec=DawdlingCodec(), overwrite=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert not (tmp_path / ".out.partial").exists()
 

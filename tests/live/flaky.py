@@ -90,13 +90,13 @@ class FlakyModel:
         return replies
 
     def kill(self) -> None:
-        """Nothing; it has died."""
+        """Die."""
         self.lost = ModelLostError("the model process has died")
         self.ready = False
         self._on_reply()
 
     def hang(self) -> None:
-        """Nothing; it answers nothing more."""
+        """Answer nothing more."""
         self._hangs = True
 
     def restart(self) -> None:

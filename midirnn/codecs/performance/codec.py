@@ -14,6 +14,7 @@ import numpy.typing as npt
 from midirnn.codecs.base import Augmentation, Limits, Tokens
 from midirnn.codecs.controls import FloatArray
 from midirnn.codecs.performance.decoder import StreamDecoder
+from midirnn.codecs.performance.emit import emit_tokens
 from midirnn.codecs.performance.encoder import StreamEncoder
 from midirnn.codecs.performance.grammar import PerformanceGrammar
 from midirnn.codecs.performance.layout import MAX_VELOCITY, PerformanceLayout
@@ -26,6 +27,9 @@ from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.codecs.style import Style
 from midirnn.midifile import SUFFIXES, read_midi, write_midi
 from midirnn.performance import Performance, cut_overlaps
+
+LEAST_NATIVE = 200
+"""Of fewer notes the tokens are made in numpy: live sessions never wait for a compiler."""
 
 LOWEST_KEY, HIGHEST_KEY = 21, 108
 """The pitches of a piano's outermost keys."""
@@ -168,6 +172,16 @@ class PerformanceCodec(PerformanceLayout):
         """Return the tokens of quantized notes; events of a step go by the note's index."""
         if len(start) == 0:
             return np.empty(0, np.uint16)
+        first = {kind: ids.start for kind, ids in self.vocabulary.slices.items()}
+        if len(start) >= LEAST_NATIVE:
+            emitted = emit_tokens(
+                *(start, end, pitch, velocity, is_open),
+                firsts=tuple(first.get(kind, 0) for kind in TokenType),
+                max_shift=self.max_shift_steps,
+                has_bins=self.velocity_bins > 0,
+            )
+            if emitted is not None:
+                return emitted
         step = np.stack([start, end], axis=1).ravel()  # (2N,): on, off of note 0, of note 1 ...
         order = np.argsort(step, kind="stable")
         order = order[~((order % 2 == 1) & is_open[order // 2])]
@@ -179,7 +193,6 @@ class PerformanceCodec(PerformanceLayout):
         changed = np.zeros(len(order), dtype=bool)
         changed[~is_off] = np.diff(bins, prepend=0) != 0 if self.velocity_bins else False
 
-        first = {kind: ids.start for kind, ids in self.vocabulary.slices.items()}
         last_at = np.cumsum(shifts + changed + 1) - 1
         tokens = np.full(
             last_at[-1] + 1, first[TokenType.TIME_SHIFT] + self.max_shift_steps - 1, np.uint16

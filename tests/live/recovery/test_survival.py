@@ -65,7 +65,7 @@ class Concert:
         self.session.receive(message, self.clock.now())
 
     def replug(self) -> None:
-        """Nothing; the same device is there again, under another number."""
+        """Plug the same device in again, under another number."""
         self.output.plugged = False
         self.output = MemoryOutput(clock=self.clock.now, name=f"synth {len(self.outputs)}")
         self.outputs.append(self.output)

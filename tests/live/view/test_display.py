@@ -352,10 +352,10 @@ def test_a_view_costs_little_to_make_and_to_send() -> None:
     for number in range(400):
         monitor.heard((0x90 if number % 2 else 0x80, 60, 64), 1000.0 + number / 100)
         monitor.sent((0x90, 30 + number % 60, 64), 1000.0 + number / 100, 1000.0, MODEL)
-    begun = time.perf_counter()
+    begun = time.thread_time()  # of the processor: it does not depend on what else is running
     for _ in range(20):
         data = pickle.dumps(monitor.view(1004.0, session()), pickle.HIGHEST_PROTOCOL)
-    assert (time.perf_counter() - begun) / 20 < 0.02
+    assert (time.thread_time() - begun) / 20 < 0.02
     assert len(data) < 100_000
 
 
