@@ -1,4 +1,4 @@
-"""A small piano roll as SVG, for notebooks: what a performance shows of itself."""
+"""Small piano rolls: as SVG for notebooks, and as text for terminals."""
 
 from __future__ import annotations
 
@@ -59,3 +59,40 @@ def piano_roll_svg(
 def _path(boxes: npt.NDArray[Any]) -> str:
     """Return the rectangles (shade, left, top, width) as a path."""
     return "".join(f"M{x} {y}h{w}v{ROW}h-{w}z" for _, x, y, w in boxes.tolist())
+
+
+TEXT_COLUMNS, TEXT_SEMITONES = 72, 3
+"""Characters of a line, and how many semitones a line stands for."""
+
+TEXT_SHADES = " .o#"
+"""From cells in which nothing sounds to those in which something sounds all the time."""
+
+
+def piano_roll_text(
+    start: npt.NDArray[Any], end: npt.NDArray[Any], pitch: npt.NDArray[Any]
+) -> list[str]:
+    """Return a piano roll in ASCII, the highest pitches in the first line; none without notes."""
+    if not len(pitch):
+        return []
+    length = max(float(end.max()), 1e-9)
+    low, high = int(pitch.min()) // TEXT_SEMITONES, int(pitch.max()) // TEXT_SEMITONES
+    covered = np.zeros((high - low + 1, TEXT_COLUMNS))
+    edges = np.arange(TEXT_COLUMNS + 1) * length / TEXT_COLUMNS
+    for row in range(len(covered)):
+        inside = pitch // TEXT_SEMITONES == low + row
+        for begin, stop in zip(start[inside], end[inside], strict=True):
+            overlap = np.minimum(edges[1:], stop) - np.maximum(edges[:-1], begin)
+            covered[row] += np.maximum(overlap, 0.0)
+    share = np.minimum(covered * TEXT_COLUMNS / length, 1.0)
+    shade = np.ceil(share * (len(TEXT_SHADES) - 1)).astype(int)
+    lines = [
+        f"{_name(TEXT_SEMITONES * (low + row)):>4} {''.join(TEXT_SHADES[s] for s in shade[row])}"
+        for row in reversed(range(len(shade)))
+    ]
+    scale = f"0 s{f'{length:.1f} s':>{TEXT_COLUMNS - 3}}"
+    return [line.rstrip() for line in (*lines, f"     {scale}")]
+
+
+def _name(pitch: int) -> str:
+    """Return the name of a pitch; 60 is C4."""
+    return f"{'C C#D EbE F F#G AbA BbB '[pitch % 12 * 2 :][:2].strip()}{pitch // 12 - 1}"

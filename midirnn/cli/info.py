@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 Rows = Mapping[str, Any]
 
+LOG_SUFFIX = ".jsonl"
+"""So end the names of the event logs that midirnn live --record writes."""
+
+ROLL = "piano_roll"
+"""The lines of a piano roll, which are printed after the figures, and are not in the JSON."""
+
 
 def info(
     *sources: Annotated[
@@ -26,21 +32,24 @@ def info(
             name="SOURCE",
             required=True,
             allow_leading_hyphen=True,
-            help="MIDI files (-: standard input), names or folders of models and training "
-            "runs, or data sets.",
+            help="MIDI files (-: standard input), event logs of recorded sessions, names or "
+            "folders of models and training runs, or data sets.",
         ),
     ],
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
 ) -> None:
-    """Print what is in MIDI files, models and data sets.
+    """Print what is in MIDI files, recordings, models and data sets.
 
-    Of a MIDI file: its length, notes, parts, tempos and signatures, and its style, which is what
-    generate --primer asks the model for. Of a model: its network, codec, weights, and how it was
-    trained and measured. Of a data set: its splits and its codec.
+    Of a MIDI file: its length, notes, parts, tempos and signatures, its style, which is what
+    generate --primer asks the model for, and a piano roll. Of a recording: who played how much.
+    Of a model: its network, codec, weights, and how it was trained and measured. Of a data set: its
+    splits and its codec.
     """
     found = {source: _describe(source) for source in sources}
+    rolls = {source: rows.get(ROLL, []) for source, rows in found.items()}
+    found = {s: {k: v for k, v in rows.items() if k != ROLL} for s, rows in found.items()}
     if json_output:
         print(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=2))
         return
@@ -48,6 +57,8 @@ def info(
         print(f"{chr(10) if number else ''}{source}")
         for line in _lines(_without_samples(rows)):
             print(f"  {line}")
+        for line in rolls[source]:
+            print(line)
 
 
 def _describe(source: str) -> Rows:
@@ -55,9 +66,35 @@ def _describe(source: str) -> Rows:
 
     if (Path(source) / MANIFEST).is_file():
         return _dataset(Path(source))
+    if Path(source).suffix == LOG_SUFFIX and Path(source).is_file():
+        return _recording(Path(source))
     if Path(source) == STDIN or Path(source).is_file():
         return _midi(Path(source))
     return _model(source)
+
+
+def _recording(path: Path) -> Rows:
+    """Return who played how much in a recorded session."""
+    from midirnn.live.output.ledger import MODEL, PERFORMER
+    from midirnn.live.recording.event_log import read_log
+    from midirnn.live.recording.midi import notes_of
+
+    log = read_log(path)
+    performance = log.recording().performance()
+    return {
+        "kind": "recording of a session",
+        "seconds": performance.duration,
+        "notes": {who: notes_of(performance, who) for who in (PERFORMER, MODEL)},
+        "events": len(log.records),
+        "cut_off": log.cut_off,
+        ROLL: _roll(performance),
+    }
+
+
+def _roll(performance: Performance) -> list[str]:
+    from midirnn.sketch import piano_roll_text
+
+    return piano_roll_text(performance.start, performance.end, performance.pitch)
 
 
 def _midi(path: Path) -> Rows:
@@ -92,6 +129,7 @@ def _midi(path: Path) -> Rows:
         f"style_of_the_last_{HEARD_SECONDS:g}_seconds": _style(
             codec.recent_style(tokens, HEARD_SECONDS)
         ),
+        ROLL: _roll(piece),
     }
 
 

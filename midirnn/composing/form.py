@@ -35,7 +35,8 @@ MOST_SECTIONS = 64
 SHORTEST_SECONDS = 2.0
 
 FREE_SECONDS = 5.0
-"""So much before a piece comes to its end nothing is recalled any more."""
+"""So much before a piece comes to its end nothing is recalled any more; at most a quarter of the
+last section."""
 
 _EARLY_SECONDS, _LATE_SECONDS = 0.02, 0.15
 """A recalled note may begin so much before and after its time."""
@@ -134,7 +135,7 @@ class _Form:
                 self._begin(number, round(number * self._seconds * second))
             left = piece.end_seconds - piece.seconds
             if self._recall is not None:
-                is_free = piece.ends and left < FREE_SECONDS
+                is_free = piece.ends and left < min(FREE_SECONDS, self._seconds / 4)
                 favoured = self._recall.favoured(sampler.grammar_state, sampler.mask())
                 sampler.favoured = None if is_free else favoured
             token = sampler.next(piece.allowed())

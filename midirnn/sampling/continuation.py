@@ -52,12 +52,7 @@ class Continuation:
         heard_before: list[SamplerState] | None = None,
     ) -> None:
         rules = request.constraints or Constraints()
-        exact = rules.exact_seconds
-        self._new_seconds = request.seconds if exact is None else exact
-        if not 0.0 < self._new_seconds <= MAX_SECONDS:
-            raise OptionError(
-                f"seconds is {self._new_seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}"
-            )
+        self._new_seconds = _length(request, rules)
         self.sampler = sampler
         self._codec = codec = require(sampler.codec, NoteStream, "music", "time")
         self._rules, self.ends = rules, request.end
@@ -78,10 +73,7 @@ class Continuation:
         self.end_seconds = self._begin_seconds + self._new_seconds
         """Where the music ends, but for what its last notes sound on."""
         self._heard_seconds = heard_steps / second
-        if rules.polyphony is not None:
-            most = min(rules.polyphony, sampler.config.max_sounding)
-            sampler.configure(replace(sampler.config, max_sounding=most))
-        sampler.constrain(masks_of(rules, codec, heard_steps + rest_steps, self._new_seconds))
+        self._constrain(heard_steps + rest_steps)
         self._telling = Telling(sampler, rules)
         self.tokens = list(heard)
         """All tokens so far, those of the primer first."""
@@ -89,6 +81,14 @@ class Continuation:
         self._new_steps = 0
         if rest_steps:
             self.add(_shift_past(sampler, codec, rest_steps))
+
+    def _constrain(self, origin: int) -> None:
+        """Have the sampler keep to the constraints from the step on in which the music begins."""
+        sampler, rules = self.sampler, self._rules
+        if rules.polyphony is not None:
+            most = min(rules.polyphony, sampler.config.max_sounding)
+            sampler.configure(replace(sampler.config, max_sounding=most))
+        sampler.constrain(masks_of(rules, self._codec, origin, self._new_seconds))
 
     def _hear(self, heard: list[int], heard_before: list[SamplerState] | None) -> None:
         """Have the sampler hear the primer, or go to where it had heard it."""
@@ -207,6 +207,14 @@ def continuing(
         piece.add(sampler.next(piece.allowed()))
         yield
     return piece.result()
+
+
+def _length(request: Request, rules: Constraints) -> float:
+    """Return how long the new music is. Raises :class:`OptionError` where it cannot be so long."""
+    seconds = request.seconds if rules.exact_seconds is None else rules.exact_seconds
+    if not 0.0 < seconds <= MAX_SECONDS:
+        raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
+    return seconds
 
 
 def _as_heard(codec: NoteStream, primer: Performance | None) -> Performance:

@@ -12,6 +12,7 @@ from midirnn import Performance, write_midi
 from midirnn.cli.main import main
 from midirnn.performance import KeySignature, Part, Tempo, TimeSignature
 from tests.datasets.songs import write_song
+from tests.live.recording.test_event_log import write as write_log
 
 Capture = pytest.CaptureFixture[str]
 
@@ -91,3 +92,23 @@ def test_an_empty_file_has_no_style(tmp_path: Path, capsys: Capture) -> None:
 def test_what_is_nowhere_is_told_in_one_line(capsys: Capture) -> None:
     assert main(["info", "no-such-thing"]) == 1
     assert "no-such-thing" in capsys.readouterr().err
+
+
+def test_a_piano_roll_follows_the_figures_of_a_midi_file(waltz: Path, capsys: Capture) -> None:
+    assert main(["info", str(waltz)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    *roll, scale = lines[-4:]
+    assert [line.split()[0] for line in roll] == ["F#4", "Eb4", "C4"]
+    assert not roll[1].split()[1:]
+    assert set(roll[0][5:]) | set(roll[2][5:]) <= set(" .o#")
+    assert scale.split() == ["0", "s", "10.0", "s"]
+    assert "piano_roll" not in found(capsys, waltz)
+
+
+def test_of_a_recording_is_told_who_played_how_much(tmp_path: Path, capsys: Capture) -> None:
+    write_log(tmp_path / "log.jsonl")
+    rows = found(capsys, tmp_path / "log.jsonl")
+    assert rows["kind"] == "recording of a session"
+    assert rows["notes"] == {"performer": 1, "model": 1}
+    assert rows["events"] == 8
+    assert rows["cut_off"] is False

@@ -91,3 +91,8 @@ def test_what_is_no_form_is_told(form: str, seconds: float, variation: float, li
 def test_tunes_have_no_sections() -> None:
     with pytest.raises(OptionError, match="sections are for music"):
         generate_form("folk", "AABA")
+
+
+def test_a_short_last_section_comes_back_before_it_ends() -> None:
+    alike = [made("ABA", 0.1, seed, end=True).sections[2].likeness or 0.0 for seed in (1, 2, 3)]
+    assert np.mean(alike) > 0.35

@@ -36,5 +36,5 @@ def test_every_cell_runs_and_pictures_and_audio_players_are_shown() -> None:
             shown.append(eval(compile(ast.Expression(last.value), str(NOTEBOOK), "eval"), names))
         else:
             exec("".join(cell["source"]), names)
-    assert sum(isinstance(one, Performance) and "<svg" in one._repr_html_() for one in shown) == 3
+    assert sum(isinstance(one, Performance) and "<svg" in one._repr_html_() for one in shown) == 4
     assert sum(isinstance(one, display.Audio) for one in shown) == 2
