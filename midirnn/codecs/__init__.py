@@ -24,6 +24,7 @@ from midirnn.codecs.base import (
     Tokens,
     Translates,
 )
+from midirnn.codecs.ensemble import EnsembleCodec
 from midirnn.codecs.foreign import MidiTokCodec
 from midirnn.codecs.performance import PerformanceCodec
 from midirnn.codecs.text import TextCodec
@@ -31,7 +32,11 @@ from midirnn.errors import CodecError
 
 Capability = TypeVar("Capability")
 
-CODECS: dict[str, type[Codec[Any]]] = {"performance": PerformanceCodec, "text": TextCodec}
+CODECS: dict[str, type[Codec[Any]]] = {
+    "ensemble": EnsembleCodec,
+    "performance": PerformanceCodec,
+    "text": TextCodec,
+}
 """Every codec by its name. Made without arguments, a codec has its default settings."""
 
 FOREIGN_CODECS: dict[str, type[Codec[Any]]] = {"miditok": MidiTokCodec}
@@ -97,6 +102,7 @@ __all__ = [
     "Constraint",
     "CorpusCodec",
     "EndsPieces",
+    "EnsembleCodec",
     "FreeConstraint",
     "HoldsNotes",
     "Limits",

@@ -8,7 +8,8 @@ the next chord, in octaves of duration, and in milliseconds. "Constant" plays th
 written with one velocity; "means" takes the mean of the train split by metrical position, pitch and
 local density. "written" are the velocities of the score file, where it has dynamics. A model's
 "expectation" is the mean of each quantity by the score alone, "without dynamics" the same when it
-does not see these velocities, "one sample" what `midirnn humanize` plays, with one seed.
+does not see these velocities, "one sample" what `midirnn humanize` plays, with one seed. "another
+pianist" is another performance of the same score, over the titles that have two.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def main() -> None:
         if arguments.samples:
             predictors[f"{name}: one sample"] = remembered(Sample(engine))
     table = {name: agreement_by_title(measured, of) for name, of in predictors.items()}
+    others = AnotherPianist(measured)
+    table["another pianist"] = agreement_by_title([p for p in measured if others.has(p)], others)
     print(f"{arguments.split}: {len(measured)} performances of {len(table['means'])} titles")
     show(table)
     if arguments.titles:
@@ -116,6 +119,22 @@ class Sample:
         traits = pair.traits.astype(np.float32)
         values = self.engine.values(traits, pair.begins, lambda q, p: draw(q, p, random))
         return columns(values.astype(np.float64))
+
+
+class AnotherPianist:
+    """Another performance of the same score, as a prediction."""
+
+    def __init__(self, pairs: list[Pair]) -> None:
+        self._of_title: dict[tuple[str, int], list[Pair]] = {}
+        for pair in pairs:
+            self._of_title.setdefault((pair.title, len(pair)), []).append(pair)
+
+    def has(self, pair: Pair) -> bool:
+        return len(self._of_title[pair.title, len(pair)]) > 1
+
+    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+        each = self._of_title[pair.title, len(pair)]
+        return columns(np.nan_to_num(each[each.index(pair) - 1].values.astype(np.float64)))
 
 
 def remembered(predict: Predictor) -> Predictor:

@@ -12,6 +12,8 @@ import argparse
 import signal
 from pathlib import Path
 
+from midirnn.engines.load import find_model
+from midirnn.models.checkpoint import read_checkpoint
 from midirnn.models.humanizer_config import HumanizerConfig
 from midirnn.scores.pairs import load_pairs
 from midirnn.training.config import TrainingConfig
@@ -27,11 +29,13 @@ def main() -> None:
     parser.add_argument("--encoder-size", type=int, default=96)
     parser.add_argument("--decoder-size", type=int, default=128)
     parser.add_argument("--context-only", action="store_true", help="a decoder that has C alone")
+    parser.add_argument("--start-from", help="begin with the weights of another run")
     parser.add_argument("--notes", type=int, default=15_000_000)
     parser.add_argument("--minutes", type=float, default=0.0, help="train so long, not by --notes")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--window", type=int, default=256)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--decay-start", type=float, default=0.4)
     parser.add_argument("--validation-steps", type=int, default=250)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -46,7 +50,7 @@ def main() -> None:
         batch_size=arguments.batch_size,
         window=arguments.window,
         learning_rate=arguments.learning_rate,
-        decay_start=0.4,
+        decay_start=arguments.decay_start,
         weight_decay=0.02,
         ema_decay=0.995,
         transpose=4,
@@ -58,6 +62,9 @@ def main() -> None:
     trainer = Trainer(arguments.run, task, recipe, report=tell)
     if holds_run(arguments.run):
         trainer.resume()
+    elif arguments.start_from:
+        checkpoint = read_checkpoint(find_model(arguments.start_from))
+        trainer.start_from(arguments.start_from, checkpoint)
     stop = Stop()
     progress = trainer.run(lambda: stop.asked)
     print(f"{arguments.run}: {progress.step:,} steps, best {progress.best_nats:.4f} nats per note")

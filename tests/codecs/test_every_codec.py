@@ -32,6 +32,7 @@ from tests.codecs.characters import CharacterCodec
 
 SUBJECTS: dict[str, Codec[Any]] = {
     **{name: codec() for name, codec in CODECS.items()},
+    "ensemble of three in turn": CODECS["ensemble"](players=3, joint=False),
     "performance on a coarse grid": CODECS["performance"](
         steps_per_second=10, max_shift_steps=5, velocity_bins=0
     ),
