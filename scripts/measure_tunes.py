@@ -49,9 +49,10 @@ def accepted_by_abc2midi(tune: str) -> bool:
         header = "" if tune.startswith("X:") else "X:1\nT:tune\n"
         path.write_text(header + tune, encoding="utf-8")
         run = subprocess.run(
-            ["abc2midi", str(path), "-o", str(midi)], capture_output=True, text=True, timeout=60
+            ["abc2midi", str(path), "-o", str(midi)], capture_output=True, timeout=60
         )
-        return run.returncode == 0 and midi.is_file() and "Error" not in run.stdout + run.stderr
+        said = run.stdout + run.stderr  # it may cut a character in two
+        return run.returncode == 0 and midi.is_file() and b"Error" not in said
 
 
 def accepted_by_midirnn(tune: str) -> bool:

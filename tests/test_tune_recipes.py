@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,19 @@ def test_tunes_are_written_plainly_and_those_that_cannot_be_are_counted(tmp_path
     assert text.startswith("M:2/4\nK:D\n")
     assert len(find_tunes(text)) == 1
     assert not any(mark in text for mark in ("SEGUE", "Somebody", "::", "~", "u", '"'))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+@pytest.mark.parametrize(("says", "accepted"), [("Error \\234", False), ("Fine \\234", True)])
+def test_a_tune_is_measured_whatever_bytes_abc2midi_writes(
+    says: str, accepted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = tmp_path / "abc2midi"
+    stand_in.write_text(f"#!/bin/sh\nprintf '{says}'\ntouch \"$3\"\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    script: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "measure_tunes.py"))
+    assert script["accepted_by_abc2midi"]("X:1\nK:D\nd2|\n\n") is accepted
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the recipe is a shell script")

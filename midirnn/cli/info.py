@@ -186,11 +186,10 @@ def _key(signature: KeySignature) -> str:
 
 
 def _model(source: str) -> Rows:
-    from midirnn.engines.load import find_model
-    from midirnn.models.checkpoint import read_checkpoint
+    from midirnn.engines.load import find_model, read_model
 
     folder = find_model(source)
-    checkpoint = read_checkpoint(folder)
+    checkpoint = read_model(folder)
     codec = checkpoint.codec
     return {
         "kind": "model",

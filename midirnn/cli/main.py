@@ -33,6 +33,7 @@ COMMANDS = {
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
     "decode": "Write a piece of a data set as a MIDI file.",
     "train": "Train a model on a data set.",
+    "tune": "Tune a model to your own playing.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
     "generate": "Write MIDI files that go on from a primer, or from nothing.",
     "infill": "Rewrite a stretch of a MIDI file.",

@@ -243,7 +243,8 @@ def quantize(matrix: FloatMatrix, block_size: int = BLOCK_SIZE) -> QuantizedMatr
     padded[:, :columns] = matrix
     split = padded.reshape(rows, blocks, block_size)
     largest = np.maximum(split.max(axis=2), -split.min(axis=2))
-    scales = np.where(largest > 0, largest / np.float32(_LARGEST), np.float32(1)).astype(np.float32)
+    scales = (largest / np.float32(_LARGEST)).astype(np.float32)
+    scales[scales == 0] = 1.0  # all zeros, or too small for a scale in fp32
     values = np.rint(split / scales[:, :, None]) + np.float32(_ZERO_POINT)
     return QuantizedMatrix(values.astype(np.uint8), scales)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import Codec
+from midirnn.engines.adapters import ADAPTER_FILE, read_adapted
 from midirnn.engines.base import RecurrentEngine, StepEngine
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import find_folder
-from midirnn.models.checkpoint import CONFIG_FILE, Weights, read_checkpoint
+from midirnn.models.checkpoint import CONFIG_FILE, Checkpoint, Weights, read_checkpoint
 from midirnn.models.config import ModelConfig
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -89,7 +90,7 @@ def _codec_of(config: Path) -> str | None:
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the folder of a model: of a name, a checkpoint, or a training run.
+    """Return the folder of a model: of a name, a checkpoint, a training run, or a tuned model.
 
     Of a training run it is the best checkpoint, or the last one if it was never validated. Raises
     :class:`CheckpointError` if there is none.
@@ -97,6 +98,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     folder = Path(model)
     of_name = [PRETRAINED / model] if isinstance(model, str) else []
     found = find_folder([folder, folder / "best", folder / "last", *of_name], holding=CONFIG_FILE)
+    found = found or find_folder([folder], holding=ADAPTER_FILE)
     if found is not None:
         return found
     names = ", ".join(pretrained_names()) or "none"
@@ -115,10 +117,22 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     )
 
 
+def read_model(folder: Path) -> Checkpoint:
+    """Read the model in a folder that was found; a tuned one on top of its base."""
+    if (folder / ADAPTER_FILE).exists():
+        return read_adapted(folder, _read_base)
+    return read_checkpoint(folder)
+
+
+def _read_base(name: str) -> tuple[Path, Checkpoint]:
+    folder = find_model(name)
+    return folder, read_checkpoint(folder)
+
+
 def load(model: str | os.PathLike[str] = "piano") -> Model:
-    """Load the model of that name, or in that folder (a checkpoint or a training run)."""
+    """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model)."""
     folder = find_model(model)
-    checkpoint = read_checkpoint(folder)
+    checkpoint = read_model(folder)
     if not isinstance(checkpoint.config, ModelConfig) or checkpoint.codec is None:
         raise CheckpointError(
             f"{folder} holds a model of the architecture {checkpoint.config.architecture!r}; only "

@@ -39,6 +39,11 @@ def test_no_weight_is_further_off_than_half_a_step(
     assert quantized.values.min() >= 1  # -127 to 127, which no instruction set lets overflow
 
 
+def test_weights_too_small_for_a_scale_become_zeros() -> None:
+    matrix = np.full((2, 64), 1e-44, np.float32)
+    assert not as_floats(quantize(matrix, 32), 64).any()
+
+
 def test_a_block_of_zeros_and_what_lies_behind_the_last_column_are_zero() -> None:
     matrix = np.zeros((2, 40), np.float32)
     matrix[0, :32] = 1.0

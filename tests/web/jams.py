@@ -132,11 +132,18 @@ def close_pages(running: Any) -> None:
 
 def wait(page: Any, condition: str) -> None:
     """Wait until a condition in JavaScript holds."""
+    assert happens(page, condition, PATIENCE_SECONDS), f"{condition}: it did not happen in time"
+
+
+def happens(page: Any, condition: str, seconds: float) -> bool:
+    """Return True as soon as a condition in JavaScript holds; False if it does not in time."""
     # Not wait_for_function, which needs eval: the page's policy forbids it.
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while not page.evaluate(f"Boolean({condition})"):
-        assert time.monotonic() < end, f"{condition}: it did not happen in time"
+        if time.monotonic() > end:
+            return False
         page.wait_for_timeout(25)
+    return True
 
 
 def until(condition: Callable[[], Any]) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from midirnn.engines.adapters import hash_of
 from midirnn.errors import RecordingError
 from midirnn.live.base.messages import (
     Adopt,
@@ -24,7 +24,6 @@ from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import Record, SessionLog
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.midievents import NOTE_ON
-from midirnn.models.checkpoint import WEIGHTS_FILE
 from midirnn.ports.base import Message
 
 Answer = Callable[[Request], Iterable[Reply]]
@@ -35,7 +34,7 @@ MakeModel = Callable[[ModelSettings], Answer]
 
 def weights_sha256(folder: Path) -> str:
     """Return the SHA-256 of a model's weights, in hexadecimal."""
-    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    return hash_of(folder)
 
 
 @dataclass(frozen=True)

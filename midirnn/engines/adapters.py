@@ -1,0 +1,140 @@
+"""Adapters: what a tuned model adds to its base's weights, a few hundred kilobytes. Needs no torch.
+
+The change of each matrix is kept at a low rank: ``W + up @ down``, where ``up`` and ``down`` are
+the largest singular values and vectors of the change. So an adapter has the form of LoRA's (E. Hu
+et al., 2021), though all weights were free while it was trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn.errors import CheckpointError
+from midirnn.files import reason_of
+from midirnn.models.checkpoint import WEIGHTS_FILE, Checkpoint, Weights
+
+ADAPTER_FILE, CHANGES_FILE = "adapter.json", "adapter.safetensors"
+FORMAT_VERSION = 1
+UP, DOWN, WHOLE = ".up", ".down", ".change"
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """What is added to the weights of a base, which is known by its name and its hash."""
+
+    base: str
+    base_hash: str
+    changes: Weights
+    """By the weight's name and :data:`UP` and :data:`DOWN`, or :data:`WHOLE`."""
+    info: dict[str, Any]
+
+    def apply(self, base: Weights) -> Weights:
+        """Return the weights of the tuned model. Raises :class:`CheckpointError` if none fit."""
+        weights = dict(base)
+        for key, change in self.changes.items():
+            name, _, kind = key.rpartition(".")
+            if f".{kind}" == DOWN:
+                continue
+            whole = change if f".{kind}" == WHOLE else change @ self.changes[name + DOWN]
+            if name not in base or base[name].shape != whole.shape:
+                raise CheckpointError(f"the adapter changes {name}, which its base has not")
+            weights[name] = base[name] + whole
+        return weights
+
+
+def hash_of(folder: Path) -> str:
+    """Return the hash by which a model's weights are known: SHA-256 of their file.
+
+    Of a tuned model it is that of its changes and of its base's hash.
+    """
+    whole = folder / WEIGHTS_FILE
+    if not (folder / ADAPTER_FILE).exists():
+        return hashlib.sha256(whole.read_bytes()).hexdigest()
+    changes = (folder / CHANGES_FILE).read_bytes()
+    return hashlib.sha256(changes + read_adapter(folder).base_hash.encode()).hexdigest()
+
+
+def changes_between(base: Weights, tuned: Weights, rank: int) -> Weights:
+    """Return the changes of all weights, those of matrices at a rank of at most ``rank``."""
+    changes: Weights = {}
+    for name, before in base.items():
+        change = (tuned[name] - before).astype(np.float32)
+        if not change.any():
+            continue
+        if change.ndim == 2 and rank * sum(change.shape) < change.size:
+            changes[name + UP], changes[name + DOWN] = _factors(change, rank)
+        else:
+            changes[name + WHOLE] = change
+    return changes
+
+
+def _factors(
+    matrix: npt.NDArray[np.float32], rank: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return the best approximation of that rank as a product (C. Eckart and G. Young, 1936)."""
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    root = np.sqrt(values[:rank])
+    return left[:, :rank] * root, root[:, None] * right[:rank]
+
+
+def write_adapter(folder: Path, adapter: Adapter) -> None:
+    """Write an adapter into an existing folder."""
+    from safetensors.numpy import save
+
+    stored = {name: np.ascontiguousarray(array) for name, array in adapter.changes.items()}
+    (folder / CHANGES_FILE).write_bytes(save(stored))
+    content = {
+        "format_version": FORMAT_VERSION,
+        "base": adapter.base,
+        "base_hash": adapter.base_hash,
+        "info": adapter.info,
+    }
+    (folder / ADAPTER_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Read an adapter. Raises :class:`CheckpointError` if it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / ADAPTER_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, base, base_hash = (content[k] for k in ("format_version", "base", "base_hash"))
+        changes = load_file(folder / CHANGES_FILE)
+        info = dict(content.get("info", {}))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} is a damaged adapter ({reason_of(error)})") from None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format version {version}; this midirnn reads {FORMAT_VERSION}"
+        )
+    lonely = [k for k in changes if k.endswith(UP) and k.removesuffix(UP) + DOWN not in changes]
+    if lonely or not all(np.isfinite(change).all() for change in changes.values()):
+        raise CheckpointError(f"{folder} is a damaged adapter (it holds no whole numbers of it)")
+    return Adapter(str(base), str(base_hash), changes, info)
+
+
+def read_adapted(folder: Path, read_base: Callable[[str], tuple[Path, Checkpoint]]) -> Checkpoint:
+    """Return a base with an adapter applied. ``read_base`` finds and reads a model by its name.
+
+    Raises :class:`CheckpointError` if the base is not the one that the adapter was made for.
+    """
+    adapter = read_adapter(folder)
+    base_folder, base = read_base(adapter.base)
+    if hash_of(base_folder) != adapter.base_hash:
+        raise CheckpointError(
+            f"{folder} was tuned from another {adapter.base} than the one that is installed here: "
+            "tune it again"
+        )
+    weights = adapter.apply(base.weights)
+    info: Mapping[str, Any] = base.info | {"tuned": adapter.info | {"base": adapter.base}}
+    return Checkpoint(base.config, base.codec, weights, dict(info))

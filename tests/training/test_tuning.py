@@ -1,0 +1,264 @@
+"""Tuning a model to somebody's playing: small, honest about its gain, refused when it is none."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from midirnn import Performance, load, read_midi, write_midi
+from midirnn.cli import tune as command
+from midirnn.cli.main import main
+from midirnn.engines.adapters import (
+    ADAPTER_FILE,
+    CHANGES_FILE,
+    Adapter,
+    changes_between,
+    hash_of,
+    read_adapter,
+    write_adapter,
+)
+from midirnn.errors import CheckpointError, DatasetError
+from midirnn.live import LiveConfig
+from midirnn.live.output import scheduler
+from midirnn.live.rig import Rig
+from midirnn.models.checkpoint import write_checkpoint
+from midirnn.performance import Part
+from midirnn.ports import MemoryOutput
+from midirnn.training.tuning import TuningConfig, split_by_time, tune
+from tests.live.stage import write_tiny_model
+
+
+def playing(notes: int = 3000, seed: int = 0) -> Performance:
+    """A player who repeats a figure, a little different each time."""
+    rng = np.random.default_rng(seed)
+    figure = np.array([60, 64, 67, 72, 67, 64])
+    start = np.arange(notes) * 0.11
+    return Performance(
+        pitch=np.resize(figure, notes),
+        velocity=70 + rng.integers(0, 8, notes),
+        start=start,
+        end=start + 0.1,
+        part=np.zeros(notes),
+        parts=(Part(),),
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_realtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "go_first", lambda: None)  # not permitted everywhere
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def tuned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A tuned model of the tiny one, and what the command printed."""
+    folder = tmp_path_factory.mktemp("tuned")
+    write_midi(playing(), folder / "mine.mid")
+    printed = io.StringIO()
+    flags = ["--minutes", "0.1", "--learning-rate", "0.01", "--rank", "4"]
+    with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "OWN_SECONDS", 8.0)
+        patch.setattr(command, "SAMPLE_SECONDS", 8.0)
+        files = [str(folder / "mine.mid"), "-o", str(folder / "mine")]
+        code = main(["tune", *files, "--model", str(base), *flags])
+    assert code == 0
+    return folder / "mine", printed.getvalue()
+
+
+def test_a_tuned_model_knows_the_player_better_and_says_at_what_price(
+    tuned: tuple[Path, str],
+) -> None:
+    folder, printed = tuned
+    lines = printed.splitlines()
+    yours = [float(word) for word in lines[1].removeprefix("your playing, kept aside").split()]
+    assert yours[1] < yours[0]
+    assert yours[2] == pytest.approx(yours[1] - yours[0], abs=0.002)
+    assert lines[2].startswith("the model's own music")
+    assert "longest copy" in lines[3]
+    info = read_adapter(folder).info
+    assert info["nats_after"] == pytest.approx(yours[1], abs=0.001)
+
+
+def test_a_tuned_model_is_loaded_like_any_other(tuned: tuple[Path, str], base: Path) -> None:
+    folder, _ = tuned
+    model, before = load(folder), load(base)
+    assert model.config == before.config
+    assert any((model.weights[name] != before.weights[name]).any() for name in before.weights)
+    assert model.info["tuned"]["base"] == str(base)
+
+
+def test_a_tuned_model_plays_from_the_command_line(tuned: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = tuned
+    target = tmp_path / "x.mid"
+    assert main(["generate", "--model", str(folder), "--seconds", "5", "-o", str(target)]) == 0
+    assert read_midi(target).duration <= 5.0
+
+
+def test_info_says_what_a_tuned_model_is(tuned: tuple[Path, str], base: Path, capsys: Any) -> None:
+    assert main(["info", str(tuned[0]), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    [found] = found if isinstance(found, list) else [found]
+    assert found["info"]["tuned"]["base"] == str(base)
+    assert found["info"]["tuned"]["nats_after"] < found["info"]["tuned"]["nats_before"]
+
+
+def test_a_session_with_a_tuned_model_is_recorded_and_replayed(
+    tuned: tuple[Path, str], tmp_path: Path
+) -> None:
+    config = LiveConfig(
+        mode="autopilot", model=str(tuned[0]), seed=1, record=tmp_path, spare=False, seconds=3.0
+    )
+    with Rig(config, output=MemoryOutput()) as rig:
+        rig.run()
+    [log] = tmp_path.glob("*.jsonl")
+    assert main(["replay", str(log)]) == 0
+
+
+def test_another_base_is_refused(tuned: tuple[Path, str], base: Path, tmp_path: Path) -> None:
+    folder, _ = tuned
+    other = tmp_path / "base"
+    shutil.copytree(base, other)
+    model = load(base)
+    weights = {name: array * 1.5 for name, array in model.weights.items()}
+    write_checkpoint(other, model.config, model.codec, weights, {})
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    content = json.loads((mine / ADAPTER_FILE).read_text())
+    (mine / ADAPTER_FILE).write_text(json.dumps(content | {"base": str(other)}))
+    with pytest.raises(CheckpointError, match="was tuned from another"):
+        load(mine)
+
+
+@pytest.mark.parametrize("damage", ["cut", "lonely", "json", "version"])
+def test_a_damaged_adapter_is_told_in_a_line(
+    tuned: tuple[Path, str], tmp_path: Path, damage: str
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(tuned[0], mine)
+    changes, about = mine / CHANGES_FILE, mine / ADAPTER_FILE
+    if damage == "cut":
+        changes.write_bytes(changes.read_bytes()[:-50])
+    elif damage == "lonely":
+        adapter = read_adapter(mine)
+        kept = {key: array for key, array in adapter.changes.items() if not key.endswith(".down")}
+        write_adapter(mine, Adapter(adapter.base, adapter.base_hash, kept, {}))
+    elif damage == "json":
+        about.write_text("{")
+    else:
+        content = json.loads(about.read_text())
+        about.write_text(json.dumps(content | {"format_version": 9}))
+    with pytest.raises(CheckpointError, match=r"damaged adapter|format version 9"):
+        load(mine)
+
+
+def test_the_rank_is_exact_where_the_change_has_it() -> None:
+    rng = np.random.default_rng(0)
+    base = {"w": rng.normal(size=(40, 30)), "b": rng.normal(size=40), "same": np.ones((9, 9))}
+    base = {name: array.astype(np.float32) for name, array in base.items()}
+    change = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 30))
+    after = base | {"w": (base["w"] + change).astype(np.float32), "b": base["b"] + 1}
+    changes = changes_between(base, after, 2)
+    assert set(changes) == {"w.up", "w.down", "b.change"}
+    applied = Adapter("base", "", changes, {}).apply(base)
+    for name in base:
+        np.testing.assert_allclose(applied[name], after[name], atol=1e-4)
+
+
+def test_the_end_of_the_playing_is_kept_aside() -> None:
+    first, second = playing(60), playing(40, seed=1)
+    train, validation = split_by_time([first, second], 0.5)
+    middle = (first.duration + second.duration) / 2
+    assert sum(piece.duration for piece in train) == pytest.approx(middle, abs=0.1)
+    assert [len(piece) for piece in train] == [50]
+    assert [len(piece) for piece in validation] == [10, 40]
+
+
+def test_too_little_playing_is_refused(base: Path) -> None:
+    with pytest.raises(DatasetError, match="about three minutes of playing"):
+        tune(load(base), [playing(100)], [])
+
+
+def test_tuning_that_does_not_help_writes_nothing(
+    base: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_midi(playing(1500), tmp_path / "a.mid")
+    target = tmp_path / "mine"
+    monkeypatch.setattr(command, "OWN_SECONDS", 5.0)
+    monkeypatch.setattr(command, "SAMPLE_SECONDS", 5.0)
+    flags = ["--minutes", "0.01", "--learning-rate", "1e-6", "--rank", "1"]
+    arguments = [str(tmp_path / "a.mid"), "-o", str(target), "--model", str(base), *flags]
+    code = main(["tune", *arguments])
+    told = capsys.readouterr().err
+    assert (code, "did not help" in told) in ((0, False), (1, True))
+    assert target.exists() is (code == 0)
+
+
+def recording(folder: Path) -> Path:
+    """A recorded session: the performer's notes and the model's on parts of their own."""
+    mine, theirs = playing(1500), playing(1500, seed=1).transpose(12)
+    both = Performance(
+        pitch=np.concatenate([mine.pitch, theirs.pitch]),
+        velocity=np.concatenate([mine.velocity, theirs.velocity]),
+        start=np.concatenate([mine.start, theirs.start + 0.05]),
+        end=np.concatenate([mine.end, theirs.end + 0.05]),
+        part=np.repeat([0, 1], 1500),
+        parts=(Part(name="performer"), Part(name="model")),
+    )
+    path = folder / "session.mid"
+    write_midi(both, path)
+    return path
+
+
+def test_of_a_recorded_session_the_performers_notes_are_taken(tmp_path: Path, base: Path) -> None:
+    path, model = recording(tmp_path), load(base)
+    mine, both = (command._played(model, path, of) for of in ("performer", "both"))
+    assert (len(mine), len(both)) == (1500, 3000)
+    assert set(mine.pitch) == {60, 64, 67, 72}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["missing.mid", "-o", "m"], "missing.mid"),
+        ([".", "-o", "m"], "holds no MIDI file"),
+        (["a.mid", "-o", "m", "--of", "me"], "allowed are performer, both"),
+        (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 0 to 4096"),
+        (["a.mid", "-o", "m", "--model", "folk"], "midirnn tune"),
+        (["a.mid", "-o", "full"], "holds something else"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    base: Path,
+    arguments: list[str],
+    why: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    if "a.mid" in arguments:
+        write_midi(playing(1500), tmp_path / "a.mid")
+    model = [] if "--model" in arguments else ["--model", str(base)]
+    assert main(["tune", *arguments, *model]) != 0
+    told = capsys.readouterr().err
+    assert why in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_hash_of_a_tuned_model_depends_on_its_changes(tuned: tuple[Path, str]) -> None:
+    assert len(hash_of(tuned[0])) == 64
+    assert TuningConfig().rank == 16
