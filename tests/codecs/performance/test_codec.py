@@ -245,7 +245,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("settings", "reason"),
         [
-            ({}, "there is no codec None; known are performance"),
+            ({}, "there is no codec None; known are ensemble, performance"),
             ({"name": "telepathy"}, "there is no codec 'telepathy'"),
             ({"name": "performance", "tempo": 3}, "'performance' hold one it does not have: tempo"),
         ],
