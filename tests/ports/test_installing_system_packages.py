@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = ("g++", "fluidsynth", "chromium", "npm", "abc2midi")
+PROGRAMS = ("g++", "fluidsynth", "chromium", "npm", "abc2midi", "pd")
 """What the tests need beside libraries."""
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "install-system-packages"
@@ -99,12 +99,13 @@ def test_only_what_is_missing_is_installed(
 @pytest.mark.parametrize(
     ("there", "missing"),
     [
-        ("fluidsynth chromium npm abc2midi", "g++"),
-        ("g++ chromium npm abc2midi", "fluidsynth"),
-        ("clang++ chromium npm abc2midi", "fluidsynth"),
-        ("g++ fluidsynth npm abc2midi", "chromium"),
-        ("g++ fluidsynth chromium abc2midi", "npm"),
-        ("g++ fluidsynth chromium npm", "abcmidi"),
+        ("fluidsynth chromium npm abc2midi pd", "g++"),
+        ("g++ chromium npm abc2midi pd", "fluidsynth"),
+        ("clang++ chromium npm abc2midi pd", "fluidsynth"),
+        ("g++ fluidsynth npm abc2midi pd", "chromium"),
+        ("g++ fluidsynth chromium abc2midi pd", "npm"),
+        ("g++ fluidsynth chromium npm pd", "abcmidi"),
+        ("g++ fluidsynth chromium npm abc2midi", "puredata-core"),
     ],
 )
 def test_programs_are_installed_for_the_tests_where_there_are_none(
