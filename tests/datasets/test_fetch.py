@@ -278,6 +278,20 @@ def bomb() -> bytes:
         (tarred((tarfile.TarInfo("a"), bytes(5000)))[:40], "cannot be unpacked"),
         (bomb(), "unpacks to over"),
     ],
+    ids=[
+        "zip above",
+        "zip absolute",
+        "zip above by way of a folder",
+        "zip above with backslashes",
+        "zip link",
+        "tar above",
+        "tar through a link",
+        "tar hard link",
+        "tar device",
+        "zip cut off",
+        "tar cut off",
+        "zip bomb",
+    ],
 )
 def test_an_archive_writes_nothing_outside_of_its_folder(
     tmp_path: Path, content: bytes, message: str
