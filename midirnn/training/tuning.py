@@ -16,7 +16,7 @@ import torch
 from midirnn.codecs import Tokens
 from midirnn.datasets.mixture import Source
 from midirnn.engines.adapters import Adapter, changes_between, hash_of
-from midirnn.engines.load import Model
+from midirnn.engines.load import PRETRAINED, Model
 from midirnn.errors import DatasetError, OptionError
 from midirnn.models.checkpoint import Weights, read_checkpoint
 from midirnn.models.language_model import LanguageModel
@@ -131,7 +131,7 @@ def tune(
     before = [_nats(model, model.weights, part) for part in (validation, kept)]
     weights = _train(model, _sources(train, validation, mixed, config), config, report, should_stop)
     changes = changes_between(model.weights, weights, config.rank or weights_width(weights))
-    adapter = Adapter(model.name, hash_of(model.folder), changes, {})
+    adapter = Adapter(base_name(model), hash_of(model.folder), changes, {})
     applied = adapter.apply(model.weights)
     after = [_nats(model, applied, part) for part in (validation, kept)]
     if after[0] >= before[0]:
@@ -145,6 +145,12 @@ def tune(
         "base_nats_after": after[1],
     }
     return Tuned(replace(adapter, info=info), before[0], after[0], before[1], after[1], info)
+
+
+def base_name(model: Model) -> str:
+    """Return by which name a base is found again, from wherever midirnn is started."""
+    is_ours = model.folder.parent == PRETRAINED
+    return model.folder.name if is_ours else str(model.folder.resolve())
 
 
 def _encoded(model: Model, pieces: Sequence[Performance]) -> list[Tokens]:

@@ -31,7 +31,7 @@ from midirnn.live.rig import Rig
 from midirnn.models.checkpoint import write_checkpoint
 from midirnn.performance import Part
 from midirnn.ports import MemoryOutput
-from midirnn.training.tuning import TuningConfig, split_by_time, tune
+from midirnn.training.tuning import TuningConfig, base_name, split_by_time, tune
 from tests.live.stage import write_tiny_model
 
 
@@ -173,6 +173,14 @@ def test_the_rank_is_exact_where_the_change_has_it() -> None:
     applied = Adapter("base", "", changes, {}).apply(base)
     for name in base:
         np.testing.assert_allclose(applied[name], after[name], atol=1e-4)
+
+
+def test_a_base_is_found_again_from_another_folder(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(base.parent)
+    assert base_name(load(base.name)) == str(base)
+    assert base_name(load("piano-small")) == "piano-small"
 
 
 def test_the_end_of_the_playing_is_kept_aside() -> None:
