@@ -59,7 +59,10 @@ def tune(
     ] = 16,
     validation_share: Annotated[
         float,
-        Parameter(help="Share of your playing, its end, that is kept aside to measure with."),
+        Parameter(
+            help="Share of your playing, its end, that is kept aside: to stop in time, and to "
+            "measure."
+        ),
     ] = 0.15,
     base_share: Annotated[
         float,

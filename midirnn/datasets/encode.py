@@ -80,7 +80,7 @@ def encode_files(
     the report says what is lost. A file that needs more than ``file_gigabytes`` of memory is
     refused, and so is one that the ``filter`` leaves out.
 
-    With ``group_compositions`` no composition is in two splits, whoever plays it: pieces are
+    With ``group_compositions`` all performances of a composition are in one split: pieces are
     compared by their notes. With ``duplicates="drop"`` of several versions of a performance, or
     parts of it, only the longest is encoded. Both read the files twice.
 

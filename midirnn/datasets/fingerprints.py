@@ -3,8 +3,8 @@
 A fingerprint has two MinHash signatures (Broder, 1997). Two signatures agree in about as many
 places as the share of n-grams that their pieces have in common (their Jaccard index).
 
-Of a composition the n-grams are the pitches of consecutive notes, sorted: whoever plays it, in
-whatever tempo, most of these are the same. Of a performance they are pitches with velocities, which
+Of a composition the n-grams are the pitches of consecutive notes, sorted: most of these are the
+same for every pianist and at every tempo. Of a performance they are pitches with velocities, which
 no two performances share.
 """
 

@@ -51,7 +51,8 @@ GRACE_SECONDS = 0.002
 """How long after its end a step is over, for messages that are stamped and still on their way."""
 
 REST_SECONDS = 0.25
-"""How often the model is told that it rests: the most it may lag when the performer plays."""
+"""How often a model that rests is told how late it is: when the performer plays again, it is
+at most this far behind."""
 
 
 class Interplay:

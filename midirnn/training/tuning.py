@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +52,7 @@ class TuningConfig:
     rank: int = 16
     """Rank at which the change of each matrix is kept (0: all of it)."""
     validation_share: float = 0.15
-    """Share of your playing, its end, that is kept aside to measure with."""
+    """Share of your playing, its end, that is kept aside: to stop in time, and to measure."""
     base_share: float = 0.3
     """Share of the training that is music of the model's own, against forgetting."""
     threads: int = 1
@@ -86,7 +85,6 @@ class Tuned:
     yours_after: float
     base_before: float
     base_after: float
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def split_by_time(
@@ -144,7 +142,7 @@ def tune(
         "base_nats_before": before[1],
         "base_nats_after": after[1],
     }
-    return Tuned(replace(adapter, info=info), before[0], after[0], before[1], after[1], info)
+    return Tuned(replace(adapter, info=info), before[0], after[0], before[1], after[1])
 
 
 def base_name(model: Model) -> str:
