@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
-from typing import NamedTuple, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Advance(NamedTuple):
 
 class StepEngine(Protocol):
     """A model that is fed token by token. Owns its state; :meth:`snapshot` costs microseconds."""
+
+    name: ClassVar[str]
+    """Its value of ``--engine``."""
 
     @property
     def config(self) -> ModelConfig:
@@ -99,8 +102,11 @@ class _Step(NamedTuple):
 class RecurrentEngine(ABC):
     """What all engines share: the state, the features and the step cache. Owns all three.
 
-    An engine adds :meth:`_advance`, and calls :meth:`reset` when it is ready.
+    An engine adds :attr:`name` and :meth:`_advance`, and calls :meth:`reset` when it is ready.
     """
+
+    name: ClassVar[str]
+    """Its value of ``--engine``."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config

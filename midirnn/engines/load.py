@@ -20,7 +20,7 @@ from midirnn.models.config import ModelConfig
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
-ENGINES = ("auto", "numpy", "onnxruntime")
+ENGINES = ("auto", "native", "numpy", "onnxruntime")
 """The values of ``--engine``."""
 
 
@@ -38,8 +38,9 @@ class Model:
     def engine(self, kind: str = "auto") -> StepEngine:
         """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
 
-        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8. ``auto``
-        is onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
+        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8;
+        ``native`` is the fastest, likewise in int8, and needs a C++ compiler. ``auto`` is
+        onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
         :class:`OptionError` if the engine is not available.
         """
         if kind == "auto":
@@ -51,7 +52,22 @@ class Model:
             return NumpyEngine(self.config, self.weights)
         if kind == "onnxruntime":
             return self._onnx_engine()
+        if kind == "native":
+            from midirnn.engines.native_engine import NativeEngine
+
+            return NativeEngine(self.config, self.weights)
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
+
+    def playing_engine(self, kind: str = "auto") -> str:
+        """Return the name of the engine to play live with: of ``auto``, native where that is ready.
+
+        It is compiled in the background when this is first asked; until then ``auto`` stays.
+        """
+        if kind == "auto":
+            from midirnn.engines.native_engine import native_now
+
+            return "native" if native_now(self.config) else "auto"
+        return kind
 
     def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
