@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import Codec
-from midirnn.engines.adapters import ADAPTER_FILE, read_adapted
+from midirnn.engines.adapters import ADAPTER_FILE, Adapter, applied, read_tuned
 from midirnn.engines.base import RecurrentEngine, StepEngine
+from midirnn.engines.blended import BlendedEngine
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.state import RecurrentState
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import find_folder
 from midirnn.models.checkpoint import CONFIG_FILE, Checkpoint, Weights, read_checkpoint
@@ -34,24 +36,43 @@ class Model:
     codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
+    initial: RecurrentState | None = None
+    """The recurrent state in which pieces begin; None: zeros."""
+    base: Model | None = None
+    """What a tuned model was tuned from."""
 
-    def engine(self, kind: str = "auto") -> StepEngine:
+    def engine(self, kind: str = "auto") -> RecurrentEngine:
         """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
 
         ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8. ``auto``
         is onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
         :class:`OptionError` if the engine is not available.
         """
+        engine = self._engine(kind)
+        if self.initial is not None:
+            engine.begin_from(self.initial)
+        return engine
+
+    def _engine(self, kind: str) -> RecurrentEngine:
         if kind == "auto":
             try:
                 return self._onnx_engine()
             except MidirnnError:
-                return self.engine("numpy")
+                return self._engine("numpy")
         if kind == "numpy":
             return NumpyEngine(self.config, self.weights)
         if kind == "onnxruntime":
             return self._onnx_engine()
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
+
+    def blended(self, share: float, kind: str = "auto") -> BlendedEngine:
+        """Return an engine that mixes a tuned model, at this share of 0 to 1, with its base.
+
+        Of a model that is not tuned both are the same. Raises as :meth:`engine` does.
+        """
+        if self.base is None:
+            return BlendedEngine(self.engine(kind), share=share)
+        return BlendedEngine(self.base.engine(kind), self.engine(kind), share)
 
     def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
@@ -61,12 +82,15 @@ class Model:
         """
         if kind in ("auto", "numpy"):
             batch = NumpyBatch(self.config, self.weights)
-            return [batch.open_lane() for _ in range(count)]
+            lanes = [batch.open_lane() for _ in range(count)]
+            if self.initial is not None:
+                for lane in lanes:
+                    lane.begin_from(self.initial)
+            return [*lanes]
         first = self.engine(kind)
-        assert isinstance(first, RecurrentEngine)
         return [first, *(first.twin() for _ in range(count - 1))]
 
-    def _onnx_engine(self) -> StepEngine:
+    def _onnx_engine(self) -> RecurrentEngine:
         from midirnn.engines.export import export_onnx
         from midirnn.engines.onnx_engine import OnnxEngine, find_onnxruntime
 
@@ -120,7 +144,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 def read_model(folder: Path) -> Checkpoint:
     """Read the model in a folder that was found; a tuned one on top of its base."""
     if (folder / ADAPTER_FILE).exists():
-        return read_adapted(folder, _read_base)
+        return applied(*read_tuned(folder, _read_base))
     return read_checkpoint(folder)
 
 
@@ -131,15 +155,36 @@ def _read_base(name: str) -> tuple[Path, Checkpoint]:
 
 def load(model: str | os.PathLike[str] = "piano") -> Model:
     """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model)."""
-    folder = find_model(model)
-    checkpoint = read_model(folder)
+    name, folder = os.fspath(model), find_model(model)
+    if not (folder / ADAPTER_FILE).exists():
+        return _playable(name, folder, read_checkpoint(folder))
+    checkpoint, adapter = read_tuned(folder, _read_base)
+    base = _playable(adapter.base, find_model(adapter.base), checkpoint)
+    return tuned(base, adapter, name, folder)
+
+
+def tuned(base: Model, adapter: Adapter, name: str, folder: Path) -> Model:
+    """Return the model that an adapter, which fits the base, makes of it."""
+    return replace(
+        base,
+        name=name,
+        folder=folder,
+        weights=adapter.apply(base.weights),
+        info=base.info | {"tuned": adapter.info | {"base": adapter.base}},
+        initial=adapter.initial,
+        base=base,
+    )
+
+
+def _playable(name: str, folder: Path, checkpoint: Checkpoint) -> Model:
+    """Return the model of a checkpoint. Raises :class:`CheckpointError` if it cannot be played."""
     if not isinstance(checkpoint.config, ModelConfig) or checkpoint.codec is None:
         raise CheckpointError(
             f"{folder} holds a model of the architecture {checkpoint.config.architecture!r}; only "
             f"models of {ModelConfig.architecture!r} can be played"
         )
     return Model(
-        name=os.fspath(model),
+        name=name,
         folder=folder,
         config=checkpoint.config,
         codec=checkpoint.codec,
