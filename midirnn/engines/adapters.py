@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,14 @@ class Adapter:
                 raise CheckpointError(f"the adapter changes {name}, which its base has not")
             weights[name] = base[name] + whole
         return weights
+
+    def scaled(self, share: float) -> Adapter:
+        """Return the adapter that makes a share of the change."""
+        changes = {
+            key: array if key.endswith(DOWN) else np.float32(share) * array
+            for key, array in self.changes.items()
+        }
+        return replace(self, changes=changes)
 
     @property
     def initial(self) -> RecurrentState | None:

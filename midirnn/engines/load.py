@@ -25,6 +25,8 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 ENGINES = ("auto", "numpy", "onnxruntime")
 """The values of ``--engine``."""
 
+NOT_TUNED = "{name} is no tuned model, so there is nothing to blend it with: see midirnn tune"
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -40,6 +42,8 @@ class Model:
     """The recurrent state in which pieces begin; None: zeros."""
     base: Model | None = None
     """What a tuned model was tuned from."""
+    blend: float = 1.0
+    """The share of a tuned model, 0 to 1; the rest is its base."""
 
     def engine(self, kind: str = "auto") -> RecurrentEngine:
         """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
@@ -48,6 +52,8 @@ class Model:
         is onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
         :class:`OptionError` if the engine is not available.
         """
+        if self.blend < 1.0:
+            return self.blended(kind)
         engine = self._engine(kind)
         if self.initial is not None:
             engine.begin_from(self.initial)
@@ -65,14 +71,14 @@ class Model:
             return self._onnx_engine()
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
 
-    def blended(self, share: float, kind: str = "auto") -> BlendedEngine:
-        """Return an engine that mixes a tuned model, at this share of 0 to 1, with its base.
+    def blended(self, kind: str = "auto") -> BlendedEngine:
+        """Return an engine in which the share of the tuned model can be turned.
 
-        Of a model that is not tuned both are the same. Raises as :meth:`engine` does.
+        Of a model that is not tuned both parts are the same. Raises as :meth:`engine` does.
         """
-        if self.base is None:
-            return BlendedEngine(self.engine(kind), share=share)
-        return BlendedEngine(self.base.engine(kind), self.engine(kind), share)
+        tuned = replace(self, blend=1.0).engine(kind)
+        base = tuned if self.base is None else self.base.engine(kind)
+        return BlendedEngine(base, tuned, self.blend)
 
     def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
@@ -80,14 +86,14 @@ class Model:
         ``auto`` and ``numpy`` compute the steps of all of them together; with ``onnxruntime`` they
         share the weights, and each step is computed by itself. Raises as :meth:`engine` does.
         """
-        if kind in ("auto", "numpy"):
+        if kind in ("auto", "numpy") and self.blend == 1.0:
             batch = NumpyBatch(self.config, self.weights)
             lanes = [batch.open_lane() for _ in range(count)]
             if self.initial is not None:
                 for lane in lanes:
                     lane.begin_from(self.initial)
             return [*lanes]
-        first = self.engine(kind)
+        first = self.engine("numpy" if kind == "auto" else kind)
         return [first, *(first.twin() for _ in range(count - 1))]
 
     def _onnx_engine(self) -> RecurrentEngine:
@@ -153,14 +159,22 @@ def _read_base(name: str) -> tuple[Path, Checkpoint]:
     return folder, read_checkpoint(folder)
 
 
-def load(model: str | os.PathLike[str] = "piano") -> Model:
-    """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model)."""
+def load(model: str | os.PathLike[str] = "piano", *, blend: float = 1.0) -> Model:
+    """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model).
+
+    ``blend`` is the share of a tuned model, 0 to 1; the rest is its base. Raises
+    :class:`OptionError` where there is nothing to blend.
+    """
     name, folder = os.fspath(model), find_model(model)
+    if not 0.0 <= blend <= 1.0:  # also refuses NaN
+        raise OptionError(f"blend is {blend:g}; allowed are 0 to 1")
     if not (folder / ADAPTER_FILE).exists():
+        if blend < 1.0:
+            raise OptionError(NOT_TUNED.format(name=name))
         return _playable(name, folder, read_checkpoint(folder))
     checkpoint, adapter = read_tuned(folder, _read_base)
     base = _playable(adapter.base, find_model(adapter.base), checkpoint)
-    return tuned(base, adapter, name, folder)
+    return replace(tuned(base, adapter, name, folder), blend=blend)
 
 
 def tuned(base: Model, adapter: Adapter, name: str, folder: Path) -> Model:
