@@ -72,13 +72,13 @@ class NativeEngine(RecurrentEngine):
         self.reset()
 
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
-        h, c = before.state
+        h, c = map(np.ascontiguousarray, before.state)
         after = np.empty((2, *h.shape), np.float32)
         outputs = np.empty(self._outputs, np.float32)
         self._model.compute(
             *(self._model.handle, self._path),
             *(self._token_table[token].ctypes.data, features.ctypes.data),
-            *(np.ascontiguousarray(h).ctypes.data, np.ascontiguousarray(c).ctypes.data),
+            *(h.ctypes.data, c.ctypes.data),
             *(after[0].ctypes.data, after[1].ctypes.data, outputs.ctypes.data),
         )
         return Advance((after[0], after[1]), [outputs[rows] for rows in self._heads])
