@@ -30,7 +30,7 @@ LAYERS: Layers = (
     (("features",),),
     (("datasets",), ("models",)),
     (("engines",),),
-    (("training",), ("sampling",), ("judging",)),
+    (("training",), ("sampling",), ("judging",), ("probing",)),
     (("pretrained",), ("ensemble",)),
     (("live",), ("plots",), ("composing",)),
     (("web",),),

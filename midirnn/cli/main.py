@@ -42,6 +42,7 @@ COMMANDS = {
     "render": "Make sound files of MIDI files.",
     "info": "Print what is in MIDI files, models and data sets.",
     "likelihood": "Measure how likely a model finds MIDI files, note by note.",
+    "cells": "Show which hidden units of a model follow what the music does.",
     "compare": "Compare two sets of MIDI files by ten features.",
     "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",

@@ -1,0 +1,130 @@
+"""``midirnn cells``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from midirnn.cli.inputs import STDIN, read_music
+from midirnn.cli.progress import progress_bar
+from midirnn.cli.targets import check_file
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+    from midirnn.probing.tracing import Trace
+    from midirnn.probing.units import FoundUnit
+
+
+def cells(
+    model: Annotated[
+        str,
+        Parameter(name="MODEL", help="Name of a model, or the folder of one or of a training run."),
+    ],
+    /,
+    *files: Annotated[
+        Path,
+        Parameter(
+            name="FILE",
+            required=True,
+            allow_leading_hyphen=True,
+            help="MIDI files (-: standard input), or text for a text model.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            help="Also draw the units of the (first) file over time: .png, .svg or .pdf.",
+        ),
+    ] = None,
+    state: Annotated[
+        str | None,
+        Parameter(help="Look only at this state of the cells: h or, of an LSTM, c. [all]"),
+    ] = None,
+    each: Annotated[int, Parameter(help="How many units are listed for each signal.")] = 1,
+    heat: Annotated[
+        int,
+        Parameter(help="How many other units are drawn below, those that change most."),
+    ] = 24,
+    seconds: Annotated[
+        float | None, Parameter(help="Read only the first SECONDS of music. [all]")
+    ] = None,
+    json_output: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
+    ] = False,
+) -> None:
+    """Show which hidden units of a model follow what the music does.
+
+    Each file is read from its start by the model. For loudness, density, register, pitch class,
+    time since the last onset, position in the phrase and the pedal (of text: quotes, nesting,
+    length of the line and of the bar) the unit is listed whose value correlates most with it. It is
+    chosen on the first half of each file; the correlation on the second half is beside it.
+    """
+    from midirnn.engines.load import load
+    from midirnn.probing.units import check_state, find_units, liveliest, strongest
+
+    for name, number, least in (("each", each, 1), ("heat", heat, 0)):
+        if number < least:
+            raise OptionError(f"--{name} is {number}; it must be at least {least}")
+    if seconds is not None and not seconds > 0:
+        raise OptionError(f"--seconds is {seconds:g}; it must be above 0")
+    if output is not None:
+        from midirnn.plots.saving import check_suffix
+
+        check_file(check_suffix(output))
+    loaded = load(model)
+    traces = [_read(path, loaded, seconds) for path in files]
+    check_state(traces[0], state)
+    found = find_units(traces, state=state, each=each)
+    if not found:
+        raise OptionError(f"nothing changes in {files[0]} that a unit could follow")
+    print(_as_json(model, files, traces, found) if json_output else "\n".join(_table(found)))
+    if output is not None:
+        from midirnn.plots.units import plot_units
+
+        chosen = strongest(found)
+        others = liveliest(traces[0], heat, state=state or "h")
+        title = f"{model} reads {files[0].name}"
+        plot_units(traces[0], chosen, output, others=others, title=title)
+        if not json_output:
+            print(f"{output}: {len(chosen)} units that follow something, and {len(others)} others")
+
+
+def _read(path: Path, model: Model, seconds: float | None) -> Trace:
+    """Read a file with the model, under a progress bar."""
+    from midirnn.codecs import NoteStream
+    from midirnn.probing.tracing import trace
+
+    is_music = isinstance(model.codec, NoteStream)
+    if seconds is not None and not is_music:
+        raise OptionError(f"--seconds is for music; the codec {model.codec.name!r} has no time")
+    piece = read_music(path) if is_music else path
+    with progress_bar(path.name) as progress:
+        try:
+            return trace(piece, model, seconds=seconds, progress=progress)
+        except OptionError as error:
+            raise OptionError(f"{'standard input' if path == STDIN else path}: {error}") from error
+
+
+def _table(found: dict[str, list[FoundUnit]]) -> Iterator[str]:
+    """Yield a heading, and a line for each unit."""
+    yield f"{'signal':<16} {'unit':<9} {'first half':>10} {'second half':>12}"
+    for signal, units in found.items():
+        for one in units:
+            yield f"{signal:<16} {one.unit!s:<9} {one.fitted:>+10.2f} {one.shown:>+12.2f}"
+
+
+def _as_json(
+    model: str, files: Sequence[Path], traces: Sequence[Trace], found: dict[str, list[FoundUnit]]
+) -> str:
+    report = {
+        "model": model,
+        "files": {str(path): len(one) for path, one in zip(files, traces, strict=True)},
+        "units": [one.to_dict() for units in found.values() for one in units],
+    }
+    return json.dumps(report, indent=2)
