@@ -47,6 +47,9 @@ Stepper: TypeAlias = "Callable[[EngineState, int, FloatVector], Advance]"
 class StepEngine(Protocol):
     """A model that is fed token by token. Owns its state; :meth:`snapshot` costs microseconds."""
 
+    name: str
+    """Its value of ``--engine``."""
+
     @property
     def config(self) -> ModelConfig:
         """The config of the model."""
@@ -103,8 +106,11 @@ class _Step(NamedTuple):
 class RecurrentEngine(ABC):
     """What all engines share: the state, the features and the step cache. Owns all three.
 
-    An engine adds :meth:`_advance`, and calls :meth:`reset` when it is ready.
+    An engine adds :attr:`name` and :meth:`_advance`, and calls :meth:`reset` when it is ready.
     """
+
+    name: str
+    """Its value of ``--engine``."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config

@@ -63,6 +63,7 @@ class BlendedEngine(RecurrentEngine):
         self, base: RecurrentEngine, tuned: RecurrentEngine | None = None, share: float = 1.0
     ) -> None:
         super().__init__(base.config)
+        self.name = base.name
         config = base.config
         self._layout = StateLayout(config.cell, 2 * config.num_layers, config.hidden_size)
         self._both = _Both(base, tuned or base, 1.0)

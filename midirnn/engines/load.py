@@ -22,7 +22,7 @@ from midirnn.models.config import ModelConfig
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
-ENGINES = ("auto", "numpy", "onnxruntime")
+ENGINES = ("auto", "native", "numpy", "onnxruntime")
 """The values of ``--engine``."""
 
 NOT_TUNED = "{name} is no tuned model, so there is nothing to blend it with: see midirnn tune"
@@ -48,8 +48,9 @@ class Model:
     def engine(self, kind: str = "auto") -> RecurrentEngine:
         """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
 
-        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8. ``auto``
-        is onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
+        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8;
+        ``native`` is the fastest, likewise in int8, and needs a C++ compiler. ``auto`` is
+        onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
         :class:`OptionError` if the engine is not available.
         """
         if self.blend < 1.0:
@@ -69,7 +70,22 @@ class Model:
             return NumpyEngine(self.config, self.weights)
         if kind == "onnxruntime":
             return self._onnx_engine()
+        if kind == "native":
+            from midirnn.engines.native_engine import NativeEngine
+
+            return NativeEngine(self.config, self.weights)
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
+
+    def playing_engine(self, kind: str = "auto") -> str:
+        """Return the name of the engine to play live with: of ``auto``, native where that is ready.
+
+        It is compiled in the background when this is first asked; until then ``auto`` stays.
+        """
+        if kind == "auto":
+            from midirnn.engines.native_engine import native_now
+
+            return "native" if native_now(self.config) else "auto"
+        return kind
 
     def blended(self, kind: str = "auto") -> BlendedEngine:
         """Return an engine in which the share of the tuned model can be turned.

@@ -126,9 +126,12 @@ class Rig:
             raise OptionError(
                 f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
             )
+        blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
+        self._model = load(config.model, blend=blend)
+        require(self._model.codec, PerformanceCodec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
-            engine=config.engine,
+            engine=self._model.playing_engine(config.engine),
             sampling=config.sampling,
             seed=secrets.randbelow(2**32) if config.seed is None else config.seed,
             channel=config.channel - 1,
@@ -136,9 +139,6 @@ class Rig:
             blend=config.blend,
             tunable=config.tune_between_sets,
         )
-        blend = 1.0 if config.tune_between_sets else config.blend
-        self._model = load(config.model, blend=blend)
-        require(self._model.codec, PerformanceCodec, "midirnn live")
         self._output = output
         self._open_input = open_input
         self._observers = observers
