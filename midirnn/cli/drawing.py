@@ -31,7 +31,7 @@ class DrawingFlags:
         int | None,
         Parameter(
             help="With --count: so many pieces are in progress at once, in numpy unless --engine "
-            "is onnxruntime. The music does not depend on how many, nor on --workers. [one after "
+            "says otherwise (native is the fastest). The music does not depend on how many, nor on --workers. [one after "
             "another]"
         ),
     ] = None
