@@ -139,7 +139,8 @@ class Rig:
             blend=config.blend,
             tunable=config.tune_between_sets,
         )
-        if self.mode.source is Source.ENSEMBLE:
+        usual = config.network == LiveConfig.network and config.players == LiveConfig.players
+        if self.mode.source is Source.ENSEMBLE or not usual:  # the mode may change later
             check_ensemble(config)
         self._output = output
         self._open_input = open_input
