@@ -30,6 +30,8 @@ from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.base.playing import Stance
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.map import ControlMap
+from midirnn.live.controls.scenes import Scenes
+from midirnn.live.controls.set_list import SetList
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.modes import make_mode
 from midirnn.live.osc.port import OscPort
@@ -135,6 +137,7 @@ class Rig:
             channel=config.channel - 1,
             keep_warm=config.keep_warm,
         )
+        self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output
         self._open_input = open_input
         self._observers = observers
@@ -237,7 +240,10 @@ class Rig:
             control_map=self.control_map,
             beats=join_link(config, stack),
             steerable=self._model.config.control_inputs,
+            scenes=Scenes(self._set_list, report.warn),
         )
+        if self._set_list is not None:
+            stack.callback(self._set_list.close)
         self.monitor = Monitor(
             settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
         )
@@ -271,6 +277,8 @@ class Rig:
         report, config = self._report, self.config
         report.tell(f"input: {self.input.name if self.input else 'none'}")
         report.tell(f"output: {self.output.name}, channel {config.channel}")
+        if self._set_list is not None:
+            report.tell(self._set_list.about())
         if config.on_beat is not None and config.clock == "nothing" and not config.clock_out_bpm:
             report.tell(NO_BEAT)
         if config.virtual and not config.audio and self._output is None:

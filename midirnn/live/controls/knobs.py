@@ -19,6 +19,9 @@ PRESSED = 64
 NUM_PRESETS = 8
 """How many states of the model can be stored on pads."""
 
+MOST_PRESETS = 128
+"""How many presets a set list may have: as many as there are programs."""
+
 PRESETS = {f"preset_{number}": number for number in range(1, NUM_PRESETS + 1)}
 """The number of each preset by the knob that loads it."""
 
@@ -93,6 +96,14 @@ class Knob:
         if not fits:
             raise OptionError(f"{self.name} is {value!r}; allowed are {self.allowed}")
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def allows(self, value: Value) -> bool:
+        """Return True if the knob may have that value."""
+        try:
+            self.check(value)
+        except OptionError:
+            return False
+        return True
 
     @property
     def allowed(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from midirnn.codecs.controls import Controls, parse_pitch_classes
@@ -15,6 +15,18 @@ from midirnn.sampling.filters import SamplingConfig
 
 MODEL_INPUTS = ("density", "loudness", "key", "follow")
 """Knobs that are inputs of the model: one that was trained without them does not have them."""
+
+ASKED_BY = (
+    "temperature",
+    "top_p",
+    "density",
+    "loudness",
+    "key",
+    "follow",
+    "lowest_pitch",
+    "highest_pitch",
+)
+"""Knobs that set how the model samples."""
 
 SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.3
 """So much denser than asked the model may play: at a density that is set, and at one that is
@@ -73,6 +85,16 @@ class Panel:
             temperature=self._or("temperature", base.temperature),
             top_p=self._or("top_p", base.top_p),
         )
+
+    def kept(self, names: Iterable[str], base: SamplingConfig) -> dict[str, Value]:
+        """Return the values of some knobs, as they sound: where none was turned, those of ``base``.
+
+        What no knob could set is left out.
+        """
+        sampling = self.sampling(base)
+        sounding = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        values = {name: sounding.get(name, self[name]) for name in names}
+        return {name: value for name, value in values.items() if KNOBS[name].allows(value)}
 
     def _or(self, name: str, value: float) -> float:
         """Return the value of a knob if it has been turned, else ``value``."""

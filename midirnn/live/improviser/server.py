@@ -11,10 +11,13 @@ from typing import Any, Self
 from midirnn.codecs import PerformanceCodec, require
 from midirnn.codecs.controls import Controls
 from midirnn.engines.state import EngineState, blend
+from midirnn.engines.state_text import state_from_text, state_to_text
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
     Blend,
+    Fetch,
+    Fetched,
     Hear,
     Heard,
     Knobs,
@@ -22,6 +25,7 @@ from midirnn.live.base.messages import (
     Plan,
     Planned,
     PlannedEvent,
+    Provide,
     Recall,
     Release,
     Reply,
@@ -81,6 +85,8 @@ class ModelServer:
             Store: self._store,
             Recall: self._recall,
             Blend: self._blend,
+            Fetch: self._fetch,
+            Provide: self._provide,
             Save: self._save,
             Adopt: self._adopt,
         }
@@ -205,6 +211,14 @@ class ModelServer:
                 total += weight
                 state = blend(state, other, weight / total)
             self.planner.think_of(state)
+        return ()
+
+    def _fetch(self, request: Fetch) -> Iterable[Reply]:
+        return (Fetched(request.name, state_to_text(self._stored[request.name])),)
+
+    def _provide(self, request: Provide) -> Iterable[Reply]:
+        present = self._sampler.engine.snapshot()
+        self._stored[request.name] = state_from_text(request.state, like=present)
         return ()
 
     def _save(self, request: Save) -> Iterable[Reply]:
