@@ -29,6 +29,7 @@ from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.base.playing import Stance
 from midirnn.live.controls.console import Console
+from midirnn.live.controls.controls_out import ControlsOut
 from midirnn.live.controls.map import ControlMap
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import SetList
@@ -207,6 +208,8 @@ class Rig:
         self.session = self._make_session(process, ports, stack)
         self.input = self._listen(ports, stack)
         ports.watch()
+        if self._controls_out is not None:
+            stack.enter_context(self._controls_out)
         self._introduce()
         if self._osc is not None:
             report.tell(f"OSC: listens at {self._osc}")
@@ -249,6 +252,8 @@ class Rig:
         )
         logs: list[Observer] = [] if self._log is None else [self._log]
         tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
+        self._controls_out = self._open_controls_out(ports, console)
+        shows: list[Observer] = [] if self._controls_out is None else [self._controls_out]
         return Session(
             process,
             self.output,
@@ -258,7 +263,7 @@ class Rig:
             on_change=report.change,
             on_trouble=report.warn,
             on_notice=report.tell,
-            observer=Observers([*logs, self.monitor, *tellers, *self._observers]),
+            observer=Observers([*logs, self.monitor, *tellers, *shows, *self._observers]),
         )
 
     def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
@@ -271,6 +276,20 @@ class Rig:
         if not (config.mode != "autopilot" or config.input or config.virtual or follows):
             return None
         return ports.open_input(config.input, self.session.receive, clock=follows)
+
+    def _open_controls_out(self, ports: PortSet, console: Console) -> ControlsOut | None:
+        """Open the output on which a controller is told where the knobs stand, if there is one."""
+        if self.config.controls_out is None:
+            return None
+        port = ports.open_output(self.config.controls_out)
+        self._report.tell(f"controls: {port.name} is told where the knobs stand")
+        return ControlsOut(
+            port,
+            self.control_map,
+            lambda: console.panel.values,
+            lambda: console.bank.kept,
+            self._report.warn,
+        )
 
     def _introduce(self) -> None:
         """Report the ports."""

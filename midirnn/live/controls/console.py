@@ -52,6 +52,7 @@ from midirnn.live.controls.panel import ASKED_BY, MODEL_INPUTS, Panel, PitchClas
 from midirnn.live.controls.presets import PresetBank
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import KEPT_KNOBS, Scene
+from midirnn.live.controls.takeover import Takeover
 from midirnn.live.modes import MODES, Mode, mode_name
 from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard
@@ -108,6 +109,9 @@ class Console:
         self.stretch = Stretch(self.beats, self.config.reference_bpm)
         self._sampling = sampling or SamplingConfig()
         self._map = control_map or ControlMap()
+        self._takeover = Takeover(
+            self.panel, on=self.config.takeover and not self.config.controls_out
+        )
         self._steerable = steerable
         self._commands: deque[Command] = deque()
         self._performed: deque[tuple[int, float]] = deque()
@@ -129,7 +133,7 @@ class Console:
     def take_mode(self, mode: Mode) -> None:
         """Let the mode's knob stand where the session begins."""
         if (name := mode_name(mode)) in MODES:
-            self.panel.turn(ControlChange("mode", name))
+            self.panel.place("mode", name)
 
     def sample_like(self, sampling: SamplingConfig) -> None:
         """Take over how the model samples while no knob is turned."""
@@ -152,7 +156,7 @@ class Console:
             self.command([LoadPreset(message[1] + 1)])
             return True
         changes = self._map.translate(message)
-        self.command(changes)
+        self.command([change for change in changes if self._takeover.admits(change)])
         if not changes and len(message) == 3 and message[0] & 0xF0 == NOTE_ON and message[2]:
             self._performed.append((message[1], seconds))
         return bool(changes)

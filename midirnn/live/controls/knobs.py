@@ -82,6 +82,19 @@ class Knob:
             return float(self.low * (self.high / self.low) ** share)
         return self.low + (self.high - self.low) * share
 
+    def midi(self, value: Value) -> int:
+        """Return where a controller stands for a value: the inverse of :meth:`value`."""
+        if isinstance(value, bool) or value is None:
+            return MOST if value else 0
+        if isinstance(value, str):
+            return -(-self.choices.index(value) * (MOST + 1) // len(self.choices))
+        log = self.scale is Scale.LOG
+        low, high, at = (
+            map(math.log, (self.low, self.high, value)) if log else (self.low, self.high, value)
+        )
+        share = min(max((at - low) / (high - low), 0.0), 1.0)
+        return round(self.free + share * (MOST - self.free))
+
     def check(self, value: Value) -> Value:
         """Return the value, numbers as float; raise :class:`OptionError` if it is not allowed."""
         if value is None and self.free:

@@ -45,10 +45,16 @@ class Panel:
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
         self._values: dict[str, Value] = {name: knob.default for name, knob in KNOBS.items()}
         self._turned: set[str] = set()
+        self.moved: set[str] = set()
+        """The knobs that something else than their controller has turned last."""
         self.turns = 0
         """How often a knob has been turned."""
         for name, value in (values or {}).items():
-            self.turn(ControlChange(name, value))
+            self.place(name, value)
+
+    def place(self, name: str, value: Value) -> None:
+        """Let a knob stand at a value from the beginning."""
+        self.turn(ControlChange(name, value, by_controller=True))
 
     def __getitem__(self, name: str) -> Value:
         return self._values[find_knob(name).name]
@@ -65,6 +71,7 @@ class Panel:
         value = knob.check(change.value)
         before, self._values[knob.name] = self._values[knob.name], value
         self._turned.add(knob.name)
+        (self.moved.discard if change.by_controller else self.moved.add)(knob.name)
         self.turns += 1
         return value != before
 
