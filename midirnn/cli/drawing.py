@@ -31,8 +31,8 @@ class DrawingFlags:
         int | None,
         Parameter(
             help="With --count: so many pieces are in progress at once, in numpy unless --engine "
-            "is onnxruntime. The music does not depend on how many, nor on --workers. [one after "
-            "another]"
+            "says otherwise (native is the fastest). The music does not depend on how many, nor on "
+            "--workers. [one after another]"
         ),
     ] = None
     resume: Annotated[

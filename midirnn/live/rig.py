@@ -28,6 +28,7 @@ from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.base.playing import Stance
+from midirnn.live.between_sets import BetweenSets
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.controls_out import ControlsOut
 from midirnn.live.controls.map import ControlMap
@@ -128,7 +129,8 @@ class Rig:
             raise OptionError(
                 f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
             )
-        self._model = load(config.model)
+        blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
+        self._model = load(config.model, blend=blend)
         require(self._model.codec, PerformanceCodec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
@@ -137,6 +139,8 @@ class Rig:
             seed=secrets.randbelow(2**32) if config.seed is None else config.seed,
             channel=config.channel - 1,
             keep_warm=config.keep_warm,
+            blend=config.blend,
+            tunable=config.tune_between_sets,
         )
         self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output
@@ -145,6 +149,7 @@ class Rig:
         self._report: Report = report or NoReport()
         self._log: EventLog | None = None
         self._osc: OscPort | None = None
+        self._between: BetweenSets | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -205,7 +210,11 @@ class Rig:
                 warn=report.warn,
             )
         )
+        self._between = self._make_between(settings.start_seconds)
         self.session = self._make_session(process, ports, stack)
+        if self._between is not None:
+            stack.callback(self._between.end)
+            self._between.begin(self.session)
         self.input = self._listen(ports, stack)
         ports.watch()
         if self._controls_out is not None:
@@ -244,6 +253,7 @@ class Rig:
             beats=join_link(config, stack),
             steerable=self._model.config.control_inputs,
             scenes=Scenes(self._set_list, report.warn),
+            tuned=self._model.base is not None,
         )
         if self._set_list is not None:
             stack.callback(self._set_list.close)
@@ -252,6 +262,8 @@ class Rig:
         )
         logs: list[Observer] = [] if self._log is None else [self._log]
         tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
+        if self._between is not None:
+            tellers.append(self._between)
         self._controls_out = self._open_controls_out(ports, console)
         shows: list[Observer] = [] if self._controls_out is None else [self._controls_out]
         return Session(
@@ -265,6 +277,14 @@ class Rig:
             on_notice=report.tell,
             observer=Observers([*logs, self.monitor, *tellers, *shows, *self._observers]),
         )
+
+    def _make_between(self, start_seconds: float) -> BetweenSets | None:
+        """Return what tunes the model between sets, if that is wanted and there is a recording."""
+        if not self.config.tune_between_sets or self._log is None:
+            return None
+        base = self._model.base or self._model
+        place = self._log.path.with_suffix("").resolve()
+        return BetweenSets(str(base.folder), place, start_seconds, tell=self._note)
 
     def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
         """Open the input, if there is to be one."""

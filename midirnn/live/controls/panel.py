@@ -23,6 +23,7 @@ ASKED_BY = (
     "loudness",
     "key",
     "follow",
+    "blend",
     "lowest_pitch",
     "highest_pitch",
 )

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from midirnn.codecs import PerformanceCodec, require
 from midirnn.codecs.controls import Controls
+from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
 from midirnn.engines.state_text import state_from_text, state_to_text
 from midirnn.live.base.messages import (
@@ -25,6 +26,7 @@ from midirnn.live.base.messages import (
     Plan,
     Planned,
     PlannedEvent,
+    Prepare,
     Provide,
     Recall,
     Release,
@@ -36,9 +38,11 @@ from midirnn.live.base.messages import (
     Save,
     Saved,
     Store,
+    TakeUp,
 )
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.improviser.stream_state import StreamState
+from midirnn.live.improviser.tuned import TunedModels
 from midirnn.sampling import Sampler
 
 APPROACH_SECONDS, APPROACH_STEP_SECONDS = 3.0, 0.5
@@ -52,6 +56,7 @@ class _WholeState:
     stream: StreamState
     knobs: Knobs
     stored: dict[str, EngineState]
+    tuned: str | None = None
 
 
 class ModelServer:
@@ -63,7 +68,12 @@ class ModelServer:
     """
 
     def __init__(
-        self, sampler: Sampler[Any], *, start_seconds: float = 0.0, channel: int = 0
+        self,
+        sampler: Sampler[Any],
+        *,
+        start_seconds: float = 0.0,
+        channel: int = 0,
+        tuned: TunedModels | None = None,
     ) -> None:
         require(sampler.codec, PerformanceCodec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
@@ -73,6 +83,7 @@ class ModelServer:
         self._knobs = Knobs(sampler.config)
         self._steered: Controls | None = None
         self._stored: dict[str, EngineState] = {}
+        self._tuned = tuned
         self._ways: dict[type[Any], Callable[[Any], Iterable[Reply]]] = {
             Rewind: self._rewind,
             Hear: self._hear,
@@ -87,6 +98,8 @@ class ModelServer:
             Blend: self._blend,
             Fetch: self._fetch,
             Provide: self._provide,
+            Prepare: self._prepare,
+            TakeUp: self._take_up,
             Save: self._save,
             Adopt: self._adopt,
         }
@@ -96,10 +109,16 @@ class ModelServer:
         """Load the model of the settings. Raises what loading raises."""
         from midirnn.engines.load import load
 
-        model = load(settings.model)
-        engine = model.engine(settings.engine)
+        model, tuned = load(settings.model), None
+        engine: RecurrentEngine
+        if settings.tunable or model.base is not None:
+            engine = blended = replace(model, blend=settings.blend).blended(settings.engine)
+            tuned = TunedModels(blended, model, settings.engine)
+        else:
+            engine = model.engine(settings.engine)
         sampler = Sampler(engine, model.codec, settings.sampling, seed=settings.seed)
-        return cls(sampler, start_seconds=settings.start_seconds, channel=settings.channel)
+        start, channel = settings.start_seconds, settings.channel
+        return cls(sampler, start_seconds=start, channel=channel, tuned=tuned)
 
     def handle(self, request: Request) -> Iterator[Reply]:
         """Yield the replies to a request as they come.
@@ -177,6 +196,8 @@ class ModelServer:
         self._steer(request.controls)
         self.planner.set_pitches(request.lowest, request.highest)
         self.planner.set_pace(request.pace)
+        if self._tuned is not None:
+            self._tuned.blend(request.blend)
         return ()
 
     def _steer(self, controls: Controls) -> None:
@@ -221,14 +242,31 @@ class ModelServer:
         self._stored[request.name] = state_from_text(request.state, like=present)
         return ()
 
+    def _prepare(self, request: Prepare) -> Iterable[Reply]:
+        if self._tuned is not None:
+            self._tuned.prepare(request.folder)
+        return ()
+
+    def _take_up(self, request: TakeUp) -> Iterable[Reply]:
+        if self._tuned is not None:
+            self._tuned.take_up(request.folder)
+        return ()
+
     def _save(self, request: Save) -> Iterable[Reply]:
-        whole = _WholeState(self.planner.base, self._knobs, self._stored)
+        whole = _WholeState(
+            self.planner.base,
+            self._knobs,
+            self._stored,
+            None if self._tuned is None else self._tuned.folder,
+        )
         return (Saved(pickle.dumps(whole, pickle.HIGHEST_PROTOCOL)),)
 
     def _adopt(self, request: Adopt) -> Iterable[Reply]:
         whole: _WholeState = pickle.loads(request.state)
         self._check_fit([whole.stream.sampler.engine, *whole.stored.values()])
         self._stored = whole.stored
+        if self._tuned is not None and whole.tuned != self._tuned.folder:
+            self._tuned.take_up(whole.tuned)
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
 
