@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from midirnn.cli.main import main
 from midirnn.cli.doctor import doctor, lines
+from midirnn.cli.main import main
 from midirnn.engines.load import load
 from midirnn.errors import PortError
 from midirnn.live import checkup
