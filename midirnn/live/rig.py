@@ -142,7 +142,8 @@ class Rig:
             blend=config.blend,
             tunable=config.tune_between_sets,
         )
-        if self.mode.source is Source.ENSEMBLE:
+        usual = config.network == LiveConfig.network and config.players == LiveConfig.players
+        if self.mode.source is Source.ENSEMBLE or not usual:  # the mode may change later
             check_ensemble(config)
         self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output
