@@ -20,7 +20,7 @@ from midirnn.live.base.playing import Stance
 from midirnn.live.controls.commands import Command
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.remote import RemoteControl
-from midirnn.live.input.feedback import FeedbackDetector
+from midirnn.live.input.feedback import FEEDBACK, FeedbackDetector
 from midirnn.live.input.listener import Listener
 from midirnn.live.input.remarks import Remarks
 from midirnn.live.interplay import Interplay
@@ -29,7 +29,8 @@ from midirnn.live.model_process.warmth import ROUND_SECONDS, WARM_SECONDS, is_sp
 from midirnn.live.modes import Mode, make_mode, mode_name
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.pedal_out import PedalOutput
-from midirnn.live.output.scheduler import Scheduler, SentEvent
+from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.output.sent import SentEvent
 from midirnn.live.view.session_view import SessionView
 from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
@@ -43,11 +44,6 @@ RELEASE_SECONDS = 0.5
 
 IDLE_SECONDS = 0.25
 """The longest time between two turns of the loop, even when nothing happens."""
-
-FEEDBACK = (
-    "the output of midirnn is connected to its input, so that it hears itself. What comes back is "
-    "ignored; choose another input or output"
-)
 
 Tell = Callable[[str], None]
 
@@ -110,6 +106,7 @@ class Session(RemoteControl):
             self._with_pedal(output),
             clock,
             max_note_seconds=self.model.max_note_seconds,
+            early_seconds=config.output_latency_ms / 1e3,
             on_failure=self._orders.wake,
             on_sending=self._about_to_send,
             on_sent=self._note_sent,
@@ -128,10 +125,13 @@ class Session(RemoteControl):
             say=self._say,
             tell=on_notice,
         )
+        self.console.take_mode(self.mode)
         self._keeps_warm = is_spared_for(self.model.settings)
         self._warm_until = -math.inf
         self._stepped_at = math.inf
         self.model.connect(self._orders.wake)
+        if states := self.console.scenes.provided():
+            self.ask(*states)
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
 
@@ -268,9 +268,11 @@ class Session(RemoteControl):
     def _note_sent(self, sent: SentEvent) -> None:
         if is_system(sent.message):
             return
+        sounds_at = sent.seconds
         if sent.owner == MODEL:
-            self.console.hear_sent(sent.message, sent.seconds)
-        self._observer.sent(sent.message, sent.seconds, sent.due_seconds, sent.owner)
+            sounds_at += self._config.output_latency_ms / 1e3
+            self.console.hear_sent(sent.message, sounds_at)
+        self._observer.sent(sent.message, sounds_at, sent.due_seconds, sent.owner)
 
     def _say(self, text: str) -> None:
         self._note(text)

@@ -80,6 +80,9 @@ class LiveConfig:
     """Send your own notes to the output as well. [with --audio]"""
     pedal_out: bool = field(default=False, metadata=_about(PLAYING))
     """Send long notes as short ones held by the sustain pedal."""
+    output_latency_ms: float = field(default=0.0, metadata=_about(PLAYING, low=0.0, high=500.0))
+    """How long the instrument on the output takes from a message to its sound. What the model plans
+    is sent so much earlier. Measure it with: midirnn doctor --loopback."""
     shadow_notes: int = field(default=2, metadata=_about(PLAYING, low=1, high=8))
     """How many notes the mode shadow adds to each of your onsets."""
     echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))
@@ -154,6 +157,18 @@ class LiveConfig:
     controls: Path | None = field(default=None, metadata=_about(CONTROLLERS))
     """Control map: a TOML file of which controller moves which knob. [the one that --learn wrote,
     or the default map]"""
+
+    takeover: bool = field(default=True, metadata=_about(CONTROLLERS))
+    """A controller whose knob was turned elsewhere (by a preset, a page, OSC) moves it only once it
+    has reached it, so that it does not jump."""
+    controls_out: str | None = field(default=None, metadata=_about(CONTROLLERS))
+    """MIDI output, or part of its name, to which the knobs' values are sent: for motor faders, ring
+    lights and pads. [none]"""
+
+    set_list: Path | None = field(default=None, metadata=_about(CONTROLLERS))
+    """File of presets, each with the model's state, knobs, mode and followed style. It is made by
+    the first preset that is stored. Program changes load its presets. [presets end with the
+    session]"""
 
     osc: int | None = field(default=None, metadata=_about(CONTROLLERS, low=1, high=65_534))
     """UDP port at which to listen for Open Sound Control, such as 9000. [no OSC]"""

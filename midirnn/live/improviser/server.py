@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from midirnn.codecs import PerformanceCodec, require
+from midirnn.codecs import require_playable
 from midirnn.codecs.controls import Controls
 from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
+from midirnn.engines.state_text import state_from_text, state_to_text
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
     Blend,
+    Fetch,
+    Fetched,
     Hear,
     Heard,
     Knobs,
@@ -24,6 +27,7 @@ from midirnn.live.base.messages import (
     Planned,
     PlannedEvent,
     Prepare,
+    Provide,
     Recall,
     Release,
     Reply,
@@ -71,7 +75,7 @@ class ModelServer:
         channel: int = 0,
         tuned: TunedModels | None = None,
     ) -> None:
-        require(sampler.codec, PerformanceCodec, "midirnn live")
+        require_playable(sampler.codec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
         self._plan = 0
@@ -92,6 +96,8 @@ class ModelServer:
             Store: self._store,
             Recall: self._recall,
             Blend: self._blend,
+            Fetch: self._fetch,
+            Provide: self._provide,
             Prepare: self._prepare,
             TakeUp: self._take_up,
             Save: self._save,
@@ -228,6 +234,14 @@ class ModelServer:
                 total += weight
                 state = blend(state, other, weight / total)
             self.planner.think_of(state)
+        return ()
+
+    def _fetch(self, request: Fetch) -> Iterable[Reply]:
+        return (Fetched(request.name, state_to_text(self._stored[request.name])),)
+
+    def _provide(self, request: Provide) -> Iterable[Reply]:
+        present = self._sampler.engine.snapshot()
+        self._stored[request.name] = state_from_text(request.state, like=present)
         return ()
 
     def _prepare(self, request: Prepare) -> Iterable[Reply]:
