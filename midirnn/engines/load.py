@@ -12,7 +12,7 @@ from midirnn.codecs import Codec
 from midirnn.engines.adapters import ADAPTER_FILE, read_adapted
 from midirnn.engines.base import RecurrentEngine, StepEngine
 from midirnn.engines.numpy_batch import NumpyBatch
-from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.windowed_engine import make_numpy_engine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import find_folder
 from midirnn.models.checkpoint import CONFIG_FILE, Checkpoint, Weights, read_checkpoint
@@ -48,7 +48,7 @@ class Model:
             except MidirnnError:
                 return self.engine("numpy")
         if kind == "numpy":
-            return NumpyEngine(self.config, self.weights)
+            return make_numpy_engine(self.config, self.weights)
         if kind == "onnxruntime":
             return self._onnx_engine()
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
@@ -56,10 +56,11 @@ class Model:
     def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
 
-        ``auto`` and ``numpy`` compute the steps of all of them together; with ``onnxruntime`` they
-        share the weights, and each step is computed by itself. Raises as :meth:`engine` does.
+        ``auto`` and ``numpy`` compute the steps of all of them together; with ``onnxruntime``, and
+        of models without recurrence, they share the weights, and each step is computed by itself.
+        Raises as :meth:`engine` does.
         """
-        if kind in ("auto", "numpy"):
+        if kind in ("auto", "numpy") and self.config.architecture == ModelConfig.architecture:
             batch = NumpyBatch(self.config, self.weights)
             return [batch.open_lane() for _ in range(count)]
         first = self.engine(kind)

@@ -18,6 +18,7 @@ from midirnn.datasets.mixture import JoinedPieces, Source, chances_of, shares_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
+from midirnn.models.architectures import find_architecture
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
@@ -64,7 +65,9 @@ class LanguageModelTask(Task):
             {"window": recipe.window, "stateless": True} if recipe.stateless else {}
         )
         self.rows = team.rows(recipe.batch_size)
-        self.model = LanguageModel(config).to(team.device)
+        model = find_architecture(config.architecture).build(config)
+        assert isinstance(model, LanguageModel)
+        self.model = model.to(team.device)
         self.validation = {
             source.name: excerpts(source.validation, recipe.validation_tokens)
             for source in sources
