@@ -54,6 +54,15 @@ def cells(
     seconds: Annotated[
         float | None, Parameter(help="Read only the first SECONDS of music. [all]")
     ] = None,
+    save: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Also write the units into the model's folder, as units.json: what plays live "
+            "shows their values.",
+        ),
+    ] = False,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
@@ -63,7 +72,8 @@ def cells(
     Each file is read from its start by the model. For loudness, density, register, pitch class,
     time since the last onset, position in the phrase and the pedal (of text: quotes, nesting,
     length of the line and of the bar) the unit is listed whose value correlates most with it. It is
-    chosen on the first half of each file; the correlation on the second half is beside it.
+    chosen on the first half of the file; the correlation on the second half is beside it. Of
+    several files every other one is for choosing, and the first, third and so on for showing.
     """
     from midirnn.engines.load import load
     from midirnn.probing.units import check_state, find_units, liveliest, strongest
@@ -84,13 +94,22 @@ def cells(
     if not found:
         raise OptionError(f"nothing changes in {files[0]} that a unit could follow")
     print(_as_json(model, files, traces, found) if json_output else "\n".join(_table(found)))
+    if save:
+        from midirnn.probing.watching import UNITS_FILE, watched_of, write_watched
+
+        watched = watched_of(traces, found)
+        write_watched(loaded.folder, watched)
+        if not json_output:
+            print(f"{loaded.folder / UNITS_FILE}: {len(watched)} units")
     if output is not None:
         from midirnn.plots.units import plot_units
 
         chosen = strongest(found)
         others = liveliest(traces[0], heat, state=state or "h")
         title = f"{model} reads {files[0].name}"
-        plot_units(traces[0], chosen, output, others=others, title=title)
+        plot_units(
+            traces[0], chosen, output, others=others, title=title, is_halved=len(traces) == 1
+        )
         if not json_output:
             print(f"{output}: {len(chosen)} units that follow something, and {len(others)} others")
 
@@ -113,10 +132,10 @@ def _read(path: Path, model: Model, seconds: float | None) -> Trace:
 
 def _table(found: dict[str, list[FoundUnit]]) -> Iterator[str]:
     """Yield a heading, and a line for each unit."""
-    yield f"{'signal':<16} {'unit':<9} {'first half':>10} {'second half':>12}"
+    yield f"{'signal':<16} {'unit':<9} {'chosen on':>10} {'shown on':>9}"
     for signal, units in found.items():
         for one in units:
-            yield f"{signal:<16} {one.unit!s:<9} {one.fitted:>+10.2f} {one.shown:>+12.2f}"
+            yield f"{signal:<16} {one.unit!s:<9} {one.fitted:>+10.2f} {one.shown:>+9.2f}"
 
 
 def _as_json(
