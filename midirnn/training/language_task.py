@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -35,6 +36,17 @@ class Part:
     batch: Batch
     rows: slice
     """Which rows of the batch they are."""
+
+
+def make_language_model(
+    config: ModelConfig, weights: Mapping[str, npt.NDArray[np.float32]] | None = None
+) -> LanguageModel:
+    """Return the model of a config, with these weights or random ones."""
+    model = find_architecture(config.architecture).build(config)
+    assert isinstance(model, LanguageModel)
+    if weights is not None:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    return model
 
 
 class LanguageModelTask(Task):
@@ -65,9 +77,7 @@ class LanguageModelTask(Task):
             {"window": recipe.window, "stateless": True} if recipe.stateless else {}
         )
         self.rows = team.rows(recipe.batch_size)
-        model = find_architecture(config.architecture).build(config)
-        assert isinstance(model, LanguageModel)
-        self.model = model.to(team.device)
+        self.model = make_language_model(config).to(team.device)
         self.validation = {
             source.name: excerpts(source.validation, recipe.validation_tokens)
             for source in sources
