@@ -207,7 +207,7 @@ def jack_stage() -> Iterator[Stage]:
 def model_process(arguments: argparse.Namespace, *, spare: bool = False) -> Iterator[ModelProcess]:
     settings = ModelSettings(
         arguments.model,
-        engine=arguments.engine,
+        engine=load(arguments.model).playing_engine(arguments.engine),
         seed=1,
         start_seconds=time.monotonic(),
         keep_warm=arguments.keep_warm,
@@ -345,7 +345,7 @@ def describe(arguments: argparse.Namespace, other_cores: float) -> dict[str, Any
     """Machine, versions, the model, and what else was running."""
     return {
         "model": arguments.model,
-        "engine": arguments.engine,
+        "engine": load(arguments.model).playing_engine(arguments.engine),
         "keep_warm": arguments.keep_warm,
         "machine": processor_name(),
         "cores": os.cpu_count(),

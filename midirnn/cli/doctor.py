@@ -23,7 +23,7 @@ def doctor(
     ] = "piano",
     engine: Annotated[
         str,
-        Parameter(help="onnxruntime, numpy, or auto: onnxruntime if installed."),
+        Parameter(help="native, onnxruntime, numpy, or auto: the one that midirnn live would use."),
     ] = "auto",
     api: Annotated[
         str | None,

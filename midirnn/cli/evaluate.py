@@ -94,7 +94,8 @@ class SamplesConfig:
         int, Parameter(help="Random seed of the first piece; each next piece has the next seed.")
     ] = 0
     engine: Annotated[
-        str, Parameter(help="What runs the model: auto, onnxruntime (fast) or numpy (exact).")
+        str,
+        Parameter(help="What runs the model: auto, onnxruntime (fast), native or numpy (exact)."),
     ] = "auto"
     workers: Annotated[int, Parameter(help="Number of processes that generate.")] = 1
     save: Annotated[
@@ -246,8 +247,8 @@ def _measure_likelihood(
     import torch
 
     from midirnn.datasets.draws import evenly
-    from midirnn.training.language_task import make_language_model
     from midirnn.training.evaluate import evaluate as run_evaluation
+    from midirnn.training.language_task import make_language_model
 
     chosen = dataset.pieces(split)
     if config.pieces:
@@ -350,11 +351,7 @@ def _judge_samples(
 
 def _engine_of(model: Model, engine: str) -> str:
     """Return the name of the engine; of ``auto`` the one that it stands for."""
-    from midirnn.engines.numpy_engine import NumpyEngine
-
-    if engine != "auto":
-        return engine
-    return "numpy" if isinstance(model.engine(engine), NumpyEngine) else "onnxruntime"
+    return model.engine(engine).name if engine == "auto" else engine
 
 
 def _generate(model: Model, config: SamplesConfig, sampling: SamplingConfig) -> list[Performance]:

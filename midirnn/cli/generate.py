@@ -50,6 +50,10 @@ def generate(
     drawing: Annotated[DrawingFlags | None, Parameter(name="*")] = None,
     seed: Seed = None,
     model: ModelName = "piano",
+    blend: Annotated[
+        float,
+        Parameter(help="Share of a tuned model, 0 to 1; the rest is the model it was tuned from."),
+    ] = 1.0,
     engine: EngineName = "auto",
     steering: Annotated[ControlFlags | None, Parameter(name="*")] = None,
     rules: Annotated[ConstraintFlags | None, Parameter(name="*")] = None,
@@ -81,7 +85,7 @@ def generate(
         end,
         rules.constraints(length),
     )
-    loaded = load(model)
+    loaded = load(model, blend=blend)
     target.check_codec(loaded.codec)
     heard = source.read(loaded.codec)
     if end and not loaded.config.style_inputs:
@@ -90,6 +94,7 @@ def generate(
     if drawing.count > 1 and target.writes:
         groups = (source, drawing, steering, rules, sampling or SamplingConfig())
         others = {"seconds": length, "tokens": tokens, "end": end, "only_new": target.only_new}
+        others["blend"] = blend
         settings = settings_of(loaded, heard, engine, groups, seed=first_seed, **others)
         wanted = missing_pieces(target.path, paths, settings, resume=drawing.resume)
     seeds = [first_seed + number for number in wanted]

@@ -60,6 +60,8 @@ class NumpyBatch:
 class Lane(RecurrentEngine):
     """The engine of one piece among many: an implementation of ``StepEngine``."""
 
+    name = "numpy"
+
     def __init__(self, config: ModelConfig, batch: NumpyBatch) -> None:
         super().__init__(config)
         self._batch = batch

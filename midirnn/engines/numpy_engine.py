@@ -44,6 +44,8 @@ class NumpyEngine(RecurrentEngine):
     gains nothing from a second one, and takes ten times as long when the other core is busy.
     """
 
+    name = "numpy"
+
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         super().__init__(config)
         threadpoolctl.threadpool_limits(limits=1, user_api="blas")

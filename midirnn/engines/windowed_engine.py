@@ -26,6 +26,8 @@ _CUBIC, _HALF, _ONE = np.float32(0.044715), np.float32(0.5), np.float32(1.0)
 class WindowedEngine(RecurrentEngine):
     """One step of a model that keeps a window of tokens, batch 1, in fp32. Owns the state."""
 
+    name = "numpy"
+
     def __init__(self, config: WindowedConfig, weights: Weights) -> None:
         super().__init__(config)
         threadpoolctl.threadpool_limits(limits=1, user_api="blas")
@@ -116,10 +118,11 @@ class AttentionEngine(WindowedEngine):
         size = np.float32(np.sqrt(by_head.shape[2]))
         scores = np.einsum("nhk,hk->hn", by_head, query.reshape(heads, -1)) / size
         scores -= self._slopes[:, None] * np.arange(count - 1, -1, -1, dtype=np.float32)
-        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        weights: FloatMatrix = np.exp(scores - scores.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
         mixed = np.einsum("hn,nhk->hk", weights, values.reshape(count, heads, -1))
-        return mixed.ravel().astype(np.float32, copy=False)
+        flat: FloatVector = mixed.ravel()
+        return flat
 
 
 def _normalized(x: FloatVector, weights: Mapping[str, FloatVector], name: str = "") -> FloatVector:
@@ -132,8 +135,8 @@ def _normalized(x: FloatVector, weights: Mapping[str, FloatVector], name: str = 
 
 def _gelu(x: FloatVector) -> FloatVector:
     """Return D. Hendrycks and K. Gimpel's GELU (2016), by its approximation with tanh."""
-    result: FloatVector = _HALF * x * (_ONE + np.tanh(_GELU * (x + _CUBIC * x * x * x)))
-    return result
+    inner = _GELU * (x + _CUBIC * x * x * x)
+    return (_HALF * x * (_ONE + np.tanh(inner))).astype(np.float32, copy=False)
 
 
 def make_numpy_engine(config: ModelConfig, weights: Weights) -> RecurrentEngine:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from midirnn.engines.load import Model
-from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import MidirnnError
 from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.messages import Begin, ModelSettings, Plan, PlannedEvent
@@ -166,8 +165,8 @@ def examine(model: Model, engine: str, listing: PortListing, api: str | None = N
     found = Checkup(model.name)
     found.ports = [asdict(row) for row in listing.ports]
     found.systems_missing = {failure.api: failure.reason for failure in listing.failures}
-    stepping = model.engine(engine)
-    found.engine = "numpy" if isinstance(stepping, NumpyEngine) else "onnxruntime"
+    stepping = model.engine(engine := model.playing_engine(engine))
+    found.engine = stepping.name
     sampler = Sampler(stepping, model.codec, seed=0)
     found.step_tight = time_steps(sampler, TIGHT_SECONDS)
     found.step_paced = time_steps(sampler, PACED_SECONDS, PAUSE_SECONDS)

@@ -127,16 +127,16 @@ class Rig:
             raise OptionError(
                 f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
             )
+        self._model = load(config.model)
+        require(self._model.codec, PerformanceCodec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
-            engine=config.engine,
+            engine=self._model.playing_engine(config.engine),
             sampling=config.sampling,
             seed=secrets.randbelow(2**32) if config.seed is None else config.seed,
             channel=config.channel - 1,
             keep_warm=config.keep_warm,
         )
-        self._model = load(config.model)
-        require(self._model.codec, PerformanceCodec, "midirnn live")
         self._output = output
         self._open_input = open_input
         self._observers = observers

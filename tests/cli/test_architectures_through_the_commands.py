@@ -77,6 +77,8 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "has the architecture 'convolution'",
         ),
         (["generate", "--model", "RUN", "-o", "x.mid", "--engine", "onnxruntime"], "be exported"),
+        (["generate", "--model", "RUN", "-o", "x.mid", "--engine", "native"], "engine 'numpy'"),
+        (["tune", "SONG", "-o", "tuned", "--model", "RUN"], "recurrent layers can be tuned"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

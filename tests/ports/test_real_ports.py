@@ -52,6 +52,16 @@ if len(sys.argv) > 1:
 """
 
 
+STAYER = """
+import os, signal, sys
+from midirnn.ports import open_output, rtmidi_ports
+rtmidi_ports.CLOSE_LIMIT_SECONDS = 0.3
+port = open_output("closed in time", virtual=True, api="jack")
+os.kill(int(sys.argv[1]), signal.SIGSTOP)
+port.close()
+print("never reached")
+"""
+
 POURER = """
 import sys, threading, time
 from midirnn.ports import open_output
@@ -277,6 +287,22 @@ def test_the_process_ends_even_if_the_midi_system_is_stuck(jack_server: JackServ
     finally:
         jack_server.thaw()
     assert ended.returncode == 1
+
+
+def test_a_session_does_not_hang_where_its_stuck_system_lets_no_port_close(
+    jack_server: JackServer,
+) -> None:
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", STAYER, str(jack_server.pid)],
+            timeout=LIMIT_SECONDS,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        jack_server.thaw()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "in _shut" in ended.stderr  # which call it was
 
 
 def test_without_a_server_the_error_is_one_line_and_nothing_else_is_printed(

@@ -116,8 +116,9 @@ class LiveConfig:
     model: str = field(default="piano", metadata=_about())
     """Name of a model that comes with midirnn, or the folder of a model or training run."""
     engine: str = field(default="auto", metadata=_about())
-    """What computes the model: onnxruntime (fast, int8), numpy (exact), or auto, which is
-    onnxruntime where it is installed."""
+    """What computes the model: native (C++, int8), onnxruntime (int8), numpy (exact), or auto: the
+    fastest that is ready. The first session on a machine with a C++ compiler compiles native in the
+    background, for the next."""
     keep_warm: bool = field(default=True, metadata=_about())
     """Keep one processor busy while there is music: reactions are a third faster, a laptop gets
     warmer."""
