@@ -16,6 +16,7 @@ from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
+    from midirnn.probing.probes import Probe
     from midirnn.probing.tracing import Trace
     from midirnn.probing.units import FoundUnit
 
@@ -54,6 +55,19 @@ def cells(
     seconds: Annotated[
         float | None, Parameter(help="Read only the first SECONDS of music. [all]")
     ] = None,
+    probe: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Fit a linear probe on every other file instead, and print how much of each "
+            "signal the state of each layer holds: R2 on the other files.",
+        ),
+    ] = False,
+    beside: Annotated[
+        tuple[str, ...],
+        Parameter(negative_iterable=(), help="With --probe: a further model to compare. Can be repeated."),
+    ] = (),
     save: Annotated[
         bool,
         Parameter(
@@ -87,6 +101,11 @@ def cells(
         from midirnn.plots.saving import check_suffix
 
         check_file(check_suffix(output))
+    if beside and not probe:
+        raise OptionError("--beside compares models by their probes: add --probe")
+    if probe:
+        _probe((model, *beside), files, seconds, output, as_json=json_output)
+        return
     loaded = load(model)
     traces = [_read(path, loaded, seconds) for path in files]
     check_state(traces[0], state)
@@ -128,6 +147,63 @@ def _read(path: Path, model: Model, seconds: float | None) -> Trace:
             return trace(piece, model, seconds=seconds, progress=progress)
         except OptionError as error:
             raise OptionError(f"{'standard input' if path == STDIN else path}: {error}") from error
+
+
+def _probe(
+    models: Sequence[str],
+    files: Sequence[Path],
+    seconds: float | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print, and draw, how much of each signal the layers of some models hold."""
+    from midirnn.engines.load import load
+    from midirnn.probing.probes import probe
+
+    found: dict[str, list[Probe]] = {}
+    for model in dict.fromkeys(models):
+        loaded = load(model)
+        traces = [_read(path, loaded, seconds) for path in files]
+        found[_short_name(model, models)] = probe(
+            traces, None if found else loaded.config.vocab_size
+        )
+    if as_json:
+        print(
+            json.dumps(
+                {name: [one.to_dict() for one in probes] for name, probes in found.items()},
+                indent=2,
+            )
+        )
+    else:
+        for name, probes in found.items():
+            print("\n".join(_probe_table(name, probes)))
+    if output is not None:
+        from midirnn.plots.probes import plot_probes
+
+        title = f"R2 on {len(files[::2])} unseen files"
+        plot_probes(found, output, title=title)
+        if not as_json:
+            print(f"{output}: the same as a picture")
+
+
+def _short_name(model: str, models: Sequence[str]) -> str:
+    """Return the last part of a model's path, if that is its alone."""
+    short = [Path(name).name for name in dict.fromkeys(models)]
+    own = Path(model).name
+    return own if short.count(own) == 1 else model
+
+
+def _probe_table(name: str, probes: Sequence[Probe]) -> Iterator[str]:
+    """Yield a heading, and a line for each signal with the R2 of each layer."""
+    layers = list(dict.fromkeys(one.layer for one in probes))
+    titles = ["token" if layer is None else f"layer {layer + 1}" for layer in layers]
+    yield f"{name:<16}" + "".join(f"{title:>9}" for title in titles)
+    for signal in dict.fromkeys(one.signal for one in probes):
+        of_signal = {one.layer: one.r2 for one in probes if one.signal == signal}
+        yield f"{signal:<16}" + "".join(
+            f"{of_signal[layer]:>9.2f}" if layer in of_signal else " " * 9 for layer in layers
+        )
 
 
 def _table(found: dict[str, list[FoundUnit]]) -> Iterator[str]:
