@@ -66,7 +66,10 @@ def cells(
     ] = False,
     beside: Annotated[
         tuple[str, ...],
-        Parameter(negative_iterable=(), help="With --probe: a further model to compare. Can be repeated."),
+        Parameter(
+            negative_iterable=(),
+            help="With --probe: a further model to compare. Can be repeated.",
+        ),
     ] = (),
     save: Annotated[
         bool,

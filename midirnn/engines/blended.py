@@ -75,6 +75,11 @@ class BlendedEngine(RecurrentEngine):
         """The share of the tuned model, 0 to 1."""
         return self._both.share
 
+    @property
+    def tuned(self) -> RecurrentEngine:
+        """The tuned model's engine."""
+        return self._both.tuned
+
     def set_share(self, share: float) -> None:
         """Mix in so much of the tuned model from the next token on.
 

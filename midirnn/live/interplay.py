@@ -21,6 +21,7 @@ from midirnn.live.base.messages import (
     Reset,
     Rest,
     Store,
+    TakeUp,
 )
 from midirnn.live.base.observers import Observer
 from midirnn.live.base.playing import Gesture, Performed, Stance
@@ -324,7 +325,9 @@ class Interplay:
     def change_model(self, requests: Sequence[Request], now: float) -> None:
         """Have the model do this next, after what has sounded."""
         self._drop_plan()
-        if any(isinstance(request, Store | Recall | Blend | Reset) for request in requests):
+        if any(
+            isinstance(request, Store | Recall | Blend | Reset | TakeUp) for request in requests
+        ):
             self.supervisor.save_soon(now)
         for request in requests:
             if isinstance(request, Reset):

@@ -28,6 +28,7 @@ from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.base.playing import Stance
+from midirnn.live.between_sets import BetweenSets
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.map import ControlMap
 from midirnn.live.model_process.process import ModelProcess
@@ -127,7 +128,8 @@ class Rig:
             raise OptionError(
                 f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
             )
-        self._model = load(config.model)
+        blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
+        self._model = load(config.model, blend=blend)
         require(self._model.codec, PerformanceCodec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
@@ -136,6 +138,8 @@ class Rig:
             seed=secrets.randbelow(2**32) if config.seed is None else config.seed,
             channel=config.channel - 1,
             keep_warm=config.keep_warm,
+            blend=config.blend,
+            tunable=config.tune_between_sets,
         )
         self._output = output
         self._open_input = open_input
@@ -143,6 +147,7 @@ class Rig:
         self._report: Report = report or NoReport()
         self._log: EventLog | None = None
         self._osc: OscPort | None = None
+        self._between: BetweenSets | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -203,7 +208,11 @@ class Rig:
                 warn=report.warn,
             )
         )
+        self._between = self._make_between(settings.start_seconds)
         self.session = self._make_session(process, ports, stack)
+        if self._between is not None:
+            stack.callback(self._between.end)
+            self._between.begin(self.session)
         self.input = self._listen(ports, stack)
         ports.watch()
         self._introduce()
@@ -239,6 +248,7 @@ class Rig:
             control_map=self.control_map,
             beats=join_link(config, stack),
             steerable=self._model.config.control_inputs,
+            tuned=self._model.base is not None,
         )
         self.monitor = Monitor(
             settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
@@ -248,6 +258,8 @@ class Rig:
             read_watched(self._model.folder, self._model.config), console.stretch.map
         )
         tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
+        if self._between is not None:
+            tellers.append(self._between)
         return Session(
             process,
             self.output,
@@ -260,6 +272,14 @@ class Rig:
             observer=Observers([*logs, self.monitor, units, *tellers, *self._observers]),
             units=units,
         )
+
+    def _make_between(self, start_seconds: float) -> BetweenSets | None:
+        """Return what tunes the model between sets, if that is wanted and there is a recording."""
+        if not self.config.tune_between_sets or self._log is None:
+            return None
+        base = self._model.base or self._model
+        place = self._log.path.with_suffix("").resolve()
+        return BetweenSets(str(base.folder), place, start_seconds, tell=self._note)
 
     def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
         """Open the input, if there is to be one."""

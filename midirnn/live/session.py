@@ -62,8 +62,8 @@ class Session(RemoteControl):
     session in a ``with`` statement, whose end releases every note.
 
     What a controller can do, any thread can: :meth:`turn`, :meth:`set_mode`, :meth:`store_preset`,
-    :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`, :meth:`answer` and
-    :meth:`panic`. :meth:`view` shows the present state.
+    :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`, :meth:`untune`,
+    :meth:`answer` and :meth:`panic`. :meth:`view` shows the present state.
 
     ``on_change`` is told the stance whenever it changes, ``on_trouble`` what went wrong and is
     being mended, ``on_notice`` what is worth knowing. An output that fails ends the session, unless
@@ -202,7 +202,7 @@ class Session(RemoteControl):
     def ask(self, *requests: Request) -> None:
         """Have the model do this next; what it has planned is taken back for it. Thread-safe.
 
-        For ``Knobs``, ``Reset``, ``Store``, ``Recall`` and ``Blend``.
+        For ``Knobs``, ``Reset``, ``Store``, ``Recall``, ``Blend``, ``Prepare`` and ``TakeUp``.
         """
         self._orders.put(lambda now: self.interplay.change_model(requests, now))
 

@@ -72,7 +72,6 @@ def learn_initial_state(
     of ``validation``.
     """
     inputs = Inputs(model.config.start_token, model.config.features)
-    model.requires_grad_(False)
     state = tuple(part.requires_grad_() for part in model.initial_state(1))
     optimizer = torch.optim.Adam(state, lr=LEARNING_RATE)
     kept = Beginnings(codec, inputs, validation).draw(VALIDATION_ROWS, seed)
@@ -80,8 +79,8 @@ def learn_initial_state(
     best, best_nats, since = _copy(state), nats_of_beginnings(model, kept, state), 0
     for step in range(1, steps + 1):
         loss = _loss(model, drawn.draw(ROWS, seed + step), state)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        for part, gradient in zip(state, torch.autograd.grad(loss, state), strict=True):
+            part.grad = gradient
         optimizer.step()
         if step % VALIDATION_STEPS == 0:
             nats, since = nats_of_beginnings(model, kept, state), since + 1

@@ -115,6 +115,10 @@ class LiveConfig:
     """How performer and model take turns."""
     model: str = field(default="piano", metadata=_about())
     """Name of a model that comes with midirnn, or the folder of a model or training run."""
+    blend: float = field(default=1.0, metadata=_about(low=0.0, high=1.0))
+    """Share of a tuned model, 0 to 1; the rest is the model it was tuned from."""
+    tune_between_sets: bool = field(default=False, metadata=_about())
+    """While nobody plays, tune the model to what you have played (extra train). Needs --record."""
     engine: str = field(default="auto", metadata=_about())
     """What computes the model: native (C++, int8), onnxruntime (int8), numpy (exact), or auto: the
     fastest that is ready. The first session on a machine with a C++ compiler compiles native in the
@@ -176,6 +180,8 @@ class LiveConfig:
             raise OptionError("--audio plays in place of a MIDI output: leave out --output")
         if self.osc is None and self.osc_to is not None:
             raise OptionError("--osc-to is for --osc, which says where to listen")
+        if self.tune_between_sets and self.record is None:
+            raise OptionError("--tune-between-sets needs --record: what is learned is kept there")
         if not self.audio and (self.soundfont or self.audio_driver):
             raise OptionError("--soundfont and --audio-driver are for --audio")
 

@@ -24,7 +24,8 @@ class ModelSettings:
     """Settings that a model process starts from. ``channel`` counts from 0.
 
     With ``keep_warm`` the model goes on stepping while there is music, which keeps the processor's
-    caches warm: see ``midirnn.live.model_process.warmth``.
+    caches warm: see ``midirnn.live.model_process.warmth``. ``blend`` is the share of a tuned model,
+    the rest its base; one that is ``tunable`` can be tuned while it plays (:class:`TakeUp`).
     """
 
     model: str
@@ -34,6 +35,8 @@ class ModelSettings:
     start_seconds: float = 0.0
     channel: int = 0
     keep_warm: bool = False
+    blend: float = 1.0
+    tunable: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class Knobs:
 
     ``controls`` are the model's control inputs, by default none; a model that was trained without
     them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included, and begin at
-    that ``pace``.
+    that ``pace``. ``blend`` is the share of a tuned model, the rest its base.
     """
 
     sampling: SamplingConfig
@@ -162,6 +165,7 @@ class Knobs:
     lowest: int = 0
     highest: int = 127
     pace: Pace = Pace()
+    blend: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,23 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """Load the tuned model in that folder, without waiting for it: :class:`TakeUp` will."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class TakeUp:
+    """Go on with the tuned model in that folder; None: with the model as it was at the start.
+
+    The base must be the same. For a model that is ``tunable``: see :class:`ModelSettings`.
+    """
+
+    folder: str | None
+
+
+@dataclass(frozen=True)
 class Save:
     """Return the whole state, for a model process that takes over. Answered by :class:`Saved`."""
 
@@ -214,6 +235,8 @@ Request: TypeAlias = (
     | Store
     | Recall
     | Blend
+    | Prepare
+    | TakeUp
     | Save
     | Adopt
 )

@@ -47,7 +47,15 @@ class LoadPreset(_OfPreset):
     """Load the model's state from a preset, if that holds one."""
 
 
-Command: TypeAlias = ControlChange | Press | StorePreset | LoadPreset
+@dataclass(frozen=True)
+class TakeUpTuned:
+    """Go on with the tuned model in a folder; ``told`` is what to show."""
+
+    folder: str
+    told: str
+
+
+Command: TypeAlias = ControlChange | Press | StorePreset | LoadPreset | TakeUpTuned
 
 
 @dataclass(frozen=True)

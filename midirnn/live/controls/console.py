@@ -25,6 +25,7 @@ from midirnn.live.base.messages import (
     Recall,
     Request,
     Store,
+    TakeUp,
 )
 from midirnn.live.base.playing import Following, Gesture, Source
 from midirnn.live.controls.commands import (
@@ -41,6 +42,7 @@ from midirnn.live.controls.commands import (
     Replan,
     Say,
     StorePreset,
+    TakeUpTuned,
     Tell,
 )
 from midirnn.live.controls.following import StyleFollower
@@ -67,6 +69,7 @@ ASKED_BY = (
     "loudness",
     "key",
     "follow",
+    "blend",
     "lowest_pitch",
     "highest_pitch",
 )
@@ -90,12 +93,17 @@ NO_SUCH_INPUT = (
     "--control-inputs)"
 )
 
+NOTHING_TO_BLEND = (
+    "the knob blend has no effect: this model is not tuned (midirnn tune, or --tune-between-sets)"
+)
+
 
 class Console:
     """Knobs, presets, clock and guard of a session. Owns their state, and commands that wait.
 
     ``beats`` is a clock to follow that neither comes in by MIDI nor is our own (Ableton Link).
-    ``steerable`` says whether the model has the inputs that density, loudness and key need.
+    ``steerable`` says whether the model has the inputs that density, loudness and key need, and
+    ``tuned`` whether there is a base to blend it with.
     """
 
     def __init__(
@@ -107,9 +115,12 @@ class Console:
         values: dict[str, Value] | None = None,
         beats: Beats | None = None,
         steerable: bool = True,
+        tuned: bool = False,
     ) -> None:
         self.config = config or LiveConfig()
-        self.panel = Panel({"follow": self.config.follow, **(values or {})})
+        self.panel = Panel(
+            {"follow": self.config.follow, "blend": self.config.blend, **(values or {})}
+        )
         self.bank = PresetBank()
         self.guard = CollapseGuard()
         self.performer = PitchClasses()
@@ -124,6 +135,9 @@ class Console:
         self._sampling = sampling or SamplingConfig()
         self._map = control_map or ControlMap()
         self._steerable = steerable
+        self._tuned = tuned
+        self._tunings: list[str] = []
+        """The folders of what the model was tuned to in this session, the latest last."""
         self._commands: deque[Command] = deque()
         self._performed: deque[tuple[int, float]] = deque()
         self._clocks: deque[tuple[Message, float]] = deque()
@@ -286,7 +300,7 @@ class Console:
         pace = Pace()
         if self._model_plays and self._draws_freely:
             pace = pace_of(controls, beside=self._following.beside)
-        return Knobs(sampling, controls, lowest, highest, pace)
+        return Knobs(sampling, controls, lowest, highest, pace, self.panel.number("blend"))
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
         """Ask for what the knobs and the performer's style say, if that has changed."""
@@ -309,6 +323,10 @@ class Console:
             yield from self._press(command.name)
         elif isinstance(command, StorePreset):
             yield from self._store(command.preset)
+        elif isinstance(command, TakeUpTuned):
+            self._tunings.append(command.folder)
+            yield ChangeModel((TakeUp(command.folder),))
+            yield Tell(command.told)
         else:
             yield from self._load(command.preset)
 
@@ -331,6 +349,8 @@ class Console:
             return
         elif name in MODEL_INPUTS and not self._steerable:
             yield Say(NO_SUCH_INPUT.format(name=name))
+        elif name == "blend" and not (self._tuned or self._tunings):
+            yield Say(NOTHING_TO_BLEND)
         elif name in ASKED_BY:
             self._knobs_at = now
         elif name == "balance":
@@ -363,9 +383,20 @@ class Console:
             requests = self.bank.undo()
             yield from _change(requests)
             yield Tell("undone" if requests else "there is nothing to undo")
+        elif name == "untune":
+            yield from self._untune()
         elif name in PRESETS:
             act = self._store if self.panel.pressed("store") else self._load
             yield from act(PRESETS[name])
+
+    def _untune(self) -> Iterator[Effect]:
+        """Yield the way back to the model before it was last tuned in this session."""
+        if not self._tunings:
+            yield Tell("the model was not tuned in this session")
+            return
+        self._tunings.pop()
+        yield ChangeModel((TakeUp(self._tunings[-1] if self._tunings else None),))
+        yield Tell("the model is as it was before it was last tuned")
 
     def _next_beat(self, seconds: float) -> float:
         every = self.config.on_beat

@@ -174,6 +174,15 @@ _ALL = (
         cc=30,
     ),
     Knob(
+        "blend",
+        "share of the tuned model; the rest is the model it was tuned from",
+        Scale.LINEAR,
+        0.0,
+        1.0,
+        default=1.0,
+        cc=31,
+    ),
+    Knob(
         "lowest_pitch",
         "the lowest pitch that the model plays",
         Scale.LINEAR,
@@ -228,6 +237,7 @@ _ALL = (
     _switch("reset", "the model forgets everything it has heard and played", cc=103),
     _switch("panic", "end every note; the model is silent until you play again", cc=104),
     _switch("undo", "undo the last preset, crossfade or reset", cc=105),
+    _switch("untune", "go back to the model as it was before it was last tuned", cc=108),
     _switch(
         "store", "while pressed, a preset's pad stores the state instead of loading it", cc=106
     ),

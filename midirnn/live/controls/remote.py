@@ -52,6 +52,10 @@ class RemoteControl(ABC):
         """Undo the last preset, crossfade or reset. Thread-safe."""
         self.press("undo")
 
+    def untune(self) -> None:
+        """Go back to the model as it was before it was last tuned. Thread-safe."""
+        self.press("untune")
+
     def answer(self) -> None:
         """Press the foot switch: answer now, or stop answering. Thread-safe."""
         self.press("switch")

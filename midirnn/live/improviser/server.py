@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from midirnn.codecs import PerformanceCodec, require
 from midirnn.codecs.controls import Controls
+from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
 from midirnn.live.base.messages import (
     Adopt,
@@ -22,6 +23,7 @@ from midirnn.live.base.messages import (
     Plan,
     Planned,
     PlannedEvent,
+    Prepare,
     Recall,
     Release,
     Reply,
@@ -32,9 +34,11 @@ from midirnn.live.base.messages import (
     Save,
     Saved,
     Store,
+    TakeUp,
 )
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.improviser.stream_state import StreamState
+from midirnn.live.improviser.tuned import TunedModels
 from midirnn.probing.watching import WatchedUnit, Watcher, read_watched
 from midirnn.sampling import Sampler
 
@@ -49,6 +53,7 @@ class _WholeState:
     stream: StreamState
     knobs: Knobs
     stored: dict[str, EngineState]
+    tuned: str | None = None
 
 
 class ModelServer:
@@ -65,6 +70,7 @@ class ModelServer:
         *,
         start_seconds: float = 0.0,
         channel: int = 0,
+        tuned: TunedModels | None = None,
         units: Sequence[WatchedUnit] = (),
     ) -> None:
         require(sampler.codec, PerformanceCodec, "midirnn live")
@@ -76,6 +82,7 @@ class ModelServer:
         self._knobs = Knobs(sampler.config)
         self._steered: Controls | None = None
         self._stored: dict[str, EngineState] = {}
+        self._tuned = tuned
         self._ways: dict[type[Any], Callable[[Any], Iterable[Reply]]] = {
             Rewind: self._rewind,
             Hear: self._hear,
@@ -88,6 +95,8 @@ class ModelServer:
             Store: self._store,
             Recall: self._recall,
             Blend: self._blend,
+            Prepare: self._prepare,
+            TakeUp: self._take_up,
             Save: self._save,
             Adopt: self._adopt,
         }
@@ -97,13 +106,19 @@ class ModelServer:
         """Load the model of the settings. Raises what loading raises."""
         from midirnn.engines.load import load
 
-        model = load(settings.model)
-        engine = model.engine(settings.engine)
+        model, tuned = load(settings.model), None
+        engine: RecurrentEngine
+        if settings.tunable or model.base is not None:
+            engine = blended = replace(model, blend=settings.blend).blended(settings.engine)
+            tuned = TunedModels(blended, model, settings.engine)
+        else:
+            engine = model.engine(settings.engine)
         sampler = Sampler(engine, model.codec, settings.sampling, seed=settings.seed)
         return cls(
             sampler,
             start_seconds=settings.start_seconds,
             channel=settings.channel,
+            tuned=tuned,
             units=read_watched(model.folder, model.config),
         )
 
@@ -193,6 +208,8 @@ class ModelServer:
         self._steer(request.controls)
         self.planner.set_pitches(request.lowest, request.highest)
         self.planner.set_pace(request.pace)
+        if self._tuned is not None:
+            self._tuned.blend(request.blend)
         return ()
 
     def _steer(self, controls: Controls) -> None:
@@ -229,14 +246,31 @@ class ModelServer:
             self.planner.think_of(state)
         return ()
 
+    def _prepare(self, request: Prepare) -> Iterable[Reply]:
+        if self._tuned is not None:
+            self._tuned.prepare(request.folder)
+        return ()
+
+    def _take_up(self, request: TakeUp) -> Iterable[Reply]:
+        if self._tuned is not None:
+            self._tuned.take_up(request.folder)
+        return ()
+
     def _save(self, request: Save) -> Iterable[Reply]:
-        whole = _WholeState(self.planner.base, self._knobs, self._stored)
+        whole = _WholeState(
+            self.planner.base,
+            self._knobs,
+            self._stored,
+            None if self._tuned is None else self._tuned.folder,
+        )
         return (Saved(pickle.dumps(whole, pickle.HIGHEST_PROTOCOL)),)
 
     def _adopt(self, request: Adopt) -> Iterable[Reply]:
         whole: _WholeState = pickle.loads(request.state)
         self._check_fit([whole.stream.sampler.engine, *whole.stored.values()])
         self._stored = whole.stored
+        if self._tuned is not None and whole.tuned != self._tuned.folder:
+            self._tuned.take_up(whole.tuned)
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
 
