@@ -3,7 +3,7 @@
     python3 scripts/measure_style.py SPLITS.csv [--model NAME] [--pairs N] [--json FILE]
 
 SPLITS.csv names MIDI files (columns path, composer, split, group, kind, duplicate_of, duration_s),
-relative to its own folder. First, the state after 30 s of pieces of the train split says of pieces
+relative to its own folder. First, the state after 20 s of pieces of the train split says of pieces
 of the test split who wrote them, by the nearest neighbour. Then the model goes on from the states
 after two test pieces by different composers, and from their mean, without being told any style
 (--follow 0) and with it (--follow 1): is the music between the two?
@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +30,9 @@ from midirnn.probing.style_map import Place, place_of, recognize
 from midirnn.probing.tracing import trace
 from midirnn.sampling.requests import Request
 
-PRIMER_SECONDS = 30.0
+PRIMER_SECONDS = 20.0
 SHARES = (0.0, 0.5, 1.0)
+FOLLOWS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,17 @@ def traits_of(signals: Any) -> list[Any]:
 
 
 def measure_pairs(
-    rows: list[Row], model: Model, pairs: int, seeds: int, seconds: float, follow: float
-) -> list[dict[str, Any]]:
-    """Return the measures of what is played from two states and from their mean, for each pair."""
+    rows: list[Row], model: Model, pairs: int, seeds: int, seconds: float
+) -> dict[float, list[dict[str, Any]]]:
+    """Return the measures of what is played from two states and from their mean, for each pair.
+
+    Once without being told a style, and once with it.
+    """
     rng = np.random.default_rng(0)
     tested = [row for row in rows if row.split == "test"]
     engine = model.engine()
-    made: list[dict[str, Any]] = []
-    while len(made) < pairs:
+    made: dict[float, list[dict[str, Any]]] = {follow: [] for follow in FOLLOWS}
+    while len(made[FOLLOWS[-1]]) < pairs:
         first, second = (tested[int(i)] for i in rng.choice(len(tested), 2, replace=False))
         if first.composer == second.composer:
             continue
@@ -104,10 +110,10 @@ def measure_pairs(
             hear(engine, model.codec, read_midi(row.path), PRIMER_SECONDS)
             for row in (first, second)
         )
-        found: dict[str, Any] = {
-            "primers": [measures_of(one.primer, PRIMER_SECONDS) for one in (a, b)]
-        }
-        for share in SHARES:
+        primers = [measures_of(one.primer, PRIMER_SECONDS) for one in (a, b)]
+        for follow, share in itertools.product(FOLLOWS, SHARES):
+            if share == SHARES[0]:
+                made[follow].append({"primers": primers})
             played = [
                 blended(
                     engine, model.codec, a, b, share, follow, Request(seconds), seed
@@ -115,10 +121,11 @@ def measure_pairs(
                 for seed in range(seeds)
             ]
             each = [measures_of(piece, seconds) for piece in played]
-            found[str(share)] = {n: float(np.nanmean([one[n] for one in each])) for n in MEASURES}
-        made.append(found)
-        print(f"\r{len(made)} of {pairs} pairs, follow {follow:g}", end="", flush=True)
-    print()
+            means = {n: float(np.nanmean([one[n] for one in each])) for n in MEASURES}
+            made[follow][-1][str(share)] = means
+        done = len(made[FOLLOWS[-1]])
+        print(json.dumps({f: summary(own) for f, own in made.items()}) if done % 5 == 0 else done)
+        sys.stdout.flush()
     return made
 
 
@@ -153,8 +160,8 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=20, help="train pieces of a composer at most")
     parser.add_argument("--least", type=int, default=5, help="train pieces of a composer at least")
     parser.add_argument("--pairs", type=int, default=60)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each continuation")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each continuation")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows, model = rows_of(arguments.splits), load(arguments.model)
@@ -162,13 +169,10 @@ def main() -> None:
     if arguments.most:
         report["composers"] = measure_composers(rows, model, arguments.most, arguments.least)
         print(json.dumps(report["composers"], indent=1))
-    for follow in (0.0, 1.0):
-        if arguments.pairs:
-            made = measure_pairs(
-                rows, model, arguments.pairs, arguments.seeds, arguments.seconds, follow
-            )
-            report[f"follow {follow:g}"] = summary(made)
-            print(json.dumps(report[f"follow {follow:g}"], indent=1))
+    if arguments.pairs:
+        made = measure_pairs(rows, model, arguments.pairs, arguments.seeds, arguments.seconds)
+        report |= {f"follow {follow:g}": summary(own) for follow, own in made.items()}
+        print(json.dumps(report, indent=1))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 

@@ -57,6 +57,22 @@ def test_json_holds_the_units_of_one_state(
     assert {unit["layer"] for unit in found["units"]} <= {1, 2, 3}
 
 
+def test_probes_compare_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / f"{seed}.mid" for seed in range(4)]
+    for seed, path in enumerate(paths):
+        write_midi(long_song(seed), path)
+    picture = tmp_path / "probes.png"
+    given = ["cells", "piano-small", *map(str, paths), "--probe", "--seconds", "12"]
+    assert main([*given, "-o", str(picture)]) == 0
+    heading, *rows, _ = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["piano-small", "token", "layer", "1", "layer", "2", "layer", "3"]
+    assert {"loudness", "density", "register"} <= {row.split()[0] for row in rows}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main([*given, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["layer"] for row in found["piano-small"]} == {"token", 1, 2, 3}
+
+
 def test_units_are_saved_beside_the_weights(
     songs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,6 +105,8 @@ def test_a_model_of_text_is_looked_into_too(
         (["--each", "0"], "--each is 0; it must be at least 1"),
         (["--state", "x"], "have no state 'x'; they have h, c"),
         (["--seconds", "-1"], "--seconds is -1; it must be above 0"),
+        (["--probe"], "1 pieces were given; a probe needs 4"),
+        (["--beside", "piano"], "add --probe"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
