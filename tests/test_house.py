@@ -31,7 +31,7 @@ LAYERS: Layers = (
     (("datasets",), ("models",)),
     (("engines",),),
     (("training",), ("sampling",), ("judging",), ("probing",)),
-    (("pretrained",),),
+    (("pretrained",), ("ensemble",)),
     (("live",), ("plots",), ("composing",)),
     (("web",),),
     (("cli",),),

@@ -12,6 +12,7 @@ from midirnn.codecs import Codec
 from midirnn.engines.adapters import ADAPTER_FILE, Adapter, applied, read_tuned
 from midirnn.engines.base import RecurrentEngine, StepEngine
 from midirnn.engines.blended import BlendedEngine
+from midirnn.engines.lanes import LaneBatch
 from midirnn.engines.numpy_batch import NumpyBatch
 from midirnn.engines.state import RecurrentState
 from midirnn.engines.windowed_engine import make_numpy_engine
@@ -105,13 +106,13 @@ class Model:
     def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
 
-        ``auto`` and ``numpy`` compute the steps of all of them together; with ``onnxruntime``, and
-        of models without recurrence, they share the weights, and each step is computed by itself.
-        Raises as :meth:`engine` does.
+        ``auto`` and ``numpy`` compute the steps of all of them together, and so does ``native``,
+        the fastest; with ``onnxruntime``, and of models without recurrence, they share the weights,
+        and each step is computed by itself. Raises as :meth:`engine` does.
         """
         is_recurrent = self.config.architecture == ModelConfig.architecture
-        if kind in ("auto", "numpy") and self.blend == 1.0 and is_recurrent:
-            batch = NumpyBatch(self.config, self.weights)
+        if kind in ("auto", "numpy", "native") and self.blend == 1.0 and is_recurrent:
+            batch = self._batch(kind)
             lanes = [batch.open_lane() for _ in range(count)]
             if self.initial is not None:
                 for lane in lanes:
@@ -119,6 +120,13 @@ class Model:
             return [*lanes]
         first = self.engine("numpy" if kind == "auto" else kind)
         return [first, *(first.twin() for _ in range(count - 1))]
+
+    def _batch(self, kind: str) -> LaneBatch:
+        if kind != "native":
+            return NumpyBatch(self.config, self.weights)
+        from midirnn.engines.native_engine import NativeBatch
+
+        return NativeBatch(self.config, self.weights)
 
     def _onnx_engine(self) -> RecurrentEngine:
         from midirnn.engines.export import export_onnx

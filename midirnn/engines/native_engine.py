@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.engines.base import Advance, RecurrentEngine, feature_weights, head_weights
-from midirnn.engines.quantized import BLOCK_SIZE, QuantizedMatrix, quantize
+from midirnn.engines.lanes import LaneBatch, WaitingStep
+from midirnn.engines.quantized import QuantizedMatrix, quantize
 from midirnn.engines.state import EngineState, FloatMatrix, FloatVector
 from midirnn.errors import OptionError
 from midirnn.models.cells import LSTM
@@ -47,6 +49,40 @@ class NativeEngine(RecurrentEngine):
 
     def __init__(self, config: ModelConfig, weights: Weights, path: str | None = None) -> None:
         super().__init__(config)
+        self._model = NativeModel(config, weights, path)
+        self.reset()
+
+    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
+        after, outputs = self._model.step(np.array([token], np.int32), features, *before.state)
+        return Advance((after[0], after[1]), [outputs[rows] for rows in self._model.heads])
+
+
+class NativeBatch(LaneBatch):
+    """The lanes of a model: each computes what a :class:`NativeEngine` does, bit for bit."""
+
+    name = "native"
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        super().__init__(config)
+        self._model = NativeModel(config, weights)
+
+    def _advance(self, steps: Sequence[WaitingStep]) -> None:
+        tokens = np.array([step.token for step in steps], np.int32)
+        numbers = np.stack([step.numbers for step in steps])
+        states = (np.stack(parts) for parts in zip(*(s.before.state for s in steps), strict=True))
+        (h, c), outputs = self._model.step(tokens, numbers, *states)
+        for index, step in enumerate(steps):
+            own = [outputs[index, rows] for rows in self._model.heads]
+            step.lane.finish(step, [h[index], c[index]], own)
+
+
+class NativeModel:
+    """The weights of a model in C++. Owns their memory there; nobody changes them.
+
+    Raises as :class:`NativeEngine` does.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights, path: str | None = None) -> None:
         if not can_step(config):
             raise OptionError(
                 f"the engine 'native' knows LSTMs, and this model has the cell {config.cell!r}. "
@@ -60,57 +96,66 @@ class NativeEngine(RecurrentEngine):
             )
         names = paths(library)
         self._path = names[path or list(names)[-1]]
-        self._model = _Model(library, config, weights)
+        self._compute, self._free = library.step_compute, library.step_free
+        self._handle = _handle_of(library, config, weights)
         w_ih, bias = weights["layers.0.weight_ih"], weights["layers.0.bias"]
         table = weights["embedding.weight"] @ w_ih.T + bias
         room = np.zeros((len(table), _padded(table.shape[1]) - table.shape[1]), np.float32)
-        self._token_table = np.concatenate([table, room], axis=1, dtype=np.float32)
+        self._table = np.concatenate([table, room], axis=1, dtype=np.float32)
         sizes = list(config.heads.values())
         self._outputs = _padded(sum(sizes))
         ends = np.cumsum(sizes)
-        self._heads = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self.reset()
+        self.heads = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        """Which of the outputs belong to each of the model's heads."""
 
-    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
-        h, c = map(np.ascontiguousarray, before.state)
+    def step(
+        self,
+        tokens: npt.NDArray[np.int32],
+        features: npt.NDArray[np.float32],
+        h: npt.NDArray[np.float32],
+        c: npt.NDArray[np.float32],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return the states (2, ..., L, H) after a step, h and c, and the outputs (..., N).
+
+        ``tokens`` are (B,), ``features`` (..., F), ``h`` and ``c`` (..., L, H), where ... is B, or
+        nothing for a single piece.
+        """
+        features, h, c = map(np.ascontiguousarray, (features, h, c))
         after = np.empty((2, *h.shape), np.float32)
-        outputs = np.empty(self._outputs, np.float32)
-        self._model.compute(
-            *(self._model.handle, self._path),
-            *(self._token_table[token].ctypes.data, features.ctypes.data),
-            *(h.ctypes.data, c.ctypes.data),
+        outputs = np.empty((*h.shape[:-2], self._outputs), np.float32)
+        failed = self._compute(
+            *(self._handle, self._path, len(tokens), self._table.ctypes.data),
+            *(tokens.ctypes.data, features.ctypes.data, h.ctypes.data, c.ctypes.data),
             *(after[0].ctypes.data, after[1].ctypes.data, outputs.ctypes.data),
         )
-        return Advance((after[0], after[1]), [outputs[rows] for rows in self._heads])
-
-
-class _Model:
-    """The weights of a model in C++. Owns their memory there; nobody changes them."""
-
-    def __init__(self, library: ctypes.CDLL, config: ModelConfig, weights: Weights) -> None:
-        matrices = _matrices(config, weights)
-        norms = _norms(config, weights)
-        self.compute = library.step_compute
-        self._free = library.step_free
-        self.handle = library.step_new(
-            *(config.num_layers, config.hidden_size),
-            *(sum(feature.width for feature in config.inputs), config.residual),
-            norms.ctypes.data if norms is not None else None,
-            sum(_padded(len(matrix.values)) * matrix.values[0].size for matrix, _ in matrices),
-        )
-        if not self.handle:
-            raise MemoryError("there is not enough memory for the model's weights")
-        for matrix, bias in matrices:
-            rows, blocks, _ = matrix.values.shape
-            library.step_add(
-                *(self.handle, rows, blocks),
-                *(matrix.values.ctypes.data, matrix.scales.ctypes.data),
-                bias.ctypes.data if bias is not None else None,
-            )
+        if failed:
+            raise MemoryError(f"there is not enough memory for a step of {len(tokens)} pieces")
+        return after, outputs
 
     def __del__(self) -> None:
-        if getattr(self, "handle", None):
-            self._free(self.handle)
+        if handle := getattr(self, "_handle", None):
+            self._free(handle)
+
+
+def _handle_of(library: ctypes.CDLL, config: ModelConfig, weights: Weights) -> int:
+    """Return a new model in C++, with its weights."""
+    matrices, norms = _matrices(config, weights), _norms(config, weights)
+    handle: int | None = library.step_new(
+        *(config.num_layers, config.hidden_size),
+        *(sum(feature.width for feature in config.inputs), config.residual),
+        norms.ctypes.data if norms is not None else None,
+        sum(_padded(len(matrix.values)) * matrix.values[0].size for matrix, _ in matrices),
+    )
+    if handle is None:
+        raise MemoryError("there is not enough memory for the model's weights")
+    for matrix, bias in matrices:
+        rows, blocks, _ = matrix.values.shape
+        library.step_add(
+            *(handle, rows, blocks),
+            *(matrix.values.ctypes.data, matrix.scales.ctypes.data),
+            bias.ctypes.data if bias is not None else None,
+        )
+    return handle
 
 
 def _matrices(
@@ -153,14 +198,7 @@ def _padded(rows: int) -> int:
 
 def can_step(config: ModelConfig) -> bool:
     """Return whether the engine knows how to compute a model."""
-    widest = config.hidden_size + max(
-        config.hidden_size, sum(feature.width for feature in config.inputs)
-    )
-    return config.cell == LSTM.name and widest <= MOST_COLUMNS
-
-
-MOST_COLUMNS = 64 * BLOCK_SIZE
-"""The most numbers that a product may read."""
+    return config.cell == LSTM.name
 
 
 def native_now(config: ModelConfig) -> bool:
@@ -198,7 +236,7 @@ def native_library() -> ctypes.CDLL | None:
         "step_new": (pointer, [*([integer] * 4), pointer, ctypes.c_int64]),
         "step_free": (None, [pointer]),
         "step_add": (None, [pointer, integer, integer, *([pointer] * 3)]),
-        "step_compute": (None, [pointer, integer, *([pointer] * 7)]),
+        "step_compute": (integer, [pointer, integer, integer, *([pointer] * 8)]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

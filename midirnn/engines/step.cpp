@@ -1,19 +1,20 @@
-// One step of a stacked LSTM at batch 1, with weights in int8.
+// One step of a stacked LSTM, of one piece or of several, with weights in int8.
 //
 // midirnn/engines/native_engine.py compiles this file at first use and calls the functions at its
 // end through ctypes. The equations are those of midirnn/models/cells.py, the gates in the order of
 // torch.nn.LSTM: input, forget, cell, output.
 //
-// A step reads each weight once, and the weights do not fit into a core's caches: its time is that
-// of reading them. So they are int8, lie in memory in the order in which they are read, in huge
-// pages where Linux has them, and what is between two products takes little code.
+// A step of one piece reads each weight once, and the weights do not fit into a core's caches: its
+// time is that of reading them. So they are int8, lie in memory in the order in which they are read,
+// in huge pages where Linux has them, and what is between two products takes little code. Of several
+// pieces each block of weights is multiplied while it is in the first cache.
 //
 // A matrix (N, K) is cut into panels of 16 rows, a panel into blocks of 128 columns, and a block
 // into groups of 4 columns; within a group the 4 columns of a row stand side by side. Each row has
 // a scale in each block, and so does the vector. Products of a block are summed in int32, which is
-// exact; all else is fp32, with every rounding in one place. So the results are the same bit for
-// bit in each *path*, the same code compiled for another instruction set: the file includes itself
-// once for each.
+// exact; all else is fp32, with every rounding in one place. So the results of a piece are the same
+// bit for bit beside any others, and in each *path*, the same code compiled for another instruction
+// set: the file includes itself once for each.
 //
 //   path         products
 //   plain        what the compiler makes of them
@@ -48,6 +49,7 @@ constexpr std::size_t CACHE_LINE = 64, HUGE_PAGE = std::size_t(1) << 21;
 
 typedef float Floats __attribute__((vector_size(4 * ROWS)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * ROWS)));
+typedef std::int8_t Bytes __attribute__((vector_size(ROWS)));
 
 int up_to_multiple(int n, int of) { return (n + of - 1) / of * of; }
 
@@ -75,10 +77,11 @@ class Buffer {
     std::size_t alignment_;
 };
 
+constexpr int ZERO = 128;  // what stands for zero among the weights
+
 struct Block {
-    std::int8_t values[GROUPS][ROWS][GROUP];
+    std::uint8_t values[GROUPS][ROWS][GROUP];
     Floats scales;
-    Ints sums;  // of each row's values: for products of bytes that must not be negative
 };
 
 // A matrix and the bias that its product begins with; rows are padded to whole panels.
@@ -97,20 +100,39 @@ struct Model {
     std::vector<float> norms;  // (layers, 2, hidden): scale and bias of each layer's output
 };
 
-// A vector in int8, padded to whole blocks, with a scale for each block.
-struct Quantized {
-    alignas(CACHE_LINE) std::int8_t values[64 * BLOCK];
-    float scales[64];
+// Vectors in int8, padded to whole blocks; of each block its scale and the sum of its values.
+class Quantized {
+   public:
+    Quantized(int vectors, int blocks)
+        : blocks_(blocks),
+          values_(std::size_t(vectors) * blocks * BLOCK),
+          scales_(std::size_t(vectors) * blocks),
+          sums_(std::size_t(vectors) * blocks) {}
+    std::int8_t *values(int vector, int block) { return values_.at(index(vector, block) * BLOCK); }
+    float &scale(int vector, int block) { return *scales_.at(index(vector, block)); }
+    std::int32_t &sum(int vector, int block) { return *sums_.at(index(vector, block)); }
+
+   private:
+    std::size_t index(int vector, int block) const { return std::size_t(vector) * blocks_ + block; }
+
+    int blocks_;
+    Buffer<std::int8_t> values_;
+    Buffer<float> scales_;
+    Buffer<std::int32_t> sums_;
 };
-constexpr int MOST_COLUMNS = 64 * BLOCK;
 
 struct Step {
     const Model &model;
-    const float *token;     // (4H,) what the token gives to the first layer's gates
-    const float *features;  // (F,)
-    const float *h, *c;     // (layers, H) the state before
-    float *h_after, *c_after, *outputs;
+    int pieces;
+    const float *table;         // (V + 1, 4H) what each token gives to the first layer's gates
+    const std::int32_t *tokens;  // (pieces,)
+    const float *features;      // (pieces, F)
+    const float *h, *c;         // (pieces, layers, H) the state before
+    float *h_after, *c_after;
+    float *outputs;  // (pieces, outputs) those of all heads, one after the other
 };
+
+int width_of(const Matrix &matrix) { return matrix.panels * ROWS; }
 
 }  // namespace
 
@@ -121,6 +143,7 @@ struct Step {
 #define STEP_PATH plain
 #define STEP_TARGET
 #define STEP_PRODUCTS STEP_BYTES
+#define STEP_MANY 2
 #include "step.cpp"
 
 #if defined(__x86_64__)
@@ -128,11 +151,13 @@ struct Step {
 #define STEP_PATH avx2
 #define STEP_TARGET __attribute__((target("avx2")))
 #define STEP_PRODUCTS STEP_PAIRS
+#define STEP_MANY 4
 #include "step.cpp"
 
 #define STEP_PATH avx512_vnni
 #define STEP_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define STEP_PRODUCTS STEP_GROUPS
+#define STEP_MANY 8
 #include "step.cpp"
 
 #endif
@@ -171,7 +196,6 @@ extern "C" {
 int step_path_count() { return int(sizeof PATHS / sizeof *PATHS); }
 const char *step_path_name(int path) { return PATHS[path].name; }
 int step_path_works(int path) { return PATHS[path].works(); }
-int step_most_columns() { return MOST_COLUMNS; }
 
 // A model with room for so many weights, which count with their padding; null without memory.
 Model *step_new(int layers, int hidden, int features, int residual, const float *norms,
@@ -203,21 +227,26 @@ void step_add(Model *model, int rows, int blocks, const std::uint8_t *values, co
             const std::size_t at = std::size_t(row) * blocks + block;
             const int lane = row % ROWS;
             to.scales[lane] = scales[at];
-            for (int column = 0; column < BLOCK; ++column) {
-                const int value = values[at * BLOCK + column] - 128;
-                to.values[column / GROUP][lane][column % GROUP] = std::int8_t(value);
-                to.sums[lane] += value;
-            }
+            for (int column = 0; column < BLOCK; ++column)
+                to.values[column / GROUP][lane][column % GROUP] = values[at * BLOCK + column];
         }
     Matrix matrix{panels, blocks, first, std::vector<float>(std::size_t(panels) * ROWS)};
     if (bias) std::copy(bias, bias + rows, matrix.bias.begin());
     model->matrices.push_back(std::move(matrix));
 }
 
-// Compute a step. Outputs are those of all heads, one after the other, padded to whole panels.
-void step_compute(const Model *model, int path, const float *token, const float *features,
-                  const float *h, const float *c, float *h_after, float *c_after, float *outputs) {
-    PATHS[path].step({*model, token, features, h, c, h_after, c_after, outputs});
+// Compute a step of some pieces. The rows of the table and of the outputs are padded to whole
+// panels. Returns 0, or 1 where memory does not suffice.
+int step_compute(const Model *model, int path, int pieces, const float *table,
+                 const std::int32_t *tokens, const float *features, const float *h, const float *c,
+                 float *h_after, float *c_after, float *outputs) {
+    try {
+        PATHS[path].step(
+            {*model, pieces, table, tokens, features, h, c, h_after, c_after, outputs});
+    } catch (const std::bad_alloc &) {
+        return 1;
+    }
+    return 0;
 }
 
 }  // extern "C"
@@ -270,8 +299,8 @@ STEP_TARGET float total(const float *x, int n) {
     return sum;
 }
 
-// Write x (columns,) from a block on, each block with the scale that makes its largest number 127.
-STEP_TARGET void quantize(const float *x, int blocks, Quantized &to) {
+// Write x as a vector, each block with the scale that makes its largest number 127.
+STEP_TARGET void quantize(const float *x, int blocks, Quantized &to, int vector) {
     constexpr float to_integer = 12582912.0f;
     for (int block = 0; block < blocks; ++block, x += BLOCK) {
         Floats largest = {};
@@ -281,75 +310,117 @@ STEP_TARGET void quantize(const float *x, int blocks, Quantized &to) {
         }
         float most = 0.0f;
         for (int lane = 0; lane < ROWS; ++lane) most = std::max(most, largest[lane]);
-        const float scale = most / 127.0f, per = most > 0.0f ? 127.0f / most : 0.0f;
-        to.scales[block] = scale;
+        const float per = most > 0.0f ? 127.0f / most : 0.0f;
+        Ints sums = {};
+        std::int8_t *values = to.values(vector, block);
         for (int i = 0; i < BLOCK; i += ROWS) {
             const Floats rounded = (load(x + i) * per + to_integer) - to_integer;
             const Ints whole = __builtin_convertvector(rounded, Ints);
-            for (int lane = 0; lane < ROWS; ++lane)
-                to.values[block * BLOCK + i + lane] = std::int8_t(whole[lane]);
+            const Bytes bytes = __builtin_convertvector(whole, Bytes);
+            std::memcpy(values + i, &bytes, sizeof bytes);
+            sums += whole;
         }
+        std::int32_t sum = 0;
+        for (int lane = 0; lane < ROWS; ++lane) sum += sums[lane];
+        to.sum(vector, block) = sum;
+        to.scale(vector, block) = most / 127.0f;
     }
 }
 
-// The products of a block of 16 rows with a block of the vector, summed.
-STEP_TARGET inline Ints block_product(const Block &weights, const std::int8_t *x) {
+// The products of a block of 16 rows with a block of MANY vectors, summed. `sums` are those of the
+// vectors' values: where weights are multiplied as they stand, 128 times that is too much.
+template <int MANY>
+STEP_TARGET inline void block_products(const Block &weights, const std::int8_t *const *x,
+                                       const std::int32_t *sums, Ints *to) {
 #if STEP_PRODUCTS == STEP_GROUPS
-    // One factor must not be negative: x + 128, of which 128 times the sum of the row is too much.
-    const __m512i above = _mm512_set1_epi8(-128);
-    __m512i sums[4] = {};
-    for (int group = 0; group < GROUPS; group += 4)
-        for (int each = 0; each < 4; ++each) {
-            std::int32_t four;
-            std::memcpy(&four, x + GROUP * (group + each), sizeof four);
-            sums[each] = _mm512_dpbusd_epi32(
-                sums[each], _mm512_xor_si512(_mm512_set1_epi32(four), above),
-                _mm512_load_si512(weights.values[group + each]));
+    constexpr int APART = MANY == 1 ? 4 : 1;  // products that do not wait for one another
+    __m512i products[MANY][APART] = {};
+    for (int group = 0; group < GROUPS; group += APART)
+        for (int each = 0; each < APART; ++each) {
+            const __m512i rows = _mm512_load_si512(weights.values[group + each]);
+            for (int n = 0; n < MANY; ++n) {
+                std::int32_t four;
+                std::memcpy(&four, x[n] + GROUP * (group + each), sizeof four);
+                products[n][each] =
+                    _mm512_dpbusd_epi32(products[n][each], rows, _mm512_set1_epi32(four));
+            }
         }
-    const __m512i all = _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]),
-                                         _mm512_add_epi32(sums[2], sums[3]));
-    Ints product;
-    std::memcpy(&product, &all, sizeof product);
-    return product - 128 * weights.sums;
+    for (int n = 0; n < MANY; ++n) {
+        __m512i all = products[n][0];
+        for (int each = 1; each < APART; ++each) all = _mm512_add_epi32(all, products[n][each]);
+        std::memcpy(&to[n], &all, sizeof all);
+        to[n] -= ZERO * sums[n];
+    }
 #elif STEP_PRODUCTS == STEP_PAIRS
     // |x| times the weight with the sign of x: a sum of two fits into 16 bits.
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i low = _mm256_setzero_si256(), high = low;
+    (void)sums;
+    const __m256i ones = _mm256_set1_epi16(1), zero = _mm256_set1_epi8(std::int8_t(ZERO));
+    __m256i products[MANY][2] = {};
     for (int group = 0; group < GROUPS; ++group) {
-        std::int32_t four;
-        std::memcpy(&four, x + GROUP * group, sizeof four);
-        const __m256i all = _mm256_set1_epi32(four), size = _mm256_abs_epi8(all);
         const auto *rows = reinterpret_cast<const __m256i *>(weights.values[group]);
-        const __m256i first = _mm256_sign_epi8(_mm256_load_si256(rows), all);
-        const __m256i second = _mm256_sign_epi8(_mm256_load_si256(rows + 1), all);
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(_mm256_maddubs_epi16(size, first), ones));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(_mm256_maddubs_epi16(size, second), ones));
+        const __m256i halves[2] = {_mm256_xor_si256(_mm256_load_si256(rows), zero),
+                                   _mm256_xor_si256(_mm256_load_si256(rows + 1), zero)};
+        for (int n = 0; n < MANY; ++n) {
+            std::int32_t four;
+            std::memcpy(&four, x[n] + GROUP * group, sizeof four);
+            const __m256i all = _mm256_set1_epi32(four), size = _mm256_abs_epi8(all);
+            for (int half = 0; half < 2; ++half) {
+                const __m256i pairs =
+                    _mm256_maddubs_epi16(size, _mm256_sign_epi8(halves[half], all));
+                products[n][half] =
+                    _mm256_add_epi32(products[n][half], _mm256_madd_epi16(pairs, ones));
+            }
+        }
     }
-    Ints product;
-    std::memcpy(&product, &low, sizeof low);
-    std::memcpy(reinterpret_cast<char *>(&product) + sizeof low, &high, sizeof high);
-    return product;
+    std::memcpy(to, products, sizeof products);
 #else
-    Ints product = {};
-    for (int group = 0; group < GROUPS; ++group)
-        for (int row = 0; row < ROWS; ++row)
-            for (int column = 0; column < GROUP; ++column)
-                product[row] += weights.values[group][row][column] * x[GROUP * group + column];
-    return product;
+    (void)sums;
+    for (int n = 0; n < MANY; ++n) {
+        to[n] = Ints{};
+        for (int group = 0; group < GROUPS; ++group)
+            for (int row = 0; row < ROWS; ++row)
+                for (int column = 0; column < GROUP; ++column)
+                    to[n][row] += (weights.values[group][row][column] - ZERO) *
+                                  x[n][GROUP * group + column];
+    }
 #endif
 }
 
-// matrix @ x + bias; where `bias` is given it stands for the matrix's own.
-STEP_TARGET void multiply(const Matrix &matrix, const Quantized &x, const float *bias, float *to) {
+template <int MANY>
+STEP_TARGET inline void add_products(const Block &weights, int block, Quantized &x, int first,
+                                     float *sums) {
+    const std::int8_t *values[MANY];
+    std::int32_t of_values[MANY];
+    Ints products[MANY];
+    for (int n = 0; n < MANY; ++n) {
+        values[n] = x.values(first + n, block);
+        of_values[n] = x.sum(first + n, block);
+    }
+    block_products<MANY>(weights, values, of_values, products);
+    for (int n = 0; n < MANY; ++n) {
+        const Floats scales = weights.scales * x.scale(first + n, block);
+        float *sum = sums + (first + n) * ROWS;
+        store(sum, load(sum) + __builtin_convertvector(products[n], Floats) * scales);
+    }
+}
+
+// matrix @ x + bias for each piece. `to` (pieces, padded rows) holds the biases before.
+STEP_TARGET void multiply(const Matrix &matrix, Quantized &x, int pieces, float *to) {
+    constexpr int MANY = STEP_MANY;
+    const int width = width_of(matrix);
+    std::vector<float> sums(std::size_t(pieces) * ROWS);
     const Block *block = matrix.at;
-    if (!bias) bias = matrix.bias.data();
     for (int panel = 0; panel < matrix.panels; ++panel) {
-        Floats sum = load(bias + panel * ROWS);
+        for (int n = 0; n < pieces; ++n)
+            store(sums.data() + n * ROWS, load(to + std::size_t(n) * width + panel * ROWS));
         for (int b = 0; b < matrix.blocks; ++b, ++block) {
-            const Ints whole = block_product(*block, x.values + b * BLOCK);
-            sum += __builtin_convertvector(whole, Floats) * (block->scales * x.scales[b]);
+            int n = 0;
+            for (; n + MANY <= pieces; n += MANY)
+                add_products<MANY>(*block, b, x, n, sums.data());
+            for (; n < pieces; ++n) add_products<1>(*block, b, x, n, sums.data());
         }
-        store(to + panel * ROWS, sum);
+        for (int n = 0; n < pieces; ++n)
+            store(to + std::size_t(n) * width + panel * ROWS, load(sums.data() + n * ROWS));
     }
 }
 
@@ -386,34 +457,50 @@ STEP_TARGET void cells(const float *gates, int hidden, const float *c, float *c_
 
 STEP_TARGET void step(const Step &now) {
     const Model &model = now.model;
-    const int hidden = model.hidden, widest = 2 * hidden + model.features + 2 * BLOCK;
-    std::vector<float> operand(widest), gates(GATES * hidden + ROWS), x(hidden);
-    thread_local Quantized quantized;
-    for (int layer = 0; layer < model.layers; ++layer) {
+    const int hidden = model.hidden, pieces = now.pieces, layers = model.layers;
+    const std::size_t state = std::size_t(layers) * hidden;
+    std::vector<float> operand(2 * hidden + model.features + 2 * BLOCK);
+    std::vector<float> x(std::size_t(pieces) * hidden);
+    std::vector<float> gates(std::size_t(pieces) * width_of(model.matrices[0]));
+    for (int layer = 0; layer < layers; ++layer) {
         const Matrix &matrix = model.matrices[layer];
-        const float *h = now.h + layer * hidden;
-        float *h_after = now.h_after + layer * hidden;
-        // The first layer reads its own state and the features, the others the layer below first.
-        int columns = 0;
-        std::fill(operand.begin(), operand.end(), 0.0f);
-        if (layer) {
-            normalise(model, layer - 1, x.data(), operand.data());
-            columns = hidden;
+        const int width = width_of(matrix);
+        Quantized read(pieces, matrix.blocks);
+        for (int n = 0; n < pieces; ++n) {
+            // The first layer reads its own state and the features, the others the layer below first.
+            const float *h = now.h + n * state + layer * hidden;
+            float *to = operand.data(), *of_gates = gates.data() + std::size_t(n) * width;
+            std::fill(operand.begin(), operand.end(), 0.0f);
+            if (layer) {
+                normalise(model, layer - 1, x.data() + std::size_t(n) * hidden, to);
+                std::copy(h, h + hidden, to + hidden);
+                std::copy(matrix.bias.begin(), matrix.bias.end(), of_gates);
+            } else {
+                const float *features = now.features + std::size_t(n) * model.features;
+                const float *token = now.table + std::size_t(now.tokens[n]) * width;
+                std::copy(features, features + model.features, std::copy(h, h + hidden, to));
+                std::copy(token, token + width, of_gates);
+            }
+            quantize(to, matrix.blocks, read, n);
         }
-        std::copy(h, h + hidden, operand.begin() + columns);
-        columns += hidden;
-        if (!layer) std::copy(now.features, now.features + model.features, operand.begin() + columns);
-        quantize(operand.data(), matrix.blocks, quantized);
-        multiply(matrix, quantized, layer ? nullptr : now.token, gates.data());
-        cells(gates.data(), hidden, now.c + layer * hidden, now.c_after + layer * hidden, h_after);
-        for (int i = 0; i < hidden; ++i)
-            x[i] = layer && model.residual ? x[i] + h_after[i] : h_after[i];
+        multiply(matrix, read, pieces, gates.data());
+        for (int n = 0; n < pieces; ++n) {
+            const std::size_t at = n * state + layer * hidden;
+            float *h = now.h_after + at, *own = x.data() + std::size_t(n) * hidden;
+            cells(gates.data() + std::size_t(n) * width, hidden, now.c + at, now.c_after + at, h);
+            for (int i = 0; i < hidden; ++i) own[i] = layer && model.residual ? own[i] + h[i] : h[i];
+        }
     }
     const Matrix &heads = model.matrices.back();
-    std::fill(operand.begin(), operand.end(), 0.0f);
-    normalise(model, model.layers - 1, x.data(), operand.data());
-    quantize(operand.data(), heads.blocks, quantized);
-    multiply(heads, quantized, nullptr, now.outputs);
+    Quantized read(pieces, heads.blocks);
+    for (int n = 0; n < pieces; ++n) {
+        std::fill(operand.begin(), operand.end(), 0.0f);
+        normalise(model, layers - 1, x.data() + std::size_t(n) * hidden, operand.data());
+        quantize(operand.data(), heads.blocks, read, n);
+        std::copy(heads.bias.begin(), heads.bias.end(),
+                  now.outputs + std::size_t(n) * width_of(heads));
+    }
+    multiply(heads, read, pieces, now.outputs);
 }
 
 }  // namespace STEP_PATH
@@ -422,5 +509,6 @@ STEP_TARGET void step(const Step &now) {
 #undef STEP_PATH
 #undef STEP_TARGET
 #undef STEP_PRODUCTS
+#undef STEP_MANY
 
 #endif

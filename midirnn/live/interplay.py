@@ -42,7 +42,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.input.listener import Listener
 from midirnn.live.model_process.link import ModelLink
 from midirnn.live.modes import MODES, Mode, make_mode
-from midirnn.live.output.ledger import PERFORMER
+from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.plan_ahead import PlanAhead
 from midirnn.live.recovery.dialogue import Dialogue
@@ -251,8 +251,12 @@ class Interplay:
             if isinstance(reply, Planned):
                 self._take_plan(reply, now)
             else:
-                channel = self.config.channel - 1
-                self._scheduler.release([(channel, pitch) for pitch in reply.ended])
+                self._end(reply.ended)
+
+    def _end(self, pitches: Sequence[int]) -> None:
+        """End the model's notes of these pitches, of which it has one at a time."""
+        theirs = (note.key for note in self._scheduler.sounding if note.owner == MODEL)
+        self._scheduler.release([key for key in theirs if key[1] in pitches])
 
     def _take_plan(self, reply: Planned, now: float) -> None:
         """Schedule the events of a plan, unless that was dropped."""

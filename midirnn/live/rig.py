@@ -27,7 +27,7 @@ from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
-from midirnn.live.base.playing import Stance
+from midirnn.live.base.playing import Source, Stance
 from midirnn.live.between_sets import BetweenSets
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.map import ControlMap
@@ -141,6 +141,8 @@ class Rig:
             blend=config.blend,
             tunable=config.tune_between_sets,
         )
+        if self.mode.source is Source.ENSEMBLE:
+            check_ensemble(config)
         self._output = output
         self._open_input = open_input
         self._observers = observers
@@ -308,6 +310,16 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
+
+
+def check_ensemble(config: LiveConfig) -> None:
+    """Raise a :class:`MidirnnError` if there is no such ensemble."""
+    from midirnn.codecs import EnsembleCodec
+    from midirnn.ensemble import Seats, load_network
+
+    network = load_network(config.network)
+    assert isinstance(network.codec, EnsembleCodec)
+    Seats(config.players).check(network.codec)
 
 
 def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:

@@ -71,7 +71,7 @@ def continue_many(
 ) -> Iterator[Generated]:
     """Yield a continuation of each primer, in order, each drawn with its seed.
 
-    With ``batch`` so many are in progress at once, in numpy unless ``engine`` is onnxruntime. The
+    With ``batch`` so many are in progress at once, in numpy unless ``engine`` is another. The
     music depends neither on how many these are nor on the number of ``workers``; see
     :func:`generate_many`.
     """

@@ -13,7 +13,7 @@ import pytest
 from midirnn import native
 from midirnn.engines import native_engine
 from midirnn.engines.load import Model, load
-from midirnn.engines.native_engine import NativeEngine, can_step, native_library, paths
+from midirnn.engines.native_engine import NativeBatch, NativeEngine, native_library, paths
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
 from midirnn.midifile import read_midi
@@ -143,9 +143,24 @@ def test_other_cells_are_refused(cell: str) -> None:
     assert model.playing_engine() == "auto"
 
 
-def test_a_model_too_wide_for_it_is_refused() -> None:
-    assert not can_step(ModelConfig(hidden_size=5000))
-    assert can_step(ModelConfig(hidden_size=4096))
+@needs_compiler
+@pytest.mark.parametrize("config", [LSTMS[1], LSTMS[6], LSTMS[8], LSTMS[-1]])
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_pieces_side_by_side_are_what_each_would_be_alone(config: ModelConfig, count: int) -> None:
+    weights = trained_weights(config)
+    batch = NativeBatch(config, weights)
+    lanes = [batch.open_lane() for _ in range(count)]
+    alone = [NativeEngine(config, weights) for _ in range(count)]
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        tokens, held = rng.integers(0, config.vocab_size, count), rng.random((count, 128)) < 0.04
+        for engines in (lanes, alone):
+            for engine, token, sounding in zip(engines, tokens.tolist(), held, strict=True):
+                engine.feed(token, sounding)
+        for lane, engine in zip(lanes, alone, strict=True):
+            np.testing.assert_array_equal(lane.logits(), engine.logits())
+            for mine, its in zip(lane.snapshot().state, engine.snapshot().state, strict=True):
+                np.testing.assert_array_equal(mine, its)
 
 
 def test_without_a_compiler_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

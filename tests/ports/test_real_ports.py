@@ -42,25 +42,42 @@ with open_output(sys.argv[1], virtual=True, api="jack") as port:
         port.send([int(byte) for byte in line.split()])
 """
 
-LEAVER = """
-import os, signal, sys
+STOPPER = """
+import os, signal, sys, time
+from pathlib import Path
+def stop(server):
+    os.kill(server, signal.SIGSTOP)  # which is heeded only when the server's threads next run
+    threads = Path(f"/proc/{server}/task")
+    while threads.exists() and any(
+        (thread / "stat").read_text().rpartition(")")[2].split()[0] != "T"
+        for thread in threads.iterdir()
+    ):
+        time.sleep(0.01)
+"""
+
+LEAVER = (
+    STOPPER
+    + """
 from midirnn.ports import open_output, rtmidi_ports
 rtmidi_ports.EXIT_LIMIT_SECONDS = 0.3
 port = open_output("left open", virtual=True, api="jack")
 if len(sys.argv) > 1:
-    os.kill(int(sys.argv[1]), signal.SIGSTOP)
+    stop(int(sys.argv[1]))
 """
+)
 
 
-STAYER = """
-import os, signal, sys
+STAYER = (
+    STOPPER
+    + """
 from midirnn.ports import open_output, rtmidi_ports
 rtmidi_ports.CLOSE_LIMIT_SECONDS = 0.3
 port = open_output("closed in time", virtual=True, api="jack")
-os.kill(int(sys.argv[1]), signal.SIGSTOP)
+stop(int(sys.argv[1]))
 port.close()
 print("never reached")
 """
+)
 
 POURER = """
 import sys, threading, time

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from midirnn.codecs.ensemble import MOST_SEATS
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
@@ -84,6 +85,11 @@ class LiveConfig:
     echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))
     """The mode echo keeps tokens of your phrase that are at least this probable (among tokens of
     the same kind): 0 keeps all of them, 1 none."""
+    players: int = field(default=3, metadata=_about(PLAYING, low=1, high=MOST_SEATS - 1))
+    """How many play along in the mode ensemble, each on its own channel: those after --channel,
+    without the drums' 10."""
+    network: str = field(default="ensemble", metadata=_about(PLAYING))
+    """Model that says what the players of the mode ensemble do: its name or folder."""
     follow: float = field(
         default=1.0, metadata=_about(PLAYING, low=0.0, high=1.0, old_values=CLOCKS)
     )

@@ -110,10 +110,11 @@ class Rest:
 
 @dataclass(frozen=True)
 class Begin:
-    """Play from that step on, from a ``source``: "model", "phrase" or "chord".
+    """Play from that step on, from a ``source``: "model", "phrase", "chord" or "ensemble".
 
     See ``midirnn.live.improviser.sources``. With ``at_once`` its first note comes in that very
     step, which may lie ahead. What it plays comes to a close at ``until_step``, if that is given.
+    An ensemble has so many ``players`` beside the performer; the model ``network`` conducts it.
     """
 
     step: int
@@ -122,6 +123,8 @@ class Begin:
     echo_threshold: float = 0.0
     chord_notes: int = 1
     until_step: int | None = None
+    players: int = 3
+    network: str = "ensemble"
 
 
 @dataclass(frozen=True)

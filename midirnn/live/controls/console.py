@@ -208,6 +208,8 @@ class Console:
                 echo_threshold=self.config.echo_threshold,
                 chord_notes=self.config.shadow_notes,
                 until_step=step_of(end) if self._draws_freely and end < math.inf else None,
+                players=self.config.players,
+                network=self.config.network,
             ),
         ]
 

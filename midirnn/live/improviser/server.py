@@ -219,11 +219,13 @@ class ModelServer:
             self._sampler.steer(controls)
 
     def _approach_end(self) -> None:
-        """Tell the model how near the end is of what it plays."""
-        left = self.planner.seconds_left
+        """Tell the model how near the end is of what it plays, and how dense that is to be."""
+        left, asked = self.planner.seconds_left, self.planner.asked(self._knobs.controls)
         if left <= APPROACH_SECONDS:
             left = max(math.ceil(left / APPROACH_STEP_SECONDS), 0) * APPROACH_STEP_SECONDS
-            self._steer(replace(self._knobs.controls, ending_seconds=left))
+            asked = replace(asked, ending_seconds=left)
+        if asked is not self._knobs.controls:
+            self._steer(asked)
 
     def _reset(self, request: Reset) -> Iterable[Reply]:
         self.planner.reset()
