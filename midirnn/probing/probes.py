@@ -64,22 +64,35 @@ def probe(traces: Sequence[Trace], vocab_size: int | None = None) -> list[Probe]
     layers: list[int | None] = [*range(next(iter(traces[0].states.values())).shape[1])]
     if vocab_size is not None:
         layers.insert(0, None)
+    groups = _alike(traces)
     found: list[Probe] = []
     for layer in layers:
         inputs = [_inputs(some, layer, vocab_size or 0) for some in (fit, unseen)]
-        values = {
-            name: _r2(name, (fit, inputs[0]), (unseen, inputs[1])) for name in names_of(traces)
-        }
-        found += [Probe(name, layer, value) for name, value in _by_row(values).items()]
+        values: dict[str, float] = {}
+        for names in groups:
+            values |= _r2(names, (fit, inputs[0]), (unseen, inputs[1]))
+        order = [name for name in names_of(traces) if name in values]
+        found += [Probe(n, layer, r2) for n, r2 in _by_row({n: values[n] for n in order}).items()]
     return found
 
 
-def _by_row(values: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the values that there are, with the mean of the pitch classes as one of them."""
+def _alike(traces: Sequence[Trace]) -> list[list[str]]:
+    """Return the names of the signals, those together that have values at the same tokens."""
+    groups: dict[tuple[bytes, ...], list[str]] = {}
+    for name in names_of(traces):
+        where = tuple(
+            np.isfinite(one.signals[name]).tobytes() if name in one.signals else b""
+            for one in traces
+        )
+        groups.setdefault(where, []).append(name)
+    return list(groups.values())
+
+
+def _by_row(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values, with the mean of the pitch classes as one of them."""
     rows: dict[str, list[float]] = {}
     for name, value in values.items():
-        if value is not None:
-            rows.setdefault(PITCH_CLASS if name.startswith(PITCH_CLASS) else name, []).append(value)
+        rows.setdefault(PITCH_CLASS if name.startswith(PITCH_CLASS) else name, []).append(value)
     return {name: float(np.mean(row)) for name, row in rows.items()}
 
 
@@ -97,17 +110,20 @@ def _inputs(traces: Sequence[Trace], layer: int | None, vocab_size: int) -> list
     ]
 
 
-def _r2(signal: str, fit: Pieces, unseen: Pieces) -> float | None:
-    """Return the R2 of a signal on unseen pieces; None where it cannot be told."""
-    fitted, kept_aside = _split(fit)
-    told = [_known(signal, part) for part in (fitted, kept_aside, unseen)]
-    if min(len(y) for _, y in told) < LEAST_TOKENS or any(np.ptp(y) == 0 for _, y in told):
-        return None
-    first, aside, last = told
-    scores = [explained(ridge(*first, penalty), *aside) for penalty in PENALTIES]
-    best = PENALTIES[int(np.argmax(scores))]
+def _r2(names: Sequence[str], fit: Pieces, unseen: Pieces) -> dict[str, float]:
+    """Return the R2 on unseen pieces of signals that are alike; none where it cannot be told."""
+    first, aside, last = (_known(names, part) for part in (*_split(fit), unseen))
+    if min(len(y) for _, y in (first, aside, last)) < LEAST_TOKENS:
+        return {}
+    scores = np.array([explained(line, *aside) for line in ridge(*first, PENALTIES)])
     both = np.concatenate([first[0], aside[0]]), np.concatenate([first[1], aside[1]])
-    return explained(ridge(*both, best), *last)
+    on_unseen = np.array([explained(line, *last) for line in ridge(*both, PENALTIES)])
+    known = np.isfinite(scores).all(axis=0) & np.isfinite(on_unseen).all(axis=0)
+    return {
+        name: float(on_unseen[scores[:, column].argmax(), column])
+        for column, name in enumerate(names)
+        if known[column]
+    }
 
 
 def _split(pieces: Pieces) -> tuple[Pieces, Pieces]:
@@ -121,14 +137,14 @@ def _split(pieces: Pieces) -> tuple[Pieces, Pieces]:
     )
 
 
-def _known(signal: str, pieces: Pieces) -> tuple[FloatArray, FloatArray]:
-    """Return inputs (N, D) and values (N,) of a signal, where it has a value."""
-    rows, values = [np.zeros((0, pieces[1][0].shape[1]))], [np.zeros(0)]
+def _known(names: Sequence[str], pieces: Pieces) -> tuple[FloatArray, FloatArray]:
+    """Return inputs (N, D) and values (N, S) of signals that are alike, where they have any."""
+    rows, values = [np.zeros((0, pieces[1][0].shape[1]))], [np.zeros((0, len(names)))]
     for one, inputs in zip(*pieces, strict=True):
-        if signal in one.signals:
-            known = np.isfinite(one.signals[signal])
+        if names[0] in one.signals:
+            known = np.isfinite(one.signals[names[0]])
             rows.append(inputs[known])
-            values.append(one.signals[signal][known])
+            values.append(np.stack([one.signals[name][known] for name in names], axis=1))
     return np.concatenate(rows), np.concatenate(values)
 
 
@@ -137,20 +153,34 @@ class Line:
     """What a ridge regression has found: ``x @ weights + offset``."""
 
     weights: FloatArray
-    offset: float
+    """``(D, S)``"""
+    offset: FloatArray
+    """``(S,)``"""
 
 
-def ridge(x: FloatArray, y: FloatArray, penalty: float) -> Line:
-    """Return the ridge regression of y (N,) on x (N, D), whose columns are standardized first."""
-    mean, spread = x.mean(axis=0), x.std(axis=0)
+def ridge(x: FloatArray, y: FloatArray, penalties: Sequence[float]) -> list[Line]:
+    """Return the ridge regressions of y (N, S) on x (N, D), one for each penalty.
+
+    The columns of x are standardized first.
+    """
+    mean, spread, middle = x.mean(axis=0), x.std(axis=0), y.mean(axis=0)
     scale = 1.0 / np.where(spread > 1e-9, spread, np.inf)
     standard = (x - mean) * scale
-    gram = standard.T @ standard / len(x) + penalty * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, standard.T @ (y - y.mean()) / len(x)) * scale
-    return Line(weights, float(y.mean() - mean @ weights))
+    gram, target = standard.T @ standard / len(x), standard.T @ (y - middle) / len(x)
+    lines = []
+    for penalty in penalties:
+        solved = np.linalg.solve(gram + penalty * np.eye(len(gram)), target) * scale[:, None]
+        lines.append(Line(solved, middle - mean @ solved))
+    return lines
 
 
-def explained(line: Line, x: FloatArray, y: FloatArray) -> float:
-    """Return the R2 of a line on other data; it is below 0 where the mean would be better."""
-    error = y - x @ line.weights - line.offset
-    return float(1.0 - (error @ error) / ((y - y.mean()) @ (y - y.mean())))
+def explained(line: Line, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return the R2 (S,) of a line on other data: below 0 where the mean would be better.
+
+    It is not a number for what does not change there.
+    """
+    error = ((y - x @ line.weights - line.offset) ** 2).sum(axis=0)
+    variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    share = np.divide(error, variance, out=np.full(len(error), np.nan), where=variance > 1e-9)
+    r2: FloatArray = 1.0 - share
+    return r2

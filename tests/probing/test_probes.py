@@ -39,19 +39,22 @@ def test_the_last_token_alone_is_a_row_of_its_own() -> None:
 
 def test_noise_is_not_explained_on_unseen_data() -> None:
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((200, 30)), rng.standard_normal(200)
-    line = ridge(x, y, 1e-4)
+    x, y = rng.standard_normal((200, 30)), rng.standard_normal((200, 1))
+    (line,) = ridge(x, y, [1e-4])
     assert explained(line, x, y) > 0.1
-    assert explained(line, rng.standard_normal((200, 30)), rng.standard_normal(200)) < 0.1
+    other = rng.standard_normal((200, 30)), rng.standard_normal((200, 1))
+    assert explained(line, *other) < 0.1
 
 
 def test_a_ridge_with_a_small_penalty_is_the_least_squares_line() -> None:
     rng = np.random.default_rng(1)
     x = rng.standard_normal((100, 3)) * [1.0, 100.0, 0.01] + [5.0, 0.0, -1.0]
-    y = x @ [2.0, -0.1, 30.0] + 7.0
-    line = ridge(np.column_stack([x, np.ones(100)]), y, 1e-12)
-    np.testing.assert_allclose(line.weights, [2.0, -0.1, 30.0, 0.0], rtol=1e-6, atol=1e-9)
-    assert line.offset == pytest.approx(7.0)
+    y = np.stack([x @ [2.0, -0.1, 30.0] + 7.0, x[:, 0]], axis=1)
+    line, flat = ridge(np.column_stack([x, np.ones(100)]), y, [1e-12, 1e12])
+    expected = np.array([[2.0, -0.1, 30.0, 0.0], [1.0, 0.0, 0.0, 0.0]]).T
+    np.testing.assert_allclose(line.weights, expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(line.offset, [7.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(flat.offset, y.mean(axis=0), atol=1e-6)
 
 
 def test_too_few_pieces_are_refused() -> None:
