@@ -2,8 +2,8 @@
 
     python scripts/tune_players.py PLAYERS.csv DATASET -o results.jsonl --steps 60
 
-PLAYERS.csv has a line for each recording: ``player,part,path``. The part is ``learn`` (the end of
-what is learned from says when to stop) or ``keep`` (only to measure). The path is that of a MIDI
+PLAYERS.csv has a line for each recording: ``player,part,path``. The part is ``learn`` (the last of
+these says when to stop) or ``keep`` (only to measure). The path is that of a MIDI
 file, or ``DATASET:SPLIT:NUMBER``, a piece of an encoded data set. Players whose names begin alike
 up to a slash are a group. The price is measured on the test split of DATASET, without the player's
 pieces. One training serves two kinds: the adapter is its change at a low rank. A player whose
@@ -23,6 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+VALIDATION_MINUTES = 1.5
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -31,11 +33,12 @@ from midirnn.codecs import Tokens  # noqa: E402
 from midirnn.datasets import Dataset  # noqa: E402
 from midirnn.datasets.draws import excerpts  # noqa: E402
 from midirnn.engines.load import Model  # noqa: E402
+from midirnn.errors import DatasetError  # noqa: E402
 from midirnn.performance import Performance  # noqa: E402
 from midirnn.sampling.many import continue_many  # noqa: E402
 from midirnn.sampling.requests import Request  # noqa: E402
 from midirnn.training import tuning  # noqa: E402
-from midirnn.training.tuning import ADAPTER, ALL, STATE, BaseMusic, Change, Parts  # noqa: E402
+from midirnn.training.tuning import ADAPTER, ALL, STATE, BaseMusic, Parts  # noqa: E402
 
 
 def read_players(path: Path, model: Model) -> dict[str, dict[str, list[Tokens]]]:
@@ -60,9 +63,17 @@ def read_players(path: Path, model: Model) -> dict[str, dict[str, list[Tokens]]]
 def parts_of(
     pieces: Mapping[str, Sequence[Tokens]], sizes: argparse.Namespace, model: Model
 ) -> Parts:
-    """Return what to learn from, what to stop by and what to measure, up to the sizes."""
-    learned = _beginning([model.codec.decode(piece) for piece in pieces["learn"]], sizes.minutes)
-    train, validation = tuning.split_by_time(learned, (sizes.validation_share,))
+    """Return what to learn from, what to stop by and what to measure, up to the sizes.
+
+    Of each piece it is the beginning. The last piece that may be learned from says when to stop;
+    where there is one only, its end does.
+    """
+    learned = [model.codec.decode(piece) for piece in pieces["learn"]]
+    *train, last = _beginnings(learned, 60.0 * sizes.minutes)
+    if train:
+        validation = [last.slice(0.0, min(last.duration, 60.0 * VALIDATION_MINUTES))]
+    else:
+        train, validation = tuning.split_by_time([last], (0.15,))
     return Parts(
         [model.codec.encode(piece) for piece in train],
         [model.codec.encode(piece) for piece in validation],
@@ -70,32 +81,37 @@ def parts_of(
     )
 
 
-def _beginning(pieces: Sequence[Performance], minutes: float) -> list[Performance]:
-    """Return the first minutes of pieces in a row."""
-    found, seconds = [], 60.0 * minutes
-    for piece in pieces:
-        if seconds > 0:
-            found.append(piece.slice(0.0, min(seconds, piece.duration)))
-            seconds -= piece.duration
-    return found
+def _beginnings(pieces: Sequence[Performance], seconds: float) -> list[Performance]:
+    """Return equally long beginnings of pieces, together so many seconds where there is as much."""
+    each = seconds / max(len(pieces) - 1, 1)
+    return [piece.slice(0.0, min(each, piece.duration)) for piece in pieces]
 
 
 def measure_player(
-    model: Model, parts: Parts, base: BaseMusic, config: tuning.TuningConfig
-) -> dict[str, dict[str, list[float]]]:
+    model: Model, parts: Parts, base: BaseMusic, config: tuning.TuningConfig, state_steps: int
+) -> dict[str, Any]:
     """Return the nats per token before and after of each kind of tuning."""
-    found: dict[str, dict[str, Change]] = {}
-    state = tuning.tune(model, parts, base, replace(config, kind=STATE, steps=40))
-    found[STATE] = state.changes
+    state = tuning.tune(model, parts, base, replace(config, kind=STATE, steps=state_steps))
     sources = tuning._sources(parts, base, config)
-    weights = tuning._train(model, sources, config, lambda report: None, lambda: False)
-    for kind in (ADAPTER, ALL):
-        adapter = tuning.best_share(model, weights, parts.validation, replace(config, kind=kind))
-        found[kind] = tuning.measure(model, adapter, parts.test, base)
-    return {
-        kind: {name: [each.before, each.after] for name, each in changes.items()}
-        for kind, changes in found.items()
+    trained = tuning._train(model, sources, config, lambda report: None, lambda: False)
+    whole = tuning.adapter_of(model, trained, replace(config, kind=ALL))
+    music = {"yours": parts.test, "base_test": base.test}
+    before = {name: tuning.nats(model, model.weights, pieces) for name, pieces in music.items()}
+    found: dict[str, Any] = {
+        STATE: {name: [each.before, each.after] for name, each in state.changes.items()}
     }
+    try:
+        share = tuning.best_share(model, whole, parts.validation)
+    except DatasetError:  # it is no better: then nobody would take it up
+        share = 0.0
+    for kind in (ADAPTER, ALL):
+        adapter = tuning.adapter_of(model, trained, replace(config, kind=kind)).scaled(share)
+        weights = adapter.apply(model.weights)
+        found[kind] = {
+            name: [before[name], tuning.nats(model, weights, pieces) if share else before[name]]
+            for name, pieces in music.items()
+        }
+    return {"share": share, "kinds": found}
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -136,10 +152,10 @@ def main() -> None:
     parser.add_argument("--model", default="piano")
     parser.add_argument("--minutes", type=float, default=10.0, help="of playing to learn from")
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
-    parser.add_argument("--test-tokens", type=int, default=8_000)
-    parser.add_argument("--price-tokens", type=int, default=6_000)
-    parser.add_argument("--validation-share", type=float, default=0.15)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--test-tokens", type=int, default=6_000)
+    parser.add_argument("--price-tokens", type=int, default=4_000)
+    parser.add_argument("--state-steps", type=int, default=20)
     given = parser.parse_args()
     model = load(given.model)
     players = read_players(given.players, model)
@@ -160,13 +176,14 @@ def main() -> None:
         theirs = {piece.tobytes() for part in pieces.values() for piece in part}
         others = [piece for piece in test if piece.tobytes() not in theirs]
         price = excerpts(others, given.price_tokens)
+        music = replace(tuning.base_music(model, own, price), own=())
         parts = parts_of(pieces, given, model)
         row = {
             "player": name,
             "pieces": [len(part) for part in pieces.values()],
             "train_tokens": sum(map(len, parts.train)),
             "test_tokens": sum(map(len, parts.test)),
-            "kinds": measure_player(model, parts, tuning.base_music(model, own, price), config),
+            **measure_player(model, parts, music, config, given.state_steps),
             "seconds": round(time.process_time() - begun),
         }
         with given.output.open("a", encoding="utf-8") as file:

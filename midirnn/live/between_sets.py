@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -90,6 +91,7 @@ class BetweenSets(Observers):
         self._heard_at = start_seconds
         self._notes = self._learned_notes = self._number = 0
         self._tuning: Tuning | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._ready: TakeUpTuned | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,6 +117,13 @@ class BetweenSets(Observers):
             self._thread.join()
         if self._tuning is not None:
             self._tuning.end()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Remove what was written for a tuning: the session's recording holds it, too."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def _look_after(self, session: Played) -> None:
         while not self._ended.wait(LOOK_SECONDS):
@@ -141,13 +150,15 @@ class BetweenSets(Observers):
         self._number += 1
         self._learned_notes = self._notes
         target = self._place.with_name(f"{self._place.name}-tuned-{self._number}")
-        played = target.with_suffix(".mid")
+        self._folder = tempfile.TemporaryDirectory(prefix="midirnn-played-")
+        played = Path(self._folder.name, f"{target.name}.mid")
         with self._lock:
             performance = self._recording.performance()
         try:
             write_midi(performance, played)
         except MidirnnError as error:
             self._tell(f"{error}. The model is not tuned")
+            self._clean_up()
             return
         self._tell(STARTED.format(notes=notes_of(performance, PERFORMER)))
         flags = ["--model", self._base, "--steps", str(STEPS)]
@@ -157,6 +168,7 @@ class BetweenSets(Observers):
         """Have the model loaded that came of a tuning, or say why none did."""
         self._tuning = None
         printed, error = tuning.result()
+        self._clean_up()
         if error is not None:
             self._tell(f"the model is not tuned: {error}")
             return

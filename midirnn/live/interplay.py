@@ -10,18 +10,15 @@ from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, end
 from midirnn.live.base.clock import Clock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import (
-    Blend,
+    STATE_CHANGES,
     Delivery,
     Hear,
     HeardStep,
     Planned,
-    Recall,
     Release,
     Request,
     Reset,
     Rest,
-    Store,
-    TakeUp,
 )
 from midirnn.live.base.observers import Observer
 from midirnn.live.base.playing import Gesture, Performed, Stance
@@ -82,7 +79,7 @@ class Interplay:
         self.stance: Stance | None = None
         self.muted = False
         """True while there is no output: then the model listens and does not play."""
-        self._dialogue = Dialogue(model, clock, observer)
+        self._dialogue = Dialogue(model, clock, observer, console.scenes.fetched)
         self.supervisor = self._dialogue.supervisor
         self.plan = PlanAhead(
             scheduler,
@@ -329,9 +326,7 @@ class Interplay:
     def change_model(self, requests: Sequence[Request], now: float) -> None:
         """Have the model do this next, after what has sounded."""
         self._drop_plan()
-        if any(
-            isinstance(request, Store | Recall | Blend | Reset | TakeUp) for request in requests
-        ):
+        if any(isinstance(request, STATE_CHANGES) for request in requests):
             self.supervisor.save_soon(now)
         for request in requests:
             if isinstance(request, Reset):

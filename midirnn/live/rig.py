@@ -30,7 +30,10 @@ from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.base.playing import Source, Stance
 from midirnn.live.between_sets import BetweenSets
 from midirnn.live.controls.console import Console
+from midirnn.live.controls.controls_out import ControlsOut
 from midirnn.live.controls.map import ControlMap
+from midirnn.live.controls.scenes import Scenes
+from midirnn.live.controls.set_list import SetList
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.modes import make_mode
 from midirnn.live.osc.port import OscPort
@@ -143,6 +146,7 @@ class Rig:
         )
         if self.mode.source is Source.ENSEMBLE:
             check_ensemble(config)
+        self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output
         self._open_input = open_input
         self._observers = observers
@@ -217,6 +221,8 @@ class Rig:
             self._between.begin(self.session)
         self.input = self._listen(ports, stack)
         ports.watch()
+        if self._controls_out is not None:
+            stack.enter_context(self._controls_out)
         self._introduce()
         if self._osc is not None:
             report.tell(f"OSC: listens at {self._osc}")
@@ -250,8 +256,11 @@ class Rig:
             control_map=self.control_map,
             beats=join_link(config, stack),
             steerable=self._model.config.control_inputs,
+            scenes=Scenes(self._set_list, report.warn),
             tuned=self._model.base is not None,
         )
+        if self._set_list is not None:
+            stack.callback(self._set_list.close)
         self.monitor = Monitor(
             settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
         )
@@ -262,6 +271,8 @@ class Rig:
         tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
         if self._between is not None:
             tellers.append(self._between)
+        self._controls_out = self._open_controls_out(ports, console)
+        shows: list[Observer] = [] if self._controls_out is None else [self._controls_out]
         return Session(
             process,
             self.output,
@@ -271,7 +282,7 @@ class Rig:
             on_change=report.change,
             on_trouble=report.warn,
             on_notice=report.tell,
-            observer=Observers([*logs, self.monitor, units, *tellers, *self._observers]),
+            observer=Observers([*logs, self.monitor, units, *tellers, *shows, *self._observers]),
             units=units,
         )
 
@@ -294,11 +305,27 @@ class Rig:
             return None
         return ports.open_input(config.input, self.session.receive, clock=follows)
 
+    def _open_controls_out(self, ports: PortSet, console: Console) -> ControlsOut | None:
+        """Open the output on which a controller is told where the knobs stand, if there is one."""
+        if self.config.controls_out is None:
+            return None
+        port = ports.open_output(self.config.controls_out)
+        self._report.tell(f"controls: {port.name} is told where the knobs stand")
+        return ControlsOut(
+            port,
+            self.control_map,
+            lambda: console.panel.values,
+            lambda: console.bank.kept,
+            self._report.warn,
+        )
+
     def _introduce(self) -> None:
         """Report the ports."""
         report, config = self._report, self.config
         report.tell(f"input: {self.input.name if self.input else 'none'}")
         report.tell(f"output: {self.output.name}, channel {config.channel}")
+        if self._set_list is not None:
+            report.tell(self._set_list.about())
         if config.on_beat is not None and config.clock == "nothing" and not config.clock_out_bpm:
             report.tell(NO_BEAT)
         if config.virtual and not config.audio and self._output is None:

@@ -20,7 +20,7 @@ from midirnn.live.base.playing import Stance
 from midirnn.live.controls.commands import Command
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.remote import RemoteControl
-from midirnn.live.input.feedback import FeedbackDetector
+from midirnn.live.input.feedback import FEEDBACK, FeedbackDetector
 from midirnn.live.input.listener import Listener
 from midirnn.live.input.remarks import Remarks
 from midirnn.live.interplay import Interplay
@@ -44,11 +44,6 @@ RELEASE_SECONDS = 0.5
 
 IDLE_SECONDS = 0.25
 """The longest time between two turns of the loop, even when nothing happens."""
-
-FEEDBACK = (
-    "the output of midirnn is connected to its input, so that it hears itself. What comes back is "
-    "ignored; choose another input or output"
-)
 
 Tell = Callable[[str], None]
 
@@ -131,10 +126,13 @@ class Session(RemoteControl):
             say=self._say,
             tell=on_notice,
         )
+        self.console.take_mode(self.mode)
         self._keeps_warm = is_spared_for(self.model.settings)
         self._warm_until = -math.inf
         self._stepped_at = math.inf
         self.model.connect(self._orders.wake)
+        if states := self.console.scenes.provided():
+            self.ask(*states)
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
 

@@ -45,7 +45,7 @@ YOURS, OWN, BASE_TEST, BEGINNINGS = "yours", "own", "base_test", "beginnings"
 """What is measured: your playing that was kept aside, music of the model's own, the test set of
 the base, and places of your playing that was kept aside as if it began there."""
 
-SCALES = (1.0, 0.75, 0.5, 0.25)
+SHARES = (1.0, 0.75, 0.5, 0.25)
 """Shares of the change that are tried after the training."""
 
 NEARLY = 0.9
@@ -214,7 +214,9 @@ def tune(
         adapter = _adapter(model, changes)
     else:
         weights = _train(model, _sources(parts, base, config), config, report, should_stop)
-        adapter = best_share(model, weights, parts.validation, config)
+        whole = adapter_of(model, weights, config)
+        share = best_share(model, whole, parts.validation)
+        adapter = replace(whole.scaled(share), info={"share_of_change": share})
         found = measure(model, adapter, parts.test, base)
     info: dict[str, Any] = {
         "kind": config.kind,
@@ -238,26 +240,28 @@ def measure(
     }
 
 
-def best_share(
-    model: Model, weights: Weights, validation: Sequence[Tokens], config: TuningConfig
-) -> Adapter:
-    """Return the share of a change that predicts the validation part best, as an adapter.
+def best_share(model: Model, adapter: Adapter, validation: Sequence[Tokens]) -> float:
+    """Return the share of a change that predicts the validation part best.
 
     Where a smaller one is nearly as good it is that, since it forgets less of the base. After
-    M. Wortsman et al., "Robust fine-tuning of zero-shot models" (2022).
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models" (2022). Raises
+    :class:`DatasetError` where none is better than the base.
     """
-    rank = config.rank if config.kind == ADAPTER else weights_width(weights)
-    adapter = _adapter(model, changes_between(model.weights, weights, rank))
     before = nats(model, model.weights, validation)
     tried = {
         share: before - nats(model, adapter.scaled(share).apply(model.weights), validation)
-        for share in SCALES
+        for share in SHARES
     }
     most = max(tried.values())
     if most <= 0.0:
         raise DatasetError(NO_GAIN.format(before=before, after=before - most))
-    share = min(share for share, gain in tried.items() if gain >= NEARLY * most)
-    return replace(adapter.scaled(share), info={"share_of_change": share})
+    return min(share for share, gain in tried.items() if gain >= NEARLY * most)
+
+
+def adapter_of(model: Model, weights: Weights, config: TuningConfig) -> Adapter:
+    """Return the change from a model to other weights as an adapter of the kind that is wanted."""
+    rank = config.rank if config.kind == ADAPTER else weights_width(weights)
+    return _adapter(model, changes_between(model.weights, weights, rank))
 
 
 def _adapter(model: Model, changes: Weights) -> Adapter:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,28 +101,33 @@ class Evening:
         self.tuner.look(self.session)
 
 
-def test_it_begins_when_a_set_is_over_and_learns_what_was_played(tmp_path: Path) -> None:
+@pytest.fixture
+def evening(tmp_path: Path) -> Iterator[Evening]:
     evening = Evening(tmp_path)
+    yield evening
+    evening.tuner.end()
+
+
+def test_it_begins_when_a_set_is_over_and_learns_what_was_played(
+    evening: Evening, tmp_path: Path
+) -> None:
     evening.play(1000)
     evening.look(after=1.0)
     assert not evening.tunings
     evening.look(after=between_sets.QUIET_SECONDS)
     [tuning] = evening.tunings
-    assert tuning.arguments[0] == str(tmp_path / "evening-tuned-1.mid")
     assert tuning.arguments[1:3] == ["-o", str(tmp_path / "evening-tuned-1")]
     assert len(read_midi(tuning.arguments[0])) == 1000
     assert "1000 notes" in evening.told[0]
 
 
-def test_too_little_is_not_learned_from(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+def test_too_little_is_not_learned_from(evening: Evening) -> None:
     evening.play(999)
     evening.look(after=60.0)
     assert not evening.tunings
 
 
-def test_it_stops_while_the_performer_plays_and_goes_on_after(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+def test_it_stops_while_the_performer_plays_and_goes_on_after(evening: Evening) -> None:
     evening.play(1000)
     evening.look(after=30.0)
     evening.look(after=1.0)
@@ -132,8 +137,7 @@ def test_it_stops_while_the_performer_plays_and_goes_on_after(tmp_path: Path) ->
     assert evening.tunings[0].went_on == [True, False, True]
 
 
-def test_what_it_learned_is_taken_up_between_two_phrases(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+def test_what_it_learned_is_taken_up_between_two_phrases(evening: Evening, tmp_path: Path) -> None:
     evening.play(1000)
     evening.look(after=30.0)
     evening.tunings[0].is_done = True
@@ -155,8 +159,7 @@ def test_what_it_learned_is_taken_up_between_two_phrases(tmp_path: Path) -> None
     assert len(evening.tunings) == 1  # there is nothing new to learn
 
 
-def test_after_another_set_it_learns_again_from_all(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+def test_after_another_set_it_learns_again_from_all(evening: Evening, tmp_path: Path) -> None:
     evening.play(1000)
     evening.look(after=30.0)
     evening.tunings[0].is_done = True
@@ -164,12 +167,11 @@ def test_after_another_set_it_learns_again_from_all(tmp_path: Path) -> None:
         evening.look(after=1.0)
     evening.play(500)
     evening.look(after=30.0)
-    assert evening.tunings[1].arguments[0] == str(tmp_path / "evening-tuned-2.mid")
+    assert evening.tunings[1].arguments[2] == str(tmp_path / "evening-tuned-2")
     assert len(read_midi(evening.tunings[1].arguments[0])) == 1500
 
 
-def test_a_tuning_that_does_not_help_is_told_and_changes_nothing(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+def test_a_tuning_that_does_not_help_is_told_and_changes_nothing(evening: Evening) -> None:
     evening.play(1000)
     evening.look(after=30.0)
     evening.tunings[0].error = "tuning did not help: your playing is unlike itself"  # type: ignore[assignment]
@@ -181,13 +183,14 @@ def test_a_tuning_that_does_not_help_is_told_and_changes_nothing(tmp_path: Path)
     assert not evening.session.commands
 
 
-def test_the_end_of_the_session_ends_the_tuning(tmp_path: Path) -> None:
-    evening = Evening(tmp_path)
+def test_the_end_of_the_session_ends_the_tuning(evening: Evening, tmp_path: Path) -> None:
     evening.play(1000)
     evening.look(after=30.0)
     evening.tuner.begin(evening.session)
     evening.tuner.end()
     assert evening.tunings[0].ended
+    assert not Path(evening.tunings[0].arguments[0]).exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_knob_goes_back_tuning_by_tuning() -> None:

@@ -230,7 +230,7 @@ def test_the_gain_is_measured_where_nothing_was_learned_or_chosen(
     parts = split(model, [playing()], config)
     measured, original = Measured(monkeypatch), tuning.best_share
 
-    def unmeasured_yet(*args: Any) -> Adapter:
+    def unmeasured_yet(*args: Any) -> float:
         found = original(*args)
         assert len(parts.test[0]) not in measured.lengths
         return found

@@ -155,6 +155,18 @@ class LiveConfig:
     """Control map: a TOML file of which controller moves which knob. [the one that --learn wrote,
     or the default map]"""
 
+    takeover: bool = field(default=True, metadata=_about(CONTROLLERS))
+    """A controller whose knob was turned elsewhere (by a preset, a page, OSC) moves it only once it
+    has reached it, so that it does not jump."""
+    controls_out: str | None = field(default=None, metadata=_about(CONTROLLERS))
+    """MIDI output, or part of its name, to which the knobs' values are sent: for motor faders, ring
+    lights and pads. [none]"""
+
+    set_list: Path | None = field(default=None, metadata=_about(CONTROLLERS))
+    """File of presets, each with the model's state, knobs, mode and followed style. It is made by
+    the first preset that is stored. Program changes load its presets. [presets end with the
+    session]"""
+
     osc: int | None = field(default=None, metadata=_about(CONTROLLERS, low=1, high=65_534))
     """UDP port at which to listen for Open Sound Control, such as 9000. [no OSC]"""
     osc_host: str = field(default="127.0.0.1", metadata=_about(CONTROLLERS))

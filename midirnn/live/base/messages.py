@@ -198,6 +198,21 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """Return the state that was stored under a name. Answered by :class:`Fetched`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Provide:
+    """Store this state under a name: text of ``midirnn.engines.state_text``."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Prepare:
     """Load the tuned model in that folder, without waiting for it: :class:`TakeUp` will."""
 
@@ -238,11 +253,16 @@ Request: TypeAlias = (
     | Store
     | Recall
     | Blend
+    | Fetch
+    | Provide
     | Prepare
     | TakeUp
     | Save
     | Adopt
 )
+
+STATE_CHANGES = (Store, Recall, Blend, Provide, Reset, TakeUp)
+"""Requests after which a model process that takes over must know more than it heard."""
 
 
 # Replies.
@@ -295,10 +315,18 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """A state that was stored under a name, as text."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """The model failed with this error. It answers nothing more."""
 
     error: Exception
 
 
-Reply: TypeAlias = Planned | Heard | Saved | Failed
+Reply: TypeAlias = Planned | Heard | Saved | Fetched | Failed

@@ -19,6 +19,9 @@ PRESSED = 64
 NUM_PRESETS = 8
 """How many states of the model can be stored on pads."""
 
+MOST_PRESETS = 128
+"""How many presets a set list may have: as many as there are programs."""
+
 PRESETS = {f"preset_{number}": number for number in range(1, NUM_PRESETS + 1)}
 """The number of each preset by the knob that loads it."""
 
@@ -79,6 +82,19 @@ class Knob:
             return float(self.low * (self.high / self.low) ** share)
         return self.low + (self.high - self.low) * share
 
+    def midi(self, value: Value) -> int:
+        """Return where a controller stands for a value: the inverse of :meth:`value`."""
+        if isinstance(value, bool) or value is None:
+            return MOST if value else 0
+        if isinstance(value, str):
+            return -(-self.choices.index(value) * (MOST + 1) // len(self.choices))
+        log = self.scale is Scale.LOG
+        low, high, at = (
+            map(math.log, (self.low, self.high, value)) if log else (self.low, self.high, value)
+        )
+        share = min(max((at - low) / (high - low), 0.0), 1.0)
+        return round(self.free + share * (MOST - self.free))
+
     def check(self, value: Value) -> Value:
         """Return the value, numbers as float; raise :class:`OptionError` if it is not allowed."""
         if value is None and self.free:
@@ -93,6 +109,14 @@ class Knob:
         if not fits:
             raise OptionError(f"{self.name} is {value!r}; allowed are {self.allowed}")
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def allows(self, value: Value) -> bool:
+        """Return True if the knob may have that value."""
+        try:
+            self.check(value)
+        except OptionError:
+            return False
+        return True
 
     @property
     def allowed(self) -> str:

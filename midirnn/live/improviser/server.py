@@ -12,10 +12,13 @@ from midirnn.codecs import PerformanceCodec, require
 from midirnn.codecs.controls import Controls
 from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
+from midirnn.engines.state_text import state_from_text, state_to_text
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
     Blend,
+    Fetch,
+    Fetched,
     Hear,
     Heard,
     Knobs,
@@ -24,6 +27,7 @@ from midirnn.live.base.messages import (
     Planned,
     PlannedEvent,
     Prepare,
+    Provide,
     Recall,
     Release,
     Reply,
@@ -95,6 +99,8 @@ class ModelServer:
             Store: self._store,
             Recall: self._recall,
             Blend: self._blend,
+            Fetch: self._fetch,
+            Provide: self._provide,
             Prepare: self._prepare,
             TakeUp: self._take_up,
             Save: self._save,
@@ -246,6 +252,14 @@ class ModelServer:
                 total += weight
                 state = blend(state, other, weight / total)
             self.planner.think_of(state)
+        return ()
+
+    def _fetch(self, request: Fetch) -> Iterable[Reply]:
+        return (Fetched(request.name, state_to_text(self._stored[request.name])),)
+
+    def _provide(self, request: Provide) -> Iterable[Reply]:
+        present = self._sampler.engine.snapshot()
+        self._stored[request.name] = state_from_text(request.state, like=present)
         return ()
 
     def _prepare(self, request: Prepare) -> Iterable[Reply]:

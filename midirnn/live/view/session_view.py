@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -20,7 +20,8 @@ class SessionView:
     """The state of a session. Times are seconds of its clock.
 
     ``stance`` is what the model does (None before the session runs), ``knobs`` the value of every
-    knob, ``presets`` those that hold a state. ``frozen`` means that the model does not hear the
+    knob, ``presets`` those that hold a state, ``preset_names`` the names of
+    those in the set list. ``frozen`` means that the model does not hear the
     performer. ``bpm``, ``clock_runs`` and ``beat`` (the position in quarter notes, from 0) are of
     the clock that is followed or sent. ``sounding``
     are the notes that sound on the output, ``planned_until`` is how far the model's plan reaches.
@@ -44,6 +45,7 @@ class SessionView:
     remedies: Mapping[str, int]
     beat: float | None = None
     units: tuple[UnitView, ...] = ()
+    preset_names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class SessionView:
             stance=stance,
             knobs=values | {"mode": mode},
             presets=frozenset(console.bank.kept),
+            preset_names=console.scenes.names,
             frozen=bool(values["freeze"]),
             bpm=console.beats.bpm,
             beat=console.beats.beat_at(now),
@@ -80,7 +83,7 @@ class SessionView:
         )
 
     def __post_init__(self) -> None:
-        for name in ("knobs", "remedies"):
+        for name in ("knobs", "remedies", "preset_names"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -229,7 +229,7 @@ class App {
     /** @type {HTMLSelectElement} */ (find("model")).value = state.model;
     if (state.loading) return;
     this.panel.show(state.knobs);
-    this.presets.show(state.presets);
+    this.presets.show(state.presets, state.preset_names);
     this.takes.show(state.recording);
     this.roll.clock = state.clock;
     find("freeze").setAttribute("aria-pressed", String(state.knobs.freeze));
