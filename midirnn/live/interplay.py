@@ -86,7 +86,7 @@ class Interplay:
             console.stretch.map,
             start_seconds=model.start_seconds,
             steps_per_second=model.codec.steps_per_second,
-            lookahead_seconds=config.lookahead_seconds,
+            lookahead_seconds=config.lookahead_seconds + config.output_latency_ms / 1e3,
         )
         self._model = model
         self._console = console

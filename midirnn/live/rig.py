@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from midirnn.codecs import PerformanceCodec, require
+from midirnn.codecs import require_playable
 from midirnn.engines.load import ENGINES, load
 from midirnn.errors import OptionError
 from midirnn.live.base.clock import MonotonicClock
@@ -133,7 +133,7 @@ class Rig:
             )
         blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
         self._model = load(config.model, blend=blend)
-        require(self._model.codec, PerformanceCodec, "midirnn live")
+        require_playable(self._model.codec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
             engine=self._model.playing_engine(config.engine),
@@ -144,7 +144,8 @@ class Rig:
             blend=config.blend,
             tunable=config.tune_between_sets,
         )
-        if self.mode.source is Source.ENSEMBLE:
+        usual = config.network == LiveConfig.network and config.players == LiveConfig.players
+        if self.mode.source is Source.ENSEMBLE or not usual:  # the mode may change later
             check_ensemble(config)
         self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output

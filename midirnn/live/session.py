@@ -29,7 +29,8 @@ from midirnn.live.model_process.warmth import ROUND_SECONDS, WARM_SECONDS, is_sp
 from midirnn.live.modes import Mode, make_mode, mode_name
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.pedal_out import PedalOutput
-from midirnn.live.output.scheduler import Scheduler, SentEvent
+from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.output.sent import SentEvent
 from midirnn.live.view.session_view import SessionView
 from midirnn.live.view.units import UnitStream
 from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
@@ -108,6 +109,7 @@ class Session(RemoteControl):
             self._with_pedal(output),
             clock,
             max_note_seconds=self.model.max_note_seconds,
+            early_seconds=config.output_latency_ms / 1e3,
             on_failure=self._orders.wake,
             on_sending=self._about_to_send,
             on_sent=self._note_sent,
@@ -270,9 +272,11 @@ class Session(RemoteControl):
     def _note_sent(self, sent: SentEvent) -> None:
         if is_system(sent.message):
             return
+        sounds_at = sent.seconds
         if sent.owner == MODEL:
-            self.console.hear_sent(sent.message, sent.seconds)
-        self._observer.sent(sent.message, sent.seconds, sent.due_seconds, sent.owner)
+            sounds_at += self._config.output_latency_ms / 1e3
+            self.console.hear_sent(sent.message, sounds_at)
+        self._observer.sent(sent.message, sounds_at, sent.due_seconds, sent.owner)
 
     def _say(self, text: str) -> None:
         self._note(text)

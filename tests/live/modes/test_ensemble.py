@@ -7,19 +7,22 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from midirnn.cli.main import main
 from midirnn.codecs.ensemble import REGISTERS
 from midirnn.ensemble.seats import REACH
 from midirnn.errors import CheckpointError, CodecError, OptionError
 from midirnn.live import LiveConfig, ManualClock, Session
+from midirnn.live.base.messages import Begin
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import EventLog, SessionLog, header, read_log
 from midirnn.live.recording.replay import replay
 from midirnn.live.rig import Rig
 from midirnn.ports import MemoryOutput, Message
 from tests.live.flaky import FlakyModel
-from tests.live.recording.test_replay import SETTINGS, serve_flaky
+from tests.live.recording.test_replay import SETTINGS, Evening, serve_flaky, serve_tiny
 from tests.live.stage import START_SECONDS, Schedule, Stage, is_note_on, note, sounding
 
 PLAYERS = range(1, 4)
@@ -125,6 +128,26 @@ def test_a_session_with_the_performer_playing_is_replayed_bit_for_bit(
     music = log.recording().performance()
     channels = {(part.name, part.channel) for part in music.parts}
     assert {("model", channel) for channel in PLAYERS} <= channels
+
+
+@settings(max_examples=8)
+@given(
+    st.lists(st.tuples(st.sampled_from(["hear", "play", "break"]), st.integers(60, 90)), max_size=9)
+)
+def test_whatever_is_broken_off_the_replay_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, int]]
+) -> None:
+    evening = Evening(tmp_path_factory.mktemp("log") / "log.jsonl")
+    evening.ask(Begin(0, "ensemble"))
+    for act, number in acts:
+        if act == "hear":
+            evening.hear(number)
+        elif act == "play":
+            evening.play(2 * number)
+        else:
+            evening.play(150, at_most=number % 8)
+            evening.rewind()
+    assert replay(evening.end(), serve_tiny).difference is None
 
 
 def test_the_mode_can_be_changed_to_and_fro() -> None:
