@@ -247,8 +247,8 @@ def _measure_likelihood(
     import torch
 
     from midirnn.datasets.draws import evenly
-    from midirnn.models.language_model import from_weights
     from midirnn.training.evaluate import evaluate as run_evaluation
+    from midirnn.training.language_task import make_language_model
 
     chosen = dataset.pieces(split)
     if config.pieces:
@@ -265,7 +265,7 @@ def _measure_likelihood(
                 show(done, total)
 
         result = run_evaluation(
-            from_weights(model.config, model.weights),
+            make_language_model(model.config, model.weights).eval(),
             model.codec,
             chosen,
             window=config.window,

@@ -39,6 +39,7 @@ COMMANDS = {
     "infill": "Rewrite a stretch of a MIDI file.",
     "vary": "Vary velocity, timing, pitch or duration in a MIDI file.",
     "humanize": "Play a score (MIDI or MusicXML) as a pianist might.",
+    "style": "Go on between the styles of two MIDI files, or map styles.",
     "render": "Make sound files of MIDI files.",
     "info": "Print what is in MIDI files, models and data sets.",
     "likelihood": "Measure how likely a model finds MIDI files, note by note.",

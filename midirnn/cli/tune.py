@@ -124,6 +124,7 @@ def tune(
     from midirnn.engines.load import load
     from midirnn.engines.load import tuned as tuned_model
     from midirnn.files import replacing_folder
+    from midirnn.models.config import ModelConfig
 
     if of not in PLAYERS:
         raise OptionError(f"--of is {of!r}; allowed are {', '.join(PLAYERS)}")
@@ -131,6 +132,11 @@ def tune(
     if output.exists() and any(output.iterdir()) and not (output / ADAPTER_FILE).exists():
         raise OptionError(f"{output} holds something else than a tuned model: choose another -o")
     base = load(model)
+    if base.config.architecture != ModelConfig.architecture:
+        raise OptionError(
+            f"{model} has the architecture {base.config.architecture!r}; only models with "
+            "recurrent layers can be tuned"
+        )
     codec = require(base.codec, PerformanceCodec, "midirnn tune")
     if base.base is not None:
         raise OptionError(f"{model} is a tuned model: tune its base, with all your playing")

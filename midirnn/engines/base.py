@@ -18,7 +18,7 @@ from midirnn.engines.state import (
     FloatVector,
     Memories,
     RecurrentState,
-    StateLayout,
+    layout_of,
 )
 from midirnn.errors import OptionError
 from midirnn.features import ControlInputs, Given, HeldNotes
@@ -114,7 +114,7 @@ class RecurrentEngine(ABC):
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
-        self._layout = StateLayout.of(config)
+        self._layout = layout_of(config)
         self._features = config.features
         self._with_heads = [feature for feature in self._features if feature.head]
         self._controls: FloatVector = _NO_CONTROLS

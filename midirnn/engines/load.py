@@ -14,8 +14,8 @@ from midirnn.engines.base import RecurrentEngine, StepEngine
 from midirnn.engines.blended import BlendedEngine
 from midirnn.engines.lanes import LaneBatch
 from midirnn.engines.numpy_batch import NumpyBatch
-from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.state import RecurrentState
+from midirnn.engines.windowed_engine import make_numpy_engine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import find_folder
 from midirnn.models.checkpoint import CONFIG_FILE, Checkpoint, Weights, read_checkpoint
@@ -68,9 +68,14 @@ class Model:
             except MidirnnError:
                 return self._engine("numpy")
         if kind == "numpy":
-            return NumpyEngine(self.config, self.weights)
+            return make_numpy_engine(self.config, self.weights)
         if kind == "onnxruntime":
             return self._onnx_engine()
+        if kind == "native" and self.config.architecture != ModelConfig.architecture:
+            raise OptionError(
+                f"the engine 'native' runs recurrent layers, and {self.name} has the architecture "
+                f"{self.config.architecture!r}. Use the engine 'numpy' instead"
+            )
         if kind == "native":
             from midirnn.engines.native_engine import NativeEngine
 
@@ -85,7 +90,8 @@ class Model:
         if kind == "auto":
             from midirnn.engines.native_engine import native_now
 
-            return "native" if native_now(self.config) else "auto"
+            is_recurrent = self.config.architecture == ModelConfig.architecture
+            return "native" if is_recurrent and native_now(self.config) else "auto"
         return kind
 
     def blended(self, kind: str = "auto") -> BlendedEngine:
@@ -101,10 +107,11 @@ class Model:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
 
         ``auto`` and ``numpy`` compute the steps of all of them together, and so does ``native``,
-        the fastest; with ``onnxruntime`` they share the weights, and each step is computed by
-        itself. Raises as :meth:`engine` does.
+        the fastest; with ``onnxruntime``, and of models without recurrence, they share the weights,
+        and each step is computed by itself. Raises as :meth:`engine` does.
         """
-        if kind in ("auto", "numpy", "native") and self.blend == 1.0:
+        is_recurrent = self.config.architecture == ModelConfig.architecture
+        if kind in ("auto", "numpy", "native") and self.blend == 1.0 and is_recurrent:
             batch = self._batch(kind)
             lanes = [batch.open_lane() for _ in range(count)]
             if self.initial is not None:

@@ -51,7 +51,7 @@ class _Columns(NumpyEngine):
     def is_exact(self, width: int) -> bool:
         """Return whether products of so many columns give what those of a block do, bit by bit."""
         rng = np.random.default_rng(0)
-        for matrix in (*(layer.matrix for layer in self._layers), self._output):
+        for matrix in (*(layer.matrix for layer in self._layers), self._heads.matrix):
             x = rng.standard_normal((matrix.shape[1], width), np.float32)
             blocks = [x[:, begin : begin + BLOCK] for begin in range(0, width, BLOCK)]
             expected = [matrix @ np.ascontiguousarray(block) for block in blocks]
@@ -78,10 +78,10 @@ class _Columns(NumpyEngine):
                 x = x + h if residual else h
             for whole, part in zip(after, now, strict=True):
                 whole[:, index] = part.T
-        output = self._output @ self._read_columns(x, layers) + self._output_bias[:, None]
+        output = self._heads.matrix @ self._read_columns(x, layers) + self._heads.bias[:, None]
         rows = np.ascontiguousarray(output.T)
         for row, step in enumerate(steps):
-            outputs = [rows[row, head] for head in self._heads]
+            outputs = [rows[row, head] for head in self._heads.rows]
             step.lane.finish(step, [whole[row] for whole in after], outputs)
 
     def _projected(self, steps: Sequence[WaitingStep], width: int) -> FloatMatrix:

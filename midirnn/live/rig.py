@@ -44,10 +44,12 @@ from midirnn.live.timing.link import LinkBeats
 from midirnn.live.timing.tempo import Beats
 from midirnn.live.view.display import StageView
 from midirnn.live.view.monitor import Monitor
+from midirnn.live.view.units import UnitStream
 from midirnn.ports.advice import how_to_hear
 from midirnn.ports.base import InputCallback, InputPort, OutputPort
 from midirnn.ports.claims import claimed
 from midirnn.ports.port_set import PortSet
+from midirnn.probing.watching import read_watched
 
 SWITCH_SECONDS = 0.0005
 """How long Python lets another thread run while a message is due."""
@@ -264,6 +266,9 @@ class Rig:
             settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
         )
         logs: list[Observer] = [] if self._log is None else [self._log]
+        units = UnitStream(
+            read_watched(self._model.folder, self._model.config), console.stretch.map
+        )
         tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
         if self._between is not None:
             tellers.append(self._between)
@@ -278,7 +283,8 @@ class Rig:
             on_change=report.change,
             on_trouble=report.warn,
             on_notice=report.tell,
-            observer=Observers([*logs, self.monitor, *tellers, *shows, *self._observers]),
+            observer=Observers([*logs, self.monitor, units, *tellers, *shows, *self._observers]),
+            units=units,
         )
 
     def _make_between(self, start_seconds: float) -> BetweenSets | None:

@@ -32,6 +32,7 @@ from midirnn.live.output.pedal_out import PedalOutput
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.output.sent import SentEvent
 from midirnn.live.view.session_view import SessionView
+from midirnn.live.view.units import UnitStream
 from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
@@ -63,8 +64,8 @@ class Session(RemoteControl):
     ``on_change`` is told the stance whenever it changes, ``on_trouble`` what went wrong and is
     being mended, ``on_notice`` what is worth knowing. An output that fails ends the session, unless
     there is an ``on_output_lost``, which is told why: then the session goes on without one until
-    :meth:`output_found`. (A port of ``midirnn.ports.lasting`` does not fail: it outlives its
-    device.)
+    :meth:`output_found`. ``units`` knows the hidden units that are shown. (A port of
+    ``midirnn.ports.lasting`` does not fail: it outlives its device.)
 
     One thread decides everything: the one that calls :meth:`run`. What other threads want done
     there waits in a queue; with the scheduler's thread it shares nothing but the scheduler.
@@ -84,6 +85,7 @@ class Session(RemoteControl):
         on_output_lost: Callable[[Exception], None] | None = None,
         observer: Observer | None = None,
         console: Console | None = None,
+        units: UnitStream | None = None,
     ) -> None:
         self._config = config = config or LiveConfig()
         self._clock = clock = clock or MonotonicClock()
@@ -91,6 +93,7 @@ class Session(RemoteControl):
         self._on_notice = on_notice
         self._on_output_lost = on_output_lost
         self._observer: Observer = observer or Observers()
+        self._units = units or UnitStream()
         self._orders = Orders(clock)
         self._stopping = False
         self._feedback = FeedbackDetector()
@@ -212,7 +215,7 @@ class Session(RemoteControl):
 
     def view(self) -> SessionView:
         """Return the present state of the session. Thread-safe."""
-        interplay = self.interplay
+        interplay, now = self.interplay, self._clock.now()
         return SessionView.of(
             self.console,
             self.scheduler,
@@ -221,7 +224,8 @@ class Session(RemoteControl):
             planned_until=interplay.plan.until,
             has_model=interplay.supervisor.connected,
             has_output=not interplay.muted,
-            now=self._clock.now(),
+            now=now,
+            units=self._units.at(now),
         )
 
     # Ports that come and go, for any thread.

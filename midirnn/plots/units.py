@@ -52,12 +52,13 @@ def plot_units(
     *,
     others: Sequence[Unit] = (),
     title: str | None = None,
+    is_halved: bool = True,
 ) -> None:
     """Draw units of a piece over time into a PNG, SVG or PDF file.
 
     There is a strip for each unit in ``found``: in blue what it says of the signal that it follows,
-    in grey the signal. It was chosen in the first half, which is shaded, and is shown on the
-    second. ``others`` are rows of a heat map below. Above all is the piano roll; of a text some
+    in grey the signal. If the piece ``is_halved``, it was chosen on the first half, which is
+    shaded. ``others`` are rows of a heat map below. Above all is the piano roll; of a text some
     lines around its middle are drawn. Raises :class:`OptionError` for a file name without a known
     suffix.
     """
@@ -77,7 +78,7 @@ def plot_units(
     if is_music:
         _draw_roll(panels, one)
     for unit, axes in zip(found, panels, strict=False):
-        _draw_strip(axes, one, unit, at, part)
+        _draw_strip(axes, one, unit, at, part, is_halved)
     if others:
         _draw_heat(panels[len(found)], one, others, at, part)
     if is_music:
@@ -86,7 +87,7 @@ def plot_units(
         _label_characters(top, last, one, part)
     if title:
         write_title(top, title if is_music else f"{title}\n")
-    _explain(figure)
+    _explain(figure, is_halved)
     save_figure(figure, target)
 
 
@@ -128,13 +129,16 @@ def _draw_roll(panels: list[Axes], one: Trace) -> None:
         band.tick_params(axis="x", bottom=False)
 
 
-def _draw_strip(axes: Axes, one: Trace, found: FoundUnit, at: Floats, part: slice) -> None:
+def _draw_strip(
+    axes: Axes, one: Trace, found: FoundUnit, at: Floats, part: slice, is_halved: bool
+) -> None:
     """Draw a signal, and what a unit says of it."""
     style_axes(axes)
     at = at[part]
     unit = found.unit
     told = found.predict(one.states[unit.state][part, unit.layer, unit.place])
-    axes.axvspan(at[0], max(at[0], _middle(one)), color=_FITTED_SHADE, linewidth=0)
+    if is_halved:
+        axes.axvspan(at[0], max(at[0], _middle(one)), color=_FITTED_SHADE, linewidth=0)
     if found.signal in one.signals:
         signal = one.signals[found.signal][part]
         axes.fill_between(
@@ -207,11 +211,11 @@ def _label_characters(top: Axes, last: Axes, one: Trace, part: slice) -> None:
         )
 
 
-def _explain(figure: Figure) -> None:
+def _explain(figure: Figure, is_halved: bool) -> None:
     """Say below the picture what the colours mean."""
+    where = "the first half (shaded), shown on the second" if is_halved else "other pieces"
     figure.supxlabel(
-        "blue: the unit, scaled to the signal; grey: the signal. Chosen in the first half "
-        "(shaded), shown on the second",
+        f"blue: the unit, scaled to the signal; grey: the signal. Chosen on {where}",
         fontsize=8,
         color=MUTED,
     )

@@ -15,6 +15,7 @@ from midirnn.codecs.held import held_of
 from midirnn.engines.base import StepEngine
 from midirnn.engines.state import FloatMatrix
 from midirnn.errors import OptionError
+from midirnn.models.config import ModelConfig
 from midirnn.performance import Performance
 from midirnn.probing.signals import Signals, measure_signals
 
@@ -68,6 +69,11 @@ def trace(
 
     loaded = load(model) if isinstance(model, str | os.PathLike) else model
     codec = loaded.codec
+    if loaded.config.architecture != ModelConfig.architecture:
+        raise OptionError(
+            f"{loaded.name} has the architecture {loaded.config.architecture!r}, whose state is no "
+            f"row of units; look into a model of {ModelConfig.architecture!r}"
+        )
     piece = codec.read(piece) if isinstance(piece, Path) else piece
     if isinstance(piece, Performance):
         piece = piece.without_drums()

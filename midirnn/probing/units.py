@@ -1,4 +1,4 @@
-"""Which units follow which signals: correlations fitted on one half and shown on the other."""
+"""Which units follow which signals: chosen on one half of the data and shown on the other."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from midirnn.probing.signals import PITCH_CLASS
 from midirnn.probing.tracing import Trace
 
 FloatArray = npt.NDArray[np.float64]
+
+Span = tuple[Trace, slice]
+"""Some tokens of a piece."""
 
 LEAST_TOKENS = 40
 """So many tokens of a half are the least that a correlation is taken of."""
@@ -41,11 +44,11 @@ class FoundUnit:
     signal: str
     unit: Unit
     fitted: float
-    """Its correlation with the signal on the half of the tokens where it was chosen, -1 to 1."""
+    """Its correlation with the signal on the half of the data where it was chosen, -1 to 1."""
     shown: float
     """The same on the other half, which had no part in the choice."""
     slope: float
-    """The signal is about ``slope * state + offset``, fitted on the first half."""
+    """The signal is about ``slope * state + offset``, fitted where it was chosen."""
     offset: float
 
     def predict(self, state: FloatMatrix) -> FloatMatrix:
@@ -124,9 +127,9 @@ def find_units(
 ) -> dict[str, list[FoundUnit]]:
     """Return for each signal the ``each`` units that follow it most closely, by its name.
 
-    They are chosen by the correlation over the first half of every piece's tokens, and their
-    correlation over the second halves is beside it. The signals are in the order of the pieces'.
-    With ``state`` (``h`` or ``c``) only these numbers of the cell's state are looked at. Raises
+    They are chosen by the correlation on one half of the data, and their correlation on the other
+    is beside it; see :func:`halves`. The signals are in the order of the pieces'. With ``state``
+    (``h`` or ``c``) only these numbers of the cell's state are looked at. Raises
     :class:`OptionError` for pieces that are too short, and for a state that the cell lacks.
     """
     check_state(traces[0], state)
@@ -137,10 +140,10 @@ def find_units(
         )
     found = {}
     for signal in names_of(traces):
-        first, second = halves(traces, signal, state)
+        first, second = (moments_of(spans, signal, state) for spans in halves(traces))
         r, shown = first.correlation(), second.correlation()
         order = np.argsort(-np.abs(r), kind="stable")[:each]
-        if second.count < LEAST_TOKENS or not r[order[0]] or not second.varies:
+        if min(first.count, second.count) < LEAST_TOKENS or not (r[order[0]] and second.varies):
             continue
         found[signal] = [
             FoundUnit(
@@ -182,16 +185,28 @@ def names_of(traces: Iterable[Trace]) -> list[str]:
     return list(dict.fromkeys(name for one in traces for name in one.signals))
 
 
-def halves(traces: Sequence[Trace], signal: str, state: str | None) -> tuple[Moments, Moments]:
-    """Return the sums over the first and over the second halves of the pieces with a signal."""
-    sums: list[list[Moments]] = [[], []]
-    for one in traces:
-        if signal not in one.signals:
-            continue
-        x, y, middle = rows_of(one, state), one.signals[signal], len(one) // 2
-        for number, part in enumerate((slice(None, middle), slice(middle, None))):
-            sums[number].append(Moments.of(x[part], y[part]))
-    return _sum(sums[0]), _sum(sums[1])
+def halves(traces: Sequence[Trace]) -> tuple[list[Span], list[Span]]:
+    """Return where units are chosen, and where they are shown.
+
+    Of a single piece these are its first and its second half. Of several pieces every other one is
+    for choosing, and the first, third and so on are for showing.
+    """
+    if len(traces) == 1:
+        (one,) = traces
+        middle = len(one) // 2
+        return [(one, slice(None, middle))], [(one, slice(middle, None))]
+    spans = [(one, slice(None)) for one in traces]
+    return spans[1::2], spans[::2]
+
+
+def moments_of(spans: Sequence[Span], signal: str, state: str | None) -> Moments:
+    """Return the sums over the spans of those pieces that have a signal."""
+    sums = [
+        Moments.of(rows_of(one, state)[part], one.signals[signal][part])
+        for one, part in spans
+        if signal in one.signals
+    ]
+    return _sum(sums) if sums else Moments.of(rows_of(spans[0][0], state)[:0], np.zeros(0))
 
 
 def _sum(moments: Sequence[Moments]) -> Moments:

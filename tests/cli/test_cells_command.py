@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from midirnn.cli.main import main
+from midirnn.engines.load import load
 from midirnn.midifile import write_midi
 from midirnn.performance import Part, Performance
+from midirnn.probing.watching import UNITS_FILE, read_watched
 from tests.probing.planted import long_song
 
 TUNE = """M:6/8
@@ -35,7 +38,7 @@ def test_a_table_is_printed_and_a_picture_drawn(
     picture = tmp_path / "cells.png"
     assert main(["cells", "piano-small", *map(str, songs), "-o", str(picture)]) == 0
     heading, *lines, drawn = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["signal", "unit", "first", "half", "second", "half"]
+    assert heading.split() == ["signal", "unit", "chosen", "on", "shown", "on"]
     assert {"loudness", "density", "register", "pedal"} <= {line.split()[0] for line in lines}
     assert str(picture) in drawn
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -52,6 +55,34 @@ def test_json_holds_the_units_of_one_state(
     sizes = [abs(unit["fitted"]) for unit in of_loudness]
     assert sizes == sorted(sizes, reverse=True)
     assert {unit["layer"] for unit in found["units"]} <= {1, 2, 3}
+
+
+def test_probes_compare_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / f"{seed}.mid" for seed in range(4)]
+    for seed, path in enumerate(paths):
+        write_midi(long_song(seed), path)
+    picture = tmp_path / "probes.png"
+    given = ["cells", "piano-small", *map(str, paths), "--probe", "--seconds", "12"]
+    assert main([*given, "-o", str(picture)]) == 0
+    heading, *rows, _ = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["piano-small", "token", "layer", "1", "layer", "2", "layer", "3"]
+    assert {"loudness", "density", "register"} <= {row.split()[0] for row in rows}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main([*given, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["layer"] for row in found["piano-small"]} == {"token", 1, 2, 3}
+
+
+def test_units_are_saved_beside_the_weights(
+    songs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(load("piano-small").folder, folder)
+    (folder / UNITS_FILE).unlink(missing_ok=True)
+    assert main(["cells", str(folder), *map(str, songs), "--save"]) == 0
+    assert f"{folder / UNITS_FILE}: " in capsys.readouterr().out
+    watched = read_watched(folder, load(folder).config)
+    assert "since onset" in {unit.signal for unit in watched}
 
 
 def test_a_model_of_text_is_looked_into_too(
@@ -74,6 +105,8 @@ def test_a_model_of_text_is_looked_into_too(
         (["--each", "0"], "--each is 0; it must be at least 1"),
         (["--state", "x"], "have no state 'x'; they have h, c"),
         (["--seconds", "-1"], "--seconds is -1; it must be above 0"),
+        (["--probe"], "1 pieces were given; a probe needs 4"),
+        (["--beside", "piano"], "add --probe"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

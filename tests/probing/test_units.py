@@ -8,7 +8,7 @@ import pytest
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.probing.tracing import trace
-from midirnn.probing.units import Moments, find_units, halves, liveliest, strongest
+from midirnn.probing.units import Moments, find_units, halves, liveliest, moments_of, strongest
 from tests.probing.planted import LAYERS, SIZE, long_song, planted, random_model
 
 
@@ -42,15 +42,22 @@ def test_every_cell_can_be_looked_into(cell: str) -> None:
 
 
 def test_correlations_are_those_of_numpy() -> None:
-    one = trace(long_song(2), random_model())
-    first, second = halves([one], "since onset", "h")
-    middle = len(one) // 2
-    y = one.signals["since onset"]
-    for moments, part in ((first, slice(1, middle)), (second, slice(middle, None))):
-        known = np.isfinite(y[part])
+    traces = [trace(long_song(seed), random_model()) for seed in (2, 3)]
+    for spans in (*halves(traces), *halves(traces[:1])):
+        ((one, part),) = spans
+        y = one.signals["since onset"][part]
+        known = np.isfinite(y)
         x = one.states["h"].reshape(len(one), -1)[part][known]
-        expected = [np.corrcoef(x[:, unit], y[part][known])[0, 1] for unit in range(x.shape[1])]
-        np.testing.assert_allclose(moments.correlation(), expected, atol=1e-6)
+        expected = [np.corrcoef(x[:, unit], y[known])[0, 1] for unit in range(x.shape[1])]
+        found = moments_of(spans, "since onset", "h").correlation()
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_halves_of_some_pieces_are_other_pieces() -> None:
+    traces = [trace(long_song(seed), random_model()) for seed in range(3)]
+    choosing, showing = halves(traces)
+    assert [one for one, _ in choosing] == [traces[1]]
+    assert [one for one, _ in showing] == [traces[0], traces[2]]
 
 
 def test_a_unit_that_never_changes_follows_nothing() -> None:

@@ -273,7 +273,8 @@ class Planned:
     """Events of plan number ``plan``, in order; with them the plan reaches until ``seconds``.
 
     ``tokens`` is how many were sampled for them. With ``done`` the request is dealt with. With
-    events, ``entropy`` is that of the last token, in nats.
+    events, ``entropy`` is that of the last token, in nats, and ``units`` are the values of the
+    watched units as that token was drawn (:mod:`midirnn.probing.watching`).
     """
 
     plan: int
@@ -282,6 +283,7 @@ class Planned:
     tokens: int
     done: bool
     entropy: float | None = None
+    units: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -295,10 +297,14 @@ class Surprise:
 
 @dataclass(frozen=True)
 class Heard:
-    """The reply to what was heard: the model's pitches that end because of it, and its surprise."""
+    """The reply to what was heard: the model's pitches that end because of it, and its surprise.
+
+    ``units`` are the values of the watched units, as far as the model has got.
+    """
 
     ended: tuple[int, ...] = ()
     surprises: tuple[Surprise, ...] = ()
+    units: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

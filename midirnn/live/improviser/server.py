@@ -43,6 +43,7 @@ from midirnn.live.base.messages import (
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.improviser.stream_state import StreamState
 from midirnn.live.improviser.tuned import TunedModels
+from midirnn.probing.watching import WatchedUnit, Watcher, read_watched
 from midirnn.sampling import Sampler
 
 APPROACH_SECONDS, APPROACH_STEP_SECONDS = 3.0, 0.5
@@ -74,10 +75,12 @@ class ModelServer:
         start_seconds: float = 0.0,
         channel: int = 0,
         tuned: TunedModels | None = None,
+        units: Sequence[WatchedUnit] = (),
     ) -> None:
         require(sampler.codec, PerformanceCodec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
+        self._watcher = Watcher(units, sampler.engine.config)
         self._plan = 0
         self._has_events = False
         self._knobs = Knobs(sampler.config)
@@ -117,8 +120,13 @@ class ModelServer:
         else:
             engine = model.engine(settings.engine)
         sampler = Sampler(engine, model.codec, settings.sampling, seed=settings.seed)
-        start, channel = settings.start_seconds, settings.channel
-        return cls(sampler, start_seconds=start, channel=channel, tuned=tuned)
+        return cls(
+            sampler,
+            start_seconds=settings.start_seconds,
+            channel=settings.channel,
+            tuned=tuned,
+            units=read_watched(model.folder, model.config),
+        )
 
     def handle(self, request: Request) -> Iterator[Reply]:
         """Yield the replies to a request as they come.
@@ -141,8 +149,10 @@ class ModelServer:
         return ()
 
     def _hear(self, request: Hear) -> Iterable[Reply]:
+        before = self._sampler.engine.snapshot()
         ended = self.planner.hear(request.steps)
-        return (Heard(tuple(ended), tuple(self.planner.take_surprises())),)
+        surprises = tuple(self.planner.take_surprises())
+        return (Heard(tuple(ended), surprises, self._units_of(before)),)
 
     def _release(self, request: Release) -> Iterable[Reply]:
         self.planner.release(request.step)
@@ -162,12 +172,13 @@ class ModelServer:
         tokens = 0
         while tokens < request.tokens and self.planner.step < self._until(request):
             self._approach_end()
+            before = self._sampler.engine.snapshot()
             events = self.planner.draw(request.earliest_step, request.thinning)
             self._has_events |= bool(events)
             tokens += 1
             if self.planner.rests:
                 break
-            yield self._planned(events, tokens, done=False)
+            yield self._planned(events, tokens, done=False, before=before)
         # Where nothing comes until the performer plays, all is planned.
         reached = self._until(request) if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
@@ -185,10 +196,17 @@ class ModelServer:
         *,
         done: bool,
         reached: int | None = None,
+        before: EngineState | None = None,
     ) -> Planned:
         seconds = self.planner.seconds_of(self.planner.step if reached is None else reached)
         entropy = self.planner.entropy if events else None
-        return Planned(self._plan, tuple(events), seconds, tokens, done, entropy)
+        units = self._watcher.values(before) if events and before else ()
+        return Planned(self._plan, tuple(events), seconds, tokens, done, entropy, units)
+
+    def _units_of(self, before: EngineState) -> tuple[float, ...]:
+        """Return the values of the watched units now, or before if the last step is to come."""
+        now = self._sampler.engine.snapshot()
+        return self._watcher.values(now) or self._watcher.values(before)
 
     def _set_knobs(self, request: Knobs) -> Iterable[Reply]:
         self._knobs = request

@@ -144,6 +144,7 @@ class Monitor:
             lateness=lateness(list(self._late_ms)),
             surprises=tuple(self._surprises),
             lines=tuple(self._lines),
+            units=session.units,
         )
 
     def _note(self, kind: str, message: Message, seconds: float) -> None:

@@ -12,6 +12,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.controls.knobs import Value
 from midirnn.live.output.ledger import SoundingNote
 from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.view.display import UnitView
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class SessionView:
     the clock that is followed or sent. ``sounding``
     are the notes that sound on the output, ``planned_until`` is how far the model's plan reaches.
     ``has_model`` is False while a model process is being replaced, ``has_output`` while the output
-    is gone. ``remedies`` counts what the guard did, by fault.
+    is gone. ``remedies`` counts what the guard did, by fault. ``units`` are the hidden units that
+    follow something, as they are now; none of a model for which nobody has looked for them
+    (``midirnn cells MODEL FILES --save``).
     """
 
     mode: str
@@ -41,6 +44,7 @@ class SessionView:
     has_output: bool
     remedies: Mapping[str, int]
     beat: float | None = None
+    units: tuple[UnitView, ...] = ()
     preset_names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
@@ -55,6 +59,7 @@ class SessionView:
         has_model: bool,
         has_output: bool,
         now: float,
+        units: tuple[UnitView, ...] = (),
     ) -> Self:
         """Gather the present state. Thread-safe: it copies what the session's thread may change."""
         values = console.panel.values
@@ -73,6 +78,7 @@ class SessionView:
             planned_until=planned_until,
             has_model=has_model,
             has_output=has_output,
+            units=units,
             remedies={str(fault): count for fault, count in remedies.items()},
         )
 
