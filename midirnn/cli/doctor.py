@@ -52,13 +52,13 @@ def doctor(
     if loopback is not None:
         _measure_loop(loopback, loopback_input, api, json_output=json_output)
         return 0
-    from midirnn.codecs import PerformanceCodec, require
+    from midirnn.codecs import require_playable
     from midirnn.engines.load import load
     from midirnn.live.checkup import examine
     from midirnn.ports import list_ports
 
     loaded = load(model)
-    require(loaded.codec, PerformanceCodec, "midirnn doctor")
+    require_playable(loaded.codec, "midirnn doctor")
     found = examine(loaded, engine, list_ports(api), api)
     if json_output:
         print(json.dumps(found.to_dict(), indent=2))

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from midirnn.codecs import PerformanceCodec, require
+from midirnn.codecs import require_playable
 from midirnn.engines.load import ENGINES, load
 from midirnn.errors import OptionError
 from midirnn.live.base.clock import MonotonicClock
@@ -133,7 +133,7 @@ class Rig:
             )
         blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
         self._model = load(config.model, blend=blend)
-        require(self._model.codec, PerformanceCodec, "midirnn live")
+        require_playable(self._model.codec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
             engine=self._model.playing_engine(config.engine),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from midirnn.codecs import PerformanceCodec, require
+from midirnn.codecs import require_playable
 from midirnn.codecs.controls import Controls
 from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
@@ -77,7 +77,7 @@ class ModelServer:
         tuned: TunedModels | None = None,
         units: Sequence[WatchedUnit] = (),
     ) -> None:
-        require(sampler.codec, PerformanceCodec, "midirnn live")
+        require_playable(sampler.codec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
         self._watcher = Watcher(units, sampler.engine.config)
