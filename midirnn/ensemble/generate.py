@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.codecs import EnsembleCodec, PerformanceCodec, require
+from midirnn.codecs import EnsembleCodec, require, require_playable
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.ensemble import PROGRAMS, parts_of_players
 from midirnn.codecs.performance import TokenType
@@ -52,7 +52,7 @@ def generate_ensemble(
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
     piano = model if isinstance(model, Model) else load(model)
-    codec = require(piano.codec, PerformanceCodec, "an ensemble")
+    codec = require_playable(piano.codec, "an ensemble")
     loaded = network if isinstance(network, Model) else load_network(network)
     seed = secrets.randbelow(2**32) if seed is None else seed
     seats, second = Seats(players, person=False), codec.steps_per_second

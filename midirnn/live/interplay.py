@@ -252,8 +252,9 @@ class Interplay:
 
     def _end(self, pitches: Sequence[int]) -> None:
         """End the model's notes of these pitches, of which it has one at a time."""
-        theirs = (note.key for note in self._scheduler.sounding if note.owner == MODEL)
-        self._scheduler.release([key for key in theirs if key[1] in pitches])
+        if pitches:
+            theirs = (note.key for note in self._scheduler.sounding if note.owner == MODEL)
+            self._scheduler.release([key for key in theirs if key[1] in pitches])
 
     def _take_plan(self, reply: Planned, now: float) -> None:
         """Schedule the events of a plan, unless that was dropped."""

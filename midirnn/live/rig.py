@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from midirnn.codecs import require_playable
-from midirnn.engines.load import ENGINES, load
+from midirnn.engines.load import ENGINES, find_model, load
 from midirnn.errors import OptionError
 from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.config import LiveConfig
@@ -39,6 +39,7 @@ from midirnn.live.modes import make_mode
 from midirnn.live.osc.port import OscPort
 from midirnn.live.recording.event_log import EventLog
 from midirnn.live.recording.recorder import recorded
+from midirnn.live.recording.replay import weights_sha256
 from midirnn.live.session import Session
 from midirnn.live.timing.link import LinkBeats
 from midirnn.live.timing.tempo import Beats
@@ -146,7 +147,7 @@ class Rig:
         )
         usual = config.network == LiveConfig.network and config.players == LiveConfig.players
         if self.mode.source is Source.ENSEMBLE or not usual:  # the mode may change later
-            check_ensemble(config)
+            self.config = config = with_ensemble(config)
         self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output
         self._open_input = open_input
@@ -340,14 +341,19 @@ class Rig:
             self._log.noted(line, time.monotonic())
 
 
-def check_ensemble(config: LiveConfig) -> None:
-    """Raise a :class:`MidirnnError` if there is no such ensemble."""
+def with_ensemble(config: LiveConfig) -> LiveConfig:
+    """Return the configuration with the whole path of its network, for a recording that lasts.
+
+    Raises a :class:`MidirnnError` if there is no such ensemble.
+    """
     from midirnn.codecs import EnsembleCodec
     from midirnn.ensemble import Seats, load_network
 
     network = load_network(config.network)
     assert isinstance(network.codec, EnsembleCodec)
     Seats(config.players).check(network.codec)
+    path = Path(config.network)
+    return replace(config, network=str(path.resolve())) if path.exists() else config
 
 
 def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
@@ -378,7 +384,8 @@ def about_session(config: LiveConfig) -> dict[str, Any]:
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(config).items()
     }
-    return {"mode": config.mode, "live": live}
+    network = weights_sha256(find_model(config.network))
+    return {"mode": config.mode, "live": live, "network_sha256": network}
 
 
 def make_python_punctual() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from midirnn.ensemble.seats import REACH
 from midirnn.errors import CheckpointError, CodecError, OptionError
 from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import Begin
+from midirnn.live.output import scheduler
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import EventLog, SessionLog, header, read_log
 from midirnn.live.recording.replay import replay
@@ -23,7 +26,16 @@ from midirnn.live.rig import Rig
 from midirnn.ports import MemoryOutput, Message
 from tests.live.flaky import FlakyModel
 from tests.live.recording.test_replay import SETTINGS, Evening, serve_flaky, serve_tiny
-from tests.live.stage import START_SECONDS, Schedule, Stage, is_note_on, note, sounding
+from tests.live.stage import (
+    START_SECONDS,
+    Schedule,
+    Stage,
+    is_note_on,
+    note,
+    sounding,
+    write_tiny_model,
+)
+from tests.live.test_rig import run_until_it_plays
 
 PLAYERS = range(1, 4)
 """The channels, from 0, of three players beside a person on channel 1."""
@@ -128,6 +140,32 @@ def test_a_session_with_the_performer_playing_is_replayed_bit_for_bit(
     music = log.recording().performance()
     channels = {(part.name, part.channel) for part in music.parts}
     assert {("model", channel) for channel in PLAYERS} <= channels
+
+
+def test_a_recorded_session_of_two_processes_is_replayed_by_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scheduler, "go_first", lambda: None)  # not permitted everywhere
+    config = LiveConfig(
+        mode="ensemble",
+        model=str(write_tiny_model(tmp_path)),
+        record=tmp_path / "takes",
+        seed=1,
+        spare=False,
+    )
+    output = MemoryOutput()
+    with Rig(config, output=output) as rig:
+        rig.session.receive((0x90, 72, 80), time.monotonic())
+        run_until_it_plays(rig, output)
+        assert sounding(output.messages) == set()
+    (log,) = (tmp_path / "takes").glob("*.jsonl")
+    assert main(["replay", str(log)]) == 0
+    assert "identical:" in capsys.readouterr().out
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    first = json.loads(lines[0]) | {"network_sha256": "0" * 64}
+    log.write_text("".join([json.dumps(first) + "\n", *lines[1:]]), encoding="utf-8")
+    assert main(["replay", str(log)]) != 0
+    assert "the weights of the network 'ensemble' are not those" in capsys.readouterr().err
 
 
 @settings(max_examples=8)
