@@ -103,8 +103,10 @@ def make_environment(folder: Path) -> None:
     print("installing note-seq: some minutes, once", file=sys.stderr)
     try:
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True, capture_output=True)
-        install = [folder / "bin/python", "-m", "pip", "install", "--quiet", *NOTE_SEQ]
-        subprocess.run(install, check=True, capture_output=True, text=True)
+        install = ("-m", "pip", "install", "--quiet", *NOTE_SEQ)
+        subprocess.run(
+            [folder / "bin/python", *install], check=True, capture_output=True, text=True
+        )
         (folder / COMPLETE).touch()
     except (OSError, subprocess.CalledProcessError) as error:
         shutil.rmtree(folder, ignore_errors=True)
