@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from midirnn.errors import OptionError
 from midirnn.sketch import piano_roll_svg
+from midirnn.sustain import SUSTAIN_DOWN as SUSTAIN_DOWN  # part of this module, too
 from midirnn.sustain import sustained_ends
 
 NUM_PITCHES = 128
