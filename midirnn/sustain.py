@@ -38,7 +38,8 @@ def sustained_ends(
     Notes are in order of start, pedals in order of time. Of pedals at one moment the last counts;
     with ``as_note_seq`` the pedal is up there if one of them puts it up.
     """
-    library = _library() if len(start) >= LEAST_NATIVE else None
+    use = native.for_so_many(load_library, len(start), LEAST_NATIVE)
+    library = load_library() if use else None
     if library is None:
         downs, ups = _pedal_intervals(pedal_time, pedal_value, as_note_seq)
         return _sustained_ends(start, end, pitch, downs, ups)
@@ -57,7 +58,8 @@ def sustained_ends(
 
 
 @functools.cache
-def _library() -> ctypes.CDLL | None:
+def load_library() -> ctypes.CDLL | None:
+    """Return the C++, compiled if it was not before; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

@@ -20,7 +20,7 @@ from midirnn import (
     read_midi,
     sustain,
 )
-from midirnn.midifile import pair, pairing
+from midirnn.midifile import pair
 from tests.midi_bytes import midi, track
 from tests.strategies import performances
 from tests.test_fuzzing_midi import COUNT, FIRST, mutated
@@ -35,8 +35,7 @@ ALWAYS, NEVER = 0, 1 << 60
 def in_cpp_from(count: int) -> Iterator[None]:
     """Use C++ for so many events or notes, and more."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (pair, pairing, sustain):
-            patch.setattr(module, "LEAST_NATIVE", count)
+        patch.setattr(native, "for_so_many", lambda library, here, least: here >= count)
         yield
 
 
@@ -104,5 +103,5 @@ def test_a_long_track_is_read_without_a_compiler_too(monkeypatch: pytest.MonkeyP
     )
     expected = read(data, ALWAYS)
     for module in (pair, sustain):
-        monkeypatch.setattr(module, "_library", lambda: None)
+        monkeypatch.setattr(module, "load_library", lambda: None)
     assert read(data, ALWAYS) == expected

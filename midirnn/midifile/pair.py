@@ -39,7 +39,7 @@ class PairedNotes(NamedTuple):
 
 def paired_notes(events: Events, last_tick: int) -> PairedNotes | None:
     """Return the notes of a track; None if it has too many parts, or without a compiler."""
-    library = _library()
+    library = load_library()
     if library is None:
         return None
     size = len(events)
@@ -65,7 +65,7 @@ def pedal_columns(
     events: Events, channel: int
 ) -> tuple[IntArray, npt.NDArray[np.int16], npt.NDArray[np.bool_]] | None:
     """Return the sustain pedal of a channel: ticks, values, and whether they are shared."""
-    library = _library()
+    library = load_library()
     if library is None:
         return None
     size = len(events)
@@ -80,7 +80,7 @@ def control_columns(
     events: Events, channel: int
 ) -> tuple[IntArray, npt.NDArray[np.uint8], npt.NDArray[np.int16]] | None:
     """Return the controllers of a channel: ticks, numbers, values. None if some are reset."""
-    library = _library()
+    library = load_library()
     if library is None:
         return None
     size = len(events)
@@ -97,7 +97,7 @@ def note_order(
     start: npt.NDArray[np.float64], pitch: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int64] | None:
     """Return the order of notes by start, then by pitch; None if they are in it."""
-    library = _library() if len(start) >= LEAST_NATIVE else None
+    library = load_library() if is_for(len(start)) else None
     if library is None:
         return order_of(start, pitch)
     order = np.empty(len(start), np.int64)
@@ -111,8 +111,14 @@ def _packed(events: Events) -> tuple[int, int]:
     return events.packed.ctypes.data, len(events)
 
 
+def is_for(count: int) -> bool:
+    """Return whether so many events or notes are for the C++."""
+    return native.for_so_many(load_library, count, LEAST_NATIVE)
+
+
 @functools.cache
-def _library() -> ctypes.CDLL | None:
+def load_library() -> ctypes.CDLL | None:
+    """Return the C++, compiled if it was not before; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

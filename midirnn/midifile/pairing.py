@@ -28,9 +28,9 @@ from midirnn.midievents import (
     IntArray,
 )
 from midirnn.midifile.pair import (
-    LEAST_NATIVE,
     PairedNotes,
     control_columns,
+    is_for,
     paired_notes,
     pedal_columns,
 )
@@ -115,7 +115,7 @@ def pair_notes(events: Events, last_tick: int, seconds: Seconds) -> Notes:
     message (CC 120, 123 to 127) is a note-off for every note of its channel. A note has the bank
     and the program in force where it ends, as in pretty_midi.
     """
-    if LEAST_NATIVE <= len(events) <= CHUNK and (found := paired_notes(events, last_tick)):
+    if len(events) <= CHUNK and is_for(len(events)) and (found := paired_notes(events, last_tick)):
         return _in_seconds(found, seconds)
     notes = Notes()
     open_notes = Events(events.packed[:0])
@@ -309,7 +309,7 @@ def pedals_of(events: Events, channel: int) -> Changes:
 
     CC 120, 121 and 124 to 127 put it up where it is down.
     """
-    if len(events) >= LEAST_NATIVE and (columns := pedal_columns(events, channel)):
+    if is_for(len(events)) and (columns := pedal_columns(events, channel)):
         tick, level, is_shared = columns
         return Changes(tick, np.full(len(tick), SUSTAIN, np.uint8), level, is_shared)
     own = events[(events.kind == CONTROL_CHANGE) & (events.channel == channel)]
@@ -333,7 +333,7 @@ def controls_of(events: Events, channel: int) -> Changes:
     CC 121 gives those that it resets their neutral value, where they have another. Banks belong to
     the program, and channel mode messages to notes and pedals.
     """
-    if len(events) >= LEAST_NATIVE and (columns := control_columns(events, channel)):
+    if is_for(len(events)) and (columns := control_columns(events, channel)):
         return Changes(*columns, np.zeros(len(columns[0]), np.bool_))
     own = events[(events.kind >= CONTROL_CHANGE) & (events.channel == channel)]
     kind, first, second = own.kind, own.first, own.second
