@@ -23,7 +23,7 @@ from midirnn.datasets.filters import PieceFilter
 from midirnn.datasets.lists import View
 from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
 from midirnn.datasets.remote import check_target, is_url, upload
-from midirnn.datasets.report import EncodeReport, count_kinds
+from midirnn.datasets.report import EncodeReport, count_kinds, counted
 from midirnn.datasets.resume import Encode, Journal
 from midirnn.datasets.similar import find_similar, reading_journal
 from midirnn.datasets.sources import (
@@ -312,7 +312,7 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> Sequ
     if not jobs:
         example = display_path(Path(str(files[0].path)))
         raise DatasetError(
-            f"{splits.path} names none of the {len(files)} files; it names for example "
+            f"{splits.path} names none of {counted(len(files))}; it names for example "
             f"{next(iter(splits.splits))!r}, and a file is {example!r}"
         )
     return list(jobs.values())
@@ -367,9 +367,10 @@ def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[st
 
 def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
     first = refused[0]
-    return DatasetError(
-        f"none of {len(refused)} files can be used; the first: {first.path}: {first.reason}"
-    )
+    told = f"{first.path}: {first.reason}"
+    if len(refused) == 1:
+        return DatasetError(f"the only file cannot be used: {told}")
+    return DatasetError(f"none of {len(refused):,} files can be used; the first: {told}")
 
 
 def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:
