@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TOKENS_PER_ROW_GROUP = 1_000_000
 """About how many tokens a row group has: 2 MB, a useful amount to read at a time."""
 
+MOST_ROWS = 10_000
+"""Of short pieces a row group has so many: about 10 MB wait in memory for it."""
+
 PART_TOKENS = 100_000_000
 """About how many tokens a Parquet file has at most; of more, a split has several files."""
 
@@ -155,7 +158,8 @@ class _Split:
             hours=before.hours + row.duration / 3600,
         )
         self._waiting.append(row)
-        if self.counts.tokens // TOKENS_PER_ROW_GROUP > before.tokens // TOKENS_PER_ROW_GROUP:
+        is_full = self.counts.tokens // TOKENS_PER_ROW_GROUP > before.tokens // TOKENS_PER_ROW_GROUP
+        if is_full or len(self._waiting) == MOST_ROWS:
             self._write_rows()
 
     def finish(self) -> None:

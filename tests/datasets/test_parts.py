@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from midirnn import Dataset, SplitShares, encode_files
@@ -75,6 +76,18 @@ def test_parts_have_the_same_bytes_with_any_number_of_workers(
         for name in ("one", "two")
     )
     assert one == two
+
+
+def test_many_short_pieces_do_not_wait_for_the_tokens_of_a_row_group(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "TOKENS_PER_ROW_GROUP", 10**9)
+    monkeypatch.setattr(writer, "MOST_ROWS", 2)
+    dataset = encoded(songs, tmp_path / "out", 10**9)
+    with pq.ParquetFile(dataset.file("train")) as file:
+        rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    assert rows[:-1] == [2] * (len(rows) - 1)
+    assert sum(rows) == dataset.counts["train"].files
 
 
 def test_a_missing_part_is_told(songs: Path, tmp_path: Path) -> None:
