@@ -92,6 +92,8 @@ class Dataset:
             stored = {_usual(name, manifest): count for name, count in manifest["splits"].items()}
             counts = {name: SplitCounts(**count) for name, count in stored.items()}
             codec = codec_from_settings(manifest["codec"])
+            for name in manifest["splits"]:
+                part_names(name, manifest.get("parts", {}).get(name, 1))
         except (AttributeError, KeyError, TypeError) as error:
             raise _damaged(file_in(folder, MANIFEST), f"{error} is missing or wrong") from None
         except CodecError as error:

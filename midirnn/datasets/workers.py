@@ -184,10 +184,10 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def begin_worker() -> None:
-    """Leave Ctrl-C to the parent process, and end when it ends."""
-    load_cpp()
+    """Leave Ctrl-C to the parent process, end when it ends, and use C++ for files of any length."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_cpp()
 
 
 def load_cpp() -> None:
