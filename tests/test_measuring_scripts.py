@@ -206,7 +206,7 @@ def test_the_memory_of_encoding_many_files_is_measured(tmp_path: Path) -> None:
         "measure_encoding_memory.py",
         tmp_path / "many",
         "--files",
-        "1500",
+        "300",
         "--workers",
         "1",
         "--json",
