@@ -4,8 +4,8 @@
 
 Every library reads and encodes each file in one process; what counts is processor time. pretty_midi
 only reads. MidiTok (its MIDILike tokenizer) takes part where it is installed. note-seq (Performance
-RNN's tokens) needs old versions of other libraries: --note-seq makes an environment for it, which
-is kept in the user's cache folder. It is counted how many files have the same tokens in both.
+RNN's tokens) needs old versions of other libraries: with --note-seq it is measured in an
+environment of its own, which is made once and kept in the user's cache folder. It is counted how many files have the same tokens in both.
 """
 
 from __future__ import annotations
@@ -82,15 +82,13 @@ ENCODERS: dict[str, Callable[[], Encode]] = {
 }
 
 
-def note_seq_python(*, make: bool) -> Path:
-    """Return the Python of note-seq's environment.
+def note_seq_python() -> Path:
+    """Return the Python of note-seq's environment, which is made if it is not there.
 
-    Raises :class:`ImportError` if it is not there, or if it cannot be made.
+    Raises :class:`ImportError` if it cannot be made.
     """
     folder = cache_folder() / "note-seq"
     if not (folder / COMPLETE).exists():
-        if not make:
-            raise ImportError("its environment has not been made; --note-seq makes it")
         make_environment(folder)
     return folder / "bin/python"
 
@@ -151,8 +149,9 @@ def main() -> int:
             absent[name] = str(error)
     agreement = {}
     try:
-        python = note_seq_python(make=arguments.note_seq)
-        measured, same = measure_note_seq(python, datas)
+        if not arguments.note_seq:
+            raise ImportError("give --note-seq, which makes an environment for it")
+        measured, same = measure_note_seq(note_seq_python(), datas)
         timings.append(measured)
         agreement["same_tokens_as_note_seq"] = same
     except ImportError as error:
@@ -175,7 +174,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=100, help="so many files, chosen at random")
     parser.add_argument(
-        "--note-seq", action="store_true", help="make an environment for note-seq if there is none"
+        "--note-seq", action="store_true", help="measure note-seq too, in an environment of its own"
     )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
