@@ -5,7 +5,8 @@
 Every library reads and encodes each file in one process; what counts is processor time. pretty_midi
 only reads. MidiTok (its MIDILike tokenizer) takes part where it is installed. note-seq (Performance
 RNN's tokens) needs old versions of other libraries: with --note-seq it is measured in an
-environment of its own, which is made once and kept in the user's cache folder. It is counted how many files have the same tokens in both.
+environment of its own, which is made once and kept in the user's cache folder; it is counted how
+many files have the same tokens in both.
 """
 
 from __future__ import annotations
