@@ -1,7 +1,8 @@
 """Measure how fast many pieces are generated, beside torch.nn.LSTM with the same sampling.
 
 Tokens per second on one core and, with --workers 2, on two, for a model of random weights (3 layers
-of 384, 388 tokens, no further inputs) or one that is named. Beside them are the same per second of
+of 384, 388 tokens, no further inputs) or one that is named: in numpy, the default of generate
+--count, and with --engine native. Beside them are the same per second of
 processor time, which hang less on what else is running:
 
     python scripts/benchmark_generate.py --workers 2
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from midirnn import PerformanceCodec, Sampler, load  # noqa: E402
+from midirnn.engines.lanes import LaneBatch  # noqa: E402
+from midirnn.engines.native_engine import NativeBatch  # noqa: E402
 from midirnn.engines.numpy_batch import NumpyBatch  # noqa: E402
 from midirnn.engines.numpy_engine import Weights  # noqa: E402
 from midirnn.models.config import ModelConfig  # noqa: E402
@@ -50,7 +53,15 @@ def weights_of(model: str | None) -> tuple[ModelConfig, Weights]:
 
 def midirnn_rate(model: str | None, batch: int, seconds: float) -> Rate:
     """Return the rates of one process."""
-    group = NumpyBatch(*weights_of(model))
+    return _batch_rate(NumpyBatch(*weights_of(model)), batch, seconds)
+
+
+def native_rate(model: str | None, batch: int, seconds: float) -> Rate:
+    """Return the same with the engine in C++."""
+    return _batch_rate(NativeBatch(*weights_of(model)), batch, seconds)
+
+
+def _batch_rate(group: LaneBatch, batch: int, seconds: float) -> Rate:
     samplers = [Sampler(group.open_lane(), CODEC, seed=seed) for seed in range(batch)]
     return _rate(lambda: [sampler.next() for sampler in samplers], batch, seconds)
 
@@ -112,7 +123,7 @@ def _rate(step: Callable[[], object], batch: int, seconds: float) -> Rate:
     return tokens / (time.perf_counter() - begin), tokens / (time.process_time() - cpu)
 
 
-RATES = {"midirnn": midirnn_rate, "torch.nn.LSTM": torch_rate}
+RATES = {"midirnn": midirnn_rate, "midirnn, native": native_rate, "torch.nn.LSTM": torch_rate}
 
 
 def _measure(job: tuple[str, str | None, int, float]) -> Rate:

@@ -31,6 +31,8 @@ KEYS = 60
 RELEASES = 10
 ROWS = "QWERTYUIOP"
 RUNNING_SECONDS = 20.0
+FRAMES_SECONDS = 10.0
+LATE_FRAME_MS = 17.5
 
 WATCH = """
 (() => {
@@ -71,19 +73,28 @@ WATCH = """
 FILL = """
 (() => {
     const now = midirnn.clock.now();
-    for (let at = 0; at < 330; at += 1) {
-        const start = now - 6.5 + at / 31;
+    const each = midirnn.roll.span.past + midirnn.roll.span.ahead;
+    for (let at = 0; at < 800; at += 1) {
+        const start = now - midirnn.roll.span.past + at * each / 200;
         midirnn.notes.add({who: at % 2 ? "you" : "machine", pitch: 36 + (at * 7) % 60,
             velocity: 20 + (at % 100), start, end: start + 0.3, nats: at % 2 ? at % 7 : undefined});
     }
+    const times = (midirnn.bench.frames = []);
+    const look = (time) => {
+        times.push(time);
+        requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
 })()
 """
+"""200 notes in view for half a minute, and the time stamp of each frame."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="piano")
     parser.add_argument("--notes", type=int, default=NOTES)
+    parser.add_argument("--frames", action="store_true", help="measure the drawing alone")
     parser.add_argument("--session", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--keep", type=Path, default=Path("session.mid"), metavar="FILE")
     options = parser.parse_args()
@@ -97,11 +108,13 @@ def main() -> None:
             play_session(page, options.session, options.keep)
             return
         page.evaluate(WATCH)
-        measure_keys(page)
-        measure_notes(page, options.notes)
-        measure_cost(page, server_of(process))
+        if not options.frames:
+            measure_keys(page)
+            measure_notes(page, options.notes)
+            measure_cost(page, server_of(process))
         measure_frames(page)
-        measure_release(browser, page, address, server_of(process))
+        if not options.frames:
+            measure_release(browser, page, address, server_of(process))
     print(f"{processor_name()}; other processes used {load.cores():.1f} cores, Chromium's included")
 
 
@@ -163,16 +176,23 @@ def measure_cost(page: Any, server: int) -> None:
 
 
 def measure_frames(page: Any) -> None:
-    """Draw 200 notes in view."""
+    """Draw 200 notes in view: the browser's own time stamps of its frames, and what they cost."""
     page.evaluate(FILL)
-    page.wait_for_timeout(500)
-    page.evaluate("midirnn.bench.draws.length = 0")
-    look = "[midirnn.roll.frames, performance.now() / 1000]"
-    frames, began = page.evaluate(look)
-    page.wait_for_timeout(2500)
-    more, ended = page.evaluate(look)
-    report("frames with 200 notes in view", f"{(more - frames) / (ended - began):.0f} a second")
-    report("drawing one of them", spread(page.evaluate("midirnn.bench.draws")))
+    page.wait_for_timeout(1000)
+    page.evaluate("midirnn.bench.draws.length = midirnn.bench.frames.length = 0")
+    before = browser_seconds(page.context.browser)
+    page.wait_for_timeout(1000 * FRAMES_SECONDS)
+    after = browser_seconds(page.context.browser)
+    times = np.array(page.evaluate("midirnn.bench.frames"))
+    apart = np.diff(times)
+    late = int((apart > LATE_FRAME_MS).sum())
+    report("frames with 200 notes in view", f"{1000 / apart.mean():.1f} a second")
+    report("between two frames", spread(apart.tolist()))
+    report(f"frames that came over {LATE_FRAME_MS} ms after the last", f"{late} of {len(apart)}")
+    report("drawing one of them, in the script", spread(page.evaluate("midirnn.bench.draws")))
+    for what, kind in (("the page's process", "renderer"), ("the whole browser", "all")):
+        each = 1000 * (after[kind] - before[kind]) / len(times)
+        report(f"processor time of {what}, a frame", f"{each:.1f} ms")
 
 
 def measure_release(browser: Any, page: Any, address: str, server: int) -> None:
@@ -274,6 +294,18 @@ def server_of(process: subprocess.Popen[str]) -> int:
     return int(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
     )
+
+
+def browser_seconds(browser: Any) -> dict[str, float]:
+    """Return the processor seconds of a browser's processes, by their kind, and all together."""
+    session = browser.new_browser_cdp_session()
+    seconds = {"all": 0.0}
+    for process in session.send("SystemInfo.getProcessInfo")["processInfo"]:
+        kind = process["type"]
+        seconds[kind] = seconds.get(kind, 0.0) + process["cpuTime"]
+        seconds["all"] += process["cpuTime"]
+    session.detach()
+    return seconds
 
 
 def cpu_seconds(process_id: int) -> float:

@@ -53,7 +53,8 @@ from midirnn.live.base.messages import (
     Rewind,
 )
 from midirnn.live.model_process.process import ModelProcess
-from midirnn.live.output.scheduler import Scheduler, SentEvent
+from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.output.sent import SentEvent
 from midirnn.live.rig import SWITCH_SECONDS
 from midirnn.ports import MemoryOutput, Message, open_input, open_output
 from midirnn.ports.base import InputCallback, OutputPort
@@ -207,7 +208,7 @@ def jack_stage() -> Iterator[Stage]:
 def model_process(arguments: argparse.Namespace, *, spare: bool = False) -> Iterator[ModelProcess]:
     settings = ModelSettings(
         arguments.model,
-        engine=arguments.engine,
+        engine=load(arguments.model).playing_engine(arguments.engine),
         seed=1,
         start_seconds=time.monotonic(),
         keep_warm=arguments.keep_warm,
@@ -345,7 +346,7 @@ def describe(arguments: argparse.Namespace, other_cores: float) -> dict[str, Any
     """Machine, versions, the model, and what else was running."""
     return {
         "model": arguments.model,
-        "engine": arguments.engine,
+        "engine": load(arguments.model).playing_engine(arguments.engine),
         "keep_warm": arguments.keep_warm,
         "machine": processor_name(),
         "cores": os.cpu_count(),

@@ -109,6 +109,7 @@ def torch_engine(one_dnn: bool) -> Callable[[Model], StepEngine]:
 
 
 ENGINES: dict[str, Callable[[Model], StepEngine]] = {
+    "native": lambda model: model.engine("native"),
     "onnxruntime": lambda model: model.engine("onnxruntime"),
     "numpy": lambda model: model.engine("numpy"),
     "torch": torch_engine(one_dnn=True),

@@ -18,9 +18,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from machine import OtherLoad, processor_name
@@ -34,9 +35,22 @@ from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel
 from midirnn.models.lstm import is_fast_in_bf16
 from midirnn.plots.saving import GRID, INK, make_figure, save_figure
+from midirnn.training.language_task import make_language_model
 
 EMBEDDING = 32
 COLOURS = dict(zip(CELLS, ("#c1440e", "#2a6f97", "#3a7d44"), strict=True))
+
+
+class Compared(Protocol):
+    """A row of a table: a network with a name."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def config(self) -> ModelConfig: ...
+
+
 Size = tuple[int, int]
 """Of a batch: its rows and the tokens of a window."""
 
@@ -130,7 +144,7 @@ def finished(run: Path, steps: int) -> bool:
     return max(validations(run), default=-1) >= steps
 
 
-def speeds(rows: list[Network], size: Size, rounds: int) -> dict[str, float]:
+def speeds(rows: Sequence[Compared], size: Size, rounds: int) -> dict[str, float]:
     """Return the tokens/s of each network: the median over updates that they make in turns."""
     updates = {row.name: update_of(row.config, size) for row in rows}
     seconds: dict[str, list[float]] = {name: [] for name in updates}
@@ -146,7 +160,7 @@ def speeds(rows: list[Network], size: Size, rounds: int) -> dict[str, float]:
 
 def update_of(config: ModelConfig, size: Size) -> Callable[[], None]:
     """Return a function that trains on the same random window: forward, backward, AdamW."""
-    model = LanguageModel(config)
+    model = make_language_model(config)
     tokens = torch.randint(config.vocab_size, size, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     bf16 = is_fast_in_bf16(torch.device("cpu"))

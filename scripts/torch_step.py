@@ -32,6 +32,8 @@ class TorchEngine(RecurrentEngine):
     From the first engine on, torch runs on one thread in the whole process.
     """
 
+    name = "torch"
+
     def __init__(
         self,
         config: ModelConfig,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -23,11 +24,22 @@ def doctor(
     ] = "piano",
     engine: Annotated[
         str,
-        Parameter(help="onnxruntime, numpy, or auto: onnxruntime if installed."),
+        Parameter(help="native, onnxruntime, numpy, or auto: the one that midirnn live would use."),
     ] = "auto",
     api: Annotated[
         str | None,
         Parameter(help="Look only at this MIDI system: alsa, jack, coremidi or winmm. [all]"),
+    ] = None,
+    loopback: Annotated[
+        str | None,
+        Parameter(
+            help="Measure only this: how long notes take to this MIDI output and back. Connect it "
+            "to the input of the same name, by a cable. It plays a few notes."
+        ),
+    ] = None,
+    loopback_input: Annotated[
+        str | None,
+        Parameter(help="The MIDI input on which they come back. [the one named as the output]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
@@ -37,19 +49,38 @@ def doctor(
 
     It says what to improve. The exit code is 1 if the model is too slow on this machine, else 0.
     """
-    from midirnn.codecs import PerformanceCodec, require
+    if loopback is not None:
+        _measure_loop(loopback, loopback_input, api, json_output=json_output)
+        return 0
+    from midirnn.codecs import require_playable
     from midirnn.engines.load import load
     from midirnn.live.checkup import examine
     from midirnn.ports import list_ports
 
     loaded = load(model)
-    require(loaded.codec, PerformanceCodec, "midirnn doctor")
+    require_playable(loaded.codec, "midirnn doctor")
     found = examine(loaded, engine, list_ports(api), api)
     if json_output:
         print(json.dumps(found.to_dict(), indent=2))
     else:
         print("\n".join(lines(found)))
     return 0 if found.can_play else EXIT_TOO_SLOW
+
+
+def _measure_loop(output: str, back: str | None, api: str | None, *, json_output: bool) -> None:
+    """Print how long messages take there and back, and what to tell midirnn live."""
+    from midirnn.live.checkup import Spread, time_there_and_back
+
+    found = Spread.of(time_there_and_back(output, back, api))
+    half = round(found.median_ms / 2, 1)
+    if json_output:
+        print(json.dumps({"there_and_back": asdict(found), "output_latency_ms": half}, indent=2))
+        return
+    print(f"there and back: {found}")
+    print(
+        f"Where both ways take as long: midirnn live --output-latency-ms {half:g}. An instrument's "
+        "own time until it sounds is to be added."
+    )
 
 
 def lines(found: Checkup) -> list[str]:

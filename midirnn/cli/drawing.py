@@ -31,8 +31,8 @@ class DrawingFlags:
         int | None,
         Parameter(
             help="With --count: so many pieces are in progress at once, in numpy unless --engine "
-            "is onnxruntime. The music does not depend on how many, nor on --workers. [one after "
-            "another]"
+            "says otherwise (native is the fastest). The music does not depend on how many, nor on "
+            "--workers. [one after another]"
         ),
     ] = None
     resume: Annotated[
@@ -95,11 +95,11 @@ class DrawingFlags:
             raise OptionError(
                 "--resume makes the pieces that are missing: give the --seed of the rest"
             )
-        if len(self._ways()) > 1:
-            raise OptionError(f"{' and '.join(self._ways())} exclude one another; choose one")
-        if self._ways() and tokens is not None:
+        if len(self.ways()) > 1:
+            raise OptionError(f"{' and '.join(self.ways())} exclude one another; choose one")
+        if self.ways() and tokens is not None:
             raise OptionError(
-                f"{self._ways()[0]} is for music: say how much to generate in seconds, not tokens"
+                f"{self.ways()[0]} is for music: say how much to generate in seconds, not tokens"
             )
         if self.sections is not None and seconds is not None:
             raise OptionError(
@@ -123,7 +123,7 @@ class DrawingFlags:
         """Whether the best of many is kept."""
         return self.best_of > 1 or self.beam is not None
 
-    def _ways(self) -> list[str]:
+    def ways(self) -> list[str]:
         """Return the flags that were given of which each draws in its own way."""
         given = {
             "--best-of": self.best_of > 1,
@@ -141,11 +141,11 @@ class DrawingFlags:
         """Yield a piece of music for each seed; None where it is drawn in the ordinary way."""
         from midirnn.codecs import NoteStream
 
-        if not self._ways():
+        if not self.ways():
             return None
         if not isinstance(model.codec, NoteStream):
             raise OptionError(
-                f"{self._ways()[0]} is for music; the codec {model.codec.name!r} has no time"
+                f"{self.ways()[0]} is for music; the codec {model.codec.name!r} has no time"
             )
         if self.chooses:
             return self._best(model, request, heard, seeds, engine)

@@ -94,7 +94,8 @@ class SamplesConfig:
         int, Parameter(help="Random seed of the first piece; each next piece has the next seed.")
     ] = 0
     engine: Annotated[
-        str, Parameter(help="What runs the model: auto, onnxruntime (fast) or numpy (exact).")
+        str,
+        Parameter(help="What runs the model: auto, onnxruntime (fast), native or numpy (exact)."),
     ] = "auto"
     workers: Annotated[int, Parameter(help="Number of processes that generate.")] = 1
     save: Annotated[
@@ -248,8 +249,8 @@ def _measure_likelihood(
     import torch
 
     from midirnn.datasets.draws import evenly
-    from midirnn.models.language_model import from_weights
     from midirnn.training.evaluate import evaluate as run_evaluation
+    from midirnn.training.language_task import make_language_model
 
     chosen = dataset.pieces(split)
     if config.pieces:
@@ -266,7 +267,7 @@ def _measure_likelihood(
                 show(done, total)
 
         result = run_evaluation(
-            from_weights(model.config, model.weights),
+            make_language_model(model.config, model.weights).eval(),
             model.codec,
             chosen,
             window=config.window,
@@ -352,11 +353,7 @@ def _judge_samples(
 
 def _engine_of(model: Model, engine: str) -> str:
     """Return the name of the engine; of ``auto`` the one that it stands for."""
-    from midirnn.engines.numpy_engine import NumpyEngine
-
-    if engine != "auto":
-        return engine
-    return "numpy" if isinstance(model.engine(engine), NumpyEngine) else "onnxruntime"
+    return model.engine(engine).name if engine == "auto" else engine
 
 
 def _generate(model: Model, config: SamplesConfig, sampling: SamplingConfig) -> list[Performance]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from midirnn.cli.constraints import ConstraintFlags
 from midirnn.cli.drawing import DrawingFlags
+from midirnn.cli.ensemble import EnsembleFlags
 from midirnn.cli.parameters import EngineName, ModelName, Sampling, Seed, seed_or_random
 from midirnn.cli.pieces import OutputFlags
 from midirnn.cli.primers import PrimerFlags
@@ -50,10 +51,15 @@ def generate(
     drawing: Annotated[DrawingFlags | None, Parameter(name="*")] = None,
     seed: Seed = None,
     model: ModelName = "piano",
+    blend: Annotated[
+        float,
+        Parameter(help="Share of a tuned model, 0 to 1; the rest is the model it was tuned from."),
+    ] = 1.0,
     engine: EngineName = "auto",
     steering: Annotated[ControlFlags | None, Parameter(name="*")] = None,
     rules: Annotated[ConstraintFlags | None, Parameter(name="*")] = None,
     sampling: Sampling = None,
+    ensemble: Annotated[EnsembleFlags | None, Parameter(name="*")] = None,
 ) -> None:
     """Generate MIDI files, or texts, that continue a primer or start from nothing.
 
@@ -65,10 +71,11 @@ def generate(
 
     target, source = target or OutputFlags(), source or PrimerFlags()
     drawing, steering = drawing or DrawingFlags(), steering or ControlFlags()
-    rules = rules or ConstraintFlags()
+    rules, ensemble = rules or ConstraintFlags(), ensemble or EnsembleFlags()
     drawing.check(seed, seconds, tokens)
     source.check()
     target.check()
+    ensemble.check(drawing)
     first_seed = seed_or_random(seed)
     length = drawing.seconds(seconds)
     end = end or drawing.sections is not None
@@ -81,19 +88,25 @@ def generate(
         end,
         rules.constraints(length),
     )
-    loaded = load(model)
+    loaded = load(model, blend=blend)
     target.check_codec(loaded.codec)
     heard = source.read(loaded.codec)
     if end and not loaded.config.style_inputs:
         print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
     paths, wanted = target.paths(drawing.count), list(range(drawing.count))
     if drawing.count > 1 and target.writes:
-        groups = (source, drawing, steering, rules, sampling or SamplingConfig())
+        groups: list[Any] = [source, drawing, steering, rules, sampling or SamplingConfig()]
+        groups += [ensemble] if ensemble.wanted else []
         others = {"seconds": length, "tokens": tokens, "end": end, "only_new": target.only_new}
+        others["blend"] = blend
         settings = settings_of(loaded, heard, engine, groups, seed=first_seed, **others)
         wanted = missing_pieces(target.path, paths, settings, resume=drawing.resume)
     seeds = [first_seed + number for number in wanted]
-    pieces = drawing.draw(loaded, request, heard, seeds, engine)
+    pieces: Iterable[Generated] | None
+    if ensemble.wanted:
+        pieces = ensemble.draw(loaded, request, heard, seeds, engine)
+    else:
+        pieces = drawing.draw(loaded, request, heard, seeds, engine)
     if pieces is None:
         pieces = _one_by_one(loaded, request, heard, seeds, engine, seconds, tokens)
     for number, made in zip(wanted, pieces, strict=True):

@@ -47,6 +47,7 @@ def live(**given: Any) -> None:
     from midirnn.cli.status import Status
     from midirnn.live.rig import Rig, make_python_punctual
     from midirnn.live.signals import EndSignals, stop_process
+    from midirnn.live.view.keys import Keys, TerminalKeys
 
     file, knob = given.pop("config", None), given.pop("learn", None)
     status = Status(given.pop("quiet", False))
@@ -59,8 +60,9 @@ def live(**given: Any) -> None:
         make_python_punctual()
         with status.showing(rig):
             session = rig.session
-            pause = partial(session.pause, stop_process)
-            rig.run(while_running=signals.running(session.stop, pause))
+            with TerminalKeys(Keys(session), status.tell) as keys:
+                pause = partial(session.pause, keys.around(stop_process))
+                rig.run(while_running=signals.running(session.stop, pause))
     status.end()
     guard = rig.session.console.guard
     if guard.acted:

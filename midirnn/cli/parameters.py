@@ -42,8 +42,9 @@ ModelName = Annotated[
 EngineName = Annotated[
     str,
     Parameter(
-        help="What runs the model: onnxruntime (fast, int8 weights) or numpy (exact). Each gives "
-        "its own music for a seed. [auto: onnxruntime if it is installed; in batches numpy]",
+        help="What runs the model: onnxruntime (fast, int8 weights), native (the same in C++, "
+        "compiled at first use) or numpy (exact). Each gives its own music for a seed. [auto: "
+        "onnxruntime if it is installed; in batches numpy]",
         show_default=False,
     ),
 ]

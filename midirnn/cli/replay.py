@@ -53,6 +53,23 @@ def replay(
     return _compare(session, model) if check else 0
 
 
+def check_network(session: SessionLog) -> None:
+    """Raise a :class:`MidirnnError` if the network of an ensemble is not the one of the log."""
+    from midirnn.engines.load import find_model
+    from midirnn.errors import RecordingError
+    from midirnn.live.base.messages import Begin
+    from midirnn.live.recording.replay import weights_sha256
+
+    logged = session.header.get("network_sha256")
+    begun = [record.value for record in session.records if isinstance(record.value, Begin)]
+    for network in sorted({begin.network for begin in begun if begin.source == "ensemble"}):
+        if logged is not None and weights_sha256(find_model(network)) != logged:
+            raise RecordingError(
+                f"the weights of the network {network!r} are not those that the log was made with "
+                f"(SHA-256 {logged[:12]}…)"
+            )
+
+
 def _compare(session: SessionLog, model: str | None) -> int:
     """Compare, print the result, and return the exit code."""
     from dataclasses import replace as changed
@@ -69,6 +86,8 @@ def _compare(session: SessionLog, model: str | None) -> int:
             f"the weights of {name!r} are not those that the log was made with "
             f"(SHA-256 {session.header['weights_sha256'][:12]}…). Give their folder with --model"
         )
+
+    check_network(session)
 
     def make(settings: ModelSettings) -> Answer:
         return serve(changed(settings, model=name))

@@ -19,6 +19,7 @@ from midirnn.cli.main import is_first_process, print_error
 from midirnn.cli.targets import check_folder
 from midirnn.errors import CheckpointError, OptionError
 from midirnn.models.config import ModelConfig
+from midirnn.models.windowed_config import AttentionConfig, ConvolutionConfig
 from midirnn.training.config import (
     DECAY_SETTINGS,
     FREE_SETTINGS,
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from midirnn.training.state import Progress
     from midirnn.training.tensorboard import TensorBoard
 
+
+PLAYABLE: dict[str, type[ModelConfig]] = {
+    kind.architecture: kind for kind in (ModelConfig, ConvolutionConfig, AttentionConfig)
+}
+"""The architectures that go on from tokens, by the value of ``--architecture``."""
 
 NO_BF16 = "this processor does not support bfloat16"
 
@@ -55,6 +61,43 @@ class ModelFlags(_Flags, ModelConfig):
 
     vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
     longest_shift: Annotated[int, Parameter(parse=False)] = ModelConfig.longest_shift
+
+
+@dataclass(frozen=True)
+class WindowFlags(_Flags):
+    """What models that look back on a window have beside the fields of the others."""
+
+    architecture: Annotated[
+        str,
+        Parameter(
+            help="What stands between input and output: language_model (recurrent layers), "
+            "convolution (causal dilated convolutions) or attention (a small transformer)."
+        ),
+    ] = ModelConfig.architecture
+    longest_dilation: Annotated[
+        int, Parameter(help="With convolution: dilations double from layer to layer up to this.")
+    ] = ConvolutionConfig.longest_dilation
+    attention_heads: Annotated[int, Parameter(help="With attention: number of heads.")] = (
+        AttentionConfig.attention_heads
+    )
+    span: Annotated[
+        int, Parameter(help="With attention: how many tokens back each layer looks.")
+    ] = AttentionConfig.span
+
+    def apply(self, config: ModelConfig) -> ModelConfig:
+        """Return the config of the architecture that was asked for."""
+        if self.architecture not in PLAYABLE:
+            raise OptionError(
+                f"--architecture is {self.architecture!r}; allowed are {', '.join(PLAYABLE)}"
+            )
+        kind = PLAYABLE[self.architecture]
+        own = {field.name for field in dataclasses.fields(kind)} - config.to_dict().keys()
+        for name in sorted(self.given - own - {"architecture"}):
+            raise OptionError(
+                f"--{name.replace('_', '-')} does not belong to the architecture "
+                f"{self.architecture!r}"
+            )
+        return kind.from_dict(config.to_dict() | {name: getattr(self, name) for name in own})
 
 
 @dataclass(frozen=True)
@@ -97,6 +140,7 @@ def train(
         ),
     ] = False,
     model: Annotated[ModelFlags | None, Parameter(name="*", group="Model")] = None,
+    window_model: Annotated[WindowFlags | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[RecipeFlags | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
     """Train a model on one data set or several.
@@ -107,7 +151,13 @@ def train(
     midirnn train ...
     """
     asked = _Asked(
-        model or ModelFlags(), recipe or RecipeFlags(), output, resume, start_from, decay_from
+        model or ModelFlags(),
+        window_model or WindowFlags(),
+        recipe or RecipeFlags(),
+        output,
+        resume,
+        start_from,
+        decay_from,
     )
     if is_first_process():  # errors come before torch is loaded, which takes seconds
         _plan(datasets, asked)
@@ -122,6 +172,7 @@ class _Asked:
     """What the command line asks for."""
 
     model: ModelFlags
+    window_model: WindowFlags
     recipe: RecipeFlags
     output: Path
     resume: bool
@@ -144,7 +195,7 @@ def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
 
     mixture = Mixture.open(datasets)
     codec = mixture.datasets[0].codec
-    config = asked.model.for_codec(codec)
+    config = asked.window_model.apply(asked.model.for_codec(codec))
     recipe = TrainingConfig(**dataclasses.asdict(asked.recipe))
     _check(asked)
     if asked.resume:
@@ -188,7 +239,13 @@ def _inherit(
     kept = read_checkpoint(last_checkpoint(run))
     if isinstance(kept.config, ModelConfig):
         of_data = ("vocab_size", "longest_shift")
-        config = inherited(config, kept.config, {*asked.model.given, *of_data})
+        given = {*asked.model.given, *asked.window_model.given} - {"architecture"}
+        if "architecture" in asked.window_model.given and type(config) is not type(kept.config):
+            raise OptionError(
+                f"{run} has the architecture {kept.config.architecture!r}, and --architecture asks "
+                f"for {config.architecture!r}"
+            )
+        config = inherited(config, kept.config, {*given, *of_data})
     trained = TrainingConfig.from_dict(kept.info.get("training", {}))
     return config, inherited(recipe, trained, {*asked.recipe.given, *own})
 

@@ -15,20 +15,42 @@ from midirnn.cli.targets import check_folder
 from midirnn.errors import CheckpointError, OptionError
 
 if TYPE_CHECKING:
+    from midirnn.codecs import PerformanceCodec, Tokens
     from midirnn.engines.load import Model
     from midirnn.performance import Performance
     from midirnn.training.tuning import Tuned
 
+SAMPLE_ROWS = {
+    "distinct_share": "different figures of 4",
+    "longest_copy": "longest copy, notes",
+}
+"""What is printed of the pieces: see :func:`midirnn.judging.samples.judge_samples`."""
+
+NO_BETTER = (
+    "it is no better on the end of your playing: that part is unlike the rest, or there is too "
+    "little of both. More playing helps"
+)
+
 PLAYERS = ("performer", "both")
-PERFORMER = "performer"
+PERFORMER, MODEL = "performer", "model"
+"""The names of the tracks of a recorded session."""
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 
-OWN_PIECES, OWN_SECONDS = 8, 60.0
+OWN_PIECES, OWN_SECONDS = 8, 40.0
 """How much of its own music the model plays first: half to be mixed in, half to measure with."""
 
-SAMPLES, SAMPLE_SECONDS = 4, 60.0
-"""What the tuned model plays, to see how much of it is copied."""
+TEST_TOKENS = 20_000
+"""How much of a data set's test split the price is measured on."""
+
+ROWS = {
+    "yours": "your playing, kept aside",
+    "beginnings": "the first notes of it",
+    "own": "the model's own music",
+    "base_test": "{dataset}, test split",
+}
+"""What is printed of the measurements, by their names in midirnn.training.tuning, which needs
+torch."""
 
 
 def tune(
@@ -42,6 +64,14 @@ def tune(
     ],
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder for the tuned model.")],
     model: Annotated[str, Parameter(help="Name or folder of the model to tune.")] = "piano",
+    kind: Annotated[
+        str,
+        Parameter(
+            help="What changes: state (only the state in which pieces begin: seconds, a few "
+            "kilobytes), adapter (all weights, by matrices of a low rank: minutes, a megabyte) or "
+            "all (all weights as they are: minutes, 17 megabytes for piano)."
+        ),
+    ] = "adapter",
     of: Annotated[
         str,
         Parameter(
@@ -49,20 +79,31 @@ def tune(
             "too). Other files are learned from whole."
         ),
     ] = PERFORMER,
+    price_on: Annotated[
+        Path | None,
+        Parameter(help="Data set on whose test split to measure what is forgotten, too."),
+    ] = None,
     minutes: Annotated[
         float,
         Parameter(help="Train for so many minutes at most; it stops when it gets no better."),
-    ] = 5.0,
+    ] = 3.0,
+    steps: Annotated[
+        int,
+        Parameter(
+            help="Train for so many steps at most instead, which gives the same on a slow or busy "
+            "machine (0: by minutes)."
+        ),
+    ] = 0,
     learning_rate: Annotated[float, Parameter(help="Peak learning rate.")] = 3e-4,
     rank: Annotated[
-        int, Parameter(help="Rank at which the change of each matrix is kept (0: all of it).")
+        int, Parameter(help="Rank at which an adapter keeps the change of each matrix.")
     ] = 16,
     validation_share: Annotated[
+        float, Parameter(help="Share of your playing that says when to stop: that before the last.")
+    ] = 0.15,
+    test_share: Annotated[
         float,
-        Parameter(
-            help="Share of your playing, its end, that is kept aside: to stop in time, and to "
-            "measure."
-        ),
+        Parameter(help="Share of your playing, its end, that serves only to measure the gain."),
     ] = 0.15,
     base_share: Annotated[
         float,
@@ -75,12 +116,15 @@ def tune(
 
     It learns from what you played, in a few minutes, and the result is a small folder that live,
     jam and generate take as --model. What is printed: nats per token on the end of your playing,
-    which it did not learn from, and on music of the model's own, before and after.
+    from which it learned nothing, and on music of the model's own, before and after; how varied
+    what it plays is; and how much of that stands in your recordings.
     """
     from midirnn.codecs import PerformanceCodec, require
     from midirnn.engines.adapters import ADAPTER_FILE, write_adapter
     from midirnn.engines.load import load
+    from midirnn.engines.load import tuned as tuned_model
     from midirnn.files import replacing_folder
+    from midirnn.models.config import ModelConfig
 
     if of not in PLAYERS:
         raise OptionError(f"--of is {of!r}; allowed are {', '.join(PLAYERS)}")
@@ -88,27 +132,47 @@ def tune(
     if output.exists() and any(output.iterdir()) and not (output / ADAPTER_FILE).exists():
         raise OptionError(f"{output} holds something else than a tuned model: choose another -o")
     base = load(model)
-    require(base.codec, PerformanceCodec, "midirnn tune")
-    if "tuned" in base.info:
+    if base.config.architecture != ModelConfig.architecture:
+        raise OptionError(
+            f"{model} has the architecture {base.config.architecture!r}; only models with "
+            "recurrent layers can be tuned"
+        )
+    codec = require(base.codec, PerformanceCodec, "midirnn tune")
+    if base.base is not None:
         raise OptionError(f"{model} is a tuned model: tune its base, with all your playing")
-    pieces = [_played(base, path, of) for path in _midi_files(files)]
-    from midirnn.training.tuning import TuningConfig
-    from midirnn.training.tuning import tune as tune_to
+    pieces = [_played(codec, path, of) for path in _midi_files(files)]
+    from midirnn.training import tuning
 
-    config = TuningConfig(minutes, learning_rate, rank, validation_share, base_share, threads, seed)
-    own = _play(base, OWN_PIECES, OWN_SECONDS, seed)
+    config = tuning.TuningConfig(
+        kind,
+        minutes,
+        steps,
+        learning_rate,
+        rank,
+        validation_share,
+        test_share,
+        base_share,
+        threads,
+        seed,
+    )
+    parts = tuning.split(base, pieces, config)  # raises before anything is played
+    test = _test_pieces(base, price_on)
+    own = _play(base, seed)
     with progress_bar("tune") as progress:
 
         def show(step: int, total: int) -> None:
             if progress is not None:
                 progress(step, total)
 
-        tuned = tune_to(
-            base, pieces, own, config, report=lambda r: show(r.step, max(r.step, r.total_steps))
+        music = tuning.base_music(base, own, test)
+        tuned = tuning.tune(
+            base, parts, music, config, report=lambda r: show(r.step, max(r.step, r.total_steps))
         )
+    made = _play(tuned_model(base, tuned.adapter, model, base.folder), seed)
+    heard = _judge(codec, {"before": own, "after": made}, pieces)
     with replacing_folder(output, CheckpointError) as fresh:
-        write_adapter(fresh, tuned.adapter)
-    _print(tuned, _longest_copy(base, tuned, pieces, seed), output)
+        write_adapter(fresh, replace(tuned.adapter, info=tuned.adapter.info | {"samples": heard}))
+    _print(tuned, heard, price_on, output)
 
 
 def _midi_files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -123,11 +187,11 @@ def _midi_files(paths: Sequence[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _played(model: Model, path: Path, of: str) -> Performance:
+def _played(codec: PerformanceCodec, path: Path, of: str) -> Performance:
     """Return what was played in a file."""
-    piece: Performance = model.codec.read(path)
+    piece = codec.read(path)
     names = {part.name for part in piece.parts}
-    if of == PERFORMER and {PERFORMER, "model"} <= names:
+    if of == PERFORMER and MODEL in names:  # a recorded session
         piece = _of_performer(piece)
         if not len(piece):
             raise OptionError(f"{path} holds no note of the performer; --of both takes the model's")
@@ -142,39 +206,71 @@ def _of_performer(piece: Performance) -> Performance:
     return piece.select(np.isin(piece.part, mine))
 
 
-def _play(model: Model, count: int, seconds: float, seed: int) -> list[Performance]:
-    """Return music of the model's own."""
-    from midirnn.sampling.many import generate_many
+def _test_pieces(model: Model, dataset: Path | None) -> Sequence[Tokens]:
+    """Return excerpts of the test split of a data set, if one is given."""
+    if dataset is None:
+        return ()
+    from midirnn.datasets import Dataset
+    from midirnn.datasets.draws import excerpts
 
+    opened = Dataset.open(dataset)
+    if opened.codec != model.codec:
+        raise OptionError(
+            f"{dataset} holds other tokens than {model.name} reads: see midirnn stats"
+        )
+    return excerpts(opened.pieces("test"), TEST_TOKENS)
+
+
+def _play(model: Model, seed: int) -> list[Performance]:
+    """Return what a model plays without a primer."""
+    from midirnn.sampling.many import continue_many
+    from midirnn.sampling.requests import Request
+
+    seeds = range(seed, seed + OWN_PIECES)
     with progress_bar("play") as progress:
         made = []
-        for piece in generate_many(model, count, seconds=seconds, seed=seed):
-            made.append(piece)
+        for piece in continue_many(
+            model,
+            [None] * OWN_PIECES,
+            request=Request(OWN_SECONDS),
+            seeds=seeds,
+            batch=OWN_PIECES,
+        ):
+            made.append(piece.performance)
             if progress is not None:
-                progress(len(made), count)
+                progress(len(made), OWN_PIECES)
     return made
 
 
-def _longest_copy(base: Model, tuned: Tuned, pieces: Sequence[Performance], seed: int) -> int:
-    """Return how many notes in a row of what the tuned model plays stand in the recordings."""
-    from midirnn.codecs import NoteStream, require
-    from midirnn.judging.copying import Corpus, pitches
+def _judge(
+    codec: PerformanceCodec, made: dict[str, list[Performance]], recordings: Sequence[Performance]
+) -> dict[str, dict[str, float]]:
+    """Return what is measured of the pieces that the model played before and after."""
+    from midirnn.judging.samples import judge_samples
 
-    codec = require(base.codec, NoteStream, "midirnn tune")
-    model = replace(base, weights=tuned.adapter.apply(base.weights))
-    made = _play(model, SAMPLES, SAMPLE_SECONDS, seed)
-    corpus = Corpus([pitches(codec, base.codec.encode(piece)) for piece in pieces])
-    runs = corpus.longest_runs([pitches(codec, base.codec.encode(piece)) for piece in made])
-    return max(run.length for run in runs)
+    known = [codec.encode(piece) for piece in recordings]
+    return {
+        when: judge_samples(codec, [codec.encode(piece) for piece in pieces], known)
+        for when, pieces in made.items()
+    }
 
 
-def _print(tuned: Tuned, longest_copy: int, output: Path) -> None:
-    print(f"{'nats per token':<28}{'before':>8}{'after':>8}{'change':>8}")
-    for name, before, after in (
-        ("your playing, kept aside", tuned.yours_before, tuned.yours_after),
-        ("the model's own music", tuned.base_before, tuned.base_after),
-    ):
-        print(f"{name:<28}{before:>8.3f}{after:>8.3f}{after - before:>+8.3f}")
-    print(f"longest copy of your playing in {SAMPLES} pieces: {longest_copy} notes")
+def _print(
+    tuned: Tuned, heard: dict[str, dict[str, float]], price_on: Path | None, output: Path
+) -> None:
+    rows = [
+        (ROWS[name].format(dataset=price_on), change.before, change.after)
+        for name, change in tuned.changes.items()
+    ]
+    width = max(len(name) for name, _, _ in rows) + 1
+    print(f"{'nats per token':<{width}}{'before':>8}{'after':>8}{'change':>8}")
+    for name, before, after in rows:
+        print(f"{name:<{width}}{before:>8.3f}{after:>8.3f}{after - before:>+8.3f}")
+    print(f"{f'{OWN_PIECES} pieces that it plays':<{width}}{'before':>8}{'after':>8}")
+    for name, form in (("distinct_share", ".2f"), ("longest_copy", ".0f")):
+        values = "".join(f"{heard[when][name]:>8{form}}" for when in ("before", "after"))
+        print(f"{SAMPLE_ROWS[name]:<{width}}{values}")
+    if tuned.changes["yours"].difference >= 0.0:
+        print(NO_BETTER, file=sys.stderr)
     size = sum(path.stat().st_size for path in output.iterdir()) / 1e6
-    print(f"{output}: {size:.1f} MB. Play with it: midirnn live --model {output}", file=sys.stderr)
+    print(f"{output}: {size:.2f} MB. Play with it: midirnn live --model {output}", file=sys.stderr)

@@ -26,6 +26,7 @@ from midirnn.codecs.base import (
 )
 from midirnn.codecs.ensemble import EnsembleCodec
 from midirnn.codecs.foreign import MidiTokCodec
+from midirnn.codecs.pedal import PedalCodec
 from midirnn.codecs.performance import PerformanceCodec
 from midirnn.codecs.text import TextCodec
 from midirnn.errors import CodecError
@@ -34,6 +35,7 @@ Capability = TypeVar("Capability")
 
 CODECS: dict[str, type[Codec[Any]]] = {
     "ensemble": EnsembleCodec,
+    "pedal": PedalCodec,
     "performance": PerformanceCodec,
     "text": TextCodec,
 }
@@ -91,6 +93,20 @@ def require(
     raise CodecError(f"the codec {codec.name!r} has no {missing}{hint}")
 
 
+def require_playable(codec: Codec[Any], purpose: str) -> PerformanceCodec:
+    """Return the codec, in which notes can be heard and played live.
+
+    Raises :class:`CodecError` for one that cannot. That of pedal tokens is for files so far: live,
+    what is heard of the performer are notes, as long as their pedal holds them.
+    """
+    if isinstance(codec, PedalCodec):
+        raise CodecError(
+            f"{purpose} needs the codec 'performance'; models of the codec 'pedal' write files: "
+            "see midirnn generate"
+        )
+    return require(codec, PerformanceCodec, purpose)
+
+
 __all__ = [
     "CODECS",
     "DEFAULT_CODEC",
@@ -108,6 +124,7 @@ __all__ = [
     "Limits",
     "MidiTokCodec",
     "NoteStream",
+    "PedalCodec",
     "PerformanceCodec",
     "Recallable",
     "Steerable",
@@ -117,4 +134,5 @@ __all__ = [
     "codec_from_settings",
     "find_codec",
     "require",
+    "require_playable",
 ]

@@ -67,8 +67,12 @@ GESTURES = (
 REGISTERS = (74, 67, 59, 50, 43)
 """The pitch from which on each player, from the highest to the lowest, counts as high."""
 
+MOST_SEATS = len(REGISTERS)
+
 _AWAY = 4  # semitones from there, of the notes that stand for a gesture
-_PROGRAMS = (40, 40, 41, 42, 43)  # violins, viola, violoncello, contrabass
+PROGRAMS = (40, 40, 41, 42, 43)
+"""The sounds of the players: violins, viola, violoncello, contrabass."""
+
 _VELOCITY = 70
 _PLAYER = re.compile(r"player (\d+)")
 
@@ -116,8 +120,8 @@ class EnsembleCodec:
     """One token for all players. Otherwise each has a token of its own, one after the other."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.players <= len(REGISTERS):
-            raise CodecError(f"players is {self.players}; allowed are 1 to {len(REGISTERS)}")
+        if not 1 <= self.players <= MOST_SEATS:
+            raise CodecError(f"players is {self.players}; allowed are 1 to {MOST_SEATS}")
         if not isinstance(self.joint, bool):
             raise CodecError(f"joint is {self.joint!r}; allowed are true and false")
         if self.vocab_size > MAX_TOKENS:
@@ -156,7 +160,7 @@ class EnsembleCodec:
         """Return what each player does in each second; shape ``(seconds, players)``."""
         found = [
             gestures_of(piece.select(np.isin(piece.part, parts)), REGISTERS[player])
-            for player, parts in enumerate(_parts_of_players(piece, self.players))
+            for player, parts in enumerate(parts_of_players(piece, self.players))
         ]
         table = np.zeros((max(map(len, found)), self.players), np.int64)
         for player, own in enumerate(found):
@@ -211,7 +215,7 @@ class EnsembleCodec:
         return tokens
 
 
-def _parts_of_players(piece: Performance, players: int) -> list[list[int]]:
+def parts_of_players(piece: Performance, players: int) -> list[list[int]]:
     """Return the parts of each player: by their names ("player 2"), else in order."""
     named = [_PLAYER.fullmatch(part.name) for part in piece.parts]
     if all(named):
@@ -255,7 +259,7 @@ def perform_gestures(table: IntArray) -> Performance:
         velocity=np.full(len(columns), _VELOCITY, np.uint8),
         part=columns[:, 3].astype(np.int32),
         parts=tuple(
-            Part(_PROGRAMS[player], player, f"player {player + 1}")
+            Part(PROGRAMS[player], player, f"player {player + 1}")
             for player in range(max(1, table.shape[1]))
         ),
     )

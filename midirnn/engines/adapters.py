@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.engines.state import RecurrentState, StateLayout
 from midirnn.errors import CheckpointError
 from midirnn.files import reason_of
 from midirnn.models.checkpoint import WEIGHTS_FILE, Checkpoint, Weights
@@ -24,6 +25,8 @@ from midirnn.models.checkpoint import WEIGHTS_FILE, Checkpoint, Weights
 ADAPTER_FILE, CHANGES_FILE = "adapter.json", "adapter.safetensors"
 FORMAT_VERSION = 1
 UP, DOWN, WHOLE = ".up", ".down", ".change"
+INITIAL = "initial."
+"""Followed by the number of one of the cell's states: the state in which pieces begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,8 @@ class Adapter:
     base: str
     base_hash: str
     changes: Weights
-    """By the weight's name and :data:`UP` and :data:`DOWN`, or :data:`WHOLE`."""
+    """By the weight's name and :data:`UP` and :data:`DOWN`, or :data:`WHOLE`; and the initial state
+    by :data:`INITIAL`."""
     info: dict[str, Any]
 
     def apply(self, base: Weights) -> Weights:
@@ -41,13 +45,27 @@ class Adapter:
         weights = dict(base)
         for key, change in self.changes.items():
             name, _, kind = key.rpartition(".")
-            if f".{kind}" == DOWN:
+            if f".{kind}" == DOWN or key.startswith(INITIAL):
                 continue
             whole = change if f".{kind}" == WHOLE else change @ self.changes[name + DOWN]
             if name not in base or base[name].shape != whole.shape:
                 raise CheckpointError(f"the adapter changes {name}, which its base has not")
             weights[name] = base[name] + whole
         return weights
+
+    def scaled(self, share: float) -> Adapter:
+        """Return the adapter that makes a share of the change."""
+        changes = {
+            key: array if key.endswith(DOWN) else np.float32(share) * array
+            for key, array in self.changes.items()
+        }
+        return replace(self, changes=changes)
+
+    @property
+    def initial(self) -> RecurrentState | None:
+        """The recurrent state in which pieces begin; None: that of the base."""
+        numbers = sorted(key for key in self.changes if key.startswith(INITIAL))
+        return tuple(self.changes[key] for key in numbers) or None
 
 
 def hash_of(folder: Path) -> str:
@@ -123,10 +141,13 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(str(base), str(base_hash), changes, info)
 
 
-def read_adapted(folder: Path, read_base: Callable[[str], tuple[Path, Checkpoint]]) -> Checkpoint:
-    """Return a base with an adapter applied. ``read_base`` finds and reads a model by its name.
+def read_tuned(
+    folder: Path, read_base: Callable[[str], tuple[Path, Checkpoint]]
+) -> tuple[Checkpoint, Adapter]:
+    """Return a base and the adapter that is in a folder, which has been checked to fit it.
 
-    Raises :class:`CheckpointError` if the base is not the one that the adapter was made for.
+    ``read_base`` finds and reads a model by its name. Raises :class:`CheckpointError` if the base
+    is not the one that the adapter was made for.
     """
     adapter = read_adapter(folder)
     base_folder, base = read_base(adapter.base)
@@ -135,6 +156,14 @@ def read_adapted(folder: Path, read_base: Callable[[str], tuple[Path, Checkpoint
             f"{folder} was tuned from another {adapter.base} than the one that is installed here: "
             "tune it again"
         )
-    weights = adapter.apply(base.weights)
-    info: Mapping[str, Any] = base.info | {"tuned": adapter.info | {"base": adapter.base}}
-    return Checkpoint(base.config, base.codec, weights, dict(info))
+    if adapter.initial is not None:
+        expected = [part.shape for part in StateLayout.of(base.config).zeros()]
+        if [part.shape for part in adapter.initial] != expected:
+            raise CheckpointError(f"the adapter in {folder} begins in a state of another model")
+    return base, adapter
+
+
+def applied(base: Checkpoint, adapter: Adapter) -> Checkpoint:
+    """Return the checkpoint of a tuned model: that of its base with the adapter applied."""
+    info = base.info | {"tuned": adapter.info | {"base": adapter.base}}
+    return Checkpoint(base.config, base.codec, adapter.apply(base.weights), info)

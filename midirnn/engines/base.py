@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from midirnn.engines.state import (
     FloatVector,
     Memories,
     RecurrentState,
-    StateLayout,
+    layout_of,
 )
 from midirnn.errors import OptionError
 from midirnn.features import ControlInputs, Given, HeldNotes
@@ -40,8 +40,15 @@ class Advance(NamedTuple):
     """What each of the model's heads computes: first the logits (V,), which may be changed."""
 
 
+Stepper: TypeAlias = "Callable[[EngineState, int, FloatVector], Advance]"
+"""Computes a step from a state, a token and the numbers (F,) of all features."""
+
+
 class StepEngine(Protocol):
     """A model that is fed token by token. Owns its state; :meth:`snapshot` costs microseconds."""
+
+    name: str
+    """Its value of ``--engine``."""
 
     @property
     def config(self) -> ModelConfig:
@@ -99,15 +106,19 @@ class _Step(NamedTuple):
 class RecurrentEngine(ABC):
     """What all engines share: the state, the features and the step cache. Owns all three.
 
-    An engine adds :meth:`_advance`, and calls :meth:`reset` when it is ready.
+    An engine adds :attr:`name` and :meth:`_advance`, and calls :meth:`reset` when it is ready.
     """
+
+    name: str
+    """Its value of ``--engine``."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
-        self._layout = StateLayout.of(config)
+        self._layout = layout_of(config)
         self._features = config.features
         self._with_heads = [feature for feature in self._features if feature.head]
         self._controls: FloatVector = _NO_CONTROLS
+        self._initial = self._layout.zeros()
         self._state: EngineState
         self._cache: dict[tuple[int, int], _Step] = {}
         """The last steps, by the id of the state before (which they keep alive) and the token."""
@@ -124,11 +135,21 @@ class RecurrentEngine(ABC):
         return twin
 
     def reset(self) -> None:
-        """Go to the start of a piece: zero state, the start token fed."""
+        """Go to the start of a piece: the initial state, the start token fed."""
         no_logits = np.zeros(self._config.vocab_size, np.float32)
         memories = {feature.name: feature.start() for feature in self._features}
-        self.restore(EngineState(self._layout, self._layout.zeros(), no_logits, memories))
+        self.restore(EngineState(self._layout, self._initial, no_logits, memories))
         self.feed(self._config.start_token, no_notes())
+
+    @property
+    def initial(self) -> RecurrentState:
+        """The recurrent state in which pieces begin."""
+        return self._initial
+
+    def begin_from(self, initial: RecurrentState) -> None:
+        """Begin pieces in this recurrent state instead of zeros, from now on, and with one now."""
+        self._initial = initial
+        self.reset()
 
     def set_controls(self, controls: FloatVector | None) -> None:
         """Set the controls for the tokens fed from now on; see :class:`StepEngine`."""
@@ -149,12 +170,12 @@ class RecurrentEngine(ABC):
     def _after(self, before: EngineState, token: int, held: BoolArray) -> EngineState:
         """Return the state after a token: from the cache, or a new one to be computed later."""
         before.compute()  # so that at most one step waits
-        controls, key = self._controls, (id(before), token)
+        controls, advance, key = self._controls, self._stepper(), (id(before), token)
         cached = self._cache.get(key)
         if cached and cached.controls is controls and np.array_equal(cached.held, held):
             return cached.after
         after = EngineState.later(
-            self._layout, lambda: self._compute(before, token, held, controls)
+            self._layout, lambda: self._compute(before, token, held, controls, advance)
         )
         self._cache.pop(key, None)
         self._cache[key] = _Step(before, held, controls, after)
@@ -169,16 +190,25 @@ class RecurrentEngine(ABC):
         self._advance(self._state, self._config.start_token, numbers)
 
     def _compute(
-        self, before: EngineState, token: int, held: BoolArray, controls: FloatVector
+        self,
+        before: EngineState,
+        token: int,
+        held: BoolArray,
+        controls: FloatVector,
+        advance: Stepper,
     ) -> EngineState:
         """Compute the state after a token."""
         told = before.memories
         memories = {f.name: f.follow(told[f.name], token) for f in self._features}
         numbers = self._numbers(memories, given_numbers(held, controls))
-        state, (logits, *weights) = self._advance(before, token, numbers)
+        state, (logits, *weights) = advance(before, token, numbers)
         for feature, added in zip(self._with_heads, weights, strict=True):
             feature.add(logits, added, memories[feature.name])
         return EngineState(self._layout, state, logits, memories)
+
+    def _stepper(self) -> Stepper:
+        """Return what computes a step as the engine is set now, however late it is called."""
+        return self._advance
 
     @abstractmethod
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:

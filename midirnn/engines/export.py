@@ -21,39 +21,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from midirnn.engines.base import feature_weights, head_weights
 from midirnn.engines.onnx_cells import State, gate_rows, split_step, summed_step
 from midirnn.engines.onnx_format import GraphWriter
+from midirnn.engines.quantized import BLOCK_SIZE, quantize
 from midirnn.engines.state import FloatMatrix
 from midirnn.errors import OptionError
 from midirnn.models.cells import SummedCell, find_cell
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
 
-BLOCK_SIZE = 128
-"""The number of weights of a row that share a scale."""
-
 INT8_PRODUCTS = 4
 """``accuracy_level``: the inputs are converted to int8 too, block by block, and summed in int32."""
-
-_ZERO_POINT = 128
-_LARGEST = 127
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedMatrix:
-    """An int8 matrix (N, K), ``values * scales`` block by block along K."""
-
-    values: npt.NDArray[np.uint8]
-    """(N, blocks, block size), 128 for zero; the last block is padded with zeros."""
-    scales: FloatMatrix
-    """(N, blocks)"""
 
 
 def output_name(head: str) -> str:
@@ -233,20 +216,6 @@ def product(
         block_size=BLOCK_SIZE,
         accuracy_level=INT8_PRODUCTS,
     )
-
-
-def quantize(matrix: FloatMatrix, block_size: int = BLOCK_SIZE) -> QuantizedMatrix:
-    """Return the matrix (N, K) in int8, with the largest weight of each block as 127 or -127."""
-    rows, columns = matrix.shape
-    blocks = -(-columns // block_size)
-    padded = np.zeros((rows, blocks * block_size), np.float32)
-    padded[:, :columns] = matrix
-    split = padded.reshape(rows, blocks, block_size)
-    largest = np.maximum(split.max(axis=2), -split.min(axis=2))
-    scales = (largest / np.float32(_LARGEST)).astype(np.float32)
-    scales[scales == 0] = 1.0  # all zeros, or too small for a scale in fp32
-    values = np.rint(split / scales[:, :, None]) + np.float32(_ZERO_POINT)
-    return QuantizedMatrix(values.astype(np.uint8), scales)
 
 
 def _metadata(config: ModelConfig, codec_settings: Mapping[str, Any] | None) -> dict[str, str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from midirnn.codecs import Codec
-from midirnn.engines.adapters import ADAPTER_FILE, read_adapted
+from midirnn.engines.adapters import ADAPTER_FILE, Adapter, applied, read_tuned
 from midirnn.engines.base import RecurrentEngine, StepEngine
+from midirnn.engines.blended import BlendedEngine
+from midirnn.engines.lanes import LaneBatch
 from midirnn.engines.numpy_batch import NumpyBatch
-from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.engines.state import RecurrentState
+from midirnn.engines.windowed_engine import make_numpy_engine
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import find_folder
 from midirnn.models.checkpoint import CONFIG_FILE, Checkpoint, Weights, read_checkpoint
@@ -20,8 +23,10 @@ from midirnn.models.config import ModelConfig
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
-ENGINES = ("auto", "numpy", "onnxruntime")
+ENGINES = ("auto", "native", "numpy", "onnxruntime")
 """The values of ``--engine``."""
+
+NOT_TUNED = "{name} is no tuned model, so there is nothing to blend it with: see midirnn tune"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,39 +39,96 @@ class Model:
     codec: Codec[Any]
     weights: Weights
     info: dict[str, Any]
+    initial: RecurrentState | None = None
+    """The recurrent state in which pieces begin; None: zeros."""
+    base: Model | None = None
+    """What a tuned model was tuned from."""
+    blend: float = 1.0
+    """The share of a tuned model, 0 to 1; the rest is its base."""
 
-    def engine(self, kind: str = "auto") -> StepEngine:
+    def engine(self, kind: str = "auto") -> RecurrentEngine:
         """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
 
-        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8. ``auto``
-        is onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
+        ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8;
+        ``native`` is the fastest, likewise in int8, and needs a C++ compiler. ``auto`` is
+        onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
         :class:`OptionError` if the engine is not available.
         """
+        if self.blend < 1.0:
+            return self.blended(kind)
+        engine = self._engine(kind)
+        if self.initial is not None:
+            engine.begin_from(self.initial)
+        return engine
+
+    def _engine(self, kind: str) -> RecurrentEngine:
         if kind == "auto":
             try:
                 return self._onnx_engine()
             except MidirnnError:
-                return self.engine("numpy")
+                return self._engine("numpy")
         if kind == "numpy":
-            return NumpyEngine(self.config, self.weights)
+            return make_numpy_engine(self.config, self.weights)
         if kind == "onnxruntime":
             return self._onnx_engine()
+        if kind == "native" and self.config.architecture != ModelConfig.architecture:
+            raise OptionError(
+                f"the engine 'native' runs recurrent layers, and {self.name} has the architecture "
+                f"{self.config.architecture!r}. Use the engine 'numpy' instead"
+            )
+        if kind == "native":
+            from midirnn.engines.native_engine import NativeEngine
+
+            return NativeEngine(self.config, self.weights)
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
+
+    def playing_engine(self, kind: str = "auto") -> str:
+        """Return the name of the engine to play live with: of ``auto``, native where that is ready.
+
+        It is compiled in the background when this is first asked; until then ``auto`` stays.
+        """
+        if kind == "auto":
+            from midirnn.engines.native_engine import native_now
+
+            is_recurrent = self.config.architecture == ModelConfig.architecture
+            return "native" if is_recurrent and native_now(self.config) else "auto"
+        return kind
+
+    def blended(self, kind: str = "auto") -> BlendedEngine:
+        """Return an engine in which the share of the tuned model can be turned.
+
+        Of a model that is not tuned both parts are the same. Raises as :meth:`engine` does.
+        """
+        tuned = replace(self, blend=1.0).engine(kind)
+        base = tuned if self.base is None else self.base.engine(kind)
+        return BlendedEngine(base, tuned, self.blend)
 
     def lanes(self, count: int, kind: str = "auto") -> list[StepEngine]:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
 
-        ``auto`` and ``numpy`` compute the steps of all of them together; with ``onnxruntime`` they
-        share the weights, and each step is computed by itself. Raises as :meth:`engine` does.
+        ``auto`` and ``numpy`` compute the steps of all of them together, and so does ``native``,
+        the fastest; with ``onnxruntime``, and of models without recurrence, they share the weights,
+        and each step is computed by itself. Raises as :meth:`engine` does.
         """
-        if kind in ("auto", "numpy"):
-            batch = NumpyBatch(self.config, self.weights)
-            return [batch.open_lane() for _ in range(count)]
-        first = self.engine(kind)
-        assert isinstance(first, RecurrentEngine)
+        is_recurrent = self.config.architecture == ModelConfig.architecture
+        if kind in ("auto", "numpy", "native") and self.blend == 1.0 and is_recurrent:
+            batch = self._batch(kind)
+            lanes = [batch.open_lane() for _ in range(count)]
+            if self.initial is not None:
+                for lane in lanes:
+                    lane.begin_from(self.initial)
+            return [*lanes]
+        first = self.engine("numpy" if kind == "auto" else kind)
         return [first, *(first.twin() for _ in range(count - 1))]
 
-    def _onnx_engine(self) -> StepEngine:
+    def _batch(self, kind: str) -> LaneBatch:
+        if kind != "native":
+            return NumpyBatch(self.config, self.weights)
+        from midirnn.engines.native_engine import NativeBatch
+
+        return NativeBatch(self.config, self.weights)
+
+    def _onnx_engine(self) -> RecurrentEngine:
         from midirnn.engines.export import export_onnx
         from midirnn.engines.onnx_engine import OnnxEngine, find_onnxruntime
 
@@ -120,7 +182,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 def read_model(folder: Path) -> Checkpoint:
     """Read the model in a folder that was found; a tuned one on top of its base."""
     if (folder / ADAPTER_FILE).exists():
-        return read_adapted(folder, _read_base)
+        return applied(*read_tuned(folder, _read_base))
     return read_checkpoint(folder)
 
 
@@ -129,17 +191,46 @@ def _read_base(name: str) -> tuple[Path, Checkpoint]:
     return folder, read_checkpoint(folder)
 
 
-def load(model: str | os.PathLike[str] = "piano") -> Model:
-    """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model)."""
-    folder = find_model(model)
-    checkpoint = read_model(folder)
+def load(model: str | os.PathLike[str] = "piano", *, blend: float = 1.0) -> Model:
+    """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model).
+
+    ``blend`` is the share of a tuned model, 0 to 1; the rest is its base. Raises
+    :class:`OptionError` where there is nothing to blend.
+    """
+    name, folder = os.fspath(model), find_model(model)
+    if not 0.0 <= blend <= 1.0:  # also refuses NaN
+        raise OptionError(f"blend is {blend:g}; allowed are 0 to 1")
+    if not (folder / ADAPTER_FILE).exists():
+        if blend < 1.0:
+            raise OptionError(NOT_TUNED.format(name=name))
+        return _playable(name, folder, read_checkpoint(folder))
+    checkpoint, adapter = read_tuned(folder, _read_base)
+    base = _playable(adapter.base, find_model(adapter.base), checkpoint)
+    return replace(tuned(base, adapter, name, folder), blend=blend)
+
+
+def tuned(base: Model, adapter: Adapter, name: str, folder: Path) -> Model:
+    """Return the model that an adapter, which fits the base, makes of it."""
+    return replace(
+        base,
+        name=name,
+        folder=folder,
+        weights=adapter.apply(base.weights),
+        info=base.info | {"tuned": adapter.info | {"base": adapter.base}},
+        initial=adapter.initial,
+        base=base,
+    )
+
+
+def _playable(name: str, folder: Path, checkpoint: Checkpoint) -> Model:
+    """Return the model of a checkpoint. Raises :class:`CheckpointError` if it cannot be played."""
     if not isinstance(checkpoint.config, ModelConfig) or checkpoint.codec is None:
         raise CheckpointError(
             f"{folder} holds a model of the architecture {checkpoint.config.architecture!r}; only "
             f"models of {ModelConfig.architecture!r} can be played"
         )
     return Model(
-        name=os.fspath(model),
+        name=name,
         folder=folder,
         config=checkpoint.config,
         codec=checkpoint.codec,

@@ -1,21 +1,19 @@
 """Many pieces at once in numpy: one product of matrices for a step of all of them.
 
-Each piece has a *lane*, an engine like any other. A step of a lane waits until its result is read;
-then the steps of all lanes that wait are computed together. The products have
-:data:`BLOCK` columns, so that what a lane computes depends neither on how many lanes there are nor
-on what the others play; or more, where that has been seen to give the same numbers to the last bit.
+The products have :data:`BLOCK` columns, so that what a lane computes depends neither on how many
+lanes there are nor on what the others play; or more, where that has been seen to give the same
+numbers to the last bit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from midirnn.codecs import BoolArray
-from midirnn.engines.base import Advance, RecurrentEngine, given_numbers
+from midirnn.engines.lanes import LaneBatch, WaitingStep
 from midirnn.engines.numpy_engine import LAYER_NORM_EPSILON, NumpyEngine, Weights
-from midirnn.engines.state import EngineState, FloatMatrix, FloatVector
+from midirnn.engines.state import FloatMatrix, FloatVector
 from midirnn.models.config import ModelConfig
 
 BLOCK = 16
@@ -25,79 +23,21 @@ WIDER = (256, 128, 64, 32)
 """Pieces in one product where so many wait, and the product gives what blocks would."""
 
 
-class NumpyBatch:
-    """The lanes of a model, and the steps that wait. Owns both.
+class NumpyBatch(LaneBatch):
+    """The lanes of a model in numpy, fp32."""
 
-    ``lanes`` grow and shrink by :meth:`open_lane` only; a lane that is not fed costs nothing.
-    """
+    name = "numpy"
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
-        self._columns = _Columns(config, weights)
-        self._config = config
-        self._widths = [width for width in WIDER if self._columns.is_exact(width)]
-        self._waiting: list[_Step] = []
-
-    def open_lane(self) -> Lane:
-        """Return an engine whose steps are computed together with those of the other lanes."""
-        return Lane(self._config, self)
-
-    def wait(self, step: _Step) -> None:
-        """Keep a step until somebody reads its result, or that of another."""
-        self._waiting.append(step)
-
-    def compute(self, wanted: _Step) -> EngineState:
-        """Compute all steps that wait, and return the state after one of them."""
-        if wanted.after is None:
-            waiting, self._waiting = self._waiting, []
-            while waiting:
-                width = next((w for w in self._widths if w <= len(waiting)), BLOCK)
-                self._columns.advance(waiting[:width], width)
-                waiting = waiting[width:]
-        assert wanted.after is not None
-        return wanted.after
-
-
-class Lane(RecurrentEngine):
-    """The engine of one piece among many: an implementation of ``StepEngine``."""
-
-    def __init__(self, config: ModelConfig, batch: NumpyBatch) -> None:
         super().__init__(config)
-        self._batch = batch
-        self.reset()
+        self._columns = _Columns(config, weights)
+        self._widths = [width for width in WIDER if self._columns.is_exact(width)]
 
-    def warm_up(self) -> None:
-        """Do nothing: the weights stay in the caches between steps."""
-
-    def _after(self, before: EngineState, token: int, held: BoolArray) -> EngineState:
-        """Return the state after a token, to be computed with others."""
-        before.compute()
-        memories = {f.name: f.follow(before.memories[f.name], token) for f in self._features}
-        numbers = self._numbers(memories, given_numbers(held, self._controls))
-        step = _Step(self, before, token, numbers, memories)
-        self._batch.wait(step)
-        return EngineState.later(self._layout, lambda: self._batch.compute(step))
-
-    def finish(self, step: _Step, state: list[FloatMatrix], outputs: list[FloatVector]) -> None:
-        """Make the state after a step from what was computed."""
-        logits, *weights = outputs
-        for feature, added in zip(self._with_heads, weights, strict=True):
-            feature.add(logits, added, step.memories[feature.name])
-        step.after = EngineState(self._layout, tuple(state), logits, step.memories)
-
-    def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
-        raise AssertionError("the steps of a lane are computed by its batch")
-
-
-@dataclass(eq=False)
-class _Step:
-    """A step of a lane that waits, and the state after it once it is computed."""
-
-    lane: Lane
-    before: EngineState
-    token: int
-    numbers: FloatVector
-    memories: dict[str, object]
-    after: EngineState | None = None
+    def _advance(self, steps: Sequence[WaitingStep]) -> None:
+        while steps:
+            width = next((w for w in self._widths if w <= len(steps)), BLOCK)
+            self._columns.advance(steps[:width], width)
+            steps = steps[width:]
 
 
 class _Columns(NumpyEngine):
@@ -111,7 +51,7 @@ class _Columns(NumpyEngine):
     def is_exact(self, width: int) -> bool:
         """Return whether products of so many columns give what those of a block do, bit by bit."""
         rng = np.random.default_rng(0)
-        for matrix in (*(layer.matrix for layer in self._layers), self._output):
+        for matrix in (*(layer.matrix for layer in self._layers), self._heads.matrix):
             x = rng.standard_normal((matrix.shape[1], width), np.float32)
             blocks = [x[:, begin : begin + BLOCK] for begin in range(0, width, BLOCK)]
             expected = [matrix @ np.ascontiguousarray(block) for block in blocks]
@@ -119,7 +59,7 @@ class _Columns(NumpyEngine):
                 return False
         return True
 
-    def advance(self, steps: list[_Step], width: int) -> None:
+    def advance(self, steps: Sequence[WaitingStep], width: int) -> None:
         """Compute up to ``width`` steps together, and hand each lane its state."""
         residual, layers = self._config.residual, self._config.num_layers
         parts = [
@@ -138,13 +78,13 @@ class _Columns(NumpyEngine):
                 x = x + h if residual else h
             for whole, part in zip(after, now, strict=True):
                 whole[:, index] = part.T
-        output = self._output @ self._read_columns(x, layers) + self._output_bias[:, None]
+        output = self._heads.matrix @ self._read_columns(x, layers) + self._heads.bias[:, None]
         rows = np.ascontiguousarray(output.T)
         for row, step in enumerate(steps):
-            outputs = [rows[row, head] for head in self._heads]
+            outputs = [rows[row, head] for head in self._heads.rows]
             step.lane.finish(step, [whole[row] for whole in after], outputs)
 
-    def _projected(self, steps: list[_Step], width: int) -> FloatMatrix:
+    def _projected(self, steps: Sequence[WaitingStep], width: int) -> FloatMatrix:
         """Return what tokens and features add to the gates of the first layer (G * H, B)."""
         tokens = [step.token for step in steps] + [0] * (width - len(steps))
         projected = self._token_columns[:, tokens]

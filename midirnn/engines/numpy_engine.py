@@ -18,6 +18,22 @@ LAYER_NORM_EPSILON = np.float32(1e-5)
 """That of torch.nn.LayerNorm and of ONNX's LayerNormalization."""
 
 
+class Heads:
+    """What is computed from the last layer: the logits, and what is added to them, at once."""
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        heads = config.heads
+        ends = np.cumsum(list(heads.values()))
+        self.rows = [slice(end - size, end) for end, size in zip(ends, heads.values(), strict=True)]
+        self.matrix = np.concatenate([head_weights(config, weights, head) for head in heads])
+        self.bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
+
+    def outputs(self, x: FloatVector) -> list[FloatVector]:
+        """Return what each head computes from the last layer's output (H,)."""
+        output = self.matrix @ x + self.bias
+        return [output[rows] for rows in self.rows]
+
+
 class NumpyEngine(RecurrentEngine):
     """One step of the language model, batch 1, in fp32: an implementation of ``StepEngine``.
 
@@ -27,6 +43,8 @@ class NumpyEngine(RecurrentEngine):
     Once there is an engine, BLAS runs on one thread in the whole process: a product of this size
     gains nothing from a second one, and takes ten times as long when the other core is busy.
     """
+
+    name = "numpy"
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         super().__init__(config)
@@ -45,13 +63,7 @@ class NumpyEngine(RecurrentEngine):
             np.stack([weights[f"norms.{layer}.weight"], weights[f"norms.{layer}.bias"]])
             for layer in range(config.num_layers if config.layer_norm else 0)
         ]
-        heads = config.heads
-        ends = np.cumsum(list(heads.values()))
-        self._heads = [
-            slice(end - size, end) for end, size in zip(ends, heads.values(), strict=True)
-        ]
-        self._output = np.concatenate([head_weights(config, weights, head) for head in heads])
-        self._output_bias = np.concatenate([weights[f"{head}.bias"] for head in heads])
+        self._heads = Heads(config, weights)
         self.reset()
 
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
@@ -66,8 +78,8 @@ class NumpyEngine(RecurrentEngine):
                 x = x + h if self._config.residual else h
             for whole, part in zip(after, parts, strict=True):
                 whole[index] = part
-        output = self._output @ self._read(x, self._config.num_layers) + self._output_bias
-        return Advance(tuple(after), [output[rows] for rows in self._heads])
+        read = self._read(x, self._config.num_layers)
+        return Advance(tuple(after), self._heads.outputs(read))
 
     def _read(self, x: FloatVector, layer: int) -> FloatVector:
         """Return what a layer after the first reads (H,) of those below; the output is the last."""

@@ -30,6 +30,8 @@ class OnnxEngine(RecurrentEngine):
     where it is too old or cannot run the model.
     """
 
+    name = "onnxruntime"
+
     def __init__(self, config: ModelConfig, model: bytes) -> None:
         super().__init__(config)
         self._states = find_cell(config.cell).states

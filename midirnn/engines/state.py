@@ -11,6 +11,7 @@ import numpy.typing as npt
 from midirnn.errors import OptionError
 from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
+from midirnn.models.windowed_config import WindowedConfig
 
 FloatVector = npt.NDArray[np.float32]
 FloatMatrix = npt.NDArray[np.float32]
@@ -19,7 +20,7 @@ Memories = Mapping[str, Any]
 """What features remember, by their names; see :meth:`midirnn.features.Feature.start`."""
 
 RecurrentState = tuple[FloatMatrix, ...]
-"""An array (num_layers, H) for each of the cell's states, h first."""
+"""An array (num_layers, H) for each of the cell's states, h first; see also WindowLayout."""
 
 
 class StateLayout(NamedTuple):
@@ -43,6 +44,30 @@ class StateLayout(NamedTuple):
         return f"{self.cell} {self.num_layers} x {self.hidden_size}"
 
 
+class WindowLayout(NamedTuple):
+    """The same of models that keep a window of tokens: those of equal arrays."""
+
+    architecture: str
+    shapes: tuple[tuple[int, int], ...]
+
+    def zeros(self) -> RecurrentState:
+        """Return the state before a piece."""
+        return tuple(np.zeros(shape, np.float32) for shape in self.shapes)
+
+    def __str__(self) -> str:
+        return f"{self.architecture} {' and '.join(f'{a} x {b}' for a, b in self.shapes)}"
+
+
+Layout = StateLayout | WindowLayout
+
+
+def layout_of(config: ModelConfig) -> Layout:
+    """Return the layout of the states of a model."""
+    if isinstance(config, WindowedConfig):
+        return WindowLayout(config.architecture, config.state_shapes)
+    return StateLayout.of(config)
+
+
 class EngineState:
     """All that the next logits depend on. Immutable.
 
@@ -54,7 +79,7 @@ class EngineState:
 
     def __init__(
         self,
-        layout: StateLayout,
+        layout: Layout,
         state: RecurrentState,
         logits: FloatVector,
         memories: Memories,
@@ -65,7 +90,7 @@ class EngineState:
         self._later: Callable[[], EngineState] | None = None
 
     @classmethod
-    def later(cls, layout: StateLayout, compute: Callable[[], EngineState]) -> EngineState:
+    def later(cls, layout: Layout, compute: Callable[[], EngineState]) -> EngineState:
         """Return the state that ``compute`` returns, which is called once, at the first read."""
         state = cls.__new__(cls)
         state.layout, state._parts, state._later = layout, None, compute

@@ -13,7 +13,7 @@ A module imports from its own sub-package or from one above it in this table:
 ``input``         listener (MIDI messages as steps and gestures), steps waiting to be heard,
                   feedback detection
 ``output``        scheduler, ledger of sounding notes, sustain pedal, FluidSynth, real-time priority
-``modes``         call and response, duet, autopilot, echo, shadow
+``modes``         call and response, duet, autopilot, echo, shadow, ensemble
 ``improviser``    what runs inside the model process: server, planner, the shared token stream
 ``model_process`` both ends of the pipe to the model process, and keeping its caches warm
 ``recovery``      dialogue with the model, supervisor (it dies or hangs), overload (it is too

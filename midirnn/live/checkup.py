@@ -11,13 +11,22 @@ from typing import Any
 import numpy as np
 
 from midirnn.engines.load import Model
-from midirnn.engines.numpy_engine import NumpyEngine
-from midirnn.errors import MidirnnError
+from midirnn.errors import MidirnnError, PortError
 from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.messages import Begin, ModelSettings, Plan, PlannedEvent
 from midirnn.live.model_process.process import ModelProcess
-from midirnn.live.output.scheduler import Scheduler, SentEvent
-from midirnn.ports import MemoryOutput, Message, PortListing, open_input, open_output
+from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.output.sent import SentEvent
+from midirnn.ports import (
+    MemoryOutput,
+    Message,
+    OutputPort,
+    PortListing,
+    RtMidiInput,
+    open_input,
+    open_output,
+)
+from midirnn.ports.base import InputCallback
 from midirnn.sampling import Sampler
 
 TIGHT_SECONDS, PACED_SECONDS, PAUSE_SECONDS = 0.4, 2.5, 0.01
@@ -166,8 +175,8 @@ def examine(model: Model, engine: str, listing: PortListing, api: str | None = N
     found = Checkup(model.name)
     found.ports = [asdict(row) for row in listing.ports]
     found.systems_missing = {failure.api: failure.reason for failure in listing.failures}
-    stepping = model.engine(engine)
-    found.engine = "numpy" if isinstance(stepping, NumpyEngine) else "onnxruntime"
+    stepping = model.engine(engine := model.playing_engine(engine))
+    found.engine = stepping.name
     sampler = Sampler(stepping, model.codec, seed=0)
     found.step_tight = time_steps(sampler, TIGHT_SECONDS)
     found.step_paced = time_steps(sampler, PACED_SECONDS, PAUSE_SECONDS)
@@ -250,20 +259,50 @@ def time_loop(api: str | None = None) -> tuple[list[float], int]:
 
     Raises :class:`PortError` if no virtual port can be opened.
     """
+    name = "midirnn checkup"
+    return _time_way(
+        lambda hear: open_input(name, hear, virtual=True, api=api),
+        lambda ear: open_output(name, api=ear.api),
+    )
+
+
+def time_there_and_back(
+    output: str, back: str | None = None, api: str | None = None
+) -> list[float]:
+    """Return how long messages take from an output to the input ``back`` that it is wired to.
+
+    That is by default the input of the same name. Raises :class:`PortError` if there are no such
+    ports, or if nothing comes back.
+    """
+    milliseconds, lost = _time_way(
+        lambda hear: open_input(back or output, hear, api=api),
+        lambda ear: open_output(output, api=api),
+    )
+    if lost:
+        raise PortError(
+            f"of {MESSAGES} messages to {output!r}, {lost} did not come back from "
+            f"{back or output!r}: connect the one with the other, by a cable or in the instrument"
+        )
+    return milliseconds
+
+
+def _time_way(
+    open_ear: Callable[[InputCallback], RtMidiInput],
+    open_voice: Callable[[RtMidiInput], OutputPort],
+) -> tuple[list[float], int]:
+    """Return how long messages take from the voice to the ear, in ms, and how many were lost."""
     arrived: list[float] = []
     sent: list[float] = []
     all_arrived = threading.Event()
+    expected = {_message(number) for number in range(MESSAGES)}
 
     def hear(message: Message, seconds: float) -> None:
-        arrived.append(seconds)
-        if len(arrived) == MESSAGES:
-            all_arrived.set()
+        if message in expected:  # an instrument may say other things as well
+            arrived.append(seconds)
+            if len(arrived) == MESSAGES:
+                all_arrived.set()
 
-    name = "midirnn checkup"
-    with (
-        open_input(name, hear, virtual=True, api=api) as ear,
-        open_output(name, api=ear.api) as voice,
-    ):
+    with open_ear(hear) as ear, open_voice(ear) as voice:
         for number in range(MESSAGES):
             sent.append(time.monotonic())
             voice.send(_message(number))

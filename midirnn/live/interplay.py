@@ -10,17 +10,15 @@ from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, end
 from midirnn.live.base.clock import Clock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import (
-    Blend,
+    STATE_CHANGES,
     Delivery,
     Hear,
     HeardStep,
     Planned,
-    Recall,
     Release,
     Request,
     Reset,
     Rest,
-    Store,
 )
 from midirnn.live.base.observers import Observer
 from midirnn.live.base.playing import Gesture, Performed, Stance
@@ -41,7 +39,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.input.listener import Listener
 from midirnn.live.model_process.link import ModelLink
 from midirnn.live.modes import MODES, Mode, make_mode
-from midirnn.live.output.ledger import PERFORMER
+from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.plan_ahead import PlanAhead
 from midirnn.live.recovery.dialogue import Dialogue
@@ -81,14 +79,14 @@ class Interplay:
         self.stance: Stance | None = None
         self.muted = False
         """True while there is no output: then the model listens and does not play."""
-        self._dialogue = Dialogue(model, clock, observer)
+        self._dialogue = Dialogue(model, clock, observer, console.scenes.fetched)
         self.supervisor = self._dialogue.supervisor
         self.plan = PlanAhead(
             scheduler,
             console.stretch.map,
             start_seconds=model.start_seconds,
             steps_per_second=model.codec.steps_per_second,
-            lookahead_seconds=config.lookahead_seconds,
+            lookahead_seconds=config.lookahead_seconds + config.output_latency_ms / 1e3,
         )
         self._model = model
         self._console = console
@@ -250,8 +248,13 @@ class Interplay:
             if isinstance(reply, Planned):
                 self._take_plan(reply, now)
             else:
-                channel = self.config.channel - 1
-                self._scheduler.release([(channel, pitch) for pitch in reply.ended])
+                self._end(reply.ended)
+
+    def _end(self, pitches: Sequence[int]) -> None:
+        """End the model's notes of these pitches, of which it has one at a time."""
+        if pitches:
+            theirs = (note.key for note in self._scheduler.sounding if note.owner == MODEL)
+            self._scheduler.release([key for key in theirs if key[1] in pitches])
 
     def _take_plan(self, reply: Planned, now: float) -> None:
         """Schedule the events of a plan, unless that was dropped."""
@@ -324,7 +327,7 @@ class Interplay:
     def change_model(self, requests: Sequence[Request], now: float) -> None:
         """Have the model do this next, after what has sounded."""
         self._drop_plan()
-        if any(isinstance(request, Store | Recall | Blend | Reset) for request in requests):
+        if any(isinstance(request, STATE_CHANGES) for request in requests):
             self.supervisor.save_soon(now)
         for request in requests:
             if isinstance(request, Reset):

@@ -20,30 +20,37 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from midirnn.codecs import PerformanceCodec, require
-from midirnn.engines.load import ENGINES, load
+from midirnn.codecs import require_playable
+from midirnn.engines.load import ENGINES, find_model, load
 from midirnn.errors import OptionError
 from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
-from midirnn.live.base.playing import Stance
+from midirnn.live.base.playing import Source, Stance
+from midirnn.live.between_sets import BetweenSets
 from midirnn.live.controls.console import Console
+from midirnn.live.controls.controls_out import ControlsOut
 from midirnn.live.controls.map import ControlMap
+from midirnn.live.controls.scenes import Scenes
+from midirnn.live.controls.set_list import SetList
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.modes import make_mode
 from midirnn.live.osc.port import OscPort
 from midirnn.live.recording.event_log import EventLog
 from midirnn.live.recording.recorder import recorded
+from midirnn.live.recording.replay import weights_sha256
 from midirnn.live.session import Session
 from midirnn.live.timing.link import LinkBeats
 from midirnn.live.timing.tempo import Beats
 from midirnn.live.view.display import StageView
 from midirnn.live.view.monitor import Monitor
+from midirnn.live.view.units import UnitStream
 from midirnn.ports.advice import how_to_hear
 from midirnn.ports.base import InputCallback, InputPort, OutputPort
 from midirnn.ports.claims import claimed
 from midirnn.ports.port_set import PortSet
+from midirnn.probing.watching import read_watched
 
 SWITCH_SECONDS = 0.0005
 """How long Python lets another thread run while a message is due."""
@@ -125,22 +132,30 @@ class Rig:
             raise OptionError(
                 f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
             )
+        blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
+        self._model = load(config.model, blend=blend)
+        require_playable(self._model.codec, "midirnn live")
         self.settings = ModelSettings(
             model=config.model,
-            engine=config.engine,
+            engine=self._model.playing_engine(config.engine),
             sampling=config.sampling,
             seed=secrets.randbelow(2**32) if config.seed is None else config.seed,
             channel=config.channel - 1,
             keep_warm=config.keep_warm,
+            blend=config.blend,
+            tunable=config.tune_between_sets,
         )
-        self._model = load(config.model)
-        require(self._model.codec, PerformanceCodec, "midirnn live")
+        usual = config.network == LiveConfig.network and config.players == LiveConfig.players
+        if self.mode.source is Source.ENSEMBLE or not usual:  # the mode may change later
+            self.config = config = with_ensemble(config)
+        self._set_list = SetList.open(config.set_list, self._model) if config.set_list else None
         self._output = output
         self._open_input = open_input
         self._observers = observers
         self._report: Report = report or NoReport()
         self._log: EventLog | None = None
         self._osc: OscPort | None = None
+        self._between: BetweenSets | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -201,9 +216,15 @@ class Rig:
                 warn=report.warn,
             )
         )
+        self._between = self._make_between(settings.start_seconds)
         self.session = self._make_session(process, ports, stack)
+        if self._between is not None:
+            stack.callback(self._between.end)
+            self._between.begin(self.session)
         self.input = self._listen(ports, stack)
         ports.watch()
+        if self._controls_out is not None:
+            stack.enter_context(self._controls_out)
         self._introduce()
         if self._osc is not None:
             report.tell(f"OSC: listens at {self._osc}")
@@ -237,12 +258,23 @@ class Rig:
             control_map=self.control_map,
             beats=join_link(config, stack),
             steerable=self._model.config.control_inputs,
+            scenes=Scenes(self._set_list, report.warn),
+            tuned=self._model.base is not None,
         )
+        if self._set_list is not None:
+            stack.callback(self._set_list.close)
         self.monitor = Monitor(
             settings.start_seconds, settings.sampling, ports.seen, console.stretch.map
         )
         logs: list[Observer] = [] if self._log is None else [self._log]
+        units = UnitStream(
+            read_watched(self._model.folder, self._model.config), console.stretch.map
+        )
         tellers: list[Observer] = [] if self._osc is None else [self._osc.teller]
+        if self._between is not None:
+            tellers.append(self._between)
+        self._controls_out = self._open_controls_out(ports, console)
+        shows: list[Observer] = [] if self._controls_out is None else [self._controls_out]
         return Session(
             process,
             self.output,
@@ -252,8 +284,17 @@ class Rig:
             on_change=report.change,
             on_trouble=report.warn,
             on_notice=report.tell,
-            observer=Observers([*logs, self.monitor, *tellers, *self._observers]),
+            observer=Observers([*logs, self.monitor, units, *tellers, *shows, *self._observers]),
+            units=units,
         )
+
+    def _make_between(self, start_seconds: float) -> BetweenSets | None:
+        """Return what tunes the model between sets, if that is wanted and there is a recording."""
+        if not self.config.tune_between_sets or self._log is None:
+            return None
+        base = self._model.base or self._model
+        place = self._log.path.with_suffix("").resolve()
+        return BetweenSets(str(base.folder), place, start_seconds, tell=self._note)
 
     def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
         """Open the input, if there is to be one."""
@@ -266,11 +307,27 @@ class Rig:
             return None
         return ports.open_input(config.input, self.session.receive, clock=follows)
 
+    def _open_controls_out(self, ports: PortSet, console: Console) -> ControlsOut | None:
+        """Open the output on which a controller is told where the knobs stand, if there is one."""
+        if self.config.controls_out is None:
+            return None
+        port = ports.open_output(self.config.controls_out)
+        self._report.tell(f"controls: {port.name} is told where the knobs stand")
+        return ControlsOut(
+            port,
+            self.control_map,
+            lambda: console.panel.values,
+            lambda: console.bank.kept,
+            self._report.warn,
+        )
+
     def _introduce(self) -> None:
         """Report the ports."""
         report, config = self._report, self.config
         report.tell(f"input: {self.input.name if self.input else 'none'}")
         report.tell(f"output: {self.output.name}, channel {config.channel}")
+        if self._set_list is not None:
+            report.tell(self._set_list.about())
         if config.on_beat is not None and config.clock == "nothing" and not config.clock_out_bpm:
             report.tell(NO_BEAT)
         if config.virtual and not config.audio and self._output is None:
@@ -282,6 +339,21 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
+
+
+def with_ensemble(config: LiveConfig) -> LiveConfig:
+    """Return the configuration with the whole path of its network, for a recording that lasts.
+
+    Raises a :class:`MidirnnError` if there is no such ensemble.
+    """
+    from midirnn.codecs import EnsembleCodec
+    from midirnn.ensemble import Seats, load_network
+
+    network = load_network(config.network)
+    assert isinstance(network.codec, EnsembleCodec)
+    Seats(config.players).check(network.codec)
+    path = Path(config.network)
+    return replace(config, network=str(path.resolve())) if path.exists() else config
 
 
 def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
@@ -312,7 +384,8 @@ def about_session(config: LiveConfig) -> dict[str, Any]:
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(config).items()
     }
-    return {"mode": config.mode, "live": live}
+    network = weights_sha256(find_model(config.network))
+    return {"mode": config.mode, "live": live, "network_sha256": network}
 
 
 def make_python_punctual() -> None:

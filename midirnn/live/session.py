@@ -20,7 +20,7 @@ from midirnn.live.base.playing import Stance
 from midirnn.live.controls.commands import Command
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.remote import RemoteControl
-from midirnn.live.input.feedback import FeedbackDetector
+from midirnn.live.input.feedback import FEEDBACK, FeedbackDetector
 from midirnn.live.input.listener import Listener
 from midirnn.live.input.remarks import Remarks
 from midirnn.live.interplay import Interplay
@@ -29,8 +29,10 @@ from midirnn.live.model_process.warmth import ROUND_SECONDS, WARM_SECONDS, is_sp
 from midirnn.live.modes import Mode, make_mode, mode_name
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.pedal_out import PedalOutput
-from midirnn.live.output.scheduler import Scheduler, SentEvent
+from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.output.sent import SentEvent
 from midirnn.live.view.session_view import SessionView
+from midirnn.live.view.units import UnitStream
 from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
@@ -44,11 +46,6 @@ RELEASE_SECONDS = 0.5
 IDLE_SECONDS = 0.25
 """The longest time between two turns of the loop, even when nothing happens."""
 
-FEEDBACK = (
-    "the output of midirnn is connected to its input, so that it hears itself. What comes back is "
-    "ignored; choose another input or output"
-)
-
 Tell = Callable[[str], None]
 
 
@@ -61,14 +58,14 @@ class Session(RemoteControl):
     session in a ``with`` statement, whose end releases every note.
 
     What a controller can do, any thread can: :meth:`turn`, :meth:`set_mode`, :meth:`store_preset`,
-    :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`, :meth:`answer` and
-    :meth:`panic`. :meth:`view` shows the present state.
+    :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`, :meth:`untune`,
+    :meth:`answer` and :meth:`panic`. :meth:`view` shows the present state.
 
     ``on_change`` is told the stance whenever it changes, ``on_trouble`` what went wrong and is
     being mended, ``on_notice`` what is worth knowing. An output that fails ends the session, unless
     there is an ``on_output_lost``, which is told why: then the session goes on without one until
-    :meth:`output_found`. (A port of ``midirnn.ports.lasting`` does not fail: it outlives its
-    device.)
+    :meth:`output_found`. ``units`` knows the hidden units that are shown. (A port of
+    ``midirnn.ports.lasting`` does not fail: it outlives its device.)
 
     One thread decides everything: the one that calls :meth:`run`. What other threads want done
     there waits in a queue; with the scheduler's thread it shares nothing but the scheduler.
@@ -88,6 +85,7 @@ class Session(RemoteControl):
         on_output_lost: Callable[[Exception], None] | None = None,
         observer: Observer | None = None,
         console: Console | None = None,
+        units: UnitStream | None = None,
     ) -> None:
         self._config = config = config or LiveConfig()
         self._clock = clock = clock or MonotonicClock()
@@ -95,6 +93,7 @@ class Session(RemoteControl):
         self._on_notice = on_notice
         self._on_output_lost = on_output_lost
         self._observer: Observer = observer or Observers()
+        self._units = units or UnitStream()
         self._orders = Orders(clock)
         self._stopping = False
         self._feedback = FeedbackDetector()
@@ -110,6 +109,7 @@ class Session(RemoteControl):
             self._with_pedal(output),
             clock,
             max_note_seconds=self.model.max_note_seconds,
+            early_seconds=config.output_latency_ms / 1e3,
             on_failure=self._orders.wake,
             on_sending=self._about_to_send,
             on_sent=self._note_sent,
@@ -128,10 +128,13 @@ class Session(RemoteControl):
             say=self._say,
             tell=on_notice,
         )
+        self.console.take_mode(self.mode)
         self._keeps_warm = is_spared_for(self.model.settings)
         self._warm_until = -math.inf
         self._stepped_at = math.inf
         self.model.connect(self._orders.wake)
+        if states := self.console.scenes.provided():
+            self.ask(*states)
         if self.model.settings is not None:
             self._observer.started(self.model.settings, clock.now())
 
@@ -199,7 +202,7 @@ class Session(RemoteControl):
     def ask(self, *requests: Request) -> None:
         """Have the model do this next; what it has planned is taken back for it. Thread-safe.
 
-        For ``Knobs``, ``Reset``, ``Store``, ``Recall`` and ``Blend``.
+        For ``Knobs``, ``Reset``, ``Store``, ``Recall``, ``Blend``, ``Prepare`` and ``TakeUp``.
         """
         self._orders.put(lambda now: self.interplay.change_model(requests, now))
 
@@ -212,7 +215,7 @@ class Session(RemoteControl):
 
     def view(self) -> SessionView:
         """Return the present state of the session. Thread-safe."""
-        interplay = self.interplay
+        interplay, now = self.interplay, self._clock.now()
         return SessionView.of(
             self.console,
             self.scheduler,
@@ -221,7 +224,8 @@ class Session(RemoteControl):
             planned_until=interplay.plan.until,
             has_model=interplay.supervisor.connected,
             has_output=not interplay.muted,
-            now=self._clock.now(),
+            now=now,
+            units=self._units.at(now),
         )
 
     # Ports that come and go, for any thread.
@@ -268,9 +272,11 @@ class Session(RemoteControl):
     def _note_sent(self, sent: SentEvent) -> None:
         if is_system(sent.message):
             return
+        sounds_at = sent.seconds
         if sent.owner == MODEL:
-            self.console.hear_sent(sent.message, sent.seconds)
-        self._observer.sent(sent.message, sent.seconds, sent.due_seconds, sent.owner)
+            sounds_at += self._config.output_latency_ms / 1e3
+            self.console.hear_sent(sent.message, sounds_at)
+        self._observer.sent(sent.message, sounds_at, sent.due_seconds, sent.owner)
 
     def _say(self, text: str) -> None:
         self._note(text)

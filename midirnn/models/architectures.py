@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 from midirnn.errors import CheckpointError
 from midirnn.models.config import ModelConfig
 from midirnn.models.humanizer_config import HumanizerConfig
+from midirnn.models.windowed_config import AttentionConfig, ConvolutionConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,8 +75,22 @@ def _humanizer(config: HumanizerConfig) -> nn.Module:
     return Humanizer(config)
 
 
+def _convolution(config: ConvolutionConfig) -> nn.Module:
+    from midirnn.models.windowed import Convolution
+
+    return Convolution(config)
+
+
+def _attention(config: AttentionConfig) -> nn.Module:
+    from midirnn.models.windowed import Attention
+
+    return Attention(config)
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     LANGUAGE_MODEL: Architecture(ModelConfig, _language_model),
+    ConvolutionConfig.architecture: Architecture(ConvolutionConfig, _convolution),
+    AttentionConfig.architecture: Architecture(AttentionConfig, _attention),
     HumanizerConfig.architecture: Architecture(HumanizerConfig, _humanizer),
 }
 """All architectures by their names."""

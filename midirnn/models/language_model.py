@@ -41,17 +41,22 @@ class LanguageModel(nn.Module):
             if feature.head:
                 self.add_module(feature.head, nn.Linear(config.hidden_size, feature.head_rows))
         self.cell = find_cell(config.cell)
+        self._make_layers()
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(config.hidden_size, config.vocab_size)
+        if config.tied_embedding:
+            self.output.register_parameter("weight", None)
+        self._initialize()
+
+    def _make_layers(self) -> None:
+        """Make the layers between the embedding and the output."""
+        config = self.config
         self.layers = nn.ModuleList(
             RecurrentLayer(self.cell, config.layer_input_size(layer), config.hidden_size)
             for layer in range(config.num_layers)
         )
         if config.layer_norm:  # of what each layer puts out, before it is read
             self.norms = nn.ModuleList(nn.LayerNorm(config.hidden_size) for _ in self.layers)
-        self.dropout = nn.Dropout(config.dropout)
-        self.output = nn.Linear(config.hidden_size, config.vocab_size)
-        if config.tied_embedding:
-            self.output.register_parameter("weight", None)
-        self._initialize()
 
     def _initialize(self) -> None:
         tied = self.config.tied_embedding
@@ -91,6 +96,22 @@ class LanguageModel(nn.Module):
         before = state if state is not None else self.initial_state(len(tokens), tokens.device)
         given = self._windows(tokens, features or {})
         beside, weight = self._beside(tokens, given)
+        x, after = self._run_layers(tokens, beside, weight, before)
+        x = self._read(x, len(self.layers)).transpose(0, 1)  # (B, T, H)
+        logits = nn.functional.linear(x, self._output_weight, self.output.bias)  # (B, T, V)
+        for feature in self.config.features:
+            if feature.head:
+                weights = self.get_submodule(feature.head)(x)
+                logits = with_feature(logits, feature, weights, given[feature.name])
+        return logits, after
+
+    def _run_layers(
+        self, tokens: Tensor, beside: Tensor, weight: Tensor, before: State
+    ) -> tuple[Tensor, State]:
+        """Return what the last layer puts out (T, B, H), and the state after.
+
+        ``beside`` (B, T, F) and ``weight`` (E, F) are those of the features.
+        """
         after = []
         for index, (layer, *parts) in enumerate(zip(self.layers, *before, strict=True)):
             if index == 0:
@@ -99,13 +120,7 @@ class LanguageModel(nn.Module):
                 y, last = layer(self._read(x, index), tuple(parts))
                 x = x + y if self.config.residual else y  # (T, B, H)
             after.append(last)
-        x = self._read(x, len(self.layers)).transpose(0, 1)  # (B, T, H)
-        logits = nn.functional.linear(x, self._output_weight, self.output.bias)  # (B, T, V)
-        for feature in self.config.features:
-            if feature.head:
-                weights = self.get_submodule(feature.head)(x)
-                logits = with_feature(logits, feature, weights, given[feature.name])
-        return logits, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
+        return x, tuple(torch.stack(parts) for parts in zip(*after, strict=True))
 
     @property
     def _output_weight(self) -> Tensor:

@@ -8,21 +8,20 @@ python-rtmidi holds Python's global lock while it closes a port. A message that
 waits for the lock at that moment would wait forever, so closing an input first
 takes away the callback and lets such a message through. What is left is a
 MIDI system that is itself stuck (a JACK server that was stopped, say): then
-``close`` waits for it and the process with it. At exit that wait has a limit.
+``close`` waits for it and the process with it. That wait has a limit, after
+which the process ends: a stuck instrument can be started again.
 """
 
 from __future__ import annotations
 
 import atexit
 import ctypes
-import faulthandler
 import gc
 import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from midirnn.errors import PortError
 from midirnn.ports.base import (
@@ -47,6 +46,7 @@ from midirnn.ports.systems import (
     short_name,
     usable_systems,
 )
+from midirnn.ports.time_limit import CLOSE_LIMIT_SECONDS, time_limit
 
 CLIENT_NAME = "midirnn"
 EXIT_LIMIT_SECONDS = 2.0
@@ -124,7 +124,7 @@ class _RtMidiPort(Port):
 
     def _shut(self) -> None:
         try:
-            with quiet_stderr():
+            with time_limit(CLOSE_LIMIT_SECONDS), quiet_stderr():
                 self._client.close_port()
                 self._client.delete()
         except Exception as error:
@@ -278,13 +278,9 @@ def _close_all() -> None:
     mine = [port for port in _open_ports if port._process_id == os.getpid()]
     if not mine:
         return
-    with Path(os.devnull).open("w") as nowhere:
-        faulthandler.dump_traceback_later(EXIT_LIMIT_SECONDS, exit=True, file=nowhere)
-        try:
-            for port in mine:
-                port.close()
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+    with time_limit(EXIT_LIMIT_SECONDS, quiet=True):
+        for port in mine:
+            port.close()
 
 
 atexit.register(_close_all)  # once, so that what is registered later still finds the ports open

@@ -22,6 +22,7 @@ from midirnn.errors import OptionError, PortError
 from midirnn.files import reason_of
 from midirnn.ports.base import log
 from midirnn.ports.matching import DIRECTIONS, Direction, PortRow
+from midirnn.ports.time_limit import CLOSE_LIMIT_SECONDS, time_limit
 
 RtMidi: TypeAlias = Any
 """The python-rtmidi module, or one of its ``MidiIn`` and ``MidiOut``: it has no type stubs."""
@@ -211,7 +212,7 @@ class Scan:
 
     def close(self) -> None:
         """Close the clients."""
-        with quiet_stderr():
+        with time_limit(CLOSE_LIMIT_SECONDS), quiet_stderr():
             while self.clients:
                 self.clients.popitem()[1].delete()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.codecs import BoolArray, Codec, NoteStream, require
+from midirnn.codecs import BoolArray, Codec, NoteStream, PedalCodec, require
 from midirnn.codecs.base import Message
 from midirnn.engines.base import StepEngine
 from midirnn.errors import OptionError
@@ -218,8 +218,13 @@ def _length(request: Request, rules: Constraints) -> float:
 
 
 def _as_heard(codec: NoteStream, primer: Performance | None) -> Performance:
-    """Return a primer as the model hears it: no drums, and the pedal applied."""
-    heard = (Performance() if primer is None else primer).without_drums().apply_sustain()
+    """Return a primer as the model hears it: no drums, and the pedal applied.
+
+    A codec with tokens for the pedal hears it apart from the keys.
+    """
+    heard = (Performance() if primer is None else primer).without_drums()
+    if not isinstance(codec, PedalCodec):
+        heard = heard.apply_sustain()
     # Notes that a track which ends early never released are over; only those that sound at the end
     # of the primer go on.
     at_end = codec.steps(heard.end) == codec.steps(heard.duration)

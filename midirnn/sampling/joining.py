@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs.base import Message
-from midirnn.midievents import NOTE_ON
+from midirnn.midievents import CONTROL_CHANGE, NOTE_ON
 from midirnn.midifile import share_out_channels
-from midirnn.performance import Part, Performance
+from midirnn.performance import SUSTAIN_DOWN, Part, Performance
 
 NEW_PART = "midirnn"
 """The name of the part, and of the track, that continues a primer."""
@@ -20,14 +20,20 @@ MIX = (7, 10, 91, 92, 93, 94, 95)
 
 
 def join(primer: Performance, messages: list[tuple[float, Message]]) -> Performance:
-    """Return the primer with what comes after it; notes that were held end where they ended."""
+    """Return the primer with what comes after it; notes that were held end where they ended.
+
+    A pedal that the primer leaves down goes up with the first that goes up afterwards.
+    """
     end = primer.end.copy()
     sounding: dict[int, int] = {
         int(primer.pitch[index]): int(index) for index in np.flatnonzero(primer.unreleased)
     }
     notes: list[list[float]] = []
+    pedals: list[tuple[float, int]] = []
     for seconds, (status, pitch, velocity) in messages:
-        if status & 0xF0 == NOTE_ON:
+        if status & 0xF0 == CONTROL_CHANGE:  # the sustain pedal, which a codec may have tokens for
+            pedals.append((seconds, velocity))
+        elif status & 0xF0 == NOTE_ON:
             sounding[pitch] = len(end) + len(notes)
             notes.append([seconds, seconds, pitch, velocity])
         else:
@@ -48,7 +54,24 @@ def join(primer: Performance, messages: list[tuple[float, Message]]) -> Performa
         tempos=primer.tempos,
         signatures=primer.signatures,
         **_controls_with(primer, len(parts) - 1, like),
+        **_pedals_with(primer, pedals, len(parts) - 1),
     )
+
+
+def _pedals_with(primer: Performance, pedals: list[tuple[float, int]], new: int) -> dict[str, Any]:
+    """Return the pedals of a primer, and of the new part."""
+    rows = [(seconds, value, new) for seconds, value in pedals]
+    lifted = next((seconds for seconds, value in pedals if value < SUSTAIN_DOWN), None)
+    if lifted is not None:
+        last = dict(zip(primer.pedal_part.tolist(), primer.pedal_value.tolist(), strict=True))
+        rows += [(lifted, 0, part) for part, value in last.items() if value >= SUSTAIN_DOWN]
+    time, value, part = np.array(rows, np.float64).reshape(-1, 3).T
+    return {
+        "pedal_time": np.append(primer.pedal_time, time),
+        "pedal_value": np.append(primer.pedal_value, value.astype(np.uint8)),
+        "pedal_part": np.append(primer.pedal_part, part.astype(np.int32)),
+        "pedal_shared": np.append(primer.pedal_shared, np.zeros(len(rows), bool)),
+    }
 
 
 def _controls_with(primer: Performance, new: int, like: int | None) -> dict[str, Any]:

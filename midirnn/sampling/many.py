@@ -71,7 +71,7 @@ def continue_many(
 ) -> Iterator[Generated]:
     """Yield a continuation of each primer, in order, each drawn with its seed.
 
-    With ``batch`` so many are in progress at once, in numpy unless ``engine`` is onnxruntime. The
+    With ``batch`` so many are in progress at once, in numpy unless ``engine`` is another. The
     music depends neither on how many these are nor on the number of ``workers``; see
     :func:`generate_many`.
     """
@@ -86,7 +86,7 @@ def continue_many(
     pieces = list(zip(seeds, primers, strict=True))
     if workers == 1:
         return order.make_all(model.codec, _lanes(model, engine, batch), pieces)
-    return _in_processes(model.folder, engine, order, pieces, min(workers, len(primers)))
+    return _in_processes(model, engine, order, pieces, min(workers, len(primers)))
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Order:
 
 
 def _in_processes(
-    folder: Path,
+    model: Model,
     engine: str,
     order: _Order,
     pieces: Sequence[Piece],
@@ -128,7 +128,7 @@ def _in_processes(
     try:
         for begin in range(0, len(pieces), size):
             group = pieces[begin : begin + size]
-            running.append(pool.submit(_make, folder, engine, order, group))
+            running.append(pool.submit(_make, model.folder, model.blend, engine, order, group))
             if len(running) >= _AHEAD * workers:
                 yield from running.popleft().result()
         while running:
@@ -142,20 +142,22 @@ def _in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _make(folder: Path, engine: str, order: _Order, pieces: Sequence[Piece]) -> list[Generated]:
+def _make(
+    folder: Path, blend: float, engine: str, order: _Order, pieces: Sequence[Piece]
+) -> list[Generated]:
     """Generate pieces in a worker process."""
-    lanes, codec = _loaded(folder, engine, order.batch)
+    lanes, codec = _loaded(folder, blend, engine, order.batch)
     return list(order.make_all(codec, lanes, pieces))
 
 
 @cache
 def _loaded(
-    folder: Path, engine: str, batch: int | None
+    folder: Path, blend: float, engine: str, batch: int | None
 ) -> tuple[Sequence[StepEngine], Codec[Any]]:
     """Return the engines of a process, and the codec; made once."""
     from midirnn.engines.load import load
 
-    model = load(folder)
+    model = load(folder, blend=blend)
     return _lanes(model, engine, batch), model.codec
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from midirnn.codecs import Codec, NoteStream, Tokens
+from midirnn.codecs import BoolArray, Codec, NoteStream, Tokens
 from midirnn.datasets.windows import EvaluationWindows, Inputs
-from midirnn.models.language_model import LanguageModel
+from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.losses import token_losses
 
 Number = TypeVar("Number", int, float)
@@ -90,12 +90,14 @@ def evaluate(
     stateless: bool = False,
     bf16: bool = False,
     use_mask: bool = True,
+    initial: State | None = None,
     progress: Callable[[int], None] = lambda tokens: None,
 ) -> Evaluation:
     """Evaluate a model on whole pieces.
 
     Each is read from its start to its end with one state or, if ``stateless``, each window of it
-    from a zero state. Otherwise ``window`` makes no difference to the result.
+    from a zero state. Otherwise ``window`` makes no difference to the result. ``initial``
+    (L, 1, H) is the state in which pieces begin, by default zeros.
     """
     was_training = model.training
     model.eval()
@@ -110,6 +112,9 @@ def evaluate(
     state = model.initial_state(len(windows.streams), next(model.parameters()).device)
     nats, counts = np.zeros(codec.vocab_size), np.zeros(codec.vocab_size, np.int64)
     for batch in windows:
+        if initial is not None:
+            state = _begun(state, initial, batch.reset)
+            batch.reset[:] = False
         losses, valid, state = token_losses(model, batch, state, bf16=bf16, use_mask=use_mask)
         targets = batch.targets[batch.valid]
         nats += np.bincount(targets, losses[valid].double().cpu().numpy(), codec.vocab_size)
@@ -117,6 +122,12 @@ def evaluate(
         progress(int(batch.valid.sum()))
     model.train(was_training)
     return _summed(codec, nats, counts)
+
+
+def _begun(state: State, initial: State, begins: BoolArray) -> State:
+    """Return the state, in which rows that begin a piece have the initial one."""
+    rows = torch.from_numpy(begins)[None, :, None].to(state[0].device)
+    return tuple(torch.where(rows, first, part) for first, part in zip(initial, state, strict=True))
 
 
 def _summed(

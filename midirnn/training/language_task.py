@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from midirnn.datasets.mixture import JoinedPieces, Source, chances_of, shares_of
 from midirnn.datasets.windows import Batch, Inputs, TrainingWindows
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
+from midirnn.models.architectures import find_architecture
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel, State
 from midirnn.training.config import TrainingConfig
@@ -34,6 +36,17 @@ class Part:
     batch: Batch
     rows: slice
     """Which rows of the batch they are."""
+
+
+def make_language_model(
+    config: ModelConfig, weights: Mapping[str, npt.NDArray[np.float32]] | None = None
+) -> LanguageModel:
+    """Return the model of a config, with these weights or random ones."""
+    model = find_architecture(config.architecture).build(config)
+    assert isinstance(model, LanguageModel)
+    if weights is not None:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    return model
 
 
 class LanguageModelTask(Task):
@@ -64,7 +77,7 @@ class LanguageModelTask(Task):
             {"window": recipe.window, "stateless": True} if recipe.stateless else {}
         )
         self.rows = team.rows(recipe.batch_size)
-        self.model = LanguageModel(config).to(team.device)
+        self.model = make_language_model(config).to(team.device)
         self.validation = {
             source.name: excerpts(source.validation, recipe.validation_tokens)
             for source in sources

@@ -11,13 +11,18 @@ from midirnn.codecs import Codec
 from midirnn.datasets.mixture import Source
 from midirnn.errors import OptionError
 from midirnn.models.architectures import LANGUAGE_MODEL, ArchitectureConfig
+from midirnn.models.windowed_config import AttentionConfig, ConvolutionConfig
 from midirnn.training.config import TrainingConfig
 from midirnn.training.distributed import ALONE, Team
 from midirnn.training.language_task import LanguageModelTask
 from midirnn.training.memory import keep_freed_memory
 from midirnn.training.task import Task
 
-TASKS: dict[str, Callable[..., Task]] = {LANGUAGE_MODEL: LanguageModelTask}
+TASKS: dict[str, Callable[..., Task]] = {
+    LANGUAGE_MODEL: LanguageModelTask,
+    ConvolutionConfig.architecture: LanguageModelTask,
+    AttentionConfig.architecture: LanguageModelTask,
+}
 """What makes a task, by the architecture's name. Called as :func:`make_task` does."""
 
 

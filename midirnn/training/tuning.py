@@ -8,36 +8,58 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from midirnn.codecs import Tokens
 from midirnn.datasets.mixture import Source
-from midirnn.engines.adapters import Adapter, changes_between, hash_of
+from midirnn.datasets.windows import Inputs
+from midirnn.engines.adapters import INITIAL, Adapter, changes_between, hash_of
 from midirnn.engines.load import PRETRAINED, Model
 from midirnn.errors import DatasetError, OptionError
 from midirnn.models.checkpoint import Weights, read_checkpoint
-from midirnn.models.language_model import LanguageModel
+from midirnn.models.language_model import LanguageModel, from_weights
 from midirnn.performance import Performance
 from midirnn.training.config import TrainingConfig
 from midirnn.training.evaluate import evaluate
 from midirnn.training.folder import BEST, Report
+from midirnn.training.initial_state import (
+    Beginnings,
+    as_arrays,
+    learn_initial_state,
+    nats_of_beginnings,
+)
 from midirnn.training.run import Trainer
 from midirnn.training.tasks import make_task
 
 LEAST_TOKENS = 4_000
 """About three minutes of piano playing: with less, what is learned is chance."""
 
-YOU, BASE = "you", "base"
+STATE, ADAPTER, ALL = "state", "adapter", "all"
+KINDS = (STATE, ADAPTER, ALL)
+"""What may change: the state in which pieces begin; all weights, by matrices of a low rank; all."""
+
+YOURS, OWN, BASE_TEST, BEGINNINGS = "yours", "own", "base_test", "beginnings"
+"""What is measured: your playing that was kept aside, music of the model's own, the test set of
+the base, and places of your playing that was kept aside as if it began there."""
+
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Shares of the change that are tried after the training."""
+
+NEARLY = 0.9
+"""Of the gain of the best share: a smaller share that has as much is taken, which costs less."""
+
+TEST_BEGINNINGS = 64
 
 TOO_LITTLE = (
     "there is too little to learn from: {tokens:,} tokens, and it takes {least:,}, about three "
     "minutes of playing"
 )
 NO_GAIN = (
-    "tuning did not help: your playing that was kept aside is at {before:.3f} nats per token "
-    "before it and at {after:.3f} after it. Nothing was written; more playing helps"
+    "tuning did not help: the part of your playing that says when to stop is at {before:.3f} nats "
+    "per token before it and at {after:.3f} after it. Nothing was written; more playing helps"
 )
 
 
@@ -45,14 +67,20 @@ NO_GAIN = (
 class TuningConfig:
     """How a model is tuned."""
 
-    minutes: float = 5.0
+    kind: str = ADAPTER
+    """What may change: one of :data:`KINDS`."""
+    minutes: float = 3.0
     """Train for so many minutes at most; it stops by itself when it gets no better."""
+    steps: int = 0
+    """Train for so many steps at most instead, which gives the same on a busy machine (0: off)."""
     learning_rate: float = 3e-4
     """Peak learning rate."""
     rank: int = 16
-    """Rank at which the change of each matrix is kept (0: all of it)."""
+    """Rank at which an adapter keeps the change of each matrix."""
     validation_share: float = 0.15
-    """Share of your playing, its end, that is kept aside: to stop in time, and to measure."""
+    """Share of your playing that says when to stop: the part before the last."""
+    test_share: float = 0.15
+    """Share of your playing that nothing is learned from, its end: the gain is measured there."""
     base_share: float = 0.3
     """Share of the training that is music of the model's own, against forgetting."""
     threads: int = 1
@@ -61,11 +89,15 @@ class TuningConfig:
     """Random seed."""
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise OptionError(f"kind is {self.kind!r}; allowed are {', '.join(KINDS)}")
         for name, low, high in (
             ("minutes", 0.01, 24 * 60.0),
+            ("steps", 0, 1_000_000),
             ("learning_rate", 1e-6, 0.1),
-            ("rank", 0, 4096),
-            ("validation_share", 0.05, 0.5),
+            ("rank", 1, 4096),
+            ("validation_share", 0.05, 0.4),
+            ("test_share", 0.05, 0.4),
             ("base_share", 0.0, 0.9),
             ("threads", 1, 1024),
             ("seed", 0, 2**32 - 1),
@@ -76,73 +108,164 @@ class TuningConfig:
                 )
 
 
+@dataclass(frozen=True)
+class Change:
+    """A measurement in nats per token, before tuning and after it."""
+
+    before: float
+    after: float
+
+    @property
+    def difference(self) -> float:
+        """What has changed; less is better."""
+        return self.after - self.before
+
+
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """A tuned model, and what tuning it has brought and cost, in nats per token."""
+    """A tuned model, and what tuning it has brought and cost."""
 
     adapter: Adapter
-    yours_before: float
-    yours_after: float
-    base_before: float
-    base_after: float
+    changes: dict[str, Change]
+    """By :data:`YOURS`, :data:`OWN`, and where they were measured :data:`BASE_TEST` and
+    :data:`BEGINNINGS`."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Playing as tokens: to learn from, to stop by, and to measure."""
+
+    train: list[Tokens]
+    validation: list[Tokens]
+    test: list[Tokens]
+
+    @property
+    def tokens(self) -> int:
+        """The number of all tokens."""
+        return sum(
+            len(piece) for part in (self.train, self.validation, self.test) for piece in part
+        )
+
+
+@dataclass(frozen=True)
+class BaseMusic:
+    """Music of the base's kind: to be mixed in, and to measure the price."""
+
+    mixed: Sequence[Tokens] = ()
+    own: Sequence[Tokens] = ()
+    """Other pieces of the model's own."""
+    test: Sequence[Tokens] = ()
+    """Pieces of the base's test set, if there is one at hand."""
 
 
 def split_by_time(
-    pieces: Sequence[Performance], share: float
-) -> tuple[list[Performance], list[Performance]]:
-    """Return what to train on, and the last ``share`` of the time of all pieces in a row."""
-    left = (1.0 - share) * sum(piece.duration for piece in pieces)
-    train, validation = [], []
+    pieces: Sequence[Performance], shares: Sequence[float]
+) -> list[list[Performance]]:
+    """Return parts of the time of all pieces in a row: the first part, then ``shares`` of it."""
+    total = sum(piece.duration for piece in pieces)
+    ends = np.cumsum([1.0 - sum(shares), *shares]) * total
+    begins = [0.0, *ends[:-1]]
+    parts: list[list[Performance]] = [[] for _ in ends]
+    played = 0.0
     for piece in pieces:
-        cut = min(max(left, 0.0), piece.duration)
-        left -= piece.duration
-        if cut > 0.0:
-            train.append(piece.slice(0.0, cut))
-        if cut < piece.duration:
-            validation.append(piece.slice(cut, piece.duration))
-    return train, validation
+        for part, begin, end in zip(parts, begins, ends, strict=True):
+            low, high = max(begin - played, 0.0), min(end - played, piece.duration)
+            if high > low:
+                part.append(piece.slice(low, high))
+        played += piece.duration
+    return parts
+
+
+def split(model: Model, pieces: Sequence[Performance], config: TuningConfig) -> Parts:
+    """Return pieces, in the order in which they were played, in three parts by time.
+
+    Raises :class:`DatasetError` where there is too little to learn from.
+    """
+    shares = (config.validation_share, config.test_share)
+    parts = Parts(*(_encoded(model, part) for part in split_by_time(pieces, shares)))
+    if parts.tokens < LEAST_TOKENS or not all((parts.train, parts.validation, parts.test)):
+        raise DatasetError(TOO_LITTLE.format(tokens=parts.tokens, least=LEAST_TOKENS))
+    return parts
+
+
+def base_music(model: Model, own: Sequence[Performance], test: Sequence[Tokens] = ()) -> BaseMusic:
+    """Return pieces of the model's own as what is mixed in and, every second one, measured."""
+    return BaseMusic(_encoded(model, own[::2]), _encoded(model, own[1::2]), test)
 
 
 def tune(
     model: Model,
-    pieces: Sequence[Performance],
-    own: Sequence[Performance],
+    parts: Parts,
+    base: BaseMusic,
     config: TuningConfig | None = None,
     *,
     report: Callable[[Report], None] = lambda report: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Tuned:
-    """Tune a model to pieces in the order in which they were played.
+    """Tune a model to somebody's playing.
 
-    ``own`` are pieces of the model's own: half of them are mixed in, with the other half the price
-    is measured. Raises :class:`DatasetError` where there is too little to learn from, or where the
-    model is no better for it.
+    What is reported of the player is measured on ``parts.test`` alone, from which nothing was
+    learned and by which nothing was chosen. Raises :class:`DatasetError` where the model is no
+    better for it on ``parts.validation``.
     """
     config = config or TuningConfig()
-    train, validation = (
-        _encoded(model, part) for part in split_by_time(pieces, config.validation_share)
-    )
-    tokens = sum(len(piece) for piece in [*train, *validation])
-    if tokens < LEAST_TOKENS:
-        raise DatasetError(TOO_LITTLE.format(tokens=tokens, least=LEAST_TOKENS))
-    mixed, kept = _encoded(model, own[::2]), _encoded(model, own[1::2])
-    before = [_nats(model, model.weights, part) for part in (validation, kept)]
-    weights = _train(model, _sources(train, validation, mixed, config), config, report, should_stop)
-    changes = changes_between(model.weights, weights, config.rank or weights_width(weights))
-    adapter = Adapter(base_name(model), hash_of(model.folder), changes, {})
-    applied = adapter.apply(model.weights)
-    after = [_nats(model, applied, part) for part in (validation, kept)]
-    if after[0] >= before[0]:
-        raise DatasetError(NO_GAIN.format(before=before[0], after=after[0]))
-    info = {
-        "tokens": tokens,
-        "validation_tokens": sum(len(piece) for piece in validation),
-        "nats_before": before[0],
-        "nats_after": after[0],
-        "base_nats_before": before[1],
-        "base_nats_after": after[1],
+    if config.kind == STATE:
+        changes, found = _tune_state(model, parts, config, should_stop)
+        adapter = _adapter(model, changes)
+    else:
+        weights = _train(model, _sources(parts, base, config), config, report, should_stop)
+        whole = adapter_of(model, weights, config)
+        share = best_share(model, whole, parts.validation)
+        adapter = replace(whole.scaled(share), info={"share_of_change": share})
+        found = measure(model, adapter, parts.test, base)
+    info: dict[str, Any] = {
+        "kind": config.kind,
+        "tokens": parts.tokens,
+        "test_tokens": sum(len(piece) for piece in parts.test),
+        "nats": {name: [each.before, each.after] for name, each in found.items()},
     }
-    return Tuned(replace(adapter, info=info), before[0], after[0], before[1], after[1])
+    return Tuned(replace(adapter, info=adapter.info | info), found)
+
+
+def measure(
+    model: Model, adapter: Adapter, test: Sequence[Tokens], base: BaseMusic
+) -> dict[str, Change]:
+    """Measure what an adapter has brought and cost: a :class:`Change` of each kind of music."""
+    weights = adapter.apply(model.weights)
+    kinds = {YOURS: test, OWN: base.own, BASE_TEST: base.test}
+    return {
+        name: Change(nats(model, model.weights, pieces), nats(model, weights, pieces))
+        for name, pieces in kinds.items()
+        if pieces
+    }
+
+
+def best_share(model: Model, adapter: Adapter, validation: Sequence[Tokens]) -> float:
+    """Return the share of a change that predicts the validation part best.
+
+    Where a smaller one is nearly as good it is that, since it forgets less of the base. After
+    M. Wortsman et al., "Robust fine-tuning of zero-shot models" (2022). Raises
+    :class:`DatasetError` where none is better than the base.
+    """
+    before = nats(model, model.weights, validation)
+    tried = {
+        share: before - nats(model, adapter.scaled(share).apply(model.weights), validation)
+        for share in SHARES
+    }
+    most = max(tried.values())
+    if most <= 0.0:
+        raise DatasetError(NO_GAIN.format(before=before, after=before - most))
+    return min(share for share, gain in tried.items() if gain >= NEARLY * most)
+
+
+def adapter_of(model: Model, weights: Weights, config: TuningConfig) -> Adapter:
+    """Return the change from a model to other weights as an adapter of the kind that is wanted."""
+    rank = config.rank if config.kind == ADAPTER else weights_width(weights)
+    return _adapter(model, changes_between(model.weights, weights, rank))
+
+
+def _adapter(model: Model, changes: Weights) -> Adapter:
+    return Adapter(base_name(model), hash_of(model.folder), changes, {})
 
 
 def base_name(model: Model) -> str:
@@ -162,18 +285,39 @@ def weights_width(weights: Weights) -> int:
     return max(max(array.shape, default=1) for array in weights.values())
 
 
-def _sources(
-    train: Sequence[Tokens],
-    validation: Sequence[Tokens],
-    mixed: Sequence[Tokens],
-    config: TuningConfig,
-) -> list[Source]:
+def _tune_state(
+    model: Model, parts: Parts, config: TuningConfig, should_stop: Callable[[], bool]
+) -> tuple[Weights, dict[str, Change]]:
+    """Learn only the state in which pieces begin; return it, and what it has brought."""
+    torch.set_num_threads(config.threads)
+    network = from_weights(model.config, model.weights)
+    state = learn_initial_state(
+        network,
+        model.codec,
+        parts.train,
+        parts.validation,
+        **({"steps": config.steps} if config.steps else {}),
+        seed=config.seed,
+        should_stop=should_stop,
+    )
+    inputs = Inputs(model.config.start_token, model.config.features)
+    batch = Beginnings(model.codec, inputs, parts.test).draw(TEST_BEGINNINGS, config.seed)
+    before, after = (nats_of_beginnings(network, batch, begin) for begin in (None, state))
+    whole = [
+        evaluate(network, model.codec, parts.test, initial=begin).nats_per_token
+        for begin in (None, state)
+    ]
+    changes = {f"{INITIAL}{number}": part for number, part in enumerate(as_arrays(state))}
+    return changes, {YOURS: Change(*whole), BEGINNINGS: Change(before, after)}
+
+
+def _sources(parts: Parts, base: BaseMusic, config: TuningConfig) -> list[Source]:
     """Return the player's pieces, and the model's own at their share of the training."""
-    sources = [Source(YOU, train, validation)]
-    own_tokens = sum(len(piece) for piece in mixed)
+    sources = [Source("you", parts.train, parts.validation)]
+    own_tokens = sum(len(piece) for piece in base.mixed)
     if own_tokens and config.base_share:
         share = config.base_share / (1.0 - config.base_share)
-        sources.append(Source(BASE, mixed, (), share * sources[0].tokens / own_tokens))
+        sources.append(Source("base", base.mixed, (), share * sources[0].tokens / own_tokens))
     return sources
 
 
@@ -185,21 +329,7 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> Weights:
     """Return the best weights of a short training."""
-    longest = max(len(piece) for source in sources for piece in source.train)
-    recipe = TrainingConfig(
-        minutes=config.minutes,
-        learning_rate=config.learning_rate,
-        window=min(128, longest),
-        weight_decay=0.0,
-        warmup_steps=10,
-        ema_decay=0.95,
-        validation_steps=25,
-        validation_tokens=20_000,
-        patience=6,
-        threads=config.threads,
-        seed=config.seed,
-        checkpoint_minutes=1e6,
-    )
+    recipe = _recipe(config, longest=max(len(p) for source in sources for p in source.train))
     with tempfile.TemporaryDirectory(prefix="midirnn-tune-") as folder:
         task = make_task(model.config, recipe, model.codec, sources)
         task.model.load_state_dict(_tensors(model.weights))
@@ -209,7 +339,30 @@ def _train(
         return read_checkpoint(best).weights if best.exists() else model.weights
 
 
-def _nats(model: Model, weights: Weights, pieces: Sequence[Tokens]) -> float:
+def _recipe(config: TuningConfig, longest: int) -> TrainingConfig:
+    """Return the recipe of a training on pieces of which the longest has so many tokens."""
+    window = min(128, longest)
+    recipe = TrainingConfig(
+        minutes=config.minutes,
+        learning_rate=config.learning_rate,
+        window=window,
+        weight_decay=0.0,
+        warmup_steps=10,
+        ema_decay=0.95,
+        validation_steps=10,
+        validation_tokens=20_000,
+        patience=3,
+        threads=config.threads,
+        seed=config.seed,
+        checkpoint_minutes=1e6,
+    )
+    if not config.steps:
+        return recipe
+    return replace(recipe, minutes=0.0, tokens=config.steps * recipe.batch_size * window)
+
+
+def nats(model: Model, weights: Weights, pieces: Sequence[Tokens]) -> float:
+    """Return the nats per token of pieces, each read from its start with one state."""
     network = LanguageModel(model.config)
     network.load_state_dict(_tensors(weights))
     return evaluate(network, model.codec, pieces).nats_per_token

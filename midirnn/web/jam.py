@@ -225,7 +225,9 @@ class Jam:
         if rig is None or name == self.config.model:
             return
         mode = rig.session.view().mode
-        self._prepare(replace(self.config, model=name, mode=mode))
+        if self.config.set_list is not None:
+            self.tell("the set list is of the last model: what is stored now is not kept")
+        self._prepare(replace(self.config, model=name, mode=mode, set_list=None))
         self.tell(f"loading the model {name}")
         rig.session.stop()
 

@@ -54,6 +54,7 @@ def state(rig: Rig | None, model: str, recording_since: float | None, facts: Fac
         "listens": Stance.LISTENS in stance and not view.frozen,
         "knobs": dict(view.knobs),
         "presets": sorted(view.presets),
+        "preset_names": {str(number): name for number, name in view.preset_names.items()},
         "has_model": view.has_model,
         "has_output": view.has_output,
         "guard": dict(view.remedies),

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from midirnn.cli.doctor import doctor, lines
+from midirnn.cli.main import main
 from midirnn.engines.load import load
 from midirnn.errors import PortError
 from midirnn.live import checkup
 from midirnn.live.checkup import Checkup, Spread, advice, examine, time_loop, time_steps
-from midirnn.ports import PortListing, PortRow
+from midirnn.ports import PortListing, PortRow, open_input, open_output
 from midirnn.sampling import Sampler
 from tests.jack import JackServer, jack_is_installed
 from tests.live.stage import WrappedEngine, tiny_model, write_tiny_model
@@ -165,3 +166,35 @@ def test_the_way_through_jack_is_timed(jack_server: JackServer) -> None:
     assert len(milliseconds) == 40
     assert min(milliseconds) > 0.0
     assert sorted(milliseconds)[20] < 30.0
+
+
+def test_the_way_to_an_instrument_and_back_is_timed(
+    jack_server: JackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        open_output("Stage piano back", virtual=True, api="jack") as back,
+        open_input(
+            "Stage piano", lambda message, seconds: back.send(message), virtual=True, api="jack"
+        ),
+    ):
+        arguments = ["--loopback", "Stage piano", "--loopback-input", "Stage piano back"]
+        assert main(["doctor", *arguments, "--api", "jack", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["there_and_back"]["count"] == 40
+    assert found["there_and_back"]["median_ms"] > 0.0
+    half = found["there_and_back"]["median_ms"] / 2
+    assert found["output_latency_ms"] == pytest.approx(half, abs=0.06)
+
+
+def test_an_instrument_that_sends_nothing_back_is_told_of(
+    jack_server: JackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        open_output("Stage piano back", virtual=True, api="jack"),
+        open_input("Stage piano", lambda message, seconds: None, virtual=True, api="jack"),
+    ):
+        arguments = ["--loopback", "Stage piano", "--loopback-input", "Stage piano back"]
+        assert main(["doctor", *arguments, "--api", "jack"]) == 1
+    err = capsys.readouterr().err
+    assert "40 did not come back from 'Stage piano back'" in err
+    assert err.count("\n") == 1

@@ -22,11 +22,11 @@ from midirnn.codecs import (
     Tokens,
     codec_from_settings,
 )
-from midirnn.codecs.base import MAX_TOKENS
+from midirnn.codecs.base import MAX_TOKENS, Message
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.held import held_after, held_rows, no_notes
 from midirnn.errors import CodecError, MidirnnError
-from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON
 from midirnn.performance import NUM_PITCHES
 from tests.codecs.characters import CharacterCodec
 
@@ -68,6 +68,15 @@ def walk(codec: Codec[Any], seed: int, length: int = 150, limits: Limits | None 
         tokens.append(ids.start + int(rng.choice(np.flatnonzero(mask[ids]))))
         constraint.advance(state, tokens[-1])
     return np.array(tokens, np.uint16)
+
+
+def notes_among(messages: list[tuple[float, Message]]) -> list[tuple[int, int]]:
+    """The note-ons and note-offs: (status, pitch); without what the pedal does."""
+    return [
+        (status & 0xF0, pitch)
+        for _, (status, pitch, _) in messages
+        if status & 0xF0 != CONTROL_CHANGE
+    ]
 
 
 def test_its_name_and_its_suffixes_are_what_files_and_flags_say(codec: Codec[Any]) -> None:
@@ -225,13 +234,13 @@ class TestNotes:
         tokens, decoder = walk(codec, seed), stream.stream_decoder()
         held, rows = no_notes(), held_rows(notes, no_notes(), tokens)
         for token, row in zip(tokens.tolist(), rows, strict=True):
-            for _, (status, pitch, _) in decoder.feed(token):
-                held[pitch] = status & 0xF0 == NOTE_ON
+            for status, pitch in notes_among(decoder.feed(token)):
+                held[pitch] = status == NOTE_ON
             assert np.array_equal(row, held)
         assert np.array_equal(held_after(notes, no_notes(), tokens), held)
-        ended = [message for _, message in decoder.finish()]
-        assert {pitch for _, pitch, _ in ended} == set(np.flatnonzero(held))
-        assert all(status & 0xF0 == NOTE_OFF for status, _, _ in ended)
+        ended = notes_among(decoder.finish())
+        assert {pitch for _, pitch in ended} == set(np.flatnonzero(held))
+        assert all(status == NOTE_OFF for status, _ in ended)
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_a_stream_of_messages_gives_the_tokens_of_the_whole(

@@ -71,7 +71,7 @@ def test_a_manifest_that_is_no_json_is_damaged(dataset: Path, text: str) -> None
         (lambda m: m["splits"]["train"].update(files=None, extra=1), "is damaged"),
         (
             lambda m: m["codec"].update(name="score"),
-            "no codec 'score'; known are ensemble, performance",
+            "no codec 'score'; known are ensemble, pedal, performance",
         ),
         (lambda m: m["codec"].update(velocity_bins=-1), "velocity_bins is -1"),
         (lambda m: m["splits"].update(test={}), r"test\.parquet is missing"),

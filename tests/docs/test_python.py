@@ -11,7 +11,7 @@ import midirnn
 from midirnn.live.base.options import live_config, read_options
 from tests.docs.pages import PAGES, ROOT, blocks, name_of
 
-TESTED_ELSEWHERE = ("state.md", "unrolling.md", "sessions.md")
+TESTED_ELSEWHERE = ("state.md", "unrolling.md", "ensemble.md", "sessions.md")
 """The course follows its commands, and the session in memory is tested with the rig."""
 
 

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.engines.export import BLOCK_SIZE, FloatMatrix, QuantizedMatrix, export_onnx, quantize
+from midirnn.engines.export import export_onnx
 from midirnn.engines.onnx_engine import make_session
+from midirnn.engines.quantized import BLOCK_SIZE, QuantizedMatrix, quantize
+from midirnn.engines.state import FloatMatrix
 from midirnn.models.cells import CELLS
 from midirnn.models.config import ModelConfig
 from tests.engines.stepping import CODEC, CONFIGS, trained_weights

@@ -19,6 +19,8 @@ from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.state import EngineState
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
 from midirnn.live.base.observers import Observers
+from midirnn.live.controls.console import Console
+from midirnn.live.controls.scenes import Scenes
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.model_process.link import LocalModel
 from midirnn.models.checkpoint import expected_shapes, write_checkpoint
@@ -187,7 +189,9 @@ class Stage:
         start_seconds: float = START_SECONDS,
         guard: bool = False,
         on_notice: Callable[[str], None] = lambda text: None,
+        scenes: Scenes | None = None,
     ) -> None:
+        config = replace(config or LiveConfig(), guard=guard)
         model = tiny_model(codec)
         self.before_step: Callable[[], None] = lambda: None
         engine = WrappedEngine(NumpyEngine(model.config, model.weights), lambda: self.before_step())
@@ -202,12 +206,13 @@ class Stage:
             self.sampler,
             self.output,
             mode,
-            replace(config or LiveConfig(), guard=guard),
+            config,
             clock=self.clock,
             on_change=lambda stance: self.changes.append((self.now, stance)),
             on_trouble=self.troubles.append,
             on_notice=on_notice,
             observer=Notes(self.notes),
+            console=Console(config, scenes=scenes),
         )
 
     @property

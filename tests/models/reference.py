@@ -45,7 +45,8 @@ def sigmoid(x: Array) -> Array:
 
 def layer_norm(x: Array, w: Mapping[str, Array], layer: int) -> Array:
     normalized = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
-    return normalized * w[f"norms.{layer}.weight"] + w[f"norms.{layer}.bias"]
+    scaled: Array = normalized * w[f"norms.{layer}.weight"] + w[f"norms.{layer}.bias"]
+    return scaled
 
 
 def cell_step(

@@ -183,7 +183,10 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"name": "morse"}, "there is no codec 'morse'; known are ensemble, performance"),
+            (
+                {"name": "morse"},
+                "there is no codec 'morse'; known are ensemble, pedal, performance",
+            ),
             ({"wings": 2}, "the settings of codec 'performance' hold one it does not have"),
             ({"velocity_bins": 1000}, "velocity_bins is 1000; allowed are 0 to 127"),
             ({"velocity_bins": 8}, "the model has 388 tokens and its codec 364"),

@@ -42,15 +42,42 @@ with open_output(sys.argv[1], virtual=True, api="jack") as port:
         port.send([int(byte) for byte in line.split()])
 """
 
-LEAVER = """
-import os, signal, sys
+STOPPER = """
+import os, signal, sys, time
+from pathlib import Path
+def stop(server):
+    os.kill(server, signal.SIGSTOP)  # which is heeded only when the server's threads next run
+    threads = Path(f"/proc/{server}/task")
+    while threads.exists() and any(
+        (thread / "stat").read_text().rpartition(")")[2].split()[0] != "T"
+        for thread in threads.iterdir()
+    ):
+        time.sleep(0.01)
+"""
+
+LEAVER = (
+    STOPPER
+    + """
 from midirnn.ports import open_output, rtmidi_ports
 rtmidi_ports.EXIT_LIMIT_SECONDS = 0.3
 port = open_output("left open", virtual=True, api="jack")
 if len(sys.argv) > 1:
-    os.kill(int(sys.argv[1]), signal.SIGSTOP)
+    stop(int(sys.argv[1]))
 """
+)
 
+
+STAYER = (
+    STOPPER
+    + """
+from midirnn.ports import open_output, rtmidi_ports
+rtmidi_ports.CLOSE_LIMIT_SECONDS = 0.3
+port = open_output("closed in time", virtual=True, api="jack")
+stop(int(sys.argv[1]))
+port.close()
+print("never reached")
+"""
+)
 
 POURER = """
 import sys, threading, time
@@ -277,6 +304,22 @@ def test_the_process_ends_even_if_the_midi_system_is_stuck(jack_server: JackServ
     finally:
         jack_server.thaw()
     assert ended.returncode == 1
+
+
+def test_a_session_does_not_hang_where_its_stuck_system_lets_no_port_close(
+    jack_server: JackServer,
+) -> None:
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", STAYER, str(jack_server.pid)],
+            timeout=LIMIT_SECONDS,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        jack_server.thaw()
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "in _shut" in ended.stderr  # which call it was
 
 
 def test_without_a_server_the_error_is_one_line_and_nothing_else_is_printed(

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,15 @@ from midirnn.live.rig import Rig
 from midirnn.models.checkpoint import write_checkpoint
 from midirnn.performance import Part
 from midirnn.ports import MemoryOutput
-from midirnn.training.tuning import TuningConfig, base_name, split_by_time, tune
+from midirnn.training import tuning
+from midirnn.training.tuning import (
+    TuningConfig,
+    base_music,
+    base_name,
+    split,
+    split_by_time,
+    tune,
+)
 from tests.live.stage import write_tiny_model
 
 
@@ -66,10 +75,9 @@ def tuned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
     folder = tmp_path_factory.mktemp("tuned")
     write_midi(playing(), folder / "mine.mid")
     printed = io.StringIO()
-    flags = ["--minutes", "0.1", "--learning-rate", "0.01", "--rank", "4"]
+    flags = ["--steps", "40", "--learning-rate", "0.01", "--rank", "4"]
     with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "OWN_SECONDS", 8.0)
-        patch.setattr(command, "SAMPLE_SECONDS", 8.0)
         files = [str(folder / "mine.mid"), "-o", str(folder / "mine")]
         code = main(["tune", *files, "--model", str(base), *flags])
     assert code == 0
@@ -85,9 +93,11 @@ def test_a_tuned_model_knows_the_player_better_and_says_at_what_price(
     assert yours[1] < yours[0]
     assert yours[2] == pytest.approx(yours[1] - yours[0], abs=0.002)
     assert lines[2].startswith("the model's own music")
-    assert "longest copy" in lines[3]
+    assert lines[4].startswith("different figures of 4")
+    assert lines[5].startswith("longest copy, notes")
     info = read_adapter(folder).info
-    assert info["nats_after"] == pytest.approx(yours[1], abs=0.001)
+    assert info["kind"] == "adapter"
+    assert info["nats"]["yours"] == pytest.approx(yours[:2], abs=0.001)
 
 
 def test_a_tuned_model_is_loaded_like_any_other(tuned: tuple[Path, str], base: Path) -> None:
@@ -110,7 +120,8 @@ def test_info_says_what_a_tuned_model_is(tuned: tuple[Path, str], base: Path, ca
     found = json.loads(capsys.readouterr().out)
     [found] = found if isinstance(found, list) else [found]
     assert found["info"]["tuned"]["base"] == str(base)
-    assert found["info"]["tuned"]["nats_after"] < found["info"]["tuned"]["nats_before"]
+    before, after = found["info"]["tuned"]["nats"]["yours"]
+    assert after < before
 
 
 def test_a_session_with_a_tuned_model_is_recorded_and_replayed(
@@ -183,18 +194,119 @@ def test_a_base_is_found_again_from_another_folder(
     assert base_name(load("piano-small")) == "piano-small"
 
 
-def test_the_end_of_the_playing_is_kept_aside() -> None:
+def test_playing_is_split_by_time_in_what_is_learned_stops_and_measures() -> None:
     first, second = playing(60), playing(40, seed=1)
-    train, validation = split_by_time([first, second], 0.5)
-    middle = (first.duration + second.duration) / 2
-    assert sum(piece.duration for piece in train) == pytest.approx(middle, abs=0.1)
+    train, validation, test = split_by_time([first, second], (0.3, 0.2))
+    whole = first.duration + second.duration
+    assert sum(piece.duration for piece in train) == pytest.approx(0.5 * whole, abs=0.2)
     assert [len(piece) for piece in train] == [50]
-    assert [len(piece) for piece in validation] == [10, 40]
+    assert [len(piece) for piece in validation] == [10, 20]
+    assert [len(piece) for piece in test] == [20]
 
 
 def test_too_little_playing_is_refused(base: Path) -> None:
     with pytest.raises(DatasetError, match="about three minutes of playing"):
-        tune(load(base), [playing(100)], [])
+        split(load(base), [playing(100)], TuningConfig())
+
+
+class Measured:
+    """Notes each weighing of a piece of tokens."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lengths: list[int] = []
+        original = tuning.evaluate
+
+        def noting(network: Any, codec: Any, pieces: Any, **more: Any) -> Any:
+            self.lengths += [len(piece) for piece in pieces]
+            return original(network, codec, pieces, **more)
+
+        monkeypatch.setattr(tuning, "evaluate", noting)
+
+
+def test_the_gain_is_measured_where_nothing_was_learned_or_chosen(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, config = load(base), TuningConfig(steps=10, learning_rate=0.01)
+    parts = split(model, [playing()], config)
+    measured, original = Measured(monkeypatch), tuning.best_share
+
+    def unmeasured_yet(*args: Any) -> float:
+        found = original(*args)
+        assert len(parts.test[0]) not in measured.lengths
+        return found
+
+    monkeypatch.setattr(tuning, "best_share", unmeasured_yet)
+    tune(model, parts, base_music(model, [playing(300, seed=5)] * 2), config)
+    assert measured.lengths.count(len(parts.test[0])) == 2
+
+
+def test_only_the_initial_state_takes_kilobytes_and_is_begun_from(
+    base: Path, tmp_path: Path
+) -> None:
+    model, config = load(base), TuningConfig(kind="state", steps=20)
+    tuned = tune(model, split(model, [playing()], config), base_music(model, []), config)
+    begun = tuned.changes["beginnings"]
+    assert begun.after < begun.before
+    assert set(tuned.adapter.changes) == {"initial.0", "initial.1"}
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    write_adapter(folder, tuned.adapter)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10_000
+    mine = load(folder)
+    assert mine.initial is not None
+    for kind in ("numpy", "auto"):
+        [engine] = mine.lanes(1, kind) if kind == "numpy" else [mine.engine(kind)]
+        assert not np.array_equal(engine.logits(), model.engine(kind).logits())
+    np.testing.assert_allclose(mine.engine("numpy").logits(), mine.lanes(2)[1].logits(), atol=1e-5)
+
+
+def test_a_state_of_another_model_is_refused(tuned: tuple[Path, str], tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(tuned[0], mine)
+    adapter = read_adapter(mine)
+    write_adapter(mine, replace(adapter, changes={"initial.0": np.zeros((3, 5), np.float32)}))
+    with pytest.raises(CheckpointError, match="begins in a state of another model"):
+        load(mine)
+
+
+def test_all_weights_may_change(base: Path, tmp_path: Path) -> None:
+    model, config = load(base), TuningConfig(kind="all", steps=20, learning_rate=0.01)
+    tuned = tune(model, split(model, [playing()], config), base_music(model, []), config)
+    assert tuned.changes["yours"].difference < 0
+    assert not any(key.endswith(".up") for key in tuned.adapter.changes)
+
+
+def test_a_share_of_an_adapter_makes_a_share_of_the_change() -> None:
+    rng = np.random.default_rng(0)
+    base = {"w": rng.normal(size=(40, 30)).astype(np.float32), "b": np.zeros(4, np.float32)}
+    after = {name: array + rng.normal(size=array.shape) for name, array in base.items()}
+    adapter = Adapter("base", "", changes_between(base, after, 3), {})
+    whole, half = adapter.apply(base), adapter.scaled(0.5).apply(base)
+    for name in base:
+        np.testing.assert_allclose(
+            half[name] - base[name], 0.5 * (whole[name] - base[name]), atol=1e-5
+        )
+
+
+def test_a_blend_is_played_from_the_command_line(tuned: tuple[Path, str], tmp_path: Path) -> None:
+    made = {}
+    for blend in ("0", "0.5", "1"):
+        target = tmp_path / f"{blend}.mid"
+        flags = ["--blend", blend, "--seconds", "5", "--seed", "1", "-o", str(target)]
+        assert main(["generate", "--model", str(tuned[0]), *flags]) == 0
+        made[blend] = target.read_bytes()
+    assert len(set(made.values())) == 3
+    base = tmp_path / "base.mid"
+    flags = ["--seconds", "5", "--seed", "1", "-o", str(base)]
+    assert main(["generate", "--model", load(tuned[0]).base.name, *flags]) == 0  # type: ignore[union-attr]
+    assert base.read_bytes() == made["0"]
+
+
+def test_what_is_not_tuned_cannot_be_blended(base: Path, tmp_path: Path, capsys: Any) -> None:
+    target = tmp_path / "x.mid"
+    assert main(["generate", "--model", str(base), "--blend", "0.5", "-o", str(target)]) == 1
+    assert "is no tuned model" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_tuning_that_does_not_help_writes_nothing(
@@ -203,8 +315,7 @@ def test_tuning_that_does_not_help_writes_nothing(
     write_midi(playing(1500), tmp_path / "a.mid")
     target = tmp_path / "mine"
     monkeypatch.setattr(command, "OWN_SECONDS", 5.0)
-    monkeypatch.setattr(command, "SAMPLE_SECONDS", 5.0)
-    flags = ["--minutes", "0.01", "--learning-rate", "1e-6", "--rank", "1"]
+    flags = ["--steps", "1", "--learning-rate", "1e-6", "--rank", "1"]
     arguments = [str(tmp_path / "a.mid"), "-o", str(target), "--model", str(base), *flags]
     code = main(["tune", *arguments])
     told = capsys.readouterr().err
@@ -230,7 +341,7 @@ def recording(folder: Path) -> Path:
 
 def test_of_a_recorded_session_the_performers_notes_are_taken(tmp_path: Path, base: Path) -> None:
     path, model = recording(tmp_path), load(base)
-    mine, both = (command._played(model, path, of) for of in ("performer", "both"))
+    mine, both = (command._played(model.codec, path, of) for of in ("performer", "both"))
     assert (len(mine), len(both)) == (1500, 3000)
     assert set(mine.pitch) == {60, 64, 67, 72}
 
@@ -241,7 +352,12 @@ def test_of_a_recorded_session_the_performers_notes_are_taken(tmp_path: Path, ba
         (["missing.mid", "-o", "m"], "missing.mid"),
         ([".", "-o", "m"], "holds no MIDI file"),
         (["a.mid", "-o", "m", "--of", "me"], "allowed are performer, both"),
-        (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 0 to 4096"),
+        (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 1 to 4096"),
+        (["a.mid", "-o", "m", "--kind", "some"], "allowed are state, adapter, all"),
+        (["a.mid", "-o", "m", "--price-on", "no-such-data"], "no-such-data"),
+        (["broken.mid", "-o", "m"], "broken.mid"),
+        (["silent.mid", "-o", "m"], "too little to learn from"),
+        (["guest.mid", "-o", "m"], "holds no note of the performer"),
         (["a.mid", "-o", "m", "--model", "folk"], "midirnn tune"),
         (["a.mid", "-o", "full"], "holds something else"),
     ],
@@ -257,8 +373,16 @@ def test_what_cannot_be_is_told_in_a_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("dear")
-    if "a.mid" in arguments:
-        write_midi(playing(1500), tmp_path / "a.mid")
+    name = arguments[0]
+    if name == "broken.mid":
+        Path(name).write_bytes(b"MThd\0\0")
+    elif name == "silent.mid":
+        write_midi(playing(0), Path(name))
+    elif name == "guest.mid":
+        session = read_midi(recording(tmp_path))
+        write_midi(session.select(session.part == 1), Path(name))
+    elif name == "a.mid":
+        write_midi(playing(1500), Path(name))
     model = [] if "--model" in arguments else ["--model", str(base)]
     assert main(["tune", *arguments, *model]) != 0
     told = capsys.readouterr().err

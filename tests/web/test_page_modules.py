@@ -116,3 +116,35 @@ def test_sliders_have_the_values_of_controllers() -> None:
             knob.check(value)
         if knob.unit not in ("pitch", "velocity"):
             assert found[knob.name]["back"] == list(range(0, 255, 2))
+
+
+RANGE = """
+import { Range } from "PAGE/range.js";
+const range = new Range();
+const seen = [];
+const show = (pitches, seconds) => {
+    let frames = 0;
+    for (let at = 0; at < 60 * seconds; at += 1) {
+        range.fit(pitches.map((pitch) => ({ pitch })), (now += 1 / 60));
+        frames += range.moved;
+    }
+    seen.push([range.low, range.high, frames]);
+};
+let now = 0;
+show([60], 1);
+show([60, 90], 2);
+show([60, 91], 2);
+show([60], 2);
+show([60], 4);
+done(seen);
+"""
+
+
+def test_the_pitches_in_view_widen_in_steps_and_narrow_late() -> None:
+    still, wider, enough, waits, narrow = run(RANGE)
+    assert still == [45, 80, 0]
+    assert wider[:2] == [45, 98]
+    assert 10 < wider[2] < 90  # frames of gliding
+    assert enough == [45, 98, 0]
+    assert waits == [45, 98, 0]
+    assert narrow[:2] == [45, 80]

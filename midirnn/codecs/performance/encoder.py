@@ -89,7 +89,7 @@ class StreamEncoder:
                 twins[note] = _Note(**vars(note))
             return twins[note]
 
-        copied = StreamEncoder.__new__(StreamEncoder)
+        copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
         copied._events = [
             _Event(event.seconds, event.kind, event.channel, event.note and twin(event.note))

@@ -20,6 +20,8 @@ class TokenType(StrEnum):
     NOTE_OFF = "note_off"
     TIME_SHIFT = "time_shift"
     VELOCITY = "velocity"
+    PEDAL = "pedal"
+    """Only in :mod:`midirnn.codecs.pedal`."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from midirnn.codecs.ensemble import MOST_SEATS
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
@@ -79,11 +80,19 @@ class LiveConfig:
     """Send your own notes to the output as well. [with --audio]"""
     pedal_out: bool = field(default=False, metadata=_about(PLAYING))
     """Send long notes as short ones held by the sustain pedal."""
+    output_latency_ms: float = field(default=0.0, metadata=_about(PLAYING, low=0.0, high=500.0))
+    """How long the instrument on the output takes from a message to its sound. What the model plans
+    is sent so much earlier. Measure it with: midirnn doctor --loopback."""
     shadow_notes: int = field(default=2, metadata=_about(PLAYING, low=1, high=8))
     """How many notes the mode shadow adds to each of your onsets."""
     echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))
     """The mode echo keeps tokens of your phrase that are at least this probable (among tokens of
     the same kind): 0 keeps all of them, 1 none."""
+    players: int = field(default=3, metadata=_about(PLAYING, low=1, high=MOST_SEATS - 1))
+    """How many play along in the mode ensemble, each on its own channel: those after --channel,
+    without the drums' 10."""
+    network: str = field(default="ensemble", metadata=_about(PLAYING))
+    """Model that says what the players of the mode ensemble do: its name or folder."""
     follow: float = field(
         default=1.0, metadata=_about(PLAYING, low=0.0, high=1.0, old_values=CLOCKS)
     )
@@ -115,9 +124,14 @@ class LiveConfig:
     """How performer and model take turns."""
     model: str = field(default="piano", metadata=_about())
     """Name of a model that comes with midirnn, or the folder of a model or training run."""
+    blend: float = field(default=1.0, metadata=_about(low=0.0, high=1.0))
+    """Share of a tuned model, 0 to 1; the rest is the model it was tuned from."""
+    tune_between_sets: bool = field(default=False, metadata=_about())
+    """While nobody plays, tune the model to what you have played (extra train). Needs --record."""
     engine: str = field(default="auto", metadata=_about())
-    """What computes the model: onnxruntime (fast, int8), numpy (exact), or auto, which is
-    onnxruntime where it is installed."""
+    """What computes the model: native (C++, int8), onnxruntime (int8), numpy (exact), or auto: the
+    fastest that is ready. The first session on a machine with a C++ compiler compiles native in the
+    background, for the next."""
     keep_warm: bool = field(default=True, metadata=_about())
     """Keep one processor busy while there is music: reactions are a third faster, a laptop gets
     warmer."""
@@ -143,6 +157,18 @@ class LiveConfig:
     controls: Path | None = field(default=None, metadata=_about(CONTROLLERS))
     """Control map: a TOML file of which controller moves which knob. [the one that --learn wrote,
     or the default map]"""
+
+    takeover: bool = field(default=True, metadata=_about(CONTROLLERS))
+    """A controller whose knob was turned elsewhere (by a preset, a page, OSC) moves it only once it
+    has reached it, so that it does not jump."""
+    controls_out: str | None = field(default=None, metadata=_about(CONTROLLERS))
+    """MIDI output, or part of its name, to which the knobs' values are sent: for motor faders, ring
+    lights and pads. [none]"""
+
+    set_list: Path | None = field(default=None, metadata=_about(CONTROLLERS))
+    """File of presets, each with the model's state, knobs, mode and followed style. It is made by
+    the first preset that is stored. Program changes load its presets. [presets end with the
+    session]"""
 
     osc: int | None = field(default=None, metadata=_about(CONTROLLERS, low=1, high=65_534))
     """UDP port at which to listen for Open Sound Control, such as 9000. [no OSC]"""
@@ -175,6 +201,8 @@ class LiveConfig:
             raise OptionError("--audio plays in place of a MIDI output: leave out --output")
         if self.osc is None and self.osc_to is not None:
             raise OptionError("--osc-to is for --osc, which says where to listen")
+        if self.tune_between_sets and self.record is None:
+            raise OptionError("--tune-between-sets needs --record: what is learned is kept there")
         if not self.audio and (self.soundfont or self.audio_driver):
             raise OptionError("--soundfont and --audio-driver are for --audio")
 

@@ -24,7 +24,8 @@ class ModelSettings:
     """Settings that a model process starts from. ``channel`` counts from 0.
 
     With ``keep_warm`` the model goes on stepping while there is music, which keeps the processor's
-    caches warm: see ``midirnn.live.model_process.warmth``.
+    caches warm: see ``midirnn.live.model_process.warmth``. ``blend`` is the share of a tuned model,
+    the rest its base; one that is ``tunable`` can be tuned while it plays (:class:`TakeUp`).
     """
 
     model: str
@@ -34,6 +35,8 @@ class ModelSettings:
     start_seconds: float = 0.0
     channel: int = 0
     keep_warm: bool = False
+    blend: float = 1.0
+    tunable: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ class Rest:
 
 @dataclass(frozen=True)
 class Begin:
-    """Play from that step on, from a ``source``: "model", "phrase" or "chord".
+    """Play from that step on, from a ``source``: "model", "phrase", "chord" or "ensemble".
 
     See ``midirnn.live.improviser.sources``. With ``at_once`` its first note comes in that very
     step, which may lie ahead. What it plays comes to a close at ``until_step``, if that is given.
+    An ensemble has so many ``players`` beside the performer; the model ``network`` conducts it.
     """
 
     step: int
@@ -119,6 +123,8 @@ class Begin:
     echo_threshold: float = 0.0
     chord_notes: int = 1
     until_step: int | None = None
+    players: int = 3
+    network: str = "ensemble"
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ class Knobs:
 
     ``controls`` are the model's control inputs, by default none; a model that was trained without
     them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included, and begin at
-    that ``pace``.
+    that ``pace``. ``blend`` is the share of a tuned model, the rest its base.
     """
 
     sampling: SamplingConfig
@@ -162,6 +168,7 @@ class Knobs:
     lowest: int = 0
     highest: int = 127
     pace: Pace = Pace()
+    blend: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,38 @@ class Blend:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """Return the state that was stored under a name. Answered by :class:`Fetched`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Provide:
+    """Store this state under a name: text of ``midirnn.engines.state_text``."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Load the tuned model in that folder, without waiting for it: :class:`TakeUp` will."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class TakeUp:
+    """Go on with the tuned model in that folder; None: with the model as it was at the start.
+
+    The base must be the same. For a model that is ``tunable``: see :class:`ModelSettings`.
+    """
+
+    folder: str | None
+
+
+@dataclass(frozen=True)
 class Save:
     """Return the whole state, for a model process that takes over. Answered by :class:`Saved`."""
 
@@ -214,9 +253,16 @@ Request: TypeAlias = (
     | Store
     | Recall
     | Blend
+    | Fetch
+    | Provide
+    | Prepare
+    | TakeUp
     | Save
     | Adopt
 )
+
+STATE_CHANGES = (Store, Recall, Blend, Provide, Reset, TakeUp)
+"""Requests after which a model process that takes over must know more than it heard."""
 
 
 # Replies.
@@ -227,7 +273,8 @@ class Planned:
     """Events of plan number ``plan``, in order; with them the plan reaches until ``seconds``.
 
     ``tokens`` is how many were sampled for them. With ``done`` the request is dealt with. With
-    events, ``entropy`` is that of the last token, in nats.
+    events, ``entropy`` is that of the last token, in nats, and ``units`` are the values of the
+    watched units as that token was drawn (:mod:`midirnn.probing.watching`).
     """
 
     plan: int
@@ -236,6 +283,7 @@ class Planned:
     tokens: int
     done: bool
     entropy: float | None = None
+    units: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -249,10 +297,14 @@ class Surprise:
 
 @dataclass(frozen=True)
 class Heard:
-    """The reply to what was heard: the model's pitches that end because of it, and its surprise."""
+    """The reply to what was heard: the model's pitches that end because of it, and its surprise.
+
+    ``units`` are the values of the watched units, as far as the model has got.
+    """
 
     ended: tuple[int, ...] = ()
     surprises: tuple[Surprise, ...] = ()
+    units: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -263,10 +315,18 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Fetched:
+    """A state that was stored under a name, as text."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """The model failed with this error. It answers nothing more."""
 
     error: Exception
 
 
-Reply: TypeAlias = Planned | Heard | Saved | Failed
+Reply: TypeAlias = Planned | Heard | Saved | Fetched | Failed

@@ -30,6 +30,9 @@ class Source(Enum):
     CHORD = "chord"
     """Sampled to go with the performer's notes: they begin and end together."""
 
+    ENSEMBLE = "ensemble"
+    """Sampled for several players, of which a network says what each does next."""
+
 
 class Following(Enum):
     """Which style of the performer the model keeps to while it plays."""

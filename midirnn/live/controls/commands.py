@@ -13,8 +13,15 @@ from midirnn.errors import OptionError
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
 from midirnn.live.base.playing import Gesture
-from midirnn.live.controls.knobs import NUM_PRESETS, Scale, find_knob
+from midirnn.live.controls.knobs import MOST_PRESETS, Scale, find_knob
 from midirnn.live.controls.map import ControlChange
+
+TURNS = {
+    "switch": Gesture.SWITCH,
+    "your_turn": Gesture.YOUR_TURN,
+    "my_turn": Gesture.MY_TURN,
+}
+"""The gesture of each switch that says whose turn it is."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,15 @@ class Press:
 
 @dataclass(frozen=True)
 class _OfPreset:
-    preset: int
+    preset: int | str
+    """Its number, or its name in the set list."""
 
     def __post_init__(self) -> None:
-        if not (type(self.preset) is int and 1 <= self.preset <= NUM_PRESETS):
-            raise OptionError(f"the preset is {self.preset!r}; allowed are 1 to {NUM_PRESETS}")
+        if isinstance(self.preset, str):
+            if not self.preset.strip():
+                raise OptionError("the preset has no name")
+        elif not (type(self.preset) is int and 1 <= self.preset <= MOST_PRESETS):
+            raise OptionError(f"the preset is {self.preset!r}; allowed are 1 to {MOST_PRESETS}")
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,15 @@ class LoadPreset(_OfPreset):
     """Load the model's state from a preset, if that holds one."""
 
 
-Command: TypeAlias = ControlChange | Press | StorePreset | LoadPreset
+@dataclass(frozen=True)
+class TakeUpTuned:
+    """Go on with the tuned model in a folder; ``told`` is what to show."""
+
+    folder: str
+    told: str
+
+
+Command: TypeAlias = ControlChange | Press | StorePreset | LoadPreset | TakeUpTuned
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,18 @@ from midirnn.live.base.messages import (
     Recall,
     Request,
     Store,
+    TakeUp,
 )
-from midirnn.live.base.playing import Following, Gesture, Source
+from midirnn.live.base.playing import Following, Source
+from midirnn.live.controls.clock_input import ClockInput
 from midirnn.live.controls.commands import (
+    TURNS,
     ChangeConfig,
     ChangeMode,
     ChangeModel,
     Command,
     Effect,
-    Hold,
+    LoadPreset,
     MakeGesture,
     Note,
     Panic,
@@ -41,43 +44,26 @@ from midirnn.live.controls.commands import (
     Replan,
     Say,
     StorePreset,
+    TakeUpTuned,
     Tell,
 )
 from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
 from midirnn.live.controls.map import ControlChange, ControlMap
-from midirnn.live.controls.panel import MODEL_INPUTS, Panel, PitchClasses, pace_of
+from midirnn.live.controls.panel import ASKED_BY, MODEL_INPUTS, Panel, PitchClasses, pace_of
 from midirnn.live.controls.presets import PresetBank
-from midirnn.live.modes import Mode
+from midirnn.live.controls.scenes import Scenes
+from midirnn.live.controls.set_list import KEPT_KNOBS, Scene
+from midirnn.live.controls.takeover import Takeover
+from midirnn.live.modes import MODES, Mode, mode_name
 from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard
 from midirnn.live.timing.beat_gate import BeatGate
-from midirnn.live.timing.clock_check import ClockCheck
 from midirnn.live.timing.stretch import Stretch
-from midirnn.live.timing.tempo import Beats, ClockFollower, ClockSender, next_beat
-from midirnn.midievents import NOTE_ON
+from midirnn.live.timing.tempo import Beats, ClockSender, next_beat
+from midirnn.midievents import NOTE_ON, PROGRAM_CHANGE
 from midirnn.ports.base import Message
-from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP
 from midirnn.sampling.filters import SamplingConfig
-
-ASKED_BY = (
-    "temperature",
-    "top_p",
-    "density",
-    "loudness",
-    "key",
-    "follow",
-    "lowest_pitch",
-    "highest_pitch",
-)
-"""Knobs that set how the model samples."""
-
-TURNS = {
-    "switch": Gesture.SWITCH,
-    "your_turn": Gesture.YOUR_TURN,
-    "my_turn": Gesture.MY_TURN,
-}
-"""The gesture of each switch that says whose turn it is."""
 
 PRIMED = "primed"
 """The name of the state that the performer's playing has left the model in."""
@@ -90,12 +76,17 @@ NO_SUCH_INPUT = (
     "--control-inputs)"
 )
 
+NOTHING_TO_BLEND = (
+    "the knob blend has no effect: this model is not tuned (midirnn tune, or --tune-between-sets)"
+)
+
 
 class Console:
     """Knobs, presets, clock and guard of a session. Owns their state, and commands that wait.
 
     ``beats`` is a clock to follow that neither comes in by MIDI nor is our own (Ableton Link).
-    ``steerable`` says whether the model has the inputs that density, loudness and key need.
+    ``steerable`` says whether the model has the inputs that density, loudness and key need, and
+    ``tuned`` whether there is a base to blend it with.
     """
 
     def __init__(
@@ -107,14 +98,19 @@ class Console:
         values: dict[str, Value] | None = None,
         beats: Beats | None = None,
         steerable: bool = True,
+        scenes: Scenes | None = None,
+        tuned: bool = False,
     ) -> None:
         self.config = config or LiveConfig()
-        self.panel = Panel({"follow": self.config.follow, **(values or {})})
-        self.bank = PresetBank()
+        self.panel = Panel(
+            {"follow": self.config.follow, "blend": self.config.blend, **(values or {})}
+        )
+        self.scenes = scenes or Scenes()
+        self.bank = PresetBank(self.scenes.names)
         self.guard = CollapseGuard()
         self.performer = PitchClasses()
-        self.clock_in = ClockFollower()
-        self._clock_check = ClockCheck()
+        self._clock_input = ClockInput()
+        self.clock_in = self._clock_input.follower
         bpm = self.config.clock_out_bpm
         self.clock_out = None if bpm is None else ClockSender(bpm)
         """The clock that is sent, if one is."""
@@ -123,10 +119,15 @@ class Console:
         self.stretch = Stretch(self.beats, self.config.reference_bpm)
         self._sampling = sampling or SamplingConfig()
         self._map = control_map or ControlMap()
+        self._takeover = Takeover(
+            self.panel, on=self.config.takeover and not self.config.controls_out
+        )
         self._steerable = steerable
+        self._tuned = tuned
+        self._tunings: list[str] = []
+        """The folders of what the model was tuned to in this session, the latest last."""
         self._commands: deque[Command] = deque()
         self._performed: deque[tuple[int, float]] = deque()
-        self._clocks: deque[tuple[Message, float]] = deque()
         self._played: deque[tuple[float, int]] = deque()
         self._asked: Knobs | None = None
         self._stand: tuple[int, float, Style | None, float] | None = None
@@ -141,6 +142,11 @@ class Console:
         """Take over the codec of the model, and whether it can be asked for a style."""
         self._steerable = self._steerable and steerable
         self._following = StyleFollower(codec, self.config.follow_seconds)
+
+    def take_mode(self, mode: Mode) -> None:
+        """Let the mode's knob stand where the session begins."""
+        if (name := mode_name(mode)) in MODES:
+            self.panel.place("mode", name)
 
     def sample_like(self, sampling: SamplingConfig) -> None:
         """Take over how the model samples while no knob is turned."""
@@ -157,10 +163,13 @@ class Console:
         """Queue what a MIDI message commands; False if it is music, for the model. Thread-safe."""
         if is_system(message):
             if self.config.clock == "midi":
-                self._clocks.append((message, seconds))
+                self._clock_input.put(message, seconds)
+            return True
+        if self.scenes.has_list and message[0] & 0xF0 == PROGRAM_CHANGE:
+            self.command([LoadPreset(message[1] + 1)])
             return True
         changes = self._map.translate(message)
-        self.command(changes)
+        self.command([change for change in changes if self._takeover.admits(change)])
         if not changes and len(message) == 3 and message[0] & 0xF0 == NOTE_ON and message[2]:
             self._performed.append((message[1], seconds))
         return bool(changes)
@@ -194,6 +203,8 @@ class Console:
                 echo_threshold=self.config.echo_threshold,
                 chord_notes=self.config.shadow_notes,
                 until_step=step_of(end) if self._draws_freely and end < math.inf else None,
+                players=self.config.players,
+                network=self.config.network,
             ),
         ]
 
@@ -225,7 +236,8 @@ class Console:
 
         Each effect is to be carried out before the next is asked for.
         """
-        yield from self._follow_clock(now)
+        if self.config.clock == "midi":
+            yield from self._clock_input.step(now)
         if self.clock_out is not None and self.beats is not self.clock_out and self.beats.bpm:
             self.clock_out.set_bpm(self.beats.bpm)
         if self.stretch.follow(now):
@@ -235,24 +247,6 @@ class Console:
         for _ in range(len(self._commands)):  # a flood of more must not hold up the music
             yield from self._obey(self._commands.popleft(), now)
         yield from self._ask(now)
-
-    def _follow_clock(self, now: float) -> Iterator[Effect]:
-        """Feed the clock that came in; its Stop and Start are the model's too."""
-        if self.config.clock != "midi":
-            return
-        self._clock_check.begin(now)
-        while self._clocks:
-            message, seconds = self._clocks.popleft()
-            self.clock_in.feed(message, seconds)
-            if message[0] == CLOCK:
-                self._clock_check.feed(seconds)
-            elif message[0] == STOP:
-                yield Hold(True)
-            elif message[0] in (START, CONTINUE):
-                yield Hold(False)
-        self.clock_in.expire(now)
-        if fault := self._clock_check.fault(now):
-            yield Say(fault)
 
     def look_after(self, now: float) -> tuple[list[Effect], float]:
         """Return what the guard does about music that has gone wrong, and when to look again.
@@ -286,7 +280,7 @@ class Console:
         pace = Pace()
         if self._model_plays and self._draws_freely:
             pace = pace_of(controls, beside=self._following.beside)
-        return Knobs(sampling, controls, lowest, highest, pace)
+        return Knobs(sampling, controls, lowest, highest, pace, self.panel.number("blend"))
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
         """Ask for what the knobs and the performer's style say, if that has changed."""
@@ -306,20 +300,41 @@ class Console:
         if isinstance(command, ControlChange):
             yield from self._turn(command, now)
         elif isinstance(command, Press):
-            yield from self._press(command.name)
+            yield from self._press(command.name, now)
         elif isinstance(command, StorePreset):
-            yield from self._store(command.preset)
+            yield from self._store(command.preset, now)
+        elif isinstance(command, TakeUpTuned):
+            self._tunings.append(command.folder)
+            yield ChangeModel((TakeUp(command.folder),))
+            yield Tell(command.told)
         else:
-            yield from self._load(command.preset)
+            yield from self._load(command.preset, now)
 
-    def _store(self, preset: int) -> Iterator[Effect]:
-        yield from _change(self.bank.store(preset))
-        yield Tell(f"preset {preset} stored")
+    def _store(self, preset: int | str, now: float) -> Iterator[Effect]:
+        if (number := self.scenes.number(preset, new=True)) is None:
+            yield Say(self.scenes.unknown(preset))
+            return
+        values = self.panel.kept(KEPT_KNOBS, self._sampling)
+        scene = Scene(str(preset), str(self.panel["mode"]), values, self._following.latest)
+        yield from _change([*self.bank.store(number), *self.scenes.store(number, scene)])
+        yield Tell(f"{self.scenes.words(number)} stored")
 
-    def _load(self, preset: int) -> Iterator[Effect]:
-        requests = self.bank.load(preset)
+    def _load(self, preset: int | str, now: float) -> Iterator[Effect]:
+        if (number := self.scenes.number(preset)) is None:
+            yield Say(self.scenes.unknown(preset))
+            return
+        requests = self.bank.load(number)
         yield from _change(requests)
-        yield Tell(f"preset {preset} loaded" if requests else f"preset {preset} is empty")
+        if requests and (scene := self.scenes.of(number)):
+            yield from self._take_up(scene, now)
+        yield Tell(f"{self.scenes.words(number)} {'loaded' if requests else 'is empty'}")
+
+    def _take_up(self, scene: Scene, now: float) -> Iterator[Effect]:
+        """Turn the knobs as a preset of the set list has them; follow its style, in its mode."""
+        if scene.style is not None:
+            self._following.recall(scene.style, now)
+        for name, value in {**scene.knobs, "mode": scene.mode}.items():
+            yield from self._turn(ControlChange(name, value), now)
 
     def _turn(self, change: ControlChange, now: float) -> Iterator[Effect]:
         """Yield what a knob does that was turned."""
@@ -331,6 +346,8 @@ class Console:
             return
         elif name in MODEL_INPUTS and not self._steerable:
             yield Say(NO_SUCH_INPUT.format(name=name))
+        elif name == "blend" and not (self._tuned or self._tunings):
+            yield Say(NOTHING_TO_BLEND)
         elif name in ASKED_BY:
             self._knobs_at = now
         elif name == "balance":
@@ -346,9 +363,9 @@ class Console:
             done = f"crossfade: {share:.0%} of preset 2, the rest of preset 1"
             yield Tell(done if requests else "crossfade needs presets 1 and 2: store them first")
         elif KNOBS[name].scale is Scale.SWITCH and value:
-            yield from self._press(name)
+            yield from self._press(name, now)
 
-    def _press(self, name: str) -> Iterator[Effect]:
+    def _press(self, name: str, now: float) -> Iterator[Effect]:
         """Yield what a switch does that was pressed."""
         if name in TURNS:
             yield MakeGesture(TURNS[name])
@@ -363,9 +380,20 @@ class Console:
             requests = self.bank.undo()
             yield from _change(requests)
             yield Tell("undone" if requests else "there is nothing to undo")
+        elif name == "untune":
+            yield from self._untune()
         elif name in PRESETS:
             act = self._store if self.panel.pressed("store") else self._load
-            yield from act(PRESETS[name])
+            yield from act(PRESETS[name], now)
+
+    def _untune(self) -> Iterator[Effect]:
+        """Yield the way back to the model before it was last tuned in this session."""
+        if not self._tunings:
+            yield Tell("the model was not tuned in this session")
+            return
+        self._tunings.pop()
+        yield ChangeModel((TakeUp(self._tunings[-1] if self._tunings else None),))
+        yield Tell("the model is as it was before it was last tuned")
 
     def _next_beat(self, seconds: float) -> float:
         every = self.config.on_beat

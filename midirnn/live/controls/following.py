@@ -31,17 +31,19 @@ class StyleFollower:
         self._style: Style | None = None
         self._heard_at = -math.inf
         self._measured_at = -math.inf
+        self._recalled: Style | None = None
 
     def hear(self, steps: Sequence[HeardStep], now: float) -> None:
         """Take what the performer did in some steps."""
         if self._performer.hear(steps):
-            self._heard_at = now
+            self._heard_at, self._recalled = now, None
 
     def begin(self, how: Following, now: float) -> None:
         """Measure anew, since the model begins to play; with :meth:`end` it stops."""
         self._how = how
         is_phrase = how is Following.PHRASE
-        self._style = self._performer.phrase() if is_phrase else self._performer.last_seconds()
+        heard = self._performer.phrase() if is_phrase else self._performer.last_seconds()
+        self._style = self._recalled or heard
         self._measured_at = now
 
     def end(self) -> None:
@@ -53,7 +55,17 @@ class StyleFollower:
     def forget(self) -> None:
         """Forget what was played."""
         self._performer.forget()
-        self._style, self._heard_at = None, -math.inf
+        self._style, self._heard_at, self._recalled = None, -math.inf, None
+
+    @property
+    def latest(self) -> Style | None:
+        """The style that is followed, or would be; None before the first note."""
+        return self._recalled or self._style or self._performer.last_seconds()
+
+    def recall(self, style: Style, now: float) -> None:
+        """Follow this style from now on, until the performer plays."""
+        self._style = self._recalled = style
+        self._heard_at = self._measured_at = now
 
     @property
     def beside(self) -> bool:

@@ -19,6 +19,9 @@ PRESSED = 64
 NUM_PRESETS = 8
 """How many states of the model can be stored on pads."""
 
+MOST_PRESETS = 128
+"""How many presets a set list may have: as many as there are programs."""
+
 PRESETS = {f"preset_{number}": number for number in range(1, NUM_PRESETS + 1)}
 """The number of each preset by the knob that loads it."""
 
@@ -79,6 +82,19 @@ class Knob:
             return float(self.low * (self.high / self.low) ** share)
         return self.low + (self.high - self.low) * share
 
+    def midi(self, value: Value) -> int:
+        """Return where a controller stands for a value: the inverse of :meth:`value`."""
+        if isinstance(value, bool) or value is None:
+            return MOST if value else 0
+        if isinstance(value, str):
+            return -(-self.choices.index(value) * (MOST + 1) // len(self.choices))
+        log = self.scale is Scale.LOG
+        low, high, at = (
+            map(math.log, (self.low, self.high, value)) if log else (self.low, self.high, value)
+        )
+        share = min(max((at - low) / (high - low), 0.0), 1.0)
+        return round(self.free + share * (MOST - self.free))
+
     def check(self, value: Value) -> Value:
         """Return the value, numbers as float; raise :class:`OptionError` if it is not allowed."""
         if value is None and self.free:
@@ -93,6 +109,14 @@ class Knob:
         if not fits:
             raise OptionError(f"{self.name} is {value!r}; allowed are {self.allowed}")
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def allows(self, value: Value) -> bool:
+        """Return True if the knob may have that value."""
+        try:
+            self.check(value)
+        except OptionError:
+            return False
+        return True
 
     @property
     def allowed(self) -> str:
@@ -174,6 +198,15 @@ _ALL = (
         cc=30,
     ),
     Knob(
+        "blend",
+        "share of the tuned model; the rest is the model it was tuned from",
+        Scale.LINEAR,
+        0.0,
+        1.0,
+        default=1.0,
+        cc=31,
+    ),
+    Knob(
         "lowest_pitch",
         "the lowest pitch that the model plays",
         Scale.LINEAR,
@@ -228,6 +261,7 @@ _ALL = (
     _switch("reset", "the model forgets everything it has heard and played", cc=103),
     _switch("panic", "end every note; the model is silent until you play again", cc=104),
     _switch("undo", "undo the last preset, crossfade or reset", cc=105),
+    _switch("untune", "go back to the model as it was before it was last tuned", cc=108),
     _switch(
         "store", "while pressed, a preset's pad stores the state instead of loading it", cc=106
     ),

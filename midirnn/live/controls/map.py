@@ -60,6 +60,8 @@ class ControlChange:
 
     name: str
     value: Value
+    by_controller: bool = field(default=False, compare=False)
+    """True if a controller has moved: it stands there then."""
 
 
 def default_bindings() -> dict[str, Binding]:
@@ -154,7 +156,7 @@ class ControlMap:
             return []  # most are music
         values = ((name, binding.midi_value(message)) for name, binding in self.bindings.items())
         return [
-            ControlChange(name, KNOBS[name].value(midi))
+            ControlChange(name, KNOBS[name].value(midi), by_controller=True)
             for name, midi in values
             if midi is not None
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from midirnn.codecs.controls import Controls, parse_pitch_classes
@@ -15,6 +15,19 @@ from midirnn.sampling.filters import SamplingConfig
 
 MODEL_INPUTS = ("density", "loudness", "key", "follow")
 """Knobs that are inputs of the model: one that was trained without them does not have them."""
+
+ASKED_BY = (
+    "temperature",
+    "top_p",
+    "density",
+    "loudness",
+    "key",
+    "follow",
+    "blend",
+    "lowest_pitch",
+    "highest_pitch",
+)
+"""Knobs that set how the model samples."""
 
 SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.3
 """So much denser than asked the model may play: at a density that is set, and at one that is
@@ -33,10 +46,16 @@ class Panel:
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
         self._values: dict[str, Value] = {name: knob.default for name, knob in KNOBS.items()}
         self._turned: set[str] = set()
+        self.moved: set[str] = set()
+        """The knobs that something else than their controller has turned last."""
         self.turns = 0
         """How often a knob has been turned."""
         for name, value in (values or {}).items():
-            self.turn(ControlChange(name, value))
+            self.place(name, value)
+
+    def place(self, name: str, value: Value) -> None:
+        """Let a knob stand at a value from the beginning."""
+        self.turn(ControlChange(name, value, by_controller=True))
 
     def __getitem__(self, name: str) -> Value:
         return self._values[find_knob(name).name]
@@ -53,6 +72,7 @@ class Panel:
         value = knob.check(change.value)
         before, self._values[knob.name] = self._values[knob.name], value
         self._turned.add(knob.name)
+        (self.moved.discard if change.by_controller else self.moved.add)(knob.name)
         self.turns += 1
         return value != before
 
@@ -73,6 +93,16 @@ class Panel:
             temperature=self._or("temperature", base.temperature),
             top_p=self._or("top_p", base.top_p),
         )
+
+    def kept(self, names: Iterable[str], base: SamplingConfig) -> dict[str, Value]:
+        """Return the values of some knobs, as they sound: where none was turned, those of ``base``.
+
+        What no knob could set is left out.
+        """
+        sampling = self.sampling(base)
+        sounding = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        values = {name: sounding.get(name, self[name]) for name in names}
+        return {name: value for name, value in values.items() if KNOBS[name].allows(value)}
 
     def _or(self, name: str, value: float) -> float:
         """Return the value of a knob if it has been turned, else ``value``."""

@@ -6,6 +6,8 @@ changes neither what sounds nor what may be played next; it changes what is like
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from midirnn.errors import OptionError
 from midirnn.live.base.messages import Blend, Recall, Request, Reset, Store
 
@@ -23,8 +25,8 @@ class PresetBank:
     before it, for :meth:`undo`; turning a wheel is one change, however often it moves.
     """
 
-    def __init__(self) -> None:
-        self.kept: set[int] = set()
+    def __init__(self, kept: Iterable[int] = ()) -> None:
+        self.kept = set(kept)
         """The presets that hold a state."""
         self._undo: list[int] = []
         self._next_undo = 0
@@ -33,13 +35,13 @@ class PresetBank:
     def store(self, preset: int) -> list[Request]:
         """Return what to ask to store the present state as a preset."""
         self.kept.add(preset)
-        return [Store(_preset(preset))]
+        return [Store(preset_name(preset))]
 
     def load(self, preset: int) -> list[Request]:
         """Return what to ask to load a preset; nothing if it holds no state."""
         if preset not in self.kept:
             return []
-        return [*self._keep(), Recall(_preset(preset))]
+        return [*self._keep(), Recall(preset_name(preset))]
 
     def crossfade(self, share: float) -> list[Request]:
         """Return what to ask for a blend: 0 is the first preset of the wheel, 1 the second.
@@ -53,7 +55,7 @@ class PresetBank:
             raise OptionError(f"the crossfade is {share:g}; allowed are 0 to 1")
         kept = [] if self._fading else self._keep()
         self._fading = True
-        return [*kept, Blend(((_preset(first), 1.0 - share), (_preset(second), share)))]
+        return [*kept, Blend(((preset_name(first), 1.0 - share), (preset_name(second), share)))]
 
     def reset(self) -> list[Request]:
         """Return what to ask so that the model forgets all it has heard; presets stay."""
@@ -73,7 +75,8 @@ class PresetBank:
         return [Store(_undo(slot))]
 
 
-def _preset(preset: int) -> str:
+def preset_name(preset: int) -> str:
+    """Return the name under which the model stores a preset."""
     return f"preset {preset}"
 
 

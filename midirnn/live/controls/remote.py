@@ -32,12 +32,16 @@ class RemoteControl(ABC):
         """Change to another mode. Thread-safe."""
         self.turn("mode", name)
 
-    def store_preset(self, preset: int) -> None:
-        """Store the model's state as preset 1 to 8. Thread-safe."""
+    def store_preset(self, preset: int | str) -> None:
+        """Store the model's state as preset 1 to 128. Thread-safe.
+
+        With a set list, knobs, mode and style are stored as well. A preset may then be named: one
+        of that name is replaced, a new name gets the first number that is free.
+        """
         self.command(StorePreset(preset))
 
-    def load_preset(self, preset: int) -> None:
-        """Load the model's state from preset 1 to 8, if that holds one. Thread-safe."""
+    def load_preset(self, preset: int | str) -> None:
+        """Load the preset of that number, or of that name in the set list. Thread-safe."""
         self.command(LoadPreset(preset))
 
     def freeze(self, on: bool = True) -> None:
@@ -51,6 +55,10 @@ class RemoteControl(ABC):
     def undo(self) -> None:
         """Undo the last preset, crossfade or reset. Thread-safe."""
         self.press("undo")
+
+    def untune(self) -> None:
+        """Go back to the model as it was before it was last tuned. Thread-safe."""
+        self.press("untune")
 
     def answer(self) -> None:
         """Press the foot switch: answer now, or stop answering. Thread-safe."""

@@ -14,7 +14,9 @@ from typing import Any, cast
 import numpy as np
 
 from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.controls import Controls
 from midirnn.engines.state import EngineState
+from midirnn.ensemble import channel_of
 from midirnn.live.base.messages import Begin, HeardStep, Pace, PlannedEvent, Surprise
 from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import ModelNote, StreamState
@@ -121,6 +123,10 @@ class Planner:
         """Let the model begin notes at that pace."""
         self._stream.set_pace(pace)
         self._settle()
+
+    def asked(self, controls: Controls) -> Controls:
+        """Return what to ask of the model, if the knobs ask for these controls."""
+        return self._stream.asked(controls)
 
     def begin(self, begin: Begin) -> None:
         """Let the model play from that step on."""
@@ -234,8 +240,9 @@ class Planner:
 
     def _plan(self, note: ModelNote) -> PlannedEvent:
         status, pitch, velocity = note.message
+        channel = channel_of(note.state.source.seat_of(pitch), self._channel)
         event = PlannedEvent(
-            self._number, self.seconds_of(note.step), (status | self._channel, pitch, velocity)
+            self._number, self.seconds_of(note.step), (status | channel, pitch, velocity)
         )
         self._planned.append((self._number, note.state))
         self._number += 1

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from midirnn.codecs import PerformanceCodec, require
+from midirnn.codecs import require_playable
 from midirnn.codecs.controls import Controls
+from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
+from midirnn.engines.state_text import state_from_text, state_to_text
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
     Blend,
+    Fetch,
+    Fetched,
     Hear,
     Heard,
     Knobs,
@@ -22,6 +26,8 @@ from midirnn.live.base.messages import (
     Plan,
     Planned,
     PlannedEvent,
+    Prepare,
+    Provide,
     Recall,
     Release,
     Reply,
@@ -32,9 +38,12 @@ from midirnn.live.base.messages import (
     Save,
     Saved,
     Store,
+    TakeUp,
 )
 from midirnn.live.improviser.planner import Planner
 from midirnn.live.improviser.stream_state import StreamState
+from midirnn.live.improviser.tuned import TunedModels
+from midirnn.probing.watching import WatchedUnit, Watcher, read_watched
 from midirnn.sampling import Sampler
 
 APPROACH_SECONDS, APPROACH_STEP_SECONDS = 3.0, 0.5
@@ -48,6 +57,7 @@ class _WholeState:
     stream: StreamState
     knobs: Knobs
     stored: dict[str, EngineState]
+    tuned: str | None = None
 
 
 class ModelServer:
@@ -59,16 +69,24 @@ class ModelServer:
     """
 
     def __init__(
-        self, sampler: Sampler[Any], *, start_seconds: float = 0.0, channel: int = 0
+        self,
+        sampler: Sampler[Any],
+        *,
+        start_seconds: float = 0.0,
+        channel: int = 0,
+        tuned: TunedModels | None = None,
+        units: Sequence[WatchedUnit] = (),
     ) -> None:
-        require(sampler.codec, PerformanceCodec, "midirnn live")
+        require_playable(sampler.codec, "midirnn live")
         self.planner = Planner(sampler, start_seconds=start_seconds, channel=channel)
         self._sampler = sampler
+        self._watcher = Watcher(units, sampler.engine.config)
         self._plan = 0
         self._has_events = False
         self._knobs = Knobs(sampler.config)
         self._steered: Controls | None = None
         self._stored: dict[str, EngineState] = {}
+        self._tuned = tuned
         self._ways: dict[type[Any], Callable[[Any], Iterable[Reply]]] = {
             Rewind: self._rewind,
             Hear: self._hear,
@@ -81,6 +99,10 @@ class ModelServer:
             Store: self._store,
             Recall: self._recall,
             Blend: self._blend,
+            Fetch: self._fetch,
+            Provide: self._provide,
+            Prepare: self._prepare,
+            TakeUp: self._take_up,
             Save: self._save,
             Adopt: self._adopt,
         }
@@ -90,10 +112,21 @@ class ModelServer:
         """Load the model of the settings. Raises what loading raises."""
         from midirnn.engines.load import load
 
-        model = load(settings.model)
-        engine = model.engine(settings.engine)
+        model, tuned = load(settings.model), None
+        engine: RecurrentEngine
+        if settings.tunable or model.base is not None:
+            engine = blended = replace(model, blend=settings.blend).blended(settings.engine)
+            tuned = TunedModels(blended, model, settings.engine)
+        else:
+            engine = model.engine(settings.engine)
         sampler = Sampler(engine, model.codec, settings.sampling, seed=settings.seed)
-        return cls(sampler, start_seconds=settings.start_seconds, channel=settings.channel)
+        return cls(
+            sampler,
+            start_seconds=settings.start_seconds,
+            channel=settings.channel,
+            tuned=tuned,
+            units=read_watched(model.folder, model.config),
+        )
 
     def handle(self, request: Request) -> Iterator[Reply]:
         """Yield the replies to a request as they come.
@@ -116,8 +149,10 @@ class ModelServer:
         return ()
 
     def _hear(self, request: Hear) -> Iterable[Reply]:
+        before = self._sampler.engine.snapshot()
         ended = self.planner.hear(request.steps)
-        return (Heard(tuple(ended), tuple(self.planner.take_surprises())),)
+        surprises = tuple(self.planner.take_surprises())
+        return (Heard(tuple(ended), surprises, self._units_of(before)),)
 
     def _release(self, request: Release) -> Iterable[Reply]:
         self.planner.release(request.step)
@@ -137,12 +172,13 @@ class ModelServer:
         tokens = 0
         while tokens < request.tokens and self.planner.step < self._until(request):
             self._approach_end()
+            before = self._sampler.engine.snapshot()
             events = self.planner.draw(request.earliest_step, request.thinning)
             self._has_events |= bool(events)
             tokens += 1
             if self.planner.rests:
                 break
-            yield self._planned(events, tokens, done=False)
+            yield self._planned(events, tokens, done=False, before=before)
         # Where nothing comes until the performer plays, all is planned.
         reached = self._until(request) if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
@@ -160,10 +196,17 @@ class ModelServer:
         *,
         done: bool,
         reached: int | None = None,
+        before: EngineState | None = None,
     ) -> Planned:
         seconds = self.planner.seconds_of(self.planner.step if reached is None else reached)
         entropy = self.planner.entropy if events else None
-        return Planned(self._plan, tuple(events), seconds, tokens, done, entropy)
+        units = self._watcher.values(before) if events and before else ()
+        return Planned(self._plan, tuple(events), seconds, tokens, done, entropy, units)
+
+    def _units_of(self, before: EngineState) -> tuple[float, ...]:
+        """Return the values of the watched units now, or before if the last step is to come."""
+        now = self._sampler.engine.snapshot()
+        return self._watcher.values(now) or self._watcher.values(before)
 
     def _set_knobs(self, request: Knobs) -> Iterable[Reply]:
         self._knobs = request
@@ -171,6 +214,8 @@ class ModelServer:
         self._steer(request.controls)
         self.planner.set_pitches(request.lowest, request.highest)
         self.planner.set_pace(request.pace)
+        if self._tuned is not None:
+            self._tuned.blend(request.blend)
         return ()
 
     def _steer(self, controls: Controls) -> None:
@@ -180,11 +225,13 @@ class ModelServer:
             self._sampler.steer(controls)
 
     def _approach_end(self) -> None:
-        """Tell the model how near the end is of what it plays."""
-        left = self.planner.seconds_left
+        """Tell the model how near the end is of what it plays, and how dense that is to be."""
+        left, asked = self.planner.seconds_left, self.planner.asked(self._knobs.controls)
         if left <= APPROACH_SECONDS:
             left = max(math.ceil(left / APPROACH_STEP_SECONDS), 0) * APPROACH_STEP_SECONDS
-            self._steer(replace(self._knobs.controls, ending_seconds=left))
+            asked = replace(asked, ending_seconds=left)
+        if asked is not self._knobs.controls:
+            self._steer(asked)
 
     def _reset(self, request: Reset) -> Iterable[Reply]:
         self.planner.reset()
@@ -207,14 +254,39 @@ class ModelServer:
             self.planner.think_of(state)
         return ()
 
+    def _fetch(self, request: Fetch) -> Iterable[Reply]:
+        return (Fetched(request.name, state_to_text(self._stored[request.name])),)
+
+    def _provide(self, request: Provide) -> Iterable[Reply]:
+        present = self._sampler.engine.snapshot()
+        self._stored[request.name] = state_from_text(request.state, like=present)
+        return ()
+
+    def _prepare(self, request: Prepare) -> Iterable[Reply]:
+        if self._tuned is not None:
+            self._tuned.prepare(request.folder)
+        return ()
+
+    def _take_up(self, request: TakeUp) -> Iterable[Reply]:
+        if self._tuned is not None:
+            self._tuned.take_up(request.folder)
+        return ()
+
     def _save(self, request: Save) -> Iterable[Reply]:
-        whole = _WholeState(self.planner.base, self._knobs, self._stored)
+        whole = _WholeState(
+            self.planner.base,
+            self._knobs,
+            self._stored,
+            None if self._tuned is None else self._tuned.folder,
+        )
         return (Saved(pickle.dumps(whole, pickle.HIGHEST_PROTOCOL)),)
 
     def _adopt(self, request: Adopt) -> Iterable[Reply]:
         whole: _WholeState = pickle.loads(request.state)
         self._check_fit([whole.stream.sampler.engine, *whole.stored.values()])
         self._stored = whole.stored
+        if self._tuned is not None and whole.tuned != self._tuned.folder:
+            self._tuned.take_up(whole.tuned)
         self.planner.adopt(whole.stream)
         return self._set_knobs(whole.knobs)
 

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.performance import TokenType
 from midirnn.live.base.messages import Begin, HeardStep
 from midirnn.sampling import Sampler
@@ -46,6 +47,24 @@ class TokenSource(Protocol):
         """Return the model's notes that end because these of the performer have."""
         ...
 
+    def hear(
+        self, step: int, note_offs: Sequence[int], note_ons: Sequence[tuple[int, int]]
+    ) -> TokenSource:
+        """Return the source after the performer has ended and begun these in that step."""
+        ...
+
+    def at(self, now: int, step: int) -> TokenSource:
+        """Return the source for a token after that ``step``; what lies before ``now`` is over."""
+        ...
+
+    def asked(self, controls: Controls) -> Controls:
+        """Return what to ask of the model, if the knobs ask for these controls."""
+        ...
+
+    def seat_of(self, pitch: int) -> int:
+        """Return which of the model's players the last note of a pitch is from; 0 for one alone."""
+        ...
+
 
 @dataclass(frozen=True)
 class FreeSource:
@@ -66,6 +85,24 @@ class FreeSource:
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
         """Return no notes."""
         return set()
+
+    def hear(
+        self, step: int, note_offs: Sequence[int], note_ons: Sequence[tuple[int, int]]
+    ) -> TokenSource:
+        """Return the source itself."""
+        return self
+
+    def at(self, now: int, step: int) -> TokenSource:
+        """Return the source itself."""
+        return self
+
+    def asked(self, controls: Controls) -> Controls:
+        """Return the controls."""
+        return controls
+
+    def seat_of(self, pitch: int) -> int:
+        """Return 0."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -190,14 +227,36 @@ class ChordSource(FreeSource):
         return {pitch for pitch, with_ in self.belongs if with_ and with_[-1] in ended}
 
 
-def make_source(begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec) -> TokenSource:
+def make_source(
+    begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec, *, seed: int = 0
+) -> TokenSource:
     """Return the source of what the model plays; ``phrase`` is what was heard last."""
     if begin.source == "phrase":
         return PhraseSource(phrase_words(phrase, codec), begin.echo_threshold)
     if begin.source == "chord":
         last = phrase[-1].note_ons if phrase else ()
         return ChordSource(begin.chord_notes).struck([pitch for pitch, _ in last])
+    if begin.source == "ensemble":
+        return _ensemble(begin, phrase, codec, seed)
     return FreeSource()
+
+
+def _ensemble(
+    begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec, seed: int
+) -> TokenSource:
+    """Return the source of several players, who have heard what was heard last."""
+    from midirnn.ensemble import EnsembleSource, Seats, load_network
+
+    source = EnsembleSource.begin(
+        load_network(begin.network),
+        Seats(begin.players),
+        seed=seed,
+        steps_per_second=codec.steps_per_second,
+        step=begin.step,
+    )
+    for heard in phrase:
+        source = source.hear(heard.step, heard.note_offs, heard.note_ons)
+    return source
 
 
 def phrase_words(steps: Sequence[HeardStep], codec: PerformanceCodec) -> tuple[Word, ...]:

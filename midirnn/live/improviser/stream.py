@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
+from typing import Any, cast
 
 from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.performance import GrammarState, TokenType
 from midirnn.engines.state import FloatVector
 from midirnn.live.base.messages import Begin, HeardStep, Pace, Surprise
@@ -67,6 +69,7 @@ class SharedStream:
         self._phrase = Phrase()
         self._balance = Balance(Pace(), sampler.codec.steps_per_second)
         self._close_at = NO_STEP
+        self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
         self._told: list[ModelNote] = []
         self._surprises: list[Surprise] = []
         self.choice = Choice(sampler.codec)
@@ -151,6 +154,7 @@ class SharedStream:
         already, it is told one step later.
         """
         self._phrase = self._phrase.add(HeardStep(step, tuple(note_offs), tuple(note_ons)))
+        self._source = self._source.hear(step, note_offs, note_ons)
         gap = self._approach(self._gap(step))
         struck = {pitch for pitch, _ in note_ons}
         ending = (self._performers & set(note_offs)) | {p for p in struck if self._holds(p)}
@@ -209,7 +213,8 @@ class SharedStream:
         if begin.source != "model":
             self._onset_by = NO_STEP  # its rests are its own
         self._close_at = NO_STEP if begin.until_step is None else begin.until_step
-        self._source = make_source(begin, self._phrase.steps, self._sampler.codec)
+        steps, codec = self._phrase.steps, self._sampler.codec
+        self._source = make_source(begin, steps, codec, seed=self._seed)
         self._phrase = self._phrase.end()
 
     def draw(self, earliest_step: int) -> list[ModelNote]:
@@ -223,6 +228,7 @@ class SharedStream:
             gap = self._approach(gap)
         else:
             gap = max(self._quiet_until - self.step, 0)
+        self._source = self._source.at(earliest_step, self.step)
         possible = self._closing(self._allowed(gap))
         self._drawn_from = self._sampler.engine.logits(), possible
         balance = self._balance.at(self._sampler.grammar_state.step + gap)
@@ -253,6 +259,10 @@ class SharedStream:
         """The seconds until what is played is to be at its end; infinite without one."""
         left = self._close_at - self.step
         return math.inf if self._close_at == NO_STEP else left / self._steps_per_second
+
+    def asked(self, controls: Controls) -> Controls:
+        """Return what to ask of the model, if the knobs ask for these controls."""
+        return self._source.asked(controls)
 
     def _closing(self, allowed: BoolArray) -> BoolArray:
         """Remove what begins notes in the last moments, while the last ones sound on."""

@@ -21,6 +21,11 @@ IN_A_ROW = 4
 
 MEMORY = 256
 
+FEEDBACK = (
+    "the output of midirnn is connected to its input, so that it hears itself. What comes back is "
+    "ignored; choose another input or output"
+)
+
 _NOTES = (NOTE_ON, NOTE_OFF)
 
 _Key: TypeAlias = tuple[int, int]

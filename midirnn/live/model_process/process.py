@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from midirnn.codecs import Codec, PerformanceCodec, require
+from midirnn.codecs import Codec, require_playable
 from midirnn.errors import ModelLostError
 from midirnn.live.base.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_process.child import Answer, Protect
@@ -154,7 +154,7 @@ class ModelProcess:
     ) -> None:
         self.settings: ModelSettings | None = settings
         self._settings = settings
-        self.codec = require(codec, PerformanceCodec, "midirnn live")
+        self.codec = require_playable(codec, "midirnn live")
         self.start_seconds = settings.start_seconds
         self.max_note_seconds = settings.sampling.max_note_seconds
         self._command = COMMAND if command is None else command

@@ -10,6 +10,7 @@ from midirnn.live.modes.base import Mode
 from midirnn.live.modes.call_and_response import CallAndResponse
 from midirnn.live.modes.duet import Duet
 from midirnn.live.modes.echo import Echo
+from midirnn.live.modes.ensemble import Ensemble
 from midirnn.live.modes.shadow import Shadow
 
 MODES: dict[str, type[Mode]] = {
@@ -18,6 +19,7 @@ MODES: dict[str, type[Mode]] = {
     "autopilot": Autopilot,
     "echo": Echo,
     "shadow": Shadow,
+    "ensemble": Ensemble,
 }
 """Every mode by its name."""
 

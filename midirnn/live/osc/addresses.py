@@ -37,11 +37,11 @@ class Played(Protocol):
         """Press a switch and let it go."""
         ...
 
-    def store_preset(self, preset: int) -> None:
+    def store_preset(self, preset: int | str) -> None:
         """Store the model's state as a preset."""
         ...
 
-    def load_preset(self, preset: int) -> None:
+    def load_preset(self, preset: int | str) -> None:
         """Load the model's state from a preset."""
         ...
 
@@ -137,12 +137,16 @@ def _midi(played: Played, arguments: Arguments) -> None:
     played.receive(numbers)
 
 
+def _preset(argument: Any) -> int | str:
+    return argument if isinstance(argument, str) else _whole(argument)
+
+
 def _store(played: Played, arguments: Arguments) -> None:
-    played.store_preset(_whole(*_exactly(1, arguments)))
+    played.store_preset(_preset(*_exactly(1, arguments)))
 
 
 def _load(played: Played, arguments: Arguments) -> None:
-    played.load_preset(_whole(*_exactly(1, arguments)))
+    played.load_preset(_preset(*_exactly(1, arguments)))
 
 
 def _tell_all(played: Played, arguments: Arguments) -> None:
@@ -195,8 +199,8 @@ def _all() -> Iterator[Address]:
             )
     for knob in presses():
         yield Address(f"{ROOT}/press/{knob.name}", "", knob.summary, _press(knob.name))
-    yield Address(f"{ROOT}/preset/store", "1 to 8", "store the model's state as a preset", _store)
-    yield Address(f"{ROOT}/preset/load", "1 to 8", "load the model's state from a preset", _load)
+    yield Address(f"{ROOT}/preset/store", "1 to 128, or a name", "store a preset", _store)
+    yield Address(f"{ROOT}/preset/load", "1 to 128, or a name", "load a preset", _load)
     yield Address(f"{ROOT}/tell", "", "send all of the state, as after a start", _tell_all)
 
 

@@ -47,11 +47,11 @@ class Served(Protocol):
         """Press a switch and let it go."""
         ...
 
-    def store_preset(self, preset: int) -> None:
+    def store_preset(self, preset: int | str) -> None:
         """Store the model's state as a preset."""
         ...
 
-    def load_preset(self, preset: int) -> None:
+    def load_preset(self, preset: int | str) -> None:
         """Load the model's state from a preset."""
         ...
 
@@ -130,11 +130,11 @@ class OscPort:
         """Press a switch and let it go."""
         self._served.press(switch)
 
-    def store_preset(self, preset: int) -> None:
+    def store_preset(self, preset: int | str) -> None:
         """Store the model's state as a preset."""
         self._served.store_preset(preset)
 
-    def load_preset(self, preset: int) -> None:
+    def load_preset(self, preset: int | str) -> None:
         """Load the model's state from a preset."""
         self._served.load_preset(preset)
 

@@ -7,7 +7,6 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from midirnn.errors import PortError
 from midirnn.live.base.channel_messages import endings
@@ -16,6 +15,7 @@ from midirnn.live.base.messages import PlannedEvent
 from midirnn.live.output.ending import end_all
 from midirnn.live.output.ledger import MODEL, PERFORMER, Key, Ledger, SoundingNote
 from midirnn.live.output.realtime import go_first
+from midirnn.live.output.sent import SentEvent
 from midirnn.live.timing.tempo import ClockSender
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message, OutputPort
@@ -42,16 +42,6 @@ STUCK_SECONDS = 1.0
 log = logging.getLogger("midirnn.live")
 
 
-@dataclass(frozen=True)
-class SentEvent:
-    """A message that was sent: when, and when it was due."""
-
-    seconds: float
-    due_seconds: float
-    message: Message
-    owner: str
-
-
 class Scheduler:
     """Sends planned events when they are due. Owns the plan, the ledger and the output.
 
@@ -61,6 +51,7 @@ class Scheduler:
     :meth:`use` brings another output. ``on_sending`` is told there what is about to be sent and
     when, ``on_sent`` what was sent.
 
+    Planned events go out ``early_seconds`` before their time, for an instrument that takes as long.
     No lock is held while a message is sent: an output that is stuck holds up nobody else.
     """
 
@@ -70,6 +61,7 @@ class Scheduler:
         clock: Clock,
         *,
         max_note_seconds: float,
+        early_seconds: float = 0.0,
         on_failure: Callable[[], None] = lambda: None,
         on_sending: Callable[[SentEvent], None] = lambda sent: None,
         on_sent: Callable[[SentEvent], None] = lambda sent: None,
@@ -81,6 +73,7 @@ class Scheduler:
         """The MIDI clock that is sent, if one is."""
         self._output = output
         self._clock = clock
+        self._early = early_seconds
         self._longest = max_note_seconds + MARGIN_SECONDS
         self._on_failure = on_failure
         self._on_sending = on_sending
@@ -253,7 +246,7 @@ class Scheduler:
                 self._passing.popleft()
             if message:
                 return SentEvent(now, seconds, message, PERFORMER)
-        while self._plan and self._plan[0].seconds <= now:
+        while self._plan and self._plan[0].seconds - self._early <= now:
             event = self._plan[0]
             message, whole = self._take(event.message, now, MODEL, event.seconds)
             if whole:
@@ -334,7 +327,7 @@ class Scheduler:
             return math.inf
         if self._released or self._passing or self._endings:
             return -math.inf
-        planned = self._plan[0].seconds if self._plan else math.inf
+        planned = self._plan[0].seconds - self._early if self._plan else math.inf
         clock = math.inf if self.clock_out is None else self.clock_out.next_seconds
         return min(planned, clock, self._ledger.next_deadline)
 

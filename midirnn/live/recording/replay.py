@@ -11,6 +11,7 @@ from midirnn.engines.adapters import hash_of
 from midirnn.errors import RecordingError
 from midirnn.live.base.messages import (
     Adopt,
+    Fetched,
     Heard,
     ModelSettings,
     Planned,
@@ -78,7 +79,7 @@ class _Comparison:
     make_model: MakeModel
     result: Replay = field(default_factory=Replay)
     model: Answer | None = None
-    said: deque[Heard | Saved] = field(default_factory=deque)
+    said: deque[Heard | Fetched | Saved] = field(default_factory=deque)
     plans: defaultdict[int, deque[PlannedEvent]] = field(default_factory=_queues)
     planned: set[tuple[float, Message]] = field(default_factory=set)
     due: set[tuple[float, Message]] = field(default_factory=set)
@@ -106,7 +107,7 @@ class _Comparison:
         for reply in self.model(self._with_state(record.value)):
             if isinstance(reply, Planned):
                 self.plans[reply.plan] += reply.events
-            elif isinstance(reply, Heard | Saved):
+            elif isinstance(reply, Heard | Fetched | Saved):
                 self.said.append(reply)
 
     def _with_state(self, request: Request) -> Request:
@@ -129,7 +130,7 @@ class _Comparison:
                 played = delivered(event, self.time_map, self.balance)
                 self.planned.add((event.seconds, event.message))
                 self.due.add((played.seconds, played.message))
-        elif isinstance(reply, Heard):
+        elif isinstance(reply, Heard | Fetched):
             self._compare(record, reply, self.said.popleft() if self.said else None)
         elif isinstance(reply, Saved):
             said = self.said.popleft() if self.said else None

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from midirnn.live.base.clock import Clock
-from midirnn.live.base.messages import Heard, HeardStep, Knobs, Planned, Request, Saved
+from midirnn.live.base.messages import (
+    Fetched,
+    Heard,
+    HeardStep,
+    Knobs,
+    Planned,
+    Request,
+    Saved,
+)
 from midirnn.live.base.observers import Observer
 from midirnn.live.input.hearing import Hearing
 from midirnn.live.model_process.link import ModelLink
@@ -15,15 +23,24 @@ from midirnn.live.recovery.supervisor import Supervisor
 class Dialogue:
     """Asks the model and takes its replies. Owns the requests, what is unheard, the supervisor.
 
+    ``fetched`` is given the states that were asked for.
+
     While the model is lost nothing is asked; :meth:`restart` and :meth:`reconnect` bring another.
     """
 
-    def __init__(self, model: ModelLink, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self,
+        model: ModelLink,
+        clock: Clock,
+        observer: Observer,
+        fetched: Callable[[Fetched], None] = lambda reply: None,
+    ) -> None:
         self.supervisor = Supervisor(model, clock)
         self.hearing = Hearing()
         self._model = model
         self._clock = clock
         self._observer = observer
+        self._fetched = fetched
         self._requests: list[Request] = []
 
     @property
@@ -57,6 +74,8 @@ class Dialogue:
             self._observer.answered(reply, now)
             if isinstance(reply, Saved):
                 self.supervisor.saved(reply)
+            elif isinstance(reply, Fetched):
+                self._fetched(reply)
             elif isinstance(reply, Planned | Heard):
                 if isinstance(reply, Heard):
                     self.hearing.answered()

@@ -63,6 +63,18 @@ class Lateness:
 
 
 @dataclass(frozen=True)
+class UnitView:
+    """A hidden unit at one moment."""
+
+    signal: str
+    """What it follows: loudness, density, register, since onset, pedal, ..."""
+    name: str
+    """Which unit it is, such as c1[37]: number 37 of the cell state of layer 1."""
+    value: float
+    """From 0 to 1 over its usual range; it rises with the signal."""
+
+
+@dataclass(frozen=True)
 class StageView:
     """Everything that is drawn. Times are seconds of the session's clock.
 
@@ -86,6 +98,8 @@ class StageView:
     """What the mode does."""
     tempo: str = ""
     """Of the clock, in words."""
+    units: tuple[UnitView, ...] = ()
+    """The hidden units that follow something, as they are now."""
 
 
 def render(view: StageView, width: int, height: int) -> Group:
@@ -96,7 +110,8 @@ def render(view: StageView, width: int, height: int) -> Group:
     told = [row for line in view.lines for row in wrapped(line, columns)]
     about = wrapped(view.summary, columns)[:MOST_SUMMARY_LINES]
     knobs = _knobs(view, columns)
-    below = len(told) + len(about) + len(knobs) - 1
+    units = _units(view)
+    below = len(told) + len(about) + len(knobs) + len(units) - 1
     lines = max(FEWEST_LINES, height - LINES_AROUND_THE_ROLL - below)
     rows = [
         _headline(view),
@@ -105,6 +120,7 @@ def render(view: StageView, width: int, height: int) -> Group:
         _time_axis(columns),
         _legend(),
         _surprises(view, columns),
+        *units,
         _lateness(view),
         *knobs,
         *(_plain(line, "dim") for line in about),
@@ -201,6 +217,17 @@ def _surprises(view: StageView, columns: int) -> Text:
         pieces.append((BARS[level], "red" if nats > SURPRISING_NATS else "cyan"))
     pieces.append((f" {shown[-1]:.1f} nats", ""))
     return _pieces(*pieces)
+
+
+def _units(view: StageView) -> list[Text]:
+    """Draw a bar for each hidden unit that follows something: the higher, the more of it."""
+    if not view.units:
+        return []
+    pieces = [("units    ", "dim")]
+    for unit in view.units:
+        level = round(unit.value * (len(BARS) - 1))
+        pieces += [(f"{unit.signal} ", "dim"), (BARS[level], "magenta"), ("  ", "")]
+    return [_pieces(*pieces)]
 
 
 def _time_axis(columns: int) -> Text:

@@ -144,6 +144,7 @@ class Monitor:
             lateness=lateness(list(self._late_ms)),
             surprises=tuple(self._surprises),
             lines=tuple(self._lines),
+            units=session.units,
         )
 
     def _note(self, kind: str, message: Message, seconds: float) -> None:
@@ -173,7 +174,7 @@ def states(session: SessionView) -> list[tuple[str, str]]:
     """Return what else a performer must know: a model that does not hear them, stored presets."""
     shown = [("freeze", "on")] if session.frozen else []
     if session.presets:
-        shown.append(("presets", " ".join(str(preset) for preset in sorted(session.presets))))
+        shown.append(("presets", _presets(session)))
     if session.knobs.get("store") is True:
         shown.append(("store", "pressed"))
     if isinstance(share := session.knobs.get("crossfade"), float) and share:
@@ -265,3 +266,11 @@ def _weights(weights: Iterable[float]) -> str:
     listed = list(weights)
     least = FEW_OF_A_CLASS * sum(listed)
     return " ".join(name for name, weight in zip(NOTE_NAMES, listed, strict=True) if weight > least)
+
+
+def _presets(session: SessionView) -> str:
+    """Return the stored presets, with the names that a set list gives them."""
+    names = session.preset_names
+    named = any(name != f"preset {number}" for number, name in names.items())
+    shown = [f"{n} {names[n]}" if named and n in names else str(n) for n in sorted(session.presets)]
+    return (", " if named else " ").join(shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.controls.knobs import Value
 from midirnn.live.output.ledger import SoundingNote
 from midirnn.live.output.scheduler import Scheduler
+from midirnn.live.view.display import UnitView
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,15 @@ class SessionView:
     """The state of a session. Times are seconds of its clock.
 
     ``stance`` is what the model does (None before the session runs), ``knobs`` the value of every
-    knob, ``presets`` those that hold a state. ``frozen`` means that the model does not hear the
+    knob, ``presets`` those that hold a state, ``preset_names`` the names of
+    those in the set list. ``frozen`` means that the model does not hear the
     performer. ``bpm``, ``clock_runs`` and ``beat`` (the position in quarter notes, from 0) are of
     the clock that is followed or sent. ``sounding``
     are the notes that sound on the output, ``planned_until`` is how far the model's plan reaches.
     ``has_model`` is False while a model process is being replaced, ``has_output`` while the output
-    is gone. ``remedies`` counts what the guard did, by fault.
+    is gone. ``remedies`` counts what the guard did, by fault. ``units`` are the hidden units that
+    follow something, as they are now; none of a model for which nobody has looked for them
+    (``midirnn cells MODEL FILES --save``).
     """
 
     mode: str
@@ -40,6 +44,8 @@ class SessionView:
     has_output: bool
     remedies: Mapping[str, int]
     beat: float | None = None
+    units: tuple[UnitView, ...] = ()
+    preset_names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,6 +59,7 @@ class SessionView:
         has_model: bool,
         has_output: bool,
         now: float,
+        units: tuple[UnitView, ...] = (),
     ) -> Self:
         """Gather the present state. Thread-safe: it copies what the session's thread may change."""
         values = console.panel.values
@@ -62,6 +69,7 @@ class SessionView:
             stance=stance,
             knobs=values | {"mode": mode},
             presets=frozenset(console.bank.kept),
+            preset_names=console.scenes.names,
             frozen=bool(values["freeze"]),
             bpm=console.beats.bpm,
             beat=console.beats.beat_at(now),
@@ -70,11 +78,12 @@ class SessionView:
             planned_until=planned_until,
             has_model=has_model,
             has_output=has_output,
+            units=units,
             remedies={str(fault): count for fault, count in remedies.items()},
         )
 
     def __post_init__(self) -> None:
-        for name in ("knobs", "remedies"):
+        for name in ("knobs", "remedies", "preset_names"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 // The page: puts its parts together, and passes on what comes from the session.
 
-import { SessionClock, pageTime } from "./clocks.js";
+import { SessionClock } from "./clocks.js";
 import { ComputerKeys } from "./computer_keys.js";
 import { Keyboard } from "./keyboard.js";
 import { Link } from "./link.js";
@@ -76,7 +76,7 @@ class App {
     this.startSound();
     this.link.connect();
     this.startTicking();
-    requestAnimationFrame(() => this.frame());
+    requestAnimationFrame((time) => this.frame(time));
   }
 
   startSound() {
@@ -229,7 +229,7 @@ class App {
     /** @type {HTMLSelectElement} */ (find("model")).value = state.model;
     if (state.loading) return;
     this.panel.show(state.knobs);
-    this.presets.show(state.presets);
+    this.presets.show(state.presets, state.preset_names);
     this.takes.show(state.recording);
     this.roll.clock = state.clock;
     find("freeze").setAttribute("aria-pressed", String(state.knobs.freeze));
@@ -248,7 +248,7 @@ class App {
   changeLink(state) {
     this.status.link(state);
     if (state !== "open") this.loseSession();
-    else this.notes.all = [];
+    else this.notes.clear();
   }
 
   /** Nobody says any more what sounds: end it. */
@@ -275,12 +275,13 @@ class App {
     }
   }
 
-  frame() {
-    const now = this.clock.now(pageTime());
+  /** @param {number} milliseconds The browser's time of the frame. */
+  frame(milliseconds) {
+    const now = this.clock.now(milliseconds / 1000);
     this.roll.draw(now);
     const { sounding, coming } = this.machine.keys();
     this.keyboard.light(this.performer.keys, sounding, coming);
-    requestAnimationFrame(() => this.frame());
+    requestAnimationFrame((time) => this.frame(time));
   }
 }
 

@@ -11,6 +11,13 @@ export const isBlack = (pitch) => !WHITE.includes(pitch % 12);
 /** @param {number} pitch */
 export const nameOf = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 
+/** How near a note of the model is: one of the looks of a key. @param {number | undefined} seconds */
+function nearness(seconds) {
+  if (seconds === undefined || seconds > 0.7) return "";
+  if (seconds > 0.5) return "far";
+  return seconds > 0.1 ? "near" : "next";
+}
+
 export class Keyboard {
   /**
    * @param {HTMLElement} element
@@ -24,6 +31,11 @@ export class Keyboard {
     this.centre = 60;
     /** @type {Map<number, HTMLElement>} */
     this.keys = new Map();
+    /** What each key shows: to ask the document of all in every frame takes too long. */
+    /** @type {Map<number, string>} */
+    this.lit = new Map();
+    /** @type {Map<number, string>} */
+    this.soon = new Map();
     /** @type {Map<number, number>} */
     this.fingers = new Map();
     /** @type {Map<number, string>} */
@@ -59,7 +71,7 @@ export class Keyboard {
     const pitches = [];
     for (let pitch = low; pitch <= high; pitch += 1) pitches.push(pitch);
     const whites = pitches.filter((pitch) => !isBlack(pitch)).length;
-    this.keys.clear();
+    for (const map of [this.keys, this.lit, this.soon]) map.clear();
     let before = 0;
     const elements = pitches.map((pitch) => {
       const key = document.createElement("div");
@@ -140,10 +152,15 @@ export class Keyboard {
   light(yours, machines, coming) {
     for (const [pitch, key] of this.keys) {
       const state = yours.has(pitch) ? "you" : machines.has(pitch) ? "machine" : "";
-      if (key.dataset.lit !== state) key.dataset.lit = state;
-      const soon = coming.get(pitch);
-      const glow = soon === undefined ? "" : String(Math.round(5 * (1 - soon)));
-      if ((key.dataset.soon ?? "") !== glow) key.dataset.soon = glow;
+      if (this.lit.get(pitch) !== state) {
+        this.lit.set(pitch, state);
+        key.dataset.lit = state;
+      }
+      const glow = nearness(coming.get(pitch));
+      if (this.soon.get(pitch) !== glow) {
+        this.soon.set(pitch, glow);
+        key.dataset.soon = glow;
+      }
     }
   }
 }

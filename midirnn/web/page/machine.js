@@ -29,6 +29,10 @@ export class Machine {
     this.sound = null;
     /** @type {Map<Note, any>} */
     this.voices = new Map();
+    /** @type {Set<number>} */
+    this.sounding = new Set();
+    /** @type {Map<number, number>} */
+    this.coming = new Map();
     /** How late each note was scheduled, in seconds of the audio clock; the last ones. */
     /** @type {number[]} */
     this.late = [];
@@ -166,9 +170,9 @@ export class Machine {
   /** The notes that sound now, and those that are about to, with how soon. */
   keys() {
     const now = this.clock.now(pageTime());
-    const sounding = new Set();
-    /** @type {Map<number, number>} */
-    const coming = new Map();
+    const { sounding, coming } = this;
+    sounding.clear();
+    coming.clear();
     for (const note of this.notes.all) {
       if (note.who !== "machine" || note.droppedAt) continue;
       if (note.start <= now && note.end > now) sounding.add(note.pitch);

@@ -18,6 +18,14 @@ export class Notes {
     this.all = [];
     /** @type {{who: string, start: number, end: number}[]} */
     this.pedals = [];
+    /** How often all notes were forgotten. */
+    this.cleared = 0;
+  }
+
+  /** Forget all notes. */
+  clear() {
+    this.all = [];
+    this.cleared += 1;
   }
 
   /** @param {Note} note */

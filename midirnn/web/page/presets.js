@@ -13,6 +13,8 @@ export class Presets {
     this.pads = [];
     /** @type {number[]} */
     this.held = [];
+    /** Their names in the set list. @type {Record<string, string>} */
+    this.names = {};
   }
 
   /** @param {number} count */
@@ -50,17 +52,17 @@ export class Presets {
     this.show(this.held);
   }
 
-  /** @param {number[]} held */
-  show(held) {
+  /** @param {number[]} held @param {Record<string, string>} [names] */
+  show(held, names = this.names) {
     this.held = held;
+    this.names = names;
     for (const [at, pad] of this.pads.entries()) {
       const isFull = held.includes(at + 1);
       const words = isFull ? "stored" : "empty";
       pad.classList.toggle("full", isFull);
-      pad.setAttribute(
-        "aria-label",
-        `${this.storing ? "Store" : "Load"} preset ${at + 1}, ${words}`,
-      );
+      const name = names[at + 1] ?? `preset ${at + 1}`;
+      pad.textContent = name === `preset ${at + 1}` ? String(at + 1) : name;
+      pad.setAttribute("aria-label", `${this.storing ? "Store" : "Load"} ${name}, ${words}`);
     }
   }
 }

@@ -17,7 +17,7 @@ from tests.strategies import performance_codecs, performance_of, performances, t
 
 CODEC = PerformanceCodec()
 KEEP = PerformanceCodec(overlaps="keep")
-ON, OFF, SHIFT, VELOCITY = TokenType
+ON, OFF, SHIFT, VELOCITY, _ = TokenType
 
 QuantizedNote = tuple[int, int, int, int]
 """(start step, end step, pitch, velocity bin)"""
@@ -163,7 +163,7 @@ class TestVocabulary:
         assert vocabulary.values.tolist() == [value for _, value in meanings]
         kinds = [vocabulary.ranges[index].type for index in vocabulary.type_index]
         assert kinds == [kind for kind, _ in meanings]
-        for kind in TokenType:
+        for kind in vocabulary.slices:
             ids = range(vocabulary.size)[vocabulary.slice_of(kind)]
             assert [meanings[token][0] for token in ids] == [kind] * len(ids)
 
@@ -245,7 +245,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("settings", "reason"),
         [
-            ({}, "there is no codec None; known are ensemble, performance"),
+            ({}, "there is no codec None; known are ensemble, pedal, performance"),
             ({"name": "telepathy"}, "there is no codec 'telepathy'"),
             ({"name": "performance", "tempo": 3}, "'performance' hold one it does not have: tempo"),
         ],

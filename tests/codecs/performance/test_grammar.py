@@ -18,7 +18,7 @@ from tests.strategies import performance_codecs, performance_of, performances, t
 
 CODEC = PerformanceCodec()
 GRAMMAR = CODEC.constraint()
-ON, OFF, SHIFT, VELOCITY = TokenType
+ON, OFF, SHIFT, VELOCITY, _ = TokenType
 
 Choice = Callable[[npt.NDArray[np.int64], np.random.Generator, PerformanceCodec], int]
 """Takes one of the tokens that may come."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from midirnn.engines.load import load
@@ -232,6 +235,28 @@ def test_a_model_process_that_takes_nothing_in_is_lost_before_it_holds_up_the_mu
     process.close()
 
 
+def unfolded(value: Any) -> Any:
+    """What something consists of, down to numbers and bytes; a saved state is read.
+
+    Two states are equal that say the same, also where one holds an array twice that the other
+    holds once: which it does depends on the steps that were found in the cache.
+    """
+    if isinstance(value, Saved):
+        return "saved", unfolded(pickle.loads(value.state))
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if value is None or isinstance(value, int | float | str | bytes | type | np.generic):
+        return value
+    if isinstance(value, dict):
+        return [unfolded(item) for item in value.items()]
+    if isinstance(value, tuple | list):
+        return [unfolded(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(unfolded, value))
+    made_by, arguments, *state = value.__reduce_ex__(4)
+    return made_by.__qualname__, unfolded(arguments), unfolded(state)
+
+
 def test_what_a_model_process_was_asked_gives_the_same_when_it_is_asked_again_in_one_process(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,8 +281,8 @@ def test_what_a_model_process_was_asked_gives_the_same_when_it_is_asked_again_in
     # A plan that was broken off is a part of the whole.
     for plan, events in planned.items():
         assert planned_again[plan][: len(events)] == events
-    answers = [reply for reply in stand.diary.replies if not isinstance(reply, Planned)]
-    assert answers == [reply for reply in again if not isinstance(reply, Planned)][: len(answers)]
+    answers = [unfolded(r) for r in stand.diary.replies if not isinstance(r, Planned)]
+    assert answers == [unfolded(r) for r in again if not isinstance(r, Planned)][: len(answers)]
     assert answers
 
 

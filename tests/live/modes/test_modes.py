@@ -250,6 +250,7 @@ def test_each_mode_says_where_its_music_comes_from() -> None:
         "autopilot": Source.MODEL,
         "echo": Source.PHRASE,
         "shadow": Source.CHORD,
+        "ensemble": Source.ENSEMBLE,
     }
 
 

@@ -180,7 +180,7 @@ def test_the_whole_state_is_told_when_it_is_asked_for(stage: Stage) -> None:
         ("note", (60.5, 80), "60.5 is no whole number"),
         ("note", ("C4", 80), "'C4' is no number"),
         ("midi", (144, 60), "has 3 bytes, not 2"),
-        ("preset/store", (9,), "allowed are 1 to 8"),
+        ("preset/store", (129,), "allowed are 1 to 128"),
     ],
 )
 def test_what_means_nothing_is_refused_in_a_line(

@@ -1,0 +1,102 @@
+"""The flags of ``midirnn generate`` for an ensemble of several players, and its generating."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from midirnn.cli.drawing import DrawingFlags
+from midirnn.cli.progress import progress_bar
+from midirnn.errors import OptionError
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+    from midirnn.performance import Performance
+    from midirnn.sampling.generated import Generated
+    from midirnn.sampling.requests import Request
+
+GROUP = "Ensemble"
+ALONE, ENSEMBLE = "alone", "ensemble"
+
+
+@dataclass(frozen=True)
+class EnsembleFlags:
+    """Whether there are several players, and which network says what they do."""
+
+    mode: Annotated[
+        str,
+        Parameter(
+            group=GROUP,
+            help="alone: one player. ensemble: several, each in its own register and on a track "
+            "and a channel of its own.",
+        ),
+    ] = ALONE
+    players: Annotated[
+        int | None, Parameter(group=GROUP, help="Number of players in the mode ensemble. [4]")
+    ] = None
+    network: Annotated[
+        str | None,
+        Parameter(
+            group=GROUP,
+            help="Model that says what the players of the mode ensemble do: its name or folder. "
+            "[ensemble]",
+        ),
+    ] = None
+
+    def check(self, drawing: DrawingFlags) -> None:
+        """Raise :class:`OptionError` for an unknown mode, and for flags that it does not know."""
+        if self.mode not in (ALONE, ENSEMBLE):
+            raise OptionError(f"there is no mode {self.mode!r}; known are {ALONE} and {ENSEMBLE}")
+        for flag, value in (("players", self.players), ("network", self.network)):
+            if value is not None and not self.wanted:
+                raise OptionError(f"--{flag} is for --mode {ENSEMBLE}")
+        if self.wanted and (ways := drawing.ways()):
+            raise OptionError(f"{ways[0]} is for one player, not --mode {ENSEMBLE}")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are several players."""
+        return self.mode == ENSEMBLE
+
+    def draw(
+        self,
+        model: Model,
+        request: Request,
+        primer: Performance | None,
+        seeds: Sequence[int],
+        engine: str,
+    ) -> list[Generated]:
+        """Return a piece for each seed. Raises :class:`OptionError` for what has no effect here."""
+        from midirnn.ensemble import generate_ensemble, load_network
+        from midirnn.sampling.constraints import Constraints
+
+        if request.end or request.constraints not in (None, Constraints()):
+            raise OptionError(f"--end and constraints are for one player, not --mode {ENSEMBLE}")
+        network = load_network(self.network or "ensemble")
+        players = 4 if self.players is None else self.players
+        if primer is not None and len(primer.parts) > players:
+            print(
+                f"the primer has {len(primer.parts)} parts: its first {players} are the players",
+                file=sys.stderr,
+            )
+        pieces = []
+        for seed in seeds:
+            with progress_bar("generating") as progress:
+                made = generate_ensemble(
+                    model,
+                    network=network,
+                    players=players,
+                    seconds=request.seconds,
+                    primer=primer,
+                    sampling=request.sampling,
+                    controls=request.controls,
+                    seed=seed,
+                    engine=engine,
+                    progress=progress,
+                )
+            pieces.append(made)
+        return pieces

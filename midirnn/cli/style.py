@@ -1,0 +1,230 @@
+"""``midirnn style``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from midirnn.cli.inputs import read_music
+from midirnn.cli.outputs import STDOUT, check_output, print_piece
+from midirnn.cli.parameters import EngineName, ModelName, Sampling, Seed, seed_or_random
+from midirnn.cli.progress import progress_bar
+from midirnn.cli.targets import check_file
+from midirnn.errors import MidiFileError, OptionError
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+    from midirnn.performance import Performance
+    from midirnn.probing.style_map import Place
+
+SUFFIXES = (".mid", ".midi")
+
+
+def style(
+    *sources: Annotated[
+        Path,
+        Parameter(
+            name="SOURCE",
+            required=True,
+            allow_leading_hyphen=True,
+            help="Two MIDI files; with --map folders of MIDI files, one for each composer.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            allow_leading_hyphen=True,
+            help="The MIDI file to write. A dash (-) writes to standard output.",
+        ),
+    ] = None,
+    blend: Annotated[
+        float, Parameter(help="The share of the second state in the mixture, 0 to 1.")
+    ] = 0.5,
+    seconds: Annotated[float, Parameter(help="Length of the new music in seconds.")] = 30.0,
+    primer_seconds: Annotated[
+        float, Parameter(help="So much of each file is heard, from its start.")
+    ] = 30.0,
+    follow: Annotated[
+        float,
+        Parameter(
+            help="How much the model is also told the style between the two, by controls, 0 to 1. "
+            "At 0 all comes from the state."
+        ),
+    ] = 0.0,
+    map_picture: Annotated[
+        Path | None,
+        Parameter(
+            name="--map",
+            help="Draw where the state is after pieces of each folder, in two dimensions, into "
+            "this file: .png, .svg or .pdf.",
+        ),
+    ] = None,
+    seed: Seed = None,
+    model: ModelName = "piano",
+    engine: EngineName = "auto",
+    sampling: Sampling = None,
+    json_output: Annotated[
+        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
+    ] = False,
+) -> None:
+    """Go on from a mixture of the states after two pieces, or map the states after many.
+
+    The state of the network after a piece is all that it knows of its style. The mean of two such
+    states is a state too: the model goes on from it, and only the new music is written.
+
+    With --map the states after the first seconds of many pieces are projected to two dimensions
+    (PCA) and coloured by folder, with the way of a continuation from one piece of each of the
+    first two. It is printed how often the nearest piece is of the same folder.
+    """
+    if map_picture is not None:
+        if output is not None:
+            raise OptionError("--map draws a picture and -o writes music: give one of them")
+        _map(sources, map_picture, model, primer_seconds, seed, as_json=json_output)
+        return
+    if len(sources) != 2:
+        raise OptionError(
+            f"{len(sources)} sources were given; a mixture needs two MIDI files (--map maps many)"
+        )
+    if output is None:
+        raise OptionError("choose a file for the music with -o, or for a picture with --map")
+    check_output(output, None)
+    from midirnn.composing.style import blended, check_share, hear, measures_of
+    from midirnn.engines.load import load
+    from midirnn.sampling.requests import Request
+
+    check_share(blend)
+    first_seed = seed_or_random(seed)
+    request = Request(seconds, sampling)
+    loaded = load(model)
+    check_output(output, loaded.codec)
+    stepping, heard = loaded.engine(engine), []
+    for path in sources:
+        try:
+            heard.append(hear(stepping, loaded.codec, read_music(path), primer_seconds))
+        except OptionError as error:
+            raise OptionError(f"{path}: {error}") from error
+    a, b = heard
+    made = blended(stepping, loaded.codec, a, b, blend, follow, request, first_seed)
+    new = made.continuation
+    measured = {
+        str(path): measures_of(one.primer, min(primer_seconds, max(one.primer.duration, 1e-9)))
+        for path, one in zip(sources, heard, strict=True)
+    }
+    measured[str(output)] = measures_of(new, seconds)
+    told = f"{output}: {made.summary()} (blend {blend:g}, seed {first_seed})"
+    if output == STDOUT:
+        print_piece(loaded.codec, new, ".mid")
+        print(told, file=sys.stderr)
+        return
+    loaded.codec.write(new, output)
+    if json_output:
+        print(json.dumps({"blend": blend, "seed": first_seed, "measures": measured}, indent=2))
+        return
+    print(told)
+    print("{:>10}{:>10}{:>10}".format("notes/s", "velocity", "pitch"))
+    for name, values in measured.items():
+        print("".join(f"{value:>10.1f}" for value in values.values()) + f"  {name}")
+
+
+def _map(
+    folders: Sequence[Path],
+    picture: Path,
+    model: str,
+    primer_seconds: float,
+    seed: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Draw where the state is after pieces of some folders, and print what it says of them."""
+    from midirnn.engines.load import load
+    from midirnn.plots.saving import check_suffix
+    from midirnn.plots.style_map import plot_style_map
+    from midirnn.probing.style_map import StyleMap, path_of, recognize
+
+    check_file(check_suffix(picture))
+    files = _files_of(folders)
+    loaded = load(model)
+    places, primers = _places(files, loaded, primer_seconds)
+    fitted = StyleMap.fit([place.state for place in places])
+    at = fitted.project([place.state for place in places])
+    first_seed = seed_or_random(seed)
+    ways = []
+    for folder in folders[:2]:
+        first = next(index for index, place in enumerate(places) if place.label == folder.name)
+        way = path_of(loaded, primers[first], 600, first_seed)
+        ways.append((f"{places[first].name}, continued", fitted.project(way)))
+    found = recognize(places)
+    plot_style_map(
+        at,
+        [place.label for place in places],
+        picture,
+        ways=ways,
+        explained=fitted.explained[:2].tolist(),
+        title=f"states of {model} after {primer_seconds:g} s",
+    )
+    if as_json:
+        report = {
+            "model": model,
+            "seed": first_seed,
+            "nearest": found.to_dict(),
+            "places": [
+                {"file": place.name, "label": place.label, "at": where[:2].tolist()}
+                for place, where in zip(places, at, strict=True)
+            ],
+        }
+        print(json.dumps(report, indent=2))
+        return
+    print(f"{picture}: {len(places)} pieces of {len(folders)} folders (seed {first_seed})")
+    print(
+        f"nearest piece of the same folder: {found.right:.0%} of {found.pieces} pieces; guessing "
+        f"gives {found.guessed:.0%}, the most frequent folder {found.most_frequent:.0%}"
+    )
+
+
+def _files_of(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Return each MIDI file, with the folder that it was found in."""
+    if len({folder.name for folder in folders}) < max(len(folders), 2):
+        raise OptionError("--map compares two folders or more, which have different names")
+    found = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise OptionError(f"{folder} is no folder: --map takes a folder of MIDI files for each")
+        own = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not own:
+            raise OptionError(f"{folder} holds no MIDI files")
+        found += [(path, folder) for path in own]
+    return found
+
+
+def _places(
+    files: Sequence[tuple[Path, Path]], model: Model, seconds: float
+) -> tuple[list[Place], list[list[int]]]:
+    """Return where each piece lies, and the tokens of its primer. What cannot be read is told."""
+    from midirnn.probing.style_map import Place, place_of
+    from midirnn.probing.tracing import trace
+
+    places, primers = [], []
+    with progress_bar("pieces") as show:
+        for number, (path, folder) in enumerate(files, 1):
+            try:
+                piece: Performance = read_music(path)
+                one = trace(piece, model, seconds=seconds, states=("h",))
+            except (MidiFileError, OptionError) as error:
+                print(f"left out: {path}: {error}", file=sys.stderr)
+                continue
+            # Performances beside each other in a folder below are of one composition.
+            group = str(path if path.parent == folder else path.parent)
+            places.append(Place(folder.name, path.name, group, place_of(one)))
+            primers.append(one.tokens.tolist())
+            if show is not None:
+                show(number, len(files))
+    for _, folder in files:
+        if not any(place.label == folder.name for place in places):
+            raise OptionError(f"no file of {folder} can be read")
+    return places, primers

@@ -1,0 +1,144 @@
+"""Go on from a mixture of two states: between the style of one piece and that of another."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from midirnn.codecs import Codec, NoteStream, Steerable, require
+from midirnn.codecs.controls import Controls
+from midirnn.codecs.style import Style
+from midirnn.engines.base import StepEngine
+from midirnn.engines.state import blend
+from midirnn.errors import OptionError
+from midirnn.performance import Performance
+from midirnn.sampling.continuation import continuing
+from midirnn.sampling.following import HEARD_SECONDS
+from midirnn.sampling.generated import Generated
+from midirnn.sampling.primer import passage
+from midirnn.sampling.requests import Request
+from midirnn.sampling.sampler import Sampler, SamplerState
+from midirnn.sampling.together import run_to_end
+
+if TYPE_CHECKING:
+    from midirnn.engines.load import Model
+
+PRIMER_SECONDS = 30.0
+"""So much of each piece is heard, from its start."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A primer, and the state of a sampler that has heard it."""
+
+    primer: Performance
+    state: SamplerState
+    style: Style | None
+    """The style of its last seconds, if the codec can measure one."""
+
+
+def continue_between(
+    a: Performance,
+    b: Performance,
+    model: Model | str | os.PathLike[str] = "piano",
+    *,
+    share: float = 0.5,
+    seconds: float = 30.0,
+    primer_seconds: float | None = PRIMER_SECONDS,
+    follow: float = 0.0,
+    request: Request | None = None,
+    seed: int | None = None,
+    engine: str = "auto",
+) -> Performance:
+    """Return music that goes on from a mixture of the states after two pieces.
+
+    The state after ``b`` has a ``share`` from 0 to 1 of the mixture, that after ``a`` the rest.
+    Only the new music is returned. With ``follow`` above 0 the model is also told the style
+    between the two, as much as that says (:class:`~midirnn.Controls`); at 0 all comes from the
+    state. ``request`` is what else is asked for. Raises :class:`OptionError` for a share or a piece
+    that cannot be.
+    """
+    from midirnn.engines.load import load
+
+    loaded = load(model) if isinstance(model, str | os.PathLike) else model
+    check_share(share)
+    stepping = loaded.engine(engine)
+    heard = [hear(stepping, loaded.codec, piece, primer_seconds) for piece in (a, b)]
+    asked = replace(request or Request(), seconds=seconds)
+    made = blended(stepping, loaded.codec, heard[0], heard[1], share, follow, asked, seed)
+    return made.continuation
+
+
+def check_share(share: float) -> None:
+    """Raise :class:`OptionError` for a share that is none."""
+    if not 0.0 <= share <= 1.0:
+        raise OptionError(f"the share of the second state is {share:g}; allowed are 0 to 1")
+
+
+def hear(
+    engine: StepEngine, codec: Codec[Any], piece: Performance, primer_seconds: float | None = None
+) -> Heard:
+    """Have the model hear a piece, from its start. Raises :class:`OptionError` without notes."""
+    stream = require(codec, NoteStream, "a mixture of styles", "notes")
+    primer = passage(piece.without_drums().apply_sustain(), 0.0, primer_seconds)
+    if not len(primer):
+        raise OptionError("there is nothing to hear: the piece has no notes")
+    tokens = stream.encode(primer, open_end=True)
+    sampler = Sampler(engine, codec)
+    sampler.hear(tokens.tolist())
+    style = codec.recent_style(tokens, HEARD_SECONDS) if isinstance(codec, Steerable) else None
+    return Heard(primer, sampler.snapshot(), style)
+
+
+def blended(
+    engine: StepEngine,
+    codec: Codec[Any],
+    a: Heard,
+    b: Heard,
+    share: float,
+    follow: float,
+    request: Request,
+    seed: int | None,
+) -> Generated:
+    """Return a continuation from the mixture of two states. What still sounds is of the larger."""
+    base = b if share > 0.5 else a
+    mixed = replace(base.state, engine=blend(a.state.engine, b.state.engine, share))
+    controls = request.controls
+    if follow:
+        if not engine.config.control_inputs:
+            raise OptionError(
+                "follow is above 0, and this model cannot be told a style: it was trained without "
+                "--control-inputs"
+            )
+        if a.style is not None and b.style is not None:
+            between = style_between(a.style, b.style, share)
+            controls = replace(controls or Controls(), style=between, follow=follow)
+    sampler = Sampler(engine, codec, request.sampling, seed=seed)
+    asked = replace(request, controls=controls, follow=0.0)
+    return run_to_end(continuing(sampler, asked, base.primer, heard_before=[mixed]))
+
+
+def style_between(a: Style, b: Style, share: float) -> Style:
+    """Return the style whose traits lie between those of two; a share of 0 is the first."""
+    values: dict[str, float | tuple[float, ...]] = {}
+    for name in a.values.keys() & b.values.keys():
+        first, second = np.asarray(a.values[name]), np.asarray(b.values[name])
+        mixed = (1.0 - share) * first + share * second
+        values[name] = float(mixed) if mixed.ndim == 0 else tuple(mixed.tolist())
+    return Style(values)
+
+
+MEASURES = ("density", "loudness", "register")
+
+
+def measures_of(piece: Performance, seconds: float) -> dict[str, float]:
+    """Return notes per second, mean velocity and mean pitch of music of that length."""
+    count = len(piece)
+    return {
+        "density": count / max(seconds, 1e-9),
+        "loudness": float(piece.velocity.mean()) if count else float("nan"),
+        "register": float(piece.pitch.mean()) if count else float("nan"),
+    }

@@ -1,0 +1,17 @@
+"""What was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from midirnn.ports.base import Message
+
+
+@dataclass(frozen=True)
+class SentEvent:
+    """A message that was sent: when, and when it was due."""
+
+    seconds: float
+    due_seconds: float
+    message: Message
+    owner: str

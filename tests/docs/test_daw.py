@@ -1,0 +1,64 @@
+"""The page on DAWs quotes what the commands print: each is run, over JACK."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+from tests.jack import JackServer, jack_is_installed
+from tests.live.stage import write_tiny_model
+
+PAGE = ROOT / "docs" / "daw.md"
+QUOTED = re.findall(
+    r"```sh\n(midirnn live [^\n]*)\n```\n[^`]*```text\n(.*?)```",
+    PAGE.read_text(encoding="utf-8"),
+    re.DOTALL,
+)
+
+
+@pytest.fixture(scope="module")
+def jack_server() -> Iterator[JackServer]:
+    if not jack_is_installed():
+        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
+    with JackServer(period=1024) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def test_each_daw_has_a_command_and_what_it_prints() -> None:
+    headings = re.findall(r"^## (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[:4] == ["Ableton Live", "Bitwig Studio", "Reaper", "Logic Pro"]
+    assert len(QUOTED) == 4
+
+
+@pytest.mark.parametrize(("command", "quoted"), QUOTED, ids=[command for command, _ in QUOTED])
+def test_it_prints_what_the_page_says(
+    command: str, quoted: str, jack_server: JackServer, model: Path
+) -> None:
+    if "link" in command and importlib.util.find_spec("aalink") is None and "CI" not in os.environ:
+        pytest.skip("aalink is not installed: pip install '.[link]'")
+    more = ["--api", "jack", "--model", str(model), "--no-spare", "--seconds", "0.3"]
+    found = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), *more],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert found.stderr == ""
+    # "…" stands for what is left out, lines too.
+    parts = [re.escape(part) for part in quoted.strip().split("…")]
+    assert re.fullmatch("(?s)" + ".*".join(parts) + r"\s*", found.stdout), found.stdout
