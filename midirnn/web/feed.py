@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from midirnn.live.base.messages import (
@@ -105,6 +105,8 @@ class Feed:
     def answered(self, reply: Reply, seconds: float) -> None:
         """Tell what is planned, and how surprising the performer's notes were."""
         if isinstance(reply, Planned) and reply.plan == self._plan and reply.events:
+            if reply.units:
+                self._tell_units(self._time.seconds(reply.events[0].seconds), reply.units, True)
             events = [delivered(event, self._time, self._balance) for event in reply.events]
             self.put(
                 {
@@ -113,9 +115,16 @@ class Feed:
                     "until": self._time.seconds(reply.seconds),
                 }
             )
-        elif isinstance(reply, Heard) and reply.surprises:
-            notes = [[self._at(s.step), s.pitch, s.nats] for s in reply.surprises]
-            self.put({"t": "surprise", "notes": notes})
+        elif isinstance(reply, Heard):
+            if reply.units:
+                self._tell_units(seconds, reply.units, False)
+            if reply.surprises:
+                notes = [[self._at(s.step), s.pitch, s.nats] for s in reply.surprises]
+                self.put({"t": "surprise", "notes": notes})
+
+    def _tell_units(self, at: float, values: Sequence[float], planned: bool) -> None:
+        """Tell what the hidden units are that follow something, from a time on."""
+        self.put({"t": "units", "at": at, "values": values, "planned": planned})
 
     def _at(self, step: int) -> float:
         return self._time.seconds(self._start + step / self._steps_per_second)

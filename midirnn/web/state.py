@@ -55,6 +55,7 @@ def state(rig: Rig | None, model: str, recording_since: float | None, facts: Fac
         "knobs": dict(view.knobs),
         "presets": sorted(view.presets),
         "preset_names": {str(number): name for number, name in view.preset_names.items()},
+        "units": [[unit.signal, unit.name] for unit in view.units],
         "has_model": view.has_model,
         "has_output": view.has_output,
         "guard": dict(view.remedies),

@@ -148,3 +148,28 @@ def test_the_pitches_in_view_widen_in_steps_and_narrow_late() -> None:
     assert enough == [45, 98, 0]
     assert waits == [45, 98, 0]
     assert narrow[:2] == [45, 80]
+
+
+UNITS = """
+import { Units } from "PAGE/units.js";
+const canvas = { setAttribute: () => {}, clientWidth: 0 };
+const units = new Units({ querySelector: () => canvas, hidden: true });
+units.build([["loudness", "c1[3]"]]);
+units.hear(10, [0.1], false);
+units.hear(12, [0.9], true);
+units.hear(11, [0.5], true);
+units.hear(14, [0.2], true);
+const before = [9, 10.5, 11.5, 13, 15].map((at) => units.at(at)?.[0] ?? null);
+units.drop(12.5);
+const after = [13, 15].map((at) => units.at(at)[0]);
+units.draw(60);
+done([before, after, units.moments.length, units.element.hidden]);
+"""
+
+
+def test_values_of_units_count_from_their_moment_and_are_dropped_with_the_plan() -> None:
+    before, after, left, hidden = run(UNITS)
+    assert before == [None, 0.1, 0.5, 0.9, 0.2]
+    assert after == [0.9, 0.9]
+    assert left == 1
+    assert hidden is False

@@ -13,6 +13,7 @@ import { Roll } from "./roll.js";
 import { Sound } from "./sound.js";
 import { Status } from "./status.js";
 import { Takes } from "./takes.js";
+import { Units } from "./units.js";
 import { WebMidi } from "./web_midi.js";
 
 /** @typedef {import("./link.js").Message} Message */
@@ -43,6 +44,7 @@ class App {
     this.machine = new Machine(this.notes, this.clock);
     /** @type {Sound | null} */
     this.sound = null;
+    this.units = new Units(find("units"));
     this.roll = new Roll(find("roll"), this.notes);
     const strength = () => Number(velocity.value);
     this.keyboard = new Keyboard(find("keyboard"), this.performer, strength);
@@ -175,7 +177,10 @@ class App {
       case "plan":
         return this.machine.plan(message.events);
       case "drop":
+        this.units.drop(message.at);
         return this.machine.drop(message.after, message.at);
+      case "units":
+        return this.units.hear(message.at, message.values, message.planned);
       case "sent":
         return this.machine.sent(message);
       case "heard":
@@ -232,6 +237,7 @@ class App {
     this.presets.show(state.presets, state.preset_names);
     this.takes.show(state.recording);
     this.roll.clock = state.clock;
+    this.units.build(state.units);
     find("freeze").setAttribute("aria-pressed", String(state.knobs.freeze));
   }
 
@@ -265,6 +271,7 @@ class App {
       this.machine.tidy();
       this.notes.tidy(this.clock.now());
       this.takes.tick();
+      this.units.draw(this.clock.now());
       this.status.time(this.clock.now() - (this.state?.start ?? Infinity));
       this.link.tick(this.performer.holding || this.machine.busy);
     };
