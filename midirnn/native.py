@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 COMPILERS = ("g++", "clang++", "c++")
@@ -65,6 +65,15 @@ def compiled_before(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | No
             return ctypes.CDLL(os.fspath(path))
         _compile_apart(source, path, flags)
     return None
+
+
+def for_so_many(library: Callable[[], ctypes.CDLL | None], count: int, least: int) -> bool:
+    """Return whether a library is to be used for so many things.
+
+    From ``least`` on it is worth being compiled or loaded; for fewer it is used if it has been.
+    ``library`` is a function under :func:`functools.cache` that loads it.
+    """
+    return count >= least or library.cache_info().currsize > 0  # type: ignore[attr-defined]
 
 
 def _library_name(source: Path, compiler: str, flags: Sequence[str]) -> str:

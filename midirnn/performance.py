@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import html
-import itertools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,9 +16,8 @@ import numpy.typing as npt
 
 from midirnn.errors import OptionError
 from midirnn.sketch import piano_roll_svg
-
-SUSTAIN_DOWN = 64
-"""The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
+from midirnn.sustain import SUSTAIN_DOWN as SUSTAIN_DOWN  # part of this module, too
+from midirnn.sustain import sustained_ends
 
 NUM_PITCHES = 128
 
@@ -349,6 +347,18 @@ class Performance:
             object.__setattr__(changed, name, values)
         return changed
 
+    @classmethod
+    def unchecked(cls, parts: tuple[Part, ...], **arrays: npt.NDArray[Any]) -> Performance:
+        """Return a performance of arrays that are right, read-only and in order.
+
+        None is checked or copied, which takes as long as all the rest of reading a file.
+        """
+        performance = copy.copy(_SILENCE)
+        for name, values in arrays.items():
+            object.__setattr__(performance, name, values)
+        object.__setattr__(performance, "parts", parts)
+        return performance
+
     def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
         """Return the performance with only the notes where ``keep`` (shape ``(N,)``) is true."""
         return self._with(**{name: getattr(self, name)[keep] for name in _NOTE_FIELDS})
@@ -466,13 +476,13 @@ class Performance:
         for part in np.flatnonzero(np.bincount(self.pedal_part[counts])):
             if part in drums:
                 continue
-            notes = np.flatnonzero(self.part == part)
+            alone = len(self.parts) == 1
+            notes = slice(None) if alone else np.flatnonzero(self.part == part)
             pedals = counts & (self.pedal_part == part)
-            downs, ups = _pedal_intervals(
-                self.pedal_time[pedals], self.pedal_value[pedals], as_note_seq
-            )
-            ends = _sustained_ends(
-                self.start[notes], self.end[notes], self.pitch[notes], downs, ups
+            ends = sustained_ends(
+                *(self.start[notes], self.end[notes], self.pitch[notes]),
+                *(self.pedal_time[pedals], self.pedal_value[pedals]),
+                as_note_seq=as_note_seq,
             )
             end[notes] = np.minimum(ends, last)
             unreleased[notes] = (unreleased[notes] & (ends >= self.end[notes])) | np.isinf(ends)
@@ -482,58 +492,14 @@ class Performance:
         return self._with(**kept, **{n: np.empty(0, ARRAYS[n]) for n in _PEDAL_FIELDS})
 
 
+_SILENCE = Performance()
+
+
 def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:
     """Return the signatures moved in time; of those before 0 the last of each kind is kept."""
     moved = [dataclasses.replace(s, seconds=max(0.0, s.seconds + seconds)) for s in signatures]
     in_force = {type(s): s for s in moved if s.seconds == 0.0}
     return (*in_force.values(), *(s for s in moved if s.seconds > 0.0))
-
-
-def _pedal_intervals(
-    time: FloatArray, value: ByteArray, as_note_seq: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Return when a pedal goes down, and when up again; the last of these may be infinite."""
-    down = value >= SUSTAIN_DOWN
-    if not len(time) or not down.any():
-        return np.empty(0), np.empty(0)
-    moments, first = np.unique(time, return_index=True)
-    has_up = np.logical_or.reduceat(~down, first)
-    is_down = ~has_up if as_note_seq else down[np.append(first[1:], len(down)) - 1]
-    was_down = np.append(False, is_down[:-1])
-    # A pedal that goes up and down at one moment ends an interval there and begins another.
-    downs, ups = moments[is_down & (has_up | ~was_down)], moments[was_down & has_up]
-    return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
-
-
-def _next_up(time: FloatArray, downs: FloatArray, ups: FloatArray) -> FloatArray:
-    """Return when the pedal next goes up, for each time at which it is down; else NaN."""
-    index = np.searchsorted(downs, time, side="right") - 1
-    up = np.where(index >= 0, ups[np.maximum(index, 0)], -np.inf) if len(downs) else time - 1
-    return np.where(up > time, up, np.nan)
-
-
-def _sustained_ends(
-    start: FloatArray,
-    end: FloatArray,
-    pitch: ByteArray,
-    downs: FloatArray,
-    ups: FloatArray,
-) -> FloatArray:
-    """Return the ends of one part's notes with the pedal; infinite where it stays down."""
-    up = _next_up(end, downs, ups)
-    held = ~np.isnan(up)
-    sustained = np.where(held, up, end)
-    # The next strike of the same pitch with the pedal down, looked up backwards within a pitch.
-    order = np.argsort(pitch, kind="stable")
-    strike = np.where(~np.isnan(_next_up(start, downs, ups)), start, np.inf)[order]
-    following = np.full(len(order), np.inf)
-    first_of_pitch = np.flatnonzero(np.diff(pitch[order].astype(np.int16), prepend=-1))
-    for begin, stop in itertools.pairwise([*first_of_pitch, len(order)]):
-        following[begin : stop - 1] = np.minimum.accumulate(strike[begin + 1 : stop][::-1])[::-1]
-    restrike = np.empty(len(order))
-    restrike[order] = following
-    still_sounds = np.where(held, restrike < up, restrike <= end)
-    return np.where(still_sounds, restrike, sustained)
 
 
 def cut_overlaps(

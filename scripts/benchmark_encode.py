@@ -1,10 +1,12 @@
 """Time how fast MIDI files become tokens, beside what else one would use, on the same files.
 
-    python3 scripts/benchmark_encode.py FOLDER [--files 100] [--json]
+    python3 scripts/benchmark_encode.py FOLDER [--files 100] [--note-seq] [--json]
 
 Every library reads and encodes each file in one process; what counts is processor time. pretty_midi
-only reads. MidiTok (its MIDILike tokenizer) and note-seq (Performance RNN's tokens) take part where
-they are installed; of note-seq's tokens it is counted how many files have the same ones here.
+only reads. MidiTok (its MIDILike tokenizer) takes part where it is installed. note-seq (Performance
+RNN's tokens) needs old versions of other libraries: with --note-seq it is measured in an
+environment of its own, which is made once and kept in the user's cache folder; it is counted how
+many files have the same tokens in both.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ import contextlib
 import io
 import json
 import random
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -26,8 +31,17 @@ from machine import OtherLoad, installed, processor_name
 
 from midirnn import MidiFileError, PerformanceCodec, read_midi
 from midirnn.midifile import SUFFIXES
+from midirnn.native import cache_folder
 
-LIBRARIES = ("midirnn", "numpy", "pretty_midi", "miditok", "symusic", "note-seq")
+LIBRARIES = ("midirnn", "numpy", "pretty_midi", "miditok", "symusic")
+
+NOTE_SEQ = ("note-seq==0.0.5", "numpy<1.24", "setuptools<81")
+"""What the environment of note-seq needs; these versions are there up to Python 3.11."""
+
+COMPLETE = "complete"
+"""The file that says that the environment is whole."""
+
+PYTHONS = ("python3.11", "python3.10")
 
 Encode = Callable[[bytes], Any]
 
@@ -62,26 +76,61 @@ def miditok_encoder() -> Encode:
     return lambda data: tokenizer(symusic.Score.from_midi(data))
 
 
-def note_seq_encoder() -> Encode:
-    import note_seq
-
-    encoding = note_seq.PerformanceOneHotEncoding(num_velocity_bins=32)
-
-    def encode(data: bytes) -> list[int]:
-        sequence = note_seq.apply_sustain_control_changes(note_seq.midi_to_note_sequence(data))
-        quantized = note_seq.quantize_note_sequence_absolute(sequence, 100)
-        events = note_seq.Performance(quantized, num_velocity_bins=32)
-        return [encoding.encode_event(event) for event in events]
-
-    return encode
-
-
 ENCODERS: dict[str, Callable[[], Encode]] = {
     "midirnn": midirnn_encoder,
     "pretty_midi (reads only)": pretty_midi_reader,
     "MidiTok": miditok_encoder,
-    "note-seq": note_seq_encoder,
 }
+
+
+def note_seq_python() -> Path:
+    """Return the Python of note-seq's environment, which is made if it is not there.
+
+    Raises :class:`ImportError` if it cannot be made.
+    """
+    folder = cache_folder() / "note-seq"
+    if not (folder / COMPLETE).exists():
+        make_environment(folder)
+    return folder / "bin/python"
+
+
+def make_environment(folder: Path) -> None:
+    """Install note-seq into a fresh environment, which is there when it is complete."""
+    python = next(filter(None, map(shutil.which, PYTHONS)), None)
+    if python is None:
+        raise ImportError(f"it needs one of {', '.join(PYTHONS)}, and none is installed")
+    print("installing note-seq: some minutes, once", file=sys.stderr)
+    try:
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True, capture_output=True)
+        install = ("-m", "pip", "install", "--quiet", *NOTE_SEQ)
+        subprocess.run(
+            [folder / "bin/python", *install], check=True, capture_output=True, text=True
+        )
+        (folder / COMPLETE).touch()
+    except (OSError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        told = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        raise ImportError(f"it cannot be installed ({told})") from None
+
+
+def measure_note_seq(python: Path, datas: list[bytes]) -> tuple[Timing, str]:
+    """Time note-seq; return of how many files its tokens are ours, too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = [folder / f"{number}.mid" for number in range(len(datas))]
+        for path, data in zip(paths, datas, strict=True):
+            path.write_bytes(data)
+        files, result = folder / "files.json", folder / "result.json"
+        files.write_text(json.dumps(list(map(str, paths))), encoding="utf-8")
+        script = Path(__file__).with_name("note_seq_tokens.py")
+        subprocess.run([python, script, files, result], check=True, capture_output=True)
+        found = json.loads(result.read_text(encoding="utf-8"))
+    codec = PerformanceCodec(overlaps="keep")
+    same = sum(
+        codec.encode(read_midi(data)).tolist() == theirs
+        for data, theirs in zip(datas, found["tokens"], strict=True)
+    )
+    return timing("note-seq", found["seconds"]), f"{same} of {len(datas)}"
 
 
 def main() -> int:
@@ -99,6 +148,15 @@ def main() -> int:
             timings.append(measure(name, make(), datas))
         except ImportError as error:
             absent[name] = str(error)
+    agreement = {}
+    try:
+        if not arguments.note_seq:
+            raise ImportError("give --note-seq, which makes an environment for it")
+        measured, same = measure_note_seq(note_seq_python(), datas)
+        timings.append(measured)
+        agreement["same_tokens_as_note_seq"] = same
+    except ImportError as error:
+        absent["note-seq"] = str(error)
     report = {
         "processor": processor_name(),
         "versions": {name: installed(name) for name in LIBRARIES if installed(name)},
@@ -106,7 +164,7 @@ def main() -> int:
         "bytes": sum(map(len, datas)),
         "timings": [asdict(timing) for timing in timings],
         "absent": absent,
-        **({} if "note-seq" in absent else {"same_tokens_as_note_seq": agreement(datas)}),
+        **agreement,
     }
     print(json.dumps(report, indent=2) if arguments.json else table(report))
     return 0
@@ -116,6 +174,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--files", type=int, default=100, help="so many files, chosen at random")
+    parser.add_argument(
+        "--note-seq", action="store_true", help="measure note-seq too, in an environment of its own"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -140,15 +201,13 @@ def measure(name: str, encode: Encode, datas: list[bytes]) -> Timing:
             begun = time.process_time()
             encode(data)
             seconds.append(time.process_time() - begun)
+    return timing(name, seconds)
+
+
+def timing(name: str, seconds: list[float]) -> Timing:
+    """Return the speed by the seconds that each file took."""
     median = sorted(seconds)[len(seconds) // 2]
-    return Timing(name, len(datas), len(datas) / sum(seconds), 1000 * median)
-
-
-def agreement(datas: list[bytes]) -> str:
-    """Return of how many files note-seq's tokens are ours."""
-    codec, theirs = PerformanceCodec(overlaps="keep"), note_seq_encoder()
-    same = sum(codec.encode(read_midi(data)).tolist() == theirs(data) for data in datas)
-    return f"{same} of {len(datas)}"
+    return Timing(name, len(seconds), len(seconds) / sum(seconds), 1000 * median)
 
 
 def table(report: dict[str, Any]) -> str:
@@ -164,6 +223,8 @@ def table(report: dict[str, Any]) -> str:
         for t in report["timings"]
     ]
     lines += [f"{name:<26} not measured: {why}" for name, why in report["absent"].items()]
+    if same := report.get("same_tokens_as_note_seq"):
+        lines.append(f"same tokens as note-seq: {same} files")
     return "\n".join(lines)
 
 

@@ -92,8 +92,8 @@ def measure_player(
 ) -> dict[str, Any]:
     """Return the nats per token before and after of each kind of tuning."""
     state = tuning.tune(model, parts, base, replace(config, kind=STATE, steps=state_steps))
-    sources = tuning._sources(parts, base, config)
-    trained = tuning._train(model, sources, config, lambda report: None, lambda: False)
+    sources = tuning.sources_of(parts, base, config)
+    trained = tuning.train_weights(model, sources, config, lambda report: None, lambda: False)
     whole = tuning.adapter_of(model, trained, replace(config, kind=ALL))
     music = {"yours": parts.test, "base_test": base.test}
     before = {name: tuning.nats(model, model.weights, pieces) for name, pieces in music.items()}

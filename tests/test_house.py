@@ -23,7 +23,7 @@ Layers = tuple[tuple[tuple[str, ...], ...], ...]
 LAYERS: Layers = (
     (("errors",), ("lazy",)),
     (("files",), ("native",), ("sketch",)),
-    (("performance",),),
+    (("performance", "sustain"),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),
     (("codecs",), ("audio",), ("scores",)),
     (("terms",),),

@@ -201,3 +201,20 @@ def test_encoding_is_timed_beside_what_is_installed(tmp_path: Path) -> None:
     assert run("benchmark_encode.py", tmp_path / "songs").stdout.count("\n") >= 4
     (tmp_path / "empty").mkdir()
     assert "no MIDI files" in run("benchmark_encode.py", tmp_path / "empty").stderr
+
+
+def test_the_memory_of_encoding_many_files_is_measured(tmp_path: Path) -> None:
+    done = run(
+        "measure_encoding_memory.py",
+        tmp_path / "many",
+        "--files",
+        "300",
+        "--workers",
+        "1",
+        "--json",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert (report["files"], report["refused"]) == (300, 0)
+    assert 20 < report["most_megabytes_of_this_process"] <= report["most_megabytes"]
+    assert len(list((tmp_path / "many" / "midi").rglob("*.mid"))) == 300

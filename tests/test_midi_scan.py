@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from midirnn import native
 from midirnn.errors import MidiFileError
 from midirnn.midievents import Track, parse
-from midirnn.midievents.scan import scan_track
+from midirnn.midievents.scan import LONG_TRACK, scan_track
 from tests.midi_bytes import control, event, meta, note_off, note_on, program, sysex, tempo
 
 pytestmark = pytest.mark.skipif(not native.has_compiler(), reason="needs a C++ compiler")
@@ -50,7 +50,7 @@ def test_it_agrees_with_the_loop_in_python_on_any_bytes(pieces: list[bytes]) -> 
 
 
 def test_a_tempo_of_no_time_at_all_is_damage_in_a_long_track_too() -> None:
-    body = b"".join(note_on(1, 60) for _ in range(parse.LONG_TRACK)) + meta(0, 0x51, b"\0\0\0")
+    body = b"".join(note_on(1, 60) for _ in range(LONG_TRACK)) + meta(0, 0x51, b"\0\0\0")
     with pytest.raises(MidiFileError, match="tempo of 0"):
         parse._parse_track(body, 0, "x")
 
@@ -58,8 +58,8 @@ def test_a_tempo_of_no_time_at_all_is_damage_in_a_long_track_too() -> None:
 def test_without_a_compiler_the_loop_in_python_reads_long_tracks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    body = b"".join(note_on(1, 60) for _ in range(parse.LONG_TRACK))
+    body = b"".join(note_on(1, 60) for _ in range(LONG_TRACK))
     expected = parse._parse_track(body, 0, "x")
-    monkeypatch.setattr("midirnn.midievents.scan._library", lambda: None)
+    monkeypatch.setattr("midirnn.midievents.scan.load_library", lambda: None)
     again = parse._parse_track(body, 0, "x")
     assert np.array_equal(again.events.packed, expected.events.packed)

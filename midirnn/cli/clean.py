@@ -55,18 +55,32 @@ def clean(
     duplicate. Encode with it:
 
     midirnn encode SOURCE -o DATASET --splits TABLE --where duplicate_of=
+
+    If the command is killed, the same command goes on where it was.
     """
     from midirnn.datasets import SplitShares, clean_files
-    from midirnn.datasets.report import refusal_lines
+    from midirnn.datasets.report import counted, refusal_lines
 
     shares = SplitShares(validation_share, test_share)
     with chosen_workers(workers, dask) as (executor, tasks), progress_bar("reading") as progress:
         found = clean_files(
-            sources, filter=pieces, workers=tasks, executor=executor, progress=progress
+            sources,
+            output,
+            shares=shares,
+            name=_naming(sources, output),
+            filter=pieces,
+            workers=tasks,
+            executor=executor,
+            progress=progress,
         )
-    found.write(output, shares, _naming(sources, output))
-    print(f"{output}: {len(found.pieces):,} pieces, {found.groups:,} compositions")
-    print(f"duplicates: {len(found.duplicates):,} pieces are versions or parts of longer ones")
+    compositions = counted(found.groups, "composition", "compositions")
+    print(f"{output}: {counted(len(found.pieces), 'piece', 'pieces')}, {compositions}")
+    versions = counted(
+        len(found.duplicates),
+        "piece is a version or a part of a longer one",
+        "pieces are versions or parts of longer ones",
+    )
+    print(f"duplicates: {versions}")
     if check is not None:
         print(_agreement(found, sources, check))
     for line in refusal_lines(found.refused, None):

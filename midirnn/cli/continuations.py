@@ -167,7 +167,7 @@ def _continue(
     return made
 
 
-def _print_tables(report: Mapping[str, Any], dataset: Path) -> None:
+def _print_tables(report: Mapping[str, Any], dataset: Path | str) -> None:
     """Print the distances, and what returns of the primers."""
     from rich.console import Console
 

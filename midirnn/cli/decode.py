@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def decode(
     dataset: Annotated[
-        Path,
+        str,
         Parameter(
             name="DATASET",
-            help="A data set: a folder made by midirnn encode; with --format a JSON file of token "
-            "ids.",
+            help="A data set made by midirnn encode, or its URL; with --format a JSON file of "
+            "token ids.",
         ),
     ],
     piece: Annotated[
@@ -59,7 +59,7 @@ def decode(
     from midirnn.datasets import Dataset
 
     if format is not None:
-        _decode_ids(dataset, format, output)
+        _decode_ids(Path(dataset), format, output)
         return
     if piece is None:
         raise OptionError("name the piece: midirnn decode DATASET ID -o FILE")

@@ -142,6 +142,10 @@ def encode(
         ),
     ] = "keep",
     pieces: Annotated[PieceFilter | None, Parameter(name="*", group="Filters", negative="")] = None,
+    part_tokens: Annotated[
+        int,
+        Parameter(help="A split of more than about this many tokens gets several Parquet files."),
+    ] = 100_000_000,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
     ] = False,
@@ -151,7 +155,7 @@ def encode(
     The characters of texts are those of the training text. A text is cut by position: the first
     90 % are for training. Of files named .abc each tune is a piece of its own.
 
-    Writes a Parquet file for each split, dataset.json, and refused.jsonl, which lists the files
+    Writes Parquet files for each split, dataset.json, and refused.jsonl, which lists the files
     that could not be used and why. The folder appears when it is complete.
     """
     from midirnn.datasets import encode_files
@@ -177,6 +181,7 @@ def encode(
             overwrite=overwrite,
             file_seconds=file_seconds,
             file_gigabytes=file_gigabytes,
+            part_tokens=part_tokens,
             on_damage=on_damage,
             filter=pieces,
             group_compositions=group_compositions,

@@ -108,7 +108,9 @@ def evaluate(
     model: Annotated[
         str, Parameter(name="MODEL", help="Name of a model, or a model's or run's folder.")
     ],
-    dataset: Annotated[Path, Parameter(name="DATASET", help="A data set made by midirnn encode.")],
+    dataset: Annotated[
+        str, Parameter(name="DATASET", help="A data set made by midirnn encode, or its URL.")
+    ],
     /,
     *,
     split: Annotated[

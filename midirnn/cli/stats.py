@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def stats(
     dataset: Annotated[
-        Path, Parameter(name="DATASET", help="A data set: a folder made by midirnn encode.")
+        str, Parameter(name="DATASET", help="A data set made by midirnn encode, or its URL.")
     ],
     /,
     *,
@@ -55,7 +55,7 @@ def stats(
     if plot is not None:
         from midirnn.plots.counts import plot_counts
 
-        plot_counts(measured, plot, title=dataset.resolve().name)
+        plot_counts(measured, plot, title=opened.name)
         if not as_json:
             print(f"{plot}: its pitches, velocities and tokens")
 

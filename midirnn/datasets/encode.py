@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
+from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
@@ -15,14 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
 from midirnn.datasets.filters import PieceFilter
+from midirnn.datasets.lists import View
 from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
 from midirnn.datasets.remote import check_target, is_url, upload
-from midirnn.datasets.report import EncodeReport, count_kinds
+from midirnn.datasets.report import EncodeReport, count_kinds, counted
 from midirnn.datasets.resume import Encode, Journal
-from midirnn.datasets.similar import find_similar
+from midirnn.datasets.similar import find_similar, reading_journal
 from midirnn.datasets.sources import (
     Job,
     Refusal,
@@ -34,7 +37,7 @@ from midirnn.datasets.sources import (
 from midirnn.datasets.splits import MOST_BALANCED, SplitShares, SplitTable
 from midirnn.datasets.store import MANIFEST
 from midirnn.datasets.workers import encode_all
-from midirnn.datasets.writer import DatasetWriter, Row, check_output
+from midirnn.datasets.writer import PART_TOKENS, DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
 
@@ -60,6 +63,7 @@ def encode_files(
     overwrite: bool = False,
     file_seconds: float = FILE_SECONDS,
     file_gigabytes: float = FILE_GIGABYTES,
+    part_tokens: int = PART_TOKENS,
     on_damage: str = "refuse",
     filter: PieceFilter | None = None,
     group_compositions: bool = False,
@@ -75,6 +79,7 @@ def encode_files(
     keep it busy. Files that cannot be used, or take longer than ``file_seconds``, are skipped and
     reported, in ``refused.jsonl`` too. A run that was killed is continued by the next one to the
     same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
+    A split of more than about ``part_tokens`` tokens has several Parquet files.
 
     Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
     the report says what is lost. A file that needs more than ``file_gigabytes`` of memory is
@@ -94,6 +99,8 @@ def encode_files(
     splits = splits or SplitShares()
     if workers is not None and workers < 1:
         raise OptionError(f"workers is {workers}; at least 1 is needed")
+    if part_tokens < 1:
+        raise OptionError(f"part_tokens is {part_tokens}; at least 1 is needed")
     for name, value, allowed in (
         ("on_damage", on_damage, ON_DAMAGE),
         ("duplicates", duplicates, ON_DUPLICATES),
@@ -105,7 +112,15 @@ def encode_files(
     rules = FileRules(file_seconds, file_gigabytes, on_damage == "recover", filter or PieceFilter())
     chosen = {"group_compositions": group_compositions, "duplicates": duplicates}
     run = _Run(
-        codec, splits, workers or usable_processors(), executor, rules, progress, sources, chosen
+        codec,
+        splits,
+        workers or usable_processors(),
+        executor,
+        rules,
+        progress,
+        sources,
+        chosen,
+        part_tokens,
     )
     if not is_url(output):
         return run.write(Path(output), overwrite)
@@ -135,6 +150,7 @@ class _Run:
     sources: Sequence[str | os.PathLike[str]]
     chosen: Mapping[str, Any]
     """``group_compositions`` and ``duplicates``."""
+    part_tokens: int
 
     def write(self, output: Path, overwrite: bool) -> EncodeReport:
         """Write the data set."""
@@ -144,12 +160,15 @@ class _Run:
         named = len(self.splits.splits) if isinstance(self.splits, SplitTable) else len(jobs)
         missing = named - len(jobs)
         left_out = len(files) - len(jobs)
-        del files  # of a million files it is a large part of what is in memory
-        jobs, removed = self._without_similar(jobs)
-        refused += removed
         journal = Journal(output.absolute(), self.codec, self.rules)
+        reading = reading_journal(output, self.codec, self.rules)
+        jobs, removed = self._without_similar(jobs, reading)
+        refused += removed
         recovered: list[Refusal] = []
-        with DatasetWriter(output, overwrite=overwrite) as writer, ExitStack() as stack:
+        with (
+            DatasetWriter(output, overwrite=overwrite, part_tokens=self.part_tokens) as writer,
+            ExitStack() as stack,
+        ):
             codec, results = self._results(jobs, journal, recovered, stack)
             seen = _Seen()
             for done, (rows, refusals) in enumerate(results, 1):
@@ -161,22 +180,26 @@ class _Run:
                     self.progress(done, len(jobs))
             if not writer.counts:
                 raise _nothing_to_use(refused)
+            duplicates, across_splits = seen.duplicates()
             report = EncodeReport(
                 output=output,
                 counts=writer.counts,
                 refused=tuple(refused),
                 left_out=left_out,
                 missing=missing,
-                duplicates=seen.duplicates,
-                duplicates_across_splits=seen.across_splits,
+                duplicates=duplicates,
+                duplicates_across_splits=across_splits,
                 recovered=tuple(recovered),
                 empty=_empty(self.splits, writer.counts),
             )
             writer.finish(refused, self._manifest(codec, report))
         journal.forget()
+        reading.forget()
         return report
 
-    def _without_similar(self, jobs: list[Job]) -> tuple[list[Job], list[Refusal]]:
+    def _without_similar(
+        self, jobs: Sequence[Job], journal: Journal
+    ) -> tuple[Sequence[Job], list[Refusal]]:
         """Return the files to encode, with their splits if these go by composition."""
         by_group = self.chosen["group_compositions"]
         if not by_group and self.chosen["duplicates"] == "keep":
@@ -187,6 +210,7 @@ class _Run:
             workers=self.workers,
             executor=self.executor,
             rules=self.rules,
+            journal=journal,
             progress=self.progress,
         )
         shares = self.splits if by_group and isinstance(self.splits, SplitShares) else None
@@ -196,7 +220,7 @@ class _Run:
         return kept, removed
 
     def _results(
-        self, jobs: list[Job], journal: Journal, recovered: list[Refusal], stack: ExitStack
+        self, jobs: Sequence[Job], journal: Journal, recovered: list[Refusal], stack: ExitStack
     ) -> tuple[Codec[Any], Iterator[Result]]:
         """Return the codec, fitted to the files if it needs that, and what becomes of each file."""
         if isinstance(self.codec, CorpusCodec):
@@ -252,7 +276,8 @@ def _encoded(
     recovered: list[Refusal],
 ) -> Generator[Result, None, None]:
     """Encode files, each of which is a piece, in worker processes, but for those done before."""
-    paths = [job.path.absolute() for job in jobs]  # an executor may work in another folder
+    # Absolute, since an executor may work in another folder.
+    paths = View(jobs, lambda job: job.path.absolute())
     waiting: list[tuple[Job, Encoded]] = []
     with closing(journal.outcomes(paths, encode)) as outcomes:
         for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
@@ -270,7 +295,7 @@ def _encoded(
             yield rows, refused
 
 
-def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list[Job]:
+def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> Sequence[Job]:
     """Return the files to encode: all, or those that the table names."""
     if isinstance(splits, SplitShares):
         return named_jobs(files)
@@ -287,7 +312,7 @@ def _plan(files: Sequence[SourceFile], splits: SplitShares | SplitTable) -> list
     if not jobs:
         example = display_path(Path(str(files[0].path)))
         raise DatasetError(
-            f"{splits.path} names none of the {len(files)} files; it names for example "
+            f"{splits.path} names none of {counted(len(files))}; it names for example "
             f"{next(iter(splits.splits))!r}, and a file is {example!r}"
         )
     return list(jobs.values())
@@ -306,25 +331,30 @@ def _rows(
 
 
 class _Seen:
-    """Counts files with the same bytes as earlier ones. Owns the first split of each SHA-256.
+    """The files so far, to find those with the same bytes. Owns 12 bytes for each.
 
-    Of a hash half is kept: there may be millions.
+    Of each SHA-256 64 bits are kept: by chance two of a million files agree in them once in 40
+    million data sets.
     """
 
     def __init__(self) -> None:
-        self.duplicates = 0
-        self.across_splits = 0
-        self._splits: dict[bytes, str] = {}
+        self._hashes = array("Q")
+        self._splits = array("i")
+        self._numbers: dict[str, int] = {}
 
     def add(self, row: Row) -> None:
-        """Count a row."""
-        key = bytes.fromhex(row.sha256)[:16]
-        split = self._splits.get(key)
-        if split is None:
-            self._splits[key] = sys.intern(row.split)
-        else:
-            self.duplicates += 1
-            self.across_splits += split != row.split
+        """Keep what there is of a row."""
+        self._hashes.append(int(row.sha256[:16], 16))
+        self._splits.append(self._numbers.setdefault(row.split, len(self._numbers)))
+
+    def duplicates(self) -> tuple[int, int]:
+        """Return how many files equal an earlier one, and of how many that is in another split."""
+        hashes, splits = np.asarray(self._hashes), np.asarray(self._splits)
+        order = np.argsort(hashes, kind="stable")
+        hashes, splits = hashes[order], splits[order]
+        is_first = np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]
+        firsts = splits[is_first][np.cumsum(is_first) - 1]
+        return int((~is_first).sum()), int((splits != firsts).sum())
 
 
 def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[str, ...]:
@@ -337,9 +367,10 @@ def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[st
 
 def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
     first = refused[0]
-    return DatasetError(
-        f"none of {len(refused)} files can be used; the first: {first.path}: {first.reason}"
-    )
+    told = f"{first.path}: {first.reason}"
+    if len(refused) == 1:
+        return DatasetError(f"the only file cannot be used: {told}")
+    return DatasetError(f"none of {len(refused):,} files can be used; the first: {told}")
 
 
 def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:

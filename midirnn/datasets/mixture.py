@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from midirnn.codecs import Tokens
 from midirnn.datasets.draws import lengths_of
+from midirnn.datasets.remote import is_url
 from midirnn.datasets.store import Dataset
 from midirnn.errors import DatasetError, OptionError
 
@@ -67,24 +68,25 @@ class JoinedPieces(Sequence[Tokens]):
         return part[index - int(self._ends[number]) + len(part)]
 
 
-def parse_weight(text: str) -> tuple[Path, float]:
-    """Return the folder and the weight that ``FOLDER`` or ``FOLDER:WEIGHT`` names.
+def parse_weight(text: str) -> tuple[Path | str, float]:
+    """Return the folder, or the URL, and the weight that ``FOLDER`` or ``FOLDER:WEIGHT`` names.
 
     Raises :class:`OptionError` for a weight that is not above 0.
     """
     folder, colon, number = text.rpartition(":")
+    whole: Path | str = text if is_url(text) else Path(text)
     if not (colon and folder) or Path(text).exists():
-        return Path(text), 1.0
+        return whole, 1.0
     try:
         weight = float(number)
     except ValueError:
-        return Path(text), 1.0
+        return whole, 1.0
     if not 0 < weight < math.inf:  # also refuses NaN
         raise OptionError(
             f"the weight of {folder} is {number}; it must be above 0: leave out a data set that is "
             "not to be read"
         )
-    return Path(folder), weight
+    return folder if is_url(folder) else Path(folder), weight
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,9 @@ class Mixture:
         _refuse_twice(folders)
         datasets = [Dataset.open(folder) for folder in folders]
         for dataset in datasets:
-            dataset.file("train")
+            dataset.files("train")
             _refuse_other_codec(dataset, datasets[0])
-        names = [folder.resolve().name for folder in folders]
+        names = [dataset.name for dataset in datasets]
         if len(set(names)) < len(names):
             names = [str(folder) for folder in folders]
         return cls(datasets, names, weights)
@@ -126,14 +128,15 @@ class Mixture:
         ]
 
 
-def _refuse_twice(folders: Sequence[Path]) -> None:
-    seen: set[Path] = set()
+def _refuse_twice(folders: Sequence[Path | str]) -> None:
+    seen: set[Path | str] = set()
     for folder in folders:
-        if folder.resolve() in seen:
+        place = folder if isinstance(folder, str) else folder.resolve()
+        if place in seen:
             raise OptionError(
                 f"the data set {folder} is given twice; give it once, with a weight: {folder}:2"
             )
-        seen.add(folder.resolve())
+        seen.add(place)
 
 
 def _refuse_other_codec(dataset: Dataset, first: Dataset) -> None:

@@ -83,6 +83,19 @@ class RemoteFile:
         with _os_errors():
             return bytes(_filesystem(self.url)[0].cat_file(self.path))
 
+    def open(self) -> Any:
+        """Return a file object that reads it, of which only what is needed is fetched.
+
+        Raises :class:`OSError` if it cannot be opened.
+        """
+        with _os_errors():
+            return _filesystem(self.url)[0].open(self.path)
+
+    def is_file(self) -> bool:
+        """Return whether it is there. Raises :class:`OSError`."""
+        with _os_errors():
+            return bool(_filesystem(self.url)[0].isfile(self.path))
+
     def mark(self) -> str:
         """Return what changes when the file does. Raises :class:`OSError`."""
         with _os_errors():
@@ -111,6 +124,18 @@ def find_remote(source: str, url: str) -> Iterator[tuple[RemoteFile, str]]:
 
 AnyFile = Path | RemoteFile
 """A file on the disk, or elsewhere."""
+
+
+def file_in(folder: str | os.PathLike[str], name: str) -> AnyFile:
+    """Return the file of that name in a folder, which may be a URL.
+
+    Raises :class:`OSError` for a URL that cannot be opened.
+    """
+    if not is_url(folder):
+        return Path(folder, name)
+    url = os.fspath(folder)
+    with _os_errors():
+        return RemoteFile(url, f"{_filesystem(url)[1]}/{name}")
 
 
 @contextmanager

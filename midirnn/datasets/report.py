@@ -32,6 +32,13 @@ KINDS = (
 )
 """How reasons begin, and the kind to which each belongs; others are of the kind "other"."""
 
+_SINGULAR = {
+    "duplicates": "duplicate",
+    "errors of the codec": "error of the codec",
+    "folders that cannot be listed": "folder that cannot be listed",
+}
+"""Of kinds that are plurals."""
+
 _WITHOUT = {
     "train": "a model cannot be trained on this data set",
     "validation": "midirnn train will not validate",
@@ -51,13 +58,21 @@ def count_kinds(refused: Iterable[Refusal]) -> dict[str, int]:
     return dict(Counter(kind_of(refusal.reason) for refusal in refused).most_common())
 
 
+def counted(count: int, one: str = "file", many: str = "files") -> str:
+    """Return a number with what is counted: 1 file, 2 files."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def refusal_lines(refused: Sequence[Refusal], listed: str | None) -> list[str]:
     """Return how many files were refused for each kind of reason, and the first ones."""
     if not refused:
         return []
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in count_kinds(refused).items())
+    kinds = ", ".join(
+        counted(count, _SINGULAR.get(kind, kind), kind)
+        for kind, count in count_kinds(refused).items()
+    )
     where = f", listed in {listed}" if listed else ""
-    lines = [f"refused: {len(refused):,} files ({kinds}){where}"]
+    lines = [f"refused: {counted(len(refused))} ({kinds}){where}"]
     lines += [f"  {r.path}: {r.reason}" for r in refused[:REFUSALS_SHOWN]]
     return lines + (["  ..."] if len(refused) > REFUSALS_SHOWN else [])
 
@@ -110,16 +125,17 @@ class EncodeReport:
                 "or name the splits in a table (--splits)"
             )
         if self.left_out:
-            lines.append(f"left out: {self.left_out:,} files that the table does not name")
+            lines.append(f"left out: {counted(self.left_out)} that the table does not name")
         if self.missing:
-            lines.append(f"missing: {self.missing:,} files that the table names")
+            lines.append(f"missing: {counted(self.missing)} that the table names")
         if self.duplicates:
             across = self.duplicates_across_splits
             warning = f", {across:,} of them in another split" if across else ""
-            lines.append(f"duplicates: {self.duplicates:,} files equal an earlier one{warning}")
+            equal = counted(self.duplicates, "file equals", "files equal")
+            lines.append(f"duplicates: {equal} an earlier one{warning}")
         if self.recovered:
-            count = f"{len(self.recovered):,}"
-            lines.append(f"recovered: {count} damaged files, listed in dataset.json")
+            count = counted(len(self.recovered), "damaged file", "damaged files")
+            lines.append(f"recovered: {count}, listed in dataset.json")
             lines += [f"  {r.path}: {r.reason}" for r in self.recovered[:REFUSALS_SHOWN]]
         return lines + refusal_lines(self.refused, f"{self.output}/refused.jsonl")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import numpy as np
 
 from midirnn.codecs import Codec
 from midirnn.datasets.fingerprints import COMPOSITION_HASHES, FingerprintCodec, Pairs, Signatures
+from midirnn.datasets.lists import View
 from midirnn.datasets.onefile import Encoded, FileRules
+from midirnn.datasets.resume import Journal
 from midirnn.datasets.sources import Job, Refusal
 from midirnn.datasets.splits import SplitShares
 from midirnn.datasets.workers import encode_all
@@ -132,19 +135,26 @@ def find_similar(
     workers: int | None = None,
     executor: Executor | None = None,
     rules: FileRules | None = None,
+    journal: Journal | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimilarPieces:
     """Read files as ``codec`` does and compare their pieces, all with all.
 
-    In memory are about 3 KB for each piece.
+    In memory are about 3 KB for each piece. With a ``journal`` (:func:`reading_journal`) files that
+    an earlier run has read are not read again.
     """
     reader: Any = FingerprintCodec(codec)
-    paths = [job.path.absolute() for job in jobs]
+    paths = View(jobs, lambda job: job.path.absolute())
     refused: list[Refusal] = []
     found: list[tuple[str, Encoded]] = []
-    outcomes = encode_all(
-        paths, reader, workers=workers or usable_processors(), executor=executor, rules=rules
+    read = partial(
+        encode_all,
+        codec=reader,
+        workers=workers or usable_processors(),
+        executor=executor,
+        rules=rules,
     )
+    outcomes = journal.outcomes(paths, read) if journal else read(paths)
     with closing(outcomes):
         for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
             if isinstance(outcome, Encoded):
@@ -154,6 +164,12 @@ def find_similar(
             if progress is not None:
                 progress(done, len(jobs))
     return SimilarPieces(tuple(_compared(found)), tuple(refused))
+
+
+def reading_journal(output: Path, codec: Codec[Any], rules: FileRules | None = None) -> Journal:
+    """Return a journal of the files that are read to be compared, beside ``output``."""
+    reader: Any = FingerprintCodec(codec)
+    return Journal(output.absolute().with_name(f"{output.name}.reading"), reader, rules)
 
 
 def _compared(found: Sequence[tuple[str, Encoded]]) -> Iterator[SimilarPiece]:

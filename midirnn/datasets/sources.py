@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from midirnn.datasets.lists import DiskList
 from midirnn.datasets.remote import AnyFile, RemoteFile, find_remote, remote_url
 from midirnn.errors import DatasetError
 from midirnn.files import reason_of
@@ -42,23 +44,27 @@ class Refusal:
 
 def find_files(
     sources: Sequence[str | os.PathLike[str]], suffixes: Collection[str]
-) -> tuple[list[SourceFile], list[Refusal]]:
+) -> tuple[Sequence[SourceFile], list[Refusal]]:
     """Return the files below some sources, in a fixed order, and folders that cannot be listed.
 
     Of a folder these are the files whose names end in one of the ``suffixes``, in its subfolders
     too; a source that is a file itself is taken whatever its name. Links are followed, but no
     folder is searched twice and no file is taken twice. A source may be an archive, or a URL that
-    fsspec opens. Raises :class:`DatasetError` for a source
-    that does not exist, and if there is no file at all.
+    fsspec opens. The files are listed on the disk, if there are many. Raises :class:`DatasetError`
+    for a source that does not exist, and if there is no file at all.
     """
     refused: list[Refusal] = []
-    files: dict[str | RemoteFile, SourceFile] = {}
+    files = _source_files()
+    remote: set[RemoteFile] = set()
     seen: set[tuple[int, int]] = set()
+    aliases: set[str] = set()
     for given in sources:
         if (url := remote_url(given)) is not None:
             for file, inside in find_remote(os.fspath(given), url):
-                if file.suffix.lower() in suffixes:
-                    files.setdefault(file, SourceFile(file, Path(given), inside))
+                if file.suffix.lower() in suffixes and file not in remote:
+                    files.append(SourceFile(file, Path(given), inside))
+                    if len(sources) > 1:
+                        remote.add(file)
             continue
         source = Path(given)
         if not source.exists():
@@ -66,11 +72,54 @@ def find_files(
         is_folder = source.is_dir()
         for path in _walk(source, suffixes, seen, refused) if is_folder else [source]:
             root = source if is_folder else source.parent
-            files.setdefault(os.path.realpath(path), SourceFile(path, root))
+            files.append(SourceFile(path, root))
+            if not is_folder or path.is_symlink():
+                aliases.add(os.path.realpath(path))
+    if aliases:
+        files = _first_of(files, aliases)
     if not files:
         names = ", ".join(map(str, sources)) or "an empty list of sources"
         raise DatasetError(f"no files {', '.join('*' + s for s in suffixes)} in {names}")
-    return list(files.values()), refused
+    return files, refused
+
+
+def _first_of(files: Sequence[SourceFile], aliases: Collection[str]) -> DiskList[SourceFile]:
+    """Return the files without those that an earlier one is a link to, or the same as.
+
+    Only files whose real paths are ``aliases`` can be: no folder is searched twice.
+    """
+    kept = _source_files()
+    taken: set[str] = set()
+    for file in files:
+        real = os.path.realpath(file.path) if isinstance(file.path, Path) else ""
+        if real not in taken:
+            kept.append(file)
+        if real in aliases:
+            taken.add(real)
+    return kept
+
+
+def _source_files() -> DiskList[SourceFile]:
+    return DiskList(
+        lambda file: [_path_to_json(file.path), str(file.root), file.inside],
+        lambda row: SourceFile(_path_from_json(row[0]), Path(row[1]), row[2]),
+    )
+
+
+def job_list() -> DiskList[Job]:
+    """Return an empty list of jobs."""
+    return DiskList(
+        lambda job: [_path_to_json(job.path), job.name, job.split],
+        lambda row: Job(_path_from_json(row[0]), *row[1:]),
+    )
+
+
+def _path_to_json(path: AnyFile) -> Any:
+    return [path.url, path.path] if isinstance(path, RemoteFile) else str(path)
+
+
+def _path_from_json(row: Any) -> AnyFile:
+    return Path(row) if isinstance(row, str) else RemoteFile(*row)
 
 
 def _walk(
@@ -110,23 +159,24 @@ def _can_be_read_whole(path: Path) -> bool:
         return True
 
 
-def named_jobs(files: Sequence[SourceFile]) -> list[Job]:
+def named_jobs(files: Iterable[SourceFile]) -> Sequence[Job]:
     """Return a job for each file, named by its path below the folder that holds all.
 
     If some are remote, names are paths below each one's source, after the name of the source where
     there are several.
     """
-    if any(isinstance(file.path, RemoteFile) for file in files):
-        several = len({file.root for file in files}) > 1
-        return [
-            Job(file.path, f"{file.root.name}/{_below(file)}" if several else _below(file), None)
-            for file in files
-        ]
-    folder = os.path.commonpath({file.root.absolute() for file in files})
-    return [
-        Job(file.path, display_path(Path(os.path.relpath(str(file.path), folder))), None)
-        for file in files
-    ]
+    roots = {file.root: isinstance(file.path, RemoteFile) for file in files}
+    several = len(roots) > 1
+    local = not any(roots.values())
+    folder = os.path.commonpath({root.absolute() for root in roots}) if local else ""
+    jobs = job_list()
+    for file in files:
+        if folder:
+            name = display_path(Path(os.path.relpath(str(file.path), folder)))
+        else:
+            name = f"{file.root.name}/{_below(file)}" if several else _below(file)
+        jobs.append(Job(file.path, name, None))
+    return jobs
 
 
 def _below(file: SourceFile) -> str:

@@ -75,7 +75,7 @@ def measure_split(
             densities.append(len(performance) / max(performance.duration, 1.0))
         if progress is not None:
             progress(done, len(pieces))
-    count = next(c for name, c in dataset.counts.items() if dataset.file(name) == pieces.file)
+    count = next(c for name, c in dataset.counts.items() if dataset.files(name) == pieces.files)
     return SplitStatistics(
         files=count.files,
         tokens=count.tokens,

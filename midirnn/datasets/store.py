@@ -1,4 +1,4 @@
-"""A data set on disk: a Parquet file for each split, a row for each piece; ``dataset.json``."""
+"""A data set on disk: Parquet files for each split, a row for each piece; ``dataset.json``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import Codec, Tokens, codec_from_settings
+from midirnn.datasets.remote import AnyFile, RemoteFile, file_in, is_url
 from midirnn.datasets.splits import usual_name
 from midirnn.errors import CodecError, DatasetError
 from midirnn.files import reason_of
@@ -72,7 +73,8 @@ def _known_schemas() -> list[pa.Schema]:
 class Dataset:
     """An encoded data set. Tokens are read when they are needed."""
 
-    path: Path
+    path: Path | str
+    """Its folder, or the URL of it."""
     codec: Codec[Any]
     counts: Mapping[str, SplitCounts]
     manifest: Mapping[str, Any]
@@ -80,30 +82,53 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
-        """Open the data set in a folder. Raises :class:`DatasetError` if missing or damaged."""
-        folder = Path(path)
+        """Open the data set in a folder, or at a URL that fsspec opens.
+
+        Raises :class:`DatasetError` if it is missing or damaged.
+        """
+        folder = os.fspath(path) if is_url(path) else Path(path)
         manifest = _read_manifest(folder)
         try:
             stored = {_usual(name, manifest): count for name, count in manifest["splits"].items()}
             counts = {name: SplitCounts(**count) for name, count in stored.items()}
             codec = codec_from_settings(manifest["codec"])
+            for name in manifest["splits"]:
+                part_names(name, manifest.get("parts", {}).get(name, 1))
         except (AttributeError, KeyError, TypeError) as error:
-            raise _damaged(folder / MANIFEST, f"{error} is missing or wrong") from None
+            raise _damaged(file_in(folder, MANIFEST), f"{error} is missing or wrong") from None
         except CodecError as error:
-            raise DatasetError(f"{folder / MANIFEST}: {error}") from None
+            raise DatasetError(f"{file_in(folder, MANIFEST)}: {error}") from None
         dataset = cls(folder, codec, counts, manifest)
-        for split in counts:
-            if not dataset.file(split).is_file():
-                raise DatasetError(f"{dataset.file(split)} is missing; {_ENCODE_AGAIN}")
+        for file in (file for split in counts for file in dataset.files(split)):
+            try:
+                is_there = file.is_file()
+            except OSError as error:
+                raise DatasetError(f"{file} cannot be read ({reason_of(error)})") from None
+            if not is_there:
+                raise DatasetError(f"{file} is missing; {_ENCODE_AGAIN}")
         return dataset
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        if isinstance(self.path, str):
+            return self.path.rstrip("/").rpartition("/")[2]
+        return self.path.resolve().name
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The names of the splits."""
         return tuple(self.counts)
 
-    def file(self, split: str) -> Path:
-        """Return the Parquet file of a split."""
+    def file(self, split: str) -> AnyFile:
+        """Return the Parquet file of a split. Raises :class:`DatasetError` if it has several."""
+        first, *others = self.files(split)
+        if others:
+            raise DatasetError(f"{self.path} has {1 + len(others)} files of {split}; use files()")
+        return first
+
+    def files(self, split: str) -> list[AnyFile]:
+        """Return the Parquet files of a split, in order."""
         named = _usual(split, self.manifest)
         if named not in self.counts:
             raise DatasetError(
@@ -113,60 +138,71 @@ class Dataset:
         stored = next(
             name for name in self.manifest["splits"] if _usual(name, self.manifest) == named
         )
-        return self.path / f"{stored}.parquet"
+        names = part_names(stored, self.manifest.get("parts", {}).get(stored, 1))
+        return [file_in(self.path, name) for name in names]
 
     def pieces(self, split: str) -> list[Tokens]:
         """Read the tokens of each piece: read-only views of one array."""
-        file = self.file(split)
+        files = self.files(split)
         count = self.counts[_usual(split, self.manifest)]
         tokens = np.empty(count.tokens, np.uint16)
         ends: list[int] = []
-        with _reading(file) as parquet:
-            for group in range(parquet.num_row_groups):
-                values, lengths = _token_lists(parquet, group)
-                begin = ends[-1] if ends else 0
-                ends += (begin + np.cumsum(lengths)).tolist()
-                if ends[-1] > len(tokens):
-                    break
-                tokens[begin : ends[-1]] = values
+        for values, lengths in (each for file in files for each in _row_groups(file)):
+            begin = ends[-1] if ends else 0
+            ends += (begin + np.cumsum(lengths)).tolist()
+            if ends[-1] > len(tokens):
+                break
+            tokens[begin : ends[-1]] = values
         if ends[-1:] != [len(tokens)] or len(ends) != count.files:
-            raise _not_what_is_named(file, len(tokens))
-        _check_vocabulary(file, tokens, self.codec.vocab_size)
+            raise _not_what_is_named(files[0], len(tokens))
+        _check_vocabulary(files[0], tokens, self.codec.vocab_size)
         tokens.flags.writeable = False
         return np.split(tokens, ends[:-1])
 
     def stored_pieces(self, split: str, cached_tokens: int = CACHED_TOKENS) -> StoredPieces:
         """Return the same, read only when they are asked for: for more than memory holds."""
-        pieces = StoredPieces(self.file(split), self.codec.vocab_size, cached_tokens)
+        pieces = StoredPieces(self.files(split), self.codec.vocab_size, cached_tokens)
         count = self.counts[_usual(split, self.manifest)]
         if (len(pieces), int(pieces.lengths.sum())) != (count.files, count.tokens):
-            raise _not_what_is_named(self.file(split), count.tokens)
+            raise _not_what_is_named(self.files(split)[0], count.tokens)
         return pieces
 
     def rows(self, split: str) -> list[dict[str, Any]]:
         """Return the path, split, duration (seconds), notes and sha256 of each piece."""
-        with _reading(self.file(split)) as parquet:
-            rows: list[dict[str, Any]] = parquet.read(columns=_METADATA_COLUMNS).to_pylist()
+        rows: list[dict[str, Any]] = []
+        for file in self.files(split):
+            with _reading(file) as parquet:
+                rows += parquet.read(columns=_METADATA_COLUMNS).to_pylist()
         return rows
 
 
 class StoredPieces(Sequence[Tokens]):
     """The pieces of a split, each read with its row group when it is needed.
 
-    Owns the open file and the row groups read last, about ``cached_tokens`` tokens. Of the others
+    Owns the open files and the row groups read last, about ``cached_tokens`` tokens. Of the others
     only the lengths are in memory.
     """
 
-    def __init__(self, file: Path, vocab_size: int, cached_tokens: int = CACHED_TOKENS) -> None:
-        self.file = file
+    def __init__(
+        self, files: Sequence[AnyFile], vocab_size: int, cached_tokens: int = CACHED_TOKENS
+    ) -> None:
+        self.files = files
         self.vocab_size = vocab_size
         self.cached_tokens = cached_tokens
         self._groups: OrderedDict[int, tuple[Tokens, npt.NDArray[np.int64]]] = OrderedDict()
-        self._parquet = _open(file)
-        with _one_line_errors(file):
-            metadata = self._parquet.metadata
-            rows = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
-            self.lengths = _lengths(self._parquet)
+        self._parquets = [_open(file) for file in files]
+        self._places: list[tuple[int, int]] = []
+        """Of each row group the number of its file, and its own number in it."""
+        rows: list[int] = []
+        lengths = [np.zeros(0, np.int64)]
+        for number, (file, parquet) in enumerate(zip(files, self._parquets, strict=True)):
+            with _one_line_errors(file):
+                metadata = parquet.metadata
+                groups = range(metadata.num_row_groups)
+                self._places += [(number, group) for group in groups]
+                rows += [metadata.row_group(group).num_rows for group in groups]
+                lengths.append(_lengths(parquet))
+        self.lengths = np.concatenate(lengths)
         self._first_rows = np.cumsum([0, *rows])
 
     def __len__(self) -> int:
@@ -199,12 +235,14 @@ class StoredPieces(Sequence[Tokens]):
         return sum(len(tokens) for tokens, _ in self._groups.values())
 
     def _read(self, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:
-        with _one_line_errors(self.file):
-            values, lengths = _token_lists(self._parquet, group)
+        number, group_of_file = self._places[group]
+        file = self.files[number]
+        with _one_line_errors(file):
+            values, lengths = _token_lists(self._parquets[number], group_of_file)
         rows = slice(self._first_rows[group], self._first_rows[group + 1])
         if not np.array_equal(lengths, self.lengths[rows]):
-            raise _damaged(self.file, f"the lengths of row group {group} are wrong")
-        _check_vocabulary(self.file, values, self.vocab_size)
+            raise _damaged(file, f"the lengths of row group {group_of_file} are wrong")
+        _check_vocabulary(file, values, self.vocab_size)
         return values, np.cumsum([0, *lengths])
 
 
@@ -217,6 +255,13 @@ def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
     return np.concatenate(
         [np.zeros(0, np.int64), *(_token_lists(parquet, group)[1] for group in groups)]
     )
+
+
+def part_names(split: str, parts: int) -> list[str]:
+    """Return the names of a split's files: with a number if there are several."""
+    if parts == 1:
+        return [f"{split}.parquet"]
+    return [f"{split}-{part:05d}-of-{parts:05d}.parquet" for part in range(parts)]
 
 
 def _usual(split: str, manifest: Mapping[str, Any]) -> str:
@@ -232,15 +277,15 @@ def _how_to_get(split: str, splits: Sequence[str]) -> str:
     return f"Use --split {others}, or make the data set again with: midirnn encode{share}"
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path | str) -> dict[str, Any]:
     """Read ``dataset.json`` and check its format."""
-    path = folder / MANIFEST
+    path: object = folder
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        path = file = file_in(folder, MANIFEST)
+        manifest = json.loads(file.read_bytes().decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        what = (
-            "is not a data set (it holds no dataset.json)" if folder.exists() else "does not exist"
-        )
+        is_there = is_url(folder) or Path(folder).exists()
+        what = "is not a data set (it holds no dataset.json)" if is_there else "does not exist"
         raise DatasetError(f"{folder} {what}; make one with: midirnn encode") from None
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({reason_of(error)})") from None
@@ -256,21 +301,21 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _damaged(path: Path, reason: str) -> DatasetError:
+def _damaged(path: object, reason: str) -> DatasetError:
     return DatasetError(f"{path} is damaged ({reason}); {_ENCODE_AGAIN}")
 
 
-def _not_what_is_named(path: Path, tokens: int) -> DatasetError:
+def _not_what_is_named(path: AnyFile, tokens: int) -> DatasetError:
     return _damaged(path, f"it does not hold the {tokens} tokens that {MANIFEST} says")
 
 
-def _check_vocabulary(path: Path, tokens: Tokens, vocab_size: int) -> None:
+def _check_vocabulary(path: AnyFile, tokens: Tokens, vocab_size: int) -> None:
     if tokens.max(initial=0) >= vocab_size:
         raise _damaged(path, f"token {tokens.max()} is not in the vocabulary")
 
 
 @contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
+def _one_line_errors(path: AnyFile) -> Iterator[None]:
     """Raise what Arrow says of a file as a :class:`DatasetError`."""
     import pyarrow as pa
 
@@ -282,12 +327,13 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         raise _damaged(path, reason_of(error)) from None
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: AnyFile) -> pq.ParquetFile:
     """Open a split's file. Raises :class:`DatasetError` if it is damaged."""
     import pyarrow.parquet as pq
 
     with _one_line_errors(path):
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        source = path.open() if isinstance(path, RemoteFile) else path
+        file = pq.ParquetFile(source, page_checksum_verification=True)
     if not any(file.schema_arrow.equals(known) for known in _known_schemas()):
         file.close()
         raise _damaged(path, "its columns are not those of a data set")
@@ -295,10 +341,17 @@ def _open(path: Path) -> pq.ParquetFile:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[pq.ParquetFile]:
+def _reading(path: AnyFile) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file, and raise its errors as :class:`DatasetError`."""
     with _one_line_errors(path), _open(path) as file:
         yield file
+
+
+def _row_groups(path: AnyFile) -> Iterator[tuple[Tokens, npt.NDArray[np.int64]]]:
+    """Yield the tokens of each row group of a file, joined, and the lengths of its rows."""
+    with _reading(path) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield _token_lists(parquet, group)
 
 
 def _token_lists(parquet: pq.ParquetFile, group: int) -> tuple[Tokens, npt.NDArray[np.int64]]:

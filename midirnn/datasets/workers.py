@@ -7,17 +7,21 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
+from midirnn import sustain
 from midirnn.codecs import Codec
+from midirnn.codecs.performance import emit
 from midirnn.datasets.cluster import LOST_WORKERS
 from midirnn.datasets.onefile import FileRules, Outcome, encode_file
 from midirnn.datasets.remote import AnyFile
 from midirnn.errors import DatasetError
 from midirnn.files import reason_of
+from midirnn.midievents import scan
+from midirnn.midifile import pair
 
 DIED = "cannot be encoded (the process that read it died; out of memory, perhaps)"
 
@@ -47,41 +51,66 @@ def encode_all(
     tried again, each alone; a file whose process dies again is given up with a reason.
     """
     rules = rules or FileRules()
-    chunks = deque(paths[begin : begin + CHUNK] for begin in range(0, len(paths), CHUNK))
-    workers = max(1, min(workers, len(chunks)))
+    begins = range(0, len(paths), CHUNK)
+    chunks = _Chunks(list(paths[begin : begin + CHUNK]) for begin in begins)
+    workers = max(1, min(workers, len(begins)))
     ahead = _CHUNKS_AHEAD * workers
     if executor is not None:
         yield from _in_order(executor, chunks, codec, ahead, rules, is_own=False)
-    elif workers == 1:
+        return
+    if workers == 1:
+        if len(paths) > CHUNK:
+            load_cpp()
         yield from (encode_file(path, codec, rules) for path in paths)
-    while chunks and executor is None and workers > 1:
+        return
+    while not chunks.are_done:
         with _pool(workers) as pool:
             try:
                 yield from _in_order(pool, chunks, codec, ahead, rules)
             except BrokenExecutor:
                 pool.shutdown()
-                under_way = [chunks.popleft() for _ in range(min(ahead, len(chunks)))]
-                files = [path for chunk in under_way for path in chunk]
+                files = [path for chunk in chunks.under_way for path in chunk]
+                chunks.under_way.clear()
                 yield from _one_at_a_time(files, codec, rules)
+
+
+class _Chunks:
+    """The files in chunks. Owns those that workers have, and knows how to get the next."""
+
+    def __init__(self, chunks: Iterable[Sequence[AnyFile]]) -> None:
+        self.under_way: deque[Sequence[AnyFile]] = deque()
+        self._coming = iter(chunks)
+        self.are_done = False
+        """Whether there are no more, and the outcomes of all are known."""
+
+    def next(self) -> Sequence[AnyFile] | None:
+        """Return the next chunk, which is under way from now on; None if there are no more."""
+        chunk = next(self._coming, None)
+        if chunk is not None:
+            self.under_way.append(chunk)
+        return chunk
 
 
 def _in_order(
     pool: Executor,
-    chunks: deque[Sequence[AnyFile]],
+    chunks: _Chunks,
     codec: Codec[Any],
     ahead: int,
     rules: FileRules,
     is_own: bool = True,
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of all chunks; a chunk leaves ``chunks`` once they are known.
+    """Yield the outcomes of all chunks; each is under way until they are known.
 
     Workers of another's executor are its own to start again; here only the files that end them are
     found.
     """
     running: deque[Future[list[Outcome]]] = deque()
-    while chunks:
-        while len(running) < min(ahead, len(chunks)):
-            running.append(pool.submit(encode_chunk, chunks[len(running)], codec, rules))
+    while True:
+        while len(running) < ahead and (chunk := chunks.next()) is not None:
+            running.append(pool.submit(encode_chunk, chunk, codec, rules))
+        if not running:
+            chunks.are_done = True
+            return
         try:
             outcomes = running.popleft().result()
         except Exception as error:
@@ -89,8 +118,8 @@ def _in_order(
                 raise
             _check_lost(error)
             wait(running)  # so that no other file ends the worker of one that is alone
-            outcomes = [_alone(pool, path, codec, rules) for path in chunks[0]]
-        chunks.popleft()
+            outcomes = [_alone(pool, path, codec, rules) for path in chunks.under_way[0]]
+        chunks.under_way.popleft()
         yield from outcomes
 
 
@@ -155,9 +184,16 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def begin_worker() -> None:
-    """Leave Ctrl-C to the parent process, and end when it ends."""
+    """Leave Ctrl-C to the parent process, end when it ends, and use C++ for files of any length."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_cpp()
+
+
+def load_cpp() -> None:
+    """Load the C++ of reading and of encoding, so that files of any length use it."""
+    for load in (scan.load_library, pair.load_library, sustain.load_library, emit.load_library):
+        load()
 
 
 def _end_with_parent() -> None:

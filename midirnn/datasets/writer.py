@@ -8,7 +8,7 @@ import platform
 import secrets
 import shutil
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from midirnn.codecs import Tokens
 from midirnn.datasets.report import kind_of
 from midirnn.datasets.sources import Refusal
 from midirnn.datasets.splits import by_split_order
-from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, schema
+from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, part_names, schema
 from midirnn.errors import DatasetError
 from midirnn.files import one_line_errors, put_in_place
 
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 TOKENS_PER_ROW_GROUP = 1_000_000
 """About how many tokens a row group has: 2 MB, a useful amount to read at a time."""
+
+MOST_ROWS = 10_000
+"""Of short pieces a row group has so many: about 10 MB wait in memory for it."""
+
+PART_TOKENS = 100_000_000
+"""About how many tokens a Parquet file has at most; of more, a split has several files."""
 
 REFUSED = "refused.jsonl"
 
@@ -58,12 +64,16 @@ class DatasetWriter:
     ``output`` is complete, or what it was before.
     """
 
-    def __init__(self, output: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        part_tokens: int = PART_TOKENS,
+    ) -> None:
         self.output = Path(output)
-        self._counts: dict[str, SplitCounts] = {}
-        self._files = ExitStack()
-        self._writers: dict[str, pq.ParquetWriter] = {}
-        self._waiting: dict[str, list[Row]] = {}
+        self._part_tokens = part_tokens
+        self._splits: dict[str, _Split] = {}
         check_output(self.output, overwrite=overwrite)
         # The name is random, so that two processes that encode to one place do not mix their files.
         self._folder = self.output.with_name(f".{self.output.name}.{secrets.token_hex(4)}")
@@ -80,51 +90,40 @@ class DatasetWriter:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._files.close()
-        except OSError:
-            pass  # the folder is removed anyway, and the first error counts
+            for split in self._splits.values():
+                with suppress(OSError):  # the folder is removed anyway, and the first error counts
+                    split.close()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def counts(self) -> dict[str, SplitCounts]:
         """The size of each split so far."""
-        return {split: self._counts[split] for split in sorted(self._counts, key=by_split_order)}
+        names = sorted(self._splits, key=by_split_order)
+        return {name: self._splits[name].counts for name in names}
 
     def add(self, row: Row) -> None:
-        """Write a row to the file of its split, at once or with later ones."""
-        count = self._counts.get(row.split, SplitCounts())
-        self._counts[row.split] = replace(
-            count,
-            files=count.files + 1,
-            tokens=count.tokens + len(row.tokens),
-            notes=count.notes + row.notes,
-            hours=count.hours + row.duration / 3600,
-        )
-        self._waiting.setdefault(row.split, []).append(row)
-        written = count.tokens // TOKENS_PER_ROW_GROUP
-        if self._counts[row.split].tokens // TOKENS_PER_ROW_GROUP > written:
-            self._write_rows(row.split)
+        """Write a row to the files of its split, at once or with later ones."""
+        if row.split not in self._splits:
+            self._splits[row.split] = _Split(self._folder / row.split, self._part_tokens)
+        with one_line_errors(self.output, DatasetError):
+            self._splits[row.split].add(row)
 
     def finish(self, refused: Iterable[Refusal], manifest: dict[str, Any]) -> None:
         """Write the remaining rows, the list of refused files and ``dataset.json``; rename it."""
-        for split in self._waiting:
-            self._write_rows(split)
         with one_line_errors(self.output, DatasetError):
-            self._files.close()
-            lines = [
-                json.dumps(asdict(refusal) | {"kind": kind_of(refusal.reason)}, ensure_ascii=False)
-                for refusal in refused
-            ]
-            _write_text(self._folder / REFUSED, "".join(f"{line}\n" for line in lines))
+            for split in self._splits.values():
+                split.finish()
+            _write_lines(self._folder / REFUSED, map(_refusal_line, refused))
             text = json.dumps(self._manifest() | manifest, indent=2, ensure_ascii=False)
-            _write_text(self._folder / MANIFEST, text + "\n")
+            _write_lines(self._folder / MANIFEST, [text])
             put_in_place(
                 self._folder, self.output, self._folder.with_name(f"{self._folder.name}.old")
             )
 
     def _manifest(self) -> dict[str, Any]:
         packages = ("midirnn", "numpy", "pyarrow")
+        parts = {name: self._splits[name].parts for name in self.counts}
         return {
             "format_version": FORMAT_VERSION,
             "versions": {
@@ -132,13 +131,59 @@ class DatasetWriter:
                 **{name: version(name) for name in packages},
             },
             "splits": {split: asdict(count) for split, count in self.counts.items()},
+            **({"parts": parts} if any(n > 1 for n in parts.values()) else {}),
         }
 
-    def _write_rows(self, split: str) -> None:
+
+class _Split:
+    """The Parquet files of a split. Owns the one that is written, and the rows that wait for it."""
+
+    def __init__(self, path: Path, part_tokens: int) -> None:
+        self.counts = SplitCounts()
+        self.parts = 0
+        self._path = path  # without a number and a suffix
+        self._part_tokens = part_tokens
+        self._written = 0  # tokens of this part
+        self._waiting: list[Row] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, row: Row) -> None:
+        """Write a row, at once or with later ones."""
+        before = self.counts
+        self.counts = replace(
+            before,
+            files=before.files + 1,
+            tokens=before.tokens + len(row.tokens),
+            notes=before.notes + row.notes,
+            hours=before.hours + row.duration / 3600,
+        )
+        self._waiting.append(row)
+        is_full = self.counts.tokens // TOKENS_PER_ROW_GROUP > before.tokens // TOKENS_PER_ROW_GROUP
+        if is_full or len(self._waiting) == MOST_ROWS:
+            self._write_rows()
+
+    def finish(self) -> None:
+        """Write the rows that wait, and give the files their names."""
+        self._write_rows()
+        self.close()
+        for part, name in enumerate(part_names(self._path.name, self.parts)):
+            self._part(part).rename(self._path.with_name(name))
+
+    def close(self) -> None:
+        """Close the file that is written."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _part(self, number: int) -> Path:
+        """Return where a part is written; how many there will be is not known yet."""
+        return self._path.with_name(f"{self._path.name}.{number}.part")
+
+    def _write_rows(self) -> None:
         """Write the rows that wait as a row group."""
         import pyarrow as pa
 
-        rows, self._waiting[split] = self._waiting[split], []
+        rows, self._waiting = self._waiting, []
         if not rows:
             return
         offsets = np.cumsum([0] + [len(row.tokens) for row in rows], dtype=np.int32)
@@ -149,23 +194,22 @@ class DatasetWriter:
             if field.name != "tokens"
         }
         columns = {"tokens": pa.ListArray.from_arrays(offsets, tokens), **columns}
-        with one_line_errors(self.output, DatasetError):
-            self._writer(split).write_table(
-                pa.table(columns, schema=schema()), row_group_size=len(rows)
-            )
+        if self._written >= self._part_tokens:
+            self.close()
+        if self._writer is None:
+            self._begin_part()
+        assert self._writer is not None
+        self._writer.write_table(pa.table(columns, schema=schema()), row_group_size=len(rows))
+        self._written += len(tokens)
 
-    def _writer(self, split: str) -> pq.ParquetWriter:
+    def _begin_part(self) -> None:
         import pyarrow.parquet as pq
 
-        if split not in self._writers:
-            writer = pq.ParquetWriter(
-                self._folder / f"{split}.parquet",
-                schema(),
-                compression="zstd",
-                write_page_checksum=True,
-            )
-            self._writers[split] = self._files.enter_context(writer)
-        return self._writers[split]
+        self._writer = pq.ParquetWriter(
+            self._part(self.parts), schema(), compression="zstd", write_page_checksum=True
+        )
+        self.parts += 1
+        self._written = 0
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:
@@ -182,5 +226,11 @@ def check_output(output: Path, *, overwrite: bool) -> None:
         )
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _refusal_line(refusal: Refusal) -> str:
+    """Return what ``refused.jsonl`` says of a file."""
+    return json.dumps(asdict(refusal) | {"kind": kind_of(refusal.reason)}, ensure_ascii=False)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

@@ -14,10 +14,7 @@ import numpy as np
 
 from midirnn.errors import MidiFileError
 from midirnn.midievents.events import MAX_DELTA, MAX_TICKS, Events, MidiChunks, Track
-from midirnn.midievents.scan import Scanned, scan_track
-
-LONG_TRACK = 8192
-"""Bytes; shorter tracks are not worth the C++."""
+from midirnn.midievents.scan import Scanned, is_for, scan_track
 
 MOST_CHANGES = 200_000
 """A file with more tempo changes and signatures counts as damaged: each takes about 350 bytes of
@@ -150,8 +147,8 @@ def _parse_track(
     losses: list[str] | None = None,
     most_changes: int = MOST_CHANGES,
 ) -> Track:
-    """Parse one track: in C++ if it is long and whole, else in Python."""
-    scanned = scan_track(body) if len(body) >= LONG_TRACK else None
+    """Parse one track: in C++ if that is there and the track is whole, else in Python."""
+    scanned = scan_track(body) if is_for(len(body)) else None
     if (
         scanned is None
         or len(scanned.metas) > most_changes

@@ -18,6 +18,9 @@ from midirnn.midievents.events import Events
 
 SOURCE = Path(__file__).with_name("scan.cpp")
 
+LONG_TRACK = 8192
+"""Bytes; shorter tracks are not worth the C++."""
+
 _MOST_METAS = 100_000
 """With more tempos, signatures and names a track is left to the Python loop."""
 
@@ -32,7 +35,7 @@ class Scanned(NamedTuple):
 
 def scan_track(body: bytes) -> Scanned | None:
     """Return what a track holds; None if it is damaged or odd, or without a compiler."""
-    library = _library()
+    library = load_library()
     if library is None:
         return None
     events = np.empty(len(body) // 2 + 1, np.int64)
@@ -45,8 +48,14 @@ def scan_track(body: bytes) -> Scanned | None:
     return Scanned(Events(events[:count].copy()), metas[:rows].tolist(), last_tick)
 
 
+def is_for(size: int) -> bool:
+    """Return whether so many bytes are for the C++."""
+    return native.for_so_many(load_library, size, LONG_TRACK)
+
+
 @functools.cache
-def _library() -> ctypes.CDLL | None:
+def load_library() -> ctypes.CDLL | None:
+    """Return the C++, compiled if it was not before; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

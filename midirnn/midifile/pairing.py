@@ -27,7 +27,15 @@ from midirnn.midievents import (
     Events,
     IntArray,
 )
-from midirnn.performance import ARRAYS, CHANNEL_PRESSURE, PITCH_BEND, SUSTAIN_DOWN
+from midirnn.midifile.pair import (
+    PairedNotes,
+    control_columns,
+    is_for,
+    paired_notes,
+    pedal_columns,
+)
+from midirnn.performance import ARRAYS, CHANNEL_PRESSURE, PITCH_BEND
+from midirnn.sustain import SUSTAIN_DOWN
 
 CHUNK = 250_000
 """So many events are paired at a time."""
@@ -107,6 +115,8 @@ def pair_notes(events: Events, last_tick: int, seconds: Seconds) -> Notes:
     message (CC 120, 123 to 127) is a note-off for every note of its channel. A note has the bank
     and the program in force where it ends, as in pretty_midi.
     """
+    if len(events) <= CHUNK and is_for(len(events)) and (found := paired_notes(events, last_tick)):
+        return _in_seconds(found, seconds)
     notes = Notes()
     open_notes = Events(events.packed[:0])
     banks = _Banks()
@@ -129,6 +139,21 @@ def pair_notes(events: Events, last_tick: int, seconds: Seconds) -> Notes:
         at_end = np.full(len(some), last_tick, np.int64)
         notes.add(seconds, some, at_end, banks.now(some.channel), unreleased=True)
     return notes
+
+
+def _in_seconds(found: PairedNotes, seconds: Seconds) -> Notes:
+    """Return notes that were paired in C++."""
+    unreleased = np.zeros(len(found.start), np.bool_)
+    unreleased[found.released :] = True
+    return Notes(
+        [seconds(found.start)],
+        [seconds(found.end)],
+        [found.pitch],
+        [found.velocity],
+        [found.part],
+        [unreleased],
+        {key: index for index, key in enumerate(found.parts)},
+    )
 
 
 def _may_end(open_notes: Events, events: Events) -> BoolArray:
@@ -284,6 +309,9 @@ def pedals_of(events: Events, channel: int) -> Changes:
 
     CC 120, 121 and 124 to 127 put it up where it is down.
     """
+    if is_for(len(events)) and (columns := pedal_columns(events, channel)):
+        tick, level, is_shared = columns
+        return Changes(tick, np.full(len(tick), SUSTAIN, np.uint8), level, is_shared)
     own = events[(events.kind == CONTROL_CHANGE) & (events.channel == channel)]
     first = own.first
     is_pedal = (first == SUSTAIN) | (first == SHARED_SUSTAIN)
@@ -305,6 +333,8 @@ def controls_of(events: Events, channel: int) -> Changes:
     CC 121 gives those that it resets their neutral value, where they have another. Banks belong to
     the program, and channel mode messages to notes and pedals.
     """
+    if is_for(len(events)) and (columns := control_columns(events, channel)):
+        return Changes(*columns, np.zeros(len(columns[0]), np.bool_))
     own = events[(events.kind >= CONTROL_CHANGE) & (events.channel == channel)]
     kind, first, second = own.kind, own.first, own.second
     is_control = (kind == CONTROL_CHANGE) & _IS_CONTROL[first]

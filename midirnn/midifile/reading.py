@@ -15,6 +15,7 @@ from midirnn.errors import MidiFileError
 from midirnn.files import reason_of
 from midirnn.midievents import IntArray, MidiChunks, Track, parse_midi
 from midirnn.midifile.channels import share_channels
+from midirnn.midifile.pair import note_order
 from midirnn.midifile.pairing import CHUNK, NO_CHANGES, Changes, controls_of, pair_notes, pedals_of
 from midirnn.performance import (
     ARRAYS,
@@ -26,7 +27,6 @@ from midirnn.performance import (
     Signature,
     Tempo,
     TimeSignature,
-    order_of,
 )
 
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
@@ -166,7 +166,9 @@ def assemble(chunks: MidiChunks, *, shared_channels: bool = True) -> Performance
     chunks.tracks.clear()  # the events of a track are not needed once its notes are known
     pieces: list[Performance] = []
     while tracks:
-        pieces.append(_track_performance(tracks.pop(0), clock))
+        track = tracks.pop(0)
+        if len(track.events):
+            pieces.append(_track_performance(track, clock))
     return _combine(pieces, clock.tempos).replace(signatures=signatures)
 
 
@@ -229,7 +231,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
     del track
     names = ("start", "end", "pitch", "velocity", "part", "unreleased")
     arrays: dict[str, Any] = {name: notes.take(name) for name in names}
-    order = order_of(arrays["start"], arrays["pitch"])
+    order = note_order(arrays["start"], arrays["pitch"])
     for name in names if order is not None else ():
         arrays[name] = arrays[name][order]
     del order
@@ -239,6 +241,8 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         array.flags.writeable = False
     del arrays["control_shared"], arrays["pedal_number"]
     parts = tuple(Part(program, channel, name_of_track, bank) for channel, bank, program in keys)
+    if len(parts) == 1:  # those of several parts have yet to be put in order
+        return Performance.unchecked(parts, **arrays).replace(tempos=clock.tempos)
     return Performance(**arrays, parts=parts, tempos=clock.tempos)
 
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from midirnn.errors import OptionError
-from midirnn.performance import SUSTAIN_DOWN, FloatArray, Performance
+from midirnn.performance import FloatArray, Performance
 from midirnn.plots.saving import (
     INK,
     MUTED,
@@ -26,6 +26,7 @@ from midirnn.plots.saving import (
     style_axes,
     write_title,
 )
+from midirnn.sustain import SUSTAIN_DOWN
 
 MAX_PRIMER_SECONDS = 86_400.0
 """No MIDI file lasts longer than a day."""

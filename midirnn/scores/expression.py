@@ -9,13 +9,13 @@ import numpy as np
 
 from midirnn.performance import (
     NUM_PITCHES,
-    SUSTAIN_DOWN,
     FloatArray,
     Performance,
     Tempo,
     cut_overlaps,
 )
 from midirnn.scores.score import IntArray, Score
+from midirnn.sustain import SUSTAIN_DOWN
 
 MEAN_VELOCITY = 64.0
 """The velocity that deviations are added to when a score is performed."""

@@ -213,7 +213,7 @@ def tune(
         changes, found = _tune_state(model, parts, config, should_stop)
         adapter = _adapter(model, changes)
     else:
-        weights = _train(model, _sources(parts, base, config), config, report, should_stop)
+        weights = train_weights(model, sources_of(parts, base, config), config, report, should_stop)
         whole = adapter_of(model, weights, config)
         share = best_share(model, whole, parts.validation)
         adapter = replace(whole.scaled(share), info={"share_of_change": share})
@@ -311,7 +311,7 @@ def _tune_state(
     return changes, {YOURS: Change(*whole), BEGINNINGS: Change(before, after)}
 
 
-def _sources(parts: Parts, base: BaseMusic, config: TuningConfig) -> list[Source]:
+def sources_of(parts: Parts, base: BaseMusic, config: TuningConfig) -> list[Source]:
     """Return the player's pieces, and the model's own at their share of the training."""
     sources = [Source("you", parts.train, parts.validation)]
     own_tokens = sum(len(piece) for piece in base.mixed)
@@ -321,7 +321,7 @@ def _sources(parts: Parts, base: BaseMusic, config: TuningConfig) -> list[Source
     return sources
 
 
-def _train(
+def train_weights(
     model: Model,
     sources: Sequence[Source],
     config: TuningConfig,

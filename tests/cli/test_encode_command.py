@@ -25,7 +25,7 @@ def test_encode_writes_a_data_set_and_prints_what_it_holds(
     count = Dataset.open(out).counts["train"]
     assert f"train                4 {count.tokens:>13,}" in captured.out
     assert captured.err == (
-        f"refused: 1 files (1 empty), listed in {out / 'refused.jsonl'}\n"
+        f"refused: 1 file (1 empty), listed in {out / 'refused.jsonl'}\n"
         "  bad.mid: is empty (0 bytes)\n"
     )
 
@@ -55,7 +55,7 @@ def test_encode_takes_a_table_and_conditions(
     assert main(argv) == 0
     assert Dataset.open(out).splits == ("train",)
     assert capsys.readouterr().err == (
-        "left out: 3 files that the table does not name\nmissing: 1 files that the table names\n"
+        "left out: 3 files that the table does not name\nmissing: 1 file that the table names\n"
     )
     options = json.loads((out / "dataset.json").read_text())["options"]
     assert options["splits"]["where"] == ["kind=performance", "duplicate_of="]

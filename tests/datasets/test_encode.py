@@ -196,7 +196,7 @@ def test_progress_is_told_for_each_file(tmp_path: Path) -> None:
 def test_nothing_usable_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "empty.mid").write_bytes(b"")
-    with pytest.raises(DatasetError, match=r"none of 1 files can be used; the first: empty\.mid"):
+    with pytest.raises(DatasetError, match=r"the only file cannot be used: empty\.mid"):
         encode_files([tmp_path / "songs"], tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["songs"]
 

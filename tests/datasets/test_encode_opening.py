@@ -75,6 +75,9 @@ def test_a_manifest_that_is_no_json_is_damaged(dataset: Path, text: str) -> None
         ),
         (lambda m: m["codec"].update(velocity_bins=-1), "velocity_bins is -1"),
         (lambda m: m["splits"].update(test={}), r"test\.parquet is missing"),
+        (lambda m: m.update(parts={"train": 2}), r"train-00000-of-00002\.parquet is missing"),
+        (lambda m: m.update(parts={"train": "two"}), "is damaged"),
+        (lambda m: m.update(parts=[]), "is damaged"),
     ],
 )
 def test_a_manifest_that_says_what_it_should_not_is_refused(

@@ -229,7 +229,7 @@ def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_table_that_names_no_file_is_an_error_with_an_example(tmp_path: Path) -> None:
     write_song(tmp_path / "a.mid")
     table = write_table(tmp_path / "t.csv", "path,split", "b.mid,train")
-    with pytest.raises(DatasetError, match=r"names none of the 1 files; .* 'b\.mid', .*a\.mid"):
+    with pytest.raises(DatasetError, match=r"names none of 1 file; .* 'b\.mid', .*a\.mid"):
         encode_files([tmp_path], tmp_path / "out", splits=SplitTable.read(table))
 
 

@@ -114,7 +114,7 @@ def test_what_vanishes_leads_nowhere_or_is_locked_is_counted_by_reason(
         json.loads((tmp_path / "out" / "dataset.json").read_text())["refused_by_kind"] == expected
     )
     (line,) = (line for line in report.remarks() if line.startswith("refused:"))
-    assert line.startswith("refused: 6 files (3 cannot be read, 1 folders that cannot be listed")
+    assert line.startswith("refused: 6 files (3 cannot be read, 1 folder that cannot be listed")
 
 
 @pytest.mark.parametrize(

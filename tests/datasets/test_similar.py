@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from midirnn import OptionError, Performance, SplitShares, SplitTable, encode_files, write_midi
 from midirnn.cli.main import main
 from midirnn.codecs import TextCodec
-from midirnn.datasets import Dataset, SimilarPieces, clean_files
+from midirnn.datasets import Dataset, SimilarPieces, clean_files, resume, workers
 from midirnn.datasets.similar import SimilarPiece
 from tests.datasets.songs import song, write_song
 
@@ -188,3 +189,72 @@ def test_compositions_that_people_have_named_are_found() -> None:
     assert pairs > 900
     assert precision > 0.95
     assert recall > 0.95
+
+
+@pytest.mark.parametrize("stop", [3, 20])
+def test_a_run_that_ends_early_is_continued_by_the_next(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0.0)
+    read: list[str] = []
+    encode_file = workers.encode_file
+
+    def counting(path: Path, *rest: Any) -> Any:
+        read.append(path.name)
+        return encode_file(path, *rest)
+
+    def end(done: int, total: int) -> None:
+        if done == stop:
+            raise InterruptedError
+
+    monkeypatch.setattr(workers, "encode_file", counting)
+    clean_files([folder], tmp_path / "whole.csv", workers=1)
+    files = read.copy()
+    read.clear()
+    with pytest.raises(InterruptedError):
+        clean_files([folder], tmp_path / "out.csv", workers=1, progress=end)
+    assert not (tmp_path / "out.csv").exists()
+    clean_files([folder], tmp_path / "out.csv", workers=1)
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert len(read) <= len(files) + 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "whole.csv"]
+
+
+def test_a_data_set_by_compositions_reads_no_file_again_after_its_end(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0.0)
+    read: list[str] = []
+    encode_file = workers.encode_file
+    steps: list[int] = []
+
+    def counting(path: Path, *rest: Any) -> Any:
+        read.append(path.name)
+        return encode_file(path, *rest)
+
+    def end(done: int, total: int) -> None:
+        steps.append(done)
+        if steps.count(5) == 2:  # in the second of both readings
+            raise InterruptedError
+
+    def encode(output: str, progress: Any = None) -> None:
+        encode_files(
+            [folder],
+            tmp_path / output,
+            splits=SplitShares(0.2, 0.2),
+            group_compositions=True,
+            workers=1,
+            progress=progress,
+        )
+
+    monkeypatch.setattr(workers, "encode_file", counting)
+    encode("whole")
+    twice = len(read)
+    read.clear()
+    with pytest.raises(InterruptedError):
+        encode("out", end)
+    encode("out")
+    assert len(read) <= twice + 1
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]

@@ -40,7 +40,7 @@ except MemoryError:
 pieces = data.stored_pieces("train", cached_tokens=2_000_000)
 made = trainer(folder / "run", recipe(30, transpose=0, stretch=0.0), train=pieces)
 print("trained", made.run().step)
-print("groups", len(pieces._groups), "of", pieces._parquet.num_row_groups)
+print("groups", len(pieces._groups), "of", len(pieces._places))
 """
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from midirnn.codecs.base import Augmentation, Limits, Tokens
 from midirnn.codecs.controls import FloatArray
 from midirnn.codecs.performance.decoder import StreamDecoder
-from midirnn.codecs.performance.emit import emit_tokens
+from midirnn.codecs.performance.emit import emit_tokens, is_for
 from midirnn.codecs.performance.encoder import StreamEncoder
 from midirnn.codecs.performance.grammar import PerformanceGrammar
 from midirnn.codecs.performance.layout import MAX_VELOCITY, PerformanceLayout
@@ -27,9 +27,6 @@ from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.codecs.style import Style
 from midirnn.midifile import SUFFIXES, read_midi, write_midi
 from midirnn.performance import Performance, cut_overlaps
-
-LEAST_NATIVE = 200
-"""Of fewer notes the tokens are made in numpy: live sessions never wait for a compiler."""
 
 LOWEST_KEY, HIGHEST_KEY = 21, 108
 """The pitches of a piano's outermost keys."""
@@ -173,7 +170,7 @@ class PerformanceCodec(PerformanceLayout):
         if len(start) == 0:
             return np.empty(0, np.uint16)
         first = {kind: ids.start for kind, ids in self.vocabulary.slices.items()}
-        if len(start) >= LEAST_NATIVE:
+        if is_for(len(start)):
             emitted = emit_tokens(
                 *(start, end, pitch, velocity, is_open),
                 firsts=tuple(first.get(kind, 0) for kind in TokenType),

@@ -14,6 +14,9 @@ from midirnn.codecs.base import Tokens
 
 SOURCE = Path(__file__).with_name("emit.cpp")
 
+LEAST_NATIVE = 200
+"""Of fewer notes the tokens are made in numpy: live sessions never wait for a compiler."""
+
 _ROOM = 8
 """Tokens for a note that there is room for at first; most music has four or five."""
 
@@ -34,7 +37,7 @@ def emit_tokens(
 
     ``firsts`` are the first ids of note-ons, note-offs, time shifts and velocities.
     """
-    library = _library()
+    library = load_library()
     if library is None:
         return None
     ids = np.array(firsts, np.int64)
@@ -58,8 +61,14 @@ def emit_tokens(
         most *= 2
 
 
+def is_for(count: int) -> bool:
+    """Return whether so many notes are for the C++."""
+    return native.for_so_many(load_library, count, LEAST_NATIVE)
+
+
 @functools.cache
-def _library() -> ctypes.CDLL | None:
+def load_library() -> ctypes.CDLL | None:
+    """Return the C++, compiled if it was not before; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

@@ -10,7 +10,7 @@ from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.errors import CodecError
 from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN
-from midirnn.performance import SUSTAIN_DOWN
+from midirnn.sustain import SUSTAIN_DOWN
 
 DRUM_CHANNEL = 9
 

@@ -13,8 +13,8 @@ from midirnn.live.base.messages import HeardStep
 from midirnn.live.base.playing import Gesture, Performed
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
-from midirnn.performance import SUSTAIN_DOWN
 from midirnn.ports.base import Message
+from midirnn.sustain import SUSTAIN_DOWN
 
 _PAST_BOUNDARY_SECONDS = 1e-4
 """This far after the boundary of two steps, no rounding takes a time for one before it."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from midirnn import native
 from midirnn.codecs import PerformanceCodec
-from midirnn.codecs.performance import codec as codec_module
 from midirnn.performance import Performance
 from tests.strategies import performance_codecs, performances
 
@@ -20,8 +19,8 @@ def both(codec: PerformanceCodec, performance: Performance, open_end: bool) -> l
     """The tokens from C++, and those from numpy."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        for least in (0, 10**9):
-            patch.setattr(codec_module, "LEAST_NATIVE", least)
+        for in_cpp in (True, False):
+            patch.setattr(native, "for_so_many", lambda *_, answer=in_cpp: answer)
             found.append(codec.encode(performance, open_end=open_end).tolist())
     return found
 
@@ -53,5 +52,5 @@ def test_without_a_compiler_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> No
     )
     performance = Performance.from_notes(rows)
     expected = PerformanceCodec().encode(performance).tolist()
-    monkeypatch.setattr("midirnn.codecs.performance.emit._library", lambda: None)
+    monkeypatch.setattr("midirnn.codecs.performance.emit.load_library", lambda: None)
     assert PerformanceCodec().encode(performance).tolist() == expected

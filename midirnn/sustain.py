@@ -1,0 +1,115 @@
+"""How long a sustain pedal holds notes: in numpy, and of many notes in C++ (``sustain.cpp``)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn import native
+
+SUSTAIN_DOWN = 64
+"""The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
+
+SOURCE = Path(__file__).with_name("sustain.cpp")
+
+LEAST_NATIVE = 200
+"""Of fewer notes it is worked out in numpy: live sessions never wait for a compiler."""
+
+_Floats = npt.NDArray[np.float64]
+_Bytes = npt.NDArray[np.uint8]
+
+
+def sustained_ends(
+    start: _Floats,
+    end: _Floats,
+    pitch: _Bytes,
+    pedal_time: _Floats,
+    pedal_value: _Bytes,
+    *,
+    as_note_seq: bool = False,
+) -> _Floats:
+    """Return the ends of one part's notes with its pedal; infinite where it stays down.
+
+    Notes are in order of start, pedals in order of time. Of pedals at one moment the last counts;
+    with ``as_note_seq`` the pedal is up there if one of them puts it up.
+    """
+    use = native.for_so_many(load_library, len(start), LEAST_NATIVE)
+    library = load_library() if use else None
+    if library is None:
+        downs, ups = _pedal_intervals(pedal_time, pedal_value, as_note_seq)
+        return _sustained_ends(start, end, pitch, downs, ups)
+    notes = [np.ascontiguousarray(each) for each in (start, end, pitch)]
+    pedals = [np.ascontiguousarray(each) for each in (pedal_time, pedal_value)]
+    ends = np.empty(len(start))
+    library.sustained_ends(
+        *(each.ctypes.data for each in notes),
+        len(start),
+        *(each.ctypes.data for each in pedals),
+        len(pedal_time),
+        as_note_seq,
+        ends.ctypes.data,
+    )
+    return ends
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL | None:
+    """Return the C++, compiled if it was not before; None without a compiler."""
+    library = native.compiled(SOURCE)
+    if library is not None:
+        integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        library.sustained_ends.restype = None
+        library.sustained_ends.argtypes = [
+            *([pointer] * 3), integer, pointer, pointer, integer, ctypes.c_int, pointer,
+        ]  # fmt: skip
+    return library
+
+
+def _pedal_intervals(time: _Floats, value: _Bytes, as_note_seq: bool) -> tuple[_Floats, _Floats]:
+    """Return when a pedal goes down, and when up again; the last of these may be infinite."""
+    down = value >= SUSTAIN_DOWN
+    if not len(time) or not down.any():
+        return np.empty(0), np.empty(0)
+    moments, first = np.unique(time, return_index=True)
+    has_up = np.logical_or.reduceat(~down, first)
+    is_down = ~has_up if as_note_seq else down[np.append(first[1:], len(down)) - 1]
+    was_down = np.append(False, is_down[:-1])
+    # A pedal that goes up and down at one moment ends an interval there and begins another.
+    downs, ups = moments[is_down & (has_up | ~was_down)], moments[was_down & has_up]
+    return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
+
+
+def _next_up(time: _Floats, downs: _Floats, ups: _Floats) -> _Floats:
+    """Return when the pedal next goes up, for each time at which it is down; else NaN."""
+    index = np.searchsorted(downs, time, side="right") - 1
+    up = np.where(index >= 0, ups[np.maximum(index, 0)], -np.inf) if len(downs) else time - 1
+    return np.where(up > time, up, np.nan)
+
+
+def _sustained_ends(
+    start: _Floats,
+    end: _Floats,
+    pitch: _Bytes,
+    downs: _Floats,
+    ups: _Floats,
+) -> _Floats:
+    """Return the ends of one part's notes with the pedal; infinite where it stays down."""
+    up = _next_up(end, downs, ups)
+    held = ~np.isnan(up)
+    sustained = np.where(held, up, end)
+    # The next strike of the same pitch with the pedal down, looked up backwards within a pitch.
+    order = np.argsort(pitch, kind="stable")
+    strike = np.where(~np.isnan(_next_up(start, downs, ups)), start, np.inf)[order]
+    following = np.full(len(order), np.inf)
+    first_of_pitch = np.flatnonzero(np.diff(pitch[order].astype(np.int16), prepend=-1))
+    for begin, stop in itertools.pairwise([*first_of_pitch, len(order)]):
+        following[begin : stop - 1] = np.minimum.accumulate(strike[begin + 1 : stop][::-1])[::-1]
+    restrike = np.empty(len(order))
+    restrike[order] = following
+    still_sounds = np.where(held, restrike < up, restrike <= end)
+    return np.where(still_sounds, restrike, sustained)
