@@ -35,7 +35,7 @@ MOST_TEXT = 256
 MOST_PRESET = 99
 """Far above what there are: how many there are, the session knows."""
 
-SWITCHES = ("panic", "reset", "undo", "switch", "your_turn", "my_turn")
+SWITCHES = ("panic", "reset", "undo", "untune", "switch", "your_turn", "my_turn")
 
 
 class RequestError(MidirnnError):

@@ -72,7 +72,17 @@ def test_what_another_turns_while_a_knob_is_turned_here_is_shown_afterwards(page
 def test_every_knob_and_switch_of_a_controller_is_on_the_page(page: Any) -> None:
     knobs = set(page.evaluate("Object.keys(midirnn.state.knobs)"))
     on_page = set(page.evaluate("[...midirnn.panel.shows.keys()]"))
-    buttons = {"switch", "your_turn", "my_turn", "freeze", "reset", "panic", "undo", "store"}
+    buttons = {
+        "switch",
+        "your_turn",
+        "my_turn",
+        "freeze",
+        "reset",
+        "panic",
+        "undo",
+        "untune",
+        "store",
+    }
     presets = {f"preset_{number}" for number in range(1, 9)}
     assert knobs - presets == on_page | buttons
 

@@ -109,6 +109,7 @@ class App {
     on("my-turn", () => this.press("my_turn"));
     on("reset", () => this.press("reset"));
     on("undo", () => this.press("undo"));
+    on("untune", () => this.press("untune"));
     on("freeze", () => this.turn("freeze", find("freeze").ariaPressed !== "true"));
     on("octave-down", () => this.keys.shift(-1));
     on("octave-up", () => this.keys.shift(1));
