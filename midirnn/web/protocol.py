@@ -32,7 +32,7 @@ MOST_BYTES = 2048
 """A request that is longer is refused unread."""
 
 MOST_TEXT = 256
-MOST_PRESET = 99
+MOST_PRESET = 999
 """Far above what there are: how many there are, the session knows."""
 
 SWITCHES = ("panic", "reset", "undo", "untune", "switch", "your_turn", "my_turn")
