@@ -104,7 +104,12 @@ def require_playable(codec: Codec[Any], purpose: str) -> PerformanceCodec:
             f"{purpose} needs the codec 'performance'; models of the codec 'pedal' write files: "
             "see midirnn generate"
         )
-    return require(codec, PerformanceCodec, purpose)
+    if not isinstance(codec, PerformanceCodec):
+        raise CodecError(
+            f"the codec {codec.name!r} has no notes to play; {purpose} needs the codec "
+            "'performance'"
+        )
+    return codec
 
 
 __all__ = [

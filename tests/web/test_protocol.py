@@ -53,7 +53,7 @@ REFUSED = [
     '{"t": "midi", "m": [176, 123, 0], "at": 0}',
     '{"t": "midi", "m": [255, 0, 0], "at": 0}',
     '{"t": "midi", "m": "abc", "at": 0}',
-    '{"t": "store", "preset": 100}',
+    '{"t": "store", "preset": 1000}',
     '{"t": "store", "preset": true}',
     '{"t": "store", "preset": 0}',
     '{"t": "press", "name": ["panic"]}',
