@@ -224,7 +224,7 @@ class TestChoosing:
     def test_another_name_is_refused_with_those_that_there_are(self) -> None:
         with pytest.raises(OptionError) as caught:
             model_of().engine("torch")
-        expected = "there is no engine 'torch'; known are auto, numpy, onnxruntime"
+        expected = "there is no engine 'torch'; known are auto, native, numpy, onnxruntime"
         assert str(caught.value) == expected
 
 
