@@ -38,121 +38,9 @@ Change = tuple[int, int]
 """A step of the grid, and what the pedal does in it: up or down."""
 
 
-@dataclass(frozen=True)
-class PedalCodec(PerformanceCodec):
-    """The performance encoding with pedal tokens: 390 with the default settings.
-
-    The settings are those of :class:`~midirnn.codecs.performance.PerformanceCodec`; overlaps are
-    always cut. The pedals of several parts are one, which is down where any of them is.
-    """
-
-    name: ClassVar[str] = "pedal"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.overlaps != "cut":
-            raise CodecError("the codec 'pedal' always cuts overlaps: leave them at 'cut'")
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens: those of the performance encoding, then pedal up and pedal down."""
-        pedal = TokenRange(TokenType.PEDAL, UP, 2)
-        return Vocabulary((*super().vocabulary.ranges, pedal))
-
-    def constraint(self, limits: Limits | None = None) -> PedalGrammar:
-        """Return which tokens may follow which."""
-        return PedalGrammar(self, limits)
-
-    def stream_encoder(self, *, velocity_bin: int = 0) -> PedalStreamEncoder:
-        """Return an encoder fed message by message."""
-        return PedalStreamEncoder(self, velocity_bin=velocity_bin)
-
-    def stream_decoder(
-        self,
-        *,
-        start_seconds: float = 0.0,
-        channel: int = 0,
-        sounding: Iterable[int] = (),
-        velocity_bin: int = 0,
-    ) -> PedalStreamDecoder:
-        """Return a decoder fed token by token; see :class:`StreamDecoder`."""
-        return PedalStreamDecoder(
-            self,
-            start_seconds=start_seconds,
-            channel=channel,
-            sounding=sounding,
-            velocity_bin=velocity_bin,
-        )
-
-    def encode(self, performance: Performance, *, open_end: bool = False) -> Tokens:
-        """Return the tokens of a performance, drums left out; shape ``(T,)``.
-
-        A pedal that stays down goes up with the last event. With ``open_end`` it stays down, and
-        notes that are ``unreleased`` get no note-off.
-        """
-        keys = super().encode(_without_pedals(performance), open_end=open_end)
-        changes = _settled(_changes(performance, self))
-        last = int(self.token_steps[keys].sum())
-        if changes and changes[-1][1] == DOWN and not open_end:
-            changes = _closed(changes, max(last, changes[-1][0]))
-        return self._merged(keys, changes)
-
-    def _merged(self, keys: Tokens, changes: Sequence[Change]) -> Tokens:
-        """Return the tokens of keys with those of the pedal, each first in its step."""
-        if not changes:
-            return keys
-        shifts = self.token_steps[keys] > 0
-        events = keys[~shifts].astype(np.int64)
-        at = np.cumsum(self.token_steps[keys])[~shifts]
-        first = self.vocabulary.slice_of(TokenType.PEDAL).start
-        step, value = np.array(changes, np.int64).T
-        times = np.concatenate([step, at])
-        order = np.argsort(times, kind="stable")
-        merged, times = np.concatenate([first + value, events])[order], times[order]
-
-        most = self.max_shift_steps
-        gap = np.diff(times, prepend=0)
-        count = -(-gap // most)
-        place = np.cumsum(count + 1) - 1
-        longest = self.vocabulary.token(TokenType.TIME_SHIFT, most)
-        tokens = np.full(place[-1] + 1, longest, np.uint16)
-        tokens[place] = merged
-        waits = count > 0
-        rest = gap - (count - 1) * most
-        tokens[(place - 1)[waits]] = longest - most + rest[waits]
-        return tokens
-
-    def decode(self, tokens: npt.ArrayLike) -> Performance:
-        """Return the performance that tokens stand for, on the grid, with its pedal.
-
-        A pedal that stays down goes up at the end; see also :meth:`PerformanceCodec.decode`.
-        """
-        ids = self.vocabulary.check(tokens)
-        step = np.cumsum(self.token_steps[ids])
-        pedal = np.flatnonzero(self.vocabulary.is_type(ids, TokenType.PEDAL))
-        values = self.vocabulary.values[ids[pedal]]
-        changes = _settled(zip(step[pedal].tolist(), values.tolist(), strict=True))
-        if changes and changes[-1][1] == DOWN:
-            changes = _closed(changes, int(step[-1]))
-        seconds = [at / self.steps_per_second for at, _ in changes]
-        return (
-            super()
-            .decode(ids)
-            .replace(
-                pedal_time=np.array(seconds, np.float64),
-                pedal_value=np.array([PEDAL_VALUES[value] for _, value in changes], np.uint8),
-                pedal_part=np.zeros(len(changes), np.int32),
-                pedal_shared=np.zeros(len(changes), bool),
-            )
-        )
-
-
 def _without_pedals(performance: Performance) -> Performance:
-    return performance.replace(
-        **{name: getattr(performance, name)[:0] for name in (
-            "pedal_time", "pedal_value", "pedal_part", "pedal_shared"
-        )}
-    )  # fmt: skip
+    names = ("pedal_time", "pedal_value", "pedal_part", "pedal_shared")
+    return performance.replace(**{name: getattr(performance, name)[:0] for name in names})
 
 
 def _changes(performance: Performance, layout: PerformanceLayout) -> list[Change]:
@@ -348,3 +236,93 @@ class PedalStreamDecoder(StreamDecoder):
     @property
     def _up(self) -> int:
         return self.layout.vocabulary.token(TokenType.PEDAL, UP)
+
+
+@dataclass(frozen=True)
+class PedalCodec(PerformanceCodec):
+    """The performance encoding with pedal tokens: 390 with the default settings.
+
+    The settings are those of :class:`~midirnn.codecs.performance.PerformanceCodec`; overlaps are
+    always cut. The pedals of several parts are one, which is down where any of them is.
+    """
+
+    name: ClassVar[str] = "pedal"
+    _encoder: ClassVar[type[StreamEncoder]] = PedalStreamEncoder
+    _decoder: ClassVar[type[StreamDecoder]] = PedalStreamDecoder
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overlaps != "cut":
+            raise CodecError("the codec 'pedal' always cuts overlaps: leave them at 'cut'")
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens: those of the performance encoding, then pedal up and pedal down."""
+        pedal = TokenRange(TokenType.PEDAL, UP, 2)
+        return Vocabulary((*super().vocabulary.ranges, pedal))
+
+    def constraint(self, limits: Limits | None = None) -> PedalGrammar:
+        """Return which tokens may follow which."""
+        return PedalGrammar(self, limits)
+
+    def encode(self, performance: Performance, *, open_end: bool = False) -> Tokens:
+        """Return the tokens of a performance, drums left out; shape ``(T,)``.
+
+        A pedal that stays down goes up with the last event. With ``open_end`` it stays down, and
+        notes that are ``unreleased`` get no note-off.
+        """
+        keys = super().encode(_without_pedals(performance), open_end=open_end)
+        changes = _settled(_changes(performance, self))
+        last = int(self.token_steps[keys].sum())
+        if changes and changes[-1][1] == DOWN and not open_end:
+            changes = _closed(changes, max(last, changes[-1][0]))
+        return self._merged(keys, changes)
+
+    def _merged(self, keys: Tokens, changes: Sequence[Change]) -> Tokens:
+        """Return the tokens of keys with those of the pedal, each first in its step."""
+        if not changes:
+            return keys
+        shifts = self.token_steps[keys] > 0
+        events = keys[~shifts].astype(np.int64)
+        at = np.cumsum(self.token_steps[keys])[~shifts]
+        first = self.vocabulary.slice_of(TokenType.PEDAL).start
+        step, value = np.array(changes, np.int64).T
+        times = np.concatenate([step, at])
+        order = np.argsort(times, kind="stable")
+        merged, times = np.concatenate([first + value, events])[order], times[order]
+
+        most = self.max_shift_steps
+        gap = np.diff(times, prepend=0)
+        count = -(-gap // most)
+        place = np.cumsum(count + 1) - 1
+        longest = self.vocabulary.token(TokenType.TIME_SHIFT, most)
+        tokens = np.full(place[-1] + 1, longest, np.uint16)
+        tokens[place] = merged
+        waits = count > 0
+        rest = gap - (count - 1) * most
+        tokens[(place - 1)[waits]] = longest - most + rest[waits]
+        return tokens
+
+    def decode(self, tokens: npt.ArrayLike) -> Performance:
+        """Return the performance that tokens stand for, on the grid, with its pedal.
+
+        A pedal that stays down goes up at the end; see also :meth:`PerformanceCodec.decode`.
+        """
+        ids = self.vocabulary.check(tokens)
+        step = np.cumsum(self.token_steps[ids])
+        pedal = np.flatnonzero(self.vocabulary.is_type(ids, TokenType.PEDAL))
+        values = self.vocabulary.values[ids[pedal]]
+        changes = _settled(zip(step[pedal].tolist(), values.tolist(), strict=True))
+        if changes and changes[-1][1] == DOWN:
+            changes = _closed(changes, int(step[-1]))
+        seconds = [at / self.steps_per_second for at, _ in changes]
+        return (
+            super()
+            .decode(ids)
+            .replace(
+                pedal_time=np.array(seconds, np.float64),
+                pedal_value=np.array([PEDAL_VALUES[value] for _, value in changes], np.uint8),
+                pedal_part=np.zeros(len(changes), np.int32),
+                pedal_shared=np.zeros(len(changes), bool),
+            )
+        )

@@ -1,7 +1,7 @@
 """The engine in C++ (``step.cpp``): int8 weights, for playing live with the least delay.
 
-A step takes about half as long as in ONNX Runtime, and a third where the processor did something
-else in between, as it does between two notes. Its results do not depend on the processor.
+A step, sampling included, takes three quarters of the time that it takes in ONNX Runtime. Its
+results do not depend on the processor.
 """
 
 from __future__ import annotations
@@ -206,10 +206,7 @@ def native_now(config: ModelConfig) -> bool:
 
     Where it could but is not compiled yet, that is begun in another process.
     """
-    if not can_step(config):
-        return False
-    is_known = native_library.cache_info().currsize > 0
-    if not is_known and compiled_before(SOURCE, FLAGS) is None:
+    if not can_step(config) or compiled_before(SOURCE, FLAGS) is None:
         return False
     library = native_library()
     return library is not None and len(paths(library)) > 1

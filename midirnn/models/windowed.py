@@ -7,6 +7,8 @@ window to window in the same way.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ from midirnn.models.language_model import LanguageModel, State
 from midirnn.models.windowed_config import FEED_FORWARD, AttentionConfig, ConvolutionConfig
 
 
-class WindowedModel(LanguageModel):
+class WindowedModel(LanguageModel, ABC):
     """What both share: the embedding is projected to the width of the layers."""
 
     config: ConvolutionConfig | AttentionConfig
@@ -24,8 +26,9 @@ class WindowedModel(LanguageModel):
         self.input = nn.Linear(config.embedding_size, config.hidden_size, bias=False)
         self.layers = nn.ModuleList(self._make_layer(layer) for layer in range(config.num_layers))
 
+    @abstractmethod
     def _make_layer(self, layer: int) -> nn.Module:
-        raise NotImplementedError
+        """Return a new layer."""
 
     def initial_state(self, batch_size: int, device: torch.device | None = None) -> State:
         """Return the state before a piece: zeros, the batch in the second dimension."""

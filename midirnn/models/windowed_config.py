@@ -7,6 +7,7 @@ to keep of the last tokens: it grows with how far they look back.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ FEED_FORWARD = 4
 
 
 @dataclass(frozen=True)
-class WindowedConfig(ModelConfig):
+class WindowedConfig(ModelConfig, ABC):
     """What both share. ``hidden_size`` is the width of the layers; there is no ``cell``."""
 
     def __post_init__(self) -> None:
@@ -32,18 +33,18 @@ class WindowedConfig(ModelConfig):
             )
 
     @property
+    @abstractmethod
     def context(self) -> int:
         """How many tokens back a prediction may look at most, the present one included."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
         """The shape (rows, numbers) of each array of the state of one piece."""
-        raise NotImplementedError
 
+    @abstractmethod
     def layer_shapes(self, layer: int) -> Shapes:
         """Return the shape of each weight of a layer."""
-        raise NotImplementedError
 
     def weight_shapes(self) -> Shapes:
         """Return the shape of each weight of the model."""

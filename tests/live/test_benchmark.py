@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from midirnn.live import LiveConfig
 from tests.live.stage import write_tiny_model
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_live.py"
@@ -29,6 +30,7 @@ def test_reaction_lateness_and_recovery_are_measured(tmp_path: Path) -> None:
     assert spreads["lateness", "memory"]["count"] == 40
     for spread in spreads.values():
         assert 0 < spread["median_ms"] <= spread["p99_ms"] <= spread["most_ms"]
-    assert report["ahead_ms"] < 60_000  # below 0 where a busy machine falls behind
+    # Below 0 where a busy machine falls behind, and never far over what is planned ahead.
+    assert report["ahead_ms"] < 2e3 * LiveConfig().lookahead_seconds
     assert report["release_ms"] < report["recovery_ms"]
     assert {"machine", "cores", "versions", "realtime", "other_processes_cores"} <= set(report)

@@ -41,6 +41,8 @@ class PerformanceCodec(PerformanceLayout):
 
     name: ClassVar[str] = "performance"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
+    _encoder: ClassVar[type[StreamEncoder]] = StreamEncoder
+    _decoder: ClassVar[type[StreamDecoder]] = StreamDecoder
 
     def settings(self) -> dict[str, Any]:
         """Return what makes an equal codec, for JSON."""
@@ -82,7 +84,7 @@ class PerformanceCodec(PerformanceLayout):
 
         ``velocity_bin`` is in force before the first note.
         """
-        return StreamEncoder(self, velocity_bin=velocity_bin)
+        return self._encoder(self, velocity_bin=velocity_bin)
 
     def stream_decoder(
         self,
@@ -93,7 +95,7 @@ class PerformanceCodec(PerformanceLayout):
         velocity_bin: int = 0,
     ) -> StreamDecoder:
         """Return a decoder fed token by token; see :class:`StreamDecoder`."""
-        return StreamDecoder(
+        return self._decoder(
             self,
             start_seconds=start_seconds,
             channel=channel,
