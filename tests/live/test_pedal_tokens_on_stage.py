@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from midirnn.live.base.messages import Adopt, Heard, HeardStep, ModelSettings, S
 from midirnn.live.improviser.server import ModelServer
 from midirnn.live.input.listener import Listener
 from midirnn.live.output.ledger import MODEL
-from midirnn.live.recording.event_log import EventLog, header, read_log
+from midirnn.live.recording.event_log import EventLog, from_plain, header, read_log, to_plain
 from midirnn.live.recording.replay import Answer, replay
 from midirnn.ports import MemoryOutput, Message
 from midirnn.sampling import Sampler
@@ -225,3 +226,15 @@ def test_a_recording_with_pedals_is_replayed_bit_for_bit(tmp_path: Path) -> None
     performance = read.recording().performance()
     parts = [part.name for part in performance.parts]
     assert MODEL in {parts[part] for part in performance.pedal_part.tolist()}
+
+
+def test_a_log_without_pedals_reads_as_those_of_earlier_versions_do() -> None:
+    step = HeardStep(40, (), ((60, 20),))
+    assert to_plain(step) == {
+        "type": "HeardStep",
+        "step": 40,
+        "note_offs": [],
+        "note_ons": [[60, 20]],
+    }
+    for logged in (step, replace(step, pedal=(0, 1)), Heard((60,), lifts_pedal=True)):
+        assert from_plain(to_plain(logged)) == logged

@@ -18,6 +18,9 @@ from midirnn.codecs.controls import Controls
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
+LEFT_OUT = {"left_out_of_logs": True}
+"""Of a field that logs leave out where it has its default, so that older versions read them."""
+
 
 @dataclass(frozen=True)
 class ModelSettings:
@@ -52,7 +55,7 @@ class HeardStep:
     step: int
     note_offs: tuple[int, ...]
     note_ons: tuple[tuple[int, int], ...]
-    pedal: tuple[int, ...] = ()
+    pedal: tuple[int, ...] = field(default=(), metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -309,7 +312,7 @@ class Heard:
     ended: tuple[int, ...] = ()
     surprises: tuple[Surprise, ...] = ()
     units: tuple[float, ...] = field(default=(), compare=False)
-    lifts_pedal: bool = False
+    lifts_pedal: bool = field(default=False, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
