@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.web.jams import needs_chromium
+from tests.web.jams import needs_chromium, wait
 
 pytestmark = needs_chromium
 
@@ -134,6 +134,8 @@ def test_a_note_that_turns_out_shorter_or_longer_is_painted_anew(page: Any, chan
 def test_the_past_is_left_of_the_now_line_and_the_plan_to_its_right(page: Any) -> None:
     """A picture of the page, with a bright note that is half over: its rest is dimmer."""
     image = pytest.importorskip("PIL.Image", reason="it looks at a picture")
+    page.emulate_media(color_scheme="dark")
+    wait(page, "midirnn.roll.brush.colours.machine === '#ffa44f'")
     place = page.evaluate(
         """() => {
             const roll = midirnn.roll;

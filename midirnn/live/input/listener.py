@@ -177,4 +177,7 @@ class Listener:
                 ons.append((value, self._velocity_bin))
             else:
                 pedal.append(value)
-        return [HeardStep(step, *map(tuple, lists)) for step, lists in happened.items()]
+        return [
+            HeardStep(step, tuple(offs), tuple(ons), tuple(pedal))
+            for step, (offs, ons, pedal) in happened.items()
+        ]
