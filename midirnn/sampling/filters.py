@@ -12,6 +12,7 @@ import numpy.typing as npt
 from midirnn.codecs.base import Limits
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES
+from midirnn.sampling.native_draw import native_probabilities
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -122,8 +123,17 @@ def probabilities(
 ) -> FloatVector:
     """Return the probabilities of the tokens that ``mask`` allows, filtered; shape ``(V,)``.
 
-    The most likely allowed token is always kept. ``mask`` must allow at least one.
+    The most likely allowed token is always kept. ``mask`` must allow at least one. It is computed
+    in C++ where that is compiled, else by :func:`numpy_probabilities`.
     """
+    p = native_probabilities(logits, mask, config)
+    return numpy_probabilities(logits, mask, config) if p is None else p
+
+
+def numpy_probabilities(
+    logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
+) -> FloatVector:
+    """Return the same as :func:`probabilities`, in numpy."""
     allowed = mask.nonzero()[0]
     p = np.zeros(len(mask))
     p[allowed] = _among(logits[allowed].astype(np.float64), config)
