@@ -123,11 +123,16 @@ def probabilities(
 ) -> FloatVector:
     """Return the probabilities of the tokens that ``mask`` allows, filtered; shape ``(V,)``.
 
-    The most likely allowed token is always kept. ``mask`` must allow at least one. It is computed
-    in C++ where that is compiled, else by :func:`numpy_probabilities`.
+    The most likely allowed token is always kept. ``mask`` must allow at least one. They are
+    computed in C++ where that is compiled and knows all settings, else as in
+    :func:`numpy_probabilities`.
     """
-    p = native_probabilities(logits, mask, config)
-    return numpy_probabilities(logits, mask, config) if p is None else p
+    if config.typical_p == 1.0:
+        knobs = config.temperature, config.top_k, config.min_p, config.top_p
+        p = native_probabilities(logits, mask, *knobs)
+        if p is not None:
+            return p
+    return numpy_probabilities(logits, mask, config)
 
 
 def numpy_probabilities(

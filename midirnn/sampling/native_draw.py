@@ -5,15 +5,11 @@ from __future__ import annotations
 import ctypes
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from midirnn.native import compiled, compiled_before, lasting_folder
-
-if TYPE_CHECKING:
-    from midirnn.sampling.filters import FloatVector, SamplingConfig
 
 SOURCE = Path(__file__).with_name("draw.cpp")
 
@@ -22,21 +18,25 @@ FLAGS = ("-ffp-contract=off",)
 
 
 def native_probabilities(
-    logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
-) -> FloatVector | None:
+    logits: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.bool_],
+    temperature: float,
+    top_k: int,
+    min_p: float,
+    top_p: float,
+) -> npt.NDArray[np.float64] | None:
     """Return the probabilities (V,) of the tokens that ``mask`` allows, filtered.
 
-    None where the C++ is not compiled yet, and for settings that it does not know.
+    None where the C++ is not compiled yet.
     """
     library = load_library()
-    if library is None or config.typical_p < 1.0:
+    if library is None:
         return None
     logits, mask = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(mask)
     p = np.empty(len(mask))
     library.draw_probabilities(
         *(logits.ctypes.data, mask.ctypes.data, len(mask)),
-        *(config.temperature, config.top_k, config.min_p, config.top_p),
-        p.ctypes.data,
+        *(temperature, top_k, min_p, top_p, p.ctypes.data),
     )
     return p
 

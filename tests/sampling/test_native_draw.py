@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
@@ -16,7 +17,7 @@ from midirnn.sampling import filters, native_draw
 from midirnn.sampling.filters import SamplingConfig, numpy_probabilities
 from midirnn.sampling.native_draw import native_probabilities
 from midirnn.sampling.sampler import Sampler
-from tests.sampling.test_filters import CONFIGS, Case, cases
+from tests.sampling.test_filters import CONFIGS, Case, Logits, Mask, cases
 
 pytestmark = pytest.mark.skipif(not native.has_compiler(), reason="needs a C++ compiler")
 
@@ -29,6 +30,14 @@ def cpp() -> Iterator[None]:
     native_draw.load_library.cache_clear()
 
 
+def in_cpp(logits: Logits, mask: Mask, config: SamplingConfig) -> npt.NDArray[np.float64]:
+    p = native_probabilities(
+        logits, mask, config.temperature, config.top_k, config.min_p, config.top_p
+    )
+    assert p is not None
+    return p
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases(wild=True), CONFIGS)
 def test_probabilities_are_those_of_numpy(case: Case, config: SamplingConfig) -> None:
@@ -36,8 +45,7 @@ def test_probabilities_are_those_of_numpy(case: Case, config: SamplingConfig) ->
     before_top_p = np.sort(numpy_probabilities(*case, replace(config, top_p=1.0)))[::-1]
     assume(np.abs(before_top_p.cumsum() - config.top_p).min() > 1e-12)  # else rounding decides
     expected = numpy_probabilities(*case, config)
-    found = native_probabilities(*case, config)
-    assert found is not None
+    found = in_cpp(*case, config)
     np.testing.assert_array_equal(found > 0.0, expected > 0.0)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
@@ -46,7 +54,7 @@ def test_probabilities_are_those_of_numpy(case: Case, config: SamplingConfig) ->
 def test_of_equally_likely_tokens_the_first_are_kept(top_p: float) -> None:
     logits, mask = np.zeros(8, np.float32), np.ones(8, dtype=bool)
     config = SamplingConfig(top_p=top_p)
-    found = native_probabilities(logits, mask, config)
+    found = in_cpp(logits, mask, config)
     np.testing.assert_array_equal(found, numpy_probabilities(logits, mask, config))
 
 
@@ -60,14 +68,9 @@ def test_the_same_seed_gives_the_same_tokens(
         sampler = Sampler(model.engine("numpy"), model.codec, config, seed=3)
         return [sampler.next() for _ in range(300)]
 
-    in_cpp = drawn()
+    first = drawn()
     monkeypatch.setattr(filters, "native_probabilities", lambda *given: None)
-    assert drawn() == in_cpp
-
-
-def test_what_it_does_not_know_is_left_to_numpy() -> None:
-    logits, mask = np.zeros(4, np.float32), np.ones(4, dtype=bool)
-    assert native_probabilities(logits, mask, SamplingConfig(typical_p=0.5)) is None
+    assert drawn() == first
 
 
 def test_until_it_is_compiled_numpy_is_used(
@@ -76,5 +79,5 @@ def test_until_it_is_compiled_numpy_is_used(
     native_draw.load_library.cache_clear()
     monkeypatch.setattr(native_draw, "compiled_before", lambda source, flags: None)
     logits, mask = np.zeros(4, np.float32), np.ones(4, dtype=bool)
-    assert native_probabilities(logits, mask, SamplingConfig()) is None
+    assert native_probabilities(logits, mask, 1.0, 0, 0.0, 0.9) is None
     assert filters.probabilities(logits, mask, SamplingConfig(top_p=1.0)).tolist() == [0.25] * 4
