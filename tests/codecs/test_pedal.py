@@ -145,5 +145,5 @@ def test_a_model_learns_to_pedal_by_the_commands(
     assert len(made.pedal_time)
     assert made.pedal_value[-1] == 0
     capsys.readouterr()
-    assert main(["generate", "--model", str(run), "--ensemble", "2", "-o", str(out)]) == 1
+    assert main(["generate", "--model", str(run), "--mode", "ensemble", "-o", str(out)]) == 1
     assert "its players have no pedal" in capsys.readouterr().err
