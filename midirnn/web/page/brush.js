@@ -4,6 +4,7 @@ const SURPRISING_NATS = 6;
 const DISSOLVE_SECONDS = 0.45;
 
 /** @typedef {import("./notes.js").Note} Note */
+/** @typedef {import("./strip.js").Context} Context */
 /** @typedef {ReturnType<typeof colours>} Colours */
 /** Where a note is, in pixels of the page. @typedef {{left: number, right: number, top: number, row: number}} Box */
 
@@ -38,7 +39,7 @@ export class Brush {
     this.unit = unit;
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Note} note @param {Box} box */
+  /** @param {Context} context @param {Note} note @param {Box} box */
   played(context, note, box) {
     context.fillStyle = this.colours[note.who];
     context.globalAlpha = loudness(note);
@@ -50,7 +51,7 @@ export class Brush {
 
   /**
    * Draw a note that is planned, or one that was and dissolves.
-   * @param {CanvasRenderingContext2D} context
+   * @param {Context} context
    * @param {Note} note
    * @param {Box} box
    * @param {number} gone 0 to 1
@@ -69,7 +70,7 @@ export class Brush {
   }
 
   /**
-   * @param {CanvasRenderingContext2D} context
+   * @param {Context} context
    * @param {Box} box
    * @param {number} height
    */
@@ -87,7 +88,7 @@ export class Brush {
 
   /**
    * Draw how little the model expected a note: the larger the dot, the less.
-   * @param {CanvasRenderingContext2D} context
+   * @param {Context} context
    * @param {number} nats
    * @param {Box} box
    */

@@ -3,10 +3,11 @@
 import { isBlack } from "./keyboard.js";
 
 /** @typedef {import("./roll.js").Roll} Roll */
+/** @typedef {import("./strip.js").Context} Context */
 
 /**
  * @param {Roll} roll
- * @param {CanvasRenderingContext2D} context
+ * @param {Context} context
  * @param {"back" | "ahead"} back
  * @param {number} width
  */
@@ -32,7 +33,7 @@ function octaves({ range }) {
   return pitches;
 }
 
-/** @param {Roll} roll @param {CanvasRenderingContext2D} context */
+/** @param {Roll} roll @param {Context} context */
 export function nameOctaves(roll, context) {
   const { unit } = roll;
   context.clearRect(0, 0, 48 * unit, roll.height);
@@ -47,7 +48,7 @@ export function nameOctaves(roll, context) {
 /**
  * Paint the beats of the clock; without one, seconds.
  * @param {Roll} roll
- * @param {CanvasRenderingContext2D} context
+ * @param {Context} context
  * @param {(seconds: number) => number} x
  * @param {number} start
  * @param {number} seconds

@@ -2,8 +2,8 @@
 //
 // Left and right are a filmstrip each, and both lie under the now-line. On the left one every note is
 // drawn as it will have been played, on the right one as it is planned: as the films move, the line
-// uncovers the one and covers the other. So a frame only moves two elements. A picture of a film is
-// painted when something in it has changed.
+// uncovers the one and covers the other. So a frame paints nothing, but for a picture of a
+// film in which something has changed.
 
 import { Brush, colours, dissolved } from "./brush.js";
 import { nameOctaves, paintBeats, paintRows } from "./paper.js";
@@ -27,6 +27,7 @@ const PAUSE_SECONDS = 0.3;
 const SEEN_SECONDS = 0.002;
 
 /** @typedef {import("./notes.js").Note} Note */
+/** @typedef {import("./strip.js").Context} Context */
 /** @typedef {{end: number, nats: number | undefined, isGone: boolean}} Look */
 
 export class Roll {
@@ -88,8 +89,8 @@ export class Roll {
     this.line = Math.round((past / (past + ahead)) * width);
     this.secondsPerPixel = (past + ahead) / width;
     this.brush = new Brush(colours(), this.unit);
-    this.past.resize(0, this.line, height, this.scale);
-    this.planned.resize(this.line, width, height, this.scale);
+    this.past.resize(0, this.line, height, this.scale, this.secondsPerPixel);
+    this.planned.resize(this.line, width, height, this.scale, this.secondsPerPixel);
     const line = this.line / this.scale;
     place(this.dissolving, line, this.width - line, this.height, this.scale);
     place(this.edge, line - GLOW, 2 * GLOW, this.height, this.scale);
@@ -131,7 +132,7 @@ export class Roll {
     this.look(now);
     this.range.fit(this.shown, now);
     if (this.range.moved) this.begin();
-    const pixel = Math.round(now / this.secondsPerPixel);
+    const pixel = now / this.secondsPerPixel;
     this.past.show(pixel - this.line);
     this.planned.show(pixel);
     this.drawDissolving(now);
@@ -141,7 +142,7 @@ export class Roll {
   /** Find the notes in view, and what has changed of them. @param {number} now */
   look(now) {
     const { past, ahead } = this.span;
-    const margin = 2 * WIDTH * this.secondsPerPixel;
+    const margin = 3 * WIDTH * this.secondsPerPixel;
     this.shown.length = this.near.length = this.gone.length = 0;
     for (const note of this.notes.all) {
       if (note.end < now - past - margin || note.start > now + ahead + margin) continue;
@@ -196,7 +197,7 @@ export class Roll {
 
   /**
    * @param {"past" | "planned"} film
-   * @param {CanvasRenderingContext2D} context
+   * @param {Context} context
    * @param {number} origin The pixel at its left edge.
    * @param {number} pixels
    */
@@ -221,7 +222,7 @@ export class Roll {
   }
 
   /**
-   * @param {CanvasRenderingContext2D} context
+   * @param {Context} context
    * @param {(seconds: number) => number} x
    * @param {number} width
    */
@@ -243,10 +244,7 @@ export class Roll {
   drawDissolving(now) {
     const { gone, dissolving, width, height } = this;
     const isShown = gone.length > 0;
-    if (dissolving.isShown !== isShown) {
-      dissolving.isShown = isShown;
-      dissolving.canvas.style.visibility = isShown ? "visible" : "hidden";
-    }
+    if (dissolving.canvas.hidden === isShown) dissolving.canvas.hidden = !isShown;
     if (!isShown) return;
     const { context } = dissolving;
     const x = (/** @type {number} */ at) => (at - now) / this.secondsPerPixel / this.scale;
@@ -291,7 +289,7 @@ function layer(element) {
   const context = canvas.getContext("2d");
   if (!context) throw new Error("no canvas");
   element.append(canvas);
-  return { canvas, context, isShown: true };
+  return { canvas, context };
 }
 
 /**
@@ -311,7 +309,7 @@ function place({ canvas, context }, left, width, height, scale) {
 
 /**
  * A colour that comes up to the now-line, and with a second width goes down after it.
- * @param {CanvasRenderingContext2D} context
+ * @param {Context} context
  * @param {string} colour
  * @param {number} width
  */

@@ -3,16 +3,26 @@
 /** The width of a picture, in pixels of the canvas. */
 export const WIDTH = 320;
 
-/** Layout keeps its precision up to here: then the strip begins anew. */
+/** A film is so long: then it begins anew. */
 const MOST_PIXELS = 100_000;
 
-/** @typedef {{index: number, canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, stale: boolean}} Picture */
+/** The film is put right when it is farther than this from where it should be. */
+const NEAR_MS = 3;
 
-/** Owns the pictures, and which of them are to be painted. Pixels count from the session's second 0. */
+/** What can be drawn on. @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
+/** @typedef {{index: number, canvas: HTMLCanvasElement, context: ImageBitmapRenderingContext, stale: boolean}} Picture */
+
+/**
+ * Owns the pictures, and which of them are to be painted. Pixels count from the session's second 0.
+ *
+ * A picture is painted on an easel and handed over: a canvas that can be drawn on would be copied for
+ * the browser's compositor in every frame. The film is moved by an animation, which the compositor
+ * runs by itself, a whole pixel at a time: nothing is blurred, and it goes on while a script is busy.
+ */
 export class Strip {
   /**
    * @param {HTMLElement} place
-   * @param {(context: CanvasRenderingContext2D, origin: number, width: number) => void} paint
+   * @param {(context: Context, origin: number, width: number) => void} paint
    *   Paints everything from a pixel on, for so many.
    */
   constructor(place, paint) {
@@ -25,11 +35,12 @@ export class Strip {
     place.append(this.window);
     /** @type {Picture[]} */
     this.pictures = [];
+    this.easel = easelOf(WIDTH, 1);
     this.scale = 1;
+    this.secondsPerPixel = 1;
     /** The number of the picture at the film's left edge. */
     this.base = 0;
-    this.first = 0;
-    this.last = -1;
+    this.motion = this.film.animate([], 0);
   }
 
   /**
@@ -38,19 +49,27 @@ export class Strip {
    * @param {number} right
    * @param {number} height
    * @param {number} scale
+   * @param {number} secondsPerPixel
    */
-  resize(left, right, height, scale) {
+  resize(left, right, height, scale, secondsPerPixel) {
     this.scale = scale;
+    this.secondsPerPixel = secondsPerPixel;
     this.window.style.left = `${left / scale}px`;
     this.window.style.width = `${(right - left) / scale}px`;
     this.film.replaceChildren();
-    const count = Math.ceil((right - left) / WIDTH) + 1;
+    this.easel = easelOf(WIDTH, height);
+    this.motion.cancel();
+    this.motion = this.film.animate(
+      { transform: ["translateX(0)", `translateX(${-MOST_PIXELS / scale}px)`] },
+      { duration: 1000 * MOST_PIXELS * secondsPerPixel, easing: `steps(${MOST_PIXELS})` },
+    );
+    const count = Math.ceil((right - left) / WIDTH) + 2;
     this.pictures = Array.from({ length: count }, () => {
       const canvas = document.createElement("canvas");
       canvas.width = WIDTH;
       canvas.height = height;
       canvas.style.width = `${WIDTH / scale}px`;
-      const context = canvas.getContext("2d", { alpha: false });
+      const context = canvas.getContext("bitmaprenderer", { alpha: false });
       if (!context) throw new Error("no canvas");
       this.film.append(canvas);
       return { index: NaN, canvas, context, stale: true };
@@ -68,22 +87,26 @@ export class Strip {
   /** Let the window begin at a pixel, and paint what is new in it. @param {number} pixel */
   show(pixel) {
     const { pictures } = this;
-    this.first = Math.floor(pixel / WIDTH);
-    if (!((this.first - this.base) * WIDTH < MOST_PIXELS) || this.first < this.base) {
-      this.base = this.first;
+    const first = Math.floor(pixel / WIDTH);
+    if (!((first + pictures.length - this.base) * WIDTH < MOST_PIXELS) || first < this.base) {
+      this.base = first;
       for (const picture of pictures) picture.index = NaN;
     }
-    for (let index = this.first; index < this.first + pictures.length; index += 1) {
+    for (let index = first; index < first + pictures.length; index += 1) {
       const picture = pictures.at(index % pictures.length) ?? pictures[0];
       if (picture.index !== index) this.move(picture, index);
       if (picture.stale) {
         picture.stale = false;
-        const { context } = picture;
+        const { canvas, context } = this.easel;
         context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
         this.paint(context, index * WIDTH, WIDTH);
+        picture.context.transferFromImageBitmap(canvas.transferToImageBitmap());
       }
     }
-    this.film.style.transform = `translateX(${(this.base * WIDTH - pixel) / this.scale}px)`;
+    const time = 1000 * (pixel - this.base * WIDTH) * this.secondsPerPixel;
+    if (!(Math.abs(Number(this.motion.currentTime) - time) < NEAR_MS)) {
+      this.motion.currentTime = time;
+    }
   }
 
   /** @param {Picture} picture @param {number} index */
@@ -92,4 +115,12 @@ export class Strip {
     picture.stale = true;
     picture.canvas.style.left = `${((index - this.base) * WIDTH) / this.scale}px`;
   }
+}
+
+/** @param {number} width @param {number} height */
+function easelOf(width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { alpha: false });
+  if (!context) throw new Error("no canvas");
+  return { canvas, context };
 }
