@@ -45,7 +45,7 @@ class Articulation(NamedTuple):
     played: float = 1.0
     """So is the velocity with which the note is played in the end, whatever the network makes of
     it: a single note that is written louder changes next to nothing there. Pianists play accented
-    notes about 5 velocities louder than the notes around them."""
+    notes about 8 velocities louder than the notes around them."""
     shorter: float = 1.0
     """The note is read as so many times as long."""
 
