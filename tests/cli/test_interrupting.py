@@ -18,7 +18,9 @@ class _Freed:
 
 
 def test_ctrl_c_while_an_object_is_freed_is_not_lost() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     freed = _Freed()
     with pytest.raises(KeyboardInterrupt), repeating_lost_interrupts():
         del freed
         time.sleep(60.0)
+    signal.signal(signal.SIGINT, before)
