@@ -152,9 +152,9 @@ class Notes:
     @cached_property
     def sounding_time(self) -> IntArray:
         """Return the note-steps that have sounded before each step; shape ``(end + 2,)``."""
-        change = np.zeros(self.end + 2, np.int64)
-        np.add.at(change, np.minimum(self.onset, self.end), 1)
-        np.add.at(change, np.minimum(self.onset + self.duration, self.end), -1)
+        size = self.end + 2
+        change = np.bincount(np.minimum(self.onset, self.end), minlength=size)
+        change -= np.bincount(np.minimum(self.onset + self.duration, self.end), minlength=size)
         return np.concatenate([[0], np.cumsum(np.cumsum(change))[:-1]])
 
     @cached_property
@@ -165,8 +165,8 @@ class Notes:
     @cached_property
     def interonset(self) -> IntArray:
         """Return the time from each distinct onset to the next; one less than there are onsets."""
-        distinct: IntArray = np.unique(self.onset)
-        return distinct[1:] - distinct[:-1]
+        apart = self.onset[1:] - self.onset[:-1]
+        return apart[apart > 0]
 
 
 def measured(
