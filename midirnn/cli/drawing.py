@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
@@ -13,10 +14,13 @@ from midirnn.cli.progress import progress_bar
 from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
-    from midirnn.composing import Candidate
+    from midirnn.composing import Candidate, InForm
     from midirnn.engines.load import Model
     from midirnn.sampling.generated import Generated
+    from midirnn.sampling.many import Begin
     from midirnn.sampling.requests import Request
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -124,16 +128,20 @@ class DrawingFlags:
         return self.best_of > 1 or self.beam is not None
 
     def ways(self) -> list[str]:
-        """Return the flags that were given of which each draws in its own way."""
+        """Return the flags that were given and exclude one another, of each kind the first."""
         given = {
             "--best-of": self.best_of > 1,
             "--beam": self.beam is not None,
             "--sections": self.sections is not None,
-            "--workers": self.workers > 1,
-            "--batch": self.batch is not None,
         }
         ways = [flag for flag, is_given in given.items() if is_given]
-        return ways[:1] if ways == ["--workers", "--batch"] else ways
+        several = "--workers" if self.workers > 1 else "--batch"
+        return ways if not self.draws_several or ways == ["--sections"] else [*ways, several]
+
+    @property
+    def draws_several(self) -> bool:
+        """Whether several pieces are in progress at once."""
+        return self.workers > 1 or self.batch is not None
 
     def draw(
         self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
@@ -151,7 +159,9 @@ class DrawingFlags:
             return self._best(model, request, heard, seeds, engine)
         if self.sections is not None:
             return self._in_form(model, self.sections, request, heard, seeds, engine)
-        return self._many(model, request, heard, seeds, engine)
+        from midirnn.sampling.continuation import begin_piece
+
+        return self._several(begin_piece, model, request, heard, seeds, engine)
 
     def _best(
         self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
@@ -188,8 +198,17 @@ class DrawingFlags:
         engine: str,
     ) -> Iterator[Generated]:
         """Yield a piece in sections for each seed, and print how alike they are."""
-        from midirnn.composing import generate_form
+        from midirnn.composing import Form, begin_form, generate_form
 
+        wanted = Form(form, self.section_seconds, self.variation)
+        if self.draws_several:
+            begin = partial(begin_form, wanted)
+            for seed, made in zip(
+                seeds, self._several(begin, model, request, heard, seeds, engine), strict=True
+            ):
+                _print_sections(made, f"seed {seed}, ")
+                yield made.generated
+            return
         for seed in seeds:
             with progress_bar("generating") as progress:
                 made = generate_form(
@@ -203,23 +222,25 @@ class DrawingFlags:
                     engine=engine,
                     progress=progress,
                 )
-            for section in made.sections:
-                times = f"{section.begin_seconds:g} to {section.end_seconds:g} s"
-                alike = ""
-                if section.likeness is not None:
-                    alike = f", {section.likeness:.2f} like the first {section.letter}"
-                print(f"{section.letter}: {times}{alike}", file=sys.stderr)
+            _print_sections(made, f"seed {seed}, " if len(seeds) > 1 else "")
             yield made.generated
 
-    def _many(
-        self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
-    ) -> Iterator[Generated]:
+    def _several(
+        self,
+        begin: Begin[T],
+        model: Model,
+        request: Request,
+        heard: Any,
+        seeds: Sequence[int],
+        engine: str,
+    ) -> Iterator[T]:
         """Yield a piece for each seed, of several that are in progress."""
-        from midirnn.sampling.many import continue_many
+        from midirnn.sampling.many import draw_many
 
-        made = continue_many(
+        made = draw_many(
             model,
             [heard] * len(seeds),
+            begin,
             request=request,
             seeds=seeds,
             engine=engine,
@@ -231,3 +252,13 @@ class DrawingFlags:
                 if show is not None:
                     show(number, len(seeds))
                 yield piece
+
+
+def _print_sections(made: InForm, before: str) -> None:
+    """Print the sections of a piece, a line each, and how alike they are."""
+    for section in made.sections:
+        times = f"{section.begin_seconds:g} to {section.end_seconds:g} s"
+        alike = ""
+        if section.likeness is not None:
+            alike = f", {section.likeness:.2f} like the first {section.letter}"
+        print(f"{before}{section.letter}: {times}{alike}", file=sys.stderr)

@@ -15,18 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import BoolArray, PerformanceCodec
+from midirnn.codecs import BoolArray, Codec, PerformanceCodec
 from midirnn.codecs.performance.grammar import GrammarState
+from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.judging.likeness import likeness
 from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_primer
-from midirnn.sampling.continuation import Continuation
+from midirnn.sampling.continuation import Continuation, Progress
 from midirnn.sampling.generated import Generated, Played
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler
+from midirnn.sampling.together import Steps, run_to_end
 
 DEFAULT_SECTION_SECONDS = 20.0
 DEFAULT_VARIATION = 0.3
@@ -69,6 +71,40 @@ class InForm(Played):
         return self.generated.performance
 
 
+@dataclass(frozen=True)
+class Form:
+    """The form of a piece: a letter for each section, such as AABA.
+
+    A letter that was there before comes back. Raises :class:`OptionError` for what is no form.
+    """
+
+    letters: str
+    section_seconds: float = DEFAULT_SECTION_SECONDS
+    variation: float = DEFAULT_VARIATION
+    """How freely a section comes back, 0 to 1."""
+
+    def __post_init__(self) -> None:
+        letters = "".join(self.letters.split())
+        if not 1 <= len(letters) <= MOST_SECTIONS or not letters.isalpha():
+            raise OptionError(
+                f"sections are {self.letters!r}; write a letter for each, such as AABA, "
+                f"{MOST_SECTIONS} at most"
+            )
+        if not SHORTEST_SECONDS <= self.section_seconds <= 3600.0:
+            raise OptionError(
+                f"a section lasts {self.section_seconds:g} s; allowed are {SHORTEST_SECONDS:g} to "
+                "3600"
+            )
+        if not 0.0 <= self.variation <= 1.0:
+            raise OptionError(f"variation is {self.variation:g}; allowed are 0 to 1")
+        object.__setattr__(self, "letters", letters)
+
+    @property
+    def seconds(self) -> float:
+        """The length of all sections."""
+        return self.section_seconds * len(self.letters)
+
+
 def generate_form(
     model: Model | str | os.PathLike[str] = "piano",
     form: str = "AABA",
@@ -87,42 +123,56 @@ def generate_form(
     ``variation``, 0 to 1, says how freely. The length of the music is that of its sections,
     whatever the request says; the rest of the request holds throughout.
     """
-    letters = [letter for letter in form if not letter.isspace()]
-    if not 1 <= len(letters) <= MOST_SECTIONS or not all(letter.isalpha() for letter in letters):
-        raise OptionError(
-            f"sections are {form!r}; write a letter for each, such as AABA, {MOST_SECTIONS} at most"
-        )
-    if not SHORTEST_SECONDS <= section_seconds <= 3600.0:
-        raise OptionError(
-            f"a section lasts {section_seconds:g} s; allowed are {SHORTEST_SECONDS:g} to 3600"
-        )
-    if not 0.0 <= variation <= 1.0:
-        raise OptionError(f"variation is {variation:g}; allowed are 0 to 1")
+    wanted = Form(form, section_seconds, variation)
     model = load(model) if isinstance(model, str | os.PathLike) else model
-    if not isinstance(model.codec, PerformanceCodec):
-        raise OptionError(f"sections are for music; the codec {model.codec.name!r} has no notes")
-    request = replace(request or Request(), seconds=section_seconds * len(letters))
-    sampler = Sampler(model.engine(engine), model.codec, request.sampling, seed=seed)
-    piece = Continuation(sampler, request, as_primer(primer), progress=progress)
-    _Form(piece, letters, section_seconds, variation).run()
+    steps = begin_form(
+        wanted,
+        request or Request(),
+        model.engine(engine),
+        model.codec,
+        as_primer(primer),
+        seed=seed,
+        progress=progress,
+    )
+    return run_to_end(steps)
+
+
+def begin_form(
+    form: Form,
+    request: Request,
+    engine: StepEngine,
+    codec: Codec[Any],
+    primer: Performance | None,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Steps[InForm]:
+    """Draw a piece in sections token by token, and stop after each; see :func:`generate_form`.
+
+    Raises :class:`OptionError` for a codec without notes.
+    """
+    if not isinstance(codec, PerformanceCodec):
+        raise OptionError(f"sections are for music; the codec {codec.name!r} has no notes")
+    request = replace(request, seconds=form.seconds)
+    sampler = Sampler(engine, codec, request.sampling, seed=seed)
+    piece = Continuation(sampler, request, primer, progress=progress)
+    yield from _Sections(piece, form).steps()
     made = piece.result()
-    return InForm(made, tuple(_sections(made, letters, section_seconds)))
+    return InForm(made, tuple(_sections_of(made, form)))
 
 
-class _Form:
+class _Sections:
     """Draws a piece section by section. Owns what is stored of each letter."""
 
-    def __init__(
-        self, piece: Continuation, letters: list[str], seconds: float, variation: float
-    ) -> None:
-        self._piece, self._letters = piece, letters
-        self._seconds, self._variation = seconds, variation
+    def __init__(self, piece: Continuation, form: Form) -> None:
+        self._piece, self._letters = piece, form.letters
+        self._seconds, self._variation = form.section_seconds, form.variation
         self._first_step = piece.sampler.grammar_state.step
         self._stored: dict[str, tuple[EngineState, int]] = {}
         self._recall: _Recall | None = None
 
-    def run(self) -> None:
-        """Draw all of the piece."""
+    def steps(self) -> Steps[None]:
+        """Draw all of the piece, and stop after each token."""
         piece, sampler = self._piece, self._piece.sampler
         second = sampler.codec.steps_per_second
         number = -1
@@ -142,6 +192,7 @@ class _Form:
             piece.add(token)
             if self._recall is not None:
                 self._recall.hear(token, sampler.grammar_state)
+            yield
 
     def _begin(self, number: int, step: int) -> None:
         """Begin a section: store the state, or go back to it."""
@@ -236,11 +287,11 @@ class _Recall:
             self._ends[pitch] = self._notes[near[0], 1]
 
 
-def _sections(made: Generated, letters: list[str], seconds: float) -> list[Section]:
+def _sections_of(made: Generated, form: Form) -> list[Section]:
     """Return the sections of a piece, and how like their firsts they are."""
     firsts: dict[str, Performance] = {}
-    found = []
-    for number, letter in enumerate(letters):
+    found, seconds = [], form.section_seconds
+    for number, letter in enumerate(form.letters):
         begin = made.primer_seconds + number * seconds
         played = made.performance.slice(begin, begin + seconds)
         first = firsts.setdefault(letter, played)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from midirnn.codecs.base import Limits
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES
+from midirnn.sampling.native_draw import native_probabilities
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -122,8 +123,22 @@ def probabilities(
 ) -> FloatVector:
     """Return the probabilities of the tokens that ``mask`` allows, filtered; shape ``(V,)``.
 
-    The most likely allowed token is always kept. ``mask`` must allow at least one.
+    The most likely allowed token is always kept. ``mask`` must allow at least one. They are
+    computed in C++ where that is compiled and knows all settings, else as in
+    :func:`numpy_probabilities`.
     """
+    if config.typical_p == 1.0:
+        knobs = config.temperature, config.top_k, config.min_p, config.top_p
+        p = native_probabilities(logits, mask, *knobs)
+        if p is not None:
+            return p
+    return numpy_probabilities(logits, mask, config)
+
+
+def numpy_probabilities(
+    logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
+) -> FloatVector:
+    """Return the same as :func:`probabilities`, in numpy."""
     allowed = mask.nonzero()[0]
     p = np.zeros(len(mask))
     p[allowed] = _among(logits[allowed].astype(np.float64), config)

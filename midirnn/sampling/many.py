@@ -9,7 +9,7 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from midirnn.datasets.workers import begin_worker
 from midirnn.errors import OptionError
@@ -17,6 +17,7 @@ from midirnn.performance import Performance
 from midirnn.sampling.continuation import begin_piece
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generated import Generated
+from midirnn.sampling.native_draw import compile_now
 from midirnn.sampling.requests import Request
 from midirnn.sampling.together import Steps, together
 
@@ -25,8 +26,31 @@ if TYPE_CHECKING:
     from midirnn.engines.base import StepEngine
     from midirnn.engines.load import Model
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 Piece = tuple[int, Performance | None]
 """A seed and a primer."""
+
+
+class Begin(Protocol[T_co]):
+    """Begins a piece, as :func:`~midirnn.sampling.continuation.begin_piece` does.
+
+    It can be pickled: other processes call it.
+    """
+
+    def __call__(
+        self,
+        request: Request,
+        engine: StepEngine,
+        codec: Codec[Any],
+        primer: Performance | None,
+        *,
+        seed: int,
+    ) -> Steps[T_co]:
+        """Return the steps of a piece."""
+        ...
+
 
 _AHEAD = 2  # pieces in progress or waiting, per process
 
@@ -71,6 +95,33 @@ def continue_many(
 ) -> Iterator[Generated]:
     """Yield a continuation of each primer, in order, each drawn with its seed.
 
+    See :func:`draw_many`.
+    """
+    return draw_many(
+        model,
+        primers,
+        begin_piece,
+        request=request,
+        seeds=seeds,
+        engine=engine,
+        workers=workers,
+        batch=batch,
+    )
+
+
+def draw_many(
+    model: Model,
+    primers: Sequence[Performance | None],
+    begin: Begin[T],
+    *,
+    request: Request,
+    seeds: Sequence[int],
+    engine: str = "auto",
+    workers: int = 1,
+    batch: int | None = None,
+) -> Iterator[T]:
+    """Yield a piece for each primer, in order, each drawn with its seed as ``begin`` says.
+
     With ``batch`` so many are in progress at once, in numpy unless ``engine`` is another. The
     music depends neither on how many these are nor on the number of ``workers``; see
     :func:`generate_many`.
@@ -82,7 +133,7 @@ def continue_many(
     ):
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
-    order = _Order(request, batch)
+    order = _Order(request, begin, batch)
     pieces = list(zip(seeds, primers, strict=True))
     if workers == 1:
         return order.make_all(model.codec, _lanes(model, engine, batch), pieces)
@@ -90,10 +141,11 @@ def continue_many(
 
 
 @dataclass(frozen=True)
-class _Order:
+class _Order(Generic[T]):
     """What all pieces have in common."""
 
     request: Request
+    begin: Begin[T]
     batch: int | None
     """How many pieces are in progress at once; None for one with an engine of its own."""
 
@@ -102,28 +154,28 @@ class _Order:
         codec: Codec[Any],
         lanes: Sequence[StepEngine],
         pieces: Sequence[Piece],
-    ) -> Iterator[Generated]:
+    ) -> Iterator[T]:
         """Yield the pieces, in order."""
         return together([partial(self._begin, codec, *piece) for piece in pieces], lanes)
 
     def _begin(
         self, codec: Codec[Any], seed: int, primer: Performance | None, engine: StepEngine
-    ) -> Steps[Generated]:
-        return begin_piece(self.request, engine, codec, primer, seed=seed)
+    ) -> Steps[T]:
+        return self.begin(self.request, engine, codec, primer, seed=seed)
 
 
 def _in_processes(
     model: Model,
     engine: str,
-    order: _Order,
+    order: _Order[T],
     pieces: Sequence[Piece],
     workers: int,
-) -> Iterator[Generated]:
+) -> Iterator[T]:
     """Yield the pieces, in order; a few are made ahead of what is taken."""
     # Fresh processes: a fork would copy locked locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
-    running: deque[Future[list[Generated]]] = deque()
+    running: deque[Future[list[T]]] = deque()
     size = min(order.batch or 1, -(-len(pieces) // workers))
     try:
         for begin in range(0, len(pieces), size):
@@ -143,8 +195,8 @@ def _in_processes(
 
 
 def _make(
-    folder: Path, blend: float, engine: str, order: _Order, pieces: Sequence[Piece]
-) -> list[Generated]:
+    folder: Path, blend: float, engine: str, order: _Order[T], pieces: Sequence[Piece]
+) -> list[T]:
     """Generate pieces in a worker process."""
     lanes, codec = _loaded(folder, blend, engine, order.batch)
     return list(order.make_all(codec, lanes, pieces))
@@ -163,4 +215,5 @@ def _loaded(
 
 def _lanes(model: Model, engine: str, batch: int | None) -> Sequence[StepEngine]:
     """Return an engine, or as many as there are pieces in progress."""
+    compile_now()
     return [model.engine(engine)] if batch is None else model.lanes(batch, engine)

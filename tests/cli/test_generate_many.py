@@ -73,6 +73,24 @@ def test_music_comes_in_sections_and_how_alike_they_are_is_printed(
     assert "new notes in 6 s (seed 1)" in printed.out
 
 
+def test_pieces_in_sections_depend_neither_on_the_workers_nor_on_the_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ("--model", "piano-small", "--seed", "4")
+    form = ("--sections", "ABA", "--section-seconds", "2", "--count", "3")
+    made: list[dict[str, bytes]] = []
+    for name, several in (("1", ["--batch", "1"]), ("2", ["--batch", "2", "--workers", "2"])):
+        target = tmp_path / name / "a.mid"
+        target.parent.mkdir()
+        assert main(["generate", "-o", str(target), *model, *form, *several]) == 0
+        made.append({path.name: path.read_bytes() for path in target.parent.glob("*.mid")})
+        printed = capsys.readouterr().err
+        assert printed.count(" like the first A") == 3
+        assert "seed 6, B: 2 to 4 s" in printed
+    assert len(made[0]) == 3
+    assert made[0] == made[1]
+
+
 def test_a_set_is_not_resumed_with_other_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +138,7 @@ def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
         (["--beam", "2", "--tokens", "9"], "--beam is for music: say how much to generate in sec"),
         (["--beam", "999"], "beam is 999; allowed are 1 to 256"),
         (["--sections", "AABA"], "with --sections give --section-seconds"),
+        (["--sections", "AA", "--beam", "2"], "--beam and --sections exclude one another"),
         (["--best-of", "2", "--by", "beauty"], "there is no measure 'beauty'"),
         (["--best-of", "2", "--by", "continuity"], "continuity is nearness to a primer"),
         (["--model", "folk", "--best-of", "2"], "--best-of is for music"),

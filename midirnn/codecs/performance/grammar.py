@@ -57,6 +57,8 @@ class GrammarState:
     last_type: int = _START
     last_shift_full: bool = False
     last_off_rank: int = _SILENT
+    earliest_step: int = 0
+    """No note that sounds began before this step."""
 
     @property
     def held(self) -> BoolArray:
@@ -93,6 +95,7 @@ class GrammarState:
             self.last_type,
             self.last_shift_full,
             self.last_off_rank,
+            self.earliest_step,
         )
 
 
@@ -116,6 +119,7 @@ class PerformanceGrammar:
             else max(1, round(limits.max_note_seconds * layout.steps_per_second))
         )
         self.max_sounding = limits.max_sounding
+        self._most_sounding = NUM_PITCHES if self.max_sounding is None else self.max_sounding
         vocabulary = layout.vocabulary
         self._type = vocabulary.type_index
         self._value = vocabulary.values
@@ -133,24 +137,22 @@ class PerformanceGrammar:
     def mask(self, state: GrammarState) -> BoolArray:
         """Return which tokens may come next; shape ``(V,)``, never all false."""
         mask = np.zeros(self.vocab_size, dtype=bool)
-        held = state.held
+        silent = state.onset_rank < 0
         last = state.last_type
-        if last != self._velocity_type:
-            if last != self._on_type:
-                mask[self._off] = held & (state.onset_rank > state.last_off_rank)
-            mask[self._shift] = self._may_shift(state)
-            mask[self._velocity] = not held.all()
+        if last == self._velocity_type:  # its note must come
+            mask[self._on] = silent
+            return mask
+        if last != self._on_type:
+            mask[self._off] = state.onset_rank > state.last_off_rank
+        if NUM_PITCHES - np.count_nonzero(silent) < self._most_sounding:
+            mask[self._on] = silent
+            mask[self._velocity] = True
             if state.velocity_bin:
                 mask[self._velocity.start + state.velocity_bin - 1] = False
-        mask[self._on] = ~held
-        if (
-            self.max_sounding is not None
-            and last != self._velocity_type  # its note must come
-            and np.count_nonzero(held) >= self.max_sounding
-        ):
-            mask[self._on] = mask[self._velocity] = False
         left = self._steps_left(state)
-        mask[self._shift.start + max(left, 1) : self._shift.stop] = False
+        if self._may_shift(state):
+            longest = min(max(left, 1), self.layout.max_shift_steps)
+            mask[self._shift.start : self._shift.start + longest] = True
         if left <= 0 and (pitch := self.due(state)) is not None:
             mask[:] = False
             mask[self._off.start + pitch] = True
@@ -185,9 +187,18 @@ class PerformanceGrammar:
 
     def _steps_left(self, state: GrammarState) -> int:
         """Return the steps until a note must end; more than the longest shift if none is near."""
-        if self.max_note_steps is not None and len(begun := state.onset_step[state.held]):
-            return int(begun.min()) + self.max_note_steps - state.step
-        return self.layout.max_shift_steps + 1
+        far = self.layout.max_shift_steps + 1
+        if self.max_note_steps is None:
+            return far
+        left = state.earliest_step + self.max_note_steps - state.step
+        if left >= far:
+            return far
+        begun = state.onset_step[state.held]
+        if not len(begun):
+            state.earliest_step = state.step
+            return far
+        state.earliest_step = int(begun.min())
+        return state.earliest_step + self.max_note_steps - state.step
 
     def advance(self, state: GrammarState, token: int) -> None:
         """Move the state past a token. Any token of the vocabulary is taken."""

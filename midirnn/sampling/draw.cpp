@@ -1,0 +1,116 @@
+// The filters of midirnn/sampling/filters.py, for one token: from logits to probabilities.
+//
+// midirnn/sampling/native_draw.py compiles this file and calls the function at its end through
+// ctypes. It does the same in the same order, in doubles; but sums are taken in another order, so
+// that the last digit may differ. Nothing is sorted where it can be avoided, and few branches hang
+// on the numbers: no processor foresees how comparisons of probabilities end.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace {
+
+// The probabilities of all tokens, 0 for those that may not come.
+struct Probabilities {
+    double *of;
+    int size;
+};
+
+double total(Probabilities p) {
+    double sum = 0.0;
+    for (int id = 0; id < p.size; ++id) sum += p.of[id];
+    return sum;
+}
+
+void normalise(Probabilities p) {
+    const double sum = total(p);
+    for (int id = 0; id < p.size; ++id) p.of[id] /= sum;
+}
+
+// Tokens in order: the likeliest first, and of equally likely ones the lower id.
+auto likeliest_first(Probabilities p) {
+    return [p](int a, int b) { return p.of[a] > p.of[b] || (p.of[a] == p.of[b] && a < b); };
+}
+
+void keep_top_k(Probabilities p, std::int64_t k) {
+    if (k >= p.size) return;
+    std::vector<int> ids(p.size);
+    for (int id = 0; id < p.size; ++id) ids[id] = id;
+    std::nth_element(ids.begin(), ids.begin() + k, ids.end(), likeliest_first(p));
+    for (auto id = ids.begin() + k; id != ids.end(); ++id) p.of[*id] = 0.0;
+}
+
+void keep_min_p(Probabilities p, double share) {
+    const double least = share * *std::max_element(p.of, p.of + p.size);
+    for (int id = 0; id < p.size; ++id) p.of[id] = p.of[id] >= least ? p.of[id] : 0.0;
+}
+
+// Probabilities from 1 down, 16 bins for each power of 2: the first bits of a double.
+constexpr int BINS = 1024;
+
+int bin_of(double p) {
+    constexpr double one = 1.0;
+    std::int64_t bits, bits_of_one;
+    std::memcpy(&bits, &p, sizeof bits);
+    std::memcpy(&bits_of_one, &one, sizeof bits_of_one);
+    const std::int64_t bin = (bits_of_one - bits) >> 48;
+    return int(std::min<std::int64_t>(std::max<std::int64_t>(bin, 0), BINS - 1));
+}
+
+// Keep the likeliest tokens that together reach `top_p`, at least one: all in the bins before the
+// one that the last of them is in, and some of that bin, which are sorted.
+void keep_top_p(Probabilities p, double top_p) {
+    normalise(p);
+    double sums[BINS] = {};
+    for (int id = 0; id < p.size; ++id) sums[bin_of(p.of[id])] += p.of[id];
+    double sum = 0.0;
+    int last = 0;
+    while (last < BINS - 1 && (sum + sums[last] < top_p || sum + sums[last] == 0.0))
+        sum += sums[last++];
+    std::vector<int> in_last(p.size);
+    int count = 0;
+    for (int id = 0; id < p.size; ++id) {
+        in_last[count] = id;
+        count += bin_of(p.of[id]) == last;
+    }
+    for (int id = 0; id < p.size; ++id) p.of[id] = bin_of(p.of[id]) <= last ? p.of[id] : 0.0;
+    std::sort(in_last.begin(), in_last.begin() + count, likeliest_first(p));
+    for (int place = 0; place < count; ++place) {
+        double &of = p.of[in_last[place]];
+        if (place && sum >= top_p) of = 0.0;
+        sum += of;
+    }
+}
+
+// exp(logit / temperature) of the tokens that may come, 1 for the greatest; at 0 for that alone.
+void soften(const float *logits, const std::uint8_t *mask, double temperature, Probabilities p) {
+    constexpr double never = -std::numeric_limits<double>::infinity();
+    for (int id = 0; id < p.size; ++id) p.of[id] = mask[id] ? double(logits[id]) : never;
+    const double *greatest = std::max_element(p.of, p.of + p.size);
+    if (temperature == 0.0) {
+        const auto id = greatest - p.of;
+        std::fill(p.of, p.of + p.size, 0.0);
+        p.of[id] = 1.0;
+        return;
+    }
+    const double most = *greatest;
+    for (int id = 0; id < p.size; ++id) p.of[id] = std::exp((p.of[id] - most) / temperature);
+}
+
+}  // namespace
+
+// Write the probabilities `p` (size,) of the tokens that `mask` allows, at least one.
+extern "C" void draw_probabilities(const float *logits, const std::uint8_t *mask, int size,
+                                   double temperature, std::int64_t top_k, double min_p,
+                                   double top_p, double *p) {
+    const Probabilities all{p, size};
+    soften(logits, mask, temperature, all);
+    if (top_k) keep_top_k(all, top_k);
+    if (min_p > 0.0) keep_min_p(all, min_p);
+    if (top_p < 1.0) keep_top_p(all, top_p);
+    normalise(all);
+}
