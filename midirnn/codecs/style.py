@@ -181,9 +181,12 @@ def measured(
     last = np.maximum(np.searchsorted(notes.onset, begin + steps), first)
     count = (last - first).astype(np.float64)
 
-    def total(values: npt.NDArray[np.generic]) -> Float64Array:
-        sums = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
-        return np.asarray(sums[last] - sums[first], np.float64)
+    low, high = (int(first.min()), int(last.max())) if len(first) else (0, 0)
+
+    def total(values: npt.NDArray[np.generic], low: int = low) -> Float64Array:
+        sums = np.zeros((high - low + 1, *values.shape[1:]))
+        np.cumsum(values[low:high], axis=0, out=sums[1:])
+        return np.asarray(sums[last - low] - sums[first - low], np.float64)
 
     def mean(values: npt.NDArray[np.generic]) -> Float64Array:
         return total(values) / np.where(count > 0, count, np.nan)
@@ -193,13 +196,13 @@ def measured(
         variance = mean(values * values) - mean(values) ** 2
         return np.where(count > 1, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
-    classes = np.eye(PITCH_CLASSES)[notes.pitch % PITCH_CLASSES]
+    classes = notes.pitch[:, None] % PITCH_CLASSES == np.arange(PITCH_CLASSES)
     connected, known = _connected(notes)
     sounding = notes.sounding_time
     window = np.minimum(np.stack([begin, begin + steps]), len(sounding) - 1)
     at_once = (sounding[window[1]] - sounding[window[0]]) / steps
     with np.errstate(invalid="ignore", divide="ignore"):
-        articulation = total(connected) / total(known)
+        articulation = total(connected, 0) / total(known)  # a sum of fractions, always the same
     return {
         "density": np.log2(1.0 + count / seconds),
         "loudness": mean(notes.velocity),

@@ -21,6 +21,7 @@ constexpr int LONGEST_CONTEXT = 12;
 constexpr int LENGTHS = LONGEST_CONTEXT + 1;
 constexpr int VIEWS = 3;  // exact, transposed, and in any order (matches) or but for the last (votes)
 constexpr int MOST_VOTES = 8;
+constexpr int SHORTEST_BAG = 3, LONGEST_BAG = 8;  // contexts in any order
 constexpr int RECENCY_NOTES = 256;
 constexpr int NEAR = 40;
 constexpr int WIDTHS[] = {0, 2, 7};
@@ -115,7 +116,7 @@ class Scan {
         std::fill_n(latest, PITCHES, -FAR);
         std::fill_n(onset, PITCHES, NONE);
         std::fill_n(released, PITCHES, NONE);
-        add_sum(0);
+        sums.push_back(0);
     }
 
     void feed(int token, bool brief = false) {
@@ -184,6 +185,7 @@ class Scan {
     Match matches[VIEWS];
     uint8_t votes[VIEWS][PITCHES] = {};
     bool voting = true;  // whether votes are wanted, and not only matches
+    bool for_windows = false;  // whether many notes are read in a row, and none is forgotten
 
     // Takes tokens in of which no row is written. Contexts are no longer than LONGEST_CONTEXT, so
     // that matches and votes follow from the last notes: only these are compared with all others.
@@ -203,7 +205,7 @@ class Scan {
         velocities.push_back(uint8_t(velocity_bin));
         onsets.push_back(step);
         durations.push_back(NONE);
-        add_sum(sums.back() + HASHES[pitch]);
+        sums.push_back(sums.back() + HASHES[pitch]);
         if (brief) {
             exact.clear();
             moved.clear();
@@ -217,7 +219,7 @@ class Scan {
         const int old = first();
         if (old < sizes.memory) return;
         auto cut = [old](auto& notes) { notes.erase(notes.begin(), notes.begin() + old); };
-        cut(pitches), cut(velocities), cut(onsets), cut(durations), cut(sums), cut(lows);
+        cut(pitches), cut(velocities), cut(onsets), cut(durations), cut(sums);
         for (auto lengths : {&exact, &moved})
             if (int(lengths->size()) > old) cut(*lengths);
         for (auto& number : latest) number = std::max(number - old, -FAR);
@@ -238,15 +240,9 @@ class Scan {
         };
         notes(pitches), notes(velocities), notes(onsets), notes(durations);
         notes(exact), notes(moved), notes(sums);
-        lows.assign(sums.begin(), sums.end());
     }
 
   private:
-    void add_sum(uint64_t sum) {
-        sums.push_back(sum);
-        lows.push_back(uint16_t(sum));
-    }
-
     void note_off(int pitch) {
         if (onset[pitch] == NONE) return;
         if (latest[pitch] >= 0) durations[latest[pitch]] = step - onset[pitch];
@@ -321,35 +317,56 @@ class Scan {
     }
 
     void find_in_any_order(int from, int last) {
-        for (int length = 8; length >= 3; length--) {
+        for (int length = LONGEST_BAG; length >= SHORTEST_BAG; length--) {
             if (2 * length > last + 1 - from) continue;
-            const uint64_t wanted = sums[last + 1] - sums[last + 1 - length];
-            for (int stop = last + 2 - 2 * length; stop > from; stop -= BLOCK) {
-                int begin = std::max(from, stop - BLOCK);
-                if (!may_hold(begin, stop, length, uint16_t(wanted))) continue;
-                for (int start = stop - 1; start >= begin; start--)
-                    if (sums[start + length] - sums[start] == wanted) {
-                        matches[2] = {start + length, length, pitches[start + length]};
-                        return;
-                    }
+            const uint64_t wanted = bag(last + 1 - length, length);
+            const int newest = last + 1 - 2 * length;
+            const int start = for_windows ? bags.find(*this, wanted, length, from, newest)
+                                          : find(wanted, length, from, newest);
+            if (start >= from) {
+                matches[2] = {start + length, length, pitches[start + length]};
+                return;
             }
         }
     }
 
-    // Whether so many notes from a place in a block on may have the wanted sum: by its lowest bits,
-    // for eight places at once.
-    bool may_hold(int begin, int stop, int length, uint16_t wanted) const {
-        const uint16_t *at = lows.data(), *after = lows.data() + length;
-        uint16_t found = 0;
-        for (int start = begin; start < stop; start++)
-            found |= uint16_t(-(uint16_t(after[start] - at[start]) == wanted));
-        return found;
+    // The sum of so many notes from one on: equal for equal pitches in any order.
+    uint64_t bag(int start, int length) const { return sums[start + length] - sums[start]; }
+
+    // The newest place from `newest` down to `from` of notes with that sum; NONE if there is none.
+    int find(uint64_t wanted, int length, int from, int newest) const {
+        for (int start = newest; start >= from; start--)
+            if (bag(start, length) == wanted) return start;
+        return NONE;
     }
 
-    static constexpr int BLOCK = 64;
+    // Where bags of notes were, by a hash of their sums: the newest place of each hash, and for
+    // each place the one before it. For windows, where a scan is not copied at each note.
+    class Bags {
+      public:
+        int find(const Scan& scan, uint64_t wanted, int length, int from, int newest) {
+            std::vector<int>&newest_at = latest[length], &before = earlier[length];
+            newest_at.resize(SLOTS, NONE);
+            for (int start = std::max(int(before.size()), from); start <= newest; start++) {
+                before.resize(start + 1, NONE);
+                int& slot = newest_at[slot_of(scan.bag(start, length))];
+                before[start] = slot;
+                slot = start;
+            }
+            int start = newest_at[slot_of(wanted)];
+            while (start >= from && scan.bag(start, length) != wanted) start = before[start];
+            return start;
+        }
+
+      private:
+        static constexpr int SLOTS = 1 << 11;
+        static int slot_of(uint64_t sum) { return int(sum * 0x9E3779B97F4A7C15ULL >> 53); }
+        std::vector<int> latest[LONGEST_BAG + 1], earlier[LONGEST_BAG + 1];
+    };
+
+    Bags bags;
     std::vector<uint8_t> exact, moved, before, moved_before;  // before: those of the note before
     std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
-    std::vector<uint16_t> lows;  // their lowest bits
 };
 
 // ---- the terms ------------------------------------------------------------------------------
@@ -728,6 +745,7 @@ void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows) {
     Scan& scan = *static_cast<Scan*>(handle);
     if (!rows) return scan.skip(tokens, count);
+    scan.for_windows = true;
     const int off = PITCHES, shift = 2 * PITCHES, velocity = shift + scan.sizes.max_shift;
     Rows written(scan, rows);
     for (int64_t t = 0; t < count; t++) {
@@ -816,6 +834,7 @@ void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* m
     Scan& scan = *static_cast<Scan*>(handle);
     scan.voting = false;
     if (!matches) return scan.skip(tokens, count);
+    scan.for_windows = true;
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] < PITCHES) scan.note_on(tokens[t]);
         for (const Match& match : scan.matches) {
