@@ -23,6 +23,7 @@ from tests.models.layers import USUAL, Sizes, check
 def loop_in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every layer is computed by this loop, whatever would be faster."""
     monkeypatch.setitem(fast.FAST_LOOPS, "lstm", lstm.loop)
+    monkeypatch.delitem(fast.FAST_LAYERS, "lstm")
     monkeypatch.setattr(lstm_choice, "torch_is_faster", lambda *arguments: False)
 
 
