@@ -343,7 +343,7 @@ int lstm_backward(int path, int threads, int steps, int batch, int hidden, const
     return 0;
 }
 
-// For processors of the paths in bf16, which have AVX2 too.
+// For processors with AMX, which have AVX2 too.
 void lstm_transpose(int rows, int columns, const void *from, void *to, int row_step) {
     transpose(rows, columns, static_cast<const Bfloat16 *>(from), static_cast<Bfloat16 *>(to),
               row_step);

@@ -93,12 +93,12 @@ def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor) 
         raise MemoryError("there is not enough memory for a layer's window")
 
 
-def _turned(matrix: Tensor) -> Tensor:
+def _turned(matrix: Tensor, path: LoopPath) -> Tensor:
     """Return the transpose (columns, rows) of a matrix, for products that sum over its rows.
 
-    In bf16 it is written out, since torch's products read it faster so, by half; else it is a view.
+    For AMX it is written out, since torch's products then take half the time; else it is a view.
     """
-    if matrix.dtype != torch.bfloat16:
+    if path.name != "amx":
         return matrix.t()
     library = _library()
     assert library is not None and matrix.is_contiguous()
@@ -143,7 +143,7 @@ def _backward(
     )
     dy = dy.to(activations.dtype).contiguous()
     _call("lstm_backward", ctx.path, activations, dy, weight, activations, cells, dgates, dh, dc)
-    turned = _turned(dgates.view(steps * batch, gates))  # (4H, T * B)
+    turned = _turned(dgates.view(steps * batch, gates), ctx.path)  # (4H, T * B)
     dweight = turned @ outputs[:-1].view(steps * batch, gates // 4)
     return dgates, dweight.float(), dh, dc, turned
 

@@ -73,11 +73,12 @@ def is_bf16(path: LoopPath) -> bool:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (33, 47), (64, 96), (280, 256), (40, 31)])
-def test_a_matrix_is_turned(shape: tuple[int, int]) -> None:
-    if lstm_native.best_path(torch.bfloat16) is None:
-        pytest.skip("this processor has no bf16")
+def test_a_matrix_is_turned_for_amx(shape: tuple[int, int]) -> None:
+    path = lstm_native.paths().get("amx")
+    if path is None:
+        pytest.skip("this processor has no AMX")
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1)).bfloat16()
-    turned = lstm_native._turned(matrix)
+    turned = lstm_native._turned(matrix, path)
     assert torch.equal(turned, matrix.t())
     product = (turned @ matrix).float()
     assert torch.allclose(product, matrix.float().t() @ matrix.float(), rtol=0.02, atol=0.5)
