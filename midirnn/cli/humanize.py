@@ -44,7 +44,10 @@ def humanize(
         Parameter(help="Random seed: the same seed gives the same music. [random, and printed]"),
     ] = None,
     amount: Annotated[
-        float, Parameter(help="How much expression: 0 plays what is written, 1.5 exaggerates.")
+        float,
+        Parameter(
+            help="How much expression: 0 plays in exact time and equally loud, 1.5 exaggerates."
+        ),
     ] = 1.0,
     tempo: Annotated[
         float | None,

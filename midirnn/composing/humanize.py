@@ -33,10 +33,10 @@ def humanize(
     """Return a performance of a score: exactly its notes, with tempo, dynamics and pedal.
 
     The score is a MIDI or MusicXML file, or exactly timed notes. The same ``seed`` gives the same
-    performance; without one it is random. ``amount`` scales the expression: 0 plays what is
-    written, 1.5 exaggerates. ``bpm`` sets the mean tempo in quarter notes per minute; without it
-    the performance lasts as long as the score. Raises :class:`OptionError` for a value that is not
-    allowed and :class:`ScoreError` for a score without notes.
+    performance; without one it is random. ``amount`` scales the expression: 0 plays in exact time
+    and equally loud, 1.5 exaggerates. ``bpm`` sets the mean tempo in quarter notes per minute;
+    without it the performance lasts as long as the score. Raises :class:`OptionError` for a value
+    that is not allowed and :class:`ScoreError` for a score without notes.
     """
     check_options(seed, amount, bpm)
     if isinstance(score, Performance):
@@ -48,7 +48,10 @@ def humanize(
     if amount == 0:
         return perform(score, Expression.plain(score), bpm)
     own = secrets.randbelow(2**32) if seed is None else seed
-    return perform(score, sample(engine, score, own, progress).scaled(amount), bpm)
+    expression = sample(engine, score, own, progress).scaled(amount)
+    if score.louder is not None:
+        expression = expression.accented(score.louder**amount)
+    return perform(score, expression, bpm)
 
 
 def check_options(seed: int | None, amount: float, bpm: float | None) -> None:

@@ -1,9 +1,9 @@
 """Scores: written notes, what performers make of them, and the way from one to the other.
 
-The modules build on one another in this order: ``score`` (notes in quarter notes), ``reading``
-(MIDI and MusicXML), ``matching`` (which played note is which written one), ``expression`` (what a
-performance adds to its score, and a performance made from it), ``traits`` (what a network reads of
-a score).
+The modules build on one another in this order: ``score`` (notes in quarter notes), ``marks`` (what
+dynamics, wedges and accents mean), ``reading`` (MIDI and MusicXML), ``matching`` (which played note
+is which written one), ``expression`` (what a performance adds to its score, and a performance made
+from it), ``traits`` (what a network reads of a score).
 """
 
 from __future__ import annotations

@@ -66,6 +66,10 @@ class Expression:
         each = {f.name: getattr(self, f.name) * amount for f in fields(self)}
         return Expression(**each | {"pedal": self.pedal * (amount > 0)})
 
+    def accented(self, louder: FloatArray) -> Expression:
+        """Return it with the velocity of each note multiplied by so much; ``(N,)``."""
+        return replace(self, velocity=(MEAN_VELOCITY + self.velocity) * louder - MEAN_VELOCITY)
+
 
 def measure(score: Score, performance: Performance, matched: IntArray) -> Expression:
     """Return the expression of a performance, given which of its notes each written one is.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from midirnn.errors import MidiFileError, MissingExtraError, ScoreError
 from midirnn.files import reason_of
 from midirnn.midifile import SUFFIXES, read_midi
 from midirnn.performance import Part, Performance, Tempo
+from midirnn.scores.marks import articulation_of, mark_velocities
 from midirnn.scores.score import Meter, QuarterClock, Score
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ GRACE = 0.125
 """Quarter notes: what each grace note takes from the time before its main note."""
 
 _DEFAULT_BPM = 120.0
-_DYNAMICS = {
-    "pppp": 10, "ppp": 16, "pp": 33, "p": 49, "mp": 64, "mf": 80, "f": 96, "ff": 112, "fff": 126,
-    "ffff": 127,
-}  # fmt: skip
-"""The velocities that notation programs play dynamics with."""
-_UNMARKED = 64
 _STAVES = 2
 _CHANNELS = [channel for channel in range(16) if channel != 9]
 
@@ -77,12 +71,19 @@ class _Written:
     onset: float
     duration: float
     pitch: int
+    velocity: int
+    louder: float
     part: int
 
 
 def _read_xml(path: Path, name: str) -> Score:
     """Return the score in a MusicXML file."""
     notation = _parse(path, name)
+    try:
+        for group in _groups(notation.parts):
+            mark_velocities(group)
+    except Exception as error:  # whatever music21 makes of a file that is not quite MusicXML
+        raise ScoreError(f"{name} cannot be read ({reason_of(error)})") from error
     try:
         parts = [part.expandRepeats() for part in notation.parts]
     except Exception:  # repeats that do not fit together: as they stand
@@ -99,7 +100,7 @@ def _read_xml(path: Path, name: str) -> Score:
         start=clock.seconds(onsets) if notes else onsets,
         end=clock.seconds(ends) if notes else ends,
         pitch=np.array([note.pitch for note in notes], np.uint8),
-        velocity=_velocities(parts, notes),
+        velocity=np.array([note.velocity for note in notes], np.uint8),
         part=np.array([note.part for note in notes], np.int32),
         parts=tuple(
             Part(0, _CHANNELS[index % len(_CHANNELS)], part.partName or "")
@@ -108,7 +109,8 @@ def _read_xml(path: Path, name: str) -> Score:
         or (Part(),),
         tempos=tempos,
     )
-    return Score.from_performance(written).with_meters(meters)
+    louder = np.array([note.louder for note in notes])
+    return Score.from_performance(written).with_notation(meters, louder)
 
 
 def _parse(path: Path, name: str) -> Notation:
@@ -136,31 +138,40 @@ def _notes(part: Any, index: int) -> Iterator[_Written]:
     """Yield the notes of a part, grace notes in the time before their main note."""
     from music21 import note as notes
 
-    graces: list[Any] = []
-    flat = part.stripTies().flatten()
-    for element in flat.notes:
-        pitches = [pitch.midi for pitch in element.pitches]
-        if isinstance(element, notes.Unpitched) or not pitches:
+    graces: list[list[_Written]] = []  # those of one stem each
+    part.stripTies(inPlace=True)
+    for element in part.flatten().notes:
+        written = [] if isinstance(element, notes.Unpitched) else _of_stem(element, index)
+        if not written:
             continue
-        onset = float(element.offset)
         if element.duration.isGrace:
-            graces.append((onset, pitches))
+            graces.append(written)
             continue
-        yield from _graces([g for g in graces if g[0] >= onset - 1e-6], onset, index)
+        onset = written[0].onset
+        yield from _before(onset, [g for g in graces if g[0].onset >= onset - 1e-6])
         graces.clear()
-        for pitch in pitches:
-            yield _Written(onset, float(element.quarterLength), pitch, index)
-    for onset, pitches in graces:  # after the last note
-        yield from (_Written(onset, GRACE, pitch, index) for pitch in pitches)
+        yield from written
+    for written in graces:  # after the last note
+        yield from (replace(note, duration=GRACE) for note in written)
 
 
-def _graces(graces: list[Any], onset: float, index: int) -> Iterator[_Written]:
+def _of_stem(element: Any, part: int) -> list[_Written]:
+    """Return the notes of a note or chord of music21."""
+    _, louder, shorter = articulation_of(element)
+    onset, duration = float(element.offset), float(element.quarterLength) * shorter
+    velocity = int(element.volume.velocity)
+    return [
+        _Written(onset, duration, pitch.midi, velocity, louder, part) for pitch in element.pitches
+    ]
+
+
+def _before(onset: float, graces: list[list[_Written]]) -> Iterator[_Written]:
     """Yield grace notes, the last of which ends where the main note begins."""
     length = min(GRACE, onset / len(graces)) if graces else 0.0
-    for number, (_, pitches) in enumerate(graces):
+    for number, written in enumerate(graces):
         begin = onset - (len(graces) - number) * length
-        for pitch in pitches:
-            yield _Written(begin, max(length, GRACE / 4), pitch, index)
+        for note in written:
+            yield replace(note, onset=begin, duration=max(length, GRACE / 4))
 
 
 def _meters(parts: list[Any]) -> tuple[Meter, ...]:
@@ -182,30 +193,16 @@ def _meters(parts: list[Any]) -> tuple[Meter, ...]:
     return (Meter(first.onset + pickup, first.numerator, first.denominator), *rest)
 
 
-def _velocities(parts: list[Any], notes: list[_Written]) -> npt.NDArray[np.uint8]:
-    """Return the velocity that the dynamics before each note mean.
-
-    The two staves of a piano share their dynamics; in scores of more parts each has its own.
-    """
-    from music21 import dynamics
-
-    marks: list[list[tuple[float, int]]] = [
-        [
-            (float(mark.offset), _DYNAMICS[mark.value])
-            for mark in part.flatten().getElementsByClass(dynamics.Dynamic)
-            if mark.value in _DYNAMICS
-        ]
-        for part in parts
-    ]
-    if len(parts) <= _STAVES:
-        marks = [[mark for of_part in marks for mark in of_part]] * len(parts)
-    velocities = np.full(len(notes), _UNMARKED, np.uint8)
-    for index, of_part in enumerate(marks):
-        own = np.flatnonzero([note.part == index for note in notes])
-        onsets = np.array([notes[i].onset for i in own])
-        for onset, velocity in sorted(of_part):
-            velocities[own[onsets >= onset - 1e-6]] = velocity
-    return velocities
+def _groups(parts: Iterable[Any]) -> list[list[Any]]:
+    """Return the parts that share their dynamics: the staves of one instrument, or of two parts."""
+    every = list(parts)
+    if len(every) <= _STAVES:
+        return [every]
+    groups: dict[str, list[Any]] = {}
+    for index, part in enumerate(every):
+        instrument, staff, _ = str(part.id).partition("-Staff")
+        groups.setdefault(instrument if staff else str(index), []).append(part)
+    return list(groups.values())
 
 
 def _tempos(parts: list[Any]) -> tuple[Tempo, ...]:

@@ -57,6 +57,8 @@ class Score:
     of_note: IntArray
     written: Performance
     meters: tuple[Meter, ...] = (Meter(0.0),)
+    louder: FloatArray | None = None
+    """How many times louder than otherwise each note is played: what accents ask for; ``(N,)``."""
 
     def __len__(self) -> int:
         return len(self.onset)
@@ -85,9 +87,9 @@ class Score:
             meters=_meters(written, clock),
         )
 
-    def with_meters(self, meters: tuple[Meter, ...]) -> Score:
-        """Return the same notes in other metres."""
-        return replace(self, meters=meters)
+    def with_notation(self, meters: tuple[Meter, ...], louder: FloatArray) -> Score:
+        """Return the same notes in other metres and with accents, of each note of ``written``."""
+        return replace(self, meters=meters, louder=louder[self.of_note])
 
     @cached_property
     def chord(self) -> IntArray:

@@ -10,6 +10,11 @@ local density. "written" are the velocities of the score file, where it has dyna
 "expectation" is the mean of each quantity by the score alone, "without dynamics" the same when it
 does not see these velocities, "one sample" what `midirnn humanize` plays, with one seed. "another
 pianist" is another performance of the same score, over the titles that have two.
+
+The second table has the titles with written dynamics: how much louder notes are played that are
+written 10 velocities louder (the slope of a regression), and how much louder accented notes are
+than the 30 notes around them. A note that is written a fifth louder than these is an accent: it is
+what notation programs make of one.
 """
 
 from __future__ import annotations
@@ -38,6 +43,9 @@ from midirnn.scores.quantities import QUANTITIES
 from midirnn.scores.traits import DYNAMICS_TRAITS
 
 UNITS = {"velocity": 1.0, "tempo": 100.0, "articulation": 1.0, "timing": 1000.0}
+
+AROUND = 31
+"""Notes that an accent is compared with, itself in the middle."""
 
 Table = dict[str, dict[str, dict[str, Agreement]]]
 """By predictor, title and quantity."""
@@ -69,6 +77,7 @@ def main() -> None:
     table["another pianist"] = agreement_by_title([p for p in measured if others.has(p)], others)
     print(f"{arguments.split}: {len(measured)} performances of {len(table['means'])} titles")
     show(table)
+    show_dynamics(measured, predictors)
     if arguments.titles:
         show_titles(table)
     if arguments.json:
@@ -85,7 +94,7 @@ def at_most(pairs: list[Pair], most: int) -> list[Pair]:
 
 def written(pair: Pair) -> dict[str, FloatArray]:
     """Return the velocities that stand in the score file."""
-    dynamics = pair.traits[:, DYNAMICS_TRAITS[1]].astype(np.float64) * 20
+    dynamics = written_velocities(pair)
     return as_written(pair) | {"velocity": dynamics - dynamics.mean()}
 
 
@@ -158,6 +167,46 @@ def show(table: Table) -> None:
         mean = mean_agreement(list(by_title.values()))
         cells = [f"{mean[q].correlation:.3f} | {mean[q].error * UNITS[q]:.3g}" for q in MEASURED]
         print(f"| {name:32} | " + " | ".join(cells) + " |")
+
+
+def show_dynamics(pairs: list[Pair], predictors: dict[str, Predictor]) -> None:
+    """Print what pianists and the networks make of written dynamics and accents."""
+    marked = [p for p in pairs if p.traits[0, DYNAMICS_TRAITS[0]] and len(p) >= AROUND]
+    if not marked:
+        return
+    played: dict[str, Predictor] = {"pianists": lambda pair: {"velocity": pair.column("velocity")}}
+    played |= {name: of for name, of in predictors.items() if "expectation" in name}
+    print(f"\n| {len(marked)} performances | per 10 velocities written | accents |\n|---|---|---|")
+    for name, predict in played.items():
+        slope, accents = follows([(written_velocities(p), predict(p)["velocity"]) for p in marked])
+        print(f"| {name} | {10 * slope:+.1f} | {accents:+.1f} |")
+
+
+def written_velocities(pair: Pair) -> FloatArray:
+    """Return the velocities that stand in the score file, from 0 to 127."""
+    return 64.0 + pair.traits[:, DYNAMICS_TRAITS[1]].astype(np.float64) * 20
+
+
+def follows(pieces: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
+    """Return the slope of played velocities over written ones, and how far accents stand out."""
+    away, products, squares = [np.zeros(0)], 0.0, 0.0
+    for on_paper, velocity in pieces:
+        known = ~np.isnan(velocity)
+        x = on_paper[known] - on_paper[known].mean()
+        products, squares = products + float(x @ velocity[known]), squares + float(x @ x)
+        ratio = on_paper / medians(on_paper)
+        accented = known & (ratio > 1.17) & (ratio < 1.22)
+        filled = np.where(known, velocity, np.nanmean(velocity))
+        away.append((filled - medians(filled))[accented])
+    return products / squares, float(np.mean(np.concatenate(away)))
+
+
+def medians(values: FloatArray) -> FloatArray:
+    """Return the median of the notes around each one."""
+    padded = np.pad(values, AROUND // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, AROUND)
+    middle: FloatArray = np.median(windows, axis=1)
+    return middle
 
 
 def show_titles(table: Table) -> None:

@@ -48,6 +48,20 @@ def test_more_amount_is_more_expression() -> None:
     assert spread == sorted(spread)
 
 
+def test_an_accent_is_played_louder_by_its_factor_whatever_the_network_does() -> None:
+    plain = melody()
+    louder = np.where(np.arange(len(plain)) == 2, 1.5, 1.0)
+    accented = plain.with_notation(plain.meters, louder)
+    for amount in (0.0, 0.5, 1.0):
+        one, other = (
+            humanize(score, seed=5, amount=amount, model=ENGINE) for score in (plain, accented)
+        )
+        expected = one.velocity.astype(float)
+        expected[2] *= 1.5**amount
+        assert other.velocity.tolist() == pytest.approx(np.clip(expected, 1, 127), abs=1)
+        assert other.start.tolist() == one.start.tolist()
+
+
 def test_exactly_timed_notes_and_files_are_scores_too(tmp_path: Path) -> None:
     write_midi(melody().written, tmp_path / "melody.mid")
     one = humanize(tmp_path / "melody.mid", seed=1, model=ENGINE)

@@ -53,3 +53,30 @@ def musicxml(*parts: str) -> str:
 def waltz(parts: Sequence[str] = (PICKUP + REPEATED,)) -> str:
     """Return a pickup, then two bars that are repeated, with a grace note and a tie."""
     return musicxml(*parts)
+
+
+def bars(*contents: str) -> str:
+    """Return a part of bars in 3/4, each of which has these contents."""
+    measures = (
+        f'<measure number="{number}">{ATTRIBUTES if number == 1 else ""}{content}</measure>'
+        for number, content in enumerate(contents, start=1)
+    )
+    return "".join(measures)
+
+
+def quarter(*signs: str, step: str = "A") -> str:
+    """Return a quarter note with these articulations."""
+    marks = "".join(f"<{sign}/>" for sign in signs)
+    notations = f"<notations><articulations>{marks}</articulations></notations>" if signs else ""
+    pitch = f"<pitch><step>{step}</step><octave>4</octave></pitch>"
+    return f"<note>{pitch}<duration>2</duration><voice>1</voice>{notations}</note>"
+
+
+def dynamics(name: str) -> str:
+    """Return dynamics: p, mf, sf and so on."""
+    return f"<direction><direction-type><dynamics><{name}/></dynamics></direction-type></direction>"
+
+
+def wedge(kind: str) -> str:
+    """Return where a wedge begins (crescendo, diminuendo) or ends (stop)."""
+    return f'<direction><direction-type><wedge type="{kind}"/></direction-type></direction>'

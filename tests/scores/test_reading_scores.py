@@ -46,7 +46,7 @@ def test_the_first_whole_bar_begins_after_the_pickup(waltz_file: Path) -> None:
 def test_tempo_and_dynamics_are_read(waltz_file: Path) -> None:
     score = read_score(waltz_file)
     assert set(score.bpm.tolist()) == {90.0}
-    assert score.velocity.tolist() == [49, 49, *[96] * 7]
+    assert score.velocity.tolist() == [49, *[96] * 8]  # the grace note is in the bar of the f
 
 
 def test_a_compressed_file_is_read(waltz_file: Path, tmp_path: Path) -> None:
