@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -218,3 +219,12 @@ def test_the_memory_of_encoding_many_files_is_measured(tmp_path: Path) -> None:
     assert (report["files"], report["refused"]) == (300, 0)
     assert 20 < report["most_megabytes_of_this_process"] <= report["most_megabytes"]
     assert len(list((tmp_path / "many" / "midi").rglob("*.mid"))) == 300
+
+
+def test_players_of_an_ensemble_are_measured_beside_a_performer() -> None:
+    done = run("measure_ensemble.py", "--model", "piano-small", "--seeds", "1", "--seconds", "8")
+    first, *others = done.stdout.splitlines()
+    assert int(re.findall(r"(\d+) %", first)[0]) > 60
+    assert [line.partition(":")[0] for line in others] == [
+        f"performer at {velocity}" for velocity in (30, 64, 105)
+    ]
