@@ -54,7 +54,7 @@ def tune(velocity: int, seconds: float, seed: int) -> list[tuple[float, Message]
 
 def played_beside(model: Model, velocity: int, seed: int, seconds: float) -> list[int]:
     """Return the velocities of the players' notes beside a performer who plays this loudly."""
-    clock = ManualClock()
+    clock = ManualClock(1000.0)
     output, begin = MemoryOutput(clock=clock.now), clock.now()
     sampler = Sampler(model.engine("numpy"), model.codec, seed=seed)
     session = Session(sampler, output, "ensemble", LiveConfig(guard=False), clock=clock)
