@@ -96,18 +96,12 @@ def require(
 def require_playable(codec: Codec[Any], purpose: str) -> PerformanceCodec:
     """Return the codec, in which notes can be heard and played live.
 
-    Raises :class:`CodecError` for one that cannot. That of pedal tokens is for files so far: live,
-    what is heard of the performer are notes, as long as their pedal holds them.
+    Raises :class:`CodecError` for one in which they cannot.
     """
-    if isinstance(codec, PedalCodec):
-        raise CodecError(
-            f"{purpose} needs the codec 'performance'; models of the codec 'pedal' write files: "
-            "see midirnn generate"
-        )
     if not isinstance(codec, PerformanceCodec):
         raise CodecError(
             f"the codec {codec.name!r} has no notes to play; {purpose} needs the codec "
-            "'performance'"
+            "'performance' or 'pedal'"
         )
     return codec
 

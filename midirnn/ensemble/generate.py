@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.codecs import EnsembleCodec, require, require_playable
+from midirnn.codecs import EnsembleCodec, PedalCodec, require, require_playable
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.ensemble import PROGRAMS, parts_of_players
 from midirnn.codecs.performance import TokenType
@@ -18,7 +18,7 @@ from midirnn.engines.load import Model, load
 from midirnn.ensemble.conductor import load_network
 from midirnn.ensemble.seats import Seats, channel_of
 from midirnn.ensemble.source import EnsembleSource
-from midirnn.errors import OptionError
+from midirnn.errors import CodecError, OptionError
 from midirnn.performance import Part, Performance
 from midirnn.sampling import Sampler, SamplingConfig
 from midirnn.sampling.generate import DEFAULT_SECONDS, MAX_SECONDS
@@ -53,6 +53,8 @@ def generate_ensemble(
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
     piano = model if isinstance(model, Model) else load(model)
     codec = require_playable(piano.codec, "an ensemble")
+    if isinstance(codec, PedalCodec):
+        raise CodecError("an ensemble needs the codec 'performance': its players have no pedal")
     loaded = network if isinstance(network, Model) else load_network(network)
     seed = secrets.randbelow(2**32) if seed is None else seed
     seats, second = Seats(players, person=False), codec.steps_per_second

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -64,6 +64,9 @@ class EnsembleSource:
     Frozen: each token gives the source for the next one, so that a snapshot can hold it.
     :meth:`at` says what time it is, before each token.
     """
+
+    pedals: ClassVar[bool] = False
+    """Its players are not at a piano."""
 
     conductor: Conductor
     steps_per_second: int

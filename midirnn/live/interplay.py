@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from midirnn.codecs.pedal import UP
 from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, endings
 from midirnn.live.base.clock import Clock
 from midirnn.live.base.config import LiveConfig
@@ -170,7 +171,7 @@ class Interplay:
     def _hear(self, steps: Sequence[HeardStep], now: float) -> None:
         """Let the model hear what the performer did, after what has sounded of its plan."""
         if self._console.frozen:  # what it heard before may end
-            steps = [replace(step, note_ons=()) for step in steps if step.note_offs]
+            steps = [end for step in steps if (end := _only_ends(step))]
         if self.stance is None or Stance.LISTENS not in self.stance:
             return
         self._console.perform(steps, now)
@@ -249,6 +250,8 @@ class Interplay:
                 self._take_plan(reply, now)
             else:
                 self._end(reply.ended)
+                if reply.lifts_pedal:
+                    self._scheduler.lift_pedals()
 
     def _end(self, pitches: Sequence[int]) -> None:
         """End the model's notes of these pitches, of which it has one at a time."""
@@ -370,3 +373,9 @@ class Interplay:
         self.muted = False
         if self.plays:
             self._begin(now)
+
+
+def _only_ends(step: HeardStep) -> HeardStep | None:
+    """Return a step with what ends in it: notes, and the pedal; None if nothing does."""
+    ends = replace(step, note_ons=(), pedal=(UP,) if UP in step.pedal else ())
+    return ends if ends.note_offs or ends.pedal else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from midirnn.live.base.channel_messages import is_controller
 from midirnn.live.base.messages import Plan, Planned, Rewind
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.recovery.overload import Overload
@@ -46,7 +47,7 @@ class PlanAhead:
         self._start = start_seconds
         self._steps_per_second = steps_per_second
         self._is_out = False
-        self._has_events = False
+        self._has_notes = False
         self._asked_at: float | None = None
         self._gaining_from = 0.0
         self._disturbed_at = -math.inf
@@ -54,7 +55,7 @@ class PlanAhead:
     def begin(self) -> None:
         """Take note that the model begins to play, with nothing planned yet."""
         self.until = -math.inf
-        self._has_events = False
+        self._has_notes = False
 
     def disturb(self, now: float) -> None:
         """Take note that the performer has played: what is planned far ahead may be undone."""
@@ -77,7 +78,7 @@ class PlanAhead:
 
     def _renew(self) -> None:
         self.number += 1
-        self._has_events = False
+        self._has_notes = False
         self._is_out, self._asked_at = False, None
         self.until = -math.inf
 
@@ -90,7 +91,7 @@ class PlanAhead:
     def more(self, now: float, earliest_step: int, end: float) -> Plan | None:
         """Return what to ask for, if it is time to plan on. Nothing is planned beyond ``end``."""
         near, far = (min(now + s, end) for s in (self._ahead(now), self.lookahead_seconds))
-        if self._asked_at is not None or self.until >= (near if self._has_events else far):
+        if self._asked_at is not None or self.until >= (near if self._has_notes else far):
             return None
         self._is_out = True
         self._asked_at = now
@@ -121,7 +122,7 @@ class PlanAhead:
     def take(self, reply: Planned, now: float) -> None:
         """Take a reply that was expected; once complete, note what it cost."""
         self.until = self._time.seconds(reply.seconds)
-        self._has_events |= bool(reply.events)
+        self._has_notes |= any(not is_controller(event.message) for event in reply.events)
         if reply.done and self._asked_at is not None:
             gained = reply.seconds - self._gaining_from
             self.overload.note(reply.tokens, now - self._asked_at, gained)
@@ -134,7 +135,7 @@ class PlanAhead:
     def _refill_at(self) -> float:
         """Return when the plan no longer reaches far enough ahead."""
         full = self.until - self.lookahead_seconds
-        if not self._has_events:
+        if not self._has_notes:
             return full + REFILL_SECONDS
         growing = (self.until - NEAR_SECONDS + 2.0 * self._disturbed_at) / 3.0
         return max(full, growing) + REFILL_SECONDS

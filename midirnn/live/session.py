@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.errors import PortError
 from midirnn.live.base.channel_messages import ModeMessages, endings, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
@@ -360,8 +360,14 @@ class Session(RemoteControl):
     # The output, and what becomes of it.
 
     def _with_pedal(self, output: OutputPort) -> OutputPort:
-        """Return the output, or one in front of it that turns long notes into pedal."""
-        return PedalOutput(output, self._clock.now) if self._config.pedal_out else output
+        """Return the output, or one in front of it that turns long notes into pedal.
+
+        A model whose codec has pedal tokens needs none.
+        """
+        has_pedal = isinstance(self.model.codec, PedalCodec)
+        if has_pedal or not self._config.pedal_out:
+            return output
+        return PedalOutput(output, self._clock.now)
 
     def _choose_sound(self, now: float) -> None:
         """Send the program change of the configuration, if it has one."""

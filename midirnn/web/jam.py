@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.engines.load import pretrained_names
 from midirnn.errors import MidirnnError
 from midirnn.live.base.config import LiveConfig
@@ -311,7 +311,8 @@ class Jam:
         """Tell a server that has just started what stands."""
         config = self.config
         has_output = config.output is not None or config.virtual or config.audio
-        models = pretrained_names(PerformanceCodec.name)  # those that can play
+        playing = (PerformanceCodec.name, PedalCodec.name)
+        models = [name for codec in playing for name in pretrained_names(codec)]
         self.feed.put(about(config, models, has_output=has_output))
         self._state = {}
         self._tell_takes()

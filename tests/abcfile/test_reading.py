@@ -132,7 +132,7 @@ def test_times_are_those_of_the_tempo() -> None:
         ("K:C\nc''''''''", "line 2, column 1: the note .* is outside the range of MIDI"),
         ("K:C\n>a", "line 2, column 1: '>' stands before any note"),
         ("K:C\na9999", "line 2, column 1: a note of"),
-        ("K:C\n" + "a" * 200_000 + "?", "line 2, column 200001: "),
+        ("K:C\n" + "a" * 20_000 + "?", "line 2, column 20001: "),
     ],
 )
 def test_what_is_no_tune_is_told_in_one_line(text: str, message: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from midirnn import load, read_midi
 from midirnn.cli.main import main
-from midirnn.codecs import PedalCodec, PerformanceCodec, require_playable
+from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.errors import CodecError
 from midirnn.performance import Part, Performance
 
@@ -117,12 +117,6 @@ def test_overlaps_are_always_cut() -> None:
         PedalCodec(overlaps="keep")
 
 
-def test_it_is_not_played_live() -> None:
-    with pytest.raises(CodecError, match="needs the codec 'performance'; models of the codec"):
-        require_playable(CODEC, "midirnn live")
-    assert require_playable(PerformanceCodec(), "midirnn live") == PerformanceCodec()
-
-
 def test_a_model_learns_to_pedal_by_the_commands(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,5 +145,5 @@ def test_a_model_learns_to_pedal_by_the_commands(
     assert len(made.pedal_time)
     assert made.pedal_value[-1] == 0
     capsys.readouterr()
-    assert main(["live", "--model", str(run)]) == 1
-    assert "needs the codec 'performance'" in capsys.readouterr().err
+    assert main(["generate", "--model", str(run), "--mode", "ensemble", "-o", str(out)]) == 1
+    assert "its players have no pedal" in capsys.readouterr().err

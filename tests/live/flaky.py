@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from midirnn.codecs import PerformanceCodec
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import ModelLostError
 from midirnn.live import ManualClock
@@ -24,8 +25,15 @@ class FlakyModel:
     can_be_lost = True
     settings: ModelSettings | None = None
 
-    def __init__(self, clock: ManualClock, *, delay_seconds: float = 0.001, seed: int = 0) -> None:
-        self.codec = tiny_model().codec
+    def __init__(
+        self,
+        clock: ManualClock,
+        *,
+        codec: PerformanceCodec | None = None,
+        delay_seconds: float = 0.001,
+        seed: int = 0,
+    ) -> None:
+        self.codec = tiny_model(codec).codec
         self.start_seconds = clock.now()
         self.max_note_seconds = 20.0
         self.lost: Exception | None = None
@@ -47,7 +55,7 @@ class FlakyModel:
         self._serve()
 
     def _serve(self) -> None:
-        model = tiny_model()
+        model = tiny_model(self.codec)
         engine = WrappedEngine(NumpyEngine(model.config, model.weights), self._step)
         sampling = SamplingConfig(max_note_seconds=self.max_note_seconds)
         self.sampler = CheckingSampler(engine, model.codec, sampling, seed=self._seed)

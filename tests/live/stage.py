@@ -18,7 +18,7 @@ from midirnn.engines.load import Model
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.engines.state import EngineState
 from midirnn.live import LiveConfig, ManualClock, Mode, Session, Stance
-from midirnn.live.base.observers import Observers
+from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.improviser.planner import Planner
@@ -54,6 +54,8 @@ def tiny_model(codec: PerformanceCodec | None = None) -> Model:
     }
     shifts = used.vocabulary.slice_of(TokenType.TIME_SHIFT)
     weights["output.bias"][shifts] += 1.0 - 0.1 * np.arange(shifts.stop - shifts.start)
+    if TokenType.PEDAL in used.vocabulary.slices:
+        weights["output.bias"][used.vocabulary.slice_of(TokenType.PEDAL)] += 3.0
     return Model("tiny", Path(), config, used, weights, {})
 
 
@@ -190,6 +192,7 @@ class Stage:
         guard: bool = False,
         on_notice: Callable[[str], None] = lambda text: None,
         scenes: Scenes | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         config = replace(config or LiveConfig(), guard=guard)
         model = tiny_model(codec)
@@ -211,7 +214,7 @@ class Stage:
             on_change=lambda stance: self.changes.append((self.now, stance)),
             on_trouble=self.troubles.append,
             on_notice=on_notice,
-            observer=Notes(self.notes),
+            observer=Observers([Notes(self.notes), *observers]),
             console=Console(config, scenes=scenes),
         )
 
@@ -286,6 +289,15 @@ def sounding(messages: Iterable[Message]) -> set[tuple[int, int]]:
             assert key in notes, f"{message} ends a note that does not sound"
             notes.remove(key)
     return notes
+
+
+def pedals_down(messages: Iterable[Message]) -> set[int]:
+    """The channels on which the sustain pedal is down at the end."""
+    down: set[int] = set()
+    for message in messages:
+        if message[0] & 0xF0 == 0xB0 and message[1] == 64:
+            (down.add if message[2] >= 64 else down.discard)(message[0] & 0x0F)
+    return down
 
 
 def note(start: float, end: float, pitch: int, velocity: int = 80) -> list[tuple[float, Message]]:

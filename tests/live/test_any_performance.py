@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.live import MODES, LiveConfig
 from midirnn.live.improviser import stream
 from midirnn.ports import Message
 from midirnn.sampling import SamplingConfig
 from tests.live.performers import schedules
-from tests.live.stage import Stage, is_note_on, sounding
+from tests.live.stage import Stage, is_note_on, pedals_down, sounding
 
 ENDINGS: list[Message] = [(0xB0, 64, 0), (0xB0, 123, 0)]
 """What each channel is sent at the end, here channel 1."""
@@ -31,11 +32,13 @@ configs = st.builds(
     lookahead_seconds=st.sampled_from([0.05, 1.0]),
 )
 modes = st.sampled_from(list(MODES))
+codecs = st.sampled_from([PerformanceCodec(), PedalCodec()])
 samplings = st.builds(SamplingConfig, max_note_seconds=st.sampled_from([2.0, 20.0]))
 
 
-@given(modes, configs, samplings, schedules(), st.floats(0.0, 3.0), st.integers(0, 9))
+@given(codecs, modes, configs, samplings, schedules(), st.floats(0.0, 3.0), st.integers(0, 9))
 def test_every_note_on_is_answered_by_its_note_off(
+    codec: PerformanceCodec,
     mode: str,
     config: LiveConfig,
     sampling: SamplingConfig,
@@ -43,7 +46,7 @@ def test_every_note_on_is_answered_by_its_note_off(
     rest: float,
     seed: int,
 ) -> None:
-    stage = Stage(mode, config, sampling=sampling, seed=seed)
+    stage = Stage(mode, config, codec=codec, sampling=sampling, seed=seed)
     stage.perform(schedule)
     with stage.session:
         stage.run((schedule[-1][0] if schedule else 0.0) + rest)
@@ -52,8 +55,9 @@ def test_every_note_on_is_answered_by_its_note_off(
         # Behind what has sounded, the model believes of itself what is true.
         stage.rewind()
         assert set(stage.planner.model_pitches) == {pitch for _, pitch in sounds_now}
+        assert stage.planner.base.pedal_sent == len(pedals_down(stage.output.messages))
     sent = stage.output.messages
-    assert sounding(sent) == set()
+    assert sounding(sent) == pedals_down(sent) == set()
     used = {message[0] & 0x0F for message in sent if is_note_on(message)}
     last = itertools.takewhile(is_ending, reversed(sent))
     assert {(status | channel, *rest) for channel in used for status, *rest in ENDINGS} <= set(last)

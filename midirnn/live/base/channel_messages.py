@@ -42,6 +42,11 @@ def is_system(message: Message) -> bool:
     return bool(message) and message[0] >= _FIRST_SYSTEM_MESSAGE
 
 
+def is_controller(message: Message) -> bool:
+    """Return True for a movement of a controller, such as the sustain pedal."""
+    return message[0] & 0xF0 == CONTROL_CHANGE
+
+
 def endings(
     channels: Iterable[int] = CHANNELS, controllers: Sequence[int] = (SUSTAIN, ALL_NOTES_OFF)
 ) -> list[Message]:

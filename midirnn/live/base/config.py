@@ -79,7 +79,8 @@ class LiveConfig:
     thru: bool | None = field(default=None, metadata=_about(PLAYING))
     """Send your own notes to the output as well. [with --audio]"""
     pedal_out: bool = field(default=False, metadata=_about(PLAYING))
-    """Send long notes as short ones held by the sustain pedal."""
+    """Send long notes as short ones held by the sustain pedal. (A model with pedal tokens pedals
+    by itself.)"""
     output_latency_ms: float = field(default=0.0, metadata=_about(PLAYING, low=0.0, high=500.0))
     """How long the instrument on the output takes from a message to its sound. What the model plans
     is sent so much earlier. Measure it with: midirnn doctor --loopback."""

@@ -18,6 +18,9 @@ from midirnn.codecs.controls import Controls
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
+LEFT_OUT = {"left_out_of_logs": True}
+"""Of a field that logs leave out where it has its default, so that older versions read them."""
+
 
 @dataclass(frozen=True)
 class ModelSettings:
@@ -41,15 +44,18 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class HeardStep:
-    """The notes that the performer ended and began in one step, pedal applied.
+    """The notes that the performer ended and began in one step.
 
     ``note_ons`` are (pitch, velocity bin) in the order of the encoding. A step may be told again
-    with more in it while it lasts: it then takes the place of what was told.
+    with more in it while it lasts: it then takes the place of what was told. The pedal is applied
+    to the notes; or else, for a codec with pedal tokens, ``pedal`` says what it did first of all in
+    the step (0: up, 1: down), and notes are as long as their keys are held.
     """
 
     step: int
     note_offs: tuple[int, ...]
     note_ons: tuple[tuple[int, int], ...]
+    pedal: tuple[int, ...] = field(default=(), metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -299,12 +305,14 @@ class Surprise:
 class Heard:
     """The reply to what was heard: the model's pitches that end because of it, and its surprise.
 
-    ``units`` are the values of the watched units, as far as the model has got.
+    With ``lifts_pedal`` the model's pedal goes up because of it. ``units`` are the values of the
+    watched units, as far as the model has got.
     """
 
     ended: tuple[int, ...] = ()
     surprises: tuple[Surprise, ...] = ()
     units: tuple[float, ...] = field(default=(), compare=False)
+    lifts_pedal: bool = field(default=False, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,13 @@ from midirnn.engines.state import EngineState
 from midirnn.ensemble import channel_of
 from midirnn.live.base.messages import Begin, HeardStep, Pace, PlannedEvent, Surprise
 from midirnn.live.improviser.stream import SharedStream
-from midirnn.live.improviser.stream_state import ModelNote, StreamState
+from midirnn.live.improviser.stream_state import (
+    ModelEvent,
+    ModelPedal,
+    StreamState,
+    lifts_pedal,
+    pitches_of,
+)
 from midirnn.sampling import Sampler
 
 PRECOMPUTED_STEPS = 4
@@ -34,6 +40,7 @@ class _LatestStep:
     before: StreamState
     ended: frozenset[int]
     is_over: bool = False
+    lifted: bool = False
 
 
 class Planner:
@@ -60,6 +67,7 @@ class Planner:
         self._undone = self._planned
         """The plan dropped last: to free its states takes time, which :meth:`get_ready` has."""
         self._latest: _LatestStep | None = None
+        self._lifted = False
 
     @property
     def seconds(self) -> float:
@@ -136,7 +144,7 @@ class Planner:
     def draw(self, earliest_step: int, thinning: int = 0) -> list[PlannedEvent]:
         """Sample the model's next token and return its events, mostly one or none."""
         self._stream.choice.thinning = thinning
-        return [self._plan(note) for note in self._stream.draw(earliest_step)]
+        return [self._plan(event) for event in self._stream.draw(earliest_step)]
 
     def forget(self, last_sent: int) -> None:
         """Drop the snapshots of events sent up to that number: they are not taken back."""
@@ -187,31 +195,38 @@ class Planner:
         A step that was told last and is told again takes the place of what was told, unless
         something of the model has sounded since: then what is new in it is heard now.
         """
-        ended = [note.pitch for step in steps for note in self._hear(step)]
+        ended = [event for step in steps for event in self._hear(step)]
         self._base = self._stream.snapshot()
-        return ended
+        self._lifted = lifts_pedal(ended)
+        return pitches_of(ended)
+
+    @property
+    def has_lifted(self) -> bool:
+        """True if the model's pedal went up because of what was heard last."""
+        return self._lifted
 
     def take_surprises(self) -> list[Surprise]:
         """Return the surprise of each note that was heard since the last call."""
         return self._stream.take_surprises()
 
-    def _hear(self, step: HeardStep) -> Sequence[ModelNote]:
-        latest, released = self._latest, frozenset[int]()
+    def _hear(self, step: HeardStep) -> Sequence[ModelEvent]:
+        latest, released, lifted = self._latest, frozenset[int](), False
         if latest is None or latest.step.step != step.step:
             before = self._stream.snapshot()
         elif latest.is_over:
             told, before = latest.step, self._stream.snapshot()
             new = [on for on in step.note_ons if on not in told.note_ons]
-            notes = self._stream.write(step.step, step.note_offs, new)
+            events = self._stream.write(step.step, step.note_offs, new, pedal=step.pedal)
             self._latest = _LatestStep(step, before, frozenset(), is_over=True)
-            return notes
+            return events
         else:
-            before, released = latest.before, latest.ended
+            before, released, lifted = latest.before, latest.ended, latest.lifted
             self._stream.restore(before)
-        notes = self._stream.write(step.step, step.note_offs, step.note_ons, released)
-        ended = released | {note.pitch for note in notes}
-        self._latest = _LatestStep(step, before, ended)
-        return notes
+        offs, ons = step.note_offs, step.note_ons
+        events = self._stream.write(step.step, offs, ons, released, pedal=step.pedal, lifted=lifted)
+        ended = released.union(pitches_of(events))
+        self._latest = _LatestStep(step, before, ended, lifted=lifted or lifts_pedal(events))
+        return events
 
     def release(self, step: int) -> list[int]:
         """End the model's notes in that step and return their pitches."""
@@ -221,12 +236,16 @@ class Planner:
         """Let the model rest until that step; return its pitches that end because of it."""
         return self._end(self._stream.rest(step))
 
-    def _end(self, notes: Sequence[ModelNote]) -> list[int]:
+    def _end(self, events: Sequence[ModelEvent]) -> list[int]:
         """Go on from here; what ended stays ended if the latest step is told again."""
         self._base = self._stream.snapshot()
-        pitches = [note.pitch for note in notes]
+        pitches = pitches_of(events)
         if self._latest is not None:
-            self._latest = replace(self._latest, ended=self._latest.ended.union(pitches))
+            self._latest = replace(
+                self._latest,
+                ended=self._latest.ended.union(pitches),
+                lifted=self._latest.lifted or lifts_pedal(events),
+            )
         return pitches
 
     def _settle(self) -> None:
@@ -238,15 +257,17 @@ class Planner:
         if self._latest is not None and not self._latest.is_over:
             self._latest = replace(self._latest, is_over=True)
 
-    def _plan(self, note: ModelNote) -> PlannedEvent:
-        status, pitch, velocity = note.message
-        channel = channel_of(note.state.source.seat_of(pitch), self._channel)
-        event = PlannedEvent(
-            self._number, self.seconds_of(note.step), (status | channel, pitch, velocity)
+    def _plan(self, event: ModelEvent) -> PlannedEvent:
+        status, first, second = event.message
+        channel = self._channel
+        if not isinstance(event, ModelPedal):
+            channel = channel_of(event.state.source.seat_of(event.pitch), channel)
+        planned = PlannedEvent(
+            self._number, self.seconds_of(event.step), (status | channel, first, second)
         )
-        self._planned.append((self._number, note.state))
+        self._planned.append((self._number, event.state))
         self._number += 1
-        return event
+        return planned
 
     def seconds_of(self, step: int) -> float:
         """Return the time of a step."""

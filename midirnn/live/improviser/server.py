@@ -13,6 +13,7 @@ from midirnn.codecs.controls import Controls
 from midirnn.engines.base import RecurrentEngine
 from midirnn.engines.state import EngineState, blend
 from midirnn.engines.state_text import state_from_text, state_to_text
+from midirnn.live.base.channel_messages import is_controller
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
@@ -82,7 +83,7 @@ class ModelServer:
         self._sampler = sampler
         self._watcher = Watcher(units, sampler.engine.config)
         self._plan = 0
-        self._has_events = False
+        self._has_notes = False
         self._knobs = Knobs(sampler.config)
         self._steered: Controls | None = None
         self._stored: dict[str, EngineState] = {}
@@ -143,7 +144,7 @@ class ModelServer:
 
     def _rewind(self, request: Rewind) -> Iterable[Reply]:
         self._plan = request.plan
-        self._has_events = False
+        self._has_notes = False
         self.planner.rewind(request.after, request.plan)
         self._steer(self._knobs.controls)
         return ()
@@ -152,7 +153,8 @@ class ModelServer:
         before = self._sampler.engine.snapshot()
         ended = self.planner.hear(request.steps)
         surprises = tuple(self.planner.take_surprises())
-        return (Heard(tuple(ended), surprises, self._units_of(before)),)
+        units, lifted = self._units_of(before), self.planner.has_lifted
+        return (Heard(tuple(ended), surprises, units, lifts_pedal=lifted),)
 
     def _release(self, request: Release) -> Iterable[Reply]:
         self.planner.release(request.step)
@@ -163,7 +165,7 @@ class ModelServer:
         return (Heard(tuple(ended)),) if ended else ()
 
     def _begin(self, request: Begin) -> Iterable[Reply]:
-        self._has_events = False
+        self._has_notes = False
         self.planner.begin(request)
         return ()
 
@@ -174,11 +176,12 @@ class ModelServer:
             self._approach_end()
             before = self._sampler.engine.snapshot()
             events = self.planner.draw(request.earliest_step, request.thinning)
-            self._has_events |= bool(events)
+            self._has_notes |= any(not is_controller(event.message) for event in events)
             tokens += 1
+            if events or not self.planner.rests:
+                yield self._planned(events, tokens, done=False, before=before)
             if self.planner.rests:
                 break
-            yield self._planned(events, tokens, done=False, before=before)
         # Where nothing comes until the performer plays, all is planned.
         reached = self._until(request) if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
@@ -186,7 +189,7 @@ class ModelServer:
 
     def _until(self, request: Plan) -> int:
         """Return the step that the plan is to reach."""
-        first = 0 if self._has_events else request.first_until_step
+        first = 0 if self._has_notes else request.first_until_step
         return max(request.until_step, first)
 
     def _planned(

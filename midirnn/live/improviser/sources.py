@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
@@ -21,12 +21,20 @@ from midirnn.sampling import Sampler
 Word: TypeAlias = tuple[TokenType, int]
 """A token's type and value."""
 
+_EXACT = (TokenType.NOTE_OFF, TokenType.PEDAL)
+"""No other token of their kind may stand for these."""
+
 SHIFT_SPREAD = 2
 """A time shift that is sampled anew is at most this many times shorter or longer."""
 
 
 class TokenSource(Protocol):
-    """Decides which of the allowed tokens may be sampled."""
+    """Decides which of the allowed tokens may be sampled.
+
+    ``pedals`` is True if what it plays has a pedal, where the codec has tokens for one.
+    """
+
+    pedals: ClassVar[bool]
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """Return which of the ``allowed`` (V,) the source takes; all False while it rests.
@@ -69,6 +77,8 @@ class TokenSource(Protocol):
 @dataclass(frozen=True)
 class FreeSource:
     """Takes everything: the model plays freely."""
+
+    pedals: ClassVar[bool] = True
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
         """Return all that is allowed."""
@@ -139,8 +149,8 @@ class PhraseSource(FreeSource):
             return self  # until something may begin at all
         for position in range(self.position, len(self.words)):
             kind, value = self.words[position]
-            ends_another = kind is TokenType.NOTE_OFF and self._word(position) != word
-            if kind is not word[0] or ends_another:
+            is_another = kind in _EXACT and self._word(position) != word
+            if kind is not word[0] or is_another:
                 continue
             became = self.became
             if kind is TokenType.NOTE_ON:
@@ -172,7 +182,7 @@ class PhraseSource(FreeSource):
         same_kind = np.zeros_like(allowed)
         same_kind[vocabulary.slice_of(kind)] = allowed[vocabulary.slice_of(kind)]
         only = np.zeros_like(allowed)
-        if kind is TokenType.NOTE_OFF or not same_kind.any():
+        if kind in _EXACT or not same_kind.any():
             only[token] = same_kind[token]
             return only
         if kind is TokenType.VELOCITY and sampler.grammar_state.velocity_bin == value:
@@ -260,7 +270,7 @@ def _ensemble(
 
 
 def phrase_words(steps: Sequence[HeardStep], codec: PerformanceCodec) -> tuple[Word, ...]:
-    """Return a phrase from its first note-on on, as (type, value) of its tokens.
+    """Return a phrase from its first note or pedal on, as (type, value) of its tokens.
 
     The first word is no time shift.
     """
@@ -269,11 +279,12 @@ def phrase_words(steps: Sequence[HeardStep], codec: PerformanceCodec) -> tuple[W
     last_step, velocity_bin = None, 0
     for step in steps:
         offs = [pitch for pitch in step.note_offs if pitch in sounding]
-        if not offs and not step.note_ons:
+        if not offs and not step.note_ons and not step.pedal:
             continue
         if last_step is not None:
             words += _shifts(step.step - last_step, codec.max_shift_steps)
         last_step = step.step
+        words += [(TokenType.PEDAL, value) for value in step.pedal]
         words += [(TokenType.NOTE_OFF, pitch) for pitch in offs]
         sounding.difference_update(offs)
         for pitch, used_bin in step.note_ons:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from midirnn.codecs import BoolArray, PerformanceCodec
 from midirnn.codecs.controls import Controls
+from midirnn.codecs.pedal import DOWN, UP, PedalState
 from midirnn.codecs.performance import GrammarState, TokenType
 from midirnn.engines.state import FloatVector
 from midirnn.live.base.messages import Begin, HeardStep, Pace, Surprise
@@ -16,7 +17,12 @@ from midirnn.live.improviser.choice import Choice
 from midirnn.live.improviser.pacing import Balance, paced
 from midirnn.live.improviser.phrase import Phrase
 from midirnn.live.improviser.sources import FreeSource, TokenSource, make_source
-from midirnn.live.improviser.stream_state import ModelNote, StreamState
+from midirnn.live.improviser.stream_state import (
+    ModelEvent,
+    ModelNote,
+    ModelPedal,
+    StreamState,
+)
 from midirnn.live.improviser.surprise import entropy, surprise
 from midirnn.sampling import Sampler
 
@@ -54,6 +60,9 @@ class SharedStream:
 
     The model begins and ends nothing in a step that the performer has written in: until the step
     is over more may be written there.
+
+    With a codec that has pedal tokens there is one pedal, as on one piano, and whoever moves it
+    last has it. While the model plays, its own pedal follows it.
     """
 
     def __init__(self, sampler: Sampler[PerformanceCodec]) -> None:
@@ -70,7 +79,8 @@ class SharedStream:
         self._balance = Balance(Pace(), sampler.codec.steps_per_second)
         self._close_at = NO_STEP
         self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
-        self._told: list[ModelNote] = []
+        self._foot = self._pedal_sent = UP
+        self._told: list[ModelEvent] = []
         self._surprises: list[Surprise] = []
         self.choice = Choice(sampler.codec)
         """Which tokens the model may sample."""
@@ -107,6 +117,8 @@ class SharedStream:
             self._phrase,
             self._balance,
             self._close_at,
+            self._foot,
+            self._pedal_sent,
         )
 
     def restore(self, state: StreamState) -> None:
@@ -120,6 +132,7 @@ class SharedStream:
         self._quiet_until = state.quiet_until
         self._source, self._phrase = state.source, state.phrase
         self._balance, self._close_at = state.balance, state.close_at
+        self._foot, self._pedal_sent = state.foot, state.pedal_sent
 
     def reset(self) -> None:
         """Forget everything; time goes on from here."""
@@ -127,6 +140,7 @@ class SharedStream:
         self._lag, self._last_note, self._performers = self.step, 0, frozenset()
         self._phrase = replace(self._phrase, steps=())
         self._balance = replace(self._balance, step=0, onset=-1)
+        self._foot = self._pedal_sent = UP
         self._sampler.reset()
 
     def set_pace(self, pace: Pace) -> None:
@@ -146,14 +160,19 @@ class SharedStream:
         note_offs: Sequence[int],
         note_ons: Sequence[tuple[int, int]],
         released: Iterable[int] = (),
-    ) -> list[ModelNote]:
-        """Hear what the performer did in a step; return the model's notes that end because of it.
+        *,
+        pedal: Sequence[int] = (),
+        lifted: bool = False,
+    ) -> list[ModelEvent]:
+        """Hear what the performer did in a step; return what of the model's ends because of it.
 
-        ``note_ons`` are (pitch, velocity bin). A note of the model ends where the performer
-        strikes its pitch, and so do those that were ``released``. Where a step's note-offs are over
-        already, it is told one step later.
+        ``note_ons`` are (pitch, velocity bin), ``pedal`` is as in :class:`HeardStep`. A note of the
+        model ends where the performer strikes its pitch, and so do those that were ``released``;
+        with ``lifted`` so does its pedal. Where a step's note-offs are over already, it is told
+        one step later.
         """
-        self._phrase = self._phrase.add(HeardStep(step, tuple(note_offs), tuple(note_ons)))
+        heard = HeardStep(step, tuple(note_offs), tuple(note_ons), tuple(pedal))
+        self._phrase = self._phrase.add(heard)
         self._source = self._source.hear(step, note_offs, note_ons)
         gap = self._approach(self._gap(step))
         struck = {pitch for pitch, _ in note_ons}
@@ -161,8 +180,11 @@ class SharedStream:
         with_theirs = self._source.ending_with(note_offs)
         ending |= (with_theirs | set(released)) & set(self.model_pitches)
         ending |= self._crowded_out(ending, len(note_ons))
-        if ending or note_ons:
+        moves = self._pedal_moves([UP, *pedal] if lifted and self._foot == UP else pedal)
+        self._foot = pedal[-1] if pedal else self._foot
+        if ending or note_ons or moves:
             self._shift(gap)
+            self._move_pedal(moves)
             self._end(ending)
             for pitch, velocity_bin in note_ons:
                 self._begin(pitch, velocity_bin)
@@ -185,15 +207,18 @@ class SharedStream:
         surprises, self._surprises = self._surprises, []
         return surprises
 
-    def release(self, step: int) -> list[ModelNote]:
-        """End the model's notes in that step and return them."""
+    def release(self, step: int) -> list[ModelEvent]:
+        """End the model's notes in that step, lift its pedal, and return what ended."""
         pitches = self.model_pitches
-        if pitches:
+        moves = self._pedal_moves([UP]) if self._foot == UP else []
+        if pitches or moves:
             self._shift(self._approach(self._gap(step)))
+            self._move_pedal(moves)
             self._end(pitches)
+        self._lift()
         return self._take_told()
 
-    def rest(self, step: int) -> list[ModelNote]:
+    def rest(self, step: int) -> list[ModelEvent]:
         """Be silent until that step; return the model's notes that end because of it.
 
         The last time shift, at most a full one, is not heard yet: what comes next decides on it.
@@ -217,12 +242,13 @@ class SharedStream:
         self._source = make_source(begin, steps, codec, seed=self._seed)
         self._phrase = self._phrase.end()
 
-    def draw(self, earliest_step: int) -> list[ModelNote]:
-        """Sample the model's next token; return the notes it begins or ends, mostly one or none.
+    def draw(self, earliest_step: int) -> list[ModelEvent]:
+        """Sample the model's next token; return what it begins or ends, mostly one note or none.
 
         Nothing is sampled for a time that has passed: the token is sampled as if the model had
         rested until ``earliest_step``.
         """
+        self._follow_pedal()
         gap = self._gap(max(earliest_step, self._quiet_until))
         if gap > LATE_SECONDS * self._steps_per_second and self._sampler.longest_shift():
             gap = self._approach(gap)
@@ -238,7 +264,10 @@ class SharedStream:
             token = self._sampler.next(allowed)
             kind, value = self._sampler.codec.vocabulary.describe(token)
             self._source = self._source.after((kind, value))
-            self._book(kind, value, by_performer=False)
+            if kind is TokenType.PEDAL:
+                self._follow_pedal()
+            else:
+                self._book(kind, value, by_performer=False)
         return self._take_told()
 
     def _allowed(self, gap: int) -> BoolArray:
@@ -342,6 +371,42 @@ class SharedStream:
         for pitch in in_order:
             self._tell(TokenType.NOTE_OFF, pitch)
 
+    # The pedal, in a codec that has tokens for it.
+
+    @property
+    def _pedal(self) -> int:
+        """What the pedal of the stream does; always up without tokens for it."""
+        state = self._sampler.grammar_state
+        return state.pedal if isinstance(state, PedalState) else UP
+
+    def _pedal_moves(self, values: Sequence[int]) -> list[int]:
+        """Return what is left of moves of the pedal within a step, as tokens may say it."""
+        before = self._pedal
+        if values and values[-1] != before:
+            return [values[-1]]
+        return [UP, DOWN] if before == DOWN and UP in values else []
+
+    def _move_pedal(self, moves: Sequence[int]) -> None:
+        """Move the pedal as the performer does, later where notes have begun or ended already."""
+        while moves and not self._sampler.mask()[self._token(TokenType.PEDAL, moves[0])]:
+            self._shift(1)  # after which notes may end that are as long as they may be
+        for value in moves:
+            self._tell(TokenType.PEDAL, value)
+        if UP in moves:
+            self._lift()
+
+    def _lift(self) -> None:
+        """Let the model's own pedal go up."""
+        if self._pedal_sent == DOWN:
+            self._pedal_sent = UP
+            self._told.append(ModelPedal(self.step, UP, self.snapshot()))
+
+    def _follow_pedal(self) -> None:
+        """Let the model's own pedal do what that of the stream does."""
+        if self._pedal != self._pedal_sent and self._source.pedals:
+            self._pedal_sent = self._pedal
+            self._told.append(ModelPedal(self.step, self._pedal, self.snapshot()))
+
     def _in_order(self, pitches: Iterable[int]) -> list[int]:
         """Return the pitches that sound, in the order in which they were struck."""
         ending = set(pitches)
@@ -392,6 +457,6 @@ class SharedStream:
         velocity_bin = self._sampler.grammar_state.velocity_bin or codec.default_bin
         return int(codec.bin_velocity(velocity_bin))
 
-    def _take_told(self) -> list[ModelNote]:
+    def _take_told(self) -> list[ModelEvent]:
         told, self._told = self._told, []
         return told

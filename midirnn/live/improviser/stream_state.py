@@ -1,19 +1,26 @@
-"""Snapshots of the shared stream, and the notes of the model on its way."""
+"""Snapshots of the shared stream, and what the model does on its way."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from midirnn.codecs.pedal import PEDAL_VALUES
 from midirnn.live.improviser.pacing import Balance
 from midirnn.live.improviser.phrase import Phrase
 from midirnn.live.improviser.sources import TokenSource
-from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.sampling import SamplerState
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """Everything that the continuation depends on."""
+    """Everything that the continuation depends on.
+
+    ``foot`` is what the performer's foot does with the pedal, ``pedal_sent`` what the model's
+    pedal does (0: up, 1: down); both stay 0 with a codec without pedal tokens.
+    """
 
     sampler: SamplerState
     lag: int
@@ -25,6 +32,8 @@ class StreamState:
     phrase: Phrase
     balance: Balance
     close_at: int
+    foot: int = 0
+    pedal_sent: int = 0
 
     @property
     def step(self) -> int:
@@ -48,3 +57,30 @@ class ModelNote:
     def message(self) -> tuple[int, int, int]:
         """The message on channel 1."""
         return (NOTE_ON if self.velocity else NOTE_OFF, self.pitch, self.velocity)
+
+
+@dataclass(frozen=True)
+class ModelPedal:
+    """The model's pedal goes up (0) or down (1) in a step; the state of the stream after that."""
+
+    step: int
+    value: int
+    state: StreamState
+
+    @property
+    def message(self) -> tuple[int, int, int]:
+        """The message on channel 1."""
+        return (CONTROL_CHANGE, SUSTAIN, PEDAL_VALUES[self.value])
+
+
+ModelEvent: TypeAlias = ModelNote | ModelPedal
+
+
+def pitches_of(events: Iterable[ModelEvent]) -> list[int]:
+    """Return the pitches of the notes among the events."""
+    return [event.pitch for event in events if isinstance(event, ModelNote)]
+
+
+def lifts_pedal(events: Iterable[ModelEvent]) -> bool:
+    """Return True if the model's pedal goes up with one of the events."""
+    return any(isinstance(event, ModelPedal) and event.value == 0 for event in events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance import DRUM_CHANNEL, TokenType
@@ -82,7 +83,11 @@ class Listener:
         step = self._codec.step(self._last_seconds)
         told = self._steps(encoder.advance((step + 1) / self._codec.steps_per_second))
         self._token_step, self._velocity_bin = before
-        return told[-1] if told and told[-1].step == step else None
+        if not told or told[-1].step != step:
+            return None
+        # What the pedal does is told when the step is over: until then it may be taken back.
+        present = replace(told[-1], pedal=())
+        return present if present.note_offs or present.note_ons else None
 
     def closes_at(self) -> float:
         """Return when a step with something in it will be over; infinite without one."""
@@ -156,7 +161,7 @@ class Listener:
 
     def _steps(self, tokens: list[int]) -> list[HeardStep]:
         """Sort tokens of the encoder into what happens in each step."""
-        happened: dict[int, tuple[list[int], list[tuple[int, int]]]] = {}
+        happened: dict[int, tuple[list[int], list[tuple[int, int]], list[int]]] = {}
         for token in tokens:
             kind, value = self._codec.vocabulary.describe(token)
             if kind is TokenType.TIME_SHIFT:
@@ -165,9 +170,14 @@ class Listener:
             if kind is TokenType.VELOCITY:
                 self._velocity_bin = value
                 continue
-            offs, ons = happened.setdefault(self._token_step, ([], []))
+            offs, ons, pedal = happened.setdefault(self._token_step, ([], [], []))
             if kind is TokenType.NOTE_OFF:
                 offs.append(value)
-            else:
+            elif kind is TokenType.NOTE_ON:
                 ons.append((value, self._velocity_bin))
-        return [HeardStep(step, tuple(offs), tuple(ons)) for step, (offs, ons) in happened.items()]
+            else:
+                pedal.append(value)
+        return [
+            HeardStep(step, tuple(offs), tuple(ons), tuple(pedal))
+            for step, (offs, ons, pedal) in happened.items()
+        ]

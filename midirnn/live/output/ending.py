@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from midirnn.live.base.channel_messages import endings
-from midirnn.live.output.ledger import Key, Ledger
-from midirnn.midievents import NOTE_OFF
+from midirnn.live.output.ledger import Key, Ledger, ending_of
 from midirnn.ports.base import Message, OutputPort
 
 
@@ -20,7 +19,7 @@ def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -
     for message in first:
         _attempt(output, message, errors)
     for key in _sounding_keys(ledger):
-        if _attempt(output, (NOTE_OFF | key[0], key[1], 0), errors):
+        if _attempt(output, ending_of(key), errors):
             ledger.forget(key)
     for message in endings(ledger.channels):
         _attempt(output, message, errors)

@@ -1,4 +1,7 @@
-"""The ledger: every note that was begun and not yet ended, whose it is, and when it must end."""
+"""The ledger: every note that was begun and not yet ended, whose it is, and when it must end.
+
+A sustain pedal that is down is entered like a note: it has an owner, and it has to end as well.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,32 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, SUSTAIN
+from midirnn.performance import NUM_PITCHES
+from midirnn.ports.base import Message
+
 Key: TypeAlias = tuple[int, int]
-"""(channel, pitch)"""
+"""(channel, pitch), or (channel, :data:`PEDAL`)"""
+
+PEDAL = NUM_PITCHES
+"""Stands for the sustain pedal where else a pitch stands."""
 
 MODEL = "model"
 PERFORMER = "performer"
 """Who plays: the owners of notes. What the performer holds may sound for as long as they like."""
+
+
+def is_pedal(key: Key) -> bool:
+    """Return True for the sustain pedal of a channel."""
+    return key[1] == PEDAL
+
+
+def ending_of(key: Key) -> Message:
+    """Return the message that ends a note or lifts a pedal."""
+    channel, pitch = key
+    if pitch == PEDAL:
+        return (CONTROL_CHANGE | channel, SUSTAIN, 0)
+    return (NOTE_OFF | channel, pitch, 0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +92,7 @@ class Ledger:
 
     @property
     def sounding(self) -> list[SoundingNote]:
-        """The notes that sound, in the order in which they were begun."""
+        """The notes that sound and the pedals that are down, in the order of their beginnings."""
         return list(self._notes.values())
 
     @property

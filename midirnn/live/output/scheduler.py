@@ -13,13 +13,23 @@ from midirnn.live.base.channel_messages import endings
 from midirnn.live.base.clock import Clock
 from midirnn.live.base.messages import PlannedEvent
 from midirnn.live.output.ending import end_all
-from midirnn.live.output.ledger import MODEL, PERFORMER, Key, Ledger, SoundingNote
+from midirnn.live.output.ledger import (
+    MODEL,
+    PEDAL,
+    PERFORMER,
+    Key,
+    Ledger,
+    SoundingNote,
+    ending_of,
+    is_pedal,
+)
 from midirnn.live.output.realtime import go_first
 from midirnn.live.output.sent import SentEvent
 from midirnn.live.timing.tempo import ClockSender
-from midirnn.midievents import NOTE_OFF, NOTE_ON
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message, OutputPort
 from midirnn.ports.midi_clock import STOP as CLOCK_STOP
+from midirnn.sustain import SUSTAIN_DOWN
 
 PATIENCE_SECONDS = 2.0
 """How long notes may sound on after the time up to which someone has planned."""
@@ -99,7 +109,7 @@ class Scheduler:
     def sounding(self) -> list[SoundingNote]:
         """The notes that sound now."""
         with self._changed:
-            return self._ledger.sounding
+            return [note for note in self._ledger.sounding if not is_pedal(note.key)]
 
     @property
     def last_sent(self) -> int:
@@ -142,6 +152,13 @@ class Scheduler:
         with self._changed:
             theirs = [note.key for note in self._ledger.sounding if note.owner == owner]
             self._released += [(key, owner) for key in (theirs if keys is None else keys)]
+            self._changed.notify_all()
+
+    def lift_pedals(self, *, owner: str = MODEL) -> None:
+        """Lift the sustain pedals of that owner now. Those of others stay down."""
+        with self._changed:
+            down = [n.key for n in self._ledger.sounding if n.owner == owner and is_pedal(n.key)]
+            self._released += [(key, owner) for key in down]
             self._changed.notify_all()
 
     def settle(self, seconds: float) -> None:
@@ -269,6 +286,8 @@ class Scheduler:
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1] if len(message) > 1 else 0)
         if kind == NOTE_OFF or (kind == NOTE_ON and not message[2]):
             return self._end(key, owner), True
+        if kind == CONTROL_CHANGE and message[1] == SUSTAIN:
+            return self._move_pedal(message, owner), True
         if kind != NOTE_ON:
             return message, True
         if due < self._asleep_until:
@@ -289,12 +308,24 @@ class Scheduler:
         if key in self._ledger or key not in self._ledger.on_output:
             return None
         self._ledger.on_output.discard(key)
-        return (NOTE_OFF | key[0], key[1], 0)
+        return ending_of(key)
+
+    def _move_pedal(self, message: Message, owner: str) -> Message | None:
+        """Return the movement of an owner's pedal; none upwards while somebody else holds it."""
+        key = (message[0] & 0x0F, PEDAL)
+        if message[2] >= SUSTAIN_DOWN:
+            self._ledger.begin(key, math.inf, owner)
+            return message
+        self._ledger.end(key, owner)
+        if key in self._ledger:
+            return None
+        self._ledger.on_output.discard(key)
+        return message
 
     def _fail(self, use: int, sent: SentEvent, error: Exception) -> None:
         with self._changed:
-            if sent.message[0] & 0xF0 == NOTE_OFF:  # it still sounds, as far as one can know
-                key = (sent.message[0] & 0x0F, sent.message[1])
+            key = _ended_by(sent.message)
+            if key is not None:  # it still sounds, as far as one can know
                 self._ledger.begin(key, sent.seconds, sent.owner)
             if use != self._use:
                 return
@@ -362,3 +393,12 @@ class Scheduler:
             left = len(self._ledger.sounding)
             log.error("%d notes may still sound on %r", left, self._output.name)
             raise PortError(f"notes may hang on MIDI output {self._output.name!r}: {errors[0]}")
+
+
+def _ended_by(message: Message) -> Key | None:
+    """Return which note or pedal a message ends; None if it ends neither."""
+    kind, channel = message[0] & 0xF0, message[0] & 0x0F
+    if kind == NOTE_OFF:
+        return channel, message[1]
+    is_lift = kind == CONTROL_CHANGE and message[1] == SUSTAIN and message[2] < SUSTAIN_DOWN
+    return (channel, PEDAL) if is_lift else None

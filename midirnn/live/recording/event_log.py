@@ -15,7 +15,7 @@ import platform
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -61,7 +61,11 @@ def to_plain(value: Any) -> Any:
     unpickled.
     """
     if is_dataclass(value):
-        plain = {part.name: to_plain(getattr(value, part.name)) for part in fields(value)}
+        plain = {
+            part.name: to_plain(getattr(value, part.name))
+            for part in fields(value)
+            if not _is_left_out(part, getattr(value, part.name))
+        }
         return {"type": type(value).__name__, **plain}
     if isinstance(value, Mapping):
         return {"type": "mapping", "items": [[to_plain(k), to_plain(v)] for k, v in value.items()]}
@@ -72,6 +76,10 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
     return value.item() if hasattr(value, "item") else value
+
+
+def _is_left_out(part: Field[Any], value: Any) -> bool:
+    return bool(part.metadata.get("left_out_of_logs")) and value == part.default
 
 
 def from_plain(plain: Any) -> Any:

@@ -1,6 +1,7 @@
 // What the model plays: its plan becomes notes and sound ahead of time, and is taken back if dropped.
 
 import { pageTime } from "./clocks.js";
+import { Pedal } from "./pedal.js";
 
 /** Everything the model plays is heard this much later, so that its quickest answers are in time. */
 const DELAY_SECONDS = 0.015;
@@ -29,6 +30,7 @@ export class Machine {
     this.sound = null;
     /** @type {Map<Note, any>} */
     this.voices = new Map();
+    this.pedal = new Pedal();
     /** @type {Set<number>} */
     this.sounding = new Set();
     /** @type {Map<number, number>} */
@@ -50,7 +52,27 @@ export class Machine {
       const [status, pitch, velocity] = message;
       if ((status & 0xf0) === NOTE_ON && velocity > 0) this.begin(pitch, velocity, at, number);
       else if ((status & 0xf0) <= NOTE_ON) this.end(pitch, at, number);
+      else if ((status & 0xf0) === CONTROL && pitch === SUSTAIN) {
+        this.movePedal(at, velocity >= 64, number);
+      }
     }
+  }
+
+  /** @param {number} at @param {boolean} down @param {number} [number] */
+  movePedal(at, down, number) {
+    this.pedal.move(at, down, number);
+    for (const note of this.voices.keys()) this.damp(note);
+  }
+
+  /** Let a note fall silent when its key and the pedal are up, as far as that is known. @param {Note} note */
+  damp(note) {
+    const voice = this.voices.get(note);
+    if (!voice) return;
+    const end = this.pedal.damps(note.end);
+    if (end === voice.dampedAt) return;
+    voice.dampedAt = end;
+    voice.keep();
+    if (end < Infinity) voice.release(this.audioTime(end));
   }
 
   /** @param {number} pitch @param {number} velocity @param {number} at @param {number} [number] */
@@ -80,7 +102,7 @@ export class Machine {
       if (note.end !== Infinity || note.start > at - NEAR_SECONDS) continue;
       note.end = at;
       note.endNumber = number;
-      this.voices.get(note)?.release(this.audioTime(at));
+      this.damp(note);
     }
   }
 
@@ -92,6 +114,7 @@ export class Machine {
   drop(after, at) {
     const isGone = (/** @type {number | undefined} */ number, /** @type {number} */ time) =>
       number !== undefined && (after === null ? time > at : number > after);
+    this.pedal.drop(isGone);
     for (const note of this.notes.all) {
       if (note.who !== "machine" || note.droppedAt) continue;
       if (isGone(note.number, note.start)) {
@@ -99,10 +122,8 @@ export class Machine {
         if (this.sound) this.voices.get(note)?.cut(this.sound.context.currentTime);
         this.voices.delete(note);
       } else {
-        if (isGone(note.endNumber, note.end)) {
-          note.end = Infinity;
-          this.voices.get(note)?.keep();
-        }
+        if (isGone(note.endNumber, note.end)) note.end = Infinity;
+        this.damp(note);
         note.number = note.endNumber = undefined; // it was sent, and numbers begin anew
       }
     }
@@ -113,7 +134,9 @@ export class Machine {
     const [status, first, second] = message.m;
     const kind = status & 0xf0;
     if (kind === CONTROL && first === SUSTAIN) {
-      this.notes.pedal("machine", second >= 64, message.at);
+      const down = second >= 64;
+      this.notes.pedal("machine", down, message.at);
+      if (!this.pedal.knows(message.due, down)) this.movePedal(message.due, down);
     } else if (kind === NOTE_ON && second > 0) {
       if (!this.planned(first, message.due)) this.begin(first, second, message.due);
     } else if (kind === NOTE_OFF || kind === NOTE_ON) {
@@ -128,9 +151,7 @@ export class Machine {
       if (note.who !== "machine" || note.pitch !== pitch || note.droppedAt) continue;
       if (note.start < at - NEAR_SECONDS && note.end > at + NEAR_SECONDS) {
         note.end = at;
-        const voice = this.voices.get(note);
-        voice?.keep();
-        voice?.release(this.audioTime(at));
+        this.damp(note);
       }
     }
   }
@@ -154,6 +175,7 @@ export class Machine {
       for (const voice of this.voices.values()) voice.cut(this.sound.context.currentTime);
     }
     this.voices.clear();
+    this.pedal = new Pedal();
   }
 
   /** True while a note sounds or is planned. */
@@ -164,6 +186,7 @@ export class Machine {
   /** Forget voices that have ended. */
   tidy() {
     for (const [note, voice] of this.voices) if (voice.ended) this.voices.delete(note);
+    this.pedal.tidy(this.clock.now() - STALE_SECONDS);
     this.sound?.clock.look();
   }
 

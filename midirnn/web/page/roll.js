@@ -1,33 +1,43 @@
 // The moving piano roll: what was played to the left of the now-line, what is planned to its right.
 //
-// The ground is a picture, and so are the notes that are past and those that are planned: a frame
-// copies the three, and draws only what sounds or dissolves.
+// Left and right are a filmstrip each, and both lie under the now-line. On the left one every note is
+// drawn as it will have been played, on the right one as it is planned: as the films move, the line
+// uncovers the one and covers the other. So a frame paints nothing, but for a picture of a
+// film in which something has changed.
 
-import { Brush, colours, hasDissolved, isPast, isPlanned } from "./brush.js";
-import { isBlack } from "./keyboard.js";
+import { Brush, colours, dissolved } from "./brush.js";
+import { nameOctaves, paintBeats, paintRows } from "./paper.js";
 import { Range } from "./range.js";
-import { Tape } from "./tape.js";
+import { Strip, WIDTH } from "./strip.js";
 
 const PEDAL_HEIGHT = 5;
 const USUAL_TEXT = 15;
 const GLOW = 18;
 
-/** So many pixels right of the now-line may belong to a very short note of the past. */
-const TAIL = 12;
+/** How far a note reaches beyond its ends, in pixels. */
+const EDGE = 20;
 
-/** After a longer pause between two frames, as while the tab was hidden, the picture begins anew. */
+/** How long a note is drawn of which the end is not planned yet. */
+const STUB_SECONDS = 0.06;
+
+/** After a longer pause between two frames, as while the tab was hidden, the range begins anew. */
 const PAUSE_SECONDS = 0.3;
+
+/** A note that is so much shorter or longer than drawn is drawn again. */
+const SEEN_SECONDS = 0.002;
+
+/** @typedef {import("./notes.js").Note} Note */
+/** @typedef {import("./strip.js").Context} Context */
+/** @typedef {{end: number, nats: number | undefined, isGone: boolean}} Look */
 
 export class Roll {
   /**
-   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} element
    * @param {import("./notes.js").Notes} notes
    */
-  constructor(canvas, notes) {
-    this.canvas = canvas;
+  constructor(element, notes) {
+    this.element = element;
     this.notes = notes;
-    this.context = contextOf(canvas);
-    this.ground = document.createElement("canvas");
     this.range = new Range();
     this.width = 0;
     this.height = 0;
@@ -36,8 +46,6 @@ export class Roll {
     this.span = { past: 6.5, ahead: 2.2 };
     /** The column of the now-line, in pixels of the canvas. */
     this.line = 0;
-    /** The pixel of the present: everything moves by whole pixels, and by the same ones. */
-    this.pixel = 0;
     this.secondsPerPixel = 1;
     /** @type {{bpm: number, beat: number} | null} */
     this.clock = null;
@@ -45,45 +53,57 @@ export class Roll {
     this.last = -Infinity;
     /** How much larger everything is than at the usual size of text. */
     this.unit = 1;
-    this.colours = colours();
-    this.brush = new Brush(this.context, this.colours, 1);
-    this.past = new Tape(this, isPast);
-    this.planned = new Tape(this, isPlanned);
-    /** @type {import("./notes.js").Note[]} */
+    this.brush = new Brush(colours(), 1);
+    this.past = new Strip(element, (...part) => this.paint("past", ...part));
+    this.planned = new Strip(element, (...part) => this.paint("planned", ...part));
+    /** What was dropped and dissolves, above the planned notes. */
+    this.dissolving = layer(element);
+    /** The now-line, with the notes that sound. */
+    this.edge = layer(element);
+    this.names = layer(element);
+    /** How each note was drawn last. @type {WeakMap<object, Look>} */
+    this.drawn = new WeakMap();
+    /** The notes in view. @type {Note[]} */
     this.shown = [];
+    /** Those on the pictures, which reach a little farther. @type {Note[]} */
+    this.near = [];
+    /** Those that dissolve. @type {Note[]} */
+    this.gone = [];
     this.cleared = 0;
-    new ResizeObserver(() => this.resize()).observe(canvas);
+    this.beats = "";
+    this.lit = "";
+    new ResizeObserver(() => this.resize()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.resize());
   }
 
   resize() {
-    const { canvas } = this;
+    const { element } = this;
     this.scale = Math.min(devicePixelRatio || 1, 2.5);
     this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL_TEXT;
-    this.width = canvas.clientWidth;
-    this.height = canvas.clientHeight;
-    canvas.width = this.ground.width = Math.round(this.width * this.scale);
-    canvas.height = this.ground.height = Math.round(this.height * this.scale);
+    this.width = element.clientWidth;
+    this.height = element.clientHeight;
+    const [width, height] = [this.width, this.height].map((size) => Math.round(size * this.scale));
+    if (!width || !height) return;
     this.span = spanOf(this.width / this.unit);
     const { past, ahead } = this.span;
-    this.line = Math.round((past / (past + ahead)) * canvas.width);
-    this.secondsPerPixel = (past + ahead) / Math.max(1, canvas.width);
-    this.colours = colours();
-    this.brush = new Brush(this.context, this.colours, this.unit);
-    this.context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+    this.line = Math.round((past / (past + ahead)) * width);
+    this.secondsPerPixel = (past + ahead) / width;
+    this.brush = new Brush(colours(), this.unit);
+    this.past.resize(0, this.line, height, this.scale, this.secondsPerPixel);
+    this.planned.resize(this.line, width, height, this.scale, this.secondsPerPixel);
+    const line = this.line / this.scale;
+    place(this.dissolving, line, this.width - line, this.height, this.scale);
+    place(this.edge, line - GLOW, 2 * GLOW, this.height, this.scale);
+    place(this.names, 0, 48 * this.unit, this.height, this.scale);
     this.begin();
   }
 
-  /** Forget the pictures: their rows, colours or sizes are others now. */
+  /** Paint everything anew: rows, colours or sizes are others now. */
   begin() {
-    this.past.forget();
-    this.planned.forget();
-    this.hasGround = false;
-  }
-
-  /** Where a second of the session is now. @param {number} seconds */
-  x(seconds) {
-    return (seconds / this.secondsPerPixel - this.pixel + this.line) / this.scale;
+    this.past.touch();
+    this.planned.touch();
+    this.lit = "-";
+    nameOctaves(this, this.names.context);
   }
 
   /** The top of a pitch's row. @param {number} pitch */
@@ -101,9 +121,8 @@ export class Roll {
 
   /** Draw what there is now. @param {number} now */
   draw(now) {
-    if (!this.width) return;
+    if (!this.width || !this.height) return;
     this.frames += 1;
-    this.pixel = Math.round(now / this.secondsPerPixel);
     if (this.cleared !== this.notes.cleared || Math.abs(now - this.last) > PAUSE_SECONDS) {
       this.cleared = this.notes.cleared;
       this.range.jump();
@@ -113,132 +132,193 @@ export class Roll {
     this.look(now);
     this.range.fit(this.shown, now);
     if (this.range.moved) this.begin();
-    this.drawGround();
-    this.drawBeats(now);
-    this.drawPedals(now);
-    this.drawNotes(now);
-    this.drawNow();
+    const pixel = now / this.secondsPerPixel;
+    this.past.show(pixel - this.line);
+    this.planned.show(pixel);
+    this.drawDissolving(now);
+    this.drawEdge(now);
   }
 
-  /** Find the notes in view. @param {number} now */
+  /** Find the notes in view, and what has changed of them. @param {number} now */
   look(now) {
-    const since = now - this.span.past - 0.1;
-    const until = now + this.span.ahead;
-    this.shown.length = 0;
-    for (const note of this.notes.all) {
-      if (note.end > since && note.start < until && !hasDissolved(note, now)) this.shown.push(note);
-    }
-  }
-
-  drawGround() {
-    if (this.range.moved) {
-      this.paintGround(this.context);
-      return;
-    }
-    if (!this.hasGround) {
-      const context = contextOf(this.ground);
-      context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
-      this.paintGround(context);
-      this.hasGround = true;
-    }
-    this.context.setTransform(1, 0, 0, 1, 0, 0);
-    this.context.drawImage(this.ground, 0, 0);
-    this.context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
-  }
-
-  /** @param {CanvasRenderingContext2D} context */
-  paintGround(context) {
-    const { colours, range } = this;
-    const line = this.line / this.scale;
-    context.fillStyle = colours.back;
-    context.fillRect(0, 0, this.width, this.height);
-    context.fillStyle = colours.ahead;
-    context.fillRect(line, 0, this.width - line, this.height);
-    context.fillStyle = colours.row;
-    for (let pitch = Math.floor(range.low); pitch <= Math.ceil(range.high); pitch += 1) {
-      if (isBlack(pitch)) context.fillRect(0, this.y(pitch), this.width, this.row);
-    }
-    context.font = `${11 * this.unit}px system-ui, sans-serif`;
-    context.textBaseline = "middle";
-    for (let pitch = 12 * Math.ceil(range.low / 12); pitch <= range.high; pitch += 12) {
-      const y = this.y(pitch) + this.row;
-      context.fillStyle = colours.line;
-      context.fillRect(0, y, this.width, 1);
-      context.fillStyle = colours.text;
-      context.fillText(`C${pitch / 12 - 1}`, 8 * this.unit, y - this.row / 2);
-    }
-  }
-
-  /** Draw the beats of the clock; without one, seconds. @param {number} now */
-  drawBeats(now) {
     const { past, ahead } = this.span;
-    const length = this.clock ? 60 / this.clock.bpm : 1;
-    const origin = this.clock ? this.clock.beat : 0;
-    const first = Math.ceil((now - past - origin) / length);
-    this.context.fillStyle = this.colours.line;
-    for (let beat = first; origin + beat * length < now + ahead; beat += 1) {
-      const isBar = this.clock && beat % 4 === 0;
-      this.context.globalAlpha = this.clock ? (isBar ? 1 : 0.55) : 0.35;
-      this.context.fillRect(
-        Math.round(this.x(origin + beat * length)),
-        0,
-        isBar ? 2 : 1,
-        this.height,
-      );
+    const margin = 3 * WIDTH * this.secondsPerPixel;
+    this.shown.length = this.near.length = this.gone.length = 0;
+    for (const note of this.notes.all) {
+      if (note.end < now - past - margin || note.start > now + ahead + margin) continue;
+      const isGone = note.droppedAt !== undefined;
+      this.see(note, note.end, isGone, note.nats);
+      if (isGone) {
+        if (dissolved(note, now) < 1) this.gone.push(note);
+        continue;
+      }
+      this.near.push(note);
+      if (note.end > now - past && note.start < now + ahead) this.shown.push(note);
     }
-    this.context.globalAlpha = 1;
+    for (const pedal of this.notes.pedals) this.see(pedal, pedal.end, false, undefined);
+    const beats = this.clock ? `${this.clock.bpm} ${this.clock.beat}` : "";
+    if (beats !== this.beats) {
+      this.beats = beats;
+      this.past.touch();
+      this.planned.touch();
+    }
   }
 
-  /** @param {number} now */
-  drawPedals(now) {
+  /**
+   * Have a note or pedal painted if it is new, or looks other than when it was painted last.
+   * @param {{start: number}} note
+   * @param {number} end
+   * @param {boolean} isGone
+   * @param {number | undefined} nats
+   */
+  see(note, end, isGone, nats) {
+    const before = this.drawn.get(note);
+    if (!before) {
+      this.drawn.set(note, { end, nats, isGone });
+      this.touch(note.start, end);
+    } else if (
+      (before.end !== end && !(Math.abs(before.end - end) < SEEN_SECONDS)) ||
+      before.nats !== nats ||
+      before.isGone !== isGone
+    ) {
+      this.touch(note.start, Math.max(end, before.end));
+      Object.assign(before, { end, nats, isGone });
+    }
+  }
+
+  /** @param {number} start @param {number} end */
+  touch(start, end) {
+    const pixel = (/** @type {number} */ seconds) => seconds / this.secondsPerPixel;
+    this.past.touch(pixel(start) - EDGE, pixel(end) + EDGE);
+    this.planned.touch(pixel(start) - EDGE, pixel(plannedEnd({ start, end })) + EDGE);
+  }
+
+  // A picture of a film.
+
+  /**
+   * @param {"past" | "planned"} film
+   * @param {Context} context
+   * @param {number} origin The pixel at its left edge.
+   * @param {number} pixels
+   */
+  paint(film, context, origin, pixels) {
+    const x = (/** @type {number} */ at) => (at / this.secondsPerPixel - origin) / this.scale;
+    const width = pixels / this.scale;
+    paintRows(this, context, film === "past" ? "back" : "ahead", width);
+    paintBeats(this, context, x, origin * this.secondsPerPixel, pixels * this.secondsPerPixel);
+    if (film === "past") this.paintPedals(context, x, width);
+    const { row } = this;
+    for (const note of this.near) {
+      const left = x(note.start);
+      const right = Math.min(x(film === "past" ? note.end : plannedEnd(note)), width + EDGE);
+      if (right < -EDGE || left > width + EDGE) continue;
+      this.brush[film === "past" ? "played" : "planned"](context, note, {
+        left,
+        right,
+        top: this.y(note.pitch),
+        row,
+      });
+    }
+  }
+
+  /**
+   * @param {Context} context
+   * @param {(seconds: number) => number} x
+   * @param {number} width
+   */
+  paintPedals(context, x, width) {
     const top = this.height - this.pedalHeight - 2;
-    for (const pedal of this.notes.pedals) {
-      const from = Math.max(0, this.x(pedal.start));
-      const until = this.x(Math.min(pedal.end, now));
-      if (until < 0) continue;
-      this.context.fillStyle = pedal.who === "you" ? this.colours.you : this.colours.machine;
-      this.context.globalAlpha = 0.5;
-      this.context.fillRect(from, top, until - from, this.pedalHeight);
+    context.globalAlpha = 0.5;
+    for (const { who, start, end } of this.notes.pedals) {
+      const left = Math.max(0, x(start));
+      const right = Math.min(width, x(end));
+      context.fillStyle = who === "you" ? this.brush.colours.you : this.brush.colours.machine;
+      if (right > left) context.fillRect(left, top, right - left, this.pedalHeight);
     }
-    this.context.globalAlpha = 1;
+    context.globalAlpha = 1;
   }
+
+  // What lies above the films.
 
   /** @param {number} now */
-  drawNotes(now) {
-    const { shown, past, planned } = this;
-    if (!this.range.moved) {
-      past.show(shown, now, 0, this.line + TAIL);
-      planned.show(shown, now, this.line, this.canvas.width);
-    }
-    for (const note of shown) {
-      if (past.has(note, now) || planned.has(note, now)) continue;
-      const end = note.end === Infinity ? Math.max(now, note.start + 0.06) : note.end;
-      const top = this.y(note.pitch);
-      this.brush.note(note, now, this.x(note.start), this.x(end), top, this.row);
+  drawDissolving(now) {
+    const { gone, dissolving, width, height } = this;
+    const isShown = gone.length > 0;
+    if (dissolving.canvas.hidden === isShown) dissolving.canvas.hidden = !isShown;
+    if (!isShown) return;
+    const { context } = dissolving;
+    const x = (/** @type {number} */ at) => (at - now) / this.secondsPerPixel / this.scale;
+    context.clearRect(0, 0, width, height);
+    for (const note of gone) {
+      const [left, right] = [x(note.start), x(plannedEnd(note))];
+      const box = { left, right, top: this.y(note.pitch), row: this.row };
+      this.brush.planned(context, note, box, dissolved(note, now));
     }
   }
 
-  drawNow() {
-    const { context } = this;
-    const x = this.line / this.scale;
-    const glow = context.createLinearGradient(x - GLOW, 0, x, 0);
-    glow.addColorStop(0, "transparent");
-    glow.addColorStop(1, this.colours.now);
+  /** Draw the now-line, and light up where notes sound, when that has changed. @param {number} now */
+  drawEdge(now) {
+    const sounding = this.shown.filter((note) => note.start <= now && note.end > now);
+    const lit = sounding.map((note) => note.who + note.pitch).join();
+    if (lit === this.lit) return;
+    this.lit = lit;
+    const { context } = this.edge;
+    const { colours } = this.brush;
+    context.clearRect(0, 0, 2 * GLOW, this.height);
     context.globalAlpha = 0.16;
-    context.fillStyle = glow;
-    context.fillRect(x - GLOW, 0, GLOW, this.height);
+    context.fillStyle = fading(context, colours.now);
+    context.fillRect(0, 0, GLOW, this.height);
+    context.globalAlpha = 0.3;
+    for (const { who, pitch } of sounding) {
+      context.fillStyle = fading(context, colours[who], 2 * GLOW);
+      context.fillRect(0, this.y(pitch) - 3, 2 * GLOW, this.row + 6);
+    }
     context.globalAlpha = 0.9;
-    context.fillStyle = this.colours.now;
-    context.fillRect(x - 1, 0, 2, this.height);
+    context.fillStyle = colours.now;
+    context.fillRect(GLOW - 1, 0, 2, this.height);
     context.globalAlpha = 1;
   }
 }
 
-/** @param {HTMLCanvasElement} canvas */
-function contextOf(canvas) {
-  const context = canvas.getContext("2d", { alpha: false });
+/** Until when a planned note is drawn. @param {{start: number, end: number}} note */
+const plannedEnd = ({ start, end }) => (end === Infinity ? start + STUB_SECONDS : end);
+
+/** Add a canvas to an element. @param {HTMLElement} element */
+function layer(element) {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
   if (!context) throw new Error("no canvas");
-  return context;
+  element.append(canvas);
+  return { canvas, context };
+}
+
+/**
+ * @param {ReturnType<typeof layer>} layer
+ * @param {number} left
+ * @param {number} width
+ * @param {number} height
+ * @param {number} scale
+ */
+function place({ canvas, context }, left, width, height, scale) {
+  canvas.width = Math.round(width * scale);
+  canvas.height = Math.round(height * scale);
+  canvas.style.left = `${left}px`;
+  canvas.style.width = `${width}px`;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+}
+
+/**
+ * A colour that comes up to the now-line, and with a second width goes down after it.
+ * @param {Context} context
+ * @param {string} colour
+ * @param {number} width
+ */
+function fading(context, colour, width = GLOW) {
+  const gradient = context.createLinearGradient(0, 0, width, 0);
+  gradient.addColorStop(0, "transparent");
+  gradient.addColorStop(GLOW / width, colour);
+  if (width > GLOW) gradient.addColorStop(1, "transparent");
+  return gradient;
 }
 
 /** How many seconds fit before and after now. @param {number} width In usual pixels. */

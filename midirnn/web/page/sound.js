@@ -26,6 +26,8 @@ class Voice {
     this.ended = false;
     /** @type {number | null} */
     this.released = null;
+    /** When it is damped, in seconds of the session; Infinity while that is not known. */
+    this.dampedAt = Infinity;
   }
 
   /** End the note at a time of the context. @param {number} time */

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.codecs.performance import TokenType
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.live import LiveConfig
@@ -59,7 +59,7 @@ def encoded(
     return [] if rest is None else tokens[rest:]
 
 
-@given(schedules(), performance_codecs())
+@given(schedules(), st.one_of(performance_codecs(), st.just(PedalCodec())))
 def test_a_performer_is_heard_with_the_tokens_of_the_recording(
     schedule: list[tuple[float, Message]], codec: PerformanceCodec
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from midirnn.codecs import PerformanceCodec
 from midirnn.errors import ModelLostError
 from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import Adopt, Hear, Save
@@ -37,13 +38,14 @@ class Concert:
         self,
         mode: str,
         *,
+        codec: PerformanceCodec | None = None,
         config: LiveConfig | None = None,
         delay_seconds: float = 0.001,
         start_seconds: float = 500.0,
     ) -> None:
         self.clock = ManualClock(start_seconds)
         self.start = start_seconds
-        self.model = FlakyModel(self.clock, delay_seconds=delay_seconds)
+        self.model = FlakyModel(self.clock, codec=codec, delay_seconds=delay_seconds)
         self.output = MemoryOutput(clock=self.clock.now)
         self.outputs = [self.output]
         self.troubles: list[str] = []

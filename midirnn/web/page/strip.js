@@ -1,0 +1,126 @@
+// A filmstrip: pictures side by side, each painted when something in it changes, moved as one.
+
+/** The width of a picture, in pixels of the canvas. */
+export const WIDTH = 320;
+
+/** A film is so long: then it begins anew. */
+const MOST_PIXELS = 100_000;
+
+/** The film is put right when it is farther than this from where it should be. */
+const NEAR_MS = 3;
+
+/** What can be drawn on. @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
+/** @typedef {{index: number, canvas: HTMLCanvasElement, context: ImageBitmapRenderingContext, stale: boolean}} Picture */
+
+/**
+ * Owns the pictures, and which of them are to be painted. Pixels count from the session's second 0.
+ *
+ * A picture is painted on an easel and handed over: a canvas that can be drawn on would be copied for
+ * the browser's compositor in every frame. The film is moved by an animation, which the compositor
+ * runs by itself, a whole pixel at a time: nothing is blurred, and it goes on while a script is busy.
+ */
+export class Strip {
+  /**
+   * @param {HTMLElement} place
+   * @param {(context: Context, origin: number, width: number) => void} paint
+   *   Paints everything from a pixel on, for so many.
+   */
+  constructor(place, paint) {
+    this.paint = paint;
+    this.window = document.createElement("div");
+    this.window.className = "window";
+    this.film = document.createElement("div");
+    this.film.className = "film";
+    this.window.append(this.film);
+    place.append(this.window);
+    /** @type {Picture[]} */
+    this.pictures = [];
+    this.easel = easelOf(WIDTH, 1);
+    this.scale = 1;
+    this.secondsPerPixel = 1;
+    /** The number of the picture at the film's left edge. */
+    this.base = 0;
+    this.motion = this.film.animate([], 0);
+  }
+
+  /**
+   * Show these columns of the roll from now on, in pixels of the canvas.
+   * @param {number} left
+   * @param {number} right
+   * @param {number} height
+   * @param {number} scale
+   * @param {number} secondsPerPixel
+   */
+  resize(left, right, height, scale, secondsPerPixel) {
+    this.scale = scale;
+    this.secondsPerPixel = secondsPerPixel;
+    this.window.style.left = `${left / scale}px`;
+    this.window.style.width = `${(right - left) / scale}px`;
+    this.film.replaceChildren();
+    this.easel = easelOf(WIDTH, height);
+    this.motion.cancel();
+    this.motion = this.film.animate(
+      { transform: ["translateX(0)", `translateX(${-MOST_PIXELS / scale}px)`] },
+      { duration: 1000 * MOST_PIXELS * secondsPerPixel, easing: `steps(${MOST_PIXELS})` },
+    );
+    const count = Math.ceil((right - left) / WIDTH) + 2;
+    this.pictures = Array.from({ length: count }, () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = WIDTH;
+      canvas.height = height;
+      canvas.style.width = `${WIDTH / scale}px`;
+      const context = canvas.getContext("bitmaprenderer", { alpha: false });
+      if (!context) throw new Error("no canvas");
+      this.film.append(canvas);
+      return { index: NaN, canvas, context, stale: true };
+    });
+  }
+
+  /** Have what lies between two pixels painted anew. @param {number} [from] @param {number} [until] */
+  touch(from = -Infinity, until = Infinity) {
+    for (const picture of this.pictures) {
+      const left = picture.index * WIDTH;
+      if (left < until && left + WIDTH > from) picture.stale = true;
+    }
+  }
+
+  /** Let the window begin at a pixel, and paint what is new in it. @param {number} pixel */
+  show(pixel) {
+    const { pictures } = this;
+    const first = Math.floor(pixel / WIDTH);
+    if (!((first + pictures.length - this.base) * WIDTH < MOST_PIXELS) || first < this.base) {
+      this.base = first;
+      for (const picture of pictures) picture.index = NaN;
+    }
+    for (let index = first; index < first + pictures.length; index += 1) {
+      const picture = pictures.at(index % pictures.length) ?? pictures[0];
+      if (picture.index !== index) this.move(picture, index);
+      if (picture.stale) {
+        picture.stale = false;
+        const { canvas, context } = this.easel;
+        context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+        this.paint(context, index * WIDTH, WIDTH);
+        picture.context.transferFromImageBitmap(canvas.transferToImageBitmap());
+      }
+    }
+    const time = 1000 * (pixel - this.base * WIDTH) * this.secondsPerPixel;
+    if (!(Math.abs(Number(this.motion.currentTime) - time) < NEAR_MS)) {
+      this.motion.currentTime = time;
+    }
+  }
+
+  /** @param {Picture} picture @param {number} index */
+  move(picture, index) {
+    picture.index = index;
+    picture.stale = true;
+    picture.canvas.style.left = `${((index - this.base) * WIDTH) / this.scale}px`;
+  }
+}
+
+/** @param {number} width @param {number} height */
+function easelOf(width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { alpha: false });
+  if (!context) throw new Error("no canvas");
+  return { canvas, context };
+}
