@@ -32,7 +32,7 @@ from midirnn.engines.native_engine import NativeBatch  # noqa: E402
 from midirnn.engines.numpy_batch import NumpyBatch  # noqa: E402
 from midirnn.engines.numpy_engine import Weights  # noqa: E402
 from midirnn.models.config import ModelConfig  # noqa: E402
-from midirnn.sampling.filters import draw, probabilities  # noqa: E402
+from midirnn.sampling.filters import draw_among  # noqa: E402
 from midirnn.sampling.native_draw import compile_now  # noqa: E402
 
 LAYERS, HIDDEN = 3, 384
@@ -90,8 +90,7 @@ def torch_rate(model: str | None, batch: int, seconds: float) -> Rate:
         logits = output(hidden[0]).numpy()
         drawn = []
         for sampler, row in zip(samplers, logits, strict=True):
-            p = probabilities(row, sampler.mask(), sampler.config)
-            drawn.append(draw(p, sampler.rng))
+            drawn.append(draw_among(row, sampler.mask(), sampler.config, sampler.rng))
             sampler.hear(drawn[-1:])
         tokens = torch.tensor([drawn])
 

@@ -3,7 +3,7 @@
 Of each MIDI file 20 seconds are taken, and the passage of the same file that is most like them,
 from 20 seconds later on. In pieces with repeats that is the repeat. With --generate so many pieces
 are generated in the form AABA instead, and each second and third A is compared with the first, as B
-is:
+is; the third also without the seconds in which the piece comes to its close:
 
     python scripts/measure_returns.py data/examples/*.mid
     python scripts/measure_returns.py --generate 8
@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from midirnn import read_midi  # noqa: E402
-from midirnn.composing.form import DEFAULT_VARIATION, generate_form  # noqa: E402
+from midirnn.composing.form import (  # noqa: E402
+    CLOSE_SECONDS,
+    DEFAULT_VARIATION,
+    InForm,
+    Section,
+    generate_form,
+)
 from midirnn.judging.likeness import likeness  # noqa: E402
 from midirnn.performance import Performance  # noqa: E402
 from midirnn.sampling.requests import Request  # noqa: E402
@@ -41,6 +47,11 @@ def best_return(piece: Performance, begin: float, seconds: float) -> tuple[float
     return found
 
 
+def played(made: InForm, section: Section, without_seconds: float = 0.0) -> Performance:
+    """Return the notes of a section, but for its last seconds."""
+    return made.performance.slice(section.begin_seconds, section.end_seconds - without_seconds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="*", type=Path)
@@ -55,7 +66,7 @@ def main() -> None:
         alike, at = best_return(piece, given.begin, given.seconds)
         print(f"{alike:.2f}  {path}: {given.begin:g} s comes back at {at:g} s", flush=True)
     for variation in given.variation if given.generate else ():
-        again, other = [], []
+        again, other, before_close = [], [], []
         for seed in range(given.generate):
             made = generate_form(
                 given.model,
@@ -66,15 +77,15 @@ def main() -> None:
                 seed=seed,
             )
             again += [s.likeness for s in made.sections if s.likeness is not None]
-            first, third = (
-                made.performance.slice(s.begin_seconds, s.end_seconds)
-                for s in (made.sections[0], made.sections[2])
+            first, _, third, last = made.sections
+            other.append(likeness(played(made, first), played(made, third)))
+            before_close.append(
+                likeness(played(made, first, CLOSE_SECONDS), played(made, last, CLOSE_SECONDS))
             )
-            other.append(likeness(first, third))
-        second, last = np.mean(again[::2]), np.mean(again[1::2])
         print(
-            f"variation {variation:g}: second A {second:.2f}, last A {last:.2f}, "
-            f"B {np.mean(other):.2f} like the first A",
+            f"variation {variation:g}: second A {np.mean(again[::2]):.2f}, last A "
+            f"{np.mean(again[1::2]):.2f}, without its last {CLOSE_SECONDS:g} s "
+            f"{np.mean(before_close):.2f}, B {np.mean(other):.2f} like the first A",
             flush=True,
         )
 

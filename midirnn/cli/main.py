@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midirnn.cli import UNTIL_CTRL_C
+from midirnn.cli.interrupting import repeating_lost_interrupts
 from midirnn.errors import MidirnnError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_traceback = "--traceback" in tokens[:end]
     tokens = [token for token in tokens[:end] if token != "--traceback"] + tokens[end:]
     try:
-        code = run(tokens)
+        with repeating_lost_interrupts():
+            code = run(tokens)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as error:

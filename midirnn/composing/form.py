@@ -36,9 +36,10 @@ DEFAULT_VARIATION = 0.3
 MOST_SECTIONS = 64
 SHORTEST_SECONDS = 2.0
 
-FREE_SECONDS = 5.0
-"""So much before a piece comes to its end nothing is recalled any more; at most a quarter of the
-last section."""
+CLOSE_SECONDS = 3.0
+"""So much before its end a piece whose last section comes back is led to a close, and nothing is
+recalled any more; at most a quarter of the section. Other endings begin earlier, but here the notes
+that are recalled lead there, too."""
 
 _EARLY_SECONDS, _LATE_SECONDS = 0.02, 0.15
 """A recalled note may begin so much before and after its time."""
@@ -170,6 +171,9 @@ class _Sections:
         self._first_step = piece.sampler.grammar_state.step
         self._stored: dict[str, tuple[EngineState, int]] = {}
         self._recall: _Recall | None = None
+        self._close_seconds = min(CLOSE_SECONDS, self._seconds / 4)
+        if self._letters[-1] in self._letters[:-1]:
+            piece.approach_seconds = self._close_seconds
 
     def steps(self) -> Steps[None]:
         """Draw all of the piece, and stop after each token."""
@@ -185,7 +189,7 @@ class _Sections:
                 self._begin(number, round(number * self._seconds * second))
             left = piece.end_seconds - piece.seconds
             if self._recall is not None:
-                is_free = piece.ends and left < min(FREE_SECONDS, self._seconds / 4)
+                is_free = piece.ends and left < self._close_seconds
                 favoured = self._recall.favoured(sampler.grammar_state, sampler.mask())
                 sampler.favoured = None if is_free else favoured
             token = sampler.next(piece.allowed())

@@ -62,18 +62,23 @@ class NativeBatch(LaneBatch):
 
     name = "native"
 
-    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+    def __init__(self, config: ModelConfig, weights: Weights, path: str | None = None) -> None:
         super().__init__(config)
-        self._model = NativeModel(config, weights)
+        self._model = NativeModel(config, weights, path)
 
     def _advance(self, steps: Sequence[WaitingStep]) -> None:
         tokens = np.array([step.token for step in steps], np.int32)
-        numbers = np.stack([step.numbers for step in steps])
-        states = (np.stack(parts) for parts in zip(*(s.before.state for s in steps), strict=True))
-        (h, c), outputs = self._model.step(tokens, numbers, *states)
+        numbers = _stacked([step.numbers for step in steps])
+        states = zip(*(step.before.state for step in steps), strict=True)
+        (h, c), outputs = self._model.step(tokens, numbers, *map(_stacked, states))
         for index, step in enumerate(steps):
             own = [outputs[index, rows] for rows in self._model.heads]
             step.lane.finish(step, [h[index], c[index]], own)
+
+
+def _stacked(arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Return arrays of one shape as the rows of one: np.stack, in half the time."""
+    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
 
 
 class NativeModel:

@@ -20,6 +20,7 @@
 //   plain        what the compiler makes of them
 //   avx2         pairs of bytes, summed in 16 bits, then in 32
 //   avx512_vnni  groups of 4 bytes, summed in 32 bits
+//   amx          tiles of 16 rows by 64 columns, for 16 pieces at once; else as avx512_vnni
 
 #ifndef STEP_PATH  // The first half, which is read once.
 
@@ -32,6 +33,8 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -111,6 +114,7 @@ class Quantized {
     std::int8_t *values(int vector, int block) { return values_.at(index(vector, block) * BLOCK); }
     float &scale(int vector, int block) { return *scales_.at(index(vector, block)); }
     std::int32_t &sum(int vector, int block) { return *sums_.at(index(vector, block)); }
+    std::size_t bytes_of_vector() const { return std::size_t(blocks_) * BLOCK; }
 
    private:
     std::size_t index(int vector, int block) const { return std::size_t(vector) * blocks_ + block; }
@@ -160,6 +164,14 @@ int width_of(const Matrix &matrix) { return matrix.panels * ROWS; }
 #define STEP_MANY 8
 #include "step.cpp"
 
+#define STEP_PATH amx
+#define STEP_TARGET                                                                        \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")))
+#define STEP_PRODUCTS STEP_GROUPS
+#define STEP_MANY 8
+#define STEP_TILES
+#include "step.cpp"
+
 #endif
 
 namespace {
@@ -170,6 +182,18 @@ bool has_avx512_vnni() {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
+}
+
+// Whether there are tiles and Linux lets this process use them, for which it wants to be asked.
+bool has_amx() {
+#if defined(__linux__)
+    constexpr long ask_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XTILE_DATA
+    return has_avx512_vnni() && __builtin_cpu_supports("amx-tile") &&
+           __builtin_cpu_supports("amx-int8") &&
+           syscall(SYS_arch_prctl, ask_permission, tile_data) == 0;
+#else
+    return false;
+#endif
 }
 #endif
 
@@ -184,6 +208,7 @@ const Path PATHS[] = {
 #if defined(__x86_64__)
     {"avx2", has_avx2, avx2::step},
     {"avx512_vnni", has_avx512_vnni, avx512_vnni::step},
+    {"amx", has_amx, amx::step},
 #endif
 };
 
@@ -386,6 +411,12 @@ STEP_TARGET inline void block_products(const Block &weights, const std::int8_t *
 #endif
 }
 
+// Add the products of a block of weights with that of a vector, scaled, to the sums of its piece.
+STEP_TARGET inline void add_scaled(const Block &weights, Ints products, float scale, float *sum) {
+    const Floats scales = weights.scales * scale;
+    store(sum, load(sum) + __builtin_convertvector(products, Floats) * scales);
+}
+
 template <int MANY>
 STEP_TARGET inline void add_products(const Block &weights, int block, Quantized &x, int first,
                                      float *sums) {
@@ -397,12 +428,57 @@ STEP_TARGET inline void add_products(const Block &weights, int block, Quantized 
         of_values[n] = x.sum(first + n, block);
     }
     block_products<MANY>(weights, values, of_values, products);
-    for (int n = 0; n < MANY; ++n) {
-        const Floats scales = weights.scales * x.scale(first + n, block);
-        float *sum = sums + (first + n) * ROWS;
-        store(sum, load(sum) + __builtin_convertvector(products[n], Floats) * scales);
-    }
+    for (int n = 0; n < MANY; ++n)
+        add_scaled(weights, products[n], x.scale(first + n, block), sums + (first + n) * ROWS);
 }
+
+#ifdef STEP_TILES
+
+struct TileConfiguration {  // as the instruction ldtilecfg reads it
+    std::uint8_t palette = 1, first_row = 0, reserved[14] = {};
+    std::uint16_t row_bytes[16] = {};
+    std::uint8_t rows[16] = {};
+};
+
+// Tile 0 holds the sums, 1 and 2 the pieces' numbers, 3 and 4 the weights of half a block each.
+STEP_TARGET void begin_tiles() {
+    TileConfiguration tiles;
+    for (int tile = 0; tile < 5; ++tile) tiles.row_bytes[tile] = 64, tiles.rows[tile] = ROWS;
+    _tile_loadconfig(&tiles);
+}
+
+STEP_TARGET void end_tiles() { _tile_release(); }
+
+// The same as add_products for 16 pieces at a time, as many as there are; returns their number.
+STEP_TARGET inline int add_tiles(const Block &weights, int block, Quantized &x, int pieces,
+                                 float *sums) {
+    constexpr int HALF = BLOCK / 2;
+    _tile_loadd(3, weights.values, ROWS * GROUP);
+    _tile_loadd(4, weights.values[GROUPS / 2], ROWS * GROUP);
+    int first = 0;
+    for (; first + ROWS <= pieces; first += ROWS) {
+        const std::int8_t *values = x.values(first, block);
+        Ints products[ROWS];
+        _tile_loadd(1, values, x.bytes_of_vector());
+        _tile_loadd(2, values + HALF, x.bytes_of_vector());
+        _tile_zero(0);
+        _tile_dpbsud(0, 1, 3);
+        _tile_dpbsud(0, 2, 4);
+        _tile_stored(0, products, sizeof *products);
+        for (int n = first; n < first + ROWS; ++n)
+            add_scaled(weights, products[n - first] - ZERO * x.sum(n, block), x.scale(n, block),
+                       sums + n * ROWS);
+    }
+    return first;
+}
+
+#else
+
+STEP_TARGET inline void begin_tiles() {}
+STEP_TARGET inline void end_tiles() {}
+STEP_TARGET inline int add_tiles(const Block &, int, Quantized &, int, float *) { return 0; }
+
+#endif
 
 // matrix @ x + bias for each piece. `to` (pieces, padded rows) holds the biases before.
 STEP_TARGET void multiply(const Matrix &matrix, Quantized &x, int pieces, float *to) {
@@ -410,11 +486,13 @@ STEP_TARGET void multiply(const Matrix &matrix, Quantized &x, int pieces, float 
     const int width = width_of(matrix);
     std::vector<float> sums(std::size_t(pieces) * ROWS);
     const Block *block = matrix.at;
+    const bool with_tiles = pieces >= ROWS;
+    if (with_tiles) begin_tiles();
     for (int panel = 0; panel < matrix.panels; ++panel) {
         for (int n = 0; n < pieces; ++n)
             store(sums.data() + n * ROWS, load(to + std::size_t(n) * width + panel * ROWS));
         for (int b = 0; b < matrix.blocks; ++b, ++block) {
-            int n = 0;
+            int n = with_tiles ? add_tiles(*block, b, x, pieces, sums.data()) : 0;
             for (; n + MANY <= pieces; n += MANY)
                 add_products<MANY>(*block, b, x, n, sums.data());
             for (; n < pieces; ++n) add_products<1>(*block, b, x, n, sums.data());
@@ -422,6 +500,7 @@ STEP_TARGET void multiply(const Matrix &matrix, Quantized &x, int pieces, float 
         for (int n = 0; n < pieces; ++n)
             store(to + std::size_t(n) * width + panel * ROWS, load(sums.data() + n * ROWS));
     }
+    if (with_tiles) end_tiles();
 }
 
 // What the next product reads of a layer's output x (H,): x itself, or its layer normalisation.
@@ -510,5 +589,6 @@ STEP_TARGET void step(const Step &now) {
 #undef STEP_TARGET
 #undef STEP_PRODUCTS
 #undef STEP_MANY
+#undef STEP_TILES
 
 #endif

@@ -72,6 +72,8 @@ class Continuation:
         self._begin_seconds = max((heard_steps + rest_steps) / second, primer.duration)
         self.end_seconds = self._begin_seconds + self._new_seconds
         """Where the music ends, but for what its last notes sound on."""
+        self.approach_seconds = ENDING_SECONDS
+        """So much before it music that ends is led there."""
         self._heard_seconds = heard_steps / second
         self._constrain(heard_steps + rest_steps)
         self._telling = Telling(sampler, rules)
@@ -120,7 +122,7 @@ class Continuation:
         None stands for all that the sampler allows.
         """
         seconds = self.seconds
-        if not self.ends or seconds < self.end_seconds - ENDING_SECONDS:
+        if not self.ends or seconds < self.end_seconds - self.approach_seconds:
             since = seconds - self._begin_seconds
             self._letting_go.at(since)
             self._telling.at(since, self._letting_go.controls)

@@ -1,12 +1,12 @@
-// The filters of midirnn/sampling/filters.py, for one token: from logits to probabilities.
+// The filters of midirnn/sampling/filters.py, for one token: from logits to probabilities, and to
+// the token that is drawn.
 //
-// midirnn/sampling/native_draw.py compiles this file and calls the function at its end through
-// ctypes. It does the same in the same order, in doubles; but sums are taken in another order, so
+// midirnn/sampling/native_draw.py compiles this file and calls the functions at its end through
+// ctypes. They do the same in the same order, in doubles; but sums are taken in another order, so
 // that the last digit may differ. Nothing is sorted where it can be avoided, and few branches hang
 // on the numbers: no processor foresees how comparisons of probabilities end.
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -86,6 +86,35 @@ void keep_top_p(Probabilities p, double top_p) {
     }
 }
 
+// exp(x) for x up to 0, but for the last digit: 2^n times a polynomial for the rest. Without branches
+// or calls, so that a compiler makes several at once of it.
+inline double exponential(double x) {
+    constexpr double to_integer = 6755399441055744.0;  // 1.5 * 2^52: what is added to it is rounded
+    constexpr double least = -700.0;                   // exp of less is taken to be 0
+    const double some = x < least ? least : x;
+    const double shifted = some * 1.4426950408889634 + to_integer, n = shifted - to_integer;
+    const double rest = (some - n * 0.69314718036912381649) - n * 1.90821492927058770002e-10;
+    double sum = 1.0 / 479001600;
+    sum = sum * rest + 1.0 / 39916800;
+    sum = sum * rest + 1.0 / 3628800;
+    sum = sum * rest + 1.0 / 362880;
+    sum = sum * rest + 1.0 / 40320;
+    sum = sum * rest + 1.0 / 5040;
+    sum = sum * rest + 1.0 / 720;
+    sum = sum * rest + 1.0 / 120;
+    sum = sum * rest + 1.0 / 24;
+    sum = sum * rest + 1.0 / 6;
+    sum = sum * rest + 0.5;
+    sum = sum * rest + 1.0;
+    sum = sum * rest + 1.0;
+    std::uint64_t bits;  // n stands in the last ones
+    std::memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
+    double power;
+    std::memcpy(&power, &bits, sizeof power);
+    return x < least ? 0.0 : sum * power;
+}
+
 // exp(logit / temperature) of the tokens that may come, 1 for the greatest; at 0 for that alone.
 void soften(const float *logits, const std::uint8_t *mask, double temperature, Probabilities p) {
     constexpr double never = -std::numeric_limits<double>::infinity();
@@ -98,19 +127,51 @@ void soften(const float *logits, const std::uint8_t *mask, double temperature, P
         return;
     }
     const double most = *greatest;
-    for (int id = 0; id < p.size; ++id) p.of[id] = std::exp((p.of[id] - most) / temperature);
+    for (int id = 0; id < p.size; ++id) p.of[id] = exponential((p.of[id] - most) / temperature);
+}
+
+struct Knobs {
+    double temperature;
+    std::int64_t top_k;
+    double min_p, top_p;
+};
+
+// Their sum is not 1 yet.
+void filter(const float *logits, const std::uint8_t *mask, const Knobs &knobs, Probabilities p) {
+    soften(logits, mask, knobs.temperature, p);
+    if (knobs.top_k) keep_top_k(p, knobs.top_k);
+    if (knobs.min_p > 0.0) keep_min_p(p, knobs.min_p);
+    if (knobs.top_p < 1.0) keep_top_p(p, knobs.top_p);
 }
 
 }  // namespace
 
-// Write the probabilities `p` (size,) of the tokens that `mask` allows, at least one.
-extern "C" void draw_probabilities(const float *logits, const std::uint8_t *mask, int size,
-                                   double temperature, std::int64_t top_k, double min_p,
-                                   double top_p, double *p) {
-    const Probabilities all{p, size};
-    soften(logits, mask, temperature, all);
-    if (top_k) keep_top_k(all, top_k);
-    if (min_p > 0.0) keep_min_p(all, min_p);
-    if (top_p < 1.0) keep_top_p(all, top_p);
-    normalise(all);
+// `mask` (size,) says which tokens may come, at least one.
+
+extern "C" {
+
+// Write the probabilities `p` (size,).
+void draw_probabilities(const float *logits, const std::uint8_t *mask, int size,
+                        const Knobs *knobs, double *p) {
+    filter(logits, mask, *knobs, {p, size});
+    normalise({p, size});
 }
+
+// Return a token, drawn with a random number from 0 to below 1.
+int draw_token(const float *logits, const std::uint8_t *mask, int size, const Knobs *knobs,
+               double random) {
+    std::vector<double> room(size);
+    const Probabilities p{room.data(), size};
+    filter(logits, mask, *knobs, p);
+    const double wanted = random * total(p);
+    double sum = 0.0;
+    int last = 0;
+    for (int id = 0; id < size; ++id) {
+        if (p.of[id] > 0.0) last = id;
+        sum += p.of[id];
+        if (sum > wanted) break;
+    }
+    return last;
+}
+
+}  // extern "C"

@@ -16,29 +16,61 @@ SOURCE = Path(__file__).with_name("draw.cpp")
 FLAGS = ("-ffp-contract=off",)
 """Of the compiler. Multiplications and additions are not fused: each processor rounds alike."""
 
+Logits = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+class Knobs(ctypes.Structure):
+    """The settings that the C++ knows."""
+
+    _fields_ = (
+        ("temperature", ctypes.c_double),
+        ("top_k", ctypes.c_int64),
+        ("min_p", ctypes.c_double),
+        ("top_p", ctypes.c_double),
+    )
+
+
+@functools.lru_cache
+def _address_of(temperature: float, top_k: int, min_p: float, top_p: float) -> tuple[int, Knobs]:
+    """Return the address of knobs, and the knobs, which must be kept."""
+    knobs = Knobs(temperature, top_k, min_p, top_p)
+    return ctypes.addressof(knobs), knobs
+
 
 def native_probabilities(
-    logits: npt.NDArray[np.float32],
-    mask: npt.NDArray[np.bool_],
-    temperature: float,
-    top_k: int,
-    min_p: float,
-    top_p: float,
+    logits: Logits, mask: Mask, knobs: tuple[float, int, float, float]
 ) -> npt.NDArray[np.float64] | None:
     """Return the probabilities (V,) of the tokens that ``mask`` allows, filtered.
 
-    None where the C++ is not compiled yet.
+    ``knobs`` are temperature, top-k, min-p and top-p. None where the C++ is not compiled yet.
     """
     library = load_library()
     if library is None:
         return None
-    logits, mask = np.ascontiguousarray(logits, np.float32), np.ascontiguousarray(mask)
-    p = np.empty(len(mask))
-    library.draw_probabilities(
-        *(logits.ctypes.data, mask.ctypes.data, len(mask)),
-        *(temperature, top_k, min_p, top_p, p.ctypes.data),
-    )
+    p, (address, _) = np.empty(len(mask)), _address_of(*knobs)
+    library.draw_probabilities(*_copied(logits, mask), len(mask), address, p.ctypes.data)
     return p
+
+
+def native_draw(
+    logits: Logits,
+    mask: Mask,
+    knobs: tuple[float, int, float, float],
+    rng: np.random.Generator,
+) -> int | None:
+    """Draw a token id from :func:`native_probabilities`, with one uniform random number."""
+    library = load_library()
+    if library is None:
+        return None
+    address, _ = _address_of(*knobs)
+    token: int = library.draw_token(*_copied(logits, mask), len(mask), address, rng.random())
+    return token
+
+
+def _copied(logits: Logits, mask: Mask) -> tuple[bytes, bytes]:
+    """Return copies as the C++ takes them: they are made faster than addresses are looked up."""
+    return logits.astype(np.float32, copy=False).tobytes(), mask.tobytes()
 
 
 def compile_now() -> None:
@@ -52,9 +84,8 @@ def load_library() -> ctypes.CDLL | None:
     """Return the C++ if it was compiled before; else that is done meanwhile, for the next time."""
     library = compiled_before(SOURCE, FLAGS)
     if library is not None:
-        real, pointer = ctypes.c_double, ctypes.c_void_p
+        integer, pointer = ctypes.c_int, ctypes.c_void_p
         library.draw_probabilities.restype = None
-        library.draw_probabilities.argtypes = [
-            pointer, pointer, ctypes.c_int, real, ctypes.c_int64, real, real, pointer,
-        ]  # fmt: skip
+        library.draw_probabilities.argtypes = [pointer, pointer, integer, pointer, pointer]
+        library.draw_token.argtypes = [pointer, pointer, integer, pointer, ctypes.c_double]
     return library

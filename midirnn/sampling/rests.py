@@ -74,6 +74,10 @@ class Rests:
         kept = mask & (self._steps <= max(left, 0))
         return kept if kept.any() else mask
 
+    def caps(self, config: SamplingConfig) -> bool:
+        """Return whether :meth:`capped` may change anything."""
+        return self._has_time and config.temperature < 1.0
+
     def capped(
         self,
         rest: Rest,
@@ -87,7 +91,7 @@ class Rests:
         That is: the longest time shift and, after a time shift, all of them. At a temperature of 0
         they are chosen if together they are more likely than all else.
         """
-        if config.temperature >= 1.0 or not self._has_time:
+        if not self.caps(config):
             return p
         resting = mask & (self._shifts if rest.goes_on else self._full_shift)
         others = mask & ~resting

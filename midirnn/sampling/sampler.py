@@ -20,6 +20,7 @@ from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
 from midirnn.sampling.filters import (
     SamplingConfig,
     draw,
+    draw_among,
     filter_types,
     log_likelihood,
     probabilities,
@@ -193,20 +194,29 @@ class Sampler(Generic[C]):
 
     def next(self, allowed: BoolArray | None = None) -> int:
         """Draw the next token, from those ``allowed`` if they are given, and feed it."""
-        token = draw(self.choices(allowed), self.rng)
+        mask = self._open(allowed)
+        if self._rests.caps(self.config):
+            token = draw(self.distribution(mask), self.rng)
+        else:
+            logits = self._adjusted(self.engine.logits(), mask)
+            token = draw_among(logits, mask, self.config, self.rng)
         self.take(token)
         return token
 
     def choices(
         self, allowed: BoolArray | None = None
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Return the probabilities with which :meth:`next` draws each token; shape ``(V,)``.
+        """Return the probabilities with which :meth:`next` draws each token; shape ``(V,)``."""
+        return self.distribution(self._open(allowed))
+
+    def _open(self, allowed: BoolArray | None) -> BoolArray:
+        """Return which tokens may be drawn.
 
         A trill, a scale or a rest that has gone on for too long is not continued if there is a
         choice.
         """
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
-        return self.distribution(self._rests.within(self._rest, mask))
+        return self._rests.within(self._rest, mask)
 
     def take(self, token: int) -> None:
         """Feed a token that was drawn from :meth:`choices`."""

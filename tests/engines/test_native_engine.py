@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -145,19 +146,19 @@ def test_other_cells_are_refused(cell: str) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("config", [LSTMS[1], LSTMS[6], LSTMS[8], LSTMS[-1]])
-@pytest.mark.parametrize("count", [1, 4, 7])
+@pytest.mark.parametrize("count", [1, 4, 19])
 def test_pieces_side_by_side_are_what_each_would_be_alone(config: ModelConfig, count: int) -> None:
     weights = trained_weights(config)
-    batch = NativeBatch(config, weights)
-    lanes = [batch.open_lane() for _ in range(count)]
     alone = [NativeEngine(config, weights) for _ in range(count)]
+    batches = [NativeBatch(config, weights, path) for path in known_paths()]
+    lanes = [[batch.open_lane() for _ in range(count)] for batch in batches]
     rng = np.random.default_rng(0)
-    for _ in range(40):
+    for _ in range(20):
         tokens, held = rng.integers(0, config.vocab_size, count), rng.random((count, 128)) < 0.04
-        for engines in (lanes, alone):
+        for engines in (*lanes, alone):
             for engine, token, sounding in zip(engines, tokens.tolist(), held, strict=True):
                 engine.feed(token, sounding)
-        for lane, engine in zip(lanes, alone, strict=True):
+        for lane, engine in zip(itertools.chain(*lanes), itertools.cycle(alone)):
             np.testing.assert_array_equal(lane.logits(), engine.logits())
             for mine, its in zip(lane.snapshot().state, engine.snapshot().state, strict=True):
                 np.testing.assert_array_equal(mine, its)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from midirnn import native
 from midirnn.engines.load import load
@@ -31,9 +32,8 @@ def cpp() -> Iterator[None]:
 
 
 def in_cpp(logits: Logits, mask: Mask, config: SamplingConfig) -> npt.NDArray[np.float64]:
-    p = native_probabilities(
-        logits, mask, config.temperature, config.top_k, config.min_p, config.top_p
-    )
+    assert config.knobs is not None
+    p = native_probabilities(logits, mask, config.knobs)
     assert p is not None
     return p
 
@@ -48,6 +48,16 @@ def test_probabilities_are_those_of_numpy(case: Case, config: SamplingConfig) ->
     found = in_cpp(*case, config)
     np.testing.assert_array_equal(found > 0.0, expected > 0.0)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cases(wild=True), CONFIGS, st.integers(0, 2**32))
+def test_a_token_is_drawn_as_in_numpy(case: Case, config: SamplingConfig, seed: int) -> None:
+    p = filters.probabilities(*case, config)
+    random = np.random.default_rng(seed).random()
+    assume(np.abs(p.cumsum() - random).min() > 1e-12)  # else rounding decides
+    drawn = filters.draw_among(*case, config, np.random.default_rng(seed))
+    assert drawn == filters.draw(p, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("top_p", [0.0, 0.25, 0.5, 0.75])
@@ -69,7 +79,8 @@ def test_the_same_seed_gives_the_same_tokens(
         return [sampler.next() for _ in range(300)]
 
     first = drawn()
-    monkeypatch.setattr(filters, "native_probabilities", lambda *given: None)
+    for name in ("native_probabilities", "native_draw"):
+        monkeypatch.setattr(filters, name, lambda *given: None)
     assert drawn() == first
 
 
@@ -79,5 +90,8 @@ def test_until_it_is_compiled_numpy_is_used(
     native_draw.load_library.cache_clear()
     monkeypatch.setattr(native_draw, "compiled_before", lambda source, flags: None)
     logits, mask = np.zeros(4, np.float32), np.ones(4, dtype=bool)
-    assert native_probabilities(logits, mask, 1.0, 0, 0.0, 0.9) is None
+    assert native_probabilities(logits, mask, (1.0, 0, 0.0, 0.9)) is None
+    assert (
+        native_draw.native_draw(logits, mask, (1.0, 0, 0.0, 0.9), np.random.default_rng()) is None
+    )
     assert filters.probabilities(logits, mask, SamplingConfig(top_p=1.0)).tolist() == [0.25] * 4

@@ -58,6 +58,8 @@ class GrammarState:
     last_off_rank: int = _SILENT
     earliest_step: int = 0
     """No note that sounds began before this step."""
+    earliest_pitch: int = 0
+    """The pitch of the note that began then, if it still sounds."""
 
     @property
     def held(self) -> BoolArray:
@@ -83,6 +85,7 @@ class GrammarState:
             self.last_shift_full,
             self.last_off_rank,
             self.earliest_step,
+            self.earliest_pitch,
         )
 
 
@@ -175,11 +178,13 @@ class PerformanceGrammar:
         left = state.earliest_step + self.max_note_steps - state.step
         if left >= far:
             return far
-        begun = state.onset_step[state.held]
-        if not len(begun):
-            state.earliest_step = state.step
-            return far
-        state.earliest_step = int(begun.min())
+        if state.onset_step[state.earliest_pitch] != state.earliest_step:  # that note has ended
+            sounding = np.flatnonzero(state.held)
+            if not len(sounding):
+                state.earliest_step = state.step
+                return far
+            state.earliest_pitch = int(sounding[state.onset_step[sounding].argmin()])
+            state.earliest_step = int(state.onset_step[state.earliest_pitch])
         return state.earliest_step + self.max_note_steps - state.step
 
     def advance(self, state: GrammarState, token: int) -> None:
