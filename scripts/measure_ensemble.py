@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import random
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from midirnn.codecs import EnsembleCodec, require, require_playable
 from midirnn.engines.load import Model, load
 from midirnn.ensemble import Conductor, Seats, generate_ensemble, load_network
 from midirnn.live import LiveConfig, ManualClock, Session
@@ -29,15 +31,16 @@ LISTENING_SECONDS = 7.0
 def gestures_kept(model: Model, seed: int, seconds: int) -> tuple[int, int]:
     """Return how many gestures are played as they were said, and how many there are."""
     network, seats = load_network(), Seats(4, person=False)
+    codec = require(network.codec, EnsembleCodec, "an ensemble", "gestures")
     music = generate_ensemble(model, players=4, seconds=seconds, seed=seed).performance
-    steps = model.codec.steps_per_second
+    steps = require_playable(model.codec, "an ensemble").steps_per_second
     conductor = Conductor(network, seats, seed=seed, steps_per_second=steps)
     rows: dict[int, tuple[int, ...]] = {}
     for second in range(seconds):
         conductor.settle(second, rows)
         rows[second] = conductor.say(second, rows)
     said, played = np.array([*rows.values()]), np.zeros((seconds, 4), np.int64)
-    found = network.codec.gestures(music)[:seconds]
+    found = codec.gestures(music)[:seconds]
     played[: len(found)] = found
     return int((said == played).sum()), said.size
 
@@ -56,7 +59,8 @@ def played_beside(model: Model, velocity: int, seed: int, seconds: float) -> lis
     """Return the velocities of the players' notes beside a performer who plays this loudly."""
     clock = ManualClock(1000.0)
     output, begin = MemoryOutput(clock=clock.now), clock.now()
-    sampler = Sampler(model.engine("numpy"), model.codec, seed=seed)
+    codec = require_playable(model.codec, "an ensemble")
+    sampler: Sampler[Any] = Sampler(model.engine("numpy"), codec, seed=seed)
     session = Session(sampler, output, "ensemble", LiveConfig(guard=False), clock=clock)
     for at, message in tune(velocity, seconds, seed):
         clock.at(begin + at, partial(session.receive, message, begin + at))
