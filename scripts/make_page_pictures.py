@@ -20,7 +20,7 @@ PHRASE = "QETYTEQ RYIYR ETUT"
 """Keys of the computer, one after the other; a blank is a rest."""
 
 SIZES: dict[str, tuple[int, int, float]] = {
-    "desktop": (1440, 810, 1.5),
+    "desktop": (1440, 810, 2.0),
     "phone": (390, 800, 2.0),
     "4k": (3840, 2160, 1.0),
 }
@@ -77,6 +77,8 @@ def play(page: Any, keys: str = PHRASE) -> None:
 
 
 ANSWERS = "midirnn.state.plays && midirnn.notes.all.filter(n => n.who === 'machine').length > 9"
+TOGETHER = """midirnn.state.mode === "ensemble" && midirnn.units.moments.length > 60
+    && midirnn.roll.shown.filter((note) => note.who === "machine").length > 18"""
 
 
 def take(browser: Any, address: str, folder: Path) -> None:
@@ -94,6 +96,16 @@ def take(browser: Any, address: str, folder: Path) -> None:
     play(page)
     page.get_by_role("button", name="Stop", exact=False).first.click()
     page.screenshot(path=folder / "jam-light.png")
+    page.emulate_media(color_scheme="dark")
+    page.get_by_role("radio", name="ensemble").click()
+    page.get_by_text("Inside the model").click()
+    play(page)
+    wait(page, TOGETHER)
+    page.evaluate("document.getElementById('panel').scrollTop = 1e6")
+    page.keyboard.down("KeyE")
+    page.keyboard.down("KeyU")
+    page.wait_for_timeout(400)
+    page.screenshot(path=folder / "jam-ensemble.png")
     page.context.close()
     page = open_page(browser, address, "phone", "dark")
     page.touchscreen.tap(195, 700)

@@ -173,3 +173,54 @@ def test_values_of_units_count_from_their_moment_and_are_dropped_with_the_plan()
     assert after == [0.9, 0.9]
     assert left == 1
     assert hidden is False
+
+
+MACHINE = """
+import { Machine } from "PAGE/machine.js";
+import { Notes } from "PAGE/notes.js";
+const machine = new Machine(new Notes(), { now: () => 10, pageTime: (at) => at });
+class Voice {
+    constructor(start) { this.start = start; this.damped = null; }
+    keep() { this.damped = null; }
+    release(at) { this.damped = Math.round(100 * (at - 0.015)) / 100; }
+    cut() { this.damped = "cut"; }
+}
+machine.sound = {
+    running: true,
+    clock: { at: (at) => at },
+    context: { currentTime: 10 },
+    play: (who, pitch, velocity, at) => new Voice(at),
+};
+const ends = () => [...machine.voices.values()].map((voice) => voice.damped);
+const [ON, OFF, DOWN, UP] = [[144, 60, 80], [128, 60, 0], [176, 64, 127], [176, 64, 0]];
+"""
+
+
+@pytest.mark.parametrize(
+    ("plan", "heard_until"),
+    [
+        ("[[0, 10.1, ON], [1, 10.3, OFF]]", 10.3),
+        ("[[0, 10.1, DOWN], [1, 10.1, ON], [2, 10.3, OFF], [3, 11.5, UP]]", 11.5),
+        ("[[0, 10.1, DOWN], [1, 10.1, ON], [2, 10.3, OFF]]", None),
+        ("[[0, 10.1, DOWN], [1, 10.1, ON], [2, 10.3, UP], [3, 10.5, OFF]]", 10.5),
+        ("[[0, 10.1, ON], [1, 10.3, OFF], [2, 10.4, DOWN]]", 10.3),
+        ("[[0, 9.9, DOWN], [1, 10.1, ON], [2, 10.3, UP], [3, 10.3, DOWN], [4, 10.3, OFF]]", None),
+    ],
+)
+def test_what_the_model_plays_sounds_until_its_key_and_its_pedal_are_up(
+    plan: str, heard_until: float | None
+) -> None:
+    assert run(f"{MACHINE} machine.plan({plan}); done(ends());") == [heard_until]
+
+
+def test_where_a_plan_is_dropped_the_pedal_holds_on_until_it_is_sent_up() -> None:
+    script = """
+        machine.plan([[0, 9.95, DOWN], [1, 9.97, ON], [2, 10.3, OFF], [3, 11.5, UP]]);
+        const found = [ends()];
+        machine.drop(2, 10.35);
+        found.push(ends());
+        machine.sent({ m: UP, at: 10.4, due: 10.4 });
+        found.push(ends());
+        done(found);
+    """
+    assert run(MACHINE + script) == [[11.5], [None], [10.4]]

@@ -53,8 +53,8 @@ DIFFERENCE = """
     const dot = (seconds, pitch) => {
         const pixel = seconds / roll.secondsPerPixel;
         const picture = roll.past.pictures.find(({ index, canvas }) =>
-            index * canvas.width <= pixel && pixel < (index + 1) * canvas.width);
-        const x = pixel - picture.index * picture.canvas.width;
+            index * roll.past.pixels <= pixel && pixel < index * roll.past.pixels + canvas.width);
+        const x = pixel - picture.index * roll.past.pixels;
         const y = (roll.y(pitch) + roll.row / 2) * roll.scale;
         return [...contextOf(picture).getImageData(x, y, 1, 1).data];
     };
@@ -90,7 +90,7 @@ def test_what_is_dropped_dissolves_and_leaves_nothing_behind(page: Any) -> None:
         };
         const ahead = () => roll.planned.pictures.reduce((sum, picture) => {
             const { index, canvas } = picture;
-            const left = Math.max(0, now / roll.secondsPerPixel + 20 - index * canvas.width);
+            const left = Math.max(0, now / roll.secondsPerPixel + 20 - index * roll.planned.pixels);
             const width = canvas.width - left;
             if (width < 1) return sum;
             return sum + red(contextOf(picture).getImageData(left, 0, width, canvas.height).data);

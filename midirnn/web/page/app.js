@@ -129,8 +129,9 @@ class App {
     model.addEventListener("change", () => this.link.send({ t: "model", name: model.value }));
     // After a click the space bar is the pedal again; whoever moves by keyboard keeps the focus.
     document.addEventListener("pointerup", (event) => {
-      const target = event.target instanceof HTMLElement ? event.target.closest("button") : null;
-      setTimeout(() => target?.blur(), 0);
+      const target =
+        event.target instanceof HTMLElement ? event.target.closest("button, summary") : null;
+      setTimeout(() => (target instanceof HTMLElement ? target.blur() : undefined), 0);
     });
     document.addEventListener("visibilitychange", () => document.hidden && this.keys.release());
     window.addEventListener("pagehide", () => this.performer.release());

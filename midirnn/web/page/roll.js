@@ -8,7 +8,7 @@
 import { Brush, colours, dissolved } from "./brush.js";
 import { nameOctaves, paintBeats, paintRows } from "./paper.js";
 import { Range } from "./range.js";
-import { Strip, WIDTH } from "./strip.js";
+import { Strip } from "./strip.js";
 
 const PEDAL_HEIGHT = 5;
 const USUAL_TEXT = 15;
@@ -72,17 +72,16 @@ export class Roll {
     this.cleared = 0;
     this.beats = "";
     this.lit = "";
-    new ResizeObserver(() => this.resize()).observe(element);
+    new ResizeObserver(() => this.resize()).observe(/** @type {Element} */ (element.parentElement));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.resize());
   }
 
   resize() {
-    const { element } = this;
     this.scale = Math.min(devicePixelRatio || 1, 2.5);
     this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / USUAL_TEXT;
-    this.width = element.clientWidth;
-    this.height = element.clientHeight;
-    const [width, height] = [this.width, this.height].map((size) => Math.round(size * this.scale));
+    const [width, height] = this.snap();
+    this.width = width / this.scale;
+    this.height = height / this.scale;
     if (!width || !height) return;
     this.span = spanOf(this.width / this.unit);
     const { past, ahead } = this.span;
@@ -96,6 +95,21 @@ export class Roll {
     place(this.edge, line - GLOW, 2 * GLOW, this.height, this.scale);
     place(this.names, 0, 48 * this.unit, this.height, this.scale);
     this.begin();
+  }
+
+  /** Put the roll on whole pixels of the screen, and return how many it has. */
+  snap() {
+    const { element, scale } = this;
+    element.style.inset = "0";
+    element.style.width = element.style.height = "auto";
+    const box = element.getBoundingClientRect();
+    const [left, top] = [Math.ceil(box.left * scale), Math.ceil(box.top * scale)];
+    const size = [Math.floor(box.right * scale) - left, Math.floor(box.bottom * scale) - top];
+    const [width, height] = size.map((length) => Math.max(0, length));
+    element.style.inset = `${top / scale - box.top}px auto auto ${left / scale - box.left}px`;
+    element.style.width = `${width / scale}px`;
+    element.style.height = `${height / scale}px`;
+    return [width, height];
   }
 
   /** Paint everything anew: rows, colours or sizes are others now. */
@@ -142,7 +156,7 @@ export class Roll {
   /** Find the notes in view, and what has changed of them. @param {number} now */
   look(now) {
     const { past, ahead } = this.span;
-    const margin = 3 * WIDTH * this.secondsPerPixel;
+    const margin = 3 * this.past.pixels * this.secondsPerPixel;
     this.shown.length = this.near.length = this.gone.length = 0;
     for (const note of this.notes.all) {
       if (note.end < now - past - margin || note.start > now + ahead + margin) continue;

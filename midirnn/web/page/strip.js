@@ -1,10 +1,13 @@
 // A filmstrip: pictures side by side, each painted when something in it changes, moved as one.
 
-/** The width of a picture, in pixels of the canvas. */
-export const WIDTH = 320;
+/** About how wide a picture is, in pixels of the page. */
+const WIDTH = 320;
 
 /** A film is so long: then it begins anew. */
 const MOST_PIXELS = 100_000;
+
+/** Neighbours overlap by so many pixels: between two edges the ground would shine through. */
+const OVERLAP = 1;
 
 /** The film is put right when it is farther than this from where it should be. */
 const NEAR_MS = 3;
@@ -35,8 +38,10 @@ export class Strip {
     place.append(this.window);
     /** @type {Picture[]} */
     this.pictures = [];
-    this.easel = easelOf(WIDTH, 1);
+    this.easel = easelOf(1, 1);
     this.scale = 1;
+    /** The width of a picture in pixels of the canvas. */
+    this.pixels = WIDTH;
     this.secondsPerPixel = 1;
     /** The number of the picture at the film's left edge. */
     this.base = 0;
@@ -53,22 +58,24 @@ export class Strip {
    */
   resize(left, right, height, scale, secondsPerPixel) {
     this.scale = scale;
+    this.pixels = Math.round(WIDTH * scale);
     this.secondsPerPixel = secondsPerPixel;
     this.window.style.left = `${left / scale}px`;
     this.window.style.width = `${(right - left) / scale}px`;
     this.film.replaceChildren();
-    this.easel = easelOf(WIDTH, height);
+    const width = this.pixels + OVERLAP;
+    this.easel = easelOf(width, height);
     this.motion.cancel();
     this.motion = this.film.animate(
       { transform: ["translateX(0)", `translateX(${-MOST_PIXELS / scale}px)`] },
       { duration: 1000 * MOST_PIXELS * secondsPerPixel, easing: `steps(${MOST_PIXELS})` },
     );
-    const count = Math.ceil((right - left) / WIDTH) + 2;
+    const count = Math.ceil((right - left) / this.pixels) + 2;
     this.pictures = Array.from({ length: count }, () => {
       const canvas = document.createElement("canvas");
-      canvas.width = WIDTH;
+      canvas.width = width;
       canvas.height = height;
-      canvas.style.width = `${WIDTH / scale}px`;
+      canvas.style.width = `${width / scale}px`;
       const context = canvas.getContext("bitmaprenderer", { alpha: false });
       if (!context) throw new Error("no canvas");
       this.film.append(canvas);
@@ -79,16 +86,16 @@ export class Strip {
   /** Have what lies between two pixels painted anew. @param {number} [from] @param {number} [until] */
   touch(from = -Infinity, until = Infinity) {
     for (const picture of this.pictures) {
-      const left = picture.index * WIDTH;
-      if (left < until && left + WIDTH > from) picture.stale = true;
+      const left = picture.index * this.pixels;
+      if (left < until && left + this.pixels + OVERLAP > from) picture.stale = true;
     }
   }
 
   /** Let the window begin at a pixel, and paint what is new in it. @param {number} pixel */
   show(pixel) {
     const { pictures } = this;
-    const first = Math.floor(pixel / WIDTH);
-    if (!((first + pictures.length - this.base) * WIDTH < MOST_PIXELS) || first < this.base) {
+    const first = Math.floor(pixel / this.pixels);
+    if (!((first + pictures.length - this.base) * this.pixels < MOST_PIXELS) || first < this.base) {
       this.base = first;
       for (const picture of pictures) picture.index = NaN;
     }
@@ -99,11 +106,11 @@ export class Strip {
         picture.stale = false;
         const { canvas, context } = this.easel;
         context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
-        this.paint(context, index * WIDTH, WIDTH);
+        this.paint(context, index * this.pixels, canvas.width);
         picture.context.transferFromImageBitmap(canvas.transferToImageBitmap());
       }
     }
-    const time = 1000 * (pixel - this.base * WIDTH) * this.secondsPerPixel;
+    const time = 1000 * (pixel - this.base * this.pixels) * this.secondsPerPixel;
     if (!(Math.abs(Number(this.motion.currentTime) - time) < NEAR_MS)) {
       this.motion.currentTime = time;
     }
@@ -113,7 +120,7 @@ export class Strip {
   move(picture, index) {
     picture.index = index;
     picture.stale = true;
-    picture.canvas.style.left = `${((index - this.base) * WIDTH) / this.scale}px`;
+    picture.canvas.style.left = `${((index - this.base) * this.pixels) / this.scale}px`;
   }
 }
 
