@@ -85,12 +85,13 @@ class LoopInPyTorch(Ours):
 @contextmanager
 def loop_in_pytorch() -> Iterator[None]:
     loop, torch_is_faster = layers.FAST_LOOPS["lstm"], lstm_choice.torch_is_faster
+    layer = layers.FAST_LAYERS.pop("lstm")
     layers.FAST_LOOPS["lstm"] = lstm.loop
     lstm_choice.torch_is_faster = lambda *arguments: False
     try:
         yield
     finally:
-        layers.FAST_LOOPS["lstm"] = loop
+        layers.FAST_LOOPS["lstm"], layers.FAST_LAYERS["lstm"] = loop, layer
         lstm_choice.torch_is_faster = torch_is_faster
 
 

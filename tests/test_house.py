@@ -44,6 +44,7 @@ SUBLAYERS: dict[str, Layers] = {
     "codecs": (
         (("style",), ("passages",)),
         (("base",),),
+        (("native_scan",),),
         (("controls",), ("held",)),
         (("performance",),),
     ),

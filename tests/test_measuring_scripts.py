@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -218,3 +219,17 @@ def test_the_memory_of_encoding_many_files_is_measured(tmp_path: Path) -> None:
     assert (report["files"], report["refused"]) == (300, 0)
     assert 20 < report["most_megabytes_of_this_process"] <= report["most_megabytes"]
     assert len(list((tmp_path / "many" / "midi").rglob("*.mid"))) == 300
+
+
+def test_players_of_an_ensemble_are_measured_beside_a_performer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script: dict[str, Any] = runpy.run_path(str(SCRIPTS / "measure_ensemble.py"))
+    argv = ["", "--model", "piano-small", "--seeds", "1", "--seconds", "8"]
+    monkeypatch.setattr(sys, "argv", argv)
+    script["main"]()
+    first, *others = capsys.readouterr().out.splitlines()
+    assert int(re.findall(r"(\d+) %", first)[0]) > 60
+    assert [line.partition(":")[0] for line in others] == [
+        f"performer at {velocity}" for velocity in (30, 64, 105)
+    ]

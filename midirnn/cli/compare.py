@@ -53,6 +53,8 @@ def compare(
                 f"{folder} holds {len(pieces)} MIDI files with notes; at least {FEWEST_PIECES} are "
                 "needed"
             )
+    # What is counted per second must not count time after the end of all files.
+    seconds = min(seconds, max(piece.duration for pieces in sets for piece in pieces))
     report = compare_two(*sets, seconds)
     if json_output:
         print(json.dumps({"first": str(first), "second": str(second), **report}, indent=2))

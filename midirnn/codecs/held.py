@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.base import BoolArray, HoldsNotes, Tokens
+from midirnn.codecs.native_scan import is_for, scan_held, skip_held
 from midirnn.performance import NUM_PITCHES
 
 
@@ -22,9 +23,12 @@ def held_of(state: object) -> BoolArray:
 
 def held_after(codec: HoldsNotes, held: BoolArray, tokens: Tokens) -> BoolArray:
     """Return what sounds after the tokens if ``held`` (128,) sounded before them."""
+    held = held.copy()
+    if is_for(len(tokens)):
+        skip_held(codec.note_ons, codec.note_offs, held, tokens)
+        return held
     change = _changes(codec, tokens)
     notes = np.flatnonzero(change)
-    held = held.copy()
     held[_pitches(codec, tokens[notes])] = change[notes] > 0  # of several the last one counts
     return held
 
@@ -34,6 +38,8 @@ def held_rows(codec: HoldsNotes, held: BoolArray, tokens: Tokens) -> BoolArray:
 
     Note-ons are of silent pitches and note-offs of sounding ones, as a grammar wants it.
     """
+    if is_for(len(tokens)):
+        return scan_held(codec.note_ons, codec.note_offs, held.copy(), tokens)
     change = _changes(codec, tokens)
     notes = np.flatnonzero(change)
     steps = np.zeros((len(tokens) + 1, NUM_PITCHES), np.int8)

@@ -152,9 +152,9 @@ class Notes:
     @cached_property
     def sounding_time(self) -> IntArray:
         """Return the note-steps that have sounded before each step; shape ``(end + 2,)``."""
-        change = np.zeros(self.end + 2, np.int64)
-        np.add.at(change, np.minimum(self.onset, self.end), 1)
-        np.add.at(change, np.minimum(self.onset + self.duration, self.end), -1)
+        size = self.end + 2
+        change = np.bincount(np.minimum(self.onset, self.end), minlength=size)
+        change -= np.bincount(np.minimum(self.onset + self.duration, self.end), minlength=size)
         return np.concatenate([[0], np.cumsum(np.cumsum(change))[:-1]])
 
     @cached_property
@@ -165,8 +165,8 @@ class Notes:
     @cached_property
     def interonset(self) -> IntArray:
         """Return the time from each distinct onset to the next; one less than there are onsets."""
-        distinct: IntArray = np.unique(self.onset)
-        return distinct[1:] - distinct[:-1]
+        apart = self.onset[1:] - self.onset[:-1]
+        return apart[apart > 0]
 
 
 def measured(
@@ -181,9 +181,12 @@ def measured(
     last = np.maximum(np.searchsorted(notes.onset, begin + steps), first)
     count = (last - first).astype(np.float64)
 
-    def total(values: npt.NDArray[np.generic]) -> Float64Array:
-        sums = np.concatenate([np.zeros((1, *values.shape[1:])), np.cumsum(values, axis=0)])
-        return np.asarray(sums[last] - sums[first], np.float64)
+    low, high = (int(first.min()), int(last.max())) if len(first) else (0, 0)
+
+    def total(values: npt.NDArray[np.generic], low: int = low) -> Float64Array:
+        sums = np.zeros((high - low + 1, *values.shape[1:]))
+        np.cumsum(values[low:high], axis=0, out=sums[1:])
+        return np.asarray(sums[last - low] - sums[first - low], np.float64)
 
     def mean(values: npt.NDArray[np.generic]) -> Float64Array:
         return total(values) / np.where(count > 0, count, np.nan)
@@ -193,13 +196,13 @@ def measured(
         variance = mean(values * values) - mean(values) ** 2
         return np.where(count > 1, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
-    classes = np.eye(PITCH_CLASSES)[notes.pitch % PITCH_CLASSES]
+    classes = notes.pitch[:, None] % PITCH_CLASSES == np.arange(PITCH_CLASSES)
     connected, known = _connected(notes)
     sounding = notes.sounding_time
     window = np.minimum(np.stack([begin, begin + steps]), len(sounding) - 1)
     at_once = (sounding[window[1]] - sounding[window[0]]) / steps
     with np.errstate(invalid="ignore", divide="ignore"):
-        articulation = total(connected) / total(known)
+        articulation = total(connected, 0) / total(known)  # a sum of fractions, always the same
     return {
         "density": np.log2(1.0 + count / seconds),
         "loudness": mean(notes.velocity),

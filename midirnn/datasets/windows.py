@@ -103,6 +103,9 @@ class Stream:
         begin, end = self.position, min(self.position + self.window, self.stop)
         count = end - begin
         batch.reset[row] = self.fresh
+        for feature in self.inputs.features:
+            if feature.fills_rows:
+                batch.features[feature.name][row, max(count, 0) :] = 0
         if count <= 0:
             return
         batch.targets[row, :count] = self.tokens[begin:end]
@@ -122,7 +125,11 @@ class Stream:
 
 
 def empty_batch(rows: int, window: int, vocab_size: int, features: Sequence[Feature] = ()) -> Batch:
-    """Return a batch of which nothing is valid; its masks allow everything."""
+    """Return a batch of which nothing is valid; its masks allow everything.
+
+    The windows of features that fill their rows are left as memory was: :meth:`Stream.read` writes
+    all of them.
+    """
     return Batch(
         inputs=np.zeros((rows, window), np.int64),
         targets=np.zeros((rows, window), np.int64),
@@ -130,7 +137,10 @@ def empty_batch(rows: int, window: int, vocab_size: int, features: Sequence[Feat
         valid=np.zeros((rows, window), dtype=bool),
         reset=np.zeros(rows, dtype=bool),
         features={
-            f.name: np.zeros((rows, window, *f.window_shape), f.window_type) for f in features
+            f.name: (np.empty if f.fills_rows else np.zeros)(
+                (rows, window, *f.window_shape), f.window_type
+            )
+            for f in features
         },
     )
 

@@ -168,7 +168,7 @@ def load_humanizer(model: str | os.PathLike[str] = "humanize") -> HumanizerEngin
 
     Raises :class:`CheckpointError` if there is none, or if it is a model of another architecture.
     """
-    folder = find_model(model)
+    folder = find_model(model, names=["humanize"])
     checkpoint = read_checkpoint(folder)
     if not isinstance(checkpoint.config, HumanizerConfig):
         raise CheckpointError(

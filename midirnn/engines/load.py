@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,11 +152,12 @@ def _codec_of(config: Path) -> str | None:
     return None if settings is None else str(settings["name"])
 
 
-def find_model(model: str | os.PathLike[str]) -> Path:
+def find_model(model: str | os.PathLike[str], *, names: Sequence[str] | None = None) -> Path:
     """Return the folder of a model: of a name, a checkpoint, a training run, or a tuned model.
 
     Of a training run it is the best checkpoint, or the last one if it was never validated. Raises
-    :class:`CheckpointError` if there is none.
+    :class:`CheckpointError` if there is none; it lists ``names``, by default those of all models
+    that have tokens.
     """
     folder = Path(model)
     of_name = [PRETRAINED / model] if isinstance(model, str) else []
@@ -163,19 +165,19 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     found = found or find_folder([folder], holding=ADAPTER_FILE)
     if found is not None:
         return found
-    names = ", ".join(pretrained_names()) or "none"
+    known = ", ".join(pretrained_names() if names is None else names) or "none"
     if folder.is_file():
         raise CheckpointError(
             f"{folder} is a file, and a model is a folder: name the checkpoint or training run "
-            f"that it came from. Models with midirnn: {names}"
+            f"that it came from. Models with midirnn: {known}"
         )
     if folder.is_dir():
         raise CheckpointError(
-            f"{folder} holds no model ({CONFIG_FILE} is missing). Models with midirnn: {names}"
+            f"{folder} holds no model ({CONFIG_FILE} is missing). Models with midirnn: {known}"
         )
     raise CheckpointError(
         f"there is no model {os.fspath(model)!r}: it is neither a folder nor one of those that "
-        f"come with midirnn ({names})"
+        f"come with midirnn ({known})"
     )
 
 

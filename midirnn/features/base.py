@@ -68,7 +68,7 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the feature of a window into its rows, which are all 0.
+        """Write the feature of a window into its rows: all 0, unless the feature fills them.
 
         The window's targets start at position ``begin``. There is a row for each of ``inputs``, the
         tokens before the targets, and one more in front of them if ``begin`` is 0: that of the
@@ -98,6 +98,8 @@ class Feature(ABC):
     """The name of the weights that it takes from the last layer, to add them to the logits."""
     window_type: ClassVar[type[np.generic]]
     """The type of what windows hold."""
+    fills_rows: ClassVar[bool] = False
+    """Whether its reader writes every number of its rows, which then need not be 0 before."""
 
     @property
     @abstractmethod

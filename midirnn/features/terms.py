@@ -15,9 +15,8 @@ from midirnn.errors import CodecError
 from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms import OutputTerms, StepMemory, TermStep
-from midirnn.terms.densities import NUM_DENSITIES
 from midirnn.terms.native_step import NativeMemory, NativeStep, loaded_library
-from midirnn.terms.scan import TermScan, native_library_now, term_scan
+from midirnn.terms.scan import TermScan, native_library_now, row_width, term_scan
 
 TermMemory = StepMemory | NativeMemory
 
@@ -37,6 +36,7 @@ class NoteTerms(Feature):
     width = 0
     head = "terms"
     window_type = np.int16
+    fills_rows = True
 
     notes: int
     """How many of the last notes are remembered."""
@@ -65,7 +65,7 @@ class NoteTerms(Feature):
     @property
     def window_shape(self) -> tuple[int, ...]:
         """The shape of indices and densities."""
-        return (self.terms.width + 2 * NUM_DENSITIES * self.shifts,)
+        return (row_width(self.terms),)
 
     @property
     def head_rows(self) -> int:
@@ -162,13 +162,5 @@ class _TermReader(Reader):
         """Write the indices and the densities after each input."""
         first = len(rows) - len(inputs)
         if first:
-            self._write(rows[:first], *self._scan.now())
-        if len(inputs):
-            self._write(rows[first:], *self._scan.read(inputs))
-
-    def _write(
-        self, rows: npt.NDArray[Any], indices: npt.NDArray[np.int16], densities: FloatVector
-    ) -> None:
-        width = self._terms.width
-        rows[:, :width] = indices
-        rows[:, width:] = densities.reshape(len(densities), -1).view(np.int16)
+            self._scan.write_now(rows[0])
+        self._scan.write(inputs, rows[first:])

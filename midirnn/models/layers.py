@@ -57,6 +57,13 @@ def loop(
 FAST_LOOPS: dict[str, Loop] = {"lstm": lstm_choice.loop}
 """Loops that compute on a CPU what :func:`loop` does, only faster, by the cell's name."""
 
+Weights = tuple[Tensor, Tensor, Tensor]
+
+FAST_LAYERS: dict[str, Callable[[Tensor, Weights, State], tuple[Tensor, State]]] = {
+    "lstm": lstm_choice.layer
+}
+"""The same with the projection of the input: of its weights, its bias and the recurrent weights."""
+
 _TORCH_LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "rnn": torch.rnn_tanh,
     "gru": torch.gru,
@@ -117,6 +124,9 @@ class RecurrentLayer(nn.Module):
         return lstm_choice.torch_is_faster(x, weights, self._by_loop, self._by_torch)
 
     def _by_loop(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if x.device.type == "cpu" and self.cell.name in FAST_LAYERS:
+            weights = self.weight_ih, self.bias, self.weight_hh
+            return FAST_LAYERS[self.cell.name](x, weights, state)
         return self.recur(nn.functional.linear(x, self.weight_ih, self.bias), state)
 
     def recur(self, projected: Tensor, state: State) -> tuple[Tensor, State]:

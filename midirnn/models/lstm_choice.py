@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from midirnn import native
 from midirnn.files import write_file
@@ -53,6 +53,24 @@ def loop(
     return lstm_native.loop(path, projected, weight_hh, state)
 
 
+def layer(x: Tensor, weights: tuple[Tensor, Tensor, Tensor], state: State) -> tuple[Tensor, State]:
+    """Run a layer over inputs (T, B, I) on a CPU: the same as projecting them, and :func:`loop`.
+
+    ``weights`` are the input's (4H, I), its bias and the recurrent (4H, H).
+    """
+    weight_ih, bias, weight_hh = weights
+    steps, batch, _ = x.shape
+    path = _path(steps * batch * weight_ih.shape[0], _product_type(x))
+    if path is None:
+        return loop(nn.functional.linear(x, weight_ih, bias), weight_hh, None, state)
+    return lstm_native.layer(path, x, weights, state)
+
+
+def _product_type(x: Tensor) -> torch.dtype:
+    """Return the type in which matrices are multiplied."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+
+
 SMALLEST_NATIVE = 1 << 15
 """Gates of a window (T * B * 4H) from which on the loop in C++ is worth compiling."""
 
@@ -73,9 +91,7 @@ def torch_is_faster(x: Tensor, weights: list[Tensor], ours: Layer, theirs: Layer
     if batch * 4 * hidden < lstm.SMALLEST_COMPILED:
         return False
     batch = 1 << (batch - 1).bit_length()
-    lower = torch.is_autocast_enabled("cpu")
-    dtype = torch.get_autocast_dtype("cpu") if lower else x.dtype
-    name = _name(batch, inputs, hidden, dtype)
+    name = _name(batch, inputs, hidden, _product_type(x))
     if name not in _remembered:
         if name not in (kept := _read()):
             our_time, their_time = _measure((batch, inputs, hidden), weights, (ours, theirs))

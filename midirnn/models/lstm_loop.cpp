@@ -228,6 +228,67 @@ bool has_amx() {
 
 #endif
 
+// A matrix (rows, columns) in bf16 written column after column. A product that sums over the rows,
+// as the weights' gradient does, is computed in half the time from this.
+
+#if defined(__x86_64__)
+
+// 16 x 16 numbers; steps from row to row are in numbers.
+__attribute__((target("avx2"))) void transpose_block(const Bfloat16 *from, std::size_t from_step,
+                                                     Bfloat16 *to, std::size_t to_step) {
+    __m256i half[2][8];  // of 8 rows each: column k in the lower lane, k + 8 in the upper one
+    for (int rows = 0; rows < 2; ++rows) {
+        __m256i a[8], b[8];
+        for (int row = 0; row < 8; ++row)
+            a[row] = _mm256_loadu_si256(
+                reinterpret_cast<const __m256i *>(from + (8 * rows + row) * from_step));
+        for (int k = 0; k < 4; ++k) {
+            b[2 * k] = _mm256_unpacklo_epi16(a[2 * k], a[2 * k + 1]);
+            b[2 * k + 1] = _mm256_unpackhi_epi16(a[2 * k], a[2 * k + 1]);
+        }
+        for (int k = 0; k < 8; k += 4)
+            for (int j = 0; j < 2; ++j) {
+                a[k + 2 * j] = _mm256_unpacklo_epi32(b[k + j], b[k + j + 2]);
+                a[k + 2 * j + 1] = _mm256_unpackhi_epi32(b[k + j], b[k + j + 2]);
+            }
+        for (int k = 0; k < 4; ++k) {
+            half[rows][2 * k] = _mm256_unpacklo_epi64(a[k], a[k + 4]);
+            half[rows][2 * k + 1] = _mm256_unpackhi_epi64(a[k], a[k + 4]);
+        }
+    }
+    for (int k = 0; k < 8; ++k) {
+        const __m256i lower = _mm256_permute2x128_si256(half[0][k], half[1][k], 0x20);
+        const __m256i upper = _mm256_permute2x128_si256(half[0][k], half[1][k], 0x31);
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + k * to_step), lower);
+        _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + (k + 8) * to_step), upper);
+    }
+}
+
+#endif
+
+// `row_step`: from row to row of what is written; what lies between them becomes 0, since oneDNN
+// may read it.
+void transpose(int rows, int columns, const Bfloat16 *from, Bfloat16 *to, int row_step) {
+    constexpr int SIDE = 16, AT_ONCE = 2 * SIDE;  // a cache line of what is read, and of what is written
+    int whole_rows = 0, whole_columns = 0;
+#if defined(__x86_64__)
+    whole_rows = rows / AT_ONCE * AT_ONCE;
+    whole_columns = columns / AT_ONCE * AT_ONCE;
+    for (int row = 0; row < whole_rows; row += AT_ONCE)
+        for (int column = 0; column < whole_columns; column += AT_ONCE)
+            for (int block = 0; block < 4; ++block) {
+                const int r = row + block % 2 * SIDE, c = column + block / 2 * SIDE;
+                transpose_block(from + std::size_t(r) * columns + c, columns,
+                                to + std::size_t(c) * row_step + r, row_step);
+            }
+#endif
+    for (int row = 0; row < rows; ++row)
+        for (int column = row < whole_rows ? whole_columns : 0; column < columns; ++column)
+            to[std::size_t(column) * row_step + row] = from[std::size_t(row) * columns + column];
+    for (int column = 0; column < columns; ++column)
+        std::fill_n(to + std::size_t(column) * row_step + rows, row_step - rows, Bfloat16{0});
+}
+
 struct Path {
     const char *name;
     bool bf16;
@@ -280,6 +341,12 @@ int lstm_backward(int path, int threads, int steps, int batch, int hidden, const
         return 1;
     }
     return 0;
+}
+
+// For processors with AMX, which have AVX2 too.
+void lstm_transpose(int rows, int columns, const void *from, void *to, int row_step) {
+    transpose(rows, columns, static_cast<const Bfloat16 *>(from), static_cast<Bfloat16 *>(to),
+              row_step);
 }
 
 }  // extern "C"

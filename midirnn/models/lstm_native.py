@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from midirnn import native
 
@@ -67,6 +67,11 @@ def _library() -> ctypes.CDLL | None:
         library.lstm_path_name.restype = ctypes.c_char_p
         library.lstm_forward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 5
         library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 7
+        library.lstm_transpose.argtypes = [
+            *[ctypes.c_int] * 2,
+            *[ctypes.c_void_p] * 2,
+            ctypes.c_int,
+        ]
     return library
 
 
@@ -88,6 +93,61 @@ def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor) 
         raise MemoryError("there is not enough memory for a layer's window")
 
 
+def _turned(matrix: Tensor, path: LoopPath) -> Tensor:
+    """Return the transpose (columns, rows) of a matrix, for products that sum over its rows.
+
+    For AMX it is written out, since torch's products then take half the time; else it is a view.
+    """
+    if path.name != "amx":
+        return matrix.t()
+    library = _library()
+    assert library is not None and matrix.is_contiguous()
+    rows, columns = matrix.shape
+    # Rows that are a power of two apart would all meet in the same few lines of the cache.
+    turned = matrix.new_empty(columns, rows + _APART)
+    library.lstm_transpose(rows, columns, matrix.data_ptr(), turned.data_ptr(), rows + _APART)
+    return turned[:, :rows]
+
+
+_APART = 32
+"""Numbers between the rows of a transposed matrix: a cache line."""
+
+
+def _forward(
+    ctx: Any, path: LoopPath, projected: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
+) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
+    """Run the loop; return outputs and last state, and what the way back needs."""
+    steps, batch, gates = projected.shape
+    hidden = gates // 4
+    weight = weight_hh.to(path.dtype).contiguous()
+    activations = torch.empty_like(projected)
+    cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
+    outputs = projected.new_empty(steps + 1, batch, hidden)
+    cells[0], outputs[0] = c, h
+    _call("lstm_forward", path, activations, projected, weight, activations, cells, outputs)
+    ctx.path = path
+    last = outputs[-1].float(), cells[-1].clone()
+    return (outputs[1:], *last), (weight, activations, cells, outputs)
+
+
+def _backward(
+    ctx: Any, saved: tuple[Tensor, ...], dy: Tensor, dh_last: Tensor, dc_last: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run the loop back; return the gradients of gates, weight and state, and the gates' turned."""
+    weight, activations, cells, outputs = saved
+    steps, batch, gates = activations.shape
+    dgates = torch.empty_like(activations)
+    dh, dc = (
+        last.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        for last in (dh_last, dc_last)
+    )
+    dy = dy.to(activations.dtype).contiguous()
+    _call("lstm_backward", ctx.path, activations, dy, weight, activations, cells, dgates, dh, dc)
+    turned = _turned(dgates.view(steps * batch, gates), ctx.path)  # (4H, T * B)
+    dweight = turned @ outputs[:-1].view(steps * batch, gates // 4)
+    return dgates, dweight.float(), dh, dc, turned
+
+
 class _NativeRecurrence(torch.autograd.Function):
     """The loop over time. Inputs in the path's type, state in fp32."""
 
@@ -95,36 +155,49 @@ class _NativeRecurrence(torch.autograd.Function):
     def forward(
         ctx: Any, path: LoopPath, projected: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        steps, batch, gates = projected.shape
-        hidden = gates // 4
-        weight = weight_hh.to(path.dtype).contiguous()
-        activations = torch.empty_like(projected)
-        cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
-        outputs = projected.new_empty(steps + 1, batch, hidden)
-        cells[0], outputs[0] = c, h
-        _call("lstm_forward", path, activations, projected, weight, activations, cells, outputs)
-        ctx.path = path
-        ctx.save_for_backward(weight, activations, cells, outputs)
-        return outputs[1:], outputs[-1].float(), cells[-1].clone()
+        results, saved = _forward(ctx, path, projected, weight_hh, h, c)
+        ctx.save_for_backward(*saved)
+        return results
 
     @staticmethod
     def backward(
         ctx: Any, dy: Tensor, dh_last: Tensor, dc_last: Tensor
     ) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
-        weight, activations, cells, outputs = ctx.saved_tensors
-        steps, batch, gates = activations.shape
-        dgates = torch.empty_like(activations)
-        dh, dc = (
-            last.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-            for last in (dh_last, dc_last)
-        )
-        dy = dy.to(activations.dtype).contiguous()
-        _call(
-            "lstm_backward", ctx.path, activations, dy, weight, activations, cells, dgates, dh, dc
-        )
-        flat = dgates.view(steps * batch, gates)
-        dweight = flat.t() @ outputs[:-1].view(steps * batch, gates // 4)
-        return None, dgates, dweight.float(), dh, dc
+        *gradients, _ = _backward(ctx, ctx.saved_tensors, dy, dh_last, dc_last)
+        return None, *gradients  # type: ignore[return-value]
+
+
+class _NativeLayer(torch.autograd.Function):
+    """The input's projection and the loop: on the way back both weights share a transpose."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        path: LoopPath,
+        x: Tensor,
+        weight_ih: Tensor,
+        bias: Tensor,
+        weight_hh: Tensor,
+        h: Tensor,
+        c: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight = x.to(path.dtype).contiguous(), weight_ih.to(path.dtype)
+        with torch.autocast("cpu", enabled=False):
+            projected = nn.functional.linear(x, weight, bias.to(path.dtype))
+        results, saved = _forward(ctx, path, projected, weight_hh, h, c)
+        ctx.save_for_backward(x, weight, *saved)
+        return results
+
+    @staticmethod
+    def backward(
+        ctx: Any, dy: Tensor, dh_last: Tensor, dc_last: Tensor
+    ) -> tuple[None, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        x, weight, *saved = ctx.saved_tensors
+        dgates, dweight, dh, dc, turned = _backward(ctx, tuple(saved), dy, dh_last, dc_last)
+        dx = (dgates.flatten(0, 1) @ weight).view(x.shape)
+        dweight_ih = (turned @ x.flatten(0, 1)).float()
+        dbias = dgates.flatten(0, 1).sum(0).float()
+        return None, dx, dweight_ih, dbias, dweight, dh, dc
 
 
 def loop(
@@ -134,4 +207,15 @@ def loop(
     y, h, c = _NativeRecurrence.apply(  # type: ignore[no-untyped-call]
         path, projected.contiguous(), weight_hh, *state
     )
+    return y, (h, c)
+
+
+def layer(
+    path: LoopPath,
+    x: Tensor,
+    weights: tuple[Tensor, Tensor, Tensor],
+    state: tuple[Tensor, ...],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a layer over inputs (T, B, I) on a path; see :func:`midirnn.models.lstm_choice.layer`."""
+    y, h, c = _NativeLayer.apply(path, x, *weights, *state)  # type: ignore[no-untyped-call]
     return y, (h, c)

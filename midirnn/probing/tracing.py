@@ -75,6 +75,11 @@ def trace(
             f"row of units; look into a model of {ModelConfig.architecture!r}"
         )
     piece = codec.read(piece) if isinstance(piece, Path) else piece
+    if not isinstance(codec, NoteStream) and not isinstance(piece, str):
+        raise OptionError(
+            f"{loaded.name} reads tokens of the codec {codec.name!r}, which are neither notes nor "
+            "text: there is nothing that its units could be compared with"
+        )
     if isinstance(piece, Performance):
         piece = piece.without_drums()
         if seconds is not None:

@@ -135,7 +135,7 @@ def draw_many(
             raise OptionError(f"{name} is {value}; it must be at least {low}")
     order = _Order(request, begin, batch)
     pieces = list(zip(seeds, primers, strict=True))
-    if workers == 1:
+    if workers == 1 or not pieces:
         return order.make_all(model.codec, _lanes(model, engine, batch), pieces)
     return _in_processes(model, engine, order, pieces, min(workers, len(primers)))
 

@@ -21,6 +21,7 @@ constexpr int LONGEST_CONTEXT = 12;
 constexpr int LENGTHS = LONGEST_CONTEXT + 1;
 constexpr int VIEWS = 3;  // exact, transposed, and in any order (matches) or but for the last (votes)
 constexpr int MOST_VOTES = 8;
+constexpr int SHORTEST_BAG = 3, LONGEST_BAG = 8;  // contexts in any order
 constexpr int RECENCY_NOTES = 256;
 constexpr int NEAR = 40;
 constexpr int WIDTHS[] = {0, 2, 7};
@@ -62,11 +63,35 @@ int difference_bucket(int steps) {
     return 20 + (steps < 0 ? -apart : apart);
 }
 
+std::vector<int> difference_buckets() {
+    std::vector<int> buckets;
+    for (int steps = -2000; steps <= 2000; steps++) buckets.push_back(difference_bucket(steps));
+    return buckets;
+}
+
+const std::vector<int> DIFFERENCES = difference_buckets();
+
 // ---- what a piece's notes bring to mind -------------------------------------------------------
 
 struct Match {
     int place = NONE, length = 0, pitch = 0;
 };
+
+// Calls `use(place, value)` for each byte from `last` down to `first` that is not 0.
+template <typename Use>
+void each_nonzero(const uint8_t* bytes, int first, int last, Use use) {
+    for (; last - 7 >= first; last -= 8) {
+        uint64_t eight;  // the last in the highest byte, where processors are little-endian
+        std::memcpy(&eight, bytes + last - 7, 8);
+        while (eight) {
+            const int byte = 7 - __builtin_clzll(eight) / 8;
+            use(last - 7 + byte, int(eight >> 8 * byte));
+            eight &= (uint64_t(1) << 8 * byte) - 1;
+        }
+    }
+    for (; last >= first; last--)
+        if (bytes[last]) use(last, int(bytes[last]));
+}
 
 struct Held {
     int pitch, age, since, overdue;  // since: notes begun after it; overdue: FAR for unknown
@@ -160,6 +185,7 @@ class Scan {
     Match matches[VIEWS];
     uint8_t votes[VIEWS][PITCHES] = {};
     bool voting = true;  // whether votes are wanted, and not only matches
+    bool for_windows = false;  // whether many notes are read in a row, and none is forgotten
 
     // Takes tokens in of which no row is written. Contexts are no longer than LONGEST_CONTEXT, so
     // that matches and votes follow from the last notes: only these are compared with all others.
@@ -224,47 +250,54 @@ class Scan {
         released[pitch] = step;
     }
 
-    // `lengths[j]`: how many notes up to j are as those up to the last, from the lengths before.
+    // `lengths[j]`: how many notes up to j are as those up to the last, from the `old` lengths.
     template <typename Same>
-    static void follow(std::vector<uint8_t>& lengths, int from, int last, Same same) {
-        lengths.resize(last + 1, 0);
-        for (int j = last - 1; j > from; j--)
-            lengths[j] = same(j) ? uint8_t(std::min(LONGEST_CONTEXT, lengths[j - 1] + 1)) : 0;
-        if (last > from) lengths[from] = same(from) ? 1 : 0;
+    static void follow(std::vector<uint8_t>& lengths, std::vector<uint8_t>& old, int from, int last,
+                       Same same) {
+        lengths.swap(old);
+        lengths.resize(last + 1);
+        old.resize(last + 1, 0);
+        uint8_t* to = lengths.data();
+        const uint8_t* of = old.data();
+        for (int j = from + 1; j < last; j++) {  // without a branch, so for many notes at once
+            const uint8_t longer = std::min<uint8_t>(LONGEST_CONTEXT, uint8_t(of[j - 1] + 1));
+            to[j] = longer & uint8_t(-uint8_t(same(j)));
+        }
+        if (last > from) to[from] = same(from) ? 1 : 0;
+        to[last] = 0;
     }
 
     void recollect() {
         const int last = count() - 1, from = first();
-        before.assign(exact.begin(), exact.end());
+        const uint8_t* p = pitches.data();
+        const uint8_t newest = p[last];
         if (voting) std::memset(votes, 0, sizeof votes);
         for (auto& match : matches) match = Match{};
-        const uint8_t* p = pitches.data();
-        follow(exact, from, last, [&](int j) { return p[j] == p[last]; });
+        follow(exact, before, from, last, [&](int j) { return p[j] == newest; });
         if (last > 0) {
-            uint8_t interval = uint8_t(p[last] - p[last - 1]);
-            follow(moved, from + 1, last, [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
+            const uint8_t interval = uint8_t(newest - p[last - 1]);
+            follow(moved, moved_before, from + 1, last,
+                   [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
         }
         if (last - from < 1) return;
-        auto known = [&](const std::vector<uint8_t>& lengths, int j, int begin) {
-            return std::min<int>(lengths[j], j - begin + 1);
-        };
-        for (int j = last - 1; j >= from; j--) {
-            if (int length = known(exact, j, from)) {
-                vote(0, p[j + 1], length);
-                if (length > matches[0].length) matches[0] = {j + 1, length, p[j + 1]};
-            }
-            if (j > from && moved[j]) {
-                int length = known(moved, j, from + 1);
-                int pitch = uint8_t(p[last] + p[j + 1] - p[j]);
-                if (pitch < PITCHES) vote(1, pitch, length);
-                if (length >= 2 && length > matches[1].length) matches[1] = {j + 1, length, pitch};
-            }
-            if (j < last - 1 && j < int(before.size()) && before[j] && p[j + 1] != p[last])
-                vote(2, p[j + 2], known(before, j, from));
-        }
+        each_nonzero(exact.data(), from, last - 1, [&](int j, int length) {
+            length = std::min(length, j - from + 1);
+            vote(0, p[j + 1], length);
+            if (length > matches[0].length) matches[0] = {j + 1, length, p[j + 1]};
+        });
+        each_nonzero(moved.data(), from + 1, last - 1, [&](int j, int length) {
+            length = std::min(length, j - from);
+            int pitch = uint8_t(newest + p[j + 1] - p[j]);
+            if (pitch < PITCHES) vote(1, pitch, length);
+            if (length >= 2 && length > matches[1].length) matches[1] = {j + 1, length, pitch};
+        });
         if (matches[1].pitch >= PITCHES) matches[1] = Match{};
-        if (voting)
+        if (voting) {
+            each_nonzero(before.data(), from, last - 2, [&](int j, int length) {
+                if (p[j + 1] != newest) vote(2, p[j + 2], std::min(length, j - from + 1));
+            });
             for (auto& view : votes) keep_most(view);
+        }
         find_in_any_order(from, last);
     }
 
@@ -272,28 +305,67 @@ class Scan {
         votes[view][pitch] = std::max(votes[view][pitch], uint8_t(length));
     }
 
+    // Keeps the longest few, of equal ones the lowest pitches.
     static void keep_most(uint8_t* view) {
-        int kept = 0;
-        uint8_t chosen[PITCHES] = {};
-        for (int length = LONGEST_CONTEXT; length && kept < MOST_VOTES; length--)
-            for (int pitch = 0; pitch < PITCHES && kept < MOST_VOTES; pitch++)
-                if (view[pitch] == length) chosen[pitch] = uint8_t(length), kept++;
-        std::memcpy(view, chosen, PITCHES);
+        int of_length[LENGTHS] = {}, shortest = LONGEST_CONTEXT, room = MOST_VOTES;
+        each_nonzero(view, 0, PITCHES - 1, [&](int, int length) { of_length[length]++; });
+        while (shortest > 0 && of_length[shortest] <= room) room -= of_length[shortest--];
+        int too_many = of_length[shortest] - room;
+        each_nonzero(view, 0, PITCHES - 1, [&](int pitch, int length) {
+            if (length < shortest || (length == shortest && too_many-- > 0)) view[pitch] = 0;
+        });
     }
 
     void find_in_any_order(int from, int last) {
-        for (int length = 8; length >= 3; length--) {
+        for (int length = LONGEST_BAG; length >= SHORTEST_BAG; length--) {
             if (2 * length > last + 1 - from) continue;
-            uint64_t wanted = sums[last + 1] - sums[last + 1 - length];
-            for (int start = last + 1 - 2 * length; start >= from; start--)
-                if (sums[start + length] - sums[start] == wanted) {
-                    matches[2] = {start + length, length, pitches[start + length]};
-                    return;
-                }
+            const uint64_t wanted = bag(last + 1 - length, length);
+            const int newest = last + 1 - 2 * length;
+            const int start = for_windows ? bags.find(*this, wanted, length, from, newest)
+                                          : find(wanted, length, from, newest);
+            if (start >= from) {
+                matches[2] = {start + length, length, pitches[start + length]};
+                return;
+            }
         }
     }
 
-    std::vector<uint8_t> exact, moved, before;
+    // The sum of so many notes from one on: equal for equal pitches in any order.
+    uint64_t bag(int start, int length) const { return sums[start + length] - sums[start]; }
+
+    // The newest place from `newest` down to `from` of notes with that sum; NONE if there is none.
+    int find(uint64_t wanted, int length, int from, int newest) const {
+        for (int start = newest; start >= from; start--)
+            if (bag(start, length) == wanted) return start;
+        return NONE;
+    }
+
+    // Where bags of notes were, by a hash of their sums: the newest place of each hash, and for
+    // each place the one before it. For windows, where a scan is not copied at each note.
+    class Bags {
+      public:
+        int find(const Scan& scan, uint64_t wanted, int length, int from, int newest) {
+            std::vector<int>&newest_at = latest[length], &before = earlier[length];
+            newest_at.resize(SLOTS, NONE);
+            for (int start = std::max(int(before.size()), from); start <= newest; start++) {
+                before.resize(start + 1, NONE);
+                int& slot = newest_at[slot_of(scan.bag(start, length))];
+                before[start] = slot;
+                slot = start;
+            }
+            int start = newest_at[slot_of(wanted)];
+            while (start >= from && scan.bag(start, length) != wanted) start = before[start];
+            return start;
+        }
+
+      private:
+        static constexpr int SLOTS = 1 << 11;
+        static int slot_of(uint64_t sum) { return int(sum * 0x9E3779B97F4A7C15ULL >> 53); }
+        std::vector<int> latest[LONGEST_BAG + 1], earlier[LONGEST_BAG + 1];
+    };
+
+    Bags bags;
+    std::vector<uint8_t> exact, moved, before, moved_before;  // before: those of the note before
     std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
 };
 
@@ -348,19 +420,26 @@ int lower(const Moment& m, int pitch) {
                              [&](const Held& note) { return note.pitch < pitch; }));
 }
 
+// A run of a table from `first` on; beyond its ends the table goes on as it ends.
+void run(const std::vector<int>& table, int first, int size, Row row) {
+    const int last = int(table.size()) - 1;
+    for (int index = 0; index < size; index++)
+        row[index] = int16_t(table[std::clamp(first + index, 0, last)]);
+}
+
 void against(const Moment& m, int other, Row row) {
-    each(m.scan.sizes.max_shift, row, [&](int index) {
-        int apart = m.scan.since_onset() + index + 1 - other;
-        return std::abs(apart) <= NEAR ? apart + NEAR : NONE;
-    });
+    const int size = m.scan.sizes.max_shift, first = m.scan.since_onset() + 1 - other;
+    std::fill_n(row, size, int16_t(NONE));
+    const int stop = std::min(size, NEAR + 1 - first);
+    for (int index = std::max(0, -NEAR - first); index < stop; index++)
+        row[index] = int16_t(first + index + NEAR);
 }
 
 void overdue_then(const Moment& m, Row row) {
     int most = m.scan.sizes.max_shift, layer = 0;
     for (const Held& note : m.held)
         if (note.overdue < FAR && layer < 4)
-            each(most, row + layer++ * most,
-                 [&](int index) { return difference_bucket(note.overdue + index + 1); });
+            run(DIFFERENCES, 2000 + note.overdue + 1, most, row + layer++ * most);
     std::fill(row + layer * most, row + 4 * most, int16_t(NONE));
 }
 
@@ -375,19 +454,20 @@ struct Term {
     char group;  // n: note-on, o: note-off, s: time shift, v: velocity
     void (*fill)(const Moment&, Row);
     bool ages = false;  // of notes: whether it changes with time alone, and is summed apart
+    bool at_notes = false;  // whether it changes only where a note begins
 };
 
 const Term TERMS[] = {
-    {"interval_1", 1, 'n', [](const Moment& m, Row row) { interval(m, 0, 127, row); }},
-    {"interval_2", 1, 'n', [](const Moment& m, Row row) { interval(m, 1, 48, row); }},
-    {"interval_3", 1, 'n', [](const Moment& m, Row row) { interval(m, 2, 48, row); }},
-    {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }},
-    {"votes", VIEWS, 'n', votes},
+    {"interval_1", 1, 'n', [](const Moment& m, Row row) { interval(m, 0, 127, row); }, false, true},
+    {"interval_2", 1, 'n', [](const Moment& m, Row row) { interval(m, 1, 48, row); }, false, true},
+    {"interval_3", 1, 'n', [](const Moment& m, Row row) { interval(m, 2, 48, row); }, false, true},
+    {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }, false, true},
+    {"votes", VIEWS, 'n', votes, false, true},
     {"recency", 1, 'n',
      [](const Moment& m, Row row) {
          each(PITCHES, row, [&](int pitch) { return bucket(COUNT, m.scan.notes_since(pitch)); });
-     }},
-    {"class_recency", 1, 'n', class_recency},
+     }, false, true},
+    {"class_recency", 1, 'n', class_recency, false, true},
     {"silence", 1, 'n',
      [](const Moment& m, Row row) {
          each(PITCHES, row, [&](int pitch) { return bucket(TIME, m.scan.silent_for(pitch)); });
@@ -421,8 +501,7 @@ const Term TERMS[] = {
      true},
     {"interonset", 1, 's',
      [](const Moment& m, Row row) {
-         int since = m.scan.since_onset();
-         each(m.scan.sizes.max_shift, row, [&](int i) { return bucket(SHIFTED, since + i + 1); });
+         run(SHIFTED, m.scan.since_onset() + 1, m.scan.sizes.max_shift, row);
      }},
     {"interonset_match", 1, 's',
      [](const Moment& m, Row row) { against(m, m.scan.match_interval(), row); }},
@@ -430,15 +509,15 @@ const Term TERMS[] = {
     {"interonset_2", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(2), row); }},
     {"overdue_then", 4, 's', overdue_then},
     {"velocity_1", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(0), row); }},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(0), row); }, false, true},
     {"velocity_2", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(1), row); }},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(1), row); }, false, true},
     {"velocity_3", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(2), row); }},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(2), row); }, false, true},
     {"velocity_4", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(3), row); }},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(3), row); }, false, true},
     {"velocity_match", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.match_velocity(), row); }},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.match_velocity(), row); }, false, true},
 };
 
 int group_size(const Sizes& sizes, char group) {
@@ -455,9 +534,16 @@ class Histogram {
     void cumulate() {
         for (int x = 0; x < LONGEST_DENSITY; x++) below[x + 1] = below[x] + weights[x];
     }
-    float box(int at, int width) const {  // the mean from `width` below to `width` above
-        if (at + width >= LONGEST_DENSITY) return 0;
-        return float((below[at + width + 1] - below[std::max(at - width, 0)]) / (2 * width + 1));
+    // The means from `width` below each place to `width` above, for all widths; 0 where they would
+    // reach too far.
+    void boxes(float means[][LONGEST_DENSITY]) const {
+        for (int number = 0; number < 3; number++, means++) {
+            const int width = WIDTHS[number], size = 2 * width + 1, stop = LONGEST_DENSITY - width;
+            for (int at = 0; at < width; at++) (*means)[at] = float(below[at + width + 1] / size);
+            const double *low = below - width, *high = below + width + 1;
+            for (int at = width; at < stop; at++) (*means)[at] = float((high[at] - low[at]) / size);
+            std::fill(*means + stop, *means + LONGEST_DENSITY, 0.0f);
+        }
     }
 
   private:
@@ -518,33 +604,123 @@ class Usual {
     float of_onsets[LONGEST_DENSITY + 1], of_held[LONGEST_DENSITY + 1];
 };
 
-void densities(const Moment& m, float* rows) {
-    const Scan& scan = m.scan;
-    const int most = scan.sizes.max_shift, last = scan.count() - 1;
-    if (last < 0) {
-        std::fill_n(rows, DENSITIES * most, 0.0f);
-        return;
-    }
-    Histogram intervals, lasted;
-    double weight = 1;
-    for (int note = last; note > std::max(scan.first(), last - 32); note--, weight *= 0.93)
-        intervals.add(scan.onsets[note] - scan.onsets[note - 1], weight);
-    weight = 1;
-    for (int note = last; note >= std::max(scan.first(), last - 47); note--, weight *= 0.96)
-        if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
-            lasted.add(scan.durations[note], weight);
-    intervals.cumulate();
-    lasted.cumulate();
-    const int newest = std::min(int(m.held.size()), 6);
-    for (int number = 0; number < 3; number++)
-        for (int shift = 1; shift <= most; shift++) {
-            float of_held = 0;
-            for (int n = 0; n < newest; n++) of_held += lasted.box(m.held[n].age + shift, WIDTHS[number]);
-            float of_onset = intervals.box(scan.since_onset() + shift, WIDTHS[number]);
-            rows[number * most + shift - 1] = std::log(0.01f + of_onset) + 2.5f;
-            rows[(number + 3) * most + shift - 1] = std::log(0.01f + of_held) + 2.5f;
+// The logarithms of these means for one moment after another. What of them stays from moment to
+// moment is kept.
+class Densities {
+  public:
+    // `noted`: whether a note has begun since the last moment; `moved`: whether time has passed.
+    void write(const Moment& m, bool noted, bool moved, float* rows) {
+        const Scan& scan = m.scan;
+        const int most = scan.sizes.max_shift, last = scan.count() - 1;
+        if (last < 0) {
+            std::fill_n(rows, DENSITIES * most, 0.0f);
+            return;
         }
+        if (noted) take_onsets(scan, last);
+        if (noted || moved) take_held(scan, last);
+        const int first = scan.since_onset() + 1;
+        take_logarithms(first, first + most);
+        for (int width = 0; width < 3; width++) {
+            copy(logarithms[width], NEVER, first, most, rows + width * most);
+            float* sums = rows + (width + 3) * most;
+            std::fill_n(sums, most, 0.0f);
+            const int newest = std::min(int(m.held.size()), 6);
+            for (int n = 0; n < newest; n++) {
+                const int from = m.held[n].age + 1, inside = std::min(most, LONGEST_DENSITY - from);
+                for (int i = 0; i < inside; i++) sums[i] += of_held[width][from + i];
+            }
+            for (int i = 0; i < most; i++) sums[i] = logarithm(sums[i]);
+        }
+    }
+
+  private:
+    static float logarithm(float mean) { return mean ? std::log(0.01f + mean) + 2.5f : NEVER; }
+
+    static void copy(const float* values, float beyond, int first, int size, float* to) {
+        const int inside = std::clamp(LONGEST_DENSITY - first, 0, size);
+        std::copy_n(values + std::min(first, LONGEST_DENSITY), inside, to);
+        std::fill_n(to + inside, size - inside, beyond);
+    }
+
+    void take_onsets(const Scan& scan, int last) {
+        Histogram intervals;
+        double weight = 1;
+        for (int note = last; note > std::max(scan.first(), last - 32); note--, weight *= 0.93)
+            intervals.add(scan.onsets[note] - scan.onsets[note - 1], weight);
+        intervals.cumulate();
+        intervals.boxes(of_onsets);
+        known_stop = scan.since_onset() + 1;
+    }
+
+    void take_held(const Scan& scan, int last) {
+        Histogram lasted;
+        double weight = 1;
+        for (int note = last; note >= std::max(scan.first(), last - 47); note--, weight *= 0.96)
+            if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
+                lasted.add(scan.durations[note], weight);
+        lasted.cumulate();
+        lasted.boxes(of_held);
+    }
+
+    // Sees to the logarithms of what lies from `first` on: since time only goes on, those of a
+    // stretch that only grows at its end.
+    void take_logarithms(int first, int stop) {
+        stop = std::min(stop, LONGEST_DENSITY);
+        for (known_stop = std::max(known_stop, first); known_stop < stop; known_stop++)
+            for (int width = 0; width < 3; width++)
+                logarithms[width][known_stop] = logarithm(of_onsets[width][known_stop]);
+    }
+
+    static const float NEVER;
+    float of_onsets[3][LONGEST_DENSITY], of_held[3][LONGEST_DENSITY], logarithms[3][LONGEST_DENSITY];
+    int known_stop = 0;
+};
+
+const float Densities::NEVER = std::log(0.01f) + 2.5f;
+
+int width_of(const Sizes& sizes) {
+    int width = 0;
+    for (const Term& term : TERMS) width += term.layers * group_size(sizes, term.group);
+    return width;
 }
+
+// Writes row after row: the indices of all terms, and behind them the bits of the densities, two
+// numbers of 16 bits each. What a token does not change is copied from the row before.
+class Rows {
+  public:
+    Rows(const Scan& scan, Row row)
+        : scan(scan), width(width_of(scan.sizes)), usual(DENSITIES * scan.sizes.max_shift), row(row) {}
+
+    // `noted`: a note has begun since the row before; `moved`: time has passed; `ended`: a note has
+    // ended.
+    void write(bool noted, bool moved, bool ended) {
+        if (before && !noted && !moved && !ended) {
+            std::copy_n(before, size(), row);
+        } else {
+            Moment moment(scan);
+            Row to = row;
+            for (const Term& term : TERMS) {
+                const int count = term.layers * group_size(scan.sizes, term.group);
+                if (before && term.at_notes && !noted) std::copy_n(before + (to - row), count, to);
+                else term.fill(moment, to);
+                to += count;
+            }
+            densities.write(moment, noted || !before, moved || !before, usual.data());
+            std::memcpy(to, usual.data(), usual.size() * sizeof(float));
+        }
+        before = row;
+        row += size();
+    }
+
+  private:
+    std::size_t size() const { return width + 2 * usual.size(); }
+
+    const Scan& scan;
+    const int width;
+    Densities densities;
+    std::vector<float> usual;
+    Row row, before = nullptr;
+};
 
 }  // namespace
 
@@ -565,20 +741,23 @@ void* scan_new(int max_shift, int velocity_bins, int memory) {
 
 void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 
-// Feeds `count` tokens. Behind each, row t of `indices` and `densities` (if not null) is written.
-void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* indices, float* rows) {
+// Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written.
+void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows) {
     Scan& scan = *static_cast<Scan*>(handle);
-    if (!indices) return scan.skip(tokens, count);
+    if (!rows) return scan.skip(tokens, count);
+    scan.for_windows = true;
+    const int off = PITCHES, shift = 2 * PITCHES, velocity = shift + scan.sizes.max_shift;
+    Rows written(scan, rows);
     for (int64_t t = 0; t < count; t++) {
-        scan.feed(tokens[t]);
-        Moment moment(scan);
-        for (const Term& term : TERMS) {
-            term.fill(moment, indices);
-            indices += term.layers * group_size(scan.sizes, term.group);
-        }
-        densities(moment, rows);
-        rows += DENSITIES * scan.sizes.max_shift;
+        const int token = tokens[t];
+        scan.feed(token);
+        written.write(token < off, shift <= token && token < velocity, off <= token && token < shift);
     }
+}
+
+// Writes the row of the present moment, as behind the last token or before the first.
+void scan_now(void* handle, int16_t* row) {
+    Rows(*static_cast<Scan*>(handle), row).write(true, true, true);
 }
 
 // ---- the step of an engine: a scan for each note, which never changes but for the time ----------
@@ -649,23 +828,13 @@ void scan_load(void* handle, const char* bytes) {
     });
 }
 
-// Writes the row of the present moment, as behind the last token or before the first.
-void scan_now(void* handle, int16_t* indices, float* rows) {
-    Scan& scan = *static_cast<Scan*>(handle);
-    Moment moment(scan);
-    for (const Term& term : TERMS) {
-        term.fill(moment, indices);
-        indices += term.layers * group_size(scan.sizes, term.group);
-    }
-    densities(moment, rows);
-}
-
 // Feeds `count` tokens of which only the note-ons matter, 0 to 127. Behind each, row t of `matches`
 // (if not null) is written: the pitch and the length of the match in each view.
 void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
     scan.voting = false;
     if (!matches) return scan.skip(tokens, count);
+    scan.for_windows = true;
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] < PITCHES) scan.note_on(tokens[t]);
         for (const Match& match : scan.matches) {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,19 +31,34 @@ _SOURCE = Path(__file__).with_name("scan.cpp")
 
 
 class TermScan(Protocol):
-    """Reads the tokens of a piece in order. Owns the memory of its notes."""
+    """Reads the tokens of a piece in order. Owns the memory of its notes.
+
+    What it writes is a row of 16-bit numbers for each moment (:func:`row_width`): the indices of
+    all terms, and behind them the bits of the densities (6, shifts), two numbers for each.
+    """
 
     def skip(self, tokens: Tokens) -> None:
         """Take tokens in."""
         ...
 
-    def now(self) -> tuple[IndexArray, FloatArray]:
-        """Return the indices (1, width) and the densities (1, 6, shifts) of the present moment."""
+    def write_now(self, row: IndexArray) -> None:
+        """Write the row of the present moment."""
         ...
 
-    def read(self, tokens: Tokens) -> tuple[IndexArray, FloatArray]:
-        """Take tokens in; return the indices (T, width) and the densities behind each."""
+    def write(self, tokens: Tokens, rows: IndexArray) -> None:
+        """Take tokens in; write the row (T, row width) behind each. Rows are contiguous."""
         ...
+
+
+def row_width(terms: OutputTerms) -> int:
+    """Return how many numbers of 16 bits the row of a moment has."""
+    return terms.width + 2 * NUM_DENSITIES * terms.max_shift
+
+
+def split_rows(terms: OutputTerms, rows: IndexArray) -> tuple[IndexArray, FloatArray]:
+    """Return the indices (T, width) and the densities (T, 6, shifts) of rows."""
+    densities = np.ascontiguousarray(rows[:, terms.width :]).view(np.float32)
+    return rows[:, : terms.width], densities.reshape(len(rows), NUM_DENSITIES, terms.max_shift)
 
 
 def term_scan(terms: OutputTerms, size: int) -> TermScan:
@@ -64,17 +79,23 @@ class NumpyScan:
         for token in tokens.tolist():
             self.memory = self.terms.follow(self.memory, token)
 
-    def now(self) -> tuple[IndexArray, FloatArray]:
-        """Return the indices (1, width) and the densities (1, 6, shifts) of the present moment."""
-        return self.terms.indices([self.memory])
+    def write_now(self, row: IndexArray) -> None:
+        """Write the row of the present moment."""
+        self._write([self.memory], row[None])
 
-    def read(self, tokens: Tokens) -> tuple[IndexArray, FloatArray]:
-        """Take tokens in; return the indices (T, width) and the densities behind each."""
+    def write(self, tokens: Tokens, rows: IndexArray) -> None:
+        """Take tokens in; write the row (T, row width) behind each."""
         memories = []
         for token in tokens.tolist():
             self.memory = self.terms.follow(self.memory, token)
             memories.append(self.memory)
-        return self.terms.indices(memories) if memories else _room(self.terms, 0)
+        if memories:
+            self._write(memories, rows)
+
+    def _write(self, memories: Sequence[NoteMemory], rows: IndexArray) -> None:
+        indices, densities = self.terms.indices(memories)
+        rows[:, : self.terms.width] = indices
+        rows[:, self.terms.width :] = densities.reshape(len(densities), -1).view(np.int16)
 
 
 class NativeScan:
@@ -89,26 +110,19 @@ class NativeScan:
     def skip(self, tokens: Tokens) -> None:
         """Take tokens in."""
         tokens = np.ascontiguousarray(tokens, np.uint16)
-        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), None, None)
+        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), None)
 
-    def now(self) -> tuple[IndexArray, FloatArray]:
-        """Return the indices (1, width) and the densities (1, 6, shifts) of the present moment."""
-        indices, densities = _room(self.terms, 1)
-        self._library.scan_now(self._handle, indices.ctypes.data, densities.ctypes.data)
-        return indices, densities
+    def write_now(self, row: IndexArray) -> None:
+        """Write the row of the present moment."""
+        assert row.flags.c_contiguous
+        self._library.scan_now(self._handle, row.ctypes.data)
 
-    def read(self, tokens: Tokens) -> tuple[IndexArray, FloatArray]:
-        """Take tokens in; return the indices (T, width) and the densities behind each."""
+    def write(self, tokens: Tokens, rows: IndexArray) -> None:
+        """Take tokens in; write the row (T, row width) behind each."""
+        assert rows.flags.c_contiguous
+        assert rows.shape == (len(tokens), row_width(self.terms))
         tokens = np.ascontiguousarray(tokens, np.uint16)
-        indices, densities = _room(self.terms, len(tokens))
-        self._library.scan_feed(
-            self._handle,
-            tokens.ctypes.data,
-            len(tokens),
-            indices.ctypes.data,
-            densities.ctypes.data,
-        )
-        return indices, densities
+        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), rows.ctypes.data)
 
 
 def add_terms(
@@ -163,13 +177,6 @@ class RecallScan:
         return matches
 
 
-def _room(terms: OutputTerms, count: int) -> tuple[IndexArray, FloatArray]:
-    return (
-        np.empty((count, terms.width), np.int16),
-        np.empty((count, NUM_DENSITIES, terms.max_shift), np.float32),
-    )
-
-
 @functools.cache
 def native_library() -> ctypes.CDLL | None:
     """Return the compiled ``scan.cpp``; None where there is no compiler."""
@@ -192,8 +199,8 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "term_names": (ctypes.c_char_p, []),
         "scan_new": (pointer, [number, number, number]),
         "scan_free": (None, [pointer]),
-        "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
-        "scan_now": (None, [pointer, pointer, pointer]),
+        "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer]),
+        "scan_now": (None, [pointer, pointer]),
         "add_terms": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
         "scan_after": (pointer, [pointer, number, number, number]),
         "scan_add": (number, [pointer, number, number, *[pointer] * 5]),

@@ -152,6 +152,7 @@ def test_a_file_in_which_there_is_too_little_is_refused(
     ("model", "reason"),
     [
         ("humanize", "only models of 'language_model' can be"),
+        ("ensemble", "the codec 'ensemble', which are neither notes nor text"),
         ("nobody", "there is no model 'nobody'"),
     ],
 )

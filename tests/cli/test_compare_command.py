@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from midirnn.cli.main import main
+from midirnn.midifile import read_midi
 from tests.datasets.songs import write_song, write_songs
 
 
@@ -30,6 +31,18 @@ def test_it_prints_a_table_and_draws_a_picture(
     assert "(3 files)" in captured.out and "(4 files)" in captured.out
     assert captured.err == ""
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_time_after_the_end_of_all_files_does_not_count(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    longest = max(read_midi(path).duration for f in folders for path in Path(f).glob("*.mid"))
+    reports = []
+    for seconds in (longest, 100.0 * longest):
+        assert main(["compare", *folders, "--json", "--seconds", f"{seconds}"]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    assert reports[0]["seconds"] == pytest.approx(longest)
+    assert reports[1] == reports[0]
 
 
 def test_what_cannot_be_read_is_named_and_left_out(

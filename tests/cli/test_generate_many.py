@@ -40,6 +40,9 @@ def test_what_exists_is_kept_when_a_set_of_pieces_is_resumed(
     again = generate(tmp_path / "1", "--count", "3", "--batch", "2", "--resume")
     assert again == whole | {"a-3.mid": b"mine"}
     assert "2 of 3 files exist and are kept" in capsys.readouterr().err
+    many = ("--count", "3", "--batch", "2", "--workers", "2", "--resume")
+    assert generate(tmp_path / "1", *many) == again
+    assert "3 of 3 files exist and are kept" in capsys.readouterr().err
 
 
 def test_the_best_of_many_is_written_and_all_measures_are_printed(

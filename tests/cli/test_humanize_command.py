@@ -61,6 +61,7 @@ def test_standard_input_goes_to_standard_output(
         (["--tempo", "-3"], "tempo is -3; allowed are 5 to 1000"),
         (["--seed", "-1"], "seed is -1; it must be 0 or more"),
         (["--model", "piano-small"], "architecture 'language_model'; scores are played by"),
+        (["--model", "humanise"], "one of those that come with midirnn (humanize)"),
         (["--plot", "picture.gif"], "its name must end in .png"),
     ],
 )

@@ -44,6 +44,7 @@ def test_the_reference_loop_is_the_fast_one(
     cell: str, sizes: Sizes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "FAST_LOOPS", {})
+    monkeypatch.setattr(layers, "FAST_LAYERS", {})
     check(*ours_and_theirs(cell, sizes))
 
 

@@ -51,7 +51,13 @@ def take(path: LoopPath, monkeypatch: pytest.MonkeyPatch) -> None:
     def loop(projected: Tensor, weight: Tensor, bias: None, state: State) -> tuple[Tensor, State]:
         return lstm_native.loop(path, projected, weight, state)
 
+    def layer(
+        x: Tensor, weights: tuple[Tensor, Tensor, Tensor], state: State
+    ) -> tuple[Tensor, State]:
+        return lstm_native.layer(path, x, weights, state)
+
     monkeypatch.setitem(fast.FAST_LOOPS, "lstm", loop)
+    monkeypatch.setitem(fast.FAST_LAYERS, "lstm", layer)
     monkeypatch.setattr(lstm_choice, "torch_is_faster", lambda *arguments: False)
 
 
@@ -64,6 +70,18 @@ def threads() -> Iterator[None]:
 
 def is_bf16(path: LoopPath) -> bool:
     return path.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 47), (64, 96), (280, 256), (40, 31)])
+def test_a_matrix_is_turned_for_amx(shape: tuple[int, int]) -> None:
+    path = lstm_native.paths().get("amx")
+    if path is None:
+        pytest.skip("this processor has no AMX")
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1)).bfloat16()
+    turned = lstm_native._turned(matrix, path)
+    assert torch.equal(turned, matrix.t())
+    product = (turned @ matrix).float()
+    assert torch.allclose(product, matrix.float().t() @ matrix.float(), rtol=0.02, atol=0.5)
 
 
 def test_there_is_a_path_for_every_processor() -> None:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.base import BoolArray, Limits, Tokens
+from midirnn.codecs.native_scan import GrammarScan, is_for
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.errors import CodecError
@@ -73,6 +74,18 @@ class GrammarState:
         in_order: list[int] = pitches[np.argsort(self.onset_rank[pitches])].tolist()
         return in_order
 
+    def arrays(self) -> tuple[_Values, _Values, _Values]:
+        """Return copies of ranks and onsets, and the other numbers in a row, as C++ has them."""
+        numbers = [getattr(self, name) for name in _NUMBERS]
+        return self.onset_rank.copy(), self.onset_step.copy(), np.array(numbers, np.int64)
+
+    def set_arrays(self, arrays: tuple[_Values, _Values, _Values]) -> None:
+        """Take over what :meth:`arrays` returns, after it was changed."""
+        self.onset_rank, self.onset_step, numbers = arrays
+        for name, value in zip(_NUMBERS, numbers.tolist(), strict=True):
+            setattr(self, name, value)
+        self.last_shift_full = bool(self.last_shift_full)
+
     def copy(self) -> GrammarState:
         """Return a state that changes independently of this one."""
         return GrammarState(  # called often, and three times as fast as dataclasses.replace
@@ -87,6 +100,9 @@ class GrammarState:
             self.earliest_step,
             self.earliest_pitch,
         )
+
+
+_NUMBERS = ("next_rank", "step", "velocity_bin", "last_type", "last_shift_full", "last_off_rank")
 
 
 class PerformanceGrammar:
@@ -114,6 +130,8 @@ class PerformanceGrammar:
         self._on_type, self._off_type, self._shift_type, self._velocity_type = map(
             vocabulary.index_of, _TYPES
         )
+        groups = (self._on, self._off, self._shift, self._velocity)
+        self._in_cpp = GrammarScan(groups, self.vocab_size)
 
     def start(self) -> GrammarState:
         """Return the state before the first token: silence."""
@@ -209,6 +227,11 @@ class PerformanceGrammar:
         """Move the state past many tokens at once."""
         if len(tokens) == 0:
             return
+        if is_for(len(tokens)):
+            arrays = state.arrays()
+            self._in_cpp.skip(arrays, tokens)
+            state.set_arrays(arrays)
+            return
         kind, value = self._type[tokens], self._value[tokens]
         steps = state.step + np.cumsum(np.where(kind == self._shift_type, value, 0))
         ons = np.flatnonzero(kind == self._on_type)
@@ -275,6 +298,8 @@ class PerformanceGrammar:
 
     def _masks(self, state: GrammarState, tokens: Tokens) -> BoolArray:
         """Return what may come after each token, whether or not that one was allowed; (T, V)."""
+        if is_for(len(tokens)):
+            return self._in_cpp.masks(state.arrays(), tokens)
         kind, value = self._type[tokens], self._value[tokens]
         is_on, rows = kind == self._on_type, np.arange(len(tokens))
         rank = self._ranks(state, kind, value)

@@ -14,6 +14,9 @@ const PEDAL_HEIGHT = 5;
 const USUAL_TEXT = 15;
 const GLOW = 18;
 
+/** How far the roll is from the edge of the stage, so that its corners are within the round ones. */
+const INSET = 4;
+
 /** How far a note reaches beyond its ends, in pixels. */
 const EDGE = 20;
 
@@ -100,13 +103,14 @@ export class Roll {
   /** Put the roll on whole pixels of the screen, and return how many it has. */
   snap() {
     const { element, scale } = this;
-    element.style.inset = "0";
+    element.style.inset = `${INSET}px`;
     element.style.width = element.style.height = "auto";
     const box = element.getBoundingClientRect();
     const [left, top] = [Math.ceil(box.left * scale), Math.ceil(box.top * scale)];
     const size = [Math.floor(box.right * scale) - left, Math.floor(box.bottom * scale) - top];
     const [width, height] = size.map((length) => Math.max(0, length));
-    element.style.inset = `${top / scale - box.top}px auto auto ${left / scale - box.left}px`;
+    const [x, y] = [left / scale - box.left + INSET, top / scale - box.top + INSET];
+    element.style.inset = `${y}px auto auto ${x}px`;
     element.style.width = `${width / scale}px`;
     element.style.height = `${height / scale}px`;
     return [width, height];

@@ -1,0 +1,96 @@
+"""What sounds and what may come behind each token of a window, in C++ (``scan.cpp``).
+
+It is compiled when a training first needs it. Without a compiler the same is computed in numpy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from midirnn import native
+from midirnn.codecs.base import BoolArray, Tokens
+from midirnn.performance import NUM_PITCHES
+
+SOURCE = Path(__file__).with_name("scan.cpp")
+
+LEAST_NATIVE = 16
+"""Of fewer tokens they are worked out in numpy, unless the C++ is loaded already."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+def is_for(count: int) -> bool:
+    """Return whether so many tokens are for the C++, and there is a compiler."""
+    return native.for_so_many(load_library, count, LEAST_NATIVE) and load_library() is not None
+
+
+def scan_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> BoolArray:
+    """Return what sounds (T, 128) behind each token; ``held`` (128,) is changed to the last row."""
+    tokens = np.ascontiguousarray(tokens, np.uint16)
+    rows = np.empty((len(tokens), NUM_PITCHES), np.bool_)
+    _loaded().held_scan(
+        ons.start, offs.start, held.ctypes.data, tokens.ctypes.data, len(tokens), rows.ctypes.data
+    )
+    return rows
+
+
+def skip_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> None:
+    """Change what sounds (128,) to what sounds behind the tokens."""
+    tokens = np.ascontiguousarray(tokens, np.uint16)
+    _loaded().held_scan(
+        ons.start, offs.start, held.ctypes.data, tokens.ctypes.data, len(tokens), None
+    )
+
+
+class GrammarScan:
+    """Moves the state of a grammar past tokens. Without state of its own.
+
+    The groups are the ids of note-ons, note-offs, time shifts and velocities. A state is what
+    ``scan.cpp`` reads: the rank and the onset (128,) of the notes that sound, and six numbers.
+    """
+
+    def __init__(self, groups: tuple[slice, slice, slice, slice], vocab_size: int) -> None:
+        _, _, shifts, velocities = groups
+        sizes = (vocab_size, shifts.stop - shifts.start, velocities.stop - velocities.start)
+        self._layout = np.array([*(group.start for group in groups), *sizes], np.int64)
+        self._vocab_size = vocab_size
+
+    def masks(self, state: tuple[IntArray, IntArray, IntArray], tokens: Tokens) -> BoolArray:
+        """Change the state; return what may come behind each token (T, V)."""
+        masks = np.empty((len(tokens), self._vocab_size), np.bool_)
+        self._scan(state, tokens, masks.ctypes.data)
+        return masks
+
+    def skip(self, state: tuple[IntArray, IntArray, IntArray], tokens: Tokens) -> None:
+        """Change the state."""
+        self._scan(state, tokens, None)
+
+    def _scan(
+        self, state: tuple[IntArray, IntArray, IntArray], tokens: Tokens, masks: int | None
+    ) -> None:
+        tokens = np.ascontiguousarray(tokens, np.uint16)
+        pointers = [part.ctypes.data for part in (self._layout, *state, tokens)]
+        _loaded().grammar_scan(*pointers, len(tokens), masks)
+
+
+def _loaded() -> ctypes.CDLL:
+    library = load_library()
+    assert library is not None, "is_for was not asked"
+    return library
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL | None:
+    """Return the C++, compiled if it was not before; None without a compiler."""
+    library = native.compiled(SOURCE)
+    if library is not None:
+        number, pointer = ctypes.c_int64, ctypes.c_void_p
+        library.held_scan.argtypes = [number, number, pointer, pointer, number, pointer]
+        library.grammar_scan.argtypes = [*[pointer] * 5, number, pointer]
+        library.held_scan.restype = library.grammar_scan.restype = None
+    return library
