@@ -101,7 +101,7 @@ def require_playable(codec: Codec[Any], purpose: str) -> PerformanceCodec:
     if not isinstance(codec, PerformanceCodec):
         raise CodecError(
             f"the codec {codec.name!r} has no notes to play; {purpose} needs the codec "
-            "'performance' or 'pedal'"
+            "'pedal' or 'performance'"
         )
     return codec
 

@@ -143,7 +143,7 @@ def test_a_model_of_another_codec_is_refused_in_one_line(
         assert cli.main([command, "--model", str(tmp_path)]) == 1
         assert capsys.readouterr().err == (
             "midirnn: error: the codec 'characters' has no notes to play; midirnn "
-            f"{command} needs the codec 'performance' or 'pedal'\n"
+            f"{command} needs the codec 'pedal' or 'performance'\n"
         )
 
 

@@ -46,7 +46,7 @@ def said(sampler: CheckingSampler) -> list[str]:
 def encoded(
     schedule: list[tuple[float, Message]], until: float, codec: PerformanceCodec = CODEC
 ) -> list[int]:
-    """The tokens of what was played, without the rest before its first note."""
+    """The tokens of what was played, without the rests before its first note."""
     encoder = codec.stream_encoder()
     modes = ModeMessages()
     tokens: list[int] = []
@@ -54,9 +54,11 @@ def encoded(
         for plain in modes.plain(message):
             tokens += encoder.feed(seconds, plain)
     tokens += encoder.advance(until)
-    shifts = codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
-    rest = next((i for i, t in enumerate(tokens) if not shifts.start <= t < shifts.stop), None)
-    return [] if rest is None else tokens[rest:]
+    shifts, note_ons = map(codec.vocabulary.slice_of, (TokenType.TIME_SHIFT, TokenType.NOTE_ON))
+    ons = (at for at, token in enumerate(tokens) if note_ons.start <= token < note_ons.stop)
+    first = next(ons, len(tokens))
+    before = [token for token in tokens[:first] if not shifts.start <= token < shifts.stop]
+    return before + tokens[first:]
 
 
 @given(schedules(), st.one_of(performance_codecs(), st.just(PedalCodec())))
@@ -78,6 +80,18 @@ def test_a_performer_is_heard_with_the_tokens_of_the_recording(
         stage.planner.rest(int(codec.steps(until)))  # which the session says from time to time
     assert stage.sampler.tokens == encoded(schedule, until, codec)
     assert stage.output.messages == []
+
+
+def test_a_pedal_before_the_first_note_is_heard_without_the_rest_between() -> None:
+    schedule = [(1.0, (0xB0, 64, 127)), *note(3.0, 3.5, 60, velocity=64)]
+    codec = PedalCodec()
+    down = codec.vocabulary.token(TokenType.PEDAL, 1)
+    assert encoded(schedule, 4.0, codec)[0] == down
+    stage = Stage("call_and_response", ALONE, codec=codec, start_seconds=0.0)
+    stage.perform(schedule)
+    stage.run(4.0)
+    kinds = [codec.vocabulary.describe(token)[0] for token in stage.sampler.tokens]
+    assert kinds[:3] == [TokenType.PEDAL, TokenType.VELOCITY, TokenType.NOTE_ON]
 
 
 def test_velocity_rests_and_pedal_are_heard() -> None:
