@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,30 +15,13 @@ from midirnn.codecs import EnsembleCodec
 from midirnn.engines.humanizer import load_humanizer
 from midirnn.engines.load import load
 from midirnn.performance import Performance, Tempo, TimeSignature
+from tests.recipes import run_recipe
 
 pytest.importorskip("torch", reason="they train")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the recipes are shell scripts")
 
-ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "validation", "test")
 BEATS = 300
-
-
-def recipe(name: str, *arguments: object) -> str:
-    """Run a recipe at a thousandth of its length; return what it printed."""
-    shipped = ROOT / "midirnn" / "pretrained" / name / "config.json"
-    before = shipped.read_bytes()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [f"scripts/recipes/{name}", *map(str, arguments), "1000"],
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert shipped.read_bytes() == before
-    return done.stdout
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
@@ -90,7 +71,7 @@ def test_the_recipe_of_humanize_matches_trains_and_measures(tmp_path: Path) -> N
         splits.append({"path": f"scores/asap/{split}/played.mid", "split": split})
     write_table(asap / "metadata.csv", rows)
     write_table(tmp_path / "splits.csv", splits)
-    printed = recipe("humanize", asap, tmp_path / "splits.csv", tmp_path / "run")
+    printed = run_recipe("humanize", asap, tmp_path / "splits.csv", tmp_path / "run", 1000)
     assert "3 of 3 performances, 900 notes" in printed
     assert "test: 1 performances of 1 titles" in printed
     assert load_humanizer(tmp_path / "run" / "humanize").config.aligned
@@ -106,7 +87,9 @@ def test_the_recipe_of_ensemble_encodes_trains_and_measures(tmp_path: Path) -> N
         codec.write(codec.decode(codec.from_gestures(gestures)), tmp_path / name)
         rows.append({"path": name, "dataset": "openscore-sq", "split": SPLITS[number % 3]})
     write_table(tmp_path / "splits.csv", rows)
-    printed = recipe("ensemble", tmp_path / "quartets", tmp_path / "splits.csv", tmp_path / "run")
+    printed = run_recipe(
+        "ensemble", tmp_path / "quartets", tmp_path / "splits.csv", tmp_path / "run", 1000
+    )
     assert "chain of each player" in printed
     made = load(tmp_path / "run" / "ensemble")
     assert made.codec == EnsembleCodec(joint=False)

@@ -16,9 +16,11 @@ import pytest
 
 from midirnn.datasets import SplitShares, encode_files
 from midirnn.engines.numpy_engine import NumpyEngine
+from midirnn.midifile import write_midi
 from midirnn.models.checkpoint import write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.native import has_compiler
+from midirnn.performance import Performance
 from tests.datasets.songs import write_songs
 from tests.engines.stepping import CODEC, CONFIGS, step_through, trained_weights
 
@@ -53,6 +55,40 @@ def test_beams_are_measured_beside_samples() -> None:
         "plain beams",
     ]
     assert rows[2]["nats per token"] < rows[0]["nats per token"]
+
+
+def test_pedalling_is_measured_beside_the_pianists(tmp_path: Path) -> None:
+    starts = np.arange(0.0, 80.0, 0.5)
+    piece = Performance.from_notes([(at, at + 0.4, 60, 64) for at in starts.tolist()])
+    times = np.arange(0.0, 80.0, 1.0)  # down in the first half of every other second
+    values = np.where(np.arange(len(times)) % 2, 0, 127).astype(np.uint8)
+    none = np.zeros(len(times))
+    piece = piece.replace(
+        pedal_time=times,
+        pedal_value=values,
+        pedal_part=none.astype(np.int32),
+        pedal_shared=none.astype(bool),
+    )
+    write_midi(piece, tmp_path / "piece.mid")
+    done = run("measure_pedalling.py", tmp_path / "piece.mid", "--top-p", "1")
+    rows = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()]
+    assert rows[2] == ["pianists", "50%", "0.50", "2.0"]
+    assert rows[3][0] == "--top-p 1"
+    assert 0 <= int(rows[3][1].rstrip("%")) <= 100
+
+
+def test_the_cost_of_batches_is_measured_beside_updates(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="it trains")
+    songs = write_songs(tmp_path / "songs", 6)
+    shares = SplitShares(validation=0.2, test=0.2)
+    encode_files([songs], tmp_path / "data", splits=shares, workers=1)
+    argv = ("--updates", "2", "--hidden-size", "16", "--num-layers", "1")
+    lines = run("measure_batches.py", tmp_path / "data", *argv).stdout.splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines[2:5]]
+    for _, batch, update, share in rows:
+        assert float(batch.removesuffix(" ms")) > 0
+        assert float(update.removesuffix(" ms")) >= 0
+        assert float(share.rstrip("%")) > 0
 
 
 def test_returns_are_measured_in_real_and_generated_music() -> None:

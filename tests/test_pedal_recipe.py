@@ -6,15 +6,13 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from midirnn.engines.load import load
+from tests.recipes import ROOT, run_recipe
 
-ROOT = Path(__file__).parents[1]
 SONG = ROOT / "data" / "examples" / "bach_prelude_bwv846.mid"
 
 
@@ -29,16 +27,7 @@ def test_the_recipe_of_pedals_runs_to_its_end_and_compares_both_codecs(tmp_path:
         rows.append((f"{split}.mid", split, "maestro"))
     with (data / "splits.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["scripts/recipes/piano-pedal", data, tmp_path / "run", "1000"],
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    run_recipe("piano-pedal", data, tmp_path / "run", 1000)
     made = load(tmp_path / "run" / "package")
     assert made.codec.name == "pedal"
     assert made.info["evaluation"]["test"]["nats_per_second"] > 0

@@ -14,8 +14,8 @@ import pytest
 
 from midirnn.codecs.passages import find_tunes
 from midirnn.engines.load import load
+from tests.recipes import ROOT, run_recipe
 
-ROOT = Path(__file__).parents[1]
 BOOKS = ("oneills1850", "ryans_mammoth", "airds_airs")
 BARS = ("d2fd", "A2AG", "FAdf", "e2c2", "dfaf", "gece", "dcBA")
 
@@ -80,19 +80,8 @@ def test_the_recipe_of_folk_runs_to_its_end_and_leaves_the_package_alone(tmp_pat
         (abc / "by_source" / f"{name}.abc").write_text(book(100 * number, 12))
     for number, split in enumerate(("train", "validation", "test")):
         (abc / f"{split}.abc").write_text(book(100 * number, 12))
-    shipped = (ROOT / "midirnn" / "pretrained" / "folk" / "config.json").read_bytes()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["scripts/recipes/folk", abc, tmp_path / "run", "10000"],
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "train: 12 of 12 tunes" in done.stdout
+    printed = run_recipe("folk", abc, tmp_path / "run", 10000)
+    assert "train: 12 of 12 tunes" in printed
     made = load(tmp_path / "run" / "folk")
     assert made.config.hidden_size == 256
     assert made.info["evaluation"].keys() == {"validation", "test"}
-    assert (ROOT / "midirnn" / "pretrained" / "folk" / "config.json").read_bytes() == shipped

@@ -61,8 +61,8 @@ class SharedStream:
     The model begins and ends nothing in a step that the performer has written in: until the step
     is over more may be written there.
 
-    With a codec that has pedal tokens there is one pedal, as on one piano, and whoever moves it
-    last has it. While the model plays, its own pedal follows it.
+    With a codec that has pedal tokens the stream has one pedal, as a piano has, which both move.
+    While the model plays, its own pedal does what that one does.
     """
 
     def __init__(self, sampler: Sampler[PerformanceCodec]) -> None:

@@ -1,0 +1,84 @@
+"""Measure what the batches of a training cost beside the updates of the weights that they are for.
+
+    python3 scripts/measure_batches.py DATASET [--updates 30]
+
+For the LSTM of 3 x 384 that `midirnn train` trains, with more and more that it reads: the processor
+time of preparing a batch of 16 pieces of 128 tokens, and of an update with it (loss, gradients,
+AdamW), on one thread; medians, and the share of the first in the second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from machine import OtherLoad, processor_name
+
+from midirnn.datasets.mixture import Mixture
+from midirnn.files import usable_processors
+from midirnn.models.config import ModelConfig
+from midirnn.models.lstm import is_fast_in_bf16
+from midirnn.training.config import TrainingConfig
+from midirnn.training.optimizers import make_optimizers
+from midirnn.training.tasks import make_task
+
+WARM_UP = 3
+"""So many updates are not counted: files of C++ are compiled, and memory is taken."""
+
+HEARD = {"recall_notes": 2048, "control_inputs": True, "style_inputs": True}
+READS: dict[str, Mapping[str, Any]] = {
+    "notes held": {},
+    "and what it recalls, controls and style": HEARD,
+    "and has a structured output": {**HEARD, "term_notes": 2048},
+}
+
+
+def measure(
+    mixture: Mixture, size: Mapping[str, Any], reads: Mapping[str, Any], updates: int
+) -> tuple[float, float]:
+    """Return the processor seconds of a batch, and of an update with it."""
+    codec = mixture.datasets[0].codec
+    # With a thread for each processor batches are prepared in this one, where they can be timed.
+    recipe = TrainingConfig(batch_size=16, segment=2048, threads=usable_processors())
+    config = ModelConfig(**size, **reads).for_codec(codec)
+    task = make_task(config, recipe, codec, mixture.sources())
+    torch.set_num_threads(1)
+    (optimizer,) = make_optimizers(task.model, recipe)
+    bf16 = is_fast_in_bf16(torch.device("cpu"))
+    batches, steps = [], []
+    for _ in range(WARM_UP + updates):
+        begun = time.process_time()
+        batch = task.next_batch()
+        ready = time.process_time()
+        torch.autograd.backward(task.loss(batch, bf16=bf16)[0])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        batches.append(ready - begun)
+        steps.append(time.process_time() - ready)
+    return statistics.median(batches[WARM_UP:]), statistics.median(steps[WARM_UP:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("dataset")
+    parser.add_argument("--updates", type=int, default=30, help="updates that are timed")
+    parser.add_argument("--hidden-size", type=int, default=384)
+    parser.add_argument("--num-layers", type=int, default=3)
+    arguments = parser.parse_args()
+    mixture = Mixture.open([arguments.dataset])
+    size = {"hidden_size": arguments.hidden_size, "num_layers": arguments.num_layers}
+    others = OtherLoad()
+    print("| the model reads | a batch | an update | share |")
+    print("|---|---|---|---|")
+    for name, reads in READS.items():
+        batch, update = measure(mixture, size, reads, arguments.updates)
+        print(f"| {name} | {1e3 * batch:.1f} ms | {1e3 * update:.0f} ms | {batch / update:.1%} |")
+    print(f"\n{processor_name()}; other processes used {others.cores():.2f} of a core")
+
+
+if __name__ == "__main__":
+    main()
