@@ -41,7 +41,7 @@ class LikelihoodConfig:
     stateless: Annotated[
         bool,
         Parameter(
-            negative="", help="Read each window from a zero state, as train --stateless does."
+            negative="", help="Read each window afresh, as train --stateless does."
         ),
     ] = False
     window: Annotated[
@@ -127,7 +127,8 @@ def evaluate(
     """Measure how well a model predicts a data set, how it plays, or how it continues a primer.
 
     Without --samples it prints the negative log-likelihood in nats: lower is better. Each piece is
-    read from start to end, and the state is carried through. With --samples pieces are generated
+    read from start to end, and the state is carried through; it begins in the state that a tuned
+    model has learned to begin in. With --samples pieces are generated
     without a primer and compared with the beginnings of real ones: what they are like, and whether
     they fall silent, babble, loop, or copy from the split 'train'. The same figures for real music
     against real music are printed as the scale.
@@ -250,6 +251,7 @@ def _measure_likelihood(
 
     from midirnn.datasets.draws import evenly
     from midirnn.training.evaluate import evaluate as run_evaluation
+    from midirnn.training.initial_state import as_state
     from midirnn.training.language_task import make_language_model
 
     chosen = dataset.pieces(split)
@@ -274,6 +276,7 @@ def _measure_likelihood(
             stateless=config.stateless,
             bf16=config.bf16,
             use_mask=config.mask,
+            initial=None if model.initial is None else as_state(model.initial),
             progress=advance,
         )
     report = {
@@ -290,7 +293,7 @@ def _measure_likelihood(
         return
     masked = "" if config.mask else ", without a mask"
     if config.stateless:
-        masked += f", {config.window} tokens at a time, each from a zero state"
+        masked += f", {config.window} tokens at a time, each read afresh"
     print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         if name in report:
