@@ -40,9 +40,7 @@ class LikelihoodConfig:
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1
     stateless: Annotated[
         bool,
-        Parameter(
-            negative="", help="Read each window afresh, as train --stateless does."
-        ),
+        Parameter(negative="", help="Read each window afresh, as train --stateless does."),
     ] = False
     window: Annotated[
         int, Parameter(help="Tokens of a window, which only matters with --stateless.")
