@@ -15,7 +15,6 @@ from midirnn.live.base.clock import ManualClock, MonotonicClock
 from midirnn.live.timing.link import LinkBeats
 from midirnn.live.timing.tempo import next_beat
 
-
 OTHER = """
 import sys
 from midirnn.live.base.clock import MonotonicClock
