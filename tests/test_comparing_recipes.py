@@ -62,7 +62,7 @@ def terms(monkeypatch: pytest.MonkeyPatch) -> Any:
     """compare_terms.py, with a base so small that a row takes as long as loading torch."""
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     module = importlib.import_module("compare_terms")
-    small = {"--hidden-size": "16", "--num-layers": "1", "--batch-size": "2", "--window": "16"}
+    small = {"--hidden-size": "16", "--batch-size": "2", "--window": "16"}
     monkeypatch.setattr(module, "BASE", {**module.BASE, **small, "--embedding-size": "8"})
     return module
 

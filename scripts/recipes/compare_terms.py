@@ -2,7 +2,7 @@
 
     python3 scripts/recipes/compare_terms.py DATASET RUNS [--rows votes age ...] [--tokens 10000000]
 
-The first row has all terms, and `none` no structured output; every other row leaves out what it is
+The network has 2 layers of 128. The first row has all terms, and `none` no structured output; every other row leaves out what it is
 named after: terms that say much the same stand together, and with --rows each term can be left out
 alone. A row that RUNS holds already is not run again, and one that was stopped goes on where it
 was. README.md beside this has the table.
@@ -17,6 +17,9 @@ from compare import BASE, FIRST, Flags, compare
 
 from midirnn.features.terms import performance_groups
 from midirnn.terms import OutputTerms
+
+CHANGED = {"--num-layers": "2", "--term-notes": "2048"}
+"""What is otherwise than in the baseline of compare.py."""
 
 TERMS = tuple(OutputTerms(performance_groups(100, 32)).slices)
 """The names of all terms."""
@@ -57,7 +60,7 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=10_000_000)
     arguments = parser.parse_args()
-    base = {**BASE, "--term-notes": "2048", "--tokens": str(arguments.tokens)}
+    base = {**BASE, **CHANGED, "--tokens": str(arguments.tokens)}
     compare(arguments.dataset, arguments.runs, base, rows_of(arguments.rows))
 
 
