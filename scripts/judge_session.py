@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from jam_page import EVERY_SAMPLE, chromium, jam, open_page, wait
+from jam_page import chromium, jam, open_page, wait
 
 from midirnn import Performance, read_midi
 from midirnn.codecs import NoteStream, require
@@ -75,7 +75,6 @@ def play(options: argparse.Namespace) -> dict[str, int]:
     with chromium() as browser, started as running:
         page = open_page(browser, running.address)
         page.keyboard.press("KeyQ")
-        wait(page, EVERY_SAMPLE)
         page.get_by_role("button", name="Record").click()
         wait(page, "midirnn.state.recording !== null")
         counts = play_phrases(page, random.Random(options.seed), options.play)

@@ -43,7 +43,7 @@ def judge(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_a_session_is_played_in_a_browser_and_judged(tmp_path: Path, dataset: Path) -> None:
     (tmp_path / "model").mkdir()
     model = write_tiny_model(tmp_path / "model")
-    played = ("--play", "4", "--seconds", "2", "--model", model, "--mode", "duet", "--json")
+    played = ("--play", "3", "--seconds", "2", "--model", model, "--json")
     done = judge(tmp_path / "session.mid", dataset, *played)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
