@@ -80,6 +80,8 @@ class TrainingConfig:
     """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
     """With --control-inputs: share of segments with controls, each of them half the time."""
+    without_terms: str = ""
+    """With --term-notes: terms of the structured output to leave out, separated by commas."""
     bf16: bool = True
     """Multiply matrices in bfloat16 where the processor supports it, which is faster."""
     seed: int = 0

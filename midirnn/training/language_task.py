@@ -27,6 +27,7 @@ from midirnn.training.distributed import Team
 from midirnn.training.evaluate import Evaluation, combined, evaluate
 from midirnn.training.losses import token_losses
 from midirnn.training.task import Task
+from midirnn.training.without_terms import leave_out_terms
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class LanguageModelTask(Task):
         )
         self.rows = team.rows(recipe.batch_size)
         self.model = make_language_model(config).to(team.device)
+        leave_out_terms(self.model, recipe.without_terms)
         self.validation = {
             source.name: excerpts(source.validation, recipe.validation_tokens)
             for source in sources

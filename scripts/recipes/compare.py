@@ -13,12 +13,16 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+Flags = Mapping[str, str | None]
+"""Flags of midirnn train; None stands for a flag without a value."""
+
 FIRST = "first"
 
-BASE = {
+BASE: Flags = {
     "--embedding-size": "96",
     "--hidden-size": "128",
     "--recall-notes": "2048",
@@ -31,7 +35,7 @@ BASE = {
     "--validation-tokens": "100000",
 }
 
-ROWS: dict[str, dict[str, str | None]] = {
+ROWS: dict[str, Flags] = {
     FIRST: {},
     "muon": {"--optimizer": "muon"},
     "layer-norm": {"--layer-norm": None},
@@ -52,23 +56,25 @@ ROWS: dict[str, dict[str, str | None]] = {
     "tied": {"--embedding-size": "128", "--tied-embedding": None},
     "seed-1": {"--seed": "1"},
 }
-"""What is changed in each row; None stands for a flag without a value."""
+"""What is changed in each row."""
 
 TYPES = ("note_on", "note_off", "time_shift", "velocity")
 
 
 def main() -> None:
     arguments = parse_arguments()
-    found = {}
-    names = [FIRST, *(name for name in arguments.rows if name != FIRST)]
-    for name in names:
-        check_tokens(arguments.runs / name, arguments.tokens)
-    for name in names:
-        run = arguments.runs / name
-        if not validation(run):
-            train(arguments.dataset, run, {**BASE, "--tokens": str(arguments.tokens), **ROWS[name]})
-        found[name] = validation(run)
-    print_table(found)
+    rows = {FIRST: ROWS[FIRST], **{name: ROWS[name] for name in arguments.rows}}
+    compare(arguments.dataset, arguments.runs, {**BASE, "--tokens": str(arguments.tokens)}, rows)
+
+
+def compare(dataset: Path, runs: Path, base: Flags, rows: Mapping[str, Flags]) -> None:
+    """Train the rows that are not finished, and print the table of all."""
+    for name in rows:
+        check_tokens(runs / name, int(base["--tokens"] or 0))
+    for name, changes in rows.items():
+        if not validation(runs / name):
+            train(dataset, runs / name, {**base, **changes})
+    print_table({name: validation(runs / name) for name in rows})
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -89,11 +95,13 @@ def check_tokens(run: Path, tokens: int) -> None:
                 sys.exit(f"{run} was made with --tokens {made}, not {tokens}: use another RUNS")
 
 
-def train(dataset: Path, run: Path, flags: dict[str, str | None]) -> None:
+def train(dataset: Path, run: Path, flags: Flags) -> None:
     words = [word for flag in flags.items() for word in flag if word is not None]
     resume = ["--resume"] if (run / "last").is_dir() else []
     command = [sys.executable, "-m", "midirnn", "train", str(dataset), "-o", str(run)]
     subprocess.run([*command, *words, *resume], check=True, stdout=sys.stderr)
+    if not validation(run):
+        sys.exit(f"{run} is not finished: run the same command again to go on")
 
 
 def validation(run: Path) -> dict[str, Any]:

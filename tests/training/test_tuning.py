@@ -260,6 +260,35 @@ def test_only_the_initial_state_takes_kilobytes_and_is_begun_from(
     np.testing.assert_allclose(mine.engine("numpy").logits(), mine.lanes(2)[1].logits(), atol=1e-5)
 
 
+def test_what_measures_a_tuned_model_begins_in_its_state(
+    base: Path, tmp_path: Path, capsys: Any
+) -> None:
+    model, piece = load(base), playing(40)
+    adapter = Adapter(str(base), hash_of(base), {}, {})
+    layout = [np.full_like(part, 20.0) for part in model.engine("numpy").initial]
+    changes = {f"initial.{number}": part for number, part in enumerate(layout)}
+    (tmp_path / "mine").mkdir()
+    write_adapter(tmp_path / "mine", replace(adapter, changes=changes))
+    (tmp_path / "music").mkdir()
+    write_midi(piece, tmp_path / "music" / "a.mid")
+    shares = ["--validation-share", "0", "--test-share", "0"]
+    assert main(["encode", str(tmp_path / "music"), "-o", str(tmp_path / "data"), *shares]) == 0
+    nats: dict[str, list[float]] = {"base": [], "mine": []}
+    for name, folder in (("base", base), ("mine", tmp_path / "mine")):
+        for measuring in (
+            ["evaluate", str(folder), str(tmp_path / "data"), "--split", "train"],
+            ["likelihood", str(tmp_path / "music" / "a.mid"), "--model", str(folder)],
+        ):
+            capsys.readouterr()
+            assert main([*measuring, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            found = found.get("all", found)
+            nats[name].append(found["nats_per_token"])
+    assert nats["mine"] == pytest.approx([nats["mine"][0]] * 2, rel=1e-5)
+    assert nats["base"] == pytest.approx([nats["base"][0]] * 2, rel=1e-5)
+    assert abs(nats["mine"][0] - nats["base"][0]) > 1e-4
+
+
 def test_a_state_of_another_model_is_refused(tuned: tuple[Path, str], tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(tuned[0], mine)

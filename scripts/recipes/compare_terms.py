@@ -1,0 +1,68 @@
+"""Train a small model with the structured output, leaving a few of its terms out at a time.
+
+    python3 scripts/recipes/compare_terms.py DATASET RUNS [--rows votes age ...] [--tokens 10000000]
+
+The network has 2 layers of 128. The first row has all terms, and `none` no structured output; every
+other row leaves out what it is named after: terms that say much the same stand together, and with
+--rows each term can be left out alone. A row that RUNS holds already is not run again, and one that
+was stopped goes on where it was. README.md beside this has the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from compare import BASE, FIRST, Flags, compare
+
+from midirnn.features.terms import performance_groups
+from midirnn.terms import OutputTerms
+
+CHANGED = {"--num-layers": "2", "--term-notes": "2048"}
+"""What is otherwise than in the baseline of compare.py."""
+
+TERMS = tuple(OutputTerms(performance_groups(100, 32)).slices)
+"""The names of all terms."""
+
+GROUPS = {
+    "intervals": ("interval_1", "interval_2", "interval_3", "interval_4"),
+    "votes": ("votes",),
+    "recencies": ("recency", "class_recency"),
+    "silence": ("silence",),
+    "age": ("age",),
+    "place": ("order", "below", "above"),
+    "overdues": ("overdue", "overdue_then"),
+    "interonset": ("interonset",),
+    "interonsets": ("interonset_match", "interonset_1", "interonset_2"),
+    "velocities": ("velocity_1", "velocity_2", "velocity_3", "velocity_4", "velocity_match"),
+    "density": ("density",),
+}
+"""Terms that are left out together."""
+
+
+def rows_of(names: list[str]) -> dict[str, Flags]:
+    """Return the rows of these names, behind the one with all terms."""
+    known = {name: (name,) for name in TERMS} | GROUPS
+    rows: dict[str, Flags] = {FIRST: {}, "none": {"--term-notes": "0"}, "seed-1": {"--seed": "1"}}
+    rows |= {name: {"--without-terms": ",".join(terms)} for name, terms in known.items()}
+    return {name: rows[name] for name in dict.fromkeys((FIRST, *names))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("runs", type=Path, help="the folder to train in")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=sorted({"none", "seed-1", *GROUPS, *TERMS}),
+        default=["none", *GROUPS, "seed-1"],
+    )
+    parser.add_argument("--tokens", type=int, default=10_000_000)
+    arguments = parser.parse_args()
+    base = {**BASE, **CHANGED, "--tokens": str(arguments.tokens)}
+    compare(arguments.dataset, arguments.runs, base, rows_of(arguments.rows))
+
+
+if __name__ == "__main__":
+    main()
