@@ -359,9 +359,7 @@ def _recipe(config: TuningConfig, longest: int) -> Recipe:
     )
 
 
-def nats(
-    model: Model, weights: Weights, pieces: Sequence[Tokens], *, bf16: bool = False
-) -> float:
+def nats(model: Model, weights: Weights, pieces: Sequence[Tokens], *, bf16: bool = False) -> float:
     """Return the nats per token of pieces, each read from its start with one state."""
     network = LanguageModel(model.config)
     network.load_state_dict(_tensors(weights))
