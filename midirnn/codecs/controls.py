@@ -120,6 +120,8 @@ class Controls:
             asked["pitch_classes"] = weights / weights.sum()
         if self.ending_seconds is not None:
             asked[ENDING] = np.array([self.ending_seconds])
+        if not asked:
+            return row
         set_rows = style_inputs(asked, 1)[0] * np.float32(self.strength)
         for name in asked:
             row[SLICES[name]] = set_rows[SLICES[name]]

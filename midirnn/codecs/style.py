@@ -10,6 +10,8 @@ histogram. A trait that is not shown is all zeros.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +57,13 @@ class Trait:
         if self.bins:
             return values.astype(np.float32)
         return interpolated(np.clip(values, self.low, self.high), self.knots)
+
+    def place(self, value: float) -> tuple[int, float]:
+        """Return the knot below a number, and how far it is on the way to the next one, 0 to 1."""
+        value = min(max(value, self.low, self.knots[0]), self.high, self.knots[-1])
+        left = min(max(bisect_right(self.knots, value) - 1, 0), len(self.knots) - 2)
+        low, high = self.knots[left], self.knots[left + 1]
+        return left, (value - low) / (high - low)
 
 
 TRAITS = (
@@ -133,17 +142,28 @@ class Style:
     def number(self, name: str) -> float:
         """Return the value of a trait that is a number."""
         value = self.values[name]
-        assert isinstance(value, float)
-        return value
+        assert not isinstance(value, tuple)
+        return float(value)
 
     def histogram(self, name: str) -> Float64Array:
         """Return the shares of a trait that is a histogram."""
         return np.array(self.values[name], np.float64)
 
     def vector(self) -> FloatArray:
-        """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``."""
-        given = {name: np.array([value], np.float64) for name, value in self.values.items()}
-        row: FloatArray = style_inputs(given, 1)[0]
+        """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``.
+
+        They are those of :func:`style_inputs`, sooner: a model is told a style while it plays.
+        """
+        row = np.zeros(NUM_STYLE_INPUTS, np.float32)
+        for trait in TRAITS:
+            first = SLICES[trait.name].start
+            if trait.name not in self.values:
+                continue
+            if trait.bins:
+                row[SLICES[trait.name]] = self.values[trait.name]
+            elif not math.isnan(number := self.number(trait.name)):
+                place, share = trait.place(number)
+                row[first + place : first + place + 2] = 1.0 - share, share
         return row
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from midirnn.codecs.style import (
     SLICES,
     TRAITS,
     Notes,
+    Style,
     measured,
     style_inputs,
 )
@@ -116,3 +119,16 @@ class TestInputs:
             16,
             28,
         ]
+
+
+@given(st.data())
+def test_a_style_has_the_inputs_of_its_values(data: st.DataObject) -> None:
+    values: dict[str, float | tuple[float, ...]] = {}
+    for trait in TRAITS:
+        if data.draw(st.booleans()):
+            shares = st.lists(st.floats(0.0, 1.0), min_size=trait.bins, max_size=trait.bins)
+            numbers = st.floats(-200.0, 200.0) | st.sampled_from([*trait.knots, math.nan])
+            drawn = shares.map(tuple) if trait.bins else numbers
+            values[trait.name] = data.draw(drawn)
+    given = {name: np.array([value], np.float64) for name, value in values.items()}
+    assert np.array_equal(Style(values).vector(), style_inputs(given, 1)[0])
