@@ -25,7 +25,7 @@ from midirnn.engines.adapters import (
     read_adapter,
     write_adapter,
 )
-from midirnn.errors import CheckpointError, DatasetError
+from midirnn.errors import CheckpointError, DatasetError, OptionError
 from midirnn.live import LiveConfig
 from midirnn.live.output import scheduler
 from midirnn.live.rig import Rig
@@ -375,10 +375,31 @@ def test_of_a_recorded_session_the_performers_notes_are_taken(tmp_path: Path, ba
     assert set(mine.pitch) == {60, 64, 67, 72}
 
 
+def test_of_a_folder_what_cannot_be_learned_from_is_left_out(
+    tmp_path: Path, base: Path, capsys: Any
+) -> None:
+    codec, folder = load(base).codec, tmp_path / "takes"
+    folder.mkdir()
+    session = read_midi(recording(tmp_path))
+    write_midi(session, folder / "a.mid")
+    write_midi(session.select(session.part == 1), folder / "b.mid")
+    (folder / "c.mid").write_bytes(b"MThd\0\0")
+    (folder / "a.jsonl").write_text("{}")
+    [piece] = command._all_played(codec, [folder], "performer")
+    assert len(piece) == 1500
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith("left out: ") and "no note of the performer" in told[0]
+    (folder / "a.mid").unlink()
+    with pytest.raises(OptionError, match="all files were left out"):
+        command._all_played(codec, [folder], "performer")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (["missing.mid", "-o", "m"], "missing.mid"),
+        (["take.jsonl", "-o", "m"], "is not a MIDI file"),
         ([".", "-o", "m"], "holds no MIDI file"),
         (["a.mid", "-o", "m", "--of", "me"], "allowed are performer, both"),
         (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 1 to 4096"),
@@ -405,6 +426,8 @@ def test_what_cannot_be_is_told_in_a_line(
     name = arguments[0]
     if name == "broken.mid":
         Path(name).write_bytes(b"MThd\0\0")
+    elif name == "take.jsonl":
+        Path(name).write_text("{}")
     elif name == "silent.mid":
         write_midi(playing(0), Path(name))
     elif name == "guest.mid":
