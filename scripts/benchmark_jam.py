@@ -1,29 +1,24 @@
 """Measure the page of ``midirnn jam`` in a headless Chromium: how soon, how exact, at what cost.
 
-    python scripts/benchmark_jam.py
-    python scripts/benchmark_jam.py --session 120 --keep my-session.mid
-
-With ``--session`` a script plays phrases for so many seconds, and what both played is kept as MIDI.
+python scripts/benchmark_jam.py
+python scripts/benchmark_jam.py --frames
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import random
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+from jam_page import EVERY_SAMPLE, chromium, jam, open_page, wait
 from machine import OtherLoad, processor_name
 
 NOTES = 1000
@@ -95,26 +90,21 @@ def main() -> None:
     parser.add_argument("--model", default="piano")
     parser.add_argument("--notes", type=int, default=NOTES)
     parser.add_argument("--frames", action="store_true", help="measure the drawing alone")
-    parser.add_argument("--session", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--keep", type=Path, default=Path("session.mid"), metavar="FILE")
     options = parser.parse_args()
     load = OtherLoad()
-    with chromium() as browser, jam(options.model) as (process, address, began):
-        page = open_page(browser, address)
-        report("from command to playable page", f"{time.monotonic() - began:.2f} s")
+    with chromium() as browser, jam(options.model) as running:
+        page = open_page(browser, running.address)
+        report("from command to playable page", f"{time.monotonic() - running.began:.2f} s")
         page.keyboard.press("KeyQ")
-        wait(page, "midirnn.sound.running && midirnn.sound.samples.loaded.size > 80")
-        if options.session:
-            play_session(page, options.session, options.keep)
-            return
+        wait(page, EVERY_SAMPLE)
         page.evaluate(WATCH)
         if not options.frames:
             measure_keys(page)
             measure_notes(page, options.notes)
-            measure_cost(page, server_of(process))
+            measure_cost(page, running.server_id())
         measure_frames(page)
         if not options.frames:
-            measure_release(browser, page, address, server_of(process))
+            measure_release(browser, page, running.address, running.server_id())
     print(f"{processor_name()}; other processes used {load.cores():.1f} cores, Chromium's included")
 
 
@@ -223,77 +213,7 @@ def measure_release(browser: Any, page: Any, address: str, server: int) -> None:
     report("the server hangs: the key ends on the page after", spread(hung))
 
 
-def play_session(page: Any, seconds: float, path: Path) -> None:
-    """Play phrases and rests, as somebody would who tries it out; keep what both played."""
-    rng = random.Random(1)
-    page.get_by_role("button", name="Record").click()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        page.keyboard.down("Space")
-        place = rng.randrange(len(ROWS))
-        for _ in range(rng.randrange(6, 14)):
-            place = min(max(place + rng.choice([-2, -1, 1, 2]), 0), len(ROWS) - 1)
-            page.keyboard.down(f"Key{ROWS[place]}")
-            page.wait_for_timeout(rng.choice([140, 140, 280, 420]))
-            page.keyboard.up(f"Key{ROWS[place]}")
-        page.keyboard.up("Space")
-        page.wait_for_timeout(6000)
-    page.locator(".record").click()
-    with page.expect_download() as waiting:
-        page.get_by_role("link", name="MIDI").first.click()
-    waiting.value.save_as(path)
-    report("what both played", str(path))
-
-
 # The machinery.
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def jam(model: str) -> Iterator[tuple[subprocess.Popen[str], str, float]]:
-    began = time.monotonic()
-    command = [sys.executable, "-m", "midirnn", "jam", "--no-open", "--port", "0", "--seed", "1"]
-    process = subprocess.Popen([*command, "--model", model], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        address = next(line.split()[1] for line in process.stdout if line.startswith("page: "))
-        yield process, address, began
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-
-
-def open_page(browser: Any, address: str) -> Any:
-    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-    page.goto(address)
-    wait(page, "window.midirnn?.state && !midirnn.state.loading && midirnn.clock.known")
-    return page
-
-
-def wait(page: Any, condition: str) -> None:
-    for _ in range(3000):
-        if page.evaluate(f"Boolean({condition})"):
-            return
-        page.wait_for_timeout(20)
-    raise SystemExit(f"it did not happen: {condition}")
-
-
-def server_of(process: subprocess.Popen[str]) -> int:
-    command = ["pgrep", "-P", str(process.pid), "-f", "midirnn.web.child"]
-    return int(
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
-    )
 
 
 def browser_seconds(browser: Any) -> dict[str, float]:

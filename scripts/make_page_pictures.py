@@ -8,13 +8,12 @@ A script plays on the computer's keys; the model answers as it would to a person
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from jam_page import chromium, jam, open_page, wait
 
 PHRASE = "QETYTEQ RYIYR ETUT"
 """Keys of the computer, one after the other; a blank is a rest."""
@@ -26,43 +25,17 @@ SIZES: dict[str, tuple[int, int, float]] = {
 }
 
 
-def start(model: str, *flags: str) -> tuple[subprocess.Popen[str], str]:
-    """Start ``midirnn jam`` and return it with its address."""
-    command = [sys.executable, "-m", "midirnn", "jam", "--no-open", "--port", "0", "--seed", "7"]
-    process = subprocess.Popen(
-        [*command, "--model", model, *flags], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    address = ""
-    for line in process.stdout:
-        if found := re.match(r"page: (\S+)", line):
-            address = found[1]
-        if "(model " in line:
-            return process, address
-    raise SystemExit("midirnn jam did not start")
-
-
-def open_page(browser: Any, address: str, size: str, scheme: str) -> Any:
+def open_sized(browser: Any, address: str, size: str) -> Any:
     width, height, scale = SIZES[size]
-    context = browser.new_context(
+    return open_page(
+        browser,
+        address,
         viewport={"width": width, "height": height},
         device_scale_factor=scale,
-        color_scheme=scheme,
+        color_scheme="dark",
         has_touch=size == "phone",
         is_mobile=size == "phone",
     )
-    page = context.new_page()
-    page.goto(address)
-    wait(page, "window.midirnn?.state && !midirnn.state.loading")
-    return page
-
-
-def wait(page: Any, condition: str) -> None:
-    for _ in range(1200):
-        if page.evaluate(f"Boolean({condition})"):
-            return
-        page.wait_for_timeout(50)
-    raise SystemExit(f"it did not happen: {condition}")
 
 
 def play(page: Any, keys: str = PHRASE) -> None:
@@ -82,7 +55,7 @@ TOGETHER = """midirnn.state.mode === "ensemble" && midirnn.units.moments.length 
 
 
 def take(browser: Any, address: str, folder: Path) -> None:
-    page = open_page(browser, address, "desktop", "dark")
+    page = open_sized(browser, address, "desktop")
     page.screenshot(path=folder / "jam-start.png")
     wait(page, "midirnn.sound.samples.loaded.size > 80")
     play(page)
@@ -107,7 +80,7 @@ def take(browser: Any, address: str, folder: Path) -> None:
     page.wait_for_timeout(400)
     page.screenshot(path=folder / "jam-ensemble.png")
     page.context.close()
-    page = open_page(browser, address, "phone", "dark")
+    page = open_sized(browser, address, "phone")
     page.touchscreen.tap(195, 700)
     page.wait_for_timeout(2500)
     page.screenshot(path=folder / "jam-phone.png")
@@ -115,24 +88,13 @@ def take(browser: Any, address: str, folder: Path) -> None:
 
 
 def main() -> None:
-    from playwright.sync_api import sync_playwright
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--folder", type=Path, default=Path("docs/pictures"))
     parser.add_argument("--model", default="piano")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    process, address = start(options.model)
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-            )
-            take(browser, address, options.folder)
-            browser.close()
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+    with chromium() as browser, jam(options.model, seed=7) as running:
+        take(browser, running.address, options.folder)
 
 
 if __name__ == "__main__":

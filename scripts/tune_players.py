@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-VALIDATION_MINUTES = 1.5
+VALIDATION_MINUTES = 2.5
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -101,7 +101,7 @@ def measure_player(
         STATE: {name: [each.before, each.after] for name, each in state.changes.items()}
     }
     try:
-        share = tuning.best_share(model, whole, parts.validation)
+        share = tuning.best_share(model, whole, parts.validation, base.own)
     except DatasetError:  # it is no better: then nobody would take it up
         share = 0.0
     for kind in (ADAPTER, ALL):
@@ -150,9 +150,9 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--model", default="piano")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of playing to learn from")
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--minutes", type=float, default=20.0, help="of playing to learn from")
+    parser.add_argument("--steps", type=int, default=tuning.MOST_STEPS)
+    parser.add_argument("--learning-rate", type=float, default=6e-4)
     parser.add_argument("--test-tokens", type=int, default=6_000)
     parser.add_argument("--price-tokens", type=int, default=4_000)
     parser.add_argument("--state-steps", type=int, default=20)
@@ -176,7 +176,7 @@ def main() -> None:
         theirs = {piece.tobytes() for part in pieces.values() for piece in part}
         others = [piece for piece in test if piece.tobytes() not in theirs]
         price = excerpts(others, given.price_tokens)
-        music = replace(tuning.base_music(model, own, price), own=())
+        music = tuning.base_music(model, own, price)
         parts = parts_of(pieces, given, model)
         row = {
             "player": name,

@@ -40,9 +40,7 @@ class LikelihoodConfig:
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1
     stateless: Annotated[
         bool,
-        Parameter(
-            negative="", help="Read each window from a zero state, as train --stateless does."
-        ),
+        Parameter(negative="", help="Read each window afresh, as train --stateless does."),
     ] = False
     window: Annotated[
         int, Parameter(help="Tokens of a window, which only matters with --stateless.")
@@ -127,7 +125,8 @@ def evaluate(
     """Measure how well a model predicts a data set, how it plays, or how it continues a primer.
 
     Without --samples it prints the negative log-likelihood in nats: lower is better. Each piece is
-    read from start to end, and the state is carried through. With --samples pieces are generated
+    read from start to end, and the state is carried through; it begins in the state that a tuned
+    model has learned to begin in. With --samples pieces are generated
     without a primer and compared with the beginnings of real ones: what they are like, and whether
     they fall silent, babble, loop, or copy from the split 'train'. The same figures for real music
     against real music are printed as the scale.
@@ -250,6 +249,7 @@ def _measure_likelihood(
 
     from midirnn.datasets.draws import evenly
     from midirnn.training.evaluate import evaluate as run_evaluation
+    from midirnn.training.initial_state import as_state
     from midirnn.training.language_task import make_language_model
 
     chosen = dataset.pieces(split)
@@ -274,6 +274,7 @@ def _measure_likelihood(
             stateless=config.stateless,
             bf16=config.bf16,
             use_mask=config.mask,
+            initial=None if model.initial is None else as_state(model.initial),
             progress=advance,
         )
     report = {
@@ -290,7 +291,7 @@ def _measure_likelihood(
         return
     masked = "" if config.mask else ", without a mask"
     if config.stateless:
-        masked += f", {config.window} tokens at a time, each from a zero state"
+        masked += f", {config.window} tokens at a time, each read afresh"
     print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         if name in report:

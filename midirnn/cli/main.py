@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from midirnn.cli import UNTIL_CTRL_C
 from midirnn.cli.interrupting import repeating_lost_interrupts
 from midirnn.errors import MidirnnError, MissingExtraError
+from midirnn.head_start import head_start
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -55,6 +56,12 @@ COMMANDS = {
     "doctor": "Check this machine before a concert: ports, speed, lateness.",
 }
 """Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
+
+HEAD_STARTS = {
+    "live": ("midirnn.live.model_process.child",),
+    "jam": ("midirnn.web.child", "midirnn.live.model_process.child"),
+}
+"""What a command is going to run in processes of their own: they start before its own code does."""
 
 EXTRAS = {
     "datasketch": "clean",
@@ -127,10 +134,21 @@ def _print_anything() -> None:
 
 def run(tokens: Sequence[str]) -> int:
     """Run a command and return its exit code. Raises whatever the command raises."""
-    from cyclopts import CycloptsError
-
     if tokens and tokens[0] not in COMMANDS and tokens[0] not in _HELP_AND_VERSION:
         raise UsageError(_unknown_command(tokens[0]))
+    with head_start(*_processes_of(tokens)):
+        return _run(tokens)
+
+
+def _processes_of(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Return what a command line is going to run in processes of their own."""
+    asks_for_help = any(token in _HELP_AND_VERSION for token in tokens)
+    return () if asks_for_help or not tokens else HEAD_STARTS.get(tokens[0], ())
+
+
+def _run(tokens: Sequence[str]) -> int:
+    from cyclopts import CycloptsError
+
     try:
         result = make_app(*tokens[:1])(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_folder
-from midirnn.errors import CheckpointError, OptionError
+from midirnn.errors import CheckpointError, MidirnnError, OptionError
 
 if TYPE_CHECKING:
     from midirnn.codecs import PerformanceCodec, Tokens
@@ -85,7 +85,10 @@ def tune(
     ] = None,
     minutes: Annotated[
         float,
-        Parameter(help="Train for so many minutes at most; it stops when it gets no better."),
+        Parameter(
+            help="Train for so many minutes at most, and no more than 240 steps; it stops when it "
+            "gets no better."
+        ),
     ] = 3.0,
     steps: Annotated[
         int,
@@ -94,7 +97,7 @@ def tune(
             "machine (0: by minutes)."
         ),
     ] = 0,
-    learning_rate: Annotated[float, Parameter(help="Peak learning rate.")] = 3e-4,
+    learning_rate: Annotated[float, Parameter(help="Peak learning rate.")] = 6e-4,
     rank: Annotated[
         int, Parameter(help="Rank at which an adapter keeps the change of each matrix.")
     ] = 16,
@@ -140,7 +143,7 @@ def tune(
     codec = require(base.codec, PerformanceCodec, "midirnn tune")
     if base.base is not None:
         raise OptionError(f"{model} is a tuned model: tune its base, with all your playing")
-    pieces = [_played(codec, path, of) for path in _midi_files(files)]
+    pieces = _all_played(codec, files, of)
     from midirnn.training import tuning
 
     config = tuning.TuningConfig(
@@ -175,16 +178,34 @@ def tune(
     _print(tuned, heard, price_on, output)
 
 
-def _midi_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield files as they are, and those in folders by their names: by time, for recordings."""
+def _all_played(codec: PerformanceCodec, paths: Sequence[Path], of: str) -> list[Performance]:
+    """Return what was played in files and in the files of folders.
+
+    Of a folder, a file that cannot be learned from is left out, with a line; one that was named is
+    an error.
+    """
+    pieces, reason = [], None
     for path in paths:
         if not path.is_dir():
-            yield path
+            pieces.append(_played(codec, path, of))
             continue
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in MIDI_SUFFIXES)
-        if not found:
-            raise OptionError(f"{path} holds no MIDI file")
-        yield from found
+        for each in _midi_files(path):
+            try:
+                pieces.append(_played(codec, each, of))
+            except MidirnnError as error:
+                reason = error
+                print(f"left out: {error}", file=sys.stderr)
+    if not pieces and reason is not None:
+        raise OptionError("there is nothing to learn from: all files were left out") from reason
+    return pieces
+
+
+def _midi_files(folder: Path) -> list[Path]:
+    """Return the MIDI files of a folder by their names: by time, for recordings."""
+    found = sorted(each for each in folder.rglob("*") if each.suffix.lower() in MIDI_SUFFIXES)
+    if not found:
+        raise OptionError(f"{folder} holds no MIDI file")
+    return found
 
 
 def _played(codec: PerformanceCodec, path: Path, of: str) -> Performance:

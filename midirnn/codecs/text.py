@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.abcfile import parse_tune, read_abc
 from midirnn.codecs.base import (
     MAX_TOKENS,
     Augmentation,
@@ -114,6 +113,8 @@ class TextCodec:
         A tune that begins without a number (``X:``) is given one: ABC files need it.
         """
         if path.suffix.lower() in self.written:
+            from midirnn.abcfile import read_abc
+
             try:
                 performance = read_abc(piece)
             except CodecError as error:
@@ -239,6 +240,8 @@ class TextCodec:
 
 def _check_some_tune(path: Path, tunes: Sequence[Passage]) -> None:
     """Raise a :class:`CodecError` for a tune book of which nothing can be read as music."""
+    from midirnn.abcfile import parse_tune
+
     reason = ""
     for tune in tunes:
         try:

@@ -36,7 +36,7 @@ LEAST_NOTES, LEAST_NEW_NOTES = 1_000, 500
 """So many notes of the performer are worth learning from: about three minutes of playing. After the
 first time, so many new ones."""
 
-STEPS = 120
+STEPS = 240
 """Steps of the training, at most. (The time does not count: it may be interrupted.)"""
 
 LOOK_SECONDS = 0.25

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from midirnn.codecs import require_playable
 from midirnn.engines.load import ENGINES, find_model, load
@@ -28,7 +28,6 @@ from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.base.playing import Source, Stance
-from midirnn.live.between_sets import BetweenSets
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.controls_out import ControlsOut
 from midirnn.live.controls.map import ControlMap
@@ -36,12 +35,10 @@ from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import SetList
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.modes import make_mode
-from midirnn.live.osc.port import OscPort
 from midirnn.live.recording.event_log import EventLog
 from midirnn.live.recording.recorder import recorded
 from midirnn.live.recording.replay import weights_sha256
 from midirnn.live.session import Session
-from midirnn.live.timing.link import LinkBeats
 from midirnn.live.timing.tempo import Beats
 from midirnn.live.view.display import StageView
 from midirnn.live.view.monitor import Monitor
@@ -51,6 +48,10 @@ from midirnn.ports.base import InputCallback, InputPort, OutputPort
 from midirnn.ports.claims import claimed
 from midirnn.ports.port_set import PortSet
 from midirnn.probing.watching import read_watched
+
+if TYPE_CHECKING:
+    from midirnn.live.between_sets import BetweenSets
+    from midirnn.live.osc.port import OscPort
 
 SWITCH_SECONDS = 0.0005
 """How long Python lets another thread run while a message is due."""
@@ -156,11 +157,31 @@ class Rig:
         self._log: EventLog | None = None
         self._osc: OscPort | None = None
         self._between: BetweenSets | None = None
+        self._process: ModelProcess | None = None
         self._stack = ExitStack()
 
+    def begin_loading(self) -> None:
+        """Start the model's process before the rig is entered: then it is ready the sooner.
+
+        Call :meth:`close` if it may not come to that.
+        """
+        if self._process is not None:
+            return
+        settings = self.settings = replace(self.settings, start_seconds=time.monotonic())
+        self._process = self._stack.enter_context(
+            ModelProcess(settings, self._model.codec, spare=self.config.spare)
+        )
+
+    def close(self) -> None:
+        """Close what is open, as the end of the ``with`` statement does."""
+        self._stack.close()
+
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self._build(stack)
+        self.begin_loading()
+        process, self._process = self._process, None
+        assert process is not None
+        with self._stack.pop_all() as stack:
+            self._build(stack, process)
             self._stack = stack.pop_all()
         return self
 
@@ -190,14 +211,14 @@ class Rig:
         """Return what a terminal shows of the session at a time of its clock."""
         return self.monitor.view(now, self.session.view())
 
-    def _build(self, stack: ExitStack) -> None:
-        """Put everything together, in the order in which it depends on each other."""
-        config, report = self.config, self._report
-        settings = self.settings = replace(self.settings, start_seconds=time.monotonic())
+    def _build(self, stack: ExitStack, process: ModelProcess) -> None:
+        """Put everything together, in the order in which it depends on each other.
+
+        The process loads its weights meanwhile.
+        """
+        config, report, settings = self.config, self._report, self.settings
         if config.osc is not None:
             self._osc = stack.enter_context(open_osc(config.osc, config, report.warn))
-        # It loads its weights while the ports are opened.
-        process = stack.enter_context(ModelProcess(settings, self._model.codec, spare=config.spare))
         ports = stack.enter_context(
             PortSet(virtual=config.virtual, api=config.api, tell=self._note)
         )
@@ -292,6 +313,8 @@ class Rig:
         """Return what tunes the model between sets, if that is wanted and there is a recording."""
         if not self.config.tune_between_sets or self._log is None:
             return None
+        from midirnn.live.between_sets import BetweenSets
+
         base = self._model.base or self._model
         place = self._log.path.with_suffix("").resolve()
         return BetweenSets(str(base.folder), place, start_seconds, tell=self._note)
@@ -358,6 +381,8 @@ def with_ensemble(config: LiveConfig) -> LiveConfig:
 
 def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
     """Open the port for OSC. What is played there is heard, whatever channels are listened to."""
+    from midirnn.live.osc.port import OscPort
+
     channels = config.input_channels
     channel = channels[0] - 1 if channels else 0
     return OscPort(port, host=config.osc_host, to=config.osc_to, channel=channel, warn=warn)
@@ -374,6 +399,8 @@ def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
     """Join the session of Ableton Link, if it is to be followed. The stack's end leaves it."""
     if config.clock != "link":
         return None
+    from midirnn.live.timing.link import LinkBeats
+
     bpm = config.clock_out_bpm or config.reference_bpm
     return stack.enter_context(LinkBeats(MonotonicClock(), bpm))
 

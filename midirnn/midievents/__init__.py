@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from midirnn.midievents.events import (
+from typing import TYPE_CHECKING
+
+from midirnn.lazy import lazy_names as _lazy_names
+from midirnn.midievents.status import (
     ALL_NOTES_OFF,
     ALL_SOUND_OFF,
     BANK_LSB,
     BANK_MSB,
     BEND,
     CONTROL_CHANGE,
-    MAX_DELTA,
-    MAX_TICKS,
     MODE_MESSAGES,
-    NO_EVENTS,
     NOTE_OFF,
     NOTE_ON,
     PEDAL_RESETS,
@@ -20,13 +20,21 @@ from midirnn.midievents.events import (
     PROGRAM_CHANGE,
     RESET_CONTROLLERS,
     SUSTAIN,
-    Event,
-    Events,
-    IntArray,
-    MidiChunks,
-    Track,
 )
-from midirnn.midievents.parse import parse_midi, wrap
+
+# Imported on first use: who needs but the numbers above does not wait for numpy.
+_MODULES = {
+    "MAX_DELTA": "events",
+    "MAX_TICKS": "events",
+    "NO_EVENTS": "events",
+    "Event": "events",
+    "Events": "events",
+    "IntArray": "events",
+    "MidiChunks": "events",
+    "Track": "events",
+    "parse_midi": "parse",
+    "wrap": "parse",
+}
 
 __all__ = [
     "ALL_NOTES_OFF",
@@ -54,3 +62,19 @@ __all__ = [
     "parse_midi",
     "wrap",
 ]
+
+if TYPE_CHECKING:
+    from midirnn.midievents.events import (
+        MAX_DELTA,
+        MAX_TICKS,
+        NO_EVENTS,
+        Event,
+        Events,
+        IntArray,
+        MidiChunks,
+        Track,
+    )
+    from midirnn.midievents.parse import parse_midi, wrap
+
+
+__getattr__ = _lazy_names(__name__, _MODULES)

@@ -9,19 +9,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-NOTE_OFF = 0x80
-NOTE_ON = 0x90
-CONTROL_CHANGE = 0xB0
-PROGRAM_CHANGE = 0xC0
-PRESSURE = 0xD0
-BEND = 0xE0
-SUSTAIN = 64
-BANK_MSB, BANK_LSB = 0, 32
-ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
-MODE_MESSAGES = frozenset({ALL_SOUND_OFF, *range(ALL_NOTES_OFF, 128)})
-"""The controllers that end the notes of their channel (CC 122, local control, does not)."""
-PEDAL_RESETS = MODE_MESSAGES - {ALL_NOTES_OFF} | {RESET_CONTROLLERS}
-"""The controllers that put the pedals of their channel up."""
 MAX_DELTA = 0x0FFFFFFF
 """The longest delta time and the longest message: what four bytes of seven bits hold."""
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from midirnn.errors import CheckpointError, MidirnnError, OptionError
 from midirnn.files import one_line_errors, reason_of, write_file
 from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
-from midirnn.probing.tracing import Trace
-from midirnn.probing.units import FoundUnit, strongest
+
+if TYPE_CHECKING:
+    from midirnn.probing.tracing import Trace
+    from midirnn.probing.units import FoundUnit
 
 UNITS_FILE = "units.json"
 FORMAT_VERSION = 1
@@ -88,6 +91,8 @@ def watched_of(
 
     Raises :class:`OptionError` if none does.
     """
+    from midirnn.probing.units import strongest
+
     watched = []
     for one in strongest(found):
         if one.fitted * one.shown <= 0 or abs(one.shown) < LEAST_CORRELATION:

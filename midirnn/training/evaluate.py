@@ -96,7 +96,7 @@ def evaluate(
     """Evaluate a model on whole pieces.
 
     Each is read from its start to its end with one state or, if ``stateless``, each window of it
-    from a zero state. Otherwise ``window`` makes no difference to the result. ``initial``
+    as if it began there. Otherwise ``window`` makes no difference to the result. ``initial``
     (L, 1, H) is the state in which pieces begin, by default zeros.
     """
     was_training = model.training

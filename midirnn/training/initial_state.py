@@ -96,6 +96,11 @@ def as_arrays(state: State) -> RecurrentState:
     return tuple(part.detach()[:, 0].numpy().astype(np.float32) for part in state)
 
 
+def as_state(arrays: RecurrentState) -> State:
+    """Return an engine's state (L, H) as one to train or to evaluate with, (L, 1, H)."""
+    return tuple(torch.from_numpy(np.array(part))[:, None] for part in arrays)
+
+
 def _loss(model: LanguageModel, batch: Batch, initial: State | None) -> torch.Tensor:
     """Return the mean loss of windows that all begin in one state."""
     rows = len(batch.inputs)

@@ -21,6 +21,7 @@ from midirnn.engines.load import PRETRAINED, Model
 from midirnn.errors import DatasetError, OptionError
 from midirnn.models.checkpoint import Weights, read_checkpoint
 from midirnn.models.language_model import LanguageModel, from_weights
+from midirnn.models.lstm import is_fast_in_bf16
 from midirnn.performance import Performance
 from midirnn.training.config import TrainingConfig
 from midirnn.training.evaluate import evaluate
@@ -33,6 +34,25 @@ from midirnn.training.initial_state import (
 )
 from midirnn.training.run import Trainer
 from midirnn.training.tasks import make_task
+from midirnn.training.tuning_parts import (
+    BaseMusic,
+    Parts,
+    base_music,
+    encoded,
+    split_by_time,
+)
+
+__all__ = [
+    "BaseMusic",
+    "Change",
+    "Parts",
+    "Tuned",
+    "TuningConfig",
+    "base_music",
+    "split",
+    "split_by_time",
+    "tune",
+]
 
 LEAST_TOKENS = 4_000
 """About three minutes of piano playing: with less, what is learned is chance."""
@@ -45,11 +65,22 @@ YOURS, OWN, BASE_TEST, BEGINNINGS = "yours", "own", "base_test", "beginnings"
 """What is measured: your playing that was kept aside, music of the model's own, the test set of
 the base, and places of your playing that was kept aside as if it began there."""
 
-SHARES = (1.0, 0.75, 0.5, 0.25)
+SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
 """Shares of the change that are tried after the training."""
 
-NEARLY = 0.9
+NEARLY = 0.97
 """Of the gain of the best share: a smaller share that has as much is taken, which costs less."""
+
+MOST_PRICE = 0.03
+"""Nats per token by which music of the model's own may become less likely."""
+
+MOST_STEPS = 240
+"""More bring no more: then the end of the playing says that it is enough, if not before."""
+
+SEMITONES, STRETCH = 5, 0.05
+"""The player's pieces are transposed and stretched at random by up to so much: there are few."""
+
+VALIDATION_TOKENS = 8_000
 
 TEST_BEGINNINGS = 64
 
@@ -70,10 +101,11 @@ class TuningConfig:
     kind: str = ADAPTER
     """What may change: one of :data:`KINDS`."""
     minutes: float = 3.0
-    """Train for so many minutes at most; it stops by itself when it gets no better."""
+    """Train for so many minutes at most, and for :data:`MOST_STEPS` steps; it stops by itself when
+    it gets no better."""
     steps: int = 0
     """Train for so many steps at most instead, which gives the same on a busy machine (0: off)."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 6e-4
     """Peak learning rate."""
     rank: int = 16
     """Rank at which an adapter keeps the change of each matrix."""
@@ -131,66 +163,16 @@ class Tuned:
     :data:`BEGINNINGS`."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Playing as tokens: to learn from, to stop by, and to measure."""
-
-    train: list[Tokens]
-    validation: list[Tokens]
-    test: list[Tokens]
-
-    @property
-    def tokens(self) -> int:
-        """The number of all tokens."""
-        return sum(
-            len(piece) for part in (self.train, self.validation, self.test) for piece in part
-        )
-
-
-@dataclass(frozen=True)
-class BaseMusic:
-    """Music of the base's kind: to be mixed in, and to measure the price."""
-
-    mixed: Sequence[Tokens] = ()
-    own: Sequence[Tokens] = ()
-    """Other pieces of the model's own."""
-    test: Sequence[Tokens] = ()
-    """Pieces of the base's test set, if there is one at hand."""
-
-
-def split_by_time(
-    pieces: Sequence[Performance], shares: Sequence[float]
-) -> list[list[Performance]]:
-    """Return parts of the time of all pieces in a row: the first part, then ``shares`` of it."""
-    total = sum(piece.duration for piece in pieces)
-    ends = np.cumsum([1.0 - sum(shares), *shares]) * total
-    begins = [0.0, *ends[:-1]]
-    parts: list[list[Performance]] = [[] for _ in ends]
-    played = 0.0
-    for piece in pieces:
-        for part, begin, end in zip(parts, begins, ends, strict=True):
-            low, high = max(begin - played, 0.0), min(end - played, piece.duration)
-            if high > low:
-                part.append(piece.slice(low, high))
-        played += piece.duration
-    return parts
-
-
 def split(model: Model, pieces: Sequence[Performance], config: TuningConfig) -> Parts:
     """Return pieces, in the order in which they were played, in three parts by time.
 
     Raises :class:`DatasetError` where there is too little to learn from.
     """
     shares = (config.validation_share, config.test_share)
-    parts = Parts(*(_encoded(model, part) for part in split_by_time(pieces, shares)))
+    parts = Parts(*(encoded(model, part) for part in split_by_time(pieces, shares)))
     if parts.tokens < LEAST_TOKENS or not all((parts.train, parts.validation, parts.test)):
         raise DatasetError(TOO_LITTLE.format(tokens=parts.tokens, least=LEAST_TOKENS))
     return parts
-
-
-def base_music(model: Model, own: Sequence[Performance], test: Sequence[Tokens] = ()) -> BaseMusic:
-    """Return pieces of the model's own as what is mixed in and, every second one, measured."""
-    return BaseMusic(_encoded(model, own[::2]), _encoded(model, own[1::2]), test)
 
 
 def tune(
@@ -215,7 +197,7 @@ def tune(
     else:
         weights = train_weights(model, sources_of(parts, base, config), config, report, should_stop)
         whole = adapter_of(model, weights, config)
-        share = best_share(model, whole, parts.validation)
+        share = best_share(model, whole, parts.validation, base.own)
         adapter = replace(whole.scaled(share), info={"share_of_change": share})
         found = measure(model, adapter, parts.test, base)
     info: dict[str, Any] = {
@@ -240,22 +222,30 @@ def measure(
     }
 
 
-def best_share(model: Model, adapter: Adapter, validation: Sequence[Tokens]) -> float:
-    """Return the share of a change that predicts the validation part best.
+def best_share(
+    model: Model, adapter: Adapter, validation: Sequence[Tokens], own: Sequence[Tokens] = ()
+) -> float:
+    """Return the share of a change that predicts the validation part best at a price that may be.
 
-    Where a smaller one is nearly as good it is that, since it forgets less of the base. After
-    M. Wortsman et al., "Robust fine-tuning of zero-shot models" (2022). Raises
+    The price is that of ``own``, music of the model's own: at most :data:`MOST_PRICE`, where there
+    is such a share. Of shares that are nearly as good it is the smallest, since it forgets less of
+    the base. After M. Wortsman et al., "Robust fine-tuning of zero-shot models" (2022). Raises
     :class:`DatasetError` where none is better than the base.
     """
-    before = nats(model, model.weights, validation)
-    tried = {
-        share: before - nats(model, adapter.scaled(share).apply(model.weights), validation)
-        for share in SHARES
-    }
-    most = max(tried.values())
+    bf16 = is_fast_in_bf16(torch.device("cpu"))  # exact enough to compare
+    before, own_before = (
+        nats(model, model.weights, pieces, bf16=bf16) for pieces in (validation, own)
+    )
+    gains: dict[float, float] = {}
+    for share in SHARES:
+        weights = adapter.scaled(share).apply(model.weights)
+        price = nats(model, weights, own, bf16=bf16) - own_before
+        if price <= MOST_PRICE or share == SHARES[-1]:
+            gains[share] = before - nats(model, weights, validation, bf16=bf16)
+    most = max(gains.values())
     if most <= 0.0:
         raise DatasetError(NO_GAIN.format(before=before, after=before - most))
-    return min(share for share, gain in tried.items() if gain >= NEARLY * most)
+    return min(share for share, gain in gains.items() if gain >= NEARLY * most)
 
 
 def adapter_of(model: Model, weights: Weights, config: TuningConfig) -> Adapter:
@@ -272,12 +262,6 @@ def base_name(model: Model) -> str:
     """Return by which name a base is found again, from wherever midirnn is started."""
     is_ours = model.folder.parent == PRETRAINED
     return model.folder.name if is_ours else str(model.folder.resolve())
-
-
-def _encoded(model: Model, pieces: Sequence[Performance]) -> list[Tokens]:
-    """Return pieces as tokens, without those that hold none."""
-    encoded = (model.codec.encode(piece) for piece in pieces)
-    return [tokens for tokens in encoded if len(tokens)]
 
 
 def weights_width(weights: Weights) -> int:
@@ -339,33 +323,47 @@ def train_weights(
         return read_checkpoint(best).weights if best.exists() else model.weights
 
 
-def _recipe(config: TuningConfig, longest: int) -> TrainingConfig:
-    """Return the recipe of a training on pieces of which the longest has so many tokens."""
+@dataclass(frozen=True)
+class Recipe(TrainingConfig):
+    """The recipe of a training that ends after so many tokens or minutes, whichever comes first."""
+
+    def done(self, step: int, seconds: float = 0.0) -> float:
+        """Return the share of the run that is done after so many steps and seconds."""
+        of_time = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return max(step / self.total_steps, of_time)
+
+
+def _recipe(config: TuningConfig, longest: int) -> Recipe:
+    """Return the recipe of a training on pieces of which the longest has so many tokens.
+
+    Without ``config.steps`` the clock may end it, too, which is not the same on any machine.
+    """
     window = min(128, longest)
-    recipe = TrainingConfig(
-        minutes=config.minutes,
+    steps = config.steps or MOST_STEPS
+    return Recipe(
+        tokens=steps * Recipe.batch_size * window,
+        minutes=0.0 if config.steps else config.minutes,
         learning_rate=config.learning_rate,
         window=window,
         weight_decay=0.0,
         warmup_steps=10,
         ema_decay=0.95,
-        validation_steps=10,
-        validation_tokens=20_000,
-        patience=3,
+        transpose=SEMITONES,
+        stretch=STRETCH,
+        validation_steps=20,
+        validation_tokens=VALIDATION_TOKENS,
+        patience=4,
         threads=config.threads,
         seed=config.seed,
         checkpoint_minutes=1e6,
     )
-    if not config.steps:
-        return recipe
-    return replace(recipe, minutes=0.0, tokens=config.steps * recipe.batch_size * window)
 
 
-def nats(model: Model, weights: Weights, pieces: Sequence[Tokens]) -> float:
+def nats(model: Model, weights: Weights, pieces: Sequence[Tokens], *, bf16: bool = False) -> float:
     """Return the nats per token of pieces, each read from its start with one state."""
     network = LanguageModel(model.config)
     network.load_state_dict(_tensors(weights))
-    return evaluate(network, model.codec, pieces).nats_per_token
+    return evaluate(network, model.codec, pieces, bf16=bf16).nats_per_token
 
 
 def _tensors(weights: Weights) -> dict[str, torch.Tensor]:

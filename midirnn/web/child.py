@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import itertools
 import json
 import os
 import socket
@@ -21,16 +22,20 @@ import uvicorn
 from midirnn.web.pages import Pages
 from midirnn.web.protocol import MOST_BYTES, Message, line_of
 from midirnn.web.server import make_app
+from midirnn.web.silence import LOOK_SECONDS
 
 LOOPBACK = "127.0.0.1"
-LOOK_SECONDS = 0.1
-"""How often it says that it runs, and looks after pages that have fallen silent."""
+LOOKS_A_WORD = 2
+"""After so many looks at its pages it says that it runs."""
 
 
 def main() -> None:
     """Serve pages until the input ends."""
     reading, writing = _own_pipes()
-    settings = json.loads(reading.readline())[0]
+    first = reading.readline()
+    if not first:  # the session did not come to begin
+        return
+    settings = json.loads(first)[0]
 
     def ask(message: Message) -> None:
         with contextlib.suppress(OSError, ValueError):  # the reading end says when it is over
@@ -48,7 +53,8 @@ def main() -> None:
 
 def listen(port: int, *, spare: bool) -> socket.socket:
     """Return a socket that listens on loopback; with ``spare`` at another port if need be."""
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Of TCP by name: only then asyncio sends what is small at once, and not up to 40 ms later.
+    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name == "posix":  # elsewhere it would let two servers share a port
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -102,8 +108,9 @@ async def _serve(
 
 
 async def _watch(pages: Pages, ask: Any) -> None:
-    while True:
-        ask({"t": "alive"})
+    for look in itertools.count():
+        if look % LOOKS_A_WORD == 0:
+            ask({"t": "alive"})
         pages.release_silent()
         await asyncio.sleep(LOOK_SECONDS)
 

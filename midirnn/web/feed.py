@@ -11,6 +11,7 @@ Pages are told (times are seconds of the session's clock)::
     {"t": "state", ...}                 the view of the session, when it has changed
     {"t": "about", ...}                 what does not change: knobs, modes, models
     {"t": "takes", "takes"}             what was recorded
+    {"t": "released"}                   what the pages held was released
 """
 
 from __future__ import annotations

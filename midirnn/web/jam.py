@@ -26,18 +26,13 @@ from midirnn.ports.base import InputCallback, InputPort, Message, OutputPort, ch
 from midirnn.web import protocol
 from midirnn.web.feed import Feed
 from midirnn.web.performers import Performers
-from midirnn.web.server_process import SILENT_SECONDS, ServerProcess
+from midirnn.web.server_process import ServerProcess
+from midirnn.web.silence import LOOK_SECONDS
 from midirnn.web.state import Facts, about, state
 from midirnn.web.takes import Keeper, Take
 
 PORT = 8642
 """The port of the page, if it is free."""
-
-LOOK_SECONDS = 0.05
-"""How often it is looked whether the state of the session has changed."""
-
-SILENT_LOOKS = 2
-"""At how many looks in a row a server has to be silent to count as gone."""
 
 GATHER_SECONDS = 0.003
 """What happens within this time reaches the pages together."""
@@ -145,7 +140,8 @@ class Jam:
             stack.callback(lambda: self._keeper.close_log(time.monotonic()))
             stack.enter_context(self._server)  # it starts while the model is read
             stack.callback(self._over.set)
-            self._prepare(self.config)
+            self._prepare(self.config).begin_loading()
+            stack.callback(self._close_prepared)
             for thread in (
                 threading.Thread(target=self._feed_pages, name="midirnn page feed", daemon=True),
                 threading.Thread(target=self._watch, name="midirnn page watch", daemon=True),
@@ -184,9 +180,14 @@ class Jam:
 
     # Sessions.
 
-    def _prepare(self, config: LiveConfig) -> None:
+    def _prepare(self, config: LiveConfig) -> Rig:
         """Make the rig of the next session. Raises what is not allowed, and opens nothing."""
         self._prepared, self._next = self._make_rig(config), config
+        return self._prepared
+
+    def _close_prepared(self) -> None:
+        if self._prepared is not None:
+            self._prepared.close()
 
     def _make_rig(self, config: LiveConfig) -> Rig:
         has_output = config.output is not None or config.virtual or config.audio
@@ -330,12 +331,11 @@ class Jam:
 
     def _watch(self) -> None:
         """Tell the state when it has changed, and look after the server."""
-        facts, silent_looks = Facts(), 0
+        facts = Facts()
         while not self._over.wait(LOOK_SECONDS):
-            silent = self._performers.holding and self._server.silent_seconds > SILENT_SECONDS
-            silent_looks = silent_looks + 1 if silent else 0
-            if silent_looks >= SILENT_LOOKS:  # not at the first: it may be we that were held up
+            if self._server.silence.look() and self._performers.holding:
                 self._performers.leave_all()
+                self.feed.put({"t": "released"})  # for pages to hear if the server goes on
             self._server.kill_if_hung()
             now = state(self._rig, self.config.model, self._keeper.recording_since, facts)
             if now != self._state:

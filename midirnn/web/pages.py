@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from midirnn.web.protocol import Message
+from midirnn.web.silence import Silence
 
 MOST_WAITING = 400
 """A page that has this many batches to read is too slow: it is closed, and may come again."""
@@ -19,10 +20,6 @@ MOST_PAGES = 16
 
 HISTORY_SECONDS = 12.0
 """How much of the past a page receives when it is opened."""
-
-SILENT_SECONDS, SILENT_LOOKS = 0.25, 2
-"""A page that holds keys and says nothing for this long, at so many looks in a row, is gone: it
-speaks ten times a second. Between two looks the server takes in what has arrived meanwhile."""
 
 REQUESTS_PER_SECOND, BURST = 400.0, 800.0
 """How much a page may ask: far more than ten fingers can."""
@@ -41,7 +38,7 @@ class Page:
     heard_at: float = field(default_factory=time.monotonic)
     holding: set[int] = field(default_factory=set)
     pedal: bool = False
-    silent_looks: int = 0
+    silence: Silence = field(default_factory=Silence)
     too_slow: bool = False
     _allowance: float = BURST
 
@@ -58,7 +55,8 @@ class Page:
         now = time.monotonic()
         self._allowance += (now - self.heard_at) * REQUESTS_PER_SECOND
         self._allowance = min(self._allowance, BURST) - 1.0
-        self.heard_at, self.silent_looks = now, 0
+        self.heard_at = now
+        self.silence.hear()
         return self._allowance >= 0.0
 
     def plays(self, message: list[int]) -> None:
@@ -152,13 +150,9 @@ class Pages:
         return {**message, "takes": shown}
 
     def release_silent(self) -> None:
-        """Release what pages hold that have fallen silent."""
-        now = time.monotonic()
+        """Look for silent pages, and release what they hold: they speak ten times a second."""
         for page in self._open:
-            if now - page.heard_at <= SILENT_SECONDS or not (page.holding or page.pedal):
-                continue
-            page.silent_looks += 1
-            if page.silent_looks >= SILENT_LOOKS:
+            if page.silence.look() and (page.holding or page.pedal):
                 self._release(page)
                 page.tell(json.dumps([{"t": "released"}]))
 

@@ -6,31 +6,25 @@ import contextlib
 import io
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
 from midirnn.errors import MidirnnError, PortError
+from midirnn.head_start import command_of, start
 from midirnn.web.protocol import Message, line_of
+from midirnn.web.silence import Silence
 
-_HOME = str(Path(__file__).parents[2])
-_PROGRAM = f"import sys; sys.path.append({_HOME!r}); from midirnn.web.child import main; main()"
-
-COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
-"""What runs as the server. It imports nothing from where it happens to be started."""
+COMMAND = command_of("midirnn.web.child")
+"""What runs as the server."""
 
 START_SECONDS = 20.0
 END_SECONDS = 2.0
 
-SILENT_SECONDS = 0.3
-"""A server that says nothing for this long is not there: what its pages hold is released."""
-
 HUNG_SECONDS = 5.0
-"""One that says nothing for this long is killed, and another is started."""
+"""A server that says nothing for this long is killed, and another is started."""
 
 MOST_RESTARTS, RESTARTS_WITHIN_SECONDS = 5, 60.0
 
@@ -64,6 +58,8 @@ class ServerProcess:
         self._sending = threading.Lock()
         self._failure = ""
         self._heard_at = time.monotonic()
+        self.silence = Silence()
+        """How long it has said nothing, though it says ten times a second that it runs."""
         self._restarts: list[float] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -75,21 +71,14 @@ class ServerProcess:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long it has said nothing, though it says several times a second that it runs."""
+        """For how long it has said nothing."""
         return time.monotonic() - self._heard_at
 
     def start(self) -> None:
         """Start the process. It listens a moment later: see :meth:`wait_until_listening`."""
         self._heard_at = time.monotonic() + START_SECONDS
         self._listening.clear()
-        # Out of reach of the terminal's Ctrl-C: it ends with its standard input.
-        child = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            process_group=0,
-        )
+        child = start(self._command)
         with self._sending:  # nothing that pages are told may come before the settings
             self._child = child
             _write(child, [{"t": "settings", **self._settings}])
@@ -119,6 +108,7 @@ class ServerProcess:
         with io.BufferedReader(cast(io.RawIOBase, child.stdout)) as reading:
             for line in reading:
                 self._heard_at = time.monotonic()
+                self.silence.hear()
                 with contextlib.suppress(ValueError):
                     self._take(json.loads(line))
         if child is self._child and not self._closing:

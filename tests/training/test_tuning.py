@@ -25,7 +25,7 @@ from midirnn.engines.adapters import (
     read_adapter,
     write_adapter,
 )
-from midirnn.errors import CheckpointError, DatasetError
+from midirnn.errors import CheckpointError, DatasetError, OptionError
 from midirnn.live import LiveConfig
 from midirnn.live.output import scheduler
 from midirnn.live.rig import Rig
@@ -260,6 +260,35 @@ def test_only_the_initial_state_takes_kilobytes_and_is_begun_from(
     np.testing.assert_allclose(mine.engine("numpy").logits(), mine.lanes(2)[1].logits(), atol=1e-5)
 
 
+def test_what_measures_a_tuned_model_begins_in_its_state(
+    base: Path, tmp_path: Path, capsys: Any
+) -> None:
+    model, piece = load(base), playing(40)
+    adapter = Adapter(str(base), hash_of(base), {}, {})
+    layout = [np.full_like(part, 20.0) for part in model.engine("numpy").initial]
+    changes = {f"initial.{number}": part for number, part in enumerate(layout)}
+    (tmp_path / "mine").mkdir()
+    write_adapter(tmp_path / "mine", replace(adapter, changes=changes))
+    (tmp_path / "music").mkdir()
+    write_midi(piece, tmp_path / "music" / "a.mid")
+    shares = ["--validation-share", "0", "--test-share", "0"]
+    assert main(["encode", str(tmp_path / "music"), "-o", str(tmp_path / "data"), *shares]) == 0
+    nats: dict[str, list[float]] = {"base": [], "mine": []}
+    for name, folder in (("base", base), ("mine", tmp_path / "mine")):
+        for measuring in (
+            ["evaluate", str(folder), str(tmp_path / "data"), "--split", "train"],
+            ["likelihood", str(tmp_path / "music" / "a.mid"), "--model", str(folder)],
+        ):
+            capsys.readouterr()
+            assert main([*measuring, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            found = found.get("all", found)
+            nats[name].append(found["nats_per_token"])
+    assert nats["mine"] == pytest.approx([nats["mine"][0]] * 2, rel=1e-5)
+    assert nats["base"] == pytest.approx([nats["base"][0]] * 2, rel=1e-5)
+    assert abs(nats["mine"][0] - nats["base"][0]) > 1e-4
+
+
 def test_a_state_of_another_model_is_refused(tuned: tuple[Path, str], tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(tuned[0], mine)
@@ -346,10 +375,31 @@ def test_of_a_recorded_session_the_performers_notes_are_taken(tmp_path: Path, ba
     assert set(mine.pitch) == {60, 64, 67, 72}
 
 
+def test_of_a_folder_what_cannot_be_learned_from_is_left_out(
+    tmp_path: Path, base: Path, capsys: Any
+) -> None:
+    codec, folder = load(base).codec, tmp_path / "takes"
+    folder.mkdir()
+    session = read_midi(recording(tmp_path))
+    write_midi(session, folder / "a.mid")
+    write_midi(session.select(session.part == 1), folder / "b.mid")
+    (folder / "c.mid").write_bytes(b"MThd\0\0")
+    (folder / "a.jsonl").write_text("{}")
+    [piece] = command._all_played(codec, [folder], "performer")
+    assert len(piece) == 1500
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith("left out: ") and "no note of the performer" in told[0]
+    (folder / "a.mid").unlink()
+    with pytest.raises(OptionError, match="all files were left out"):
+        command._all_played(codec, [folder], "performer")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (["missing.mid", "-o", "m"], "missing.mid"),
+        (["take.jsonl", "-o", "m"], "is not a MIDI file"),
         ([".", "-o", "m"], "holds no MIDI file"),
         (["a.mid", "-o", "m", "--of", "me"], "allowed are performer, both"),
         (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 1 to 4096"),
@@ -376,6 +426,8 @@ def test_what_cannot_be_is_told_in_a_line(
     name = arguments[0]
     if name == "broken.mid":
         Path(name).write_bytes(b"MThd\0\0")
+    elif name == "take.jsonl":
+        Path(name).write_text("{}")
     elif name == "silent.mid":
         write_midi(playing(0), Path(name))
     elif name == "guest.mid":

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from midirnn.live import LiveConfig
-from midirnn.web import child, jam, pages
+from midirnn.web import pages
 from midirnn.web.jam import Jam
 from midirnn.web.pages import Page, Pages
 from midirnn.web.protocol import Message
+from midirnn.web.silence import LOOK_SECONDS
 from tests.live.stage import write_tiny_model
 from tests.web.jams import close_pages, needs_chromium, open_players_page, until, wait
 from tests.web.sessions import Told, keys_down, note, page_of, running
@@ -87,32 +88,51 @@ def test_keys_end_when_a_socket_vanishes(session: Jam) -> None:
     within_half_a_second(measure)
 
 
-def test_keys_end_when_the_server_hangs(session: Jam) -> None:
+def test_keys_end_when_the_server_hangs_and_the_page_hears_so_if_it_goes_on(session: Jam) -> None:
     def measure() -> float:
         with page_of(session) as page:
             note(page, 60)
             until(lambda: keys_down(session) == 1)
             with stopped(session.server.process_id) as since:
-                return until_let_go(session, since)
+                seconds = until_let_go(session, since)
+            until(lambda: '"t":"released"' in str(page.recv(20.0)).replace(" ", ""))
+            return seconds
 
     within_half_a_second(measure)
 
 
-def test_a_page_counts_as_gone_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Message] = []
-    time_now = [100.0]
-    monkeypatch.setattr(pages.time, "monotonic", lambda: time_now[0])
+def opened_with_a_key_down(asked: list[Message]) -> tuple[Pages, Page]:
     opened = Pages(asked.append, shared=False)
     page = opened.enter()
     assert isinstance(page, Page)
     page.may_ask()
     page.plays([144, 60, 80])
+    return opened, page
+
+
+def test_a_page_counts_as_gone_in_time() -> None:
+    asked: list[Message] = []
+    opened, page = opened_with_a_key_down(asked)
+    looks = 0
     while not asked:
-        time_now[0] += child.LOOK_SECONDS
         opened.release_silent()
+        looks += 1
     assert asked == [{"t": "gone", "page": page.name}]
-    assert time_now[0] - 100.0 <= MOST_SECONDS
-    assert jam.SILENT_SECONDS + (jam.SILENT_LOOKS + 1) * jam.LOOK_SECONDS <= MOST_SECONDS
+    assert (looks + 1) * LOOK_SECONDS <= MOST_SECONDS
+
+
+def test_a_machine_that_stands_still_for_a_moment_ends_no_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Message] = []
+    opened, page = opened_with_a_key_down(asked)
+    clock = iter(range(100, 1000, 3))  # seconds in which neither the page nor the server runs
+    monkeypatch.setattr(pages.time, "monotonic", lambda: float(next(clock)))
+    for _ in range(20):
+        opened.release_silent()
+        opened.release_silent()
+        page.may_ask()  # what had arrived
+    assert asked == []
 
 
 # Both sides, with a page in a browser.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,6 +29,15 @@ def run(script: str) -> Any:
     command = [NODE, "--input-type=module", "--eval", text.replace("PAGE/", f"{PAGE.as_uri()}/")]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(found.stdout)
+
+
+def test_the_browser_is_told_of_every_module_before_it_has_read_one() -> None:
+    index = (PAGE / "index.html").read_text(encoding="utf-8")
+    told = re.findall(r'rel="modulepreload" href="page/(\w+\.js)"', index)
+    imported: set[str] = set()
+    for path in PAGE.glob("*.js"):
+        imported.update(re.findall(r'from "\./(\w+\.js)"', path.read_text(encoding="utf-8")))
+    assert told == sorted(imported)
 
 
 CLOCK = """
@@ -68,6 +78,42 @@ done(Math.abs(clock.now(20) - 180));
 
 def test_a_clock_that_jumps_is_followed_at_once() -> None:
     assert run(JUMP) < 0.002
+
+
+LINK = """
+import { Link } from "PAGE/link.js";
+let now = 1;
+performance.now = () => 1000 * now;
+globalThis.location = { href: "http://127.0.0.1:1/" };
+globalThis.WebSocket = class { static OPEN = 1; readyState = 1; send() {} };
+const silent = [];
+const nothing = () => {};
+const silence = () => silent.push(now);
+const link = new Link("", { hear: nothing, change: nothing, silent: silence, pong: nothing });
+link.connect();
+link.socket.onopen();
+const tick = (seconds) => { now += seconds; link.tick(true); };
+const answer = () => link.receive("[]");
+"""
+"""A connection of which the time is told, and which keeps when it took the server for gone."""
+
+
+def test_a_server_that_no_longer_answers_is_gone_within_half_a_second() -> None:
+    script = "for (let count = 0; count < 20; count += 1) tick(0.05); done(silent);"
+    (at,) = run(LINK + script)
+    assert 1.4 <= at <= 1.5
+
+
+def test_a_machine_that_stood_still_has_lost_no_server() -> None:
+    standstill = """
+    for (let count = 0; count < 20; count += 1) {
+        tick(2);
+        for (let missed = 0; missed < 40; missed += 1) tick(0.0001);
+        answer();
+    }
+    done(silent);
+    """
+    assert run(LINK + standstill) == []
 
 
 AUDIO = """

@@ -9,31 +9,24 @@ import os
 import pickle
 import select
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from midirnn.codecs import Codec, require_playable
 from midirnn.errors import ModelLostError
+from midirnn.head_start import command_of, start
 from midirnn.live.base.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_process.child import Answer, Protect
 from midirnn.live.model_process.inbox import parcel
 from midirnn.ports.base import OutputPort
 from midirnn.ports.lasting import LastingOutput
 
-_HOME = str(Path(__file__).parents[3])
-_PROGRAM = (
-    f"import sys; sys.path.append({_HOME!r}); "
-    "from midirnn.live.model_process.child import main; main()"
-)
-
-COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
-"""What runs as the model process. It imports nothing from where it happens to be started."""
+COMMAND = command_of("midirnn.live.model_process.child")
+"""What runs as the model process."""
 
 START_SECONDS = 60.0
 """A model that is not ready after this long counts as lost."""
@@ -56,15 +49,7 @@ class _Child:
         self.replies: deque[Reply] = deque()
         self.asked: deque[float] = deque([time.monotonic()])
         """When the batches were sent that are not yet answered; to load is the first."""
-        # Out of reach of the terminal's Ctrl-C: it ends with its standard input. But in the same
-        # session: Linux compares priorities only within one.
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            process_group=0,
-        )
+        self.process = start(command)
         assert self.process.stdin is not None
         self._stdin = self.process.stdin
         self.send(settings)

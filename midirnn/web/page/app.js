@@ -44,6 +44,8 @@ class App {
     this.machine = new Machine(this.notes, this.clock);
     /** @type {Sound | null} */
     this.sound = null;
+    /** @type {Promise<void> | undefined} */
+    this.piano = undefined;
     this.units = new Units(find("units"));
     this.roll = new Roll(find("roll"), this.notes);
     const strength = () => Number(velocity.value);
@@ -89,12 +91,19 @@ class App {
       return;
     }
     this.performer.sound = this.machine.sound = this.sound;
-    this.sound.samples.load().then(() => this.showSound());
     this.sound.context.onstatechange = () => this.showSound();
-    const start = () => this.sound?.start(() => this.status.audio("silent"));
+    const start = () => {
+      this.loadPiano();
+      this.sound?.start(() => this.status.audio("silent"));
+    };
     for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, start, true);
     this.performer.onPlay = start;
     this.showSound();
+  }
+
+  /** Load the piano: when the page can be played, or is. Sooner it would hold that up. */
+  loadPiano() {
+    this.piano ??= this.sound?.samples.load();
   }
 
   showSound() {
@@ -235,6 +244,7 @@ class App {
     this.status.show(state, this.modes);
     /** @type {HTMLSelectElement} */ (find("model")).value = state.model;
     if (state.loading) return;
+    this.loadPiano();
     this.panel.show(state.knobs);
     this.presets.show(state.presets, state.preset_names);
     this.takes.show(state.recording);

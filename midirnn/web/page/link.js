@@ -4,7 +4,14 @@ import { pageTime } from "./clocks.js";
 
 const PING_SECONDS = 0.1;
 const IDLE_PING_SECONDS = 0.25;
+
+/**
+ * A server is gone that has not answered for so long, at so many ticks (20 a second). When the whole
+ * machine stands still for a moment there are no ticks either, and answers come before the next ones.
+ */
 const SILENT_SECONDS = 0.4;
+const SILENT_TICKS = 8;
+const LEAST_TICK_SECONDS = 0.03;
 const FIRST_WAIT_MS = 150;
 const LONGEST_WAIT_MS = 2000;
 
@@ -27,6 +34,8 @@ export class Link {
     this.socket = null;
     this.wait = FIRST_WAIT_MS;
     this.heardAt = 0;
+    this.tickedAt = 0;
+    this.silentTicks = 0;
     this.pingedAt = 0;
     this.isSilent = false;
     this.messages = 0;
@@ -43,6 +52,7 @@ export class Link {
     socket.onopen = () => {
       this.wait = FIRST_WAIT_MS;
       this.heardAt = pageTime();
+      this.silentTicks = 0;
       this.on.change("open");
       this.ping();
     };
@@ -75,6 +85,7 @@ export class Link {
   receive(text) {
     const received = pageTime();
     this.heardAt = received;
+    this.silentTicks = 0;
     this.isSilent = false;
     this.messages += 1;
     /** @type {Message[]} */
@@ -101,7 +112,10 @@ export class Link {
     const now = pageTime();
     if (!this.open) return;
     if (now - this.pingedAt >= (busy ? PING_SECONDS : IDLE_PING_SECONDS) - 0.02) this.ping();
-    if (now - this.heardAt > SILENT_SECONDS && !this.isSilent) {
+    if (now - this.tickedAt >= LEAST_TICK_SECONDS) this.silentTicks += 1; // not those in a burst
+    this.tickedAt = now;
+    const isGone = this.silentTicks >= SILENT_TICKS && now - this.heardAt > SILENT_SECONDS;
+    if (isGone && !this.isSilent) {
       this.isSilent = true;
       this.on.silent();
     }

@@ -35,12 +35,20 @@ def no_realtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "go_first", lambda: None)  # not permitted everywhere
 
 
+HEADLESS = {"QT_QPA_PLATFORM": "offscreen", "QTWEBENGINE_DISABLE_SANDBOX": "1"}
+"""The environment in which SuperCollider starts without a screen, and as root."""
+
+
 @contextmanager
-def program(*command: str, log: Path) -> Iterator[None]:
+def program(*command: str, log: Path, **environment: str) -> Iterator[None]:
     """Run a program as long as the block lasts; its output goes to a file."""
     with log.open("w") as file:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
         )
         try:
             yield
@@ -66,6 +74,28 @@ def test_pure_data_plays_a_phrase_and_hears_the_answer(model: str, tmp_path: Pat
     text = log.read_text()
     assert "heard: 60 80" in text
     assert "error" not in text
+
+
+@pytest.mark.skipif(shutil.which("sclang") is None, reason="no sclang: supercollider-language")
+def test_supercollider_plays_a_phrase_and_hears_the_answer(model: str, tmp_path: Path) -> None:
+    port, to = free_ports()
+    script, log = tmp_path / "midirnn.scd", tmp_path / "sc.txt"
+    text = (EXAMPLES / "midirnn.scd").read_text(encoding="utf-8")
+    block, _, lines = text.replace("9000", str(port)).replace("9001", str(to)).partition("\n)\n")
+    block = block[block.index("(\n") + 2 :]
+    assert "panic" in lines
+    # A file is run as one block: without the brackets, and without the lines that end the music.
+    run = [line for line in lines.splitlines() if "phrase" in line or "temperature" in line]
+    script.write_text("\n".join([block, *run]), encoding="utf-8")
+    with (
+        served(model, port, to, silence_seconds=0.3) as (rig, output),
+        program("sclang", str(script), log=log, **HEADLESS),
+    ):
+        until(lambda: any(map(is_note_on, list(output.messages))), "an answer")
+        until(lambda: "played: pitch" in log.read_text(), "the answer in SuperCollider")
+        until(lambda: "the model is playing" in log.read_text(), "what the model does")
+        assert rig.session.view().knobs["temperature"] == pytest.approx(0.9)
+    assert "ERROR" not in log.read_text()
 
 
 def test_the_patch_for_max_is_whole_and_names_addresses_that_exist() -> None:

@@ -1,0 +1,58 @@
+"""Processes of midirnn's own, and a head start for those that a command is going to need.
+
+Such a process imports what it runs, and then waits for its input. With a head start it does so
+while the process that started it imports its own code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_HOME = str(Path(__file__).parents[1])
+
+_waiting: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
+
+
+def command_of(module: str) -> tuple[str, ...]:
+    """Return the command that runs ``main`` of a module in a process of its own.
+
+    It imports nothing from where it happens to be started.
+    """
+    program = f"import sys; sys.path.append({_HOME!r}); from {module} import main; main()"
+    return (sys.executable, "-P", "-c", program)
+
+
+def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Return a process that runs the command: one that was given a head start, or a new one.
+
+    It is out of reach of the terminal's Ctrl-C, and ends with its standard input. But it is in the
+    same session: Linux compares priorities only within one.
+    """
+    waiting = _waiting.pop(tuple(command), None)
+    if waiting is not None and waiting.poll() is None:
+        return waiting
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        process_group=0,
+    )
+
+
+@contextlib.contextmanager
+def head_start(*modules: str) -> Iterator[None]:
+    """Give processes of these modules a head start; the block's end ends those nobody wanted."""
+    for command in map(command_of, modules):
+        _waiting[command] = start(command)
+    try:
+        yield
+    finally:
+        while _waiting:
+            _, unwanted = _waiting.popitem()
+            unwanted.kill()
+            unwanted.communicate()
