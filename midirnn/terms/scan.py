@@ -182,7 +182,15 @@ def native_library_now() -> ctypes.CDLL | None:
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Tell ctypes the functions' types."""
     pointer, number = ctypes.c_void_p, ctypes.c_int
-    adds = [pointer, ctypes.c_int64, ctypes.c_int64, number, pointer, pointer, pointer]
+    adds: list[object] = [
+        pointer,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        number,
+        pointer,
+        pointer,
+        pointer,
+    ]
     signatures: dict[str, tuple[object, list[object]]] = {
         "term_names": (ctypes.c_char_p, []),
         "scan_new": (pointer, [number, number, number]),
