@@ -66,7 +66,7 @@ def _library() -> ctypes.CDLL | None:
     if library is not None:
         library.lstm_path_name.restype = ctypes.c_char_p
         library.lstm_forward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 5
-        library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 7
+        library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 8
         library.lstm_transpose.argtypes = [
             *[ctypes.c_int] * 2,
             *[ctypes.c_void_p] * 2,
@@ -114,16 +114,23 @@ _APART = 32
 
 
 def _forward(
-    ctx: Any, path: LoopPath, projected: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
+    ctx: Any,
+    path: LoopPath,
+    projected: Tensor,
+    activations: Tensor,
+    weight_hh: Tensor,
+    state: tuple[Tensor, Tensor],
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
-    """Run the loop; return outputs and last state, and what the way back needs."""
+    """Run the loop; return outputs and last state, and what the way back needs.
+
+    ``activations`` are written, and may be ``projected`` itself where that is not needed any more.
+    """
     steps, batch, gates = projected.shape
     hidden = gates // 4
     weight = weight_hh.to(path.dtype).contiguous()
-    activations = torch.empty_like(projected)
     cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
     outputs = projected.new_empty(steps + 1, batch, hidden)
-    cells[0], outputs[0] = c, h
+    outputs[0], cells[0] = state
     _call("lstm_forward", path, activations, projected, weight, activations, cells, outputs)
     ctx.path = path
     last = outputs[-1].float(), cells[-1].clone()
@@ -132,20 +139,28 @@ def _forward(
 
 def _backward(
     ctx: Any, saved: tuple[Tensor, ...], dy: Tensor, dh_last: Tensor, dc_last: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Run the loop back; return the gradients of gates, weight and state, and the gates' turned."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run the loop back, once for each run forward, since what that saved is overwritten.
+
+    Returns the gradients of gates, weight and state, those of the gates turned, and their sums.
+    """
+    if ctx.path is None:
+        raise RuntimeError("an LSTM layer's gradients can be computed only once (retain_graph)")
+    path, ctx.path = ctx.path, None
     weight, activations, cells, outputs = saved
     steps, batch, gates = activations.shape
-    dgates = torch.empty_like(activations)
+    dgates = activations
     dh, dc = (
         last.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         for last in (dh_last, dc_last)
     )
     dy = dy.to(activations.dtype).contiguous()
-    _call("lstm_backward", ctx.path, activations, dy, weight, activations, cells, dgates, dh, dc)
-    turned = _turned(dgates.view(steps * batch, gates), ctx.path)  # (4H, T * B)
+    sums = dh.new_zeros(batch, gates)
+    given = activations, dy, weight, activations, cells, dgates, dh, dc, sums
+    _call("lstm_backward", path, *given)
+    turned = _turned(dgates.view(steps * batch, gates), path)  # (4H, T * B)
     dweight = turned @ outputs[:-1].view(steps * batch, gates // 4)
-    return dgates, dweight.float(), dh, dc, turned
+    return dgates, dweight.float(), dh, dc, turned, sums.sum(0)
 
 
 class _NativeRecurrence(torch.autograd.Function):
@@ -155,7 +170,8 @@ class _NativeRecurrence(torch.autograd.Function):
     def forward(
         ctx: Any, path: LoopPath, projected: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        results, saved = _forward(ctx, path, projected, weight_hh, h, c)
+        activations = torch.empty_like(projected)
+        results, saved = _forward(ctx, path, projected, activations, weight_hh, (h, c))
         ctx.save_for_backward(*saved)
         return results
 
@@ -163,7 +179,7 @@ class _NativeRecurrence(torch.autograd.Function):
     def backward(
         ctx: Any, dy: Tensor, dh_last: Tensor, dc_last: Tensor
     ) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
-        *gradients, _ = _backward(ctx, ctx.saved_tensors, dy, dh_last, dc_last)
+        *gradients, _, _ = _backward(ctx, ctx.saved_tensors, dy, dh_last, dc_last)
         return None, *gradients  # type: ignore[return-value]
 
 
@@ -184,7 +200,7 @@ class _NativeLayer(torch.autograd.Function):
         x, weight = x.to(path.dtype).contiguous(), weight_ih.to(path.dtype)
         with torch.autocast("cpu", enabled=False):
             projected = nn.functional.linear(x, weight, bias.to(path.dtype))
-        results, saved = _forward(ctx, path, projected, weight_hh, h, c)
+        results, saved = _forward(ctx, path, projected, projected, weight_hh, (h, c))
         ctx.save_for_backward(x, weight, *saved)
         return results
 
@@ -193,10 +209,9 @@ class _NativeLayer(torch.autograd.Function):
         ctx: Any, dy: Tensor, dh_last: Tensor, dc_last: Tensor
     ) -> tuple[None, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         x, weight, *saved = ctx.saved_tensors
-        dgates, dweight, dh, dc, turned = _backward(ctx, tuple(saved), dy, dh_last, dc_last)
+        dgates, dweight, dh, dc, turned, dbias = _backward(ctx, tuple(saved), dy, dh_last, dc_last)
         dx = (dgates.flatten(0, 1) @ weight).view(x.shape)
         dweight_ih = (turned @ x.flatten(0, 1)).float()
-        dbias = dgates.flatten(0, 1).sum(0).float()
         return None, dx, dweight_ih, dbias, dweight, dh, dc
 
 
