@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 from jam_page import EVERY_SAMPLE, chromium, jam, open_page, wait
@@ -28,6 +29,7 @@ ROWS = "QWERTYUIOP"
 RUNNING_SECONDS = 20.0
 FRAMES_SECONDS = 10.0
 LATE_FRAME_MS = 17.5
+"""A frame is late that comes so long after the last."""
 
 WATCH = """
 (() => {
@@ -74,7 +76,13 @@ FILL = """
         midirnn.notes.add({who: at % 2 ? "you" : "machine", pitch: 36 + (at * 7) % 60,
             velocity: 20 + (at % 100), start, end: start + 0.3, nats: at % 2 ? at % 7 : undefined});
     }
-    const times = (midirnn.bench.frames = []);
+})()
+"""
+"""200 notes in view for half a minute."""
+
+FRAMES = """
+(() => {
+    const times = (window.frameTimes = []);
     const look = (time) => {
         times.push(time);
         requestAnimationFrame(look);
@@ -82,7 +90,7 @@ FILL = """
     requestAnimationFrame(look);
 })()
 """
-"""200 notes in view for half a minute, and the time stamp of each frame."""
+"""The browser's time stamp of each frame."""
 
 
 def main() -> None:
@@ -105,6 +113,8 @@ def main() -> None:
         measure_frames(page)
         if not options.frames:
             measure_release(browser, page, running.address, running.server_id())
+        page.context.close()
+        measure_empty_page(browser)
     print(f"{processor_name()}; other processes used {load.cores():.1f} cores, Chromium's included")
 
 
@@ -168,21 +178,36 @@ def measure_cost(page: Any, server: int) -> None:
 def measure_frames(page: Any) -> None:
     """Draw 200 notes in view: the browser's own time stamps of its frames, and what they cost."""
     page.evaluate(FILL)
+    page.evaluate(FRAMES)
     page.wait_for_timeout(1000)
-    page.evaluate("midirnn.bench.draws.length = midirnn.bench.frames.length = 0")
+    page.evaluate("midirnn.bench.draws.length = 0")
     before = browser_seconds(page.context.browser)
-    page.wait_for_timeout(1000 * FRAMES_SECONDS)
+    times = count_frames(page, "with 200 notes in view")
     after = browser_seconds(page.context.browser)
-    times = np.array(page.evaluate("midirnn.bench.frames"))
-    apart = np.diff(times)
-    late = int((apart > LATE_FRAME_MS).sum())
-    report("frames with 200 notes in view", f"{1000 / apart.mean():.1f} a second")
-    report("between two frames", spread(apart.tolist()))
-    report(f"frames that came over {LATE_FRAME_MS} ms after the last", f"{late} of {len(apart)}")
     report("drawing one of them, in the script", spread(page.evaluate("midirnn.bench.draws")))
     for what, kind in (("the page's process", "renderer"), ("the whole browser", "all")):
         each = 1000 * (after[kind] - before[kind]) / len(times)
         report(f"processor time of {what}, a frame", f"{each:.1f} ms")
+
+
+def measure_empty_page(browser: Any) -> None:
+    """Count the frames of a page on which nothing is: what this machine's browser can do now."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.evaluate(FRAMES)
+    page.wait_for_timeout(1000)
+    count_frames(page, "of an empty page")
+    page.context.close()
+
+
+def count_frames(page: Any, of: str) -> NDArray[np.float64]:
+    """Return the times of a page's frames for a while, in milliseconds."""
+    page.evaluate("frameTimes.length = 0")
+    page.wait_for_timeout(1000 * FRAMES_SECONDS)
+    times = np.array(page.evaluate("frameTimes"))
+    apart = np.diff(times)
+    late = int((apart > LATE_FRAME_MS).sum())
+    report(f"frames {of}", f"{1000 / apart.mean():.1f} a second; {late} of {len(apart)} late")
+    return times
 
 
 def measure_release(browser: Any, page: Any, address: str, server: int) -> None:

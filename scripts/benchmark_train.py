@@ -29,6 +29,7 @@ from midirnn.models import layers, lstm, lstm_choice
 from midirnn.models.config import ModelConfig
 from midirnn.models.language_model import LanguageModel
 from midirnn.models.lstm import is_fast_in_bf16
+from midirnn.training.memory import keep_freed_memory
 
 Step = Callable[[], None]
 
@@ -136,6 +137,7 @@ def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -
 def main() -> int:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as midirnn train does
     config = ModelConfig(
         cell=arguments.cell, hidden_size=arguments.hidden_size, num_layers=arguments.num_layers
     )

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from jam_page import chromium, jam, open_page, wait
 
-PHRASE = "QETYTEQ RYIYR ETUT"
-"""Keys of the computer, one after the other; a blank is a rest."""
+PHRASE = "ZQ E T Y VT E Q - NR Y I Y XR - BE T U T"
+"""Keys of the computer that go down together, one group after the other; - is a rest."""
+
+TOUCHED = (65, 69, 72, 76, 74, 72, 69, 67, 65, 69, 72)
+"""Pitches that a finger plays on the phone."""
 
 SIZES: dict[str, tuple[int, int, float]] = {
     "desktop": (1440, 810, 2.0),
@@ -40,16 +44,31 @@ def open_sized(browser: Any, address: str, size: str) -> Any:
 
 def play(page: Any, keys: str = PHRASE) -> None:
     page.keyboard.down("Space")
-    for key in keys:
-        if key != " ":
-            page.keyboard.down(f"Key{key}")
+    for group in keys.split():
+        together = [f"Key{key}" for key in group if key != "-"]
+        for key in together:
+            page.keyboard.down(key)
         page.wait_for_timeout(170)
-        if key != " ":
-            page.keyboard.up(f"Key{key}")
+        for key in together:
+            page.keyboard.up(key)
     page.keyboard.up("Space")
 
 
-ANSWERS = "midirnn.state.plays && midirnn.notes.all.filter(n => n.who === 'machine').length > 9"
+def touch(page: Any, pitches: Sequence[int]) -> None:
+    """Play on the keyboard of the screen, with one finger that stays on the last key."""
+    finger = page.context.new_cdp_session(page)
+    for number, pitch in enumerate(pitches):
+        if number:
+            finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+            page.wait_for_timeout(60)
+        box = page.locator(f".key[data-pitch='{pitch}']").bounding_box()
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 0.9 * box["height"]}
+        finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [place]})
+        page.wait_for_timeout(220)
+
+
+ANSWERS = """midirnn.state.plays && midirnn.notes.all.filter(
+    (note) => note.who === "machine" && note.start < midirnn.clock.now()).length > 11"""
 TOGETHER = """midirnn.state.mode === "ensemble" && midirnn.units.moments.length > 60
     && midirnn.roll.shown.filter((note) => note.who === "machine").length > 18"""
 
@@ -81,8 +100,10 @@ def take(browser: Any, address: str, folder: Path) -> None:
     page.screenshot(path=folder / "jam-ensemble.png")
     page.context.close()
     page = open_sized(browser, address, "phone")
-    page.touchscreen.tap(195, 700)
-    page.wait_for_timeout(2500)
+    wait(page, "midirnn.performer.mayPlay")
+    page.get_by_role("radio", name="duet").click()
+    wait(page, "midirnn.state.mode === 'duet'")
+    touch(page, TOUCHED)
     page.screenshot(path=folder / "jam-phone.png")
     page.context.close()
 

@@ -130,6 +130,16 @@ class Style:
                 known[trait.name] = float(value)
         return cls(known)
 
+    def number(self, name: str) -> float:
+        """Return the value of a trait that is a number."""
+        value = self.values[name]
+        assert isinstance(value, float)
+        return value
+
+    def histogram(self, name: str) -> Float64Array:
+        """Return the shares of a trait that is a histogram."""
+        return np.array(self.values[name], np.float64)
+
     def vector(self) -> FloatArray:
         """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``."""
         given = {name: np.array([value], np.float64) for name, value in self.values.items()}
@@ -228,9 +238,7 @@ def _connected(notes: Notes) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
 
 def _rhythm(notes: Notes, first: IntArray, last: IntArray) -> Float64Array:
     """Return the share of inter-onset times in each bin, of the notes from first to last."""
-    seconds = notes.interonset / notes.steps_per_second
-    bins = np.searchsorted(RHYTHM_EDGES[1:-1], np.log2(seconds), side="right")
-    one_hot = np.eye(len(RHYTHM_EDGES) - 1)[bins]
+    one_hot = np.eye(len(RHYTHM_EDGES) - 1)[_rhythm_bins(notes.interonset / notes.steps_per_second)]
     sums = np.concatenate([np.zeros((1, one_hot.shape[1])), np.cumsum(one_hot, axis=0)])
     some = last > first
     chord = notes.chord if len(notes.chord) else np.zeros(1, np.int64)
@@ -239,6 +247,16 @@ def _rhythm(notes: Notes, first: IntArray, last: IntArray) -> Float64Array:
     counts = sums[high] - sums[low]
     number = (high - low)[:, None]
     return np.asarray(counts / np.maximum(number, 1))
+
+
+def rhythm_shares(seconds: Float64Array) -> Float64Array:
+    """Return the share (8,) of inter-onset times, in seconds, in each bin; zeros without any."""
+    counts = np.bincount(_rhythm_bins(seconds), minlength=len(RHYTHM_EDGES) - 1)
+    return counts / max(len(seconds), 1)
+
+
+def _rhythm_bins(seconds: Float64Array) -> IntArray:
+    return np.searchsorted(RHYTHM_EDGES[1:-1], np.log2(seconds), side="right")
 
 
 def style_inputs(values: Mapping[str, Float64Array], count: int) -> FloatArray:

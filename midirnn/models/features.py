@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import CDLL
-from functools import partial
+from ctypes import CDLL, byref
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from midirnn.codecs.recall import LENGTHS, NUM_MATCHES
 from midirnn.features import Feature, NoteTerms, Recall
 from midirnn.performance import NUM_PITCHES
-from midirnn.terms.scan import add_terms, native_library
+from midirnn.terms.scan import Layers, native_library
 from midirnn.terms.table import DENSITY, OutputTerms
 
 
@@ -45,13 +43,14 @@ def with_feature(logits: Tensor, feature: Feature, weights: Tensor, window: Tens
 def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tensor) -> Tensor:
     """Return the logits with the weights that the terms' indices, in the window, name."""
     terms = feature.terms
+    library = None if window.is_cuda else native_library()
+    if library:
+        return _NativeTerms.apply(library, logits, terms, weights, window)  # type: ignore[no-any-return, no-untyped-call]
     weights = weights.float()
     given = window[..., terms.width :].contiguous().view(torch.float32)
     given = given.reshape(*given.shape[:2], -1, feature.shifts)  # (B, T, 6, shifts)
     of_densities = weights[..., terms.slices[DENSITY]].unsqueeze(2) @ given
-    library = None if window.is_cuda else native_library()
-    add = partial(_added_natively, library) if library else _added
-    logits = add(logits.float(), terms, weights, window)
+    logits = _added(logits.float(), terms, weights, window)
     before, after = _around(logits, terms.groups["time_shift"])
     return logits + nn.functional.pad(of_densities.squeeze(2), (before, after))
 
@@ -77,15 +76,8 @@ def _added(logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor) 
     return logits + torch.cat(parts, dim=2)
 
 
-def _added_natively(
-    library: CDLL, logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor
-) -> Tensor:
-    """Return the same, by C++ that makes nothing in between."""
-    return _NativeTerms.apply(library, logits, terms, weights, window)  # type: ignore[no-any-return, no-untyped-call]
-
-
 class _NativeTerms(torch.autograd.Function):
-    """The sum of logits (B, T, V) and what weights (B, T, rows) give by the indices in windows."""
+    """The same for logits (B, T, V) and weights (B, T, rows), by C++ that makes nothing between."""
 
     @staticmethod
     def forward(
@@ -96,25 +88,38 @@ class _NativeTerms(torch.autograd.Function):
         weights: Tensor,
         window: Tensor,
     ) -> Tensor:
-        ctx.library, ctx.terms, ctx.rows = library, terms, weights.shape[2]
+        if weights.dtype != torch.bfloat16:
+            weights = weights.float()
+        summed = logits.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        weights, window = weights.contiguous(), window.contiguous()
+        ctx.library, ctx.terms = library, terms
+        ctx.logits, ctx.weights = logits.new_empty(0), weights.new_empty((0, weights.shape[2]))
         ctx.save_for_backward(window)
-        summed = logits.clone(memory_format=torch.contiguous_format)
-        add_terms(library, terms, _rows(window), _rows(weights), _rows(summed))
+        _call(library.add_terms, terms, weights, window, weights, summed)
         return summed
 
     @staticmethod
     def backward(ctx: Any, dlogits: Tensor) -> tuple[None, Tensor, None, Tensor, None]:
         (window,) = ctx.saved_tensors
-        dweights = dlogits.new_zeros((*dlogits.shape[:2], ctx.rows))
-        given = _rows(window), _rows(dweights), _rows(dlogits)
-        add_terms(ctx.library, ctx.terms, *given, backward=True)
-        return None, dlogits, None, dweights, None
+        dlogits = dlogits.contiguous()
+        dweights = ctx.weights.new_empty((*dlogits.shape[:2], ctx.weights.shape[1]))
+        _call(ctx.library.term_gradients, ctx.terms, dweights, window, dweights, dlogits)
+        return None, dlogits.to(ctx.logits.dtype), None, dweights, None
 
 
-def _rows(tensor: Tensor) -> npt.NDArray[Any]:
-    """Return (B, T, ...) as contiguous rows (B * T, ...): a view of what is contiguous already."""
-    array: npt.NDArray[Any] = tensor.detach().contiguous().flatten(0, 1).numpy()
-    return array
+def _call(
+    function: Callable[..., None],
+    terms: OutputTerms,
+    weights: Tensor,
+    window: Tensor,
+    *tensors: Tensor,
+) -> None:
+    """Call a function of ``scan.cpp`` on rows (B, T, ...) of contiguous tensors."""
+    rows = weights.shape[0] * weights.shape[1]
+    is_short = weights.dtype == torch.bfloat16
+    layers = byref(Layers.of(terms))
+    pointers = [tensor.data_ptr() for tensor in (window, *tensors)]
+    function(layers, rows, weights.shape[2], is_short, *pointers)
 
 
 def boosted(logits: Tensor, recalled: Tensor, trust: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ struct Forward {
     int threads, steps, batch, hidden;
     const void *projected;  // (T, B, 4H) the input's part of the gates, biases included
     const void *weight;     // (4H, H) recurrent weight
-    void *activations;      // (T, B, 4H) written
+    void *activations;      // (T, B, 4H) written; may be `projected` itself
     float *cells;           // (T + 1, B, H) the first is read, the others are written
     void *outputs;          // (T + 1, B, H) likewise
 };
@@ -82,6 +82,11 @@ struct Backward {
     float *dh;     // (B, H) gradient of the last output; becomes that of the first
     float *dc;     // (B, H) the same of the cell state
 };
+
+// Ask for the cache line of a number that the next step reads or writes. What a step needs lies too
+// far apart for the processor to foresee, and waiting for it takes longer than computing.
+inline void will_read(const void *number) { __builtin_prefetch(number, 0, 2); }
+inline void will_write(const void *number) { __builtin_prefetch(number, 1, 2); }
 
 constexpr int up_to_multiple(int n, int of) { return (n + of - 1) / of * of; }
 
@@ -423,6 +428,8 @@ LSTM_TARGET inline Floats reciprocal(Floats x) {
 #endif
 }
 
+#if LSTM_KIND == LSTM_FMA
+
 // e^x to 1e-7, relative; beyond +-87 as at +-87. What is not a number stays none.
 LSTM_TARGET inline Floats exponential(Floats x) {
 #if LSTM_LANES == 16  // the second operand is what remains if one is not a number
@@ -446,6 +453,25 @@ LSTM_TARGET inline Floats exponential(Floats x) {
     p = p * (rest * rest) + rest + 1.0f;
     return (Floats)((Ints)p + ((Ints)shifted << 23));  // times 2^n
 }
+
+#else
+
+// e^x to 4e-6, relative, which is enough for what is rounded to bf16; beyond 87 as at 87. What is
+// not a number stays none.
+LSTM_TARGET inline Floats exponential(Floats x) {
+    const Floats power = (Floats)_mm512_min_ps(_mm512_set1_ps(126.0f), (__m512)(x * 1.44269504f));
+    const Floats rest = (Floats)_mm512_reduce_ps((__m512)power, _MM_FROUND_TO_NEG_INF);  // 0 to 1
+    // 2^rest: of the polynomials of degree 4 that are exact at 0 and 1, so that cells of which
+    // nothing changes keep their state, that with the least relative error between them.
+    Floats p = all(1.35557475e-2f);
+    p = p * rest + 5.20323701e-2f;
+    p = p * rest + 2.41379768e-1f;
+    p = p * rest + 6.93032146e-1f;
+    p = p * rest + 1.0f;
+    return (Floats)_mm512_scalef_ps((__m512)p, (__m512)power);  // times 2 to the whole power
+}
+
+#endif
 
 LSTM_TARGET inline Floats sigmoid(Floats x) { return reciprocal(1.0f + exponential(-x)); }
 
@@ -529,7 +555,9 @@ void pack_backward(const Number *weight, int hidden, Panels panels, Number *pack
 }
 
 // The product of a block's rows (row after row, `depth` numbers each) and one panel. The sums of a
-// row and a vector go to sums + row * row_stride + vector * vector_stride.
+// row and a vector go to sums + row * row_stride + vector * vector_stride. between(part, parts) does
+// its share of some other work after each part of the product: tiles and vectors are computed by
+// different units of the processor, which are thus both busy.
 
 struct Sums {
     float *begin;
@@ -557,7 +585,9 @@ LSTM_TARGET void begin_products(int rows) {
 
 LSTM_TARGET void end_products() { _tile_release(); }
 
-LSTM_TARGET inline void multiply(const Number *rows, int, int depth, const Number *panel, Sums sums) {
+template <class Between>
+LSTM_TARGET inline void multiply(const Number *rows, int, int depth, const Number *panel, Sums sums,
+                                 Between between) {
     constexpr int TILE = TILE_DEPTH * LANES;
     const std::size_t row_bytes = depth * sizeof(Number), tile_bytes = 64;
     _tile_zero(0);
@@ -574,6 +604,7 @@ LSTM_TARGET inline void multiply(const Number *rows, int, int depth, const Numbe
         _tile_dpbf16ps(2, 4, 7);
         _tile_loadd(5, panel + 3 * TILE, tile_bytes);
         _tile_dpbf16ps(3, 4, 5);
+        between(k / TILE_DEPTH + 1, depth / TILE_DEPTH);
     }
     const std::size_t sum_bytes = sums.row_stride * sizeof(float);
     _tile_stored(0, sums.at(0, 0), sum_bytes);
@@ -641,14 +672,16 @@ LSTM_TARGET inline void multiply_last(const Number *rows, int count, int depth, 
         multiply_last<ROWS - 1>(rows, count, depth, panel, sums);
 }
 
+template <class Between>
 LSTM_TARGET inline void multiply(const Number *rows, int count, int depth, const Number *panel,
-                                 Sums sums) {
+                                 Sums sums, Between between) {
     for (; count > ROWS_AT_ONCE; count -= ROWS_AT_ONCE) {
         multiply_rows<ROWS_AT_ONCE>(rows, depth, panel, sums);
         rows += ROWS_AT_ONCE * depth;
         sums.begin += ROWS_AT_ONCE * sums.row_stride;
     }
     multiply_last<ROWS_AT_ONCE>(rows, count, depth, panel, sums);
+    between(1, 1);
 }
 
 #endif
@@ -684,26 +717,40 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
     const Panels panels = forward_panels(hidden);
     Buffer<Number> before(std::size_t(BLOCK) * panels.depth);  // rows of h, padded for the product
     Buffer<Number> after(std::size_t(BLOCK) * panels.depth);
-    Buffer<float> gates(BLOCK * PANEL);  // of one panel: they stay in the first-level cache
+    constexpr int SUMS = BLOCK * PANEL;
+    Buffer<float> gates(2 * SUMS);  // of two panels: they stay in the first-level cache
     for (int row = 0; row < rows; ++row)
         std::memcpy(before.at(std::size_t(row) * panels.depth), outputs + std::size_t(row) * hidden,
                     hidden * sizeof(Number));
     begin_products(rows);
     for (int t = 0; t < window.steps; ++t) {
-        for (int panel = 0; panel < panels.count; ++panel) {
-            multiply(before.at(0), rows, panels.depth, packed + panels.begin(panel),
-                     Sums{gates.at(0), LANES, BLOCK * LANES});
+        const auto update_cells = [&](int panel, int row, int stop) LSTM_TARGET {
             const int cell = panel * LANES, count = std::min(LANES, hidden - cell);
-            for (int row = 0; row < rows; ++row) {
+            for (; row < stop; ++row) {
                 const std::size_t at = std::size_t(row) * hidden + cell;
                 const std::size_t gate = GATES * std::size_t(row) * hidden + cell;
-                const Floats output =
-                    cell_forward(gates.at(row * LANES), projected + gate, hidden, count, cells + at,
-                                 cells + step + at, activations + gate);
+                const Floats output = cell_forward(gates.at(panel % 2 * SUMS + row * LANES),
+                                                   projected + gate, hidden, count, cells + at,
+                                                   cells + step + at, activations + gate);
                 store(outputs + step + at, output, count);
                 store(after.at(std::size_t(row) * panels.depth + cell), output, count);
+                for (int number = 0; number < GATES; ++number) {
+                    const std::size_t next = GATES * step + gate + number * hidden;
+                    will_write(activations + next);
+                    if (projected != activations) will_read(projected + next);
+                }
+                will_write(cells + 2 * step + at);
+                will_write(outputs + 2 * step + at);
             }
-        }
+        };
+        for (int panel = 0; panel < panels.count; ++panel)  // and the cells of the panel before
+            multiply(before.at(0), rows, panels.depth, packed + panels.begin(panel),
+                     Sums{gates.at(panel % 2 * SUMS), LANES, BLOCK * LANES},
+                     [&](int part, int parts) LSTM_TARGET {
+                         if (panel)
+                             update_cells(panel - 1, rows * (part - 1) / parts, rows * part / parts);
+                     });
+        update_cells(panels.count - 1, 0, rows);
         before.swap(after);
         projected += GATES * step;
         activations += GATES * step;
@@ -756,26 +803,44 @@ LSTM_TARGET void backward_block(const Backward &window, const Number *packed, in
     const Panels panels = backward_panels(hidden);
     const int width = panels.count * PANEL;
     Buffer<Number> operand(std::size_t(BLOCK) * panels.depth);
+    Buffer<Number> operand_before(std::size_t(BLOCK) * panels.depth);
     Buffer<float> dh(std::size_t(BLOCK) * width);  // its rows padded to whole panels
     for (int row = 0; row < rows; ++row)
         std::memcpy(dh.at(std::size_t(row) * width), window.dh + start + std::size_t(row) * hidden,
                     hidden * sizeof(float));
-    begin_products(rows);
-    for (int t = window.steps - 1; t >= 0; --t) {
-        for (int row = 0; row < rows; ++row)
-            for (int cell = 0; cell < hidden; cell += LANES) {
+    const auto update_cells = [&](int t, Number *to, int panel, int row, int stop) LSTM_TARGET {
+        const int end = std::min(hidden, (panel + 1) * PANEL);
+        for (; row < stop; ++row)
+            for (int cell = panel * PANEL; cell < end; cell += LANES) {
                 const int count = std::min(LANES, hidden - cell);
                 const std::size_t at = std::size_t(row) * hidden + cell, now = t * step + at;
                 const std::size_t gate = GATES * (t * step + std::size_t(row) * hidden) + cell;
+                for (int number = 0; number < GATES && t; ++number) {
+                    will_read(activations + gate + number * hidden - GATES * step);
+                    will_write(dgates + gate + number * hidden - GATES * step);
+                }
+                if (t) will_read(cells + now - step), will_read(dy + now - step);
                 const Floats dh_total =
                     load(dy + now, count) + load(dh.at(std::size_t(row) * width + cell), LANES);
                 cell_backward(dh_total, dc + at, activations + gate, hidden, count, cells + now,
                               cells + now + step, dgates + gate,
-                              operand.at(std::size_t(row) * panels.depth + cell));
+                              to + std::size_t(row) * panels.depth + cell);
             }
-        for (int panel = 0; panel < panels.count; ++panel)
+    };
+    begin_products(rows);
+    for (int panel = 0; panel < panels.count; ++panel)
+        update_cells(window.steps - 1, operand.at(0), panel, 0, rows);
+    for (int t = window.steps - 1; t >= 0; --t) {
+        for (int panel = 0; panel < panels.count; ++panel)  // and the step before of the panel before
             multiply(operand.at(0), rows, panels.depth, packed + panels.begin(panel),
-                     Sums{dh.at(panel * PANEL), width, LANES});
+                     Sums{dh.at(panel * PANEL), width, LANES},
+                     [&](int part, int parts) LSTM_TARGET {
+                         if (panel && t)
+                             update_cells(t - 1, operand_before.at(0), panel - 1,
+                                          rows * (part - 1) / parts, rows * part / parts);
+                     });
+        if (t) update_cells(t - 1, operand_before.at(0), panels.count - 1, 0, rows);
+        operand.swap(operand_before);
     }
     end_products();
     for (int row = 0; row < rows; ++row)

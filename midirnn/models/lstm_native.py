@@ -114,16 +114,23 @@ _APART = 32
 
 
 def _forward(
-    ctx: Any, path: LoopPath, projected: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
+    ctx: Any,
+    path: LoopPath,
+    projected: Tensor,
+    activations: Tensor,
+    weight_hh: Tensor,
+    state: tuple[Tensor, Tensor],
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
-    """Run the loop; return outputs and last state, and what the way back needs."""
+    """Run the loop; return outputs and last state, and what the way back needs.
+
+    ``activations`` are written, and may be ``projected`` itself where that is not needed any more.
+    """
     steps, batch, gates = projected.shape
     hidden = gates // 4
     weight = weight_hh.to(path.dtype).contiguous()
-    activations = torch.empty_like(projected)
     cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
     outputs = projected.new_empty(steps + 1, batch, hidden)
-    cells[0], outputs[0] = c, h
+    outputs[0], cells[0] = state
     _call("lstm_forward", path, activations, projected, weight, activations, cells, outputs)
     ctx.path = path
     last = outputs[-1].float(), cells[-1].clone()
@@ -155,7 +162,8 @@ class _NativeRecurrence(torch.autograd.Function):
     def forward(
         ctx: Any, path: LoopPath, projected: Tensor, weight_hh: Tensor, h: Tensor, c: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        results, saved = _forward(ctx, path, projected, weight_hh, h, c)
+        activations = torch.empty_like(projected)
+        results, saved = _forward(ctx, path, projected, activations, weight_hh, (h, c))
         ctx.save_for_backward(*saved)
         return results
 
@@ -184,7 +192,7 @@ class _NativeLayer(torch.autograd.Function):
         x, weight = x.to(path.dtype).contiguous(), weight_ih.to(path.dtype)
         with torch.autocast("cpu", enabled=False):
             projected = nn.functional.linear(x, weight, bias.to(path.dtype))
-        results, saved = _forward(ctx, path, projected, weight_hh, h, c)
+        results, saved = _forward(ctx, path, projected, projected, weight_hh, (h, c))
         ctx.save_for_backward(x, weight, *saved)
         return results
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from midirnn.sampling.ending import ENDING_SECONDS, LONGEST_RELEASE_SECONDS, End
 from midirnn.sampling.following import LettingGo, following
 from midirnn.sampling.generated import Generated
 from midirnn.sampling.joining import join
+from midirnn.sampling.keeping import Keeping
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler, SamplerState
 from midirnn.sampling.together import Steps
@@ -64,7 +66,8 @@ class Continuation:
         self._hear(heard, heard_before)
         controls = following(sampler, heard, request.controls, request.follow)
         sampler.steer(controls)
-        self._letting_go = LettingGo(sampler, controls, request.follow_seconds)
+        self._letting_go = LettingGo(controls, request.follow_seconds)
+        self._keeping = Keeping(codec, heard)
         self._ending: Ending | None = None
         heard_steps = int(codec.token_steps[heard].sum())
         second = codec.steps_per_second
@@ -76,7 +79,7 @@ class Continuation:
         """So much before it music that ends is led there."""
         self._heard_seconds = heard_steps / second
         self._constrain(heard_steps + rest_steps)
-        self._telling = Telling(sampler, rules)
+        self._telling = Telling(sampler, rules, controls)
         self.tokens = list(heard)
         """All tokens so far, those of the primer first."""
         self._heard_tokens = len(heard)
@@ -124,8 +127,8 @@ class Continuation:
         seconds = self.seconds
         if not self.ends or seconds < self.end_seconds - self.approach_seconds:
             since = seconds - self._begin_seconds
-            self._letting_go.at(since)
-            self._telling.at(since, self._letting_go.controls)
+            asked = self._keeping.asked(self._letting_go.at(since))
+            self._telling.at(since, asked)
             return None
         if self._ending is None:
             self._ending = Ending(self.sampler, self._letting_go.controls)
@@ -136,6 +139,7 @@ class Continuation:
     def add(self, token: int) -> None:
         """Add a token that the sampler has taken."""
         self.tokens.append(token)
+        self._keeping.add(token)
         self._new_steps += int(self._codec.token_steps[token])
         self._show(self.seconds)
 
@@ -147,7 +151,8 @@ class Continuation:
         sampler.steer(other.sampler.controls)
         self.tokens = other.tokens.copy()
         self._new_steps = other._new_steps
-        self._letting_go = other._letting_go.moved_to(sampler)
+        self._letting_go = copy(other._letting_go)
+        self._keeping = other._keeping.copy()
         self._telling = other._telling.moved_to(sampler)
         self._ending = None if other._ending is None else other._ending.moved_to(sampler)
 

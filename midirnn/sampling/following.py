@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -88,33 +87,23 @@ class LettingGo:
     Owns what share of it is left.
     """
 
-    def __init__(
-        self, sampler: Sampler[Any], controls: Controls | None, seconds: float | None
-    ) -> None:
+    def __init__(self, controls: Controls | None, seconds: float | None) -> None:
         if seconds is not None and not 0.0 < seconds < math.inf:
             raise OptionError(f"follow_seconds is {seconds:g}; it must be above 0")
-        self._sampler = sampler
         self.controls = controls
         self._style = controls.style if controls else None
         self._follow = controls.follow if controls else 0.0
         self._seconds = seconds
         self._left = SHARES
 
-    def moved_to(self, sampler: Sampler[Any]) -> Self:
-        """Return a copy for a sampler in the same state."""
-        moved = copy(self)
-        moved._sampler = sampler
-        return moved
-
-    def at(self, seconds: float) -> None:
-        """Ask for what is left of the style ``seconds`` after it was heard."""
+    def at(self, seconds: float) -> Controls | None:
+        """Return the controls with what is left of the style ``seconds`` after it was heard."""
         if self._seconds is None or self._style is None or self.controls is None:
-            return
+            return self.controls
         left = math.ceil(max(1.0 - seconds / self._seconds, 0.0) * SHARES)
-        if left == self._left:
-            return
-        self._left = left
-        share = self._follow * left / SHARES
-        style = self._style if left else None
-        self.controls = replace(self.controls, style=style, follow=share)
-        self._sampler.steer(self.controls)
+        if left != self._left:
+            self._left = left
+            share = self._follow * left / SHARES
+            style = self._style if left else None
+            self.controls = replace(self.controls, style=style, follow=share)
+        return self.controls

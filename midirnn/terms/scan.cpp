@@ -455,13 +455,18 @@ struct Term {
     void (*fill)(const Moment&, Row);
     bool ages = false;  // of notes: whether it changes with time alone, and is summed apart
     bool at_notes = false;  // whether it changes only where a note begins
+    bool counts = false;    // whether its indices count up by one, with none before and behind them
 };
 
 const Term TERMS[] = {
-    {"interval_1", 1, 'n', [](const Moment& m, Row row) { interval(m, 0, 127, row); }, false, true},
-    {"interval_2", 1, 'n', [](const Moment& m, Row row) { interval(m, 1, 48, row); }, false, true},
-    {"interval_3", 1, 'n', [](const Moment& m, Row row) { interval(m, 2, 48, row); }, false, true},
-    {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }, false, true},
+    {"interval_1", 1, 'n', [](const Moment& m, Row row) { interval(m, 0, 127, row); }, false, true,
+     true},
+    {"interval_2", 1, 'n', [](const Moment& m, Row row) { interval(m, 1, 48, row); }, false, true,
+     true},
+    {"interval_3", 1, 'n', [](const Moment& m, Row row) { interval(m, 2, 48, row); }, false, true,
+     true},
+    {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }, false, true,
+     true},
     {"votes", VIEWS, 'n', votes, false, true},
     {"recency", 1, 'n',
      [](const Moment& m, Row row) {
@@ -504,20 +509,27 @@ const Term TERMS[] = {
          run(SHIFTED, m.scan.since_onset() + 1, m.scan.sizes.max_shift, row);
      }},
     {"interonset_match", 1, 's',
-     [](const Moment& m, Row row) { against(m, m.scan.match_interval(), row); }},
-    {"interonset_1", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(1), row); }},
-    {"interonset_2", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(2), row); }},
+     [](const Moment& m, Row row) { against(m, m.scan.match_interval(), row); }, false, false, true},
+    {"interonset_1", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(1), row); }, false,
+     false, true},
+    {"interonset_2", 1, 's', [](const Moment& m, Row row) { against(m, m.scan.gap(2), row); }, false,
+     false, true},
     {"overdue_then", 4, 's', overdue_then},
     {"velocity_1", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(0), row); }, false, true},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(0), row); }, false, true,
+     true},
     {"velocity_2", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(1), row); }, false, true},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(1), row); }, false, true,
+     true},
     {"velocity_3", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(2), row); }, false, true},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(2), row); }, false, true,
+     true},
     {"velocity_4", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(3), row); }, false, true},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.velocity_back(3), row); }, false, true,
+     true},
     {"velocity_match", 1, 'v',
-     [](const Moment& m, Row row) { velocity_change(m, m.scan.match_velocity(), row); }, false, true},
+     [](const Moment& m, Row row) { velocity_change(m, m.scan.match_velocity(), row); }, false, true,
+     true},
 };
 
 int group_size(const Sizes& sizes, char group) {
@@ -722,6 +734,79 @@ class Rows {
     Row row, before = nullptr;
 };
 
+// ---- terms and logits -------------------------------------------------------------------------
+
+// Where the rows of a window, its layers and the logits have their parts.
+struct Layers {
+    const int32_t* layers;  // four numbers each: its column, its length, first token and first weight
+    int32_t count, width, vocab, first_shift, shifts;
+};
+
+// Calls `use(token, weight, size)` for each run of tokens whose weights stand side by side too: all
+// that the indices of a window's row name.
+template <typename Use>
+void each_run(const Layers& all, const int16_t* window, Use use) {
+    const int32_t *layer = all.layers, *stop = layer + 4 * all.count;
+    for (const Term& term : TERMS)
+        for (int l = 0; l < term.layers && layer < stop; l++, layer += 4) {
+            const int16_t* index = window + layer[0];
+            int begin = 0, end = layer[1];
+            if (term.counts) {
+                while (begin < end && index[begin] < 0) begin++;
+                while (begin < end && index[end - 1] < 0) end--;
+                if (begin < end && index[end - 1] - index[begin] == end - begin - 1) {
+                    use(layer[2] + begin, layer[3] + index[begin], end - begin);
+                    continue;
+                }
+            }
+            for (; begin < end; begin++) {
+                uint64_t four;
+                if (begin + 4 <= end && (std::memcpy(&four, index + begin, 8), four == ~uint64_t(0)))
+                    begin += 3;
+                else if (index[begin] >= 0)
+                    use(layer[2] + begin, layer[3] + index[begin], 1);
+            }
+        }
+}
+
+// Calls `use(number, values)` for each density in a window's row.
+template <typename Use>
+void each_density(const Layers& all, const int16_t* window, Use use) {
+    std::vector<float> usual(all.shifts);
+    const int16_t* from = window + all.width - 2 * DENSITIES * all.shifts;
+    for (int number = 0; number < DENSITIES; number++, from += 2 * all.shifts) {
+        std::memcpy(usual.data(), from, all.shifts * sizeof(float));
+        use(number, usual.data());
+    }
+}
+
+void read_row(const void* from, int64_t first, int64_t size, bool is_short, float* to) {
+    if (!is_short) {
+        std::memcpy(to, static_cast<const float*>(from) + first, size * sizeof(float));
+        return;
+    }
+    const uint16_t* numbers = static_cast<const uint16_t*>(from) + first;
+    for (int64_t i = 0; i < size; i++) {
+        const uint32_t bits = uint32_t(numbers[i]) << 16;
+        std::memcpy(to + i, &bits, 4);
+    }
+}
+
+// Rounds to the nearest number of 16 bits, to the even one of two.
+void write_row(const float* from, int64_t first, int64_t size, bool is_short, void* to) {
+    if (!is_short) {
+        std::memcpy(static_cast<float*>(to) + first, from, size * sizeof(float));
+        return;
+    }
+    uint16_t* numbers = static_cast<uint16_t*>(to) + first;
+    for (int64_t i = 0; i < size; i++) {
+        uint32_t bits;
+        std::memcpy(&bits, from + i, 4);
+        const bool is_none = (bits & 0x7fffffff) > 0x7f800000;  // not a number: it stays none
+        numbers[i] = is_none ? 0x7fc0 : uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -774,7 +859,7 @@ void* scan_after(void* handle, int step, int velocity_bin, int token) {
 
 // Adds to `logits` what `weights` give at a step, in the order of sums of stepping.py; the densities
 // are left to the caller, who gets how usual each time is (6, shifts) in `usual`. `layers` are as in
-// add_terms. Returns how many notes have begun.
+// Layers. Returns how many notes have begun.
 int scan_add(void* handle, int step, int velocity_bin, const int32_t* layers, Fading* fading,
              const float* weights, float* logits, float* usual) {
     Scan& scan = *static_cast<Scan*>(handle);
@@ -844,32 +929,42 @@ void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* m
     }
 }
 
-// Adds to the gradient of `weights` (count, rows) what that of `logits` (count, vocab) gives: the
-// reverse of add_terms.
-void add_term_gradients(const int32_t* layers, int64_t layer_count, int64_t count, int64_t vocab,
-                        int64_t rows, int64_t width, const int16_t* window, float* weights,
-                        const float* logits) {
-    for (int64_t n = 0; n < count; n++, window += width, weights += rows, logits += vocab)
-        for (int64_t l = 0; l < layer_count; l++) {
-            const int32_t* layer = layers + 4 * l;
-            const int16_t* index = window + layer[0];
-            for (int32_t i = 0; i < layer[1]; i++)
-                if (index[i] >= 0) weights[layer[3] + index[i]] += logits[layer[2] + i];
-        }
+// Adds to `logits` (count, vocab) what `weights` (count, rows) give by the indices and the densities
+// in `window`, as scan_feed writes them. Weights are of 16 bits (bfloat16) or of 32.
+void add_terms(const Layers* layers, int64_t count, int64_t rows, int is_short, const int16_t* window,
+               const void* weights, float* logits) {
+    std::vector<float> row(rows);
+    for (int64_t n = 0; n < count; n++, window += layers->width, logits += layers->vocab) {
+        read_row(weights, n * rows, rows, is_short, row.data());
+        each_run(*layers, window, [&](int token, int weight, int size) {
+            for (int i = 0; i < size; i++) logits[token + i] += row[weight + i];
+        });
+        each_density(*layers, window, [&](int number, const float* usual) {
+            const float weight = row[rows - DENSITIES + number];
+            for (int i = 0; i < layers->shifts; i++) logits[layers->first_shift + i] += weight * usual[i];
+        });
+    }
 }
 
-// Adds to `logits` (count, vocab) what `weights` (count, rows) give. `window` (count, width) holds
-// indices and densities as scan_feed writes them. Each layer is a run of indices: four numbers say
-// its column, its length, its first token and its first weight.
-void add_terms(const int32_t* layers, int64_t layer_count, int64_t count, int64_t vocab,
-               int64_t rows, int64_t width, const int16_t* window, const float* weights,
-               float* logits) {
-    for (int64_t n = 0; n < count; n++, window += width, weights += rows, logits += vocab)
-        for (int64_t l = 0; l < layer_count; l++) {
-            const int32_t* layer = layers + 4 * l;
-            const int16_t* index = window + layer[0];
-            for (int32_t i = 0; i < layer[1]; i++)
-                if (index[i] >= 0) logits[layer[2] + i] += weights[layer[3] + index[i]];
-        }
+// Writes the gradient of `weights` (count, rows) that follows from that of `logits` (count, vocab).
+void term_gradients(const Layers* layers, int64_t count, int64_t rows, int is_short,
+                    const int16_t* window, void* weights, const float* logits) {
+    std::vector<float> row(rows);
+    for (int64_t n = 0; n < count; n++, window += layers->width, logits += layers->vocab) {
+        std::fill(row.begin(), row.end(), 0.0f);
+        each_run(*layers, window, [&](int token, int weight, int size) {
+            for (int i = 0; i < size; i++) row[weight + i] += logits[token + i];
+        });
+        each_density(*layers, window, [&](int number, const float* usual) {
+            float sums[8] = {};  // side by side, so that vectors compute them
+            int i = 0;
+            for (; i + 8 <= layers->shifts; i += 8)
+                for (int j = 0; j < 8; j++)
+                    sums[j] += logits[layers->first_shift + i + j] * usual[i + j];
+            for (; i < layers->shifts; i++) sums[0] += logits[layers->first_shift + i] * usual[i];
+            for (float sum : sums) row[rows - DENSITIES + number] += sum;
+        });
+        write_row(row.data(), n * rows, rows, is_short, weights);
+    }
 }
 }

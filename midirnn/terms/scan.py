@@ -12,7 +12,7 @@ import functools
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -125,33 +125,20 @@ class NativeScan:
         self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), rows.ctypes.data)
 
 
-def add_terms(
-    library: ctypes.CDLL,
-    terms: OutputTerms,
-    window: IndexArray,
-    weights: FloatArray,
-    logits: FloatArray,
-    *,
-    backward: bool = False,
-) -> None:
-    """Add to ``logits`` (N, V), in place, what ``weights`` (N, rows) give by their indices.
+class Layers(ctypes.Structure):
+    """Where the rows of windows, the terms' layers and the logits have their parts."""
 
-    ``window`` (N, width or more) holds the indices first. All arrays are contiguous. ``backward``
-    does the reverse with gradients: adds to those of ``weights`` what those of ``logits`` give.
-    """
-    layers = terms.layer_runs
-    add = library.add_term_gradients if backward else library.add_terms
-    add(
-        layers.ctypes.data,
-        len(layers),
-        len(logits),
-        logits.shape[1],
-        weights.shape[1],
-        window.shape[1],
-        window.ctypes.data,
-        weights.ctypes.data,
-        logits.ctypes.data,
+    _fields_ = (
+        ("layers", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in ("count", "width", "vocab", "first_shift", "shifts")),
     )
+
+    @classmethod
+    def of(cls, terms: OutputTerms) -> Self:
+        """Return those of a table of terms. It must outlive what is returned."""
+        runs, last = terms.layer_runs, list(terms.groups.values())[-1]
+        first = terms.groups["time_shift"].start
+        return cls(runs.ctypes.data, len(runs), row_width(terms), last.stop, first, terms.max_shift)
 
 
 class RecallScan:
@@ -195,18 +182,27 @@ def native_library_now() -> ctypes.CDLL | None:
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Tell ctypes the functions' types."""
     pointer, number = ctypes.c_void_p, ctypes.c_int
+    adds: list[object] = [
+        pointer,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        number,
+        pointer,
+        pointer,
+        pointer,
+    ]
     signatures: dict[str, tuple[object, list[object]]] = {
         "term_names": (ctypes.c_char_p, []),
         "scan_new": (pointer, [number, number, number]),
         "scan_free": (None, [pointer]),
         "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer]),
         "scan_now": (None, [pointer, pointer]),
-        "add_terms": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
+        "add_terms": (None, adds),
         "scan_after": (pointer, [pointer, number, number, number]),
         "scan_add": (number, [pointer, number, number, *[pointer] * 5]),
         "scan_save": (ctypes.c_int64, [pointer, pointer]),
         "scan_load": (None, [pointer, ctypes.c_char_p]),
-        "add_term_gradients": (None, [pointer, *[ctypes.c_int64] * 5, pointer, pointer, pointer]),
+        "term_gradients": (None, adds),
         "scan_recall": (None, [pointer, pointer, ctypes.c_int64, pointer]),
     }
     for name, (result, arguments) in signatures.items():

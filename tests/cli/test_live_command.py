@@ -360,10 +360,9 @@ def midirnn_live(*argv: str) -> Iterator[subprocess.Popen[str]]:
         limit = threading.Timer(2 * LIMIT_SECONDS, process.kill)
         limit.start()
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.strip() in ("listening", "playing"):
-                    break
+            assert process.stdout is not None and process.stderr is not None
+            if not any(line.strip() in ("listening", "playing") for line in process.stdout):
+                pytest.fail(f"it ended or took too long: {process.stderr.read()}")
             yield process
         finally:
             limit.cancel()

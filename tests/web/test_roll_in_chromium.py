@@ -81,6 +81,42 @@ def test_most_frames_paint_nothing(page: Any) -> None:
     assert sum(painted) < 10
 
 
+GLIDE = """
+    const drawn = () => {
+        const { scale, translate } = roll.past.film.style;
+        const times = parseFloat(scale.split(" ").at(-1));
+        const down = parseFloat(translate.split(" ")[1] ?? "0");
+        return down + times * roll.y(60, roll.painted);
+    };
+    const glide = () => {
+        const painted = [];
+        const off = [];
+        for (let at = 0; at < 90; at += 1) {
+            painted.push(frame((now += 1 / 60)));
+            off.push(Math.abs(drawn() - roll.y(60)));
+        }
+        return [roll.range.high, painted.filter((count) => count > 0).length, Math.max(...off)];
+    };
+    const high = midirnn.notes.add({who: "you", pitch: 97, velocity: 80, start: now, end: now + 1});
+    const wider = glide();
+    const unlikeWhenWide = unlike();
+    midirnn.notes.all = midirnn.notes.all.filter((note) => note !== high);
+    for (let at = 0; at < 420; at += 1) frame((now += 1 / 60));
+    found = [wider, unlikeWhenWide, roll.range.high, unlike()];
+"""
+
+
+def test_while_the_pitches_in_view_glide_the_pictures_are_stretched_and_not_painted(
+    page: Any,
+) -> None:
+    (high, painted, off), unlike_when_wide, high_again, unlike = run(page, GLIDE)
+    assert high > 97
+    assert painted < 8  # one for the wider view; others show what comes into view
+    assert off < 0.01
+    assert high_again < 97
+    assert (unlike_when_wide, unlike) == (0, 0)
+
+
 def test_what_is_dropped_dissolves_and_leaves_nothing_behind(page: Any) -> None:
     drop = """
         const red = (data) => {

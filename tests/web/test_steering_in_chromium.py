@@ -261,6 +261,18 @@ def test_the_page_asks_no_other_server(playing: JamProcess, chromium: Any) -> No
     context.close()
 
 
+CUT_OFF = """
+[...document.querySelectorAll("header > *, .actions > *, #sound > *, #stage, #keyboard")]
+    .filter((each) => each.offsetParent !== null)
+    .filter((each) => {
+        const { left, right } = each.getBoundingClientRect();
+        return left < 0 || right > innerWidth;
+    })
+    .map((each) => each.id || each.outerHTML)
+"""
+"""What reaches beyond an edge of the window. (The modes may scroll in their row.)"""
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="no axe-core: scripts/check-page installs it")
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("width", [390, 1280])
@@ -273,6 +285,22 @@ def test_axe_finds_nothing_serious(
     found = opened.evaluate("axe.run().then(result => result.violations)")
     opened.context.close()
     assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scale"),
+    [(320, 640, 2), (390, 800, 2), (640, 400, 2), (1024, 600, 1), (1280, 800, 1), (3840, 2160, 1)],
+    ids=["small phone", "phone", "200 % of 1280", "tablet", "laptop", "4K"],
+)
+def test_nothing_is_cut_off_on_any_screen(
+    playing: JamProcess, chromium: Any, width: int, height: int, scale: int
+) -> None:
+    size = {"width": width, "height": height}
+    opened = open_page(chromium, playing.url, viewport=size, device_scale_factor=scale)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    cut_off = opened.evaluate(CUT_OFF)
+    opened.context.close()
+    assert cut_off == []
 
 
 def test_the_model_changes_without_a_restart(page: Any) -> None:

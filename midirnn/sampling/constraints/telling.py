@@ -17,11 +17,14 @@ TOLD_EVERY_SECONDS = 0.25
 class Telling:
     """Sets the controls of a model over time. Owns what was told last."""
 
-    def __init__(self, sampler: Sampler[Any], constraints: Constraints) -> None:
+    def __init__(
+        self, sampler: Sampler[Any], constraints: Constraints, controls: Controls | None
+    ) -> None:
+        """``controls`` are what the model was told already."""
         self._sampler = sampler
         self._constraints = constraints
-        self._tells = bool(sampler.engine.config.control_inputs) and constraints.are_told
-        self._told: Controls | None = None
+        self._adds = bool(sampler.engine.config.control_inputs) and constraints.are_told
+        self._base = self._told = controls
         self._moment = -1
 
     def moved_to(self, sampler: Sampler[Any]) -> Self:
@@ -31,14 +34,17 @@ class Telling:
         return moved
 
     def at(self, seconds: float, controls: Controls | None) -> None:
-        """Tell the model what is asked for so many seconds into the new music."""
-        moment = int(seconds / TOLD_EVERY_SECONDS)
-        if not self._tells or (moment == self._moment and controls is self._base):
+        """Tell the model the controls, and beside them what it is constrained to at that time.
+
+        ``seconds`` count from the start of the new music.
+        """
+        moment = int(seconds / TOLD_EVERY_SECONDS) if self._adds else -1
+        if moment == self._moment and controls is self._base:
             return
         self._moment, self._base = moment, controls
-        told = self._constraints.controls_at(moment * TOLD_EVERY_SECONDS, controls)
+        told = controls
+        if self._adds:
+            told = self._constraints.controls_at(moment * TOLD_EVERY_SECONDS, controls)
         if told != self._told:
             self._told = told
             self._sampler.steer(told)
-
-    _base: Controls | None = None

@@ -12,22 +12,25 @@ import { isBlack } from "./keyboard.js";
  * @param {number} width
  */
 export function paintRows(roll, context, back, width) {
-  const { low, high } = roll.range;
+  const { low, high } = roll.painted;
   const { colours } = roll.brush;
+  const row = roll.rowOf(roll.painted);
   context.fillStyle = colours[back];
   context.fillRect(0, 0, width, roll.height);
   context.fillStyle = colours.row;
   for (let pitch = Math.floor(low); pitch <= Math.ceil(high); pitch += 1) {
-    if (isBlack(pitch)) context.fillRect(0, roll.y(pitch), width, roll.row);
+    if (isBlack(pitch)) context.fillRect(0, roll.y(pitch, roll.painted), width, row);
   }
   context.fillStyle = colours.line;
-  for (const pitch of octaves(roll)) context.fillRect(0, roll.y(pitch) + roll.row, width, 1);
+  for (const pitch of octaves(roll.painted)) {
+    context.fillRect(0, roll.y(pitch, roll.painted) + row, width, 1);
+  }
 }
 
-/** @param {Roll} roll */
-function octaves({ range }) {
+/** @param {{low: number, high: number}} range */
+function octaves({ low, high }) {
   const pitches = [];
-  for (let pitch = 12 * Math.ceil(range.low / 12); pitch <= range.high; pitch += 12) {
+  for (let pitch = 12 * Math.ceil(low / 12); pitch <= high; pitch += 12) {
     pitches.push(pitch);
   }
   return pitches;
@@ -40,7 +43,7 @@ export function nameOctaves(roll, context) {
   context.font = `${11 * unit}px system-ui, sans-serif`;
   context.textBaseline = "middle";
   context.fillStyle = roll.brush.colours.text;
-  for (const pitch of octaves(roll)) {
+  for (const pitch of octaves(roll.range)) {
     context.fillText(`C${pitch / 12 - 1}`, 8 * unit, roll.y(pitch) + roll.row / 2);
   }
 }

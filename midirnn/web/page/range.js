@@ -50,6 +50,16 @@ export class Range {
     this.moved = this.low !== lowBefore || this.high !== highBefore;
   }
 
+  get isAtRest() {
+    return this.low === this.goal.low && this.high === this.goal.high;
+  }
+
+  /** All that it shows until it is at its goal. */
+  get whole() {
+    const { low, high, goal } = this;
+    return { low: Math.min(low, goal.low), high: Math.max(high, goal.high) };
+  }
+
   /** @param {number} low @param {number} high @param {number} now */
   aim(low, high, now) {
     const { goal } = this;

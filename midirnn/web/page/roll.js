@@ -5,14 +5,14 @@
 // uncovers the one and covers the other. So a frame paints nothing, but for a picture of a
 // film in which something has changed.
 
+import { Band } from "./band.js";
 import { Brush, colours, dissolved } from "./brush.js";
+import { GLOW, fading, layer, place } from "./layers.js";
 import { nameOctaves, paintBeats, paintRows } from "./paper.js";
 import { Range } from "./range.js";
 import { Strip } from "./strip.js";
 
-const PEDAL_HEIGHT = 5;
 const USUAL_TEXT = 15;
-const GLOW = 18;
 
 /** How far the roll is from the edge of the stage, so that its corners are within the round ones. */
 const INSET = 4;
@@ -42,6 +42,8 @@ export class Roll {
     this.element = element;
     this.notes = notes;
     this.range = new Range();
+    /** The pitches for which the films are painted: more than are shown while the range glides. */
+    this.painted = this.range.whole;
     this.width = 0;
     this.height = 0;
     this.scale = 1;
@@ -59,6 +61,8 @@ export class Roll {
     this.brush = new Brush(colours(), 1);
     this.past = new Strip(element, (...part) => this.paint("past", ...part));
     this.planned = new Strip(element, (...part) => this.paint("planned", ...part));
+    /** The band of the pedals, which stays where it is while the pitches move. */
+    this.band = new Band(element, this);
     /** What was dropped and dissolves, above the planned notes. */
     this.dissolving = layer(element);
     /** The now-line, with the notes that sound. */
@@ -91,8 +95,11 @@ export class Roll {
     this.line = Math.round((past / (past + ahead)) * width);
     this.secondsPerPixel = (past + ahead) / width;
     this.brush = new Brush(colours(), this.unit);
-    this.past.resize(0, this.line, height, this.scale, this.secondsPerPixel);
-    this.planned.resize(this.line, width, height, this.scale, this.secondsPerPixel);
+    const low = height - Math.round(this.band.height * this.scale);
+    const sizes = /** @type {const} */ ([this.scale, this.secondsPerPixel]);
+    this.past.resize(0, this.line, 0, height, ...sizes);
+    this.planned.resize(this.line, width, 0, height, ...sizes);
+    this.band.strip.resize(0, this.line, low, height - low, ...sizes);
     const line = this.line / this.scale;
     place(this.dissolving, line, this.width - line, this.height, this.scale);
     place(this.edge, line - GLOW, 2 * GLOW, this.height, this.scale);
@@ -118,23 +125,48 @@ export class Roll {
 
   /** Paint everything anew: rows, colours or sizes are others now. */
   begin() {
+    this.painted = this.range.whole;
     this.past.touch();
     this.planned.touch();
+    this.band.strip.touch();
+    this.stretch();
+  }
+
+  /**
+   * While the range glides, the films are not painted anew in each frame: they show all that comes
+   * into view, and are stretched to what is in view now.
+   */
+  glide() {
+    const { painted, range } = this;
+    const { low, high } = range.whole;
+    const isEnough = painted.low <= low && painted.high >= high;
+    const isTooMuch = range.isAtRest && (painted.low < low || painted.high > high);
+    if (isEnough && !isTooMuch) this.stretch();
+    else this.begin();
+  }
+
+  stretch() {
+    const { painted, range, row } = this;
+    const times = row / this.rowOf(painted);
+    for (const film of [this.past, this.planned]) {
+      film.stretch(times, (range.high + 1) * row - (painted.high + 1) * row);
+    }
     this.lit = "-";
     nameOctaves(this, this.names.context);
   }
 
-  /** The top of a pitch's row. @param {number} pitch */
-  y(pitch) {
-    return (this.range.high + 1 - pitch) * this.row;
+  /** The top of a pitch's row, when these pitches are shown. @param {number} pitch */
+  y(pitch, range = /** @type {{low: number, high: number}} */ (this.range)) {
+    return (range.high + 1 - pitch) * this.rowOf(range);
   }
 
   get row() {
-    return (this.height - this.pedalHeight - 4) / (this.range.high - this.range.low + 1);
+    return this.rowOf(this.range);
   }
 
-  get pedalHeight() {
-    return PEDAL_HEIGHT * this.unit;
+  /** The height of a row, when these pitches are shown. @param {{low: number, high: number}} range */
+  rowOf({ low, high }) {
+    return (this.height - this.band.height) / (high - low + 1);
   }
 
   /** Draw what there is now. @param {number} now */
@@ -149,10 +181,11 @@ export class Roll {
     this.last = now;
     this.look(now);
     this.range.fit(this.shown, now);
-    if (this.range.moved) this.begin();
+    if (this.range.moved) this.glide();
     const pixel = now / this.secondsPerPixel;
     this.past.show(pixel - this.line);
     this.planned.show(pixel);
+    this.band.show(pixel - this.line);
     this.drawDissolving(now);
     this.drawEdge(now);
   }
@@ -173,12 +206,12 @@ export class Roll {
       this.near.push(note);
       if (note.end > now - past && note.start < now + ahead) this.shown.push(note);
     }
-    for (const pedal of this.notes.pedals) this.see(pedal, pedal.end, false, undefined);
     const beats = this.clock ? `${this.clock.bpm} ${this.clock.beat}` : "";
     if (beats !== this.beats) {
       this.beats = beats;
       this.past.touch();
       this.planned.touch();
+      this.band.strip.touch();
     }
   }
 
@@ -224,8 +257,7 @@ export class Roll {
     const width = pixels / this.scale;
     paintRows(this, context, film === "past" ? "back" : "ahead", width);
     paintBeats(this, context, x, origin * this.secondsPerPixel, pixels * this.secondsPerPixel);
-    if (film === "past") this.paintPedals(context, x, width);
-    const { row } = this;
+    const row = this.rowOf(this.painted);
     for (const note of this.near) {
       const left = x(note.start);
       const right = Math.min(x(film === "past" ? note.end : plannedEnd(note)), width + EDGE);
@@ -233,27 +265,10 @@ export class Roll {
       this.brush[film === "past" ? "played" : "planned"](context, note, {
         left,
         right,
-        top: this.y(note.pitch),
+        top: this.y(note.pitch, this.painted),
         row,
       });
     }
-  }
-
-  /**
-   * @param {Context} context
-   * @param {(seconds: number) => number} x
-   * @param {number} width
-   */
-  paintPedals(context, x, width) {
-    const top = this.height - this.pedalHeight - 2;
-    context.globalAlpha = 0.5;
-    for (const { who, start, end } of this.notes.pedals) {
-      const left = Math.max(0, x(start));
-      const right = Math.min(width, x(end));
-      context.fillStyle = who === "you" ? this.brush.colours.you : this.brush.colours.machine;
-      if (right > left) context.fillRect(left, top, right - left, this.pedalHeight);
-    }
-    context.globalAlpha = 1;
   }
 
   // What lies above the films.
@@ -300,44 +315,6 @@ export class Roll {
 
 /** Until when a planned note is drawn. @param {{start: number, end: number}} note */
 const plannedEnd = ({ start, end }) => (end === Infinity ? start + STUB_SECONDS : end);
-
-/** Add a canvas to an element. @param {HTMLElement} element */
-function layer(element) {
-  const canvas = document.createElement("canvas");
-  const context = canvas.getContext("2d");
-  if (!context) throw new Error("no canvas");
-  element.append(canvas);
-  return { canvas, context };
-}
-
-/**
- * @param {ReturnType<typeof layer>} layer
- * @param {number} left
- * @param {number} width
- * @param {number} height
- * @param {number} scale
- */
-function place({ canvas, context }, left, width, height, scale) {
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  canvas.style.left = `${left}px`;
-  canvas.style.width = `${width}px`;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-}
-
-/**
- * A colour that comes up to the now-line, and with a second width goes down after it.
- * @param {Context} context
- * @param {string} colour
- * @param {number} width
- */
-function fading(context, colour, width = GLOW) {
-  const gradient = context.createLinearGradient(0, 0, width, 0);
-  gradient.addColorStop(0, "transparent");
-  gradient.addColorStop(GLOW / width, colour);
-  if (width > GLOW) gradient.addColorStop(1, "transparent");
-  return gradient;
-}
 
 /** How many seconds fit before and after now. @param {number} width In usual pixels. */
 function spanOf(width) {

@@ -52,16 +52,19 @@ export class Strip {
    * Show these columns of the roll from now on, in pixels of the canvas.
    * @param {number} left
    * @param {number} right
+   * @param {number} top
    * @param {number} height
    * @param {number} scale
    * @param {number} secondsPerPixel
    */
-  resize(left, right, height, scale, secondsPerPixel) {
+  resize(left, right, top, height, scale, secondsPerPixel) {
     this.scale = scale;
     this.pixels = Math.round(WIDTH * scale);
     this.secondsPerPixel = secondsPerPixel;
     this.window.style.left = `${left / scale}px`;
     this.window.style.width = `${(right - left) / scale}px`;
+    this.window.style.top = `${top / scale}px`;
+    this.window.style.height = `${height / scale}px`;
     this.film.replaceChildren();
     const width = this.pixels + OVERLAP;
     this.easel = easelOf(width, height);
@@ -81,6 +84,16 @@ export class Strip {
       this.film.append(canvas);
       return { index: NaN, canvas, context, stale: true };
     });
+  }
+
+  /**
+   * Stretch the pictures downwards and move them, in pixels of the page. The compositor does it.
+   * @param {number} times
+   * @param {number} down
+   */
+  stretch(times, down) {
+    this.film.style.scale = `1 ${times}`;
+    this.film.style.translate = `0 ${down}px`;
   }
 
   /** Have what lies between two pixels painted anew. @param {number} [from] @param {number} [until] */

@@ -1,0 +1,139 @@
+"""What is played is measured, and more or less is asked for until it is as wanted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from midirnn import Performance
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.controls import Controls
+from midirnn.codecs.performance import TokenType
+from midirnn.codecs.style import SLICES, Style
+from midirnn.sampling import Sampler
+from midirnn.sampling.generate import continue_primer
+from midirnn.sampling.keeping import MOST, Keeping, Played
+from tests.sampling.mock_engine import MockEngine
+from tests.strategies import performances
+
+CODEC = PerformanceCodec()
+TOKEN = CODEC.vocabulary.token
+PRIMER = Performance.from_notes((n / 4, n / 4 + 0.2, 60, 70) for n in range(40))
+NOTES_PER_SECOND = 4.0
+
+
+class Eager(MockEngine):
+    """Plays note after note, several times as many as it is asked to, 50 a second at most."""
+
+    def __init__(self, times: float) -> None:
+        super().__init__(CODEC, scale=0.01)
+        object.__setattr__(self.config, "control_inputs", True)
+        object.__setattr__(self.config, "style_inputs", True)
+        self._times = times
+        self._shift = 100
+        self.asked: list[float] = []
+
+    def set_controls(self, controls: np.ndarray | None) -> None:
+        if controls is None:
+            return
+        density = float(controls[SLICES["density"]] @ np.arange(8))
+        self.asked.append(density)
+        often = self._times * (2.0**density - 1.0)
+        self._shift = int(np.clip(round(CODEC.steps_per_second / max(often, 1.0)), 2, 100))
+
+    def logits(self) -> np.ndarray:
+        """Every note ends where the next one begins; neither trills nor scales, which are ended."""
+        is_note = CODEC.vocabulary.is_type(np.array(self.fed, np.uint16), TokenType.NOTE_ON)
+        logits = super().logits().copy()
+        logits[CODEC.note_offs] += 60.0
+        if not is_note[-1]:
+            logits[TOKEN(TokenType.NOTE_ON, 40 + 7 * int(is_note.sum()) ** 2 % 37)] += 40.0
+        logits[TOKEN(TokenType.TIME_SHIFT, self._shift)] += 20.0
+        return logits
+
+
+def played_by(engine: Eager, *, follow: float = 1.0, seconds: float = 40.0) -> float:
+    """The notes per second of the second half of a continuation."""
+    sampler = Sampler(engine, CODEC, seed=0)
+    piece = continue_primer(sampler, seconds, PRIMER, follow=follow).piece
+    late = piece.start >= PRIMER.duration + seconds / 2
+    return float(late.sum()) / (seconds / 2)
+
+
+def test_a_model_that_plays_twice_as_many_notes_is_brought_back() -> None:
+    assert played_by(Eager(2.0)) == pytest.approx(NOTES_PER_SECOND, rel=0.15)
+
+
+def test_a_model_that_plays_half_as_many_notes_is_brought_back_too() -> None:
+    assert played_by(Eager(0.5)) == pytest.approx(NOTES_PER_SECOND, rel=0.15)
+
+
+def test_a_model_that_does_as_it_is_told_is_left_alone() -> None:
+    engine = Eager(1.0)
+    assert played_by(engine) == pytest.approx(NOTES_PER_SECOND, rel=0.1)
+    wanted = math.log2(1.0 + NOTES_PER_SECOND)
+    assert engine.asked[-10:] == pytest.approx([wanted] * 10, abs=0.25)
+
+
+def test_where_nothing_helps_no_more_is_asked_for_than_a_limit() -> None:
+    engine = Eager(1000.0)
+    assert played_by(engine) > 40.0
+    assert min(engine.asked) == pytest.approx(math.log2(1.0 + NOTES_PER_SECOND) - MOST, abs=0.1)
+
+
+def test_without_following_nothing_is_asked_for() -> None:
+    engine = Eager(2.0)
+    played_by(engine, follow=0.0, seconds=10.0)
+    assert engine.asked == []
+
+
+def fed(tokens: list[int]) -> Played:
+    played = Played(CODEC)
+    for token in tokens:
+        played.add(token)
+    return played
+
+
+@given(performances(max_notes=30), st.floats(1.0, 6.0))
+def test_what_was_played_is_measured_as_a_style_is(
+    performance: Performance, seconds: float
+) -> None:
+    tokens = CODEC.encode(performance.without_drums())
+    assume(CODEC.token_steps[tokens].sum() >= CODEC.steps_per_second)
+    counted = fed(tokens.tolist()).style(seconds)
+    style = CODEC.recent_style(tokens, seconds)
+    assert counted.number("density") == pytest.approx(style.number("density"))
+    assert counted.number("polyphony") == pytest.approx(style.number("polyphony"))
+    assert counted.values.get("rhythm") == pytest.approx(style.values.get("rhythm"))
+
+
+def test_what_lies_further_back_is_forgotten() -> None:
+    played = fed(CODEC.encode(PRIMER).tolist())
+    for _ in range(3):
+        played.add(TOKEN(TokenType.TIME_SHIFT, 100))
+    assert played.style(2.0).number("density") == 0.0
+
+
+def test_a_copy_goes_on_by_itself() -> None:
+    wanted = Controls(style=Style({"density": 2.0, "polyphony": 1.0}))
+    first = Keeping(CODEC, CODEC.encode(PRIMER).tolist())
+    before = first.asked(wanted)
+    second = first.copy()
+    for _ in range(20):
+        second.add(TOKEN(TokenType.TIME_SHIFT, 100))
+    assert second.asked(wanted) != before
+    assert first.asked(wanted) is before
+
+
+def test_letting_go_keeps_what_was_found() -> None:
+    keeping = Keeping(CODEC, CODEC.encode(PRIMER).tolist())
+    style = Style({"density": 1.0})
+    first = keeping.asked(Controls(style=style))
+    less = keeping.asked(Controls(style=style, follow=0.5))
+    assert first is not None and less is not None
+    assert first.style == less.style != style
+    assert keeping.asked(Controls(style=None)) == Controls(style=None)
