@@ -78,9 +78,10 @@ struct Backward {
     const void *weight;  // (4H, H)
     const void *activations;
     const float *cells;
-    void *dgates;  // (T, B, 4H) written
+    void *dgates;  // (T, B, 4H) written; may be `activations` itself
     float *dh;     // (B, H) gradient of the last output; becomes that of the first
     float *dc;     // (B, H) the same of the cell state
+    float *dbias;  // (B, 4H) zeros; the sums of dgates over a block's rows are added to its first row
 };
 
 // Ask for the cache line of a number that the next step reads or writes. What a step needs lies too
@@ -338,10 +339,10 @@ int lstm_forward(int path, int threads, int steps, int batch, int hidden, const 
 
 int lstm_backward(int path, int threads, int steps, int batch, int hidden, const void *dy,
                   const void *weight, const void *activations, const float *cells, void *dgates,
-                  float *dh, float *dc) {
+                  float *dh, float *dc, float *dbias) {
     try {
         PATHS[path].backward({threads, steps, batch, hidden, dy, weight, activations, cells,
-                              dgates, dh, dc});
+                              dgates, dh, dc, dbias});
     } catch (const std::bad_alloc &) {
         return 1;
     }
@@ -773,7 +774,7 @@ void forward(const Forward &window) {
 // that of the step before). They are written twice: as a result, and for the product that follows.
 LSTM_TARGET inline void cell_backward(Floats dh, float *dc, const Number *activations, int hidden,
                                       int count, const float *c_before, const float *c_after,
-                                      Number *dgates, Number *operand) {
+                                      Number *dgates, Number *operand, float *dbias) {
     const Floats i = load(activations, count), f = load(activations + hidden, count);
     const Floats g = load(activations + 2 * hidden, count);
     const Floats o = load(activations + 3 * hidden, count);
@@ -788,6 +789,7 @@ LSTM_TARGET inline void cell_backward(Floats dh, float *dc, const Number *activa
     for (int gate = 0; gate < GATES; ++gate) {
         store(dgates + gate * hidden, gradients[gate], count);
         store(operand + gate * hidden, gradients[gate], count);
+        store(dbias + gate * hidden, load(dbias + gate * hidden, count) + gradients[gate], count);
     }
     store(dc, dcell * f, count);
 }
@@ -799,7 +801,7 @@ LSTM_TARGET void backward_block(const Backward &window, const Number *packed, in
     const auto *activations = static_cast<const Number *>(window.activations) + GATES * start;
     auto *dgates = static_cast<Number *>(window.dgates) + GATES * start;
     const float *cells = window.cells + start;
-    float *dc = window.dc + start;
+    float *dc = window.dc + start, *dbias = window.dbias + GATES * start;
     const Panels panels = backward_panels(hidden);
     const int width = panels.count * PANEL;
     Buffer<Number> operand(std::size_t(BLOCK) * panels.depth);
@@ -816,15 +818,16 @@ LSTM_TARGET void backward_block(const Backward &window, const Number *packed, in
                 const std::size_t at = std::size_t(row) * hidden + cell, now = t * step + at;
                 const std::size_t gate = GATES * (t * step + std::size_t(row) * hidden) + cell;
                 for (int number = 0; number < GATES && t; ++number) {
-                    will_read(activations + gate + number * hidden - GATES * step);
-                    will_write(dgates + gate + number * hidden - GATES * step);
+                    const std::size_t next = gate + number * hidden - GATES * step;
+                    will_write(dgates + next);
+                    if (activations != dgates) will_read(activations + next);
                 }
                 if (t) will_read(cells + now - step), will_read(dy + now - step);
                 const Floats dh_total =
                     load(dy + now, count) + load(dh.at(std::size_t(row) * width + cell), LANES);
                 cell_backward(dh_total, dc + at, activations + gate, hidden, count, cells + now,
                               cells + now + step, dgates + gate,
-                              to + std::size_t(row) * panels.depth + cell);
+                              to + std::size_t(row) * panels.depth + cell, dbias + cell);
             }
     };
     begin_products(rows);

@@ -66,7 +66,7 @@ def _library() -> ctypes.CDLL | None:
     if library is not None:
         library.lstm_path_name.restype = ctypes.c_char_p
         library.lstm_forward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 5
-        library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 7
+        library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 8
         library.lstm_transpose.argtypes = [
             *[ctypes.c_int] * 2,
             *[ctypes.c_void_p] * 2,
@@ -139,20 +139,28 @@ def _forward(
 
 def _backward(
     ctx: Any, saved: tuple[Tensor, ...], dy: Tensor, dh_last: Tensor, dc_last: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Run the loop back; return the gradients of gates, weight and state, and the gates' turned."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Run the loop back, once for each run forward, since what that saved is overwritten.
+
+    Returns the gradients of gates, weight and state, those of the gates turned, and their sums.
+    """
+    if ctx.path is None:
+        raise RuntimeError("an LSTM layer's gradients can be computed only once (retain_graph)")
+    path, ctx.path = ctx.path, None
     weight, activations, cells, outputs = saved
     steps, batch, gates = activations.shape
-    dgates = torch.empty_like(activations)
+    dgates = activations
     dh, dc = (
         last.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         for last in (dh_last, dc_last)
     )
     dy = dy.to(activations.dtype).contiguous()
-    _call("lstm_backward", ctx.path, activations, dy, weight, activations, cells, dgates, dh, dc)
-    turned = _turned(dgates.view(steps * batch, gates), ctx.path)  # (4H, T * B)
+    sums = dh.new_zeros(batch, gates)
+    given = activations, dy, weight, activations, cells, dgates, dh, dc, sums
+    _call("lstm_backward", path, *given)
+    turned = _turned(dgates.view(steps * batch, gates), path)  # (4H, T * B)
     dweight = turned @ outputs[:-1].view(steps * batch, gates // 4)
-    return dgates, dweight.float(), dh, dc, turned
+    return dgates, dweight.float(), dh, dc, turned, sums.sum(0)
 
 
 class _NativeRecurrence(torch.autograd.Function):
@@ -171,7 +179,7 @@ class _NativeRecurrence(torch.autograd.Function):
     def backward(
         ctx: Any, dy: Tensor, dh_last: Tensor, dc_last: Tensor
     ) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
-        *gradients, _ = _backward(ctx, ctx.saved_tensors, dy, dh_last, dc_last)
+        *gradients, _, _ = _backward(ctx, ctx.saved_tensors, dy, dh_last, dc_last)
         return None, *gradients  # type: ignore[return-value]
 
 
@@ -201,10 +209,9 @@ class _NativeLayer(torch.autograd.Function):
         ctx: Any, dy: Tensor, dh_last: Tensor, dc_last: Tensor
     ) -> tuple[None, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         x, weight, *saved = ctx.saved_tensors
-        dgates, dweight, dh, dc, turned = _backward(ctx, tuple(saved), dy, dh_last, dc_last)
+        dgates, dweight, dh, dc, turned, dbias = _backward(ctx, tuple(saved), dy, dh_last, dc_last)
         dx = (dgates.flatten(0, 1) @ weight).view(x.shape)
         dweight_ih = (turned @ x.flatten(0, 1)).float()
-        dbias = dgates.flatten(0, 1).sum(0).float()
         return None, dx, dweight_ih, dbias, dweight, dh, dc
 
 

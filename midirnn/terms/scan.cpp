@@ -546,15 +546,19 @@ class Histogram {
     void cumulate() {
         for (int x = 0; x < LONGEST_DENSITY; x++) below[x + 1] = below[x] + weights[x];
     }
-    // The means from `width` below each place to `width` above, for all widths; 0 where they would
-    // reach too far.
-    void boxes(float means[][LONGEST_DENSITY]) const {
+    // The means from `width` below each place to `width` above, for all widths and the places from
+    // `first` to before `stop`; 0 where they would reach too far.
+    void boxes(float means[][LONGEST_DENSITY], int first = 0, int stop = LONGEST_DENSITY) const {
         for (int number = 0; number < 3; number++, means++) {
-            const int width = WIDTHS[number], size = 2 * width + 1, stop = LONGEST_DENSITY - width;
-            for (int at = 0; at < width; at++) (*means)[at] = float(below[at + width + 1] / size);
+            const int width = WIDTHS[number], size = 2 * width + 1;
+            const int whole = std::clamp(LONGEST_DENSITY - width, first, stop);
+            int at = first;
+            for (; at < std::min(width, whole); at++) (*means)[at] = float(below[at + width + 1] / size);
             const double *low = below - width, *high = below + width + 1;
-            for (int at = width; at < stop; at++) (*means)[at] = float((high[at] - low[at]) / size);
-            std::fill(*means + stop, *means + LONGEST_DENSITY, 0.0f);
+            if (width == 0)
+                for (; at < whole; at++) (*means)[at] = float(high[at] - low[at]);
+            for (; at < whole; at++) (*means)[at] = float((high[at] - low[at]) / size);
+            std::fill(*means + whole, *means + stop, 0.0f);
         }
     }
 
@@ -629,7 +633,7 @@ class Densities {
             return;
         }
         if (noted) take_onsets(scan, last);
-        if (noted || moved) take_held(scan, last);
+        if (noted || moved) take_held(m, last);
         const int first = scan.since_onset() + 1;
         take_logarithms(first, first + most);
         for (int width = 0; width < 3; width++) {
@@ -664,14 +668,21 @@ class Densities {
         known_stop = scan.since_onset() + 1;
     }
 
-    void take_held(const Scan& scan, int last) {
+    void take_held(const Moment& m, int last) {
+        const Scan& scan = m.scan;
+        int first = LONGEST_DENSITY, stop = 0;  // what the held notes may reach
+        for (const Held& note : m.held) {
+            first = std::min(first, note.age + 1);
+            stop = std::clamp(note.age + 1 + scan.sizes.max_shift, stop, LONGEST_DENSITY);
+        }
+        if (first >= stop) return;
         Histogram lasted;
         double weight = 1;
         for (int note = last; note >= std::max(scan.first(), last - 47); note--, weight *= 0.96)
             if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
                 lasted.add(scan.durations[note], weight);
         lasted.cumulate();
-        lasted.boxes(of_held);
+        lasted.boxes(of_held, first, stop);
     }
 
     // Sees to the logarithms of what lies from `first` on: since time only goes on, those of a

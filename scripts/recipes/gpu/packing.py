@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import lzma
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from midirnn.codecs import PerformanceCodec, Tokens, codec_from_settings
 from midirnn.datasets.mixture import Mixture, Source
 from midirnn.errors import DatasetError
-from midirnn.files import write_file
+from midirnn.files import usable_processors, write_file
 
 CONTENTS = "pack.json"
 SPLITS = ("train", "validation")
@@ -37,6 +38,26 @@ _TYPES = {
     "velocities": np.uint8,
 }
 """The columns, in the order in which they are stored, with their types."""
+
+
+_NUMBERS = {
+    "id": lzma.FILTER_LZMA2,
+    "preset": 6,
+    "lc": 4,
+    "lp": 0,
+    "pb": 0,
+    "mf": lzma.MF_HC3,
+    "nice_len": 16,
+    "depth": 4,
+}
+"""How columns are compressed in which little repeats: to search for longer would gain nothing.
+Types do repeat, and are compressed as xz does by default."""
+
+
+def _compressed(name: str, column: npt.NDArray[Any]) -> bytes:
+    """Return a column compressed with xz."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6}] if name == "types" else [_NUMBERS]
+    return lzma.compress(column.tobytes(), filters=filters)
 
 
 def first_tokens(codec: PerformanceCodec) -> npt.NDArray[np.int64]:
@@ -110,14 +131,25 @@ def write_pack(folder: Path, mixture: Mixture) -> int:
             f"the data sets are encoded as {codec.name!r}; only performances are packed"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    sources = mixture.sources()
+    with ThreadPoolExecutor(usable_processors()) as threads:  # xz lets other threads compute
+        parts = [
+            {
+                split: {
+                    name: threads.submit(_compressed, name, column)
+                    for name, column in to_columns(pieces[:], codec).items()
+                }
+                for split, pieces in zip(SPLITS, (source.train, source.validation), strict=True)
+            }
+            for source in sources
+        ]
     sets, written = [], 0
-    for number, source in enumerate(mixture.sources()):
+    for number, (source, part) in enumerate(zip(sources, parts, strict=True)):
         sizes = {}
-        for split, pieces in zip(SPLITS, (source.train, source.validation), strict=True):
-            columns = to_columns(pieces[:], codec)
-            stored = {name: lzma.compress(array.tobytes()) for name, array in columns.items()}
+        for split, columns in part.items():
+            stored = {name: column.result() for name, column in columns.items()}
             write_file(folder / f"{number}-{split}.xz", b"".join(stored.values()))
-            sizes[split] = {name: len(part) for name, part in stored.items()}
+            sizes[split] = {name: len(compressed) for name, compressed in stored.items()}
             written += sum(sizes[split].values())
         sets.append({"name": source.name, "weight": source.weight, "sizes": sizes})
     contents = {"codec": codec.settings(), "sets": sets}
