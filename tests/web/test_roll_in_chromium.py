@@ -174,6 +174,22 @@ def test_a_note_that_turns_out_shorter_or_longer_is_painted_anew(page: Any, chan
     assert unlike == 0
 
 
+def test_a_planned_note_is_painted_to_its_end_when_that_is_known_later(page: Any) -> None:
+    planned = """
+        found = 0;
+        for (let pitch = 60; pitch < 66; pitch += 1) {
+            const note = midirnn.notes.add({who: "machine", pitch, velocity: 90,
+                start: now + 0.2, end: Infinity, number: 1000 + pitch});
+            frame((now += 1 / 60));
+            note.end = now + 1.9;
+            frame((now += 1 / 60));
+            found += unlike();
+            for (let at = 0; at < 28; at += 1) frame((now += 1 / 60));
+        }
+    """
+    assert run(page, planned) == 0
+
+
 def test_the_past_is_left_of_the_now_line_and_the_plan_to_its_right(page: Any) -> None:
     """A picture of the page, with a bright note that is half over: its rest is dimmer."""
     image = pytest.importorskip("PIL.Image", reason="it looks at a picture")

@@ -232,7 +232,8 @@ export class Roll {
       before.nats !== nats ||
       before.isGone !== isGone
     ) {
-      this.touch(note.start, Math.max(end, before.end));
+      this.touch(note.start, before.end);
+      this.touch(note.start, end);
       Object.assign(before, { end, nats, isGone });
     }
   }
