@@ -317,6 +317,50 @@ def test_a_share_of_an_adapter_makes_a_share_of_the_change() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("price", "best"),
+    [
+        (0.0, 1.0),
+        (0.05, 0.55),  # 0.7 of it would cost 0.035
+        (9.0, 0.25),  # all are too dear: then the cheapest
+    ],
+)
+def test_the_share_of_a_change_is_the_best_whose_price_may_be(
+    monkeypatch: pytest.MonkeyPatch, base: Path, price: float, best: float
+) -> None:
+    def nats(model: Any, weights: Any, pieces: Any, *, bf16: bool = False) -> float:
+        share = float(weights["w"][0])
+        return 3.0 - share if pieces == "validation" else 2.0 + price * share
+
+    monkeypatch.setattr(tuning, "nats", nats)
+    model = replace(load(base), weights={"w": np.zeros(1, np.float32)})
+    whole = Adapter("base", "", {"w.change": np.ones(1, np.float32)}, {})
+    assert tuning.best_share(model, whole, "validation", "own") == best  # type: ignore[arg-type]
+
+
+def test_a_smaller_share_that_is_nearly_as_good_is_taken(
+    monkeypatch: pytest.MonkeyPatch, base: Path
+) -> None:
+    gains = {0.0: 0.0, 0.25: 0.10, 0.4: 0.15, 0.55: 0.18, 0.7: 0.197, 0.85: 0.2, 1.0: 0.199}
+
+    def nats(model: Any, weights: Any, pieces: Any, *, bf16: bool = False) -> float:
+        return 3.0 - gains[round(float(weights["w"][0]), 2)]
+
+    monkeypatch.setattr(tuning, "nats", nats)
+    model = replace(load(base), weights={"w": np.zeros(1, np.float32)})
+    whole = Adapter("base", "", {"w.change": np.ones(1, np.float32)}, {})
+    assert tuning.best_share(model, whole, []) == 0.7
+
+
+def test_a_tuning_ends_by_steps_or_minutes_whichever_comes_first() -> None:
+    recipe = tuning._recipe(TuningConfig(minutes=2.0), longest=1000)
+    half = recipe.total_steps // 2
+    assert recipe.done(half, 30.0) == 0.5
+    assert recipe.done(0, 60.0) == 0.5
+    assert recipe.done(half, 90.0) == 0.75
+    assert tuning._recipe(TuningConfig(steps=30), longest=1000).done(15, 1e6) == 0.5
+
+
 def test_a_blend_is_played_from_the_command_line(tuned: tuple[Path, str], tmp_path: Path) -> None:
     made = {}
     for blend in ("0", "0.5", "1"):

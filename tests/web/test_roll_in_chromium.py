@@ -190,6 +190,26 @@ def test_a_planned_note_is_painted_to_its_end_when_that_is_known_later(page: Any
     assert run(page, planned) == 0
 
 
+def test_the_beats_of_a_clock_that_is_followed_are_lines(page: Any) -> None:
+    beats = """
+        const colour = (seconds, right) => {
+            const pixel = seconds / roll.secondsPerPixel;
+            const picture = roll.past.pictures.find(({ index }) =>
+                index * roll.past.pixels <= pixel && pixel < (index + 1) * roll.past.pixels);
+            const x = Math.round(pixel - picture.index * roll.past.pixels) + right;
+            return [...contextOf(picture).getImageData(x, 1, 1, 1).data];
+        };
+        const lines = () => [0.25, 0.5, 0.75].map((after) =>
+            colour(begin + after, 0).join() !== colour(begin + after, 4).join());
+        const before = lines();
+        roll.clock = { bpm: 120, beat: begin };
+        frame((now += 1 / 60));
+        found = [before, lines()];
+        roll.clock = null;
+    """
+    assert run(page, beats) == [[False, False, False], [False, True, False]]
+
+
 def test_the_past_is_left_of_the_now_line_and_the_plan_to_its_right(page: Any) -> None:
     """A picture of the page, with a bright note that is half over: its rest is dimmer."""
     image = pytest.importorskip("PIL.Image", reason="it looks at a picture")
