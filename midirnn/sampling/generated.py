@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
     from pretty_midi import PrettyMIDI
 
 
-class Played:
+class Played(ABC):
     """What holds a performance; it can be had for pretty_midi, too."""
 
     @property
+    @abstractmethod
     def performance(self) -> Performance:
         """The music."""
-        raise NotImplementedError
 
     def to_pretty_midi(self) -> PrettyMIDI:
         """Return the music as a ``pretty_midi.PrettyMIDI``; see :func:`midirnn.to_pretty_midi`."""

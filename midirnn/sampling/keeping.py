@@ -31,8 +31,8 @@ EVERY_SECONDS = 1.0
 
 GAIN, GAIN_PER_SECOND = 1.0, 0.15
 """By how much more or less is asked for, as shares of the difference at once and with each second.
-Of eight pairs these brought a simulated model soonest and closest to what is wanted, which plays
-half as many notes as it is asked to, or two or four times as many."""
+Of eight pairs these are one of two that brought a simulated model closest to what is wanted, which
+plays half as many notes as it is asked to, or two or four times as many."""
 
 MOST_IN_TIME, MOST = 1.5, 2.0
 """Limits on the part that grows with time, and on both together, in the units of the traits."""
@@ -42,10 +42,11 @@ RHYTHM = "rhythm"
 """The traits that are kept to; with articulation beside them nothing came nearer to the primer."""
 
 
-class Played:
-    """The notes of the last seconds of a stream, counted token by token."""
+class RecentNotes:
+    """The notes of the last ``seconds`` of a stream, counted token by token."""
 
-    def __init__(self, codec: NoteStream) -> None:
+    def __init__(self, codec: NoteStream, seconds: float) -> None:
+        self._window = round(seconds * codec.steps_per_second)
         self._steps = codec.token_steps.tolist()
         self._ons, self._offs = codec.note_ons, codec.note_offs
         self._per_second = codec.steps_per_second
@@ -72,22 +73,26 @@ class Played:
         if steps:
             self._step += steps
             self._sounded.append((self._step, self._sounding))
+            self._forget()
         elif self._ons.start <= token < self._ons.stop:
             self._sounding += 1
             self._onsets.append(self._step)
         elif self._offs.start <= token < self._offs.stop:
             self._sounding -= 1
 
-    def style(self, seconds: float) -> Style:
-        """Return density, polyphony and rhythm of the last ``seconds``; what is older is forgotten.
+    def _forget(self) -> None:
+        begin = self._step - self._window
+        while self._onsets and self._onsets[0] < begin:
+            self._onsets.popleft()
+        while self._sounded[0][0] <= begin:
+            self._sounded.popleft()
+
+    def style(self) -> Style:
+        """Return their density, polyphony and rhythm.
 
         They are as :meth:`~midirnn.codecs.base.Steerable.recent_style` measures them.
         """
-        begin = max(0, self._step - round(seconds * self._per_second))
-        while self._onsets and self._onsets[0] < begin:
-            self._onsets.popleft()
-        while self._sounded and self._sounded[0][0] <= begin:
-            self._sounded.popleft()
+        begin = max(0, self._step - self._window)
         span = max(self._step - begin, self._per_second)
         note_steps, last = 0, begin
         for step, sounding in self._sounded:
@@ -109,7 +114,7 @@ class Keeping:
     """Corrects what a model is asked for. Owns what was played, and by how much it was off."""
 
     def __init__(self, codec: NoteStream, heard: Iterable[int]) -> None:
-        self._played = Played(codec)
+        self._played = RecentNotes(codec, MEASURED_SECONDS)
         self._second = 0.0
         self._in_time = dict.fromkeys(NUMBERS, 0.0)
         self._change: dict[str, float] = {}
@@ -145,7 +150,7 @@ class Keeping:
 
     def _compare(self, style: Style) -> None:
         """Work out anew by how much more or less to ask for than the style that is wanted."""
-        played = self._played.style(MEASURED_SECONDS)
+        played = self._played.style()
         for name in NUMBERS:
             if name in style.values:
                 less = played.number(name) - style.number(name)

@@ -5,7 +5,7 @@
 The network has 2 layers of 128. The first row has all terms, and `none` no structured output; every
 other row leaves out what it is named after: terms that say much the same stand together, and with
 --rows each term can be left out alone. A row that RUNS holds already is not run again, and one that
-was stopped goes on where it was. README.md beside this has the table.
+was stopped goes on where it was.
 """
 
 from __future__ import annotations

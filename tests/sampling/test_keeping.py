@@ -16,7 +16,7 @@ from midirnn.codecs.performance import TokenType
 from midirnn.codecs.style import SLICES, Style
 from midirnn.sampling import Sampler
 from midirnn.sampling.generate import continue_primer
-from midirnn.sampling.keeping import MOST, Keeping, Played
+from midirnn.sampling.keeping import MOST, Keeping, RecentNotes
 from tests.sampling.mock_engine import MockEngine
 from tests.strategies import performances
 
@@ -91,8 +91,8 @@ def test_without_following_nothing_is_asked_for() -> None:
     assert engine.asked == []
 
 
-def fed(tokens: list[int]) -> Played:
-    played = Played(CODEC)
+def fed(tokens: list[int], seconds: float) -> RecentNotes:
+    played = RecentNotes(CODEC, seconds)
     for token in tokens:
         played.add(token)
     return played
@@ -104,7 +104,7 @@ def test_what_was_played_is_measured_as_a_style_is(
 ) -> None:
     tokens = CODEC.encode(performance.without_drums())
     assume(CODEC.token_steps[tokens].sum() >= CODEC.steps_per_second)
-    counted = fed(tokens.tolist()).style(seconds)
+    counted = fed(tokens.tolist(), seconds).style()
     style = CODEC.recent_style(tokens, seconds)
     assert counted.number("density") == pytest.approx(style.number("density"))
     assert counted.number("polyphony") == pytest.approx(style.number("polyphony"))
@@ -112,10 +112,10 @@ def test_what_was_played_is_measured_as_a_style_is(
 
 
 def test_what_lies_further_back_is_forgotten() -> None:
-    played = fed(CODEC.encode(PRIMER).tolist())
+    played = fed(CODEC.encode(PRIMER).tolist(), 2.0)
     for _ in range(3):
         played.add(TOKEN(TokenType.TIME_SHIFT, 100))
-    assert played.style(2.0).number("density") == 0.0
+    assert played.style().number("density") == 0.0
 
 
 def test_a_copy_goes_on_by_itself() -> None:
