@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from midirnn import load  # noqa: E402
+from midirnn.cli.tune import OWN_PIECES, OWN_SECONDS  # noqa: E402
 from midirnn.codecs import Tokens  # noqa: E402
 from midirnn.datasets import Dataset  # noqa: E402
 from midirnn.datasets.draws import excerpts  # noqa: E402
@@ -162,10 +163,12 @@ def main() -> None:
     known = set()
     if given.output.exists():
         known = {json.loads(line)["player"] for line in given.output.open(encoding="utf-8")}
-    request = Request(40.0)
+    request = Request(OWN_SECONDS)
     own = [
         made.performance
-        for made in continue_many(model, [None] * 8, request=request, seeds=range(8), batch=8)
+        for made in continue_many(
+            model, [None] * OWN_PIECES, request=request, seeds=range(OWN_PIECES), batch=OWN_PIECES
+        )
     ]
     test = Dataset.open(given.dataset).pieces("test")
     config = tuning.TuningConfig(steps=given.steps, learning_rate=given.learning_rate)

@@ -37,8 +37,11 @@ PERFORMER, MODEL = "performer", "model"
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 
-OWN_PIECES, OWN_SECONDS = 8, 40.0
-"""How much of its own music the model plays first: half to be mixed in, half to measure with."""
+OWN_PIECES, OWN_SECONDS = 24, 40.0
+"""How much of its own music the model plays first, to be mixed in and to measure with."""
+
+JUDGED_PIECES = 8
+"""So many of them are judged beside what the tuned model plays."""
 
 TEST_TOKENS = 20_000
 """How much of a data set's test split the price is measured on."""
@@ -160,7 +163,7 @@ def tune(
     )
     parts = tuning.split(base, pieces, config)  # raises before anything is played
     test = _test_pieces(base, price_on)
-    own = _play(base, seed)
+    own = _play(base, seed, OWN_PIECES)
     with progress_bar("tune") as progress:
 
         def show(step: int, total: int) -> None:
@@ -171,8 +174,8 @@ def tune(
         tuned = tuning.tune(
             base, parts, music, config, report=lambda r: show(r.step, max(r.step, r.total_steps))
         )
-    made = _play(tuned_model(base, tuned.adapter, model, base.folder), seed)
-    heard = _judge(codec, {"before": own, "after": made}, pieces)
+    made = _play(tuned_model(base, tuned.adapter, model, base.folder), seed, JUDGED_PIECES)
+    heard = _judge(codec, {"before": own[:JUDGED_PIECES], "after": made}, pieces)
     with replacing_folder(output, CheckpointError) as fresh:
         write_adapter(fresh, replace(tuned.adapter, info=tuned.adapter.info | {"samples": heard}))
     _print(tuned, heard, price_on, output)
@@ -242,24 +245,24 @@ def _test_pieces(model: Model, dataset: Path | None) -> Sequence[Tokens]:
     return excerpts(opened.pieces("test"), TEST_TOKENS)
 
 
-def _play(model: Model, seed: int) -> list[Performance]:
+def _play(model: Model, seed: int, count: int) -> list[Performance]:
     """Return what a model plays without a primer."""
     from midirnn.sampling.many import continue_many
     from midirnn.sampling.requests import Request
 
-    seeds = range(seed, seed + OWN_PIECES)
+    seeds = range(seed, seed + count)
     with progress_bar("play") as progress:
         made = []
         for piece in continue_many(
             model,
-            [None] * OWN_PIECES,
+            [None] * count,
             request=Request(OWN_SECONDS),
             seeds=seeds,
-            batch=OWN_PIECES,
+            batch=count,
         ):
             made.append(piece.performance)
             if progress is not None:
-                progress(len(made), OWN_PIECES)
+                progress(len(made), count)
     return made
 
 
@@ -287,7 +290,7 @@ def _print(
     print(f"{'nats per token':<{width}}{'before':>8}{'after':>8}{'change':>8}")
     for name, before, after in rows:
         print(f"{name:<{width}}{before:>8.3f}{after:>8.3f}{after - before:>+8.3f}")
-    print(f"{f'{OWN_PIECES} pieces that it plays':<{width}}{'before':>8}{'after':>8}")
+    print(f"{f'{JUDGED_PIECES} pieces that it plays':<{width}}{'before':>8}{'after':>8}")
     for name, form in (("distinct_share", ".2f"), ("longest_copy", ".0f")):
         values = "".join(f"{heard[when][name]:>8{form}}" for when in ("before", "after"))
         print(f"{SAMPLE_ROWS[name]:<{width}}{values}")

@@ -12,6 +12,11 @@ from midirnn.engines.load import Model
 from midirnn.performance import Performance
 
 
+MEASURED_EVERY = 6
+"""One in so many pieces of the model's own is measured; the more others are mixed in, the less is
+forgotten."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """Playing as tokens: to learn from, to stop by, and to measure."""
@@ -58,8 +63,9 @@ def split_by_time(
 
 
 def base_music(model: Model, own: Sequence[Performance], test: Sequence[Tokens] = ()) -> BaseMusic:
-    """Return pieces of the model's own as what is mixed in and, every second one, measured."""
-    return BaseMusic(encoded(model, own[::2]), encoded(model, own[1::2]), test)
+    """Return pieces of the model's own as what is measured, every sixth, and what is mixed in."""
+    mixed = [piece for number, piece in enumerate(own) if number % MEASURED_EVERY]
+    return BaseMusic(encoded(model, mixed), encoded(model, own[::MEASURED_EVERY]), test)
 
 
 def encoded(model: Model, pieces: Sequence[Performance]) -> list[Tokens]:

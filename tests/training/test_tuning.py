@@ -77,6 +77,7 @@ def tuned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
     printed = io.StringIO()
     flags = ["--steps", "40", "--learning-rate", "0.01", "--rank", "4"]
     with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "OWN_PIECES", 7)
         patch.setattr(command, "OWN_SECONDS", 8.0)
         files = [str(folder / "mine.mid"), "-o", str(folder / "mine")]
         code = main(["tune", *files, "--model", str(base), *flags])
@@ -240,6 +241,17 @@ def test_the_gain_is_measured_where_nothing_was_learned_or_chosen(
     assert measured.lengths.count(len(parts.test[0])) == 2
 
 
+def test_most_of_the_models_own_music_is_mixed_in_and_one_piece_in_six_is_measured(
+    base: Path,
+) -> None:
+    model = load(base)
+    own = [playing(20 + number) for number in range(13)]
+    lengths = [len(model.codec.encode(piece)) for piece in own]
+    music = base_music(model, own)
+    assert [len(piece) for piece in music.own] == lengths[::6]
+    assert [len(piece) for piece in music.mixed] == lengths[1:6] + lengths[7:12]
+
+
 def test_only_the_initial_state_takes_kilobytes_and_is_begun_from(
     base: Path, tmp_path: Path
 ) -> None:
@@ -387,6 +399,7 @@ def test_tuning_that_does_not_help_writes_nothing(
 ) -> None:
     write_midi(playing(1500), tmp_path / "a.mid")
     target = tmp_path / "mine"
+    monkeypatch.setattr(command, "OWN_PIECES", 7)
     monkeypatch.setattr(command, "OWN_SECONDS", 5.0)
     flags = ["--steps", "1", "--learning-rate", "1e-6", "--rank", "1"]
     arguments = [str(tmp_path / "a.mid"), "-o", str(target), "--model", str(base), *flags]
