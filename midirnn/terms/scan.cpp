@@ -110,6 +110,53 @@ std::vector<uint64_t> powers() {
 
 const std::vector<uint64_t> HASHES = powers();
 
+// The places of each value of a sequence, and how long a context ends there that the newest value
+// ends too: up to LONGEST_CONTEXT values. For windows, where a scan is not copied at each note: it
+// looks only at the places of the newest value.
+class Repeats {
+  public:
+    void add(int value) {
+        latest.resize(VALUES, NONE);
+        earlier.push_back(latest[value]);
+        latest[value] = int(contexts.size());
+        contexts.push_back(0);
+    }
+
+    // Calls `use(place, length)` for each earlier place of the newest value down to `first`, the
+    // newest place first. Contexts go on where this was called for the value before, too.
+    template <typename Use>
+    void follow(int first, Use use) {
+        const int newest = int(contexts.size()) - 1;
+        for (int place = earlier[newest]; place >= first; place = earlier[place]) {
+            const int length = std::min(LONGEST_CONTEXT, 1 + length_at(place - 1, newest - 1));
+            contexts[place] = uint32_t(newest) << LENGTH_BITS | uint32_t(length);
+            use(place, std::min(length, place - first + 1));
+        }
+    }
+
+    // Calls `use` likewise for what follow() found for the value before the newest.
+    template <typename Use>
+    void each_before(int first, Use use) const {
+        const int before = int(contexts.size()) - 2;
+        for (int place = earlier[before]; place >= first; place = earlier[place])
+            if (const int length = length_at(place, before))
+                use(place, std::min(length, place - first + 1));
+    }
+
+  private:
+    static constexpr int VALUES = 256, LENGTH_BITS = 4;
+
+    // 0 where no context was found for that newest value.
+    int length_at(int place, int newest) const {
+        if (place < 0) return 0;
+        const uint32_t length = contexts[place] ^ uint32_t(newest) << LENGTH_BITS;
+        return length >> LENGTH_BITS ? 0 : int(length);
+    }
+
+    std::vector<int> latest, earlier;  // the newest place of each value; for each place, the one before
+    std::vector<uint32_t> contexts;    // for each place: of which newest value, and the length
+};
+
 class Scan {
   public:
     explicit Scan(Sizes sizes) : sizes(sizes) {
@@ -185,7 +232,7 @@ class Scan {
     Match matches[VIEWS];
     uint8_t votes[VIEWS][PITCHES] = {};
     bool voting = true;  // whether votes are wanted, and not only matches
-    bool for_windows = false;  // whether many notes are read in a row, and none is forgotten
+    bool for_windows = false;  // from the start: whether many notes are read, and none forgotten
 
     // Takes tokens in of which no row is written. Contexts are no longer than LONGEST_CONTEXT, so
     // that matches and votes follow from the last notes: only these are compared with all others.
@@ -206,7 +253,12 @@ class Scan {
         onsets.push_back(step);
         durations.push_back(NONE);
         sums.push_back(sums.back() + HASHES[pitch]);
-        if (brief) {
+        if (for_windows) {
+            const int before = count() > 1 ? pitches[count() - 2] : pitch;
+            places.add(pitch);
+            interval_places.add(uint8_t(pitch - before));
+            if (!brief) recollect();
+        } else if (brief) {
             exact.clear();
             moved.clear();
         } else {
@@ -273,32 +325,52 @@ class Scan {
         const uint8_t newest = p[last];
         if (voting) std::memset(votes, 0, sizeof votes);
         for (auto& match : matches) match = Match{};
-        follow(exact, before, from, last, [&](int j) { return p[j] == newest; });
-        if (last > 0) {
-            const uint8_t interval = uint8_t(newest - p[last - 1]);
-            follow(moved, moved_before, from + 1, last,
-                   [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
-        }
-        if (last - from < 1) return;
-        each_nonzero(exact.data(), from, last - 1, [&](int j, int length) {
-            length = std::min(length, j - from + 1);
+        const auto exactly = [&](int j, int length) {
             vote(0, p[j + 1], length);
             if (length > matches[0].length) matches[0] = {j + 1, length, p[j + 1]};
-        });
-        each_nonzero(moved.data(), from + 1, last - 1, [&](int j, int length) {
-            length = std::min(length, j - from);
+        };
+        const auto transposed = [&](int j, int length) {
             int pitch = uint8_t(newest + p[j + 1] - p[j]);
             if (pitch < PITCHES) vote(1, pitch, length);
             if (length >= 2 && length > matches[1].length) matches[1] = {j + 1, length, pitch};
-        });
-        if (matches[1].pitch >= PITCHES) matches[1] = Match{};
-        if (voting) {
-            each_nonzero(before.data(), from, last - 2, [&](int j, int length) {
-                if (p[j + 1] != newest) vote(2, p[j + 2], std::min(length, j - from + 1));
-            });
-            for (auto& view : votes) keep_most(view);
+        };
+        const auto but_for_the_last = [&](int j, int length) {
+            if (p[j + 1] != newest) vote(2, p[j + 2], length);
+        };
+        if (for_windows) {
+            if (last == from) return;
+            if (voting) places.each_before(from, but_for_the_last);
+            places.follow(from, exactly);
+            interval_places.follow(from + 1, transposed);
+        } else {
+            follow_all(last, from);
+            if (last == from) return;
+            each_length(exact, from, last - 1, exactly);
+            each_length(moved, from + 1, last - 1, transposed);
+            each_length(before, from, last - 2, but_for_the_last);
         }
+        if (matches[1].pitch >= PITCHES) matches[1] = Match{};
+        if (voting)
+            for (auto& view : votes) keep_most(view);
         find_in_any_order(from, last);
+    }
+
+    // Finds the lengths of the contexts at all places.
+    void follow_all(int last, int from) {
+        const uint8_t* p = pitches.data();
+        follow(exact, before, from, last, [&](int j) { return p[j] == p[last]; });
+        if (last == 0) return;
+        const uint8_t interval = uint8_t(p[last] - p[last - 1]);
+        follow(moved, moved_before, from + 1, last,
+               [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
+    }
+
+    // Calls `use(place, length)` for each context, the newest first.
+    template <typename Use>
+    static void each_length(const std::vector<uint8_t>& lengths, int first, int last, Use use) {
+        each_nonzero(lengths.data(), first, last, [&](int place, int length) {
+            use(place, std::min(length, place - first + 1));
+        });
     }
 
     void vote(int view, int pitch, int length) {
@@ -365,6 +437,7 @@ class Scan {
     };
 
     Bags bags;
+    Repeats places, interval_places;
     std::vector<uint8_t> exact, moved, before, moved_before;  // before: those of the note before
     std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
 };
@@ -840,8 +913,8 @@ void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 // Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written.
 void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows) {
     Scan& scan = *static_cast<Scan*>(handle);
-    if (!rows) return scan.skip(tokens, count);
     scan.for_windows = true;
+    if (!rows) return scan.skip(tokens, count);
     const int off = PITCHES, shift = 2 * PITCHES, velocity = shift + scan.sizes.max_shift;
     Rows written(scan, rows);
     for (int64_t t = 0; t < count; t++) {
@@ -929,8 +1002,8 @@ void scan_load(void* handle, const char* bytes) {
 void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
     scan.voting = false;
-    if (!matches) return scan.skip(tokens, count);
     scan.for_windows = true;
+    if (!matches) return scan.skip(tokens, count);
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] < PITCHES) scan.note_on(tokens[t]);
         for (const Match& match : scan.matches) {
