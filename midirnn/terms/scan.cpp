@@ -30,20 +30,23 @@ constexpr int LONGEST_DENSITY = 288;
 
 // ---- buckets --------------------------------------------------------------------------------
 
-std::vector<int> octave_buckets(int values, int small, double per_octave, int last) {
-    std::vector<int> buckets(values);
+using Buckets = std::vector<int16_t>;
+
+Buckets octave_buckets(int values, int small, double per_octave, int last) {
+    Buckets buckets(values);
     for (int v = 0; v < values; v++) {
-        double octaves = std::log2(std::max(v, 1) / double(small));
-        buckets[v] = v < small ? v : std::min(last, int(std::floor(small + per_octave * octaves)));
+        const double octaves = std::log2(std::max(v, 1) / double(small));
+        const int large = std::min(last, int(std::floor(small + per_octave * octaves)));
+        buckets[v] = int16_t(v < small ? v : large);
     }
     return buckets;
 }
 
-const std::vector<int> TIME = octave_buckets(4096, 8, 4.0, 31);
-const std::vector<int> COUNT = octave_buckets(512, 16, 1.75, 23);
-const std::vector<int> SHIFTED = octave_buckets(4096, 80, 12.0, 127);
+const Buckets TIME = octave_buckets(4096, 8, 4.0, 31);
+const Buckets COUNT = octave_buckets(512, 16, 1.75, 23);
+const Buckets SHIFTED = octave_buckets(4096, 80, 12.0, 127);
 
-int bucket(const std::vector<int>& table, int value) {
+int bucket(const Buckets& table, int value) {
     return table[std::clamp(value, 0, int(table.size()) - 1)];
 }
 
@@ -63,13 +66,14 @@ int difference_bucket(int steps) {
     return 20 + (steps < 0 ? -apart : apart);
 }
 
-std::vector<int> difference_buckets() {
-    std::vector<int> buckets;
-    for (int steps = -2000; steps <= 2000; steps++) buckets.push_back(difference_bucket(steps));
+Buckets difference_buckets() {
+    Buckets buckets;
+    for (int steps = -2000; steps <= 2000; steps++)
+        buckets.push_back(int16_t(difference_bucket(steps)));
     return buckets;
 }
 
-const std::vector<int> DIFFERENCES = difference_buckets();
+const Buckets DIFFERENCES = difference_buckets();
 
 // ---- what a piece's notes bring to mind -------------------------------------------------------
 
@@ -185,12 +189,9 @@ class Scan {
     int gap(int back) const {
         return keeps(back) ? onsets.back() - onsets[count() - 1 - back] : FAR;
     }
-    int notes_since(int pitch) const {
-        int since = count() - 1 - latest[pitch];
-        return since < RECENCY_NOTES ? since : FAR;
-    }
     int silent_for(int pitch) const {
-        return released[pitch] >= 0 && notes_since(pitch) < FAR ? step - released[pitch] : FAR;
+        const bool is_recent = count() - 1 - latest[pitch] < RECENCY_NOTES;
+        return (released[pitch] >= 0) & is_recent ? step - released[pitch] : FAR;
     }
     Match best() const {
         Match found = matches[1].length > matches[0].length ? matches[1] : matches[0];
@@ -467,13 +468,25 @@ void votes(const Moment& m, Row row) {
         }
 }
 
+// How many notes ago each pitch was played, in buckets: all beyond RECENCY_NOTES are in the last.
+void recency(const Moment& m, Row row) {
+    const int last = m.scan.count() - 1;
+    for (int pitch = 0; pitch < PITCHES; pitch++)
+        row[pitch] = int16_t(bucket(COUNT, last - m.scan.latest[pitch]));
+}
+
+// The same of its pitch class.
 void class_recency(const Moment& m, Row row) {
-    int newest[12];
-    std::fill_n(newest, 12, FAR);
-    for (int pitch = 0; pitch < PITCHES; pitch++)
-        newest[pitch % 12] = std::min(newest[pitch % 12], m.scan.notes_since(pitch));
-    for (int pitch = 0; pitch < PITCHES; pitch++)
-        row[pitch] = int16_t(bucket(COUNT, newest[pitch % 12]));
+    int latest[12];
+    std::fill_n(latest, 12, -FAR);
+    for (int first = 0; first < PITCHES; first += 12)
+        for (int pitch = first; pitch < std::min(first + 12, PITCHES); pitch++)
+            latest[pitch - first] = std::max(latest[pitch - first], m.scan.latest[pitch]);
+    int16_t buckets[12];
+    for (int c = 0; c < 12; c++)
+        buckets[c] = int16_t(bucket(COUNT, m.scan.count() - 1 - latest[c]));
+    for (int first = 0; first < PITCHES; first += 12)
+        std::copy_n(buckets, std::min(12, PITCHES - first), row + first);
 }
 
 template <typename Value>
@@ -494,10 +507,12 @@ int lower(const Moment& m, int pitch) {
 }
 
 // A run of a table from `first` on; beyond its ends the table goes on as it ends.
-void run(const std::vector<int>& table, int first, int size, Row row) {
-    const int last = int(table.size()) - 1;
-    for (int index = 0; index < size; index++)
-        row[index] = int16_t(table[std::clamp(first + index, 0, last)]);
+void run(const Buckets& table, int first, int size, Row row) {
+    const int begin = std::clamp(-first, 0, size);
+    const int end = std::clamp(int(table.size()) - first, begin, size);
+    std::fill_n(row, begin, table.front());
+    std::copy_n(table.data() + first + begin, end - begin, row + begin);
+    std::fill_n(row + end, size - end, table.back());
 }
 
 void against(const Moment& m, int other, Row row) {
@@ -541,10 +556,7 @@ const Term TERMS[] = {
     {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }, false, true,
      true},
     {"votes", VIEWS, 'n', votes, false, true},
-    {"recency", 1, 'n',
-     [](const Moment& m, Row row) {
-         each(PITCHES, row, [&](int pitch) { return bucket(COUNT, m.scan.notes_since(pitch)); });
-     }, false, true},
+    {"recency", 1, 'n', recency, false, true},
     {"class_recency", 1, 'n', class_recency, false, true},
     {"silence", 1, 'n',
      [](const Moment& m, Row row) {
@@ -611,6 +623,51 @@ int group_size(const Sizes& sizes, char group) {
 
 // ---- densities ------------------------------------------------------------------------------
 
+// Of loops over numbers in a row: compiled for wider vectors too, where the loader can choose. Each
+// gives the same numbers.
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define FOR_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_WIDE_VECTORS
+#endif
+
+FOR_WIDE_VECTORS void add_to(float* sums, const float* values, int count) {
+    for (int i = 0; i < count; i++) sums[i] += values[i];
+}
+
+FOR_WIDE_VECTORS void means_between(const double* low, const double* high, double size, int count,
+                                    float* means) {
+    for (int i = 0; i < count; i++) means[i] = float((high[i] - low[i]) / size);
+}
+
+// The natural logarithm of a positive number, to 1e-7: the polynomial of Cephes (S. Moshier), logf.
+inline float logarithm(float x) {
+    constexpr uint32_t ROOT_OF_HALF = 0x3f3504f3;
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    const int32_t power = int32_t(bits - ROOT_OF_HALF) >> 23;
+    bits -= uint32_t(power) << 23;
+    std::memcpy(&x, &bits, 4);  // times 2^power, it is the number
+    x -= 1.0f;
+    float y = 7.0376836292e-2f;
+    y = y * x - 1.1514610310e-1f;
+    y = y * x + 1.1676998740e-1f;
+    y = y * x - 1.2420140846e-1f;
+    y = y * x + 1.4249322787e-1f;
+    y = y * x - 1.6668057665e-1f;
+    y = y * x + 2.0000714765e-1f;
+    y = y * x - 2.4999993993e-1f;
+    y = y * x + 3.3333331174e-1f;
+    y = y * x * (x * x) - 2.12194440e-4f * power - 0.5f * (x * x);
+    return x + y + 0.693359375f * power;
+}
+
+inline float usualness(float mean) { return logarithm(0.01f + mean) + 2.5f; }
+
+FOR_WIDE_VECTORS void usualness_of(const float* means, int count, float* to) {
+    for (int i = 0; i < count; i++) to[i] = usualness(means[i]);
+}
+
 class Histogram {
   public:
     void add(int value, double weight) {
@@ -619,20 +676,14 @@ class Histogram {
     void cumulate() {
         for (int x = 0; x < LONGEST_DENSITY; x++) below[x + 1] = below[x] + weights[x];
     }
-    // The means from `width` below each place to `width` above, for all widths and the places from
-    // `first` to before `stop`; 0 where they would reach too far.
-    void boxes(float means[][LONGEST_DENSITY], int first = 0, int stop = LONGEST_DENSITY) const {
-        for (int number = 0; number < 3; number++, means++) {
-            const int width = WIDTHS[number], size = 2 * width + 1;
-            const int whole = std::clamp(LONGEST_DENSITY - width, first, stop);
-            int at = first;
-            for (; at < std::min(width, whole); at++) (*means)[at] = float(below[at + width + 1] / size);
-            const double *low = below - width, *high = below + width + 1;
-            if (width == 0)
-                for (; at < whole; at++) (*means)[at] = float(high[at] - low[at]);
-            for (; at < whole; at++) (*means)[at] = float((high[at] - low[at]) / size);
-            std::fill(*means + whole, *means + stop, 0.0f);
-        }
+    // The means from `width` below each place to `width` above, for the places from `first` to before
+    // `stop`; 0 where they would reach too far.
+    void boxes(int width, int first, int stop, float* means) const {
+        const int size = 2 * width + 1, whole = std::clamp(LONGEST_DENSITY - width, first, stop);
+        int at = first;
+        for (; at < std::min(width, whole); at++) *means++ = float(below[at + width + 1] / size);
+        means_between(below + at - width, below + at + width + 1, size, whole - at, means);
+        std::fill_n(means + whole - at, stop - whole, 0.0f);
     }
 
   private:
@@ -708,23 +759,21 @@ class Densities {
         if (noted) take_onsets(scan, last);
         if (noted || moved) take_held(m, last);
         const int first = scan.since_onset() + 1;
-        take_logarithms(first, first + most);
+        take_intervals(first, first + most);
         for (int width = 0; width < 3; width++) {
-            copy(logarithms[width], NEVER, first, most, rows + width * most);
+            copy(of_onsets[width], usualness(0), first, most, rows + width * most);
             float* sums = rows + (width + 3) * most;
             std::fill_n(sums, most, 0.0f);
             const int newest = std::min(int(m.held.size()), 6);
             for (int n = 0; n < newest; n++) {
                 const int from = m.held[n].age + 1, inside = std::min(most, LONGEST_DENSITY - from);
-                for (int i = 0; i < inside; i++) sums[i] += of_held[width][from + i];
+                add_to(sums, of_held[width] + from, inside);
             }
-            for (int i = 0; i < most; i++) sums[i] = logarithm(sums[i]);
+            usualness_of(sums, most, sums);
         }
     }
 
   private:
-    static float logarithm(float mean) { return mean ? std::log(0.01f + mean) + 2.5f : NEVER; }
-
     static void copy(const float* values, float beyond, int first, int size, float* to) {
         const int inside = std::clamp(LONGEST_DENSITY - first, 0, size);
         std::copy_n(values + std::min(first, LONGEST_DENSITY), inside, to);
@@ -732,12 +781,11 @@ class Densities {
     }
 
     void take_onsets(const Scan& scan, int last) {
-        Histogram intervals;
+        intervals = Histogram();
         double weight = 1;
         for (int note = last; note > std::max(scan.first(), last - 32); note--, weight *= 0.93)
             intervals.add(scan.onsets[note] - scan.onsets[note - 1], weight);
         intervals.cumulate();
-        intervals.boxes(of_onsets);
         known_stop = scan.since_onset() + 1;
     }
 
@@ -755,24 +803,28 @@ class Densities {
             if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
                 lasted.add(scan.durations[note], weight);
         lasted.cumulate();
-        lasted.boxes(of_held, first, stop);
+        for (int number = 0; number < 3; number++)
+            lasted.boxes(WIDTHS[number], first, stop, of_held[number] + first);
     }
 
-    // Sees to the logarithms of what lies from `first` on: since time only goes on, those of a
-    // stretch that only grows at its end.
-    void take_logarithms(int first, int stop) {
+    // Sees to what lies from `first` on: since time only goes on, a stretch that only grows at its end.
+    void take_intervals(int first, int stop) {
         stop = std::min(stop, LONGEST_DENSITY);
-        for (known_stop = std::max(known_stop, first); known_stop < stop; known_stop++)
-            for (int width = 0; width < 3; width++)
-                logarithms[width][known_stop] = logarithm(of_onsets[width][known_stop]);
+        first = std::max(first, known_stop);
+        if (first >= stop) return;
+        for (int number = 0; number < 3; number++) {
+            float* usual = of_onsets[number] + first;
+            intervals.boxes(WIDTHS[number], first, stop, usual);
+            usualness_of(usual, stop - first, usual);
+        }
+        known_stop = stop;
     }
 
-    static const float NEVER;
-    float of_onsets[3][LONGEST_DENSITY], of_held[3][LONGEST_DENSITY], logarithms[3][LONGEST_DENSITY];
+    Histogram intervals;
+    float of_onsets[3][LONGEST_DENSITY];  // logarithms, up to known_stop
+    float of_held[3][LONGEST_DENSITY];
     int known_stop = 0;
 };
-
-const float Densities::NEVER = std::log(0.01f) + 2.5f;
 
 int width_of(const Sizes& sizes) {
     int width = 0;
