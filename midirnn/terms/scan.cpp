@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace {
 
 constexpr int PITCHES = 128;
@@ -832,42 +836,60 @@ int width_of(const Sizes& sizes) {
     return width;
 }
 
+// Copies numbers that are read much later: past the caches where the processor can, so that what lay
+// in memory before is not fetched first.
+void copy_past_caches(const int16_t* from, std::size_t size, int16_t* to) {
+#if defined(__SSE2__)
+    constexpr std::size_t AT_ONCE = sizeof(__m128i) / sizeof *to;
+    if (reinterpret_cast<std::uintptr_t>(to) % sizeof(__m128i) == 0)
+        for (; size >= AT_ONCE; size -= AT_ONCE, from += AT_ONCE, to += AT_ONCE)
+            _mm_stream_si128(reinterpret_cast<__m128i*>(to),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#endif
+    std::copy_n(from, size, to);
+}
+
+// Sees that other threads read these copies, too.
+void settle_copies() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
 // Writes row after row: the indices of all terms, and behind them the bits of the densities, two
-// numbers of 16 bits each. What a token does not change is copied from the row before.
+// numbers of 16 bits each. What a token does not change stays from the row before.
 class Rows {
   public:
     Rows(const Scan& scan, Row row)
-        : scan(scan), width(width_of(scan.sizes)), usual(DENSITIES * scan.sizes.max_shift), row(row) {}
+        : scan(scan), width(width_of(scan.sizes)), usual(DENSITIES * scan.sizes.max_shift),
+          present(width + 2 * usual.size()), row(row) {}
 
     // `noted`: a note has begun since the row before; `moved`: time has passed; `ended`: a note has
     // ended.
     void write(bool noted, bool moved, bool ended) {
-        if (before && !noted && !moved && !ended) {
-            std::copy_n(before, size(), row);
-        } else {
+        if (is_first || noted || moved || ended) {
             Moment moment(scan);
-            Row to = row;
+            Row to = present.data();
             for (const Term& term : TERMS) {
-                const int count = term.layers * group_size(scan.sizes, term.group);
-                if (before && term.at_notes && !noted) std::copy_n(before + (to - row), count, to);
-                else term.fill(moment, to);
-                to += count;
+                if (is_first || noted || !term.at_notes) term.fill(moment, to);
+                to += term.layers * group_size(scan.sizes, term.group);
             }
-            densities.write(moment, noted || !before, moved || !before, usual.data());
+            densities.write(moment, is_first || noted, is_first || moved, usual.data());
             std::memcpy(to, usual.data(), usual.size() * sizeof(float));
         }
-        before = row;
-        row += size();
+        copy_past_caches(present.data(), present.size(), row);
+        row += present.size();
+        is_first = false;
     }
 
   private:
-    std::size_t size() const { return width + 2 * usual.size(); }
-
     const Scan& scan;
     const int width;
     Densities densities;
     std::vector<float> usual;
-    Row row, before = nullptr;
+    std::vector<int16_t> present;
+    Row row;
+    bool is_first = true;
 };
 
 // ---- terms and logits -------------------------------------------------------------------------
@@ -974,11 +996,13 @@ void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* row
         scan.feed(token);
         written.write(token < off, shift <= token && token < velocity, off <= token && token < shift);
     }
+    settle_copies();
 }
 
 // Writes the row of the present moment, as behind the last token or before the first.
 void scan_now(void* handle, int16_t* row) {
     Rows(*static_cast<Scan*>(handle), row).write(true, true, true);
+    settle_copies();
 }
 
 // ---- the step of an engine: a scan for each note, which never changes but for the time ----------
