@@ -211,6 +211,15 @@ class Scan {
                                                      : FAR;
     }
 
+    // Writes the pitch and the length of the match in each view; returns where the next ones go.
+    int64_t* write_matches(int64_t* to) const {
+        for (const Match& match : matches) {
+            *to++ = match.pitch;
+            *to++ = match.length;
+        }
+        return to;
+    }
+
     // The notes that sound, the newest first.
     std::vector<Held> held() const {
         std::vector<Held> notes;
@@ -984,8 +993,9 @@ void* scan_new(int max_shift, int velocity_bins, int memory) {
 
 void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 
-// Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written.
-void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows) {
+// Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written, and one of `matches`
+// (if not null) as in scan_recall.
+void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
     scan.for_windows = true;
     if (!rows) return scan.skip(tokens, count);
@@ -995,6 +1005,7 @@ void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* row
         const int token = tokens[t];
         scan.feed(token);
         written.write(token < off, shift <= token && token < velocity, off <= token && token < shift);
+        if (matches) matches = scan.write_matches(matches);
     }
     settle_copies();
 }
@@ -1082,10 +1093,7 @@ void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* m
     if (!matches) return scan.skip(tokens, count);
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] < PITCHES) scan.note_on(tokens[t]);
-        for (const Match& match : scan.matches) {
-            *matches++ = match.pitch;
-            *matches++ = match.length;
-        }
+        matches = scan.write_matches(matches);
     }
 }
 
