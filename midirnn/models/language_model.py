@@ -179,8 +179,8 @@ class LanguageModel(nn.Module):
             x = self.embedding(tokens) + features @ weight.t()  # (T, B, E)
             return layer(self.dropout(x), state)  # type: ignore[no-any-return]
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)
-        projected = nn.functional.embedding(tokens, table)  # (T, B, G * H)
-        projected = projected + features @ (layer.weight_ih @ weight).t()
+        projected = features @ (layer.weight_ih @ weight).t()  # (T, B, G * H)
+        projected += nn.functional.embedding(tokens, table)  # in place: it is large
         return layer.recur(projected, state)
 
 
