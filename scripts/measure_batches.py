@@ -1,11 +1,11 @@
 """Measure what the batches of a training cost beside the updates of the weights that they are for.
 
-    python3 scripts/measure_batches.py DATASET [--updates 48]
+    python3 scripts/measure_batches.py DATASET [--segments 3]
 
 For the LSTM of 3 x 384 that `midirnn train` trains, with more and more that it reads: the processor
 time of preparing a batch of 16 pieces of 128 tokens, and of an update with it (loss, gradients,
-AdamW), on one thread; means, and the share of the first in the second. Of every 16 batches about
-one opens another piece in each row, which is most of its work: hence means, over whole segments.
+AdamW), on one thread; means over so many segments of each piece (16 updates each), and the share of
+the first in the second. One batch in 16 opens all the pieces, and costs several times the others.
 """
 
 from __future__ import annotations
@@ -76,19 +76,17 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("dataset")
-    parser.add_argument("--updates", type=int, default=48, help="updates that are timed")
+    parser.add_argument("--segments", type=int, default=3, help="of each piece, that are timed")
     parser.add_argument("--hidden-size", type=int, default=384)
     parser.add_argument("--num-layers", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.updates % (SEGMENT // WINDOW):
-        parser.error(f"--updates is {arguments.updates}: take a multiple of {SEGMENT // WINDOW}")
     mixture = Mixture.open([arguments.dataset])
     size = {"hidden_size": arguments.hidden_size, "num_layers": arguments.num_layers}
     others = OtherLoad()
     print("| the model reads | a batch | an update | share |")
     print("|---|---|---|---|")
     for name, reads in READS.items():
-        batch, update = measure(mixture, size, reads, arguments.updates)
+        batch, update = measure(mixture, size, reads, arguments.segments * SEGMENT // WINDOW)
         print(f"| {name} | {1e3 * batch:.1f} ms | {1e3 * update:.0f} ms | {batch / update:.1%} |")
     print(f"\n{processor_name()}; other processes used {others.cores():.2f} of a core")
 
