@@ -5,8 +5,10 @@
 // its number. Tables, sums and their gradients are in fp32 or bf16; all is computed in fp32.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -88,13 +90,18 @@ struct Terms {
 // Calls work(first column, number of columns) for blocks of columns, in several threads.
 template <class Work>
 void in_blocks(const Window& window, Work work) {
-    const auto every = [&](int thread) {
-        for (int64_t at = thread * BLOCK; at < window.columns; at += window.threads * BLOCK)
+    std::atomic<int64_t> next{0};
+    const auto share = [&] {
+        for (int64_t at = BLOCK * next++; at < window.columns; at = BLOCK * next++)
             work(at, std::min(BLOCK, window.columns - at));
     };
     std::vector<std::thread> helpers;
-    for (int thread = 1; thread < window.threads; thread++) helpers.emplace_back(every, thread);
-    every(0);
+    try {
+        for (int thread = 1; thread < window.threads; thread++) helpers.emplace_back(share);
+    } catch (const std::exception&) {
+        // No further thread is to be had: those that run share the work.
+    }
+    share();
     for (std::thread& helper : helpers) helper.join();
 }
 

@@ -1,8 +1,8 @@
 """What the first layer reads: for each token a row of a table, and one for each feature it has.
 
-Of the features' numbers nearly all are 0 (a few notes sound, and a few are recalled), so that summing
-rows (``row_sums.cpp``) takes a fifth of the time of a product of matrices. With AMX the product is
-faster. Without a compiler it is the way, too.
+Nearly all of the features' numbers are 0 (a few notes sound, and a few are recalled), so summing
+rows (``row_sums.cpp``) takes a fifth to a half of the time of a product of matrices. With AMX and
+without a compiler it is a product.
 """
 
 from __future__ import annotations
@@ -36,15 +36,19 @@ class _Window(ctypes.Structure):
 
 
 def row_sums(table: Tensor, tokens: Tensor, features: Tensor) -> Tensor:
-    """Return the sums (..., columns) of the rows of ``table`` that tokens and features name.
+    """Return the sums (..., columns) of the rows that tokens and features name.
 
-    ``features`` (..., F) are the factors of the last F rows; the rows before are of ``tokens`` (...).
+    The last F rows of ``table`` are multiplied by ``features`` (..., F). The rows before them are
+    those of ``tokens`` (...). Raises :class:`IndexError` for a token that has none.
     """
     if not _is_for(table, tokens):
         first = len(table) - features.shape[-1]
         sums = features.to(table.dtype) @ table[first:]
         sums += nn.functional.embedding(tokens, table[:first])  # in place: it is large
         return sums
+    first = len(table) - features.shape[-1]
+    if not 0 <= int(tokens.min()) <= int(tokens.max()) < first:
+        raise IndexError(f"a token is not one of the {first} that the table has")
     given = table.contiguous(), tokens.contiguous(), features.float().contiguous()
     return _RowSums.apply(*given)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -90,9 +94,7 @@ def _call(function: str, tokens: Tensor, features: Tensor, rows: int, *given: Te
         features.data_ptr(),
     )
     pointers = (tensor.data_ptr() for tensor in given)
-    getattr(_library(), function)(
-        ctypes.byref(window), given[0].dtype == torch.bfloat16, *pointers
-    )
+    getattr(_library(), function)(ctypes.byref(window), given[0].dtype == torch.bfloat16, *pointers)
 
 
 @functools.cache

@@ -56,6 +56,14 @@ class TestSumsOfRows:
         assert sums.dtype == gradient.dtype == torch.bfloat16
         torch.testing.assert_close(sums, exact.bfloat16(), atol=0, rtol=0.008)
 
+    def test_a_token_without_a_row_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        table, tokens, features = given(torch.float32, 8, FEATURES)
+        for native in (True, False):
+            monkeypatch.setattr(module, "_is_for", lambda *_: native)  # noqa: B023
+            for wrong in (-1, WORDS):
+                with pytest.raises(IndexError):
+                    row_sums(table, torch.full_like(tokens, wrong), features)
+
 
 def test_small_windows_are_left_to_the_product() -> None:
     assert not module._is_for(torch.zeros(4, 8), torch.zeros(3, 2, dtype=torch.int64))
