@@ -1,10 +1,11 @@
 """Measure what the batches of a training cost beside the updates of the weights that they are for.
 
-    python3 scripts/measure_batches.py DATASET [--updates 30]
+    python3 scripts/measure_batches.py DATASET [--segments 3]
 
 For the LSTM of 3 x 384 that `midirnn train` trains, with more and more that it reads: the processor
 time of preparing a batch of 16 pieces of 128 tokens, and of an update with it (loss, gradients,
-AdamW), on one thread; medians, and the share of the first in the second.
+AdamW), on one thread; means over so many segments of each piece (16 updates each), and the share of
+the first in the second. One batch in 16 opens all the pieces, and costs several times the others.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from midirnn.files import usable_processors
 from midirnn.models.config import ModelConfig
 from midirnn.models.lstm import is_fast_in_bf16
 from midirnn.training.config import TrainingConfig
+from midirnn.training.memory import keep_freed_memory
 from midirnn.training.optimizers import make_optimizers
 from midirnn.training.tasks import make_task
+
+WINDOW, SEGMENT = 128, 2048
 
 WARM_UP = 3
 """So many updates are not counted: files of C++ are compiled, and memory is taken."""
@@ -43,10 +47,17 @@ def measure(
     """Return the processor seconds of a batch, and of an update with it."""
     codec = mixture.datasets[0].codec
     # With a thread for each processor batches are prepared in this one, where they can be timed.
-    recipe = TrainingConfig(batch_size=16, segment=2048, threads=usable_processors())
+    recipe = TrainingConfig(
+        batch_size=16, window=WINDOW, segment=SEGMENT, threads=usable_processors()
+    )
     config = ModelConfig(**size, **reads).for_codec(codec)
-    task = make_task(config, recipe, codec, mixture.sources())
+    sources = mixture.sources()
+    for source in sources:
+        for _ in source.train:  # from the disk, which happens once in a training
+            pass
+    task = make_task(config, recipe, codec, sources)
     torch.set_num_threads(1)
+    keep_freed_memory()  # as midirnn train does
     (optimizer,) = make_optimizers(task.model, recipe)
     bf16 = is_fast_in_bf16(torch.device("cpu"))
     batches, steps = [], []
@@ -59,13 +70,13 @@ def measure(
         optimizer.zero_grad(set_to_none=True)
         batches.append(ready - begun)
         steps.append(time.process_time() - ready)
-    return statistics.median(batches[WARM_UP:]), statistics.median(steps[WARM_UP:])
+    return statistics.mean(batches[WARM_UP:]), statistics.mean(steps[WARM_UP:])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("dataset")
-    parser.add_argument("--updates", type=int, default=30, help="updates that are timed")
+    parser.add_argument("--segments", type=int, default=3, help="of each piece, that are timed")
     parser.add_argument("--hidden-size", type=int, default=384)
     parser.add_argument("--num-layers", type=int, default=3)
     arguments = parser.parse_args()
@@ -75,7 +86,7 @@ def main() -> None:
     print("| the model reads | a batch | an update | share |")
     print("|---|---|---|---|")
     for name, reads in READS.items():
-        batch, update = measure(mixture, size, reads, arguments.updates)
+        batch, update = measure(mixture, size, reads, arguments.segments * SEGMENT // WINDOW)
         print(f"| {name} | {1e3 * batch:.1f} ms | {1e3 * update:.0f} ms | {batch / update:.1%} |")
     print(f"\n{processor_name()}; other processes used {others.cores():.2f} of a core")
 

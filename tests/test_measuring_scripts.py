@@ -82,7 +82,7 @@ def test_the_cost_of_batches_is_measured_beside_updates(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", 6)
     shares = SplitShares(validation=0.2, test=0.2)
     encode_files([songs], tmp_path / "data", splits=shares, workers=1)
-    argv = ("--updates", "2", "--hidden-size", "16", "--num-layers", "1")
+    argv = ("--segments", "1", "--hidden-size", "16", "--num-layers", "1")
     lines = run("measure_batches.py", tmp_path / "data", *argv).stdout.splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines[2:5]]
     for _, batch, update, share in rows:

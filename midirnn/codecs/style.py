@@ -181,10 +181,11 @@ class Notes:
 
     @cached_property
     def sounding_time(self) -> IntArray:
-        """Return the note-steps that have sounded before each step; shape ``(end + 2,)``."""
-        size = self.end + 2
+        """Return the note-steps that have sounded before each step, up to the last one's end."""
+        ends = np.minimum(self.onset + self.duration, self.end)
+        size = int(ends.max(initial=0)) + 2
         change = np.bincount(np.minimum(self.onset, self.end), minlength=size)
-        change -= np.bincount(np.minimum(self.onset + self.duration, self.end), minlength=size)
+        change -= np.bincount(ends, minlength=size)
         return np.concatenate([[0], np.cumsum(np.cumsum(change))[:-1]])
 
     @cached_property
@@ -213,7 +214,7 @@ def measured(
 
     low, high = (int(first.min()), int(last.max())) if len(first) else (0, 0)
 
-    def total(values: npt.NDArray[np.generic], low: int = low) -> Float64Array:
+    def total(values: npt.NDArray[np.generic]) -> Float64Array:
         sums = np.zeros((high - low + 1, *values.shape[1:]))
         np.cumsum(values[low:high], axis=0, out=sums[1:])
         return np.asarray(sums[last - low] - sums[first - low], np.float64)
@@ -232,7 +233,7 @@ def measured(
     window = np.minimum(np.stack([begin, begin + steps]), len(sounding) - 1)
     at_once = (sounding[window[1]] - sounding[window[0]]) / steps
     with np.errstate(invalid="ignore", divide="ignore"):
-        articulation = total(connected, 0) / total(known)  # a sum of fractions, always the same
+        articulation = total(connected) / total(known)
     return {
         "density": np.log2(1.0 + count / seconds),
         "loudness": mean(notes.velocity),
@@ -248,12 +249,19 @@ def measured(
 
 
 def _connected(notes: Notes) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
-    """Return log2 of duration against time to the next onset (N,), and where there is one."""
+    """Return log2 of duration against time to the next onset (N,), and where there is one.
+
+    It is rounded so that sums of them are exact: they are the same wherever a sum begins.
+    """
     next_chord = notes.chord
     known = next_chord < len(notes.interonset)
     to_next = notes.interonset[np.where(known, next_chord, 0)] if known.any() else notes.duration
     connected = np.log2(np.maximum(notes.duration, 1) / np.maximum(to_next, 1))
-    return np.where(known, connected, 0.0), known
+    return np.where(known, np.rint(connected * _FRACTIONS) / _FRACTIONS, 0.0), known
+
+
+_FRACTIONS = 2.0**32
+"""So many to 1: sums of thousands of numbers fit into the 53 bits of a float."""
 
 
 def _rhythm(notes: Notes, first: IntArray, last: IntArray) -> Float64Array:
@@ -290,5 +298,6 @@ def style_inputs(values: Mapping[str, Float64Array], count: int) -> FloatArray:
             rows[:, SLICES[trait.name]] = given
         else:
             known = ~np.isnan(given)
-            rows[known, SLICES[trait.name]] = trait.inputs(given[known])
+            at = slice(None) if known.all() else known  # a slice is filled in half the time
+            rows[at, SLICES[trait.name]] = trait.inputs(given[at])
     return rows

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import BoolArray, Codec, Tokens
-from midirnn.features import ControlInputs, Feature
+from midirnn.features import ControlInputs, Feature, readers_of
 
 Draw = Callable[[np.random.Generator], Tokens]
 """Draws one piece (augmented or not) as tokens."""
@@ -69,7 +69,7 @@ class Stream:
         self.state = self.constraint.start()
         self.fresh = True
         self.choices: dict[str, Any] = {}
-        self._readers = {f.name: f.reader(codec) for f in inputs.features}
+        self._readers = readers_of(inputs.features, codec)
 
     @property
     def is_done(self) -> bool:

@@ -7,6 +7,10 @@ checkpoints, windows and engines loop over the table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from midirnn.codecs import Codec
 from midirnn.features.base import Feature, Given, Reader, Settings
 from midirnn.features.controls import ControlInputs
 from midirnn.features.held_notes import HeldNotes
@@ -30,6 +34,14 @@ def features_of(settings: Settings) -> tuple[Feature, ...]:
     return tuple(feature for feature in made if feature is not None)
 
 
+def readers_of(features: Sequence[Feature], codec: Codec[Any]) -> dict[str, Reader]:
+    """Return a reader of each feature, by name, in the order in which they have to read."""
+    readers: dict[str, Reader] = {}
+    for feature in reversed(features):  # terms, which come last, find what is recalled too
+        readers[feature.name] = feature.reader_beside(readers) or feature.reader(codec)
+    return readers
+
+
 __all__ = [
     "FEATURES",
     "ControlInputs",
@@ -42,4 +54,5 @@ __all__ = [
     "Settings",
     "StyleInputs",
     "features_of",
+    "readers_of",
 ]

@@ -126,6 +126,13 @@ class Feature(ABC):
     def reader(self, codec: Codec[Any]) -> Reader:
         """Return a reader of the feature in pieces of that codec."""
 
+    def reader_beside(self, others: Mapping[str, Reader]) -> Reader | None:
+        """Return a reader that takes over what one of the others finds; None if none finds it.
+
+        The others are readers of features, by name, that read each window before it does.
+        """
+        return None
+
     def choose(self, rng: np.random.Generator, shown: float) -> Any:
         """Choose at random how a piece is read in training; None if there is no choice.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -80,6 +81,13 @@ class Recall(Feature):
         library = native_library()
         return _RecallReader(self.notes) if library is None else _NativeReader(library, self.notes)
 
+    def reader_beside(self, others: Mapping[str, Reader]) -> Reader | None:
+        """Return one for what a reader of notes finds that looks back on as many of them."""
+        for other in others.values():
+            if isinstance(other, MatchFinder) and other.notes == self.notes and other.finds_matches:
+                return _ReaderBeside(other)
+        return None
+
     def start(self) -> Recalled:
         """Return an empty memory."""
         return NOTHING_RECALLED
@@ -123,6 +131,30 @@ class _RecallReader(Reader):
         for row, token in enumerate(inputs.tolist(), first):
             self._memory = self._memory.after(token, self._notes)
             rows[row] = self._memory.matches
+
+
+class MatchFinder(Reader):
+    """A reader of another feature that finds the matches, too."""
+
+    notes: int
+    """How many of the last notes it looks back on."""
+    finds_matches: bool
+    matches: Matches
+    """(T, 3, 2): those of the rows that it read last."""
+
+
+class _ReaderBeside(Reader):
+    """Takes over what another reader has found."""
+
+    def __init__(self, finder: MatchFinder) -> None:
+        self._finder = finder
+
+    def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
+        """Leave it to the other reader."""
+
+    def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
+        """Write the matches of each input and those before it."""
+        rows[:] = self._finder.matches
 
 
 class _NativeReader(Reader):

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs import Codec, Tokens
+from midirnn.codecs.recall import NO_MATCHES
 from midirnn.errors import CodecError
 from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+from midirnn.features.recall import MatchFinder
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms import OutputTerms, StepMemory, TermStep
 from midirnn.terms.native_step import NativeMemory, NativeStep, loaded_library
-from midirnn.terms.scan import TermScan, native_library_now, row_width, term_scan
+from midirnn.terms.scan import NativeScan, TermScan, native_library_now, row_width, term_scan
 
 TermMemory = StepMemory | NativeMemory
 
@@ -142,16 +144,17 @@ def performance_groups(shifts: int, velocities: int) -> Mapping[str, slice]:
     return groups
 
 
-class _TermReader(Reader):
+class _TermReader(MatchFinder):
     """Scans the notes of a piece."""
 
     def __init__(self, terms: OutputTerms, notes: int) -> None:
         self._terms = terms
-        self._notes = notes
+        self.notes = notes
         self._scan = self._fresh_scan()
+        self.finds_matches = isinstance(self._scan, NativeScan)
 
     def _fresh_scan(self) -> TermScan:
-        return term_scan(self._terms, self._notes)
+        return term_scan(self._terms, self.notes)
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
         """Take in the tokens up to the one before the first input."""
@@ -163,4 +166,8 @@ class _TermReader(Reader):
         first = len(rows) - len(inputs)
         if first:
             self._scan.write_now(rows[0])
-        self._scan.write(inputs, rows[first:])
+        if isinstance(self._scan, NativeScan):
+            found = self._scan.read(inputs, rows[first:])
+            self.matches = np.concatenate([NO_MATCHES[None]] * first + [found])
+        else:
+            self._scan.write(inputs, rows[first:])

@@ -14,6 +14,7 @@ from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 from midirnn.models.features import feature_numbers, with_feature
 from midirnn.models.layers import RecurrentLayer, projects_input
+from midirnn.models.row_sums import row_sums
 
 State = tuple[Tensor, ...]
 """A tensor (num_layers, B, hidden_size) for each of the cell's states, h first."""
@@ -179,8 +180,8 @@ class LanguageModel(nn.Module):
             x = self.embedding(tokens) + features @ weight.t()  # (T, B, E)
             return layer(self.dropout(x), state)  # type: ignore[no-any-return]
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)
-        projected = nn.functional.embedding(tokens, table)  # (T, B, G * H)
-        projected = projected + features @ (layer.weight_ih @ weight).t()
+        table = torch.cat([table, (layer.weight_ih @ weight).t()])
+        projected = row_sums(table, tokens, features)  # (T, B, G * H)
         return layer.recur(projected, state)
 
 

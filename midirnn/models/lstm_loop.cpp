@@ -65,8 +65,9 @@ struct Bfloat16 {
 // One call. Pointers to void are to the path's numbers; T steps, B rows, H cells.
 struct Forward {
     int threads, steps, batch, hidden;
-    const void *projected;  // (T, B, 4H) the input's part of the gates, biases included
+    const void *projected;  // (T, B, 4H) the input's part of the gates
     const void *weight;     // (4H, H) recurrent weight
+    const float *bias;      // (4H) added to all gates; null: none, or in `projected`
     void *activations;      // (T, B, 4H) written; may be `projected` itself
     float *cells;           // (T + 1, B, H) the first is read, the others are written
     void *outputs;          // (T + 1, B, H) likewise
@@ -327,10 +328,11 @@ int lstm_path_works(int path) { return PATHS[path].works(); }
 // Both return 0, or 1 where memory does not suffice.
 
 int lstm_forward(int path, int threads, int steps, int batch, int hidden, const void *projected,
-                 const void *weight, void *activations, float *cells, void *outputs) {
+                 const void *weight, const float *bias, void *activations, float *cells,
+                 void *outputs) {
     try {
         PATHS[path].forward(
-            {threads, steps, batch, hidden, projected, weight, activations, cells, outputs});
+            {threads, steps, batch, hidden, projected, weight, bias, activations, cells, outputs});
     } catch (const std::bad_alloc &) {
         return 1;
     }
@@ -691,12 +693,13 @@ LSTM_TARGET inline void multiply(const Number *rows, int count, int depth, const
 
 // The new state of the cells of one vector in one row. Pointers are to the first of them; `gates`
 // is the recurrent part, vector after vector. Returns h.
-LSTM_TARGET inline Floats cell_forward(const float *gates, const Number *projected, int hidden,
-                                       int count, const float *c_before, float *c_after,
-                                       Number *activations) {
+LSTM_TARGET inline Floats cell_forward(const float *gates, const Number *projected,
+                                       const float *bias, int hidden, int count,
+                                       const float *c_before, float *c_after, Number *activations) {
     Floats sums[GATES];
     for (int gate = 0; gate < GATES; ++gate)
-        sums[gate] = load(gates + gate * BLOCK * LANES, LANES) + load(projected + gate * hidden, count);
+        sums[gate] = load(gates + gate * BLOCK * LANES, LANES) +
+                     (load(projected + gate * hidden, count) + load(bias + gate * hidden, count));
     const Floats i = sigmoid(sums[0]), f = sigmoid(sums[1]);
     const Floats g = hyperbolic_tangent(sums[2]), o = sigmoid(sums[3]);
     const Floats c = f * load(c_before, count) + i * g;
@@ -720,6 +723,8 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
     Buffer<Number> after(std::size_t(BLOCK) * panels.depth);
     constexpr int SUMS = BLOCK * PANEL;
     Buffer<float> gates(2 * SUMS);  // of two panels: they stay in the first-level cache
+    Buffer<float> bias(std::size_t(GATES) * hidden);
+    if (window.bias) std::memcpy(bias.at(0), window.bias, GATES * hidden * sizeof(float));
     for (int row = 0; row < rows; ++row)
         std::memcpy(before.at(std::size_t(row) * panels.depth), outputs + std::size_t(row) * hidden,
                     hidden * sizeof(Number));
@@ -731,8 +736,9 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
                 const std::size_t at = std::size_t(row) * hidden + cell;
                 const std::size_t gate = GATES * std::size_t(row) * hidden + cell;
                 const Floats output = cell_forward(gates.at(panel % 2 * SUMS + row * LANES),
-                                                   projected + gate, hidden, count, cells + at,
-                                                   cells + step + at, activations + gate);
+                                                   projected + gate, bias.at(cell), hidden, count,
+                                                   cells + at, cells + step + at,
+                                                   activations + gate);
                 store(outputs + step + at, output, count);
                 store(after.at(std::size_t(row) * panels.depth + cell), output, count);
                 for (int number = 0; number < GATES; ++number) {

@@ -65,7 +65,7 @@ def _library() -> ctypes.CDLL | None:
     library = native.compiled(SOURCE, FLAGS)
     if library is not None:
         library.lstm_path_name.restype = ctypes.c_char_p
-        library.lstm_forward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 5
+        library.lstm_forward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 6
         library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 8
         library.lstm_transpose.argtypes = [
             *[ctypes.c_int] * 2,
@@ -75,11 +75,11 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
-def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor) -> None:
+def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor | None) -> None:
     """Call a function of the library on contiguous tensors, in as many threads as torch has."""
     library = _library()
     assert library is not None
-    assert all(tensor.is_contiguous() for tensor in tensors)
+    assert all(tensor is None or tensor.is_contiguous() for tensor in tensors)
     steps, batch, gates = activations.shape
     failed = getattr(library, function)(
         path.number,
@@ -87,7 +87,7 @@ def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor) 
         steps,
         batch,
         gates // 4,
-        *(tensor.data_ptr() for tensor in tensors),
+        *(None if tensor is None else tensor.data_ptr() for tensor in tensors),
     )
     if failed:
         raise MemoryError("there is not enough memory for a layer's window")
@@ -120,10 +120,12 @@ def _forward(
     activations: Tensor,
     weight_hh: Tensor,
     state: tuple[Tensor, Tensor],
+    bias: Tensor | None = None,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
     """Run the loop; return outputs and last state, and what the way back needs.
 
     ``activations`` are written, and may be ``projected`` itself where that is not needed any more.
+    ``bias`` (4H) is in fp32, if it is not in ``projected``.
     """
     steps, batch, gates = projected.shape
     hidden = gates // 4
@@ -131,7 +133,8 @@ def _forward(
     cells = projected.new_empty(steps + 1, batch, hidden, dtype=torch.float32)
     outputs = projected.new_empty(steps + 1, batch, hidden)
     outputs[0], cells[0] = state
-    _call("lstm_forward", path, activations, projected, weight, activations, cells, outputs)
+    given = activations, projected, weight, bias, activations, cells, outputs
+    _call("lstm_forward", path, *given)
     ctx.path = path
     last = outputs[-1].float(), cells[-1].clone()
     return (outputs[1:], *last), (weight, activations, cells, outputs)
@@ -198,9 +201,11 @@ class _NativeLayer(torch.autograd.Function):
         c: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = x.to(path.dtype).contiguous(), weight_ih.to(path.dtype)
+        # The loop adds the bias: with one in it, a product in bf16 takes half as long again.
         with torch.autocast("cpu", enabled=False):
-            projected = nn.functional.linear(x, weight, bias.to(path.dtype))
-        results, saved = _forward(ctx, path, projected, projected, weight_hh, (h, c))
+            projected = nn.functional.linear(x, weight)
+        state, bias = (h, c), bias.float().contiguous()
+        results, saved = _forward(ctx, path, projected, projected, weight_hh, state, bias)
         ctx.save_for_backward(x, weight, *saved)
         return results
 

@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace {
 
 constexpr int PITCHES = 128;
@@ -30,20 +34,23 @@ constexpr int LONGEST_DENSITY = 288;
 
 // ---- buckets --------------------------------------------------------------------------------
 
-std::vector<int> octave_buckets(int values, int small, double per_octave, int last) {
-    std::vector<int> buckets(values);
+using Buckets = std::vector<int16_t>;
+
+Buckets octave_buckets(int values, int small, double per_octave, int last) {
+    Buckets buckets(values);
     for (int v = 0; v < values; v++) {
-        double octaves = std::log2(std::max(v, 1) / double(small));
-        buckets[v] = v < small ? v : std::min(last, int(std::floor(small + per_octave * octaves)));
+        const double octaves = std::log2(std::max(v, 1) / double(small));
+        const int large = std::min(last, int(std::floor(small + per_octave * octaves)));
+        buckets[v] = int16_t(v < small ? v : large);
     }
     return buckets;
 }
 
-const std::vector<int> TIME = octave_buckets(4096, 8, 4.0, 31);
-const std::vector<int> COUNT = octave_buckets(512, 16, 1.75, 23);
-const std::vector<int> SHIFTED = octave_buckets(4096, 80, 12.0, 127);
+const Buckets TIME = octave_buckets(4096, 8, 4.0, 31);
+const Buckets COUNT = octave_buckets(512, 16, 1.75, 23);
+const Buckets SHIFTED = octave_buckets(4096, 80, 12.0, 127);
 
-int bucket(const std::vector<int>& table, int value) {
+int bucket(const Buckets& table, int value) {
     return table[std::clamp(value, 0, int(table.size()) - 1)];
 }
 
@@ -63,13 +70,14 @@ int difference_bucket(int steps) {
     return 20 + (steps < 0 ? -apart : apart);
 }
 
-std::vector<int> difference_buckets() {
-    std::vector<int> buckets;
-    for (int steps = -2000; steps <= 2000; steps++) buckets.push_back(difference_bucket(steps));
+Buckets difference_buckets() {
+    Buckets buckets;
+    for (int steps = -2000; steps <= 2000; steps++)
+        buckets.push_back(int16_t(difference_bucket(steps)));
     return buckets;
 }
 
-const std::vector<int> DIFFERENCES = difference_buckets();
+const Buckets DIFFERENCES = difference_buckets();
 
 // ---- what a piece's notes bring to mind -------------------------------------------------------
 
@@ -110,6 +118,53 @@ std::vector<uint64_t> powers() {
 
 const std::vector<uint64_t> HASHES = powers();
 
+// The places of each value of a sequence, and how long a context ends there that the newest value
+// ends too: up to LONGEST_CONTEXT values. For windows, where a scan is not copied at each note: it
+// looks only at the places of the newest value.
+class Repeats {
+  public:
+    void add(int value) {
+        latest.resize(VALUES, NONE);
+        earlier.push_back(latest[value]);
+        latest[value] = int(contexts.size());
+        contexts.push_back(0);
+    }
+
+    // Calls `use(place, length)` for each earlier place of the newest value down to `first`, the
+    // newest place first. Contexts go on where this was called for the value before, too.
+    template <typename Use>
+    void follow(int first, Use use) {
+        const int newest = int(contexts.size()) - 1;
+        for (int place = earlier[newest]; place >= first; place = earlier[place]) {
+            const int length = std::min(LONGEST_CONTEXT, 1 + length_at(place - 1, newest - 1));
+            contexts[place] = uint32_t(newest) << LENGTH_BITS | uint32_t(length);
+            use(place, std::min(length, place - first + 1));
+        }
+    }
+
+    // Calls `use` likewise for what follow() found for the value before the newest.
+    template <typename Use>
+    void each_before(int first, Use use) const {
+        const int before = int(contexts.size()) - 2;
+        for (int place = earlier[before]; place >= first; place = earlier[place])
+            if (const int length = length_at(place, before))
+                use(place, std::min(length, place - first + 1));
+    }
+
+  private:
+    static constexpr int VALUES = 256, LENGTH_BITS = 4;
+
+    // 0 where no context was found for that newest value.
+    int length_at(int place, int newest) const {
+        if (place < 0) return 0;
+        const uint32_t length = contexts[place] ^ uint32_t(newest) << LENGTH_BITS;
+        return length >> LENGTH_BITS ? 0 : int(length);
+    }
+
+    std::vector<int> latest, earlier;  // the newest place of each value; for each place, the one before
+    std::vector<uint32_t> contexts;    // for each place: of which newest value, and the length
+};
+
 class Scan {
   public:
     explicit Scan(Sizes sizes) : sizes(sizes) {
@@ -138,12 +193,9 @@ class Scan {
     int gap(int back) const {
         return keeps(back) ? onsets.back() - onsets[count() - 1 - back] : FAR;
     }
-    int notes_since(int pitch) const {
-        int since = count() - 1 - latest[pitch];
-        return since < RECENCY_NOTES ? since : FAR;
-    }
     int silent_for(int pitch) const {
-        return released[pitch] >= 0 && notes_since(pitch) < FAR ? step - released[pitch] : FAR;
+        const bool is_recent = count() - 1 - latest[pitch] < RECENCY_NOTES;
+        return (released[pitch] >= 0) & is_recent ? step - released[pitch] : FAR;
     }
     Match best() const {
         Match found = matches[1].length > matches[0].length ? matches[1] : matches[0];
@@ -157,6 +209,15 @@ class Scan {
         Match found = best();
         return found.length && found.place > first() ? onsets[found.place] - onsets[found.place - 1]
                                                      : FAR;
+    }
+
+    // Writes the pitch and the length of the match in each view; returns where the next ones go.
+    int64_t* write_matches(int64_t* to) const {
+        for (const Match& match : matches) {
+            *to++ = match.pitch;
+            *to++ = match.length;
+        }
+        return to;
     }
 
     // The notes that sound, the newest first.
@@ -185,7 +246,7 @@ class Scan {
     Match matches[VIEWS];
     uint8_t votes[VIEWS][PITCHES] = {};
     bool voting = true;  // whether votes are wanted, and not only matches
-    bool for_windows = false;  // whether many notes are read in a row, and none is forgotten
+    bool for_windows = false;  // from the start: whether many notes are read, and none forgotten
 
     // Takes tokens in of which no row is written. Contexts are no longer than LONGEST_CONTEXT, so
     // that matches and votes follow from the last notes: only these are compared with all others.
@@ -206,7 +267,12 @@ class Scan {
         onsets.push_back(step);
         durations.push_back(NONE);
         sums.push_back(sums.back() + HASHES[pitch]);
-        if (brief) {
+        if (for_windows) {
+            const int before = count() > 1 ? pitches[count() - 2] : pitch;
+            places.add(pitch);
+            interval_places.add(uint8_t(pitch - before));
+            if (!brief) recollect();
+        } else if (brief) {
             exact.clear();
             moved.clear();
         } else {
@@ -273,32 +339,52 @@ class Scan {
         const uint8_t newest = p[last];
         if (voting) std::memset(votes, 0, sizeof votes);
         for (auto& match : matches) match = Match{};
-        follow(exact, before, from, last, [&](int j) { return p[j] == newest; });
-        if (last > 0) {
-            const uint8_t interval = uint8_t(newest - p[last - 1]);
-            follow(moved, moved_before, from + 1, last,
-                   [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
-        }
-        if (last - from < 1) return;
-        each_nonzero(exact.data(), from, last - 1, [&](int j, int length) {
-            length = std::min(length, j - from + 1);
+        const auto exactly = [&](int j, int length) {
             vote(0, p[j + 1], length);
             if (length > matches[0].length) matches[0] = {j + 1, length, p[j + 1]};
-        });
-        each_nonzero(moved.data(), from + 1, last - 1, [&](int j, int length) {
-            length = std::min(length, j - from);
+        };
+        const auto transposed = [&](int j, int length) {
             int pitch = uint8_t(newest + p[j + 1] - p[j]);
             if (pitch < PITCHES) vote(1, pitch, length);
             if (length >= 2 && length > matches[1].length) matches[1] = {j + 1, length, pitch};
-        });
-        if (matches[1].pitch >= PITCHES) matches[1] = Match{};
-        if (voting) {
-            each_nonzero(before.data(), from, last - 2, [&](int j, int length) {
-                if (p[j + 1] != newest) vote(2, p[j + 2], std::min(length, j - from + 1));
-            });
-            for (auto& view : votes) keep_most(view);
+        };
+        const auto but_for_the_last = [&](int j, int length) {
+            if (p[j + 1] != newest) vote(2, p[j + 2], length);
+        };
+        if (for_windows) {
+            if (last == from) return;
+            if (voting) places.each_before(from, but_for_the_last);
+            places.follow(from, exactly);
+            interval_places.follow(from + 1, transposed);
+        } else {
+            follow_all(last, from);
+            if (last == from) return;
+            each_length(exact, from, last - 1, exactly);
+            each_length(moved, from + 1, last - 1, transposed);
+            each_length(before, from, last - 2, but_for_the_last);
         }
+        if (matches[1].pitch >= PITCHES) matches[1] = Match{};
+        if (voting)
+            for (auto& view : votes) keep_most(view);
         find_in_any_order(from, last);
+    }
+
+    // Finds the lengths of the contexts at all places.
+    void follow_all(int last, int from) {
+        const uint8_t* p = pitches.data();
+        follow(exact, before, from, last, [&](int j) { return p[j] == p[last]; });
+        if (last == 0) return;
+        const uint8_t interval = uint8_t(p[last] - p[last - 1]);
+        follow(moved, moved_before, from + 1, last,
+               [&](int j) { return uint8_t(p[j] - p[j - 1]) == interval; });
+    }
+
+    // Calls `use(place, length)` for each context, the newest first.
+    template <typename Use>
+    static void each_length(const std::vector<uint8_t>& lengths, int first, int last, Use use) {
+        each_nonzero(lengths.data(), first, last, [&](int place, int length) {
+            use(place, std::min(length, place - first + 1));
+        });
     }
 
     void vote(int view, int pitch, int length) {
@@ -365,6 +451,7 @@ class Scan {
     };
 
     Bags bags;
+    Repeats places, interval_places;
     std::vector<uint8_t> exact, moved, before, moved_before;  // before: those of the note before
     std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
 };
@@ -394,13 +481,25 @@ void votes(const Moment& m, Row row) {
         }
 }
 
+// How many notes ago each pitch was played, in buckets: all beyond RECENCY_NOTES are in the last.
+void recency(const Moment& m, Row row) {
+    const int last = m.scan.count() - 1;
+    for (int pitch = 0; pitch < PITCHES; pitch++)
+        row[pitch] = int16_t(bucket(COUNT, last - m.scan.latest[pitch]));
+}
+
+// The same of its pitch class.
 void class_recency(const Moment& m, Row row) {
-    int newest[12];
-    std::fill_n(newest, 12, FAR);
-    for (int pitch = 0; pitch < PITCHES; pitch++)
-        newest[pitch % 12] = std::min(newest[pitch % 12], m.scan.notes_since(pitch));
-    for (int pitch = 0; pitch < PITCHES; pitch++)
-        row[pitch] = int16_t(bucket(COUNT, newest[pitch % 12]));
+    int latest[12];
+    std::fill_n(latest, 12, -FAR);
+    for (int first = 0; first < PITCHES; first += 12)
+        for (int pitch = first; pitch < std::min(first + 12, PITCHES); pitch++)
+            latest[pitch - first] = std::max(latest[pitch - first], m.scan.latest[pitch]);
+    int16_t buckets[12];
+    for (int c = 0; c < 12; c++)
+        buckets[c] = int16_t(bucket(COUNT, m.scan.count() - 1 - latest[c]));
+    for (int first = 0; first < PITCHES; first += 12)
+        std::copy_n(buckets, std::min(12, PITCHES - first), row + first);
 }
 
 template <typename Value>
@@ -421,10 +520,12 @@ int lower(const Moment& m, int pitch) {
 }
 
 // A run of a table from `first` on; beyond its ends the table goes on as it ends.
-void run(const std::vector<int>& table, int first, int size, Row row) {
-    const int last = int(table.size()) - 1;
-    for (int index = 0; index < size; index++)
-        row[index] = int16_t(table[std::clamp(first + index, 0, last)]);
+void run(const Buckets& table, int first, int size, Row row) {
+    const int begin = std::clamp(-first, 0, size);
+    const int end = std::clamp(int(table.size()) - first, begin, size);
+    std::fill_n(row, begin, table.front());
+    std::copy_n(table.data() + first + begin, end - begin, row + begin);
+    std::fill_n(row + end, size - end, table.back());
 }
 
 void against(const Moment& m, int other, Row row) {
@@ -468,10 +569,7 @@ const Term TERMS[] = {
     {"interval_4", 1, 'n', [](const Moment& m, Row row) { interval(m, 3, 48, row); }, false, true,
      true},
     {"votes", VIEWS, 'n', votes, false, true},
-    {"recency", 1, 'n',
-     [](const Moment& m, Row row) {
-         each(PITCHES, row, [&](int pitch) { return bucket(COUNT, m.scan.notes_since(pitch)); });
-     }, false, true},
+    {"recency", 1, 'n', recency, false, true},
     {"class_recency", 1, 'n', class_recency, false, true},
     {"silence", 1, 'n',
      [](const Moment& m, Row row) {
@@ -538,6 +636,51 @@ int group_size(const Sizes& sizes, char group) {
 
 // ---- densities ------------------------------------------------------------------------------
 
+// Of loops over numbers in a row: compiled for wider vectors too, where the loader can choose. Each
+// gives the same numbers.
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define FOR_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
+#else
+#define FOR_WIDE_VECTORS
+#endif
+
+FOR_WIDE_VECTORS void add_to(float* sums, const float* values, int count) {
+    for (int i = 0; i < count; i++) sums[i] += values[i];
+}
+
+FOR_WIDE_VECTORS void means_between(const double* low, const double* high, double size, int count,
+                                    float* means) {
+    for (int i = 0; i < count; i++) means[i] = float((high[i] - low[i]) / size);
+}
+
+// The natural logarithm of a positive number, to 1e-7: the polynomial of Cephes (S. Moshier), logf.
+inline float logarithm(float x) {
+    constexpr uint32_t ROOT_OF_HALF = 0x3f3504f3;
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    const int32_t power = int32_t(bits - ROOT_OF_HALF) >> 23;
+    bits -= uint32_t(power) << 23;
+    std::memcpy(&x, &bits, 4);  // times 2^power, it is the number
+    x -= 1.0f;
+    float y = 7.0376836292e-2f;
+    y = y * x - 1.1514610310e-1f;
+    y = y * x + 1.1676998740e-1f;
+    y = y * x - 1.2420140846e-1f;
+    y = y * x + 1.4249322787e-1f;
+    y = y * x - 1.6668057665e-1f;
+    y = y * x + 2.0000714765e-1f;
+    y = y * x - 2.4999993993e-1f;
+    y = y * x + 3.3333331174e-1f;
+    y = y * x * (x * x) - 2.12194440e-4f * power - 0.5f * (x * x);
+    return x + y + 0.693359375f * power;
+}
+
+inline float usualness(float mean) { return logarithm(0.01f + mean) + 2.5f; }
+
+FOR_WIDE_VECTORS void usualness_of(const float* means, int count, float* to) {
+    for (int i = 0; i < count; i++) to[i] = usualness(means[i]);
+}
+
 class Histogram {
   public:
     void add(int value, double weight) {
@@ -546,20 +689,14 @@ class Histogram {
     void cumulate() {
         for (int x = 0; x < LONGEST_DENSITY; x++) below[x + 1] = below[x] + weights[x];
     }
-    // The means from `width` below each place to `width` above, for all widths and the places from
-    // `first` to before `stop`; 0 where they would reach too far.
-    void boxes(float means[][LONGEST_DENSITY], int first = 0, int stop = LONGEST_DENSITY) const {
-        for (int number = 0; number < 3; number++, means++) {
-            const int width = WIDTHS[number], size = 2 * width + 1;
-            const int whole = std::clamp(LONGEST_DENSITY - width, first, stop);
-            int at = first;
-            for (; at < std::min(width, whole); at++) (*means)[at] = float(below[at + width + 1] / size);
-            const double *low = below - width, *high = below + width + 1;
-            if (width == 0)
-                for (; at < whole; at++) (*means)[at] = float(high[at] - low[at]);
-            for (; at < whole; at++) (*means)[at] = float((high[at] - low[at]) / size);
-            std::fill(*means + whole, *means + stop, 0.0f);
-        }
+    // The means from `width` below each place to `width` above, for the places from `first` to before
+    // `stop`; 0 where they would reach too far.
+    void boxes(int width, int first, int stop, float* means) const {
+        const int size = 2 * width + 1, whole = std::clamp(LONGEST_DENSITY - width, first, stop);
+        int at = first;
+        for (; at < std::min(width, whole); at++) *means++ = float(below[at + width + 1] / size);
+        means_between(below + at - width, below + at + width + 1, size, whole - at, means);
+        std::fill_n(means + whole - at, stop - whole, 0.0f);
     }
 
   private:
@@ -635,23 +772,21 @@ class Densities {
         if (noted) take_onsets(scan, last);
         if (noted || moved) take_held(m, last);
         const int first = scan.since_onset() + 1;
-        take_logarithms(first, first + most);
+        take_intervals(first, first + most);
         for (int width = 0; width < 3; width++) {
-            copy(logarithms[width], NEVER, first, most, rows + width * most);
+            copy(of_onsets[width], usualness(0), first, most, rows + width * most);
             float* sums = rows + (width + 3) * most;
             std::fill_n(sums, most, 0.0f);
             const int newest = std::min(int(m.held.size()), 6);
             for (int n = 0; n < newest; n++) {
                 const int from = m.held[n].age + 1, inside = std::min(most, LONGEST_DENSITY - from);
-                for (int i = 0; i < inside; i++) sums[i] += of_held[width][from + i];
+                add_to(sums, of_held[width] + from, inside);
             }
-            for (int i = 0; i < most; i++) sums[i] = logarithm(sums[i]);
+            usualness_of(sums, most, sums);
         }
     }
 
   private:
-    static float logarithm(float mean) { return mean ? std::log(0.01f + mean) + 2.5f : NEVER; }
-
     static void copy(const float* values, float beyond, int first, int size, float* to) {
         const int inside = std::clamp(LONGEST_DENSITY - first, 0, size);
         std::copy_n(values + std::min(first, LONGEST_DENSITY), inside, to);
@@ -659,12 +794,11 @@ class Densities {
     }
 
     void take_onsets(const Scan& scan, int last) {
-        Histogram intervals;
+        intervals = Histogram();
         double weight = 1;
         for (int note = last; note > std::max(scan.first(), last - 32); note--, weight *= 0.93)
             intervals.add(scan.onsets[note] - scan.onsets[note - 1], weight);
         intervals.cumulate();
-        intervals.boxes(of_onsets);
         known_stop = scan.since_onset() + 1;
     }
 
@@ -682,24 +816,28 @@ class Densities {
             if (scan.durations[note] >= 0 && scan.onsets[note] + scan.durations[note] < scan.step)
                 lasted.add(scan.durations[note], weight);
         lasted.cumulate();
-        lasted.boxes(of_held, first, stop);
+        for (int number = 0; number < 3; number++)
+            lasted.boxes(WIDTHS[number], first, stop, of_held[number] + first);
     }
 
-    // Sees to the logarithms of what lies from `first` on: since time only goes on, those of a
-    // stretch that only grows at its end.
-    void take_logarithms(int first, int stop) {
+    // Sees to what lies from `first` on: since time only goes on, a stretch that only grows at its end.
+    void take_intervals(int first, int stop) {
         stop = std::min(stop, LONGEST_DENSITY);
-        for (known_stop = std::max(known_stop, first); known_stop < stop; known_stop++)
-            for (int width = 0; width < 3; width++)
-                logarithms[width][known_stop] = logarithm(of_onsets[width][known_stop]);
+        first = std::max(first, known_stop);
+        if (first >= stop) return;
+        for (int number = 0; number < 3; number++) {
+            float* usual = of_onsets[number] + first;
+            intervals.boxes(WIDTHS[number], first, stop, usual);
+            usualness_of(usual, stop - first, usual);
+        }
+        known_stop = stop;
     }
 
-    static const float NEVER;
-    float of_onsets[3][LONGEST_DENSITY], of_held[3][LONGEST_DENSITY], logarithms[3][LONGEST_DENSITY];
+    Histogram intervals;
+    float of_onsets[3][LONGEST_DENSITY];  // logarithms, up to known_stop
+    float of_held[3][LONGEST_DENSITY];
     int known_stop = 0;
 };
-
-const float Densities::NEVER = std::log(0.01f) + 2.5f;
 
 int width_of(const Sizes& sizes) {
     int width = 0;
@@ -707,42 +845,60 @@ int width_of(const Sizes& sizes) {
     return width;
 }
 
+// Copies numbers that are read much later: past the caches where the processor can, so that what lay
+// in memory before is not fetched first.
+void copy_past_caches(const int16_t* from, std::size_t size, int16_t* to) {
+#if defined(__SSE2__)
+    constexpr std::size_t AT_ONCE = sizeof(__m128i) / sizeof *to;
+    if (reinterpret_cast<std::uintptr_t>(to) % sizeof(__m128i) == 0)
+        for (; size >= AT_ONCE; size -= AT_ONCE, from += AT_ONCE, to += AT_ONCE)
+            _mm_stream_si128(reinterpret_cast<__m128i*>(to),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#endif
+    std::copy_n(from, size, to);
+}
+
+// Sees that other threads read these copies, too.
+void settle_copies() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
 // Writes row after row: the indices of all terms, and behind them the bits of the densities, two
-// numbers of 16 bits each. What a token does not change is copied from the row before.
+// numbers of 16 bits each. What a token does not change stays from the row before.
 class Rows {
   public:
     Rows(const Scan& scan, Row row)
-        : scan(scan), width(width_of(scan.sizes)), usual(DENSITIES * scan.sizes.max_shift), row(row) {}
+        : scan(scan), width(width_of(scan.sizes)), usual(DENSITIES * scan.sizes.max_shift),
+          present(width + 2 * usual.size()), row(row) {}
 
     // `noted`: a note has begun since the row before; `moved`: time has passed; `ended`: a note has
     // ended.
     void write(bool noted, bool moved, bool ended) {
-        if (before && !noted && !moved && !ended) {
-            std::copy_n(before, size(), row);
-        } else {
+        if (is_first || noted || moved || ended) {
             Moment moment(scan);
-            Row to = row;
+            Row to = present.data();
             for (const Term& term : TERMS) {
-                const int count = term.layers * group_size(scan.sizes, term.group);
-                if (before && term.at_notes && !noted) std::copy_n(before + (to - row), count, to);
-                else term.fill(moment, to);
-                to += count;
+                if (is_first || noted || !term.at_notes) term.fill(moment, to);
+                to += term.layers * group_size(scan.sizes, term.group);
             }
-            densities.write(moment, noted || !before, moved || !before, usual.data());
+            densities.write(moment, is_first || noted, is_first || moved, usual.data());
             std::memcpy(to, usual.data(), usual.size() * sizeof(float));
         }
-        before = row;
-        row += size();
+        copy_past_caches(present.data(), present.size(), row);
+        row += present.size();
+        is_first = false;
     }
 
   private:
-    std::size_t size() const { return width + 2 * usual.size(); }
-
     const Scan& scan;
     const int width;
     Densities densities;
     std::vector<float> usual;
-    Row row, before = nullptr;
+    std::vector<int16_t> present;
+    Row row;
+    bool is_first = true;
 };
 
 // ---- terms and logits -------------------------------------------------------------------------
@@ -837,23 +993,27 @@ void* scan_new(int max_shift, int velocity_bins, int memory) {
 
 void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 
-// Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written.
-void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows) {
+// Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written, and one of `matches`
+// (if not null) as in scan_recall.
+void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
-    if (!rows) return scan.skip(tokens, count);
     scan.for_windows = true;
+    if (!rows) return scan.skip(tokens, count);
     const int off = PITCHES, shift = 2 * PITCHES, velocity = shift + scan.sizes.max_shift;
     Rows written(scan, rows);
     for (int64_t t = 0; t < count; t++) {
         const int token = tokens[t];
         scan.feed(token);
         written.write(token < off, shift <= token && token < velocity, off <= token && token < shift);
+        if (matches) matches = scan.write_matches(matches);
     }
+    settle_copies();
 }
 
 // Writes the row of the present moment, as behind the last token or before the first.
 void scan_now(void* handle, int16_t* row) {
     Rows(*static_cast<Scan*>(handle), row).write(true, true, true);
+    settle_copies();
 }
 
 // ---- the step of an engine: a scan for each note, which never changes but for the time ----------
@@ -929,14 +1089,11 @@ void scan_load(void* handle, const char* bytes) {
 void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
     scan.voting = false;
-    if (!matches) return scan.skip(tokens, count);
     scan.for_windows = true;
+    if (!matches) return scan.skip(tokens, count);
     for (int64_t t = 0; t < count; t++) {
         if (tokens[t] < PITCHES) scan.note_on(tokens[t]);
-        for (const Match& match : scan.matches) {
-            *matches++ = match.pitch;
-            *matches++ = match.length;
-        }
+        matches = scan.write_matches(matches);
     }
 }
 

@@ -110,7 +110,7 @@ class NativeScan:
     def skip(self, tokens: Tokens) -> None:
         """Take tokens in."""
         tokens = np.ascontiguousarray(tokens, np.uint16)
-        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), None)
+        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), None, None)
 
     def write_now(self, row: IndexArray) -> None:
         """Write the row of the present moment."""
@@ -119,10 +119,17 @@ class NativeScan:
 
     def write(self, tokens: Tokens, rows: IndexArray) -> None:
         """Take tokens in; write the row (T, row width) behind each."""
+        self.read(tokens, rows)
+
+    def read(self, tokens: Tokens, rows: IndexArray) -> Matches:
+        """Do the same; return the matches (T, 3, 2) behind each, as :class:`RecallScan` does."""
         assert rows.flags.c_contiguous
         assert rows.shape == (len(tokens), row_width(self.terms))
         tokens = np.ascontiguousarray(tokens, np.uint16)
-        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), rows.ctypes.data)
+        matches: Matches = np.empty((len(tokens), *NO_MATCHES.shape), np.int64)
+        arrays = rows.ctypes.data, matches.ctypes.data
+        self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), *arrays)
+        return matches
 
 
 class Layers(ctypes.Structure):
@@ -195,7 +202,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "term_names": (ctypes.c_char_p, []),
         "scan_new": (pointer, [number, number, number]),
         "scan_free": (None, [pointer]),
-        "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer]),
+        "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
         "scan_now": (None, [pointer, pointer]),
         "add_terms": (None, adds),
         "scan_after": (pointer, [pointer, number, number, number]),

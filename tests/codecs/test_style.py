@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance.measures import notes_of
 from midirnn.codecs.style import (
     NUM_STYLE_INPUTS,
     SLICES,
@@ -18,6 +20,8 @@ from midirnn.codecs.style import (
     measured,
     style_inputs,
 )
+from midirnn.performance import Performance
+from tests.strategies import performances
 
 START = np.zeros(1, np.int64)
 
@@ -57,6 +61,20 @@ class TestWhatIsMeasured:
         assert style["articulation"] == -1
         assert style["density"] == pytest.approx(np.log2(1 + 6))
         assert style["polyphony"] == pytest.approx(np.log2(1 + 1.5))
+
+    @given(performances(max_notes=60, max_pedals=0), st.data())
+    def test_a_part_of_a_piece_is_measured_as_in_the_whole(
+        self, performance: Performance, data: st.DataObject
+    ) -> None:
+        codec = PerformanceCodec()
+        tokens = codec.encode(performance)
+        begin = data.draw(st.integers(0, len(tokens)))
+        stop = data.draw(st.integers(begin, min(len(tokens), begin + 20)))
+        (whole, at), places = notes_of(tokens, codec), np.arange(begin, stop)
+        steps = np.concatenate([[0], np.cumsum(codec.token_steps[tokens])])
+        values = measured(whole, np.searchsorted(at, places), steps[places])
+        expected = style_inputs(values, stop - begin)
+        np.testing.assert_array_equal(codec.measure_style(tokens, begin, stop), expected)
 
     def test_only_the_next_seconds_count(self) -> None:
         later = notes((0, 10, 60, 64), (399, 10, 60, 64), (400, 10, 90, 127), (900, 9, 30, 1))

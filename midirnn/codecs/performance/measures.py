@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,12 +21,14 @@ from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.codecs.style import (
     HORIZON_SECONDS,
+    NUM_STYLE_INPUTS,
     PITCH_CLASSES,
     Notes,
     Style,
     measured,
     style_inputs,
 )
+from midirnn.performance import NUM_PITCHES
 
 
 def measured_controls(
@@ -37,26 +41,28 @@ def measured_controls(
     """
     vocabulary = layout.vocabulary
     first_bin = _bin_before(tokens, layout, begin)
-    tokens = tokens[begin:]
-    step = np.cumsum(layout.token_steps[tokens])
+    if begin >= stop:
+        return np.zeros((0, NUM_CONTROL_INPUTS), np.float32)
+    horizon = round(HORIZON_SECONDS * layout.steps_per_second)
+    step = np.cumsum(layout.token_steps[tokens[begin:]])
+    reach = max(stop - begin, int(np.searchsorted(step, step[stop - begin - 1] + horizon)))
+    tokens, step = tokens[begin : begin + reach], step[:reach]
     ons = np.flatnonzero(vocabulary.is_type(tokens, TokenType.NOTE_ON))
     loudness, classes = _running_sums(tokens, ons, first_bin, layout)
 
-    count = stop - begin
-    at = np.arange(count)
-    low = np.searchsorted(ons, at)
     # A token's passage begins before its own time shift.
-    begun = np.concatenate([[0], step])[at]
-    high = np.searchsorted(step[ons], begun + round(HORIZON_SECONDS * layout.steps_per_second))
+    begun = np.concatenate([[0], step])[: stop - begin]
+    moment, low, begun = _moments(np.searchsorted(ons, np.arange(stop - begin)), begun)
+    high = np.searchsorted(step[ons], begun + horizon)
     high = np.maximum(high, low)
     notes = (high - low).astype(np.float64)
-    rows = np.zeros((count, NUM_CONTROL_INPUTS), np.float32)
+    rows = np.zeros((len(low), NUM_CONTROL_INPUTS), np.float32)
     rows[:, DENSITY] = density_inputs(notes / HORIZON_SECONDS)
     some = notes > 0
     mean = (loudness[high] - loudness[low])[some] / notes[some]
     rows[some, LOUDNESS] = loudness_inputs(mean)
     rows[some, HISTOGRAM] = (classes[high] - classes[low])[some] / notes[some, None]
-    return rows
+    return rows.take(moment, axis=0)
 
 
 def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int) -> FloatArray:
@@ -64,11 +70,62 @@ def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: 
 
     Shape ``(stop - begin, NUM_STYLE_INPUTS)``; see :func:`midirnn.codecs.style.measured`.
     """
-    notes, at = notes_of(tokens, layout)
+    if begin >= stop:
+        return np.zeros((0, NUM_STYLE_INPUTS), np.float32)
     steps = np.concatenate([[0], np.cumsum(layout.token_steps[tokens])])
-    places = np.arange(begin, stop)
-    values = measured(notes, np.searchsorted(at, places), steps[places])
-    return style_inputs(values, stop - begin)
+    part = _deciding(tokens, layout, steps[1:], begin, stop)
+    first_bin = _bin_before(tokens, layout, part.start)
+    notes, at = notes_of(tokens[part], layout, first_bin)
+    notes = dataclasses.replace(notes, end=int(steps[-1] - steps[part.start]))
+    first = np.searchsorted(at, np.arange(begin, stop) - part.start)
+    moment, first, begun = _moments(first, steps[begin:stop] - steps[part.start])
+    return style_inputs(measured(notes, first, begun), len(first)).take(moment, axis=0)
+
+
+def _moments(
+    first: npt.NDArray[np.int64], begun: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the moment (N,) that each of N places is of, and the first note and time of each.
+
+    Half of all tokens begin no note and let no time pass: from the next place on the same follows.
+    """
+    is_new = np.ones(len(first), np.bool_)
+    is_new[1:] = (np.diff(first) != 0) | (np.diff(begun) != 0)
+    return np.cumsum(is_new) - 1, first[is_new], begun[is_new]
+
+
+def _deciding(
+    tokens: Tokens, layout: PerformanceLayout, step: npt.NDArray[np.int64], begin: int, stop: int
+) -> slice:
+    """Return the tokens that decide the style of a piece from ``begin`` to ``stop - 1`` on.
+
+    They hold all notes that sound at its beginning or begin within reach, whole, and the first
+    onset after these. ``step`` (T,) is the time behind each token.
+    """
+    vocabulary = layout.vocabulary
+    is_on = vocabulary.is_type(tokens, TokenType.NOTE_ON)
+    events = np.flatnonzero(is_on | vocabulary.is_type(tokens, TokenType.NOTE_OFF))
+    pitch = vocabulary.values[tokens[events]]
+
+    def sounding(place: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Return the last event (128,) of each pitch that sounds at a place, else -1; the rest."""
+        count = int(np.searchsorted(events, place))
+        latest = np.full(NUM_PITCHES, -1, np.int64)
+        latest[pitch[:count]] = events[:count]  # of several the last one counts
+        return np.where(is_on[latest], latest, -1), count
+
+    latest, _ = sounding(begin)
+    first = int(latest[latest >= 0].min(initial=begin))
+    limit = step[stop - 1] + round(HORIZON_SECONDS * layout.steps_per_second)
+    last = int(np.searchsorted(step, limit, side="right"))
+    onsets = np.flatnonzero(is_on)
+    next_onset = onsets[int(np.searchsorted(onsets, last)) :][:1]  # none at the piece's end
+    last = int(next_onset.max(initial=last)) + 1
+    latest, count = sounding(last)
+    released = np.full(NUM_PITCHES, len(tokens), np.int64)
+    released[pitch[count:][::-1]] = events[count:][::-1]  # of several the first one counts
+    last = max(last, int(released[latest >= 0].max(initial=0)) + 1)
+    return slice(first, min(last, len(tokens)))
 
 
 def recent_style(tokens: Tokens, layout: PerformanceLayout, seconds: float) -> Style:
@@ -80,11 +137,15 @@ def recent_style(tokens: Tokens, layout: PerformanceLayout, seconds: float) -> S
     return Style.of(measured(notes, first, np.array([begin]), max(span, 1.0)))
 
 
-def notes_of(tokens: Tokens, layout: PerformanceLayout) -> tuple[Notes, npt.NDArray[np.int64]]:
+def notes_of(
+    tokens: Tokens, layout: PerformanceLayout, first_bin: int | None = None
+) -> tuple[Notes, npt.NDArray[np.int64]]:
     """Return the notes of a piece, and the position (N,) of each note-on among the tokens.
 
-    A note that is never released ends with the piece.
+    A note that is never released ends with the piece. ``first_bin`` is the velocity bin in force
+    at the beginning, if it is not the default.
     """
+    first_bin = int(layout.default_bin) if first_bin is None else first_bin
     vocabulary = layout.vocabulary
     value = vocabulary.values[tokens]
     step = np.cumsum(layout.token_steps[tokens])
@@ -98,7 +159,7 @@ def notes_of(tokens: Tokens, layout: PerformanceLayout) -> tuple[Notes, npt.NDAr
     ended[events] = np.where(last_of_pitch, end, ends[: len(events)])
     at = np.flatnonzero(is_on)
     is_velocity = vocabulary.is_type(tokens, TokenType.VELOCITY)
-    velocity = layout.bin_velocity(_bins(is_velocity, value, int(layout.default_bin))[at])
+    velocity = layout.bin_velocity(_bins(is_velocity, value, first_bin)[at])
     notes = Notes(step[at], ended[at] - step[at], value[at], velocity, end, layout.steps_per_second)
     return notes, at
 
