@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ from midirnn.live import checkup
 from midirnn.live.checkup import Checkup, Spread, advice, examine, time_loop, time_steps
 from midirnn.ports import PortListing, PortRow, open_input, open_output
 from midirnn.sampling import Sampler
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import WrappedEngine, tiny_model, write_tiny_model
 
 QUICK = Spread(100, 0.5, 0.8, 1.0, 2.0)
@@ -152,12 +152,7 @@ def test_a_machine_without_python_rtmidi_is_examined_all_the_same(
     assert "python-rtmidi" in found.why_not["loopback"]
 
 
-@pytest.fixture
-def jack_server(short: None) -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=256) as server:
-        yield server
+jack_server = jack_fixture(period=256)
 
 
 def test_the_way_through_jack_is_timed(jack_server: JackServer) -> None:

@@ -33,7 +33,8 @@ from midirnn.ports import (
     open_output,
     port_set,
 )
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import is_note_off, is_note_on, sounding, write_tiny_model
 
 LIMIT_SECONDS = 30.0
@@ -313,12 +314,7 @@ def test_what_a_library_writes_to_standard_error_becomes_lines_of_the_view(
 # Through real ports, between processes.
 
 
-@pytest.fixture(scope="module")
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=1024) as server:
-        yield server
+jack_server = jack_fixture(scope="module")
 
 
 class Heard(list[Message]):

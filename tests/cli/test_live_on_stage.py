@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,8 @@ from midirnn.live.recording.midi import notes_of
 from midirnn.live.recovery import supervisor
 from midirnn.midifile import read_midi
 from midirnn.ports import InputCallback, MemoryInput, MemoryOutput, Message, claims, port_set
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
 LIMIT_SECONDS = 30.0
@@ -222,12 +222,7 @@ def test_wrong_sound_options_are_told_in_one_line(
 # A terminal, for real.
 
 
-@pytest.fixture
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=1024) as server:
-        yield server
+jack_server = jack_fixture()
 
 
 def test_a_terminal_shows_the_session_until_ctrl_c(jack_server: JackServer, model: str) -> None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ import pytest
 from midirnn import Performance, read_midi
 from midirnn.ports import open_output
 from tests.docs.pages import ROOT
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import write_tiny_model
 
 ARDOUR = shutil.which("ardour7-lua") or shutil.which("ardour8-lua")
@@ -30,12 +31,7 @@ BAR_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 
 
-@pytest.fixture
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=256) as server:
-        yield server
+jack_server = jack_fixture(period=256)
 
 
 def until_said(log: Path, words: str, process: subprocess.Popen[bytes]) -> None:

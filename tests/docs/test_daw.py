@@ -8,14 +8,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from midirnn.live.timing.clock_check import NO_CLOCK, WAIT_SECONDS
 from tests.docs.pages import ROOT
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import write_tiny_model
 
 PAGE = ROOT / "docs" / "daw.md"
@@ -26,12 +26,7 @@ QUOTED = re.findall(
 )
 
 
-@pytest.fixture(scope="module")
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=1024) as server:
-        yield server
+jack_server = jack_fixture(scope="module")
 
 
 @pytest.fixture(scope="module")

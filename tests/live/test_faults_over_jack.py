@@ -25,7 +25,8 @@ from midirnn.live.recording.midi import notes_of
 from midirnn.live.recording.replay import replay
 from midirnn.ports import Ignored, Message, RtMidiInput, open_input, open_output
 from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP, song_position
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 
 LIMIT_SECONDS = 180.0
@@ -36,12 +37,7 @@ ENDINGS: list[Message] = [(0xB0, 64, 0), (0xB0, 123, 0)]
 MODEL_PROCESS = b"model_process.child"
 
 
-@pytest.fixture
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=1024) as server:
-        yield server
+jack_server = jack_fixture()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,8 @@ from midirnn.live.recording.event_log import read_log
 from midirnn.live.recording.replay import replay
 from midirnn.live.rig import Rig
 from midirnn.ports import Message, open_input
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 from tests.live.stage import Stage, is_note_on, note, note_ons, sounding, write_tiny_model
 
 LATENCY_MS = 80.0
@@ -74,12 +74,7 @@ def test_latencies_that_no_instrument_has_are_refused(latency_ms: float) -> None
         LiveConfig(output_latency_ms=latency_ms)
 
 
-@pytest.fixture
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=256) as server:
-        yield server
+jack_server = jack_fixture(period=256)
 
 
 class Due(Observers):

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from midirnn.ports import Message, open_input, open_output
 from midirnn.ports.lasting import HeldDown, LastingInput, LastingOutput
 from midirnn.ports.watch import PortWatch
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import jack_fixture
 
 LIMIT_SECONDS = 60.0
 NOTICED_SECONDS = 15.0
@@ -32,12 +31,7 @@ with open_input("Stage Piano", show, virtual=True, api="jack"):
 """
 
 
-@pytest.fixture
-def jack_server() -> Iterator[JackServer]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
-    with JackServer(period=1024) as server:
-        yield server
+jack_server = jack_fixture()
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def test_while_the_model_plays_the_page_shows_its_keys_and_sounds(page: Any) -> 
     wait(page, "midirnn.sound.running")
     change_mode(page, "autopilot")
     wait(page, "document.getElementById('doing').textContent === 'playing'")
-    wait(page, "document.querySelector('.key[data-lit=machine]')")
+    wait(page, "[...midirnn.keyboard.looks.values()].some(key => key.lit === 'machine')")
     until(lambda: peak(page)[1] > -60.0)
     change_mode(page, "call_and_response")
     wait(page, "!midirnn.state.plays")
@@ -95,6 +95,42 @@ def test_panic_ends_every_note_on_both_sides(page: Any) -> None:
     wait(page, "!midirnn.state.plays")
     page.keyboard.up("KeyQ")
     change_mode(page, "call_and_response")
+
+
+LIT = """
+() => {
+    const { keyboard } = midirnn;
+    const light = keyboard.light.bind(keyboard);
+    keyboard.light = () => {};
+    const colour = (pitch, down) => {
+        const key = keyboard.keys.get(pitch).getBoundingClientRect();
+        const { canvas } = keyboard.octaves.get(Math.floor(pitch / 12));
+        const place = canvas.getBoundingClientRect();
+        const context = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+        context.drawImage(canvas, 0, 0);
+        const scale = canvas.width / place.width;
+        const x = scale * (key.left + 0.25 * key.width - place.left);
+        const [red, green, blue] = context.getImageData(x, scale * down, 1, 1).data;
+        return "#" + [red, green, blue].map((v) => v.toString(16).padStart(2, "0")).join("");
+    };
+    const colours = () => [colour(60, 125), colour(64, 125), colour(66, 50), colour(65, 2)];
+    light(new Set([60, 66]), new Set([64]), new Map([[65, 0.05]]));
+    const lit = colours();
+    light(new Set(), new Set(), new Map());
+    const style = getComputedStyle(document.documentElement);
+    const named = (name) => style.getPropertyValue(`--${name}`).trim();
+    return [lit, colours(), ["you", "machine", "white-key", "black-key"].map(named)];
+}
+"""
+
+
+def test_keys_are_lit_by_who_plays_them_and_marked_before_the_model_does(page: Any) -> None:
+    lit, unlit, (you, machine, white, black) = page.evaluate(LIT)
+    assert unlit == [white, white, black, white]
+    assert (lit[0], lit[1], lit[3]) == (you, machine, machine)
+    dimmed = [round(0.78 * int(you[at : at + 2], 16)) for at in (1, 3, 5)]
+    seen = [int(lit[2][at : at + 2], 16) for at in (1, 3, 5)]
+    assert max(abs(a - b) for a, b in zip(dimmed, seen, strict=True)) <= 1
 
 
 def test_a_key_on_the_screen_plays_under_the_mouse(page: Any) -> None:

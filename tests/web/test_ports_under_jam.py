@@ -9,7 +9,8 @@ import pytest
 
 from midirnn.live.controls.knobs import KNOBS
 from midirnn.ports import Message, RtMidiOutput, open_input, open_output
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import need_jack
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 from tests.web.jams import JamProcess, jam, needs_chromium, open_page, phrase, until, wait
 
@@ -30,8 +31,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
+    need_jack()
     model = str(write_tiny_model(tmp_path_factory.mktemp("model")))
     heard: list[Message] = []
     flags = ["--api", "jack", "--input", KEYBOARD, "--output", SYNTH, "--model", model]

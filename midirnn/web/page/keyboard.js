@@ -1,17 +1,28 @@
 // The piano keyboard on the screen: for a mouse, a pen, and as many fingers as there are.
 
+import { Octave, measure } from "./octave.js";
+
 const LOWEST = 21;
 const HIGHEST = 108;
 const WHITE = [0, 2, 4, 5, 7, 9, 11];
 const NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B"];
 
+/** @typedef {import("./octave.js").Key} Key */
+
 /** @param {number} pitch */
 export const isBlack = (pitch) => !WHITE.includes(pitch % 12);
 
 /** @param {number} pitch */
+const octaveOf = (pitch) => Math.floor(pitch / 12);
+
+/** @param {number} pitch */
 export const nameOf = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 
-/** How near a note of the model is: one of the looks of a key. @param {number | undefined} seconds */
+/**
+ * How near a note of the model is: one of the looks of a key.
+ * @param {number | undefined} seconds
+ * @returns {Key["soon"]}
+ */
 function nearness(seconds) {
   if (seconds === undefined || seconds > 0.7) return "";
   if (seconds > 0.5) return "far";
@@ -29,13 +40,12 @@ export class Keyboard {
     this.performer = performer;
     this.velocity = velocity;
     this.centre = 60;
-    /** @type {Map<number, HTMLElement>} */
+    /** The elements, which take the pointer and show nothing. @type {Map<number, HTMLElement>} */
     this.keys = new Map();
-    /** What each key shows: to ask the document of all in every frame takes too long. */
-    /** @type {Map<number, string>} */
-    this.lit = new Map();
-    /** @type {Map<number, string>} */
-    this.soon = new Map();
+    /** What the pictures of them show. @type {Map<number, Key>} */
+    this.looks = new Map();
+    /** The pictures, by the number of the octave. @type {Map<number, Octave>} */
+    this.octaves = new Map();
     /** @type {Map<number, number>} */
     this.fingers = new Map();
     /** @type {Map<number, string>} */
@@ -46,7 +56,8 @@ export class Keyboard {
       window.addEventListener(name, (event) => this.lift(/** @type {PointerEvent} */ (event)));
     }
     element.addEventListener("contextmenu", (event) => event.preventDefault());
-    new ResizeObserver(() => this.build()).observe(element);
+    new ResizeObserver(() => this.resize()).observe(element);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.resize());
   }
 
   /** The lowest and the highest key that fit, around the centre. */
@@ -62,6 +73,12 @@ export class Keyboard {
     return [lowest, Math.min(isBlack(high) ? high - 1 : high, HIGHEST)];
   }
 
+  resize() {
+    this.build();
+    const measures = measure(this.element);
+    for (const octave of this.octaves.values()) octave.resize(measures);
+  }
+
   /** Lay out the keys. */
   build() {
     const [low, high] = this.range();
@@ -71,32 +88,39 @@ export class Keyboard {
     const pitches = [];
     for (let pitch = low; pitch <= high; pitch += 1) pitches.push(pitch);
     const whites = pitches.filter((pitch) => !isBlack(pitch)).length;
-    for (const map of [this.keys, this.lit, this.soon]) map.clear();
+    this.keys.clear();
+    this.looks.clear();
     let before = 0;
-    const elements = pitches.map((pitch) => {
-      const key = document.createElement("div");
-      key.className = isBlack(pitch) ? "key black" : "key";
-      key.dataset.pitch = String(pitch);
-      key.setAttribute("aria-hidden", "true");
-      const width = 100 / whites;
-      key.style.setProperty("--left", `${(before - (isBlack(pitch) ? 0.31 : 0)) * width}%`);
-      key.style.setProperty("--width", `${(isBlack(pitch) ? 0.62 : 1) * width}%`);
-      if (!isBlack(pitch)) before += 1;
-      this.keys.set(pitch, key);
-      return key;
-    });
-    this.element.replaceChildren(...elements);
+    for (const pitch of pitches) {
+      const black = isBlack(pitch);
+      const left = (before - (black ? 0.31 : 0)) / whites;
+      const width = (black ? 0.62 : 1) / whites;
+      if (!black) before += 1;
+      this.keys.set(pitch, elementOf(pitch, left, width));
+      const look = { isBlack: black, left, width, letter: "", note: "" };
+      this.looks.set(pitch, { ...look, lit: "", soon: "" });
+    }
+    /** @type {Map<number, Key[]>} */
+    const octaves = new Map();
+    for (const [pitch, look] of this.looks) {
+      octaves.set(octaveOf(pitch), [...(octaves.get(octaveOf(pitch)) ?? []), look]);
+    }
+    const measures = measure(this.element);
+    this.octaves.clear();
+    for (const [number, keys] of octaves) this.octaves.set(number, new Octave(keys, measures));
+    const pictures = [...this.octaves.values()].map(({ canvas }) => canvas);
+    this.element.replaceChildren(...pictures, ...this.keys.values());
     this.label(this.labels);
   }
 
   /** Write the letters of the computer's keys on those that they play. @param {Map<number, string>} labels */
   label(labels) {
     this.labels = labels;
-    for (const [pitch, key] of this.keys) {
-      const note = pitch % 12 === 0 ? `C${pitch / 12 - 1}` : "";
-      key.dataset.letter = labels.get(pitch) ?? "";
-      key.dataset.note = note;
+    for (const [pitch, look] of this.looks) {
+      look.letter = labels.get(pitch) ?? "";
+      look.note = pitch % 12 === 0 ? `C${pitch / 12 - 1}` : "";
     }
+    for (const octave of this.octaves.values()) octave.stale = true;
   }
 
   /** @param {PointerEvent} event */
@@ -150,17 +174,25 @@ export class Keyboard {
    * @param {Map<number, number>} coming
    */
   light(yours, machines, coming) {
-    for (const [pitch, key] of this.keys) {
-      const state = yours.has(pitch) ? "you" : machines.has(pitch) ? "machine" : "";
-      if (this.lit.get(pitch) !== state) {
-        this.lit.set(pitch, state);
-        key.dataset.lit = state;
-      }
-      const glow = nearness(coming.get(pitch));
-      if (this.soon.get(pitch) !== glow) {
-        this.soon.set(pitch, glow);
-        key.dataset.soon = glow;
-      }
+    for (const [pitch, look] of this.looks) {
+      const lit = yours.has(pitch) ? "you" : machines.has(pitch) ? "machine" : "";
+      const soon = nearness(coming.get(pitch));
+      if (look.lit === lit && look.soon === soon) continue;
+      Object.assign(look, { lit, soon });
+      const octave = this.octaves.get(octaveOf(pitch));
+      if (octave) octave.stale = true;
     }
+    for (const octave of this.octaves.values()) octave.show();
   }
+}
+
+/** @param {number} pitch @param {number} left @param {number} width Shares of the width of all. */
+function elementOf(pitch, left, width) {
+  const key = document.createElement("div");
+  key.className = isBlack(pitch) ? "key black" : "key";
+  key.dataset.pitch = String(pitch);
+  key.setAttribute("aria-hidden", "true");
+  key.style.setProperty("--left", `${100 * left}%`);
+  key.style.setProperty("--width", `${100 * width}%`);
+  return key;
 }

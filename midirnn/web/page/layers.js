@@ -42,3 +42,16 @@ export function fading(context, colour, width = GLOW) {
   if (width > GLOW) gradient.addColorStop(1, "transparent");
   return gradient;
 }
+
+/**
+ * Make a canvas that is painted on, to hand its picture over to another.
+ * @param {number} width
+ * @param {number} height
+ * @param {boolean} [alpha] Whether something is to shine through.
+ */
+export function easelOf(width, height, alpha = false) {
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { alpha });
+  if (!context) throw new Error("no canvas");
+  return { canvas, context };
+}

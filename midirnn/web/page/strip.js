@@ -1,5 +1,7 @@
 // A filmstrip: pictures side by side, each painted when something in it changes, moved as one.
 
+import { easelOf } from "./layers.js";
+
 /** About how wide a picture is, in pixels of the page. */
 const WIDTH = 320;
 
@@ -135,12 +137,4 @@ export class Strip {
     picture.stale = true;
     picture.canvas.style.left = `${((index - this.base) * this.pixels) / this.scale}px`;
   }
-}
-
-/** @param {number} width @param {number} height */
-function easelOf(width, height) {
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { alpha: false });
-  if (!context) throw new Error("no canvas");
-  return { canvas, context };
 }

@@ -39,7 +39,8 @@ from midirnn.live.model_process.child import Aftermath
 from midirnn.live.model_process.process import SEND_SECONDS, ModelProcess
 from midirnn.live.recovery import supervisor
 from midirnn.ports import MemoryOutput, Message, open_input
-from tests.jack import JackServer, jack_is_installed
+from tests.jack import JackServer
+from tests.jack_fixture import need_jack
 from tests.live.stage import is_note_on, sounding, write_tiny_model
 from tests.ports.test_ports_come_and_go import Machine
 
@@ -395,8 +396,7 @@ def midirnn_live(model: str, output: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_when_the_port_process_is_killed_the_model_process_ends_what_sounds(model: str) -> None:
-    if not jack_is_installed():
-        pytest.skip("jackd is not installed: scripts/install-system-packages --tests")
+    need_jack()
     synth = Synth()
     with (
         JackServer(period=1024),
