@@ -21,9 +21,10 @@ import torch
 from midirnn.datasets import Dataset
 from midirnn.datasets.mixture import Source
 from midirnn.engines.load import find_model
-from midirnn.errors import CheckpointError
+from midirnn.errors import CheckpointError, OptionError
 from midirnn.files import replacing_folder
 from midirnn.models.checkpoint import Weights, expected_shapes, read_checkpoint, write_checkpoint
+from midirnn.models.config import ModelConfig
 from midirnn.training.config import TrainingConfig
 from midirnn.training.language_task import LanguageModelTask
 from midirnn.training.tasks import make_task
@@ -56,7 +57,7 @@ def saliences(task: LanguageModelTask, readers: Sequence[str], batches: int) -> 
     for _ in range(batches):
         network.zero_grad()
         loss, _ = task.loss(task.next_batch(), bf16=False)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         derivative = np.zeros_like(total)
         for weight in map(network.get_parameter, readers):
             if weight.grad is not None:
@@ -75,15 +76,21 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=128, help="tokens of each row of a batch")
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(find_model(arguments.model))
+    if type(checkpoint.config) is not ModelConfig or checkpoint.codec is None:
+        parser.error(f"{arguments.model} is no model of recurrent layers and tokens")
     width = checkpoint.config.hidden_size
     if not 1 <= arguments.hidden_size < width:
         parser.error(f"--hidden-size is {arguments.hidden_size}; allowed are 1 to {width - 1}")
-    config = replace(checkpoint.config, hidden_size=arguments.hidden_size)
+    try:
+        config = replace(checkpoint.config, hidden_size=arguments.hidden_size)
+    except OptionError as error:  # of a tied embedding
+        parser.error(str(error))
     shapes = expected_shapes(config)
     pieces = Dataset.open(arguments.dataset).pieces("train")
     source = Source(str(arguments.dataset), pieces, [])
     recipe = TrainingConfig(batch_size=4, window=arguments.window)
     task = make_task(checkpoint.config, recipe, checkpoint.codec, [source])
+    assert isinstance(task, LanguageModelTask)
     weights = {name: torch.from_numpy(array) for name, array in checkpoint.weights.items()}
     task.model.load_state_dict(weights)
     readers = [name for name, shape in shapes.items() if shape[1:] != weights[name].shape[1:]]

@@ -11,7 +11,6 @@ from midirnn.codecs import Tokens
 from midirnn.engines.load import Model
 from midirnn.performance import Performance
 
-
 MEASURED_EVERY = 6
 """One in so many pieces of the model's own is measured; the more others are mixed in, the less is
 forgotten."""
