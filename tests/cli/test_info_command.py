@@ -59,7 +59,7 @@ def test_its_style_is_told_in_a_musicians_units(waltz: Path, capsys: Capture) ->
 
 def test_a_model_has_its_network_and_its_figures(capsys: Capture) -> None:
     rows = found(capsys, "piano-small")
-    assert rows["model"]["hidden_size"] == 192
+    assert rows["model"]["hidden_size"] == 160
     assert rows["info"]["evaluation"]["test"]["nats_per_token"] > 2
     assert rows["weights"] > 1_000_000
 
