@@ -187,7 +187,13 @@ def wait_for_port(part: str) -> str:
 
 
 def connect(source: str, destination: str) -> None:
-    subprocess.run(["jack_connect", source, destination], check=True, capture_output=True)
+    """Connect two JACK ports, as soon as their clients are active: ports are listed before."""
+    deadline = time.monotonic() + START_LIMIT_SECONDS
+    command = ["jack_connect", source, destination]
+    while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{source} and {destination} cannot be connected: {done.stderr}")
+        time.sleep(0.1)
 
 
 def open_performers_output() -> OutputPort:
