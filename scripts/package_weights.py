@@ -35,7 +35,7 @@ def main() -> None:
         if name in evaluations:
             parser.error(f"{path} is a second evaluation of {name!r}: give one of each")
         evaluations[name] = kept
-    info = checkpoint.info | {"weights": "float16", "evaluation": evaluations}
+    info = without_folders(checkpoint.info) | {"weights": "float16", "evaluation": evaluations}
     arguments.target.mkdir(parents=True, exist_ok=True)
     write_checkpoint(
         arguments.target,
@@ -55,6 +55,14 @@ def named(evaluation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return SAMPLES, without(evaluation, "model", "each")
     masked = "" if evaluation["mask"] else " without mask"
     return evaluation["split"] + masked, without(evaluation, "model", "split")
+
+
+def without_folders(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what is known of a training; of the run it began from, no more than the name."""
+    origin = info.get("started_from")
+    if origin is None or not Path(origin["model"]).is_absolute():
+        return info
+    return info | {"started_from": origin | {"model": Path(origin["model"]).name}}
 
 
 def without(values: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from midirnn.codecs import PerformanceCodec
+from midirnn.engines.load import PRETRAINED
 from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 from midirnn.models.config import ModelConfig
 from tests.models.reference import random_weights
@@ -27,7 +29,8 @@ def package(folder: Path, *evaluations: dict[str, Any]) -> subprocess.CompletedP
     """Package a model with what was found about it."""
     (folder / "run").mkdir()
     weights = random_weights(CONFIG)
-    write_checkpoint(folder / "run", CONFIG, PerformanceCodec(), weights, {"tokens_seen": 7})
+    info = {"tokens_seen": 7, "started_from": {"model": "/home/me/runs/first", "tokens_seen": 3}}
+    write_checkpoint(folder / "run", CONFIG, PerformanceCodec(), weights, info)
     files = [folder / f"{number}.json" for number in range(len(evaluations))]
     for file, evaluation in zip(files, evaluations, strict=True):
         file.write_text(json.dumps(evaluation))
@@ -42,6 +45,7 @@ def test_the_weights_are_halved_in_size_and_each_evaluation_keeps_its_name(tmp_p
     made, run = read_checkpoint(tmp_path / "package"), read_checkpoint(tmp_path / "run")
     assert made.info == {
         "tokens_seen": 7,
+        "started_from": {"model": "first", "tokens_seen": 3},
         "weights": "float16",
         "evaluation": {
             "test": {"mask": True, "nats_per_token": 2.1},
@@ -51,6 +55,11 @@ def test_the_weights_are_halved_in_size_and_each_evaluation_keeps_its_name(tmp_p
     }
     for name, weight in run.weights.items():
         np.testing.assert_allclose(made.weights[name], weight, rtol=1e-3)
+
+
+@pytest.mark.parametrize("folder", sorted(PRETRAINED.iterdir()), ids=lambda folder: folder.name)
+def test_no_model_names_a_folder_of_the_machine_that_trained_it(folder: Path) -> None:
+    assert '": "/' not in (folder / "config.json").read_text(encoding="utf-8")
 
 
 def test_two_evaluations_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -41,12 +41,11 @@ def row_sums(table: Tensor, tokens: Tensor, features: Tensor) -> Tensor:
     The last F rows of ``table`` are multiplied by ``features`` (..., F). The rows before them are
     those of ``tokens`` (...). Raises :class:`IndexError` for a token that has none.
     """
+    first = len(table) - features.shape[-1]
     if not _is_for(table, tokens):
-        first = len(table) - features.shape[-1]
         sums = features.to(table.dtype) @ table[first:]
         sums += nn.functional.embedding(tokens, table[:first])  # in place: it is large
         return sums
-    first = len(table) - features.shape[-1]
     if not 0 <= int(tokens.min()) <= int(tokens.max()) < first:
         raise IndexError(f"a token is not one of the {first} that the table has")
     given = table.contiguous(), tokens.contiguous(), features.float().contiguous()
