@@ -139,11 +139,11 @@ def give_concert(arguments: argparse.Namespace) -> Report:
 
 
 def fluidsynth_command() -> list[str]:
+    """The synthesizer. It runs until its standard input ends: its server has one port for all."""
     options = ("audio.jack.autoconnect=0", "midi.jack.id=fsm", "audio.jack.id=fsa")
     flags = [part for option in options for part in ("-o", option)]
     return [
         "fluidsynth",
-        "-si",
         "-g",
         "0.6",
         "-a",
@@ -166,7 +166,7 @@ def live_command(arguments: argparse.Namespace) -> list[str]:
 def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program for the length of a ``with`` block; its output is not shown."""
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             yield process

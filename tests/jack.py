@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from midirnn.ports import list_ports
 
 START_LIMIT_SECONDS = 8.0
 STOP_LIMIT_SECONDS = 5.0
-SLOTS = 6
-"""JACK has room for eight servers, and gives the place of one that was killed only to a server
-of the same name. So there are few names, and each run takes one that is free."""
+NAME = "midirnn-test"
+"""Of all servers, since JACK gives the place of one that was killed only to one of its name."""
+
+TURN_LIMIT_SECONDS, TURN_POLL_SECONDS = 600.0, 0.05
 
 
 def jack_is_installed() -> bool:
@@ -29,14 +30,17 @@ def jack_is_installed() -> bool:
 
 
 class JackServer:
-    """A running JACK server under a name of its own, for as long as the ``with`` lasts.
+    """A running JACK server, for as long as the ``with`` lasts.
 
     Meanwhile this process and the processes it starts use that server. It has
     real-time priority where that is permitted, and a dummy sound card.
+
+    It waits until no other is running: JACK's clients and servers find one another by a socket that
+    has the name of the client, but not of the server, so that two servers now and then take each
+    other's clients. Such a client never answers, and every period of its server lasts a timeout.
     """
 
     def __init__(self, *, period: int = 256) -> None:
-        self.name = ""
         self.pid = 0
         self._process: subprocess.Popen[bytes]
         self._period = period
@@ -44,8 +48,8 @@ class JackServer:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.name = stack.enter_context(_free_name())
-            stack.enter_context(_environment("JACK_DEFAULT_SERVER", self.name))
+            stack.enter_context(_turn())
+            stack.enter_context(_environment("JACK_DEFAULT_SERVER", NAME))
             self._stack = stack.pop_all()
         self.start()
         return self
@@ -99,7 +103,7 @@ class JackServer:
             raise RuntimeError(f"jackd did not start: {log.read().decode(errors='replace')}")
 
     def _command(self, priority: list[str]) -> list[str]:
-        server = ["jackd", "-n", self.name, *priority, "-S"]
+        server = ["jackd", "-n", NAME, *priority, "-S"]
         driver = ["-d", "dummy", "-r", "48000", "-p", str(self._period)]
         if shutil.which("setpriv"):  # no server outlives a test run that was killed
             server = ["setpriv", "--pdeathsig", "TERM", *server]
@@ -107,21 +111,32 @@ class JackServer:
 
 
 @contextmanager
-def _free_name() -> Iterator[str]:
-    """A server name that no other test run on this machine uses meanwhile."""
+def _turn() -> Iterator[None]:
+    """Wait until no other process of this user has a server, and keep others from starting one."""
     import fcntl
 
-    for slot in range(SLOTS):
-        name = f"midirnn-test-{slot}"
-        path = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock"
-        with path.open("ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield name
-            return
-    raise RuntimeError(f"{SLOTS} JACK servers of other test runs are running already")
+    path = Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}.lock"
+    deadline = time.monotonic() + TURN_LIMIT_SECONDS
+    with path.open("ab") as lock:
+        while not _taken(lock):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"another JACK server runs for {TURN_LIMIT_SECONDS:g} s already")
+            time.sleep(TURN_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # or a child that was forked would hold it
+
+
+def _taken(lock: BinaryIO) -> bool:
+    """Lock a file, and return whether that succeeded."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -14,17 +14,19 @@ import pytest
 from midirnn import read_midi
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.midi import notes_of
+from tests.jack import TURN_LIMIT_SECONDS
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "concert.py"
 PROGRAMS = ("jackd", "jack_rec", "jack_lsp", "jack_connect", "fluidsynth")
 SECONDS = 15
 ATTEMPTS = 4
+LIMIT = TURN_LIMIT_SECONDS + 120
 
 
 def play(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     command = [sys.executable, str(SCRIPT), "--seconds", str(SECONDS), "-o", str(folder)]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stdout + done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from midirnn.errors import OptionError, PortError
 from midirnn.files import reason_of
 from midirnn.ports.base import log
+from midirnn.ports.jack_semaphores import is_reachable, mapped_semaphores
 from midirnn.ports.matching import DIRECTIONS, Direction, PortRow
 from midirnn.ports.time_limit import CLOSE_LIMIT_SECONDS, time_limit
 
@@ -155,19 +156,28 @@ def open_client(
     """Make a ``MidiIn`` or ``MidiOut`` of that system; raise DeadSystemError if it is dead.
 
     A JACK server under load now and then refuses a client and takes the next,
-    and python-rtmidi reports this, too, as a server that is not running.
+    and python-rtmidi reports this, too, as a server that is not running. One that
+    the server cannot reach is made again as well.
     """
     factory = rtmidi.MidiIn if direction == "input" else rtmidi.MidiOut
     number, name = getattr(rtmidi, system.constant), short_name(client_name)
     for attempt in range(_ATTEMPTS):
         time.sleep(attempt * _PAUSE_SECONDS)
+        before = mapped_semaphores()
         try:
             with quiet_stderr() as printed:
-                return factory(number, name=name)
+                client = factory(number, name=name)
         except Exception as error:
             failure = _failure(system, error, printed)
             if failure.reason != REFUSED:
                 break
+            continue
+        last = attempt == _ATTEMPTS - 1
+        if system.name != "jack" or last or is_reachable(name, before, mapped_semaphores()):
+            return client
+        log.debug("JACK's server cannot reach the new client %s: making it again", name)
+        with quiet_stderr():
+            client.delete()
     raise DeadSystemError(failure)
 
 
