@@ -139,7 +139,7 @@ def give_concert(arguments: argparse.Namespace) -> Report:
 
 
 def fluidsynth_command() -> list[str]:
-    """The synthesizer. It runs until its standard input ends: its server has one port for all."""
+    """Return the command of a synthesizer that runs until its standard input ends."""
     options = ("audio.jack.autoconnect=0", "midi.jack.id=fsm", "audio.jack.id=fsa")
     flags = [part for option in options for part in ("-o", option)]
     return [

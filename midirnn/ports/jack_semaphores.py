@@ -1,4 +1,4 @@
-"""JACK clients that their server cannot reach, and how they are told.
+"""JACK clients that their server cannot reach, and how they are recognised.
 
 All JACK clients of a process share a table of semaphores, one for each client of the server. Where
 another program's client has just closed, the number that it had may go to a second client of this

@@ -1,4 +1,4 @@
-"""Clients that a JACK server cannot reach are told, and made again."""
+"""Clients that a JACK server cannot reach are recognised, and made again."""
 
 from __future__ import annotations
 
