@@ -19,6 +19,10 @@ the next note is likely to undo the plan. From then on it is planned twice as fa
 until all is planned."""
 
 
+ROUNDING_SECONDS = 1e-6
+"""Times that differ by less than this are the same step of the model, rounded differently."""
+
+
 class PlanAhead:
     """Says when to ask for more of the plan, and how much. Owns its number and how far it is.
 
@@ -91,7 +95,8 @@ class PlanAhead:
     def more(self, now: float, earliest_step: int, end: float) -> Plan | None:
         """Return what to ask for, if it is time to plan on. Nothing is planned beyond ``end``."""
         near, far = (min(now + s, end) for s in (self._ahead(now), self.lookahead_seconds))
-        if self._asked_at is not None or self.until >= (near if self._has_notes else far):
+        wanted = (near if self._has_notes else far) - ROUNDING_SECONDS
+        if self._asked_at is not None or self.until >= wanted:
             return None
         self._is_out = True
         self._asked_at = now

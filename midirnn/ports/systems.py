@@ -163,7 +163,7 @@ def open_client(
     number, name = getattr(rtmidi, system.constant), short_name(client_name)
     for attempt in range(_ATTEMPTS):
         time.sleep(attempt * _PAUSE_SECONDS)
-        before = mapped_semaphores()
+        before = mapped_semaphores() if system.name == "jack" else frozenset()
         try:
             with quiet_stderr() as printed:
                 client = factory(number, name=name)

@@ -39,12 +39,19 @@ GROUPS = {
 }
 """Terms that are left out together."""
 
+WEAKEST = ("votes", "silence", "age", "interonset")
+"""Those that show little when each is left out alone; the row `weakest` is without all of them."""
+
+SEEDS = ("seed-1", "weakest-seed-1")
+"""Rows with another seed."""
+
 
 def rows_of(names: list[str]) -> dict[str, Flags]:
     """Return the rows of these names, behind the one with all terms."""
-    known = {name: (name,) for name in TERMS} | GROUPS
+    known = {name: (name,) for name in TERMS} | GROUPS | {"weakest": WEAKEST}
     rows: dict[str, Flags] = {FIRST: {}, "none": {"--term-notes": "0"}, "seed-1": {"--seed": "1"}}
     rows |= {name: {"--without-terms": ",".join(terms)} for name, terms in known.items()}
+    rows["weakest-seed-1"] = {**rows["weakest"], **rows["seed-1"]}
     return {name: rows[name] for name in dict.fromkeys((FIRST, *names))}
 
 
@@ -55,8 +62,8 @@ def main() -> None:
     parser.add_argument(
         "--rows",
         nargs="+",
-        choices=sorted({"none", "seed-1", *GROUPS, *TERMS}),
-        default=["none", *GROUPS, "seed-1"],
+        choices=sorted({"none", "weakest", *SEEDS, *GROUPS, *TERMS}),
+        default=["none", *GROUPS, "weakest", *SEEDS],
     )
     parser.add_argument("--tokens", type=int, default=10_000_000)
     arguments = parser.parse_args()

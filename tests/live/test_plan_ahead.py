@@ -16,17 +16,21 @@ START = 100.0
 EVENT = PlannedEvent(0, START + 0.4, (0x90, 60, 64))
 
 
-@pytest.fixture
-def plan() -> PlanAhead:
-    clock = ManualClock(START)
+def plan_from(start: float) -> PlanAhead:
     made = PlanAhead(
-        Scheduler(MemoryOutput(), clock, max_note_seconds=20.0),
-        TimeMap(START),
-        start_seconds=START,
+        Scheduler(MemoryOutput(), ManualClock(start), max_note_seconds=20.0),
+        TimeMap(start),
+        start_seconds=start,
         steps_per_second=100,
         lookahead_seconds=1.0,
     )
     made.begin()
+    return made
+
+
+@pytest.fixture
+def plan() -> PlanAhead:
+    made = plan_from(START)
     made.disturb(START)
     return made
 
@@ -83,3 +87,13 @@ def test_a_note_is_answered_by_a_plan_that_may_reach_far_for_its_first_event() -
     behind = concert.model.asked[kinds.index(Hear) :]
     plan = next(request for request in behind if isinstance(request, Plan))
     assert plan.first_until_step - plan.until_step == pytest.approx(80, abs=3)
+
+
+def test_a_plan_that_is_short_by_a_rounding_only_is_enough() -> None:
+    plan = plan_from(0.0)
+    now, until = 0.39, 1.39
+    assert now + 1.0 > until, "in floating point"
+    assert plan.more(now, 40, 60.0) is not None
+    plan.take(Planned(0, (EVENT,), until, tokens=1, done=True), now)
+    assert plan.more(now, 40, 60.0) is None
+    assert plan.more_at(60.0) > now
