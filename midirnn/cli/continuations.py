@@ -28,6 +28,9 @@ SCALE_PERFORMANCES = 256
 MODEL = "model"
 """The name of the model's row."""
 
+SCALE = "scale"
+"""The name of the row that says what 1.00 stands for."""
+
 
 def evaluate_continuations(
     model: Model,
@@ -175,7 +178,10 @@ def _print_tables(report: Mapping[str, Any], dataset: Path | str) -> None:
         f"{report['model']}, {report['continuations']} continuations of {dataset} "
         f"({report['split']}), --follow {report['follow']:g}"
     )
-    print("median distances to the primer; 1.00 is as far as another piece:")
+    print(
+        "median distances to the primer; 1.00 is as far as another piece, "
+        f"and the rows '{SCALE}' say how far that is:"
+    )
     console = Console(highlight=False)
     for table in (_distance_table(report), _recurrence_table(report)):
         console.print()
@@ -188,17 +194,19 @@ def _print_tables(report: Mapping[str, Any], dataset: Path | str) -> None:
 
 
 def _distance_table(report: Mapping[str, Any]) -> Table:
-    """Return the distances: a row for each passage and each player."""
+    """Return the distances: a row for each passage and each player, and the scale of each passage.
+
+    The scale is what 1.00 stands for, as :data:`midirnn.judging.style.STYLE` measures it.
+    """
     from midirnn.judging.continuations import COLUMNS
 
     columns = (column.replace("_", "\n") for column in COLUMNS)
     table = _table("seconds", "player", *columns, words=2)
-    distances = report["distances"]
-    spans = list(next(iter(distances.values())))
-    for span in spans:
-        for name, of in distances.items():
-            values = [f"{of[span][column]:.2f}" for column in COLUMNS]
-            table.add_row(span, name, *values, end_section=name == list(distances)[-1])
+    distances, scale = report["distances"], report["scale"]["mean_between_pieces"]
+    for span in scale:
+        for name, of in [*distances.items(), (SCALE, scale)]:
+            values = [f"{of[span][column]:.2f}" if column in of[span] else "" for column in COLUMNS]
+            table.add_row(span, name, *values, end_section=name == SCALE)
     return table
 
 

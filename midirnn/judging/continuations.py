@@ -90,7 +90,9 @@ def compositions(paths: Sequence[str]) -> list[str]:
     """Return which composition each performance is of, as far as its path tells.
 
     The performances in a folder are of one composition; if all are in the same folder, each is of
-    its own.
+    its own. A data set stores paths, and no names of compositions: where a folder holds an album,
+    as in PiJAMA, all its pieces count as one composition, so that "another piece" is never from the
+    same album.
     """
     folders = [str(PurePosixPath(path).parent) for path in paths]
     return folders if len(set(folders)) > 1 else list(paths)

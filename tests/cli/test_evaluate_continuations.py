@@ -112,6 +112,10 @@ def test_in_words_it_is_two_tables(place: Path, capsys: Capture) -> None:
         for player in ("pianist", "model"):
             (row,) = [row for row in rows if row[:2] == [span, player]]
             assert len([float(value) for value in row[2:]]) == 7
+    scale = report(capsys, argv(place, count=9))["scale"]["mean_between_pieces"]
+    for span, of in scale.items():
+        (row,) = [row for row in rows if row[:2] == [span, "scale"]]
+        assert row[2:] == [f"{value:.2f}" for value in of.values()]
     assert sum(line.startswith("patterns that return") for line in lines) == 3
     assert lines[-1].startswith("standard error of 'all' in 0-30 s: ")
     assert sum(line.startswith("longest run of notes") for line in lines) == 3
