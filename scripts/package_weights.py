@@ -2,15 +2,19 @@
 
     python3 scripts/package_weights.py RUN midirnn/pretrained/NAME --evaluations FILE.json ...
 
-The evaluations are the output of midirnn evaluate --json: of splits, with the grammar's mask and
-without it, and of samples, of which only the summary is kept. The card (README.md) and the licence
-beside the weights are written by hand and are not changed.
+The evaluations are the output of midirnn evaluate --json. Those of the likelihood are called by
+their split, with the grammar's mask and without it; where several data sets have that split, by the
+data set too. Of samples, continuations and endings only the summary is kept. DATASET=FILE.json says
+of which data set a report is, or calls it otherwise. The card (README.md) and the licence beside
+the weights are written by hand and are not changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +23,41 @@ import numpy as np
 from midirnn.engines.load import find_model
 from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 
-SAMPLES = "samples"
+Report = dict[str, Any]
+
+DATASET = "dataset"
+
+ENDING_FIGURES = ("mean", "deviation", "overlapping_area", "from_reference")
+"""What is kept of each feature of endings."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A report of a file: what it is called, and the part of it that is kept."""
+
+    path: Path
+    name: str
+    kept: Report
+
+    @property
+    def dataset(self) -> str | None:
+        """The data set's name; None if the report is of a midirnn that did not write it."""
+        return self.kept.get(DATASET)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--evaluations", type=Path, nargs="*", default=[])
+    parser.add_argument(
+        "--evaluations", nargs="*", default=[], metavar="[DATASET=]FILE", help="reports in JSON"
+    )
     arguments = parser.parse_args()
     checkpoint = read_checkpoint(find_model(arguments.run))
-    evaluations: dict[str, dict[str, Any]] = {}
-    for path in arguments.evaluations:
-        name, kept = named(json.loads(path.read_text(encoding="utf-8")))
-        if name in evaluations:
-            parser.error(f"{path} is a second evaluation of {name!r}: give one of each")
-        evaluations[name] = kept
+    try:
+        evaluations = by_name([read(argument) for argument in arguments.evaluations])
+    except ValueError as error:
+        parser.error(str(error))
     info = without_folders(checkpoint.info) | {"weights": "float16", "evaluation": evaluations}
     arguments.target.mkdir(parents=True, exist_ok=True)
     write_checkpoint(
@@ -49,12 +72,78 @@ def main() -> None:
     print(f"{arguments.target}: {size:,} weights, {checkpoint.info.get('tokens_seen', 0):,} tokens")
 
 
-def named(evaluation: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the name of an evaluation in the package, and the part of it that is kept."""
-    if SAMPLES in evaluation:
-        return SAMPLES, without(evaluation, "model", "each")
-    masked = "" if evaluation["mask"] else " without mask"
-    return evaluation["split"] + masked, without(evaluation, "model", "split")
+def read(argument: str) -> Evaluation:
+    """Read a report, ``FILE`` or ``DATASET=FILE``. Raises ValueError if it is none."""
+    dataset, _, file = ("", "", argument) if Path(argument).exists() else argument.rpartition("=")
+    path = Path(file)
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from None
+    for kind, (name, kept) in KINDS.items():
+        if isinstance(report, dict) and kind in report:
+            label = {DATASET: dataset} if dataset else {}
+            return Evaluation(path, name(report), kept(report) | label)
+    raise ValueError(f"{path} is no report of midirnn evaluate --json")
+
+
+def by_name(evaluations: Sequence[Evaluation]) -> dict[str, Report]:
+    """Return what is kept of each evaluation. Raises ValueError if two have the same name.
+
+    Names that several data sets have in common get the data set's: ``validation of jazz``.
+    """
+    found: dict[str, Report] = {}
+    for each in evaluations:
+        datasets = {other.dataset for other in evaluations if other.name == each.name}
+        if len(datasets) > 1 and each.dataset is None:
+            raise ValueError(
+                f"{each.path} does not say of which data set it is: write DATASET={each.path}"
+            )
+        name = f"{each.name} of {each.dataset}" if len(datasets) > 1 else each.name
+        if name in found:
+            raise ValueError(f"{each.path} is a second evaluation of {name!r}: give one of each")
+        found[name] = each.kept
+    return found
+
+
+def of_likelihood(report: Report) -> str:
+    """Return the name of a report of the likelihood."""
+    return str(report["split"]) + ("" if report["mask"] else " without mask")
+
+
+def summary(report: Report) -> Report:
+    """Return a report without the single pieces, and without where the model was."""
+    return without(report, "model", "each")
+
+
+def summary_of_continuations(report: Report) -> Report:
+    """Return all distances; the scale and the standard errors of the headline only."""
+    headline, scale = report["headline"], report["scale"]
+    return summary(report) | {
+        "scale": {**scale, "mean_between_pieces": scale["mean_between_pieces"][headline]},
+        "standard_errors": {who: of[headline] for who, of in report["standard_errors"].items()},
+    }
+
+
+def summary_of_endings(report: Report) -> Report:
+    """Return the figures of each feature that ``midirnn evaluate --endings`` prints."""
+    features = {
+        name: {
+            who: {figure: value for figure, value in described.items() if figure in ENDING_FIGURES}
+            for who, described in of_feature.items()
+        }
+        for name, of_feature in report["features"].items()
+    }
+    return summary(report) | {"features": features}
+
+
+KINDS: dict[str, tuple[Callable[[Report], str], Callable[[Report], Report]]] = {
+    "samples": (lambda _: "samples", summary),
+    "continuations": (lambda _: "continuations", summary_of_continuations),
+    "endings": (lambda _: "endings", summary_of_endings),
+    "nats_per_token": (of_likelihood, lambda report: without(report, "model", "split")),
+}
+"""The kinds of reports by a key that only they have: how they are called, and what is kept."""
 
 
 def without_folders(info: dict[str, Any]) -> dict[str, Any]:

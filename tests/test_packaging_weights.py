@@ -24,9 +24,43 @@ TEST = {"model": "run", "split": "test", "mask": True, "nats_per_token": 2.1}
 NO_MASK = TEST | {"mask": False, "nats_per_token": 2.4}
 SAMPLES = {"model": "run", "split": "test", "samples": 2, "overlap": 0.9, "each": [{}, {}]}
 
+CONTINUATIONS = {
+    "model": "run",
+    "dataset": "jazz",
+    "split": "validation",
+    "continuations": 2,
+    "headline": "0-30",
+    "scale": {
+        "performances": 9,
+        "mean_between_pieces": {"0-30": {"density": 0.5}, "30-60": {"density": 0.6}},
+    },
+    "distances": {"pianist": {"0-30": {"all": 0.4}, "30-60": {"all": 0.5}}},
+    "standard_errors": {"pianist": {"0-30": {"all": 0.03}, "30-60": {"all": 0.04}}},
+    "recurrence": {"pianist": {"longest_copy_notes": {"max": 30.0}}},
+    "each": [{}, {}],
+}
+ENDINGS = {
+    "model": "run",
+    "dataset": "jazz",
+    "split": "test",
+    "endings": 2,
+    "features": {
+        "velocity": {
+            "real": {"mean": 60.0, "deviation": 9.0, "overlapping_area": 1.0, "kl_divergence": 0.0}
+        }
+    },
+}
 
-def package(folder: Path, *evaluations: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Package a model with what was found about it."""
+
+def of(dataset: str, split: str = "validation") -> dict[str, Any]:
+    """Return a likelihood report of a data set."""
+    return {"model": "run", "dataset": dataset, "split": split, "mask": True, "nats_per_token": 2.0}
+
+
+def package(
+    folder: Path, *evaluations: dict[str, Any], labels: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Package a model with what was found about it; the first reports may be labelled."""
     (folder / "run").mkdir()
     weights = random_weights(CONFIG)
     info = {"tokens_seen": 7, "started_from": {"model": "/home/me/runs/first", "tokens_seen": 3}}
@@ -35,7 +69,9 @@ def package(folder: Path, *evaluations: dict[str, Any]) -> subprocess.CompletedP
     for file, evaluation in zip(files, evaluations, strict=True):
         file.write_text(json.dumps(evaluation))
     command = [sys.executable, str(SCRIPT), str(folder / "run"), str(folder / "package")]
-    command += ["--evaluations", *map(str, files)]
+    given = list(map(str, files))
+    given[: len(labels)] = [f"{label}={file}" for label, file in zip(labels, given, strict=False)]
+    command += ["--evaluations", *given]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -67,3 +103,65 @@ def test_two_evaluations_of_one_name_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "2.json is a second evaluation of 'test': give one of each" in done.stderr
     assert not (tmp_path / "package").exists()
+
+
+def evaluation(folder: Path) -> dict[str, Any]:
+    """Return what the package says about how the model was measured."""
+    found: dict[str, Any] = read_checkpoint(folder / "package").info["evaluation"]
+    return found
+
+
+def test_a_split_that_several_data_sets_have_is_named_with_them(tmp_path: Path) -> None:
+    no_mask = of("jazz") | {"mask": False}
+    done = package(tmp_path, of("piano", "test"), of("piano"), of("jazz"), no_mask)
+    assert done.returncode == 0, done.stderr
+    found = evaluation(tmp_path)
+    assert {name: kept["dataset"] for name, kept in found.items()} == {
+        "test": "piano",
+        "validation of piano": "piano",
+        "validation of jazz": "jazz",
+        "validation without mask": "jazz",
+    }
+
+
+def test_a_report_can_be_labelled_with_its_data_set(tmp_path: Path) -> None:
+    done = package(tmp_path, TEST, of("jazz", "test"), labels=("piano",))
+    assert done.returncode == 0, done.stderr
+    assert evaluation(tmp_path).keys() == {"test of piano", "test of jazz"}
+
+
+def test_a_report_without_a_data_set_beside_another_is_refused(tmp_path: Path) -> None:
+    done = package(tmp_path, of("jazz", "test"), TEST)
+    assert done.returncode == 2
+    assert "1.json does not say of which data set it is: write DATASET=" in done.stderr
+
+
+def test_continuations_and_endings_are_kept_in_short(tmp_path: Path) -> None:
+    done = package(tmp_path, CONTINUATIONS, CONTINUATIONS | {"dataset": "piano"}, ENDINGS)
+    assert done.returncode == 0, done.stderr
+    found = evaluation(tmp_path)
+    assert found.keys() == {"continuations of jazz", "continuations of piano", "endings"}
+    kept = found["continuations of jazz"]
+    assert kept["scale"] == {"performances": 9, "mean_between_pieces": {"density": 0.5}}
+    assert kept["standard_errors"] == {"pianist": {"all": 0.03}}
+    assert kept["distances"] == CONTINUATIONS["distances"]
+    assert kept.keys() == CONTINUATIONS.keys() - {"model", "each"}
+    velocity = {"mean": 60.0, "deviation": 9.0, "overlapping_area": 1.0}
+    assert found["endings"]["features"] == {"velocity": {"real": velocity}}
+
+
+@pytest.mark.parametrize("report", [{"files": {}, "all": {}}, {}])
+def test_what_is_no_evaluation_is_refused(tmp_path: Path, report: dict[str, Any]) -> None:
+    done = package(tmp_path, report)
+    assert done.returncode == 2
+    assert "0.json is no report of midirnn evaluate --json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    package(tmp_path)
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "run"), str(tmp_path / "package")]
+    command += ["--evaluations", "piano=elsewhere.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "elsewhere.json cannot be read" in done.stderr and "Traceback" not in done.stderr

@@ -77,6 +77,7 @@ def evaluate_continuations(
         findings["each"][number] = {"path": paths[index], "seed": seed + number, **row}
     report: dict[str, Any] = {
         "model": model.name,
+        "dataset": dataset.name,
         "split": split,
         "continuations": len(played),
         "left_out": left_out,

@@ -67,6 +67,7 @@ def evaluate_endings(
     sets = {"model": made, "real": real[::2], "other real": real[1::2]}
     report = {
         "model": model.name,
+        "dataset": dataset.name,
         "split": split,
         "endings": len(made),
         "seed": seed,

@@ -279,6 +279,7 @@ def _measure_likelihood(
         )
     report = {
         "model": model.name,
+        "dataset": dataset.name,
         "split": split,
         "pieces": len(chosen),
         "mask": config.mask,
@@ -333,6 +334,7 @@ def _judge_samples(
     paths = [row["path"] for row in dataset.rows("train")]
     report: dict[str, Any] = {
         "model": model.name,
+        "dataset": dataset.name,
         "split": split,
         "samples": count,
         "sample_seconds": seconds,

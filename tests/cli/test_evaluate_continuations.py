@@ -64,7 +64,8 @@ def test_the_report_has_the_distances_the_scale_and_each_piece(
     place: Path, capsys: Capture
 ) -> None:
     found = report(capsys, argv(place, "--seed=4"))
-    assert (found["split"], found["continuations"], found["left_out"]) == ("test", 2, 1)
+    assert (found["dataset"], found["split"]) == ("data", "test")
+    assert (found["continuations"], found["left_out"]) == (2, 1)
     assert found["follow"] == 1.0
     assert found["sampling"]["max_note_seconds"] == 0.5
     assert found["scale"]["performances"] == 3
