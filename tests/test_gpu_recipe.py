@@ -28,6 +28,7 @@ from tests.datasets.made import write_pieces
 from tests.training.tiny import VALIDATION
 
 SCRIPTS = Path(__file__).parents[1] / "scripts" / "recipes" / "gpu"
+PACKAGE = "package_weights"
 CODEC = PerformanceCodec()
 CONFIG = ModelConfig(
     embedding_size=8,
@@ -43,10 +44,12 @@ CONFIG = ModelConfig(
 @pytest.fixture(autouse=True, scope="module")
 def scripts() -> Iterator[None]:
     """The recipe's modules can be imported, as when its scripts run."""
-    sys.path.insert(0, str(SCRIPTS))
+    folders = [str(SCRIPTS), str(SCRIPTS.parents[1])]
+    sys.path[:0] = folders
     yield
-    sys.path.remove(str(SCRIPTS))
-    for name in ("device", "pack", "packing", "returning", "train", "unpack_run"):
+    for folder in folders:
+        sys.path.remove(folder)
+    for name in (*("device", "pack", "packing", "returning", "train", "unpack_run"), PACKAGE):
         sys.modules.pop(name, None)
 
 
@@ -102,6 +105,24 @@ class TestPack:
         assert [p.tolist() for p in first.train] == [p.tolist() for p in PIECES[:3]]
         assert [p.tolist() for p in first.validation] == [p.tolist() for p in VALIDATION]
         assert not second.validation
+
+    def test_a_pack_has_two_files_for_each_data_set_and_a_list(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_pieces(tmp_path / "a", PIECES[:3], VALIDATION)
+        assert run(monkeypatch, "pack", tmp_path / "pack", tmp_path / "a") == 0
+        names = {path.name for path in (tmp_path / "pack").iterdir()}
+        assert names == {"0-train.xz", "0-validation.xz", "pack.json"}
+
+    def test_a_pack_that_would_be_too_large_is_not_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        write_pieces(tmp_path / "a", PIECES[:3], VALIDATION)
+        small = tmp_path / "pack", tmp_path / "a", "--megabytes=0.0005"
+        assert run(monkeypatch, "pack", *small) == 1
+        captured = capsys.readouterr()
+        assert "at most 0.0005 MB are allowed" in captured.err and captured.out == ""
+        assert not (tmp_path / "pack").exists()
 
     def test_a_folder_without_a_pack_is_refused_in_one_line(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="holds no pack that can be read"):
@@ -184,8 +205,8 @@ SIZES = [
 
 
 class TestTheWholeWay:
-    def test_pack_train_return_go_on_decay_and_generate(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_pack_train_return_go_on_decay_package_and_generate(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         returning = script("returning")
         monkeypatch.setattr(returning, "MOST_BYTES", 20_000)  # so that files come in parts
@@ -213,10 +234,34 @@ class TestTheWholeWay:
         best = read_checkpoint(folder / "best")
         assert best.config.hidden_size == 8
         assert best.info["started_from"]["tokens_seen"] > first["tokens_seen"]
+        package = tmp_path / "package"
+        self.package(folder, tmp_path / "songs", package, monkeypatch, capsys)
+        shipped = read_checkpoint(package)
+        assert shipped.info["evaluation"]["validation"]["dataset"] == "songs"
+        assert shipped.info["tokens_seen"] == best.info["tokens_seen"]
         music = str(tmp_path / "new.mid")
-        flags = ["--model", str(folder), "--seconds", "1", "--engine", "numpy"]
+        flags = ["--model", str(package), "--seconds", "1", "--engine", "numpy"]
         assert main(["generate", "-o", music, *flags]) == 0
         assert Path(music).stat().st_size > 0
+
+    def package(
+        self,
+        run_folder: Path,
+        songs: Path,
+        package: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Evaluate a run, and package it, as the recipe's page says."""
+        capsys.readouterr()
+        flags = ["--split", "validation", "--json"]
+        assert main(["evaluate", str(run_folder), str(songs), *flags]) == 0
+        report = package.with_name("validation.json")
+        report.write_text(capsys.readouterr().out)
+        monkeypatch.setattr(
+            sys, "argv", ["x", str(run_folder), str(package), "--evaluations", str(report)]
+        )
+        script(PACKAGE).main()
 
     def test_what_does_not_come_back_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="holds no state to go on from"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -120,18 +121,44 @@ def from_columns(columns: Columns, codec: PerformanceCodec) -> list[Tokens]:
     return pieces
 
 
-def write_pack(folder: Path, mixture: Mixture) -> int:
+def write_pack(folder: Path, mixture: Mixture, most_bytes: float = math.inf) -> int:
     """Write data sets into a folder; return the number of bytes.
 
-    Raises :class:`DatasetError` for data sets that do not hold performances.
+    Raises :class:`DatasetError` for data sets that do not hold performances, and, before anything
+    is written, for those that take more than ``most_bytes``.
     """
     codec = mixture.datasets[0].codec
     if not isinstance(codec, PerformanceCodec):
         raise DatasetError(
             f"the data sets are encoded as {codec.name!r}; only performances are packed"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     sources = mixture.sources()
+    files, sets = {}, []
+    for number, columns_of in enumerate(_compressed_columns(sources, codec)):
+        sizes = {}
+        for split, stored in columns_of.items():
+            files[f"{number}-{split}.xz"] = b"".join(stored.values())
+            sizes[split] = {name: len(column) for name, column in stored.items()}
+        source = sources[number]
+        sets.append({"name": source.name, "weight": source.weight, "sizes": sizes})
+    written = sum(map(len, files.values()))
+    if written > most_bytes:
+        raise DatasetError(
+            f"the pack would take {written / 1e6:.1f} MB, and at most {most_bytes / 1e6:g} MB are "
+            "allowed: pack fewer data sets, or raise --megabytes"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_file(folder / name, content)
+    contents = {"codec": codec.settings(), "sets": sets}
+    write_file(folder / CONTENTS, json.dumps(contents, indent=2) + "\n")
+    return written
+
+
+def _compressed_columns(
+    sources: Sequence[Source], codec: PerformanceCodec
+) -> list[dict[str, dict[str, bytes]]]:
+    """Return the compressed columns of each split of each data set."""
     with ThreadPoolExecutor(usable_processors()) as threads:  # xz lets other threads compute
         parts = [
             {
@@ -143,18 +170,13 @@ def write_pack(folder: Path, mixture: Mixture) -> int:
             }
             for source in sources
         ]
-    sets, written = [], 0
-    for number, (source, part) in enumerate(zip(sources, parts, strict=True)):
-        sizes = {}
-        for split, columns in part.items():
-            stored = {name: column.result() for name, column in columns.items()}
-            write_file(folder / f"{number}-{split}.xz", b"".join(stored.values()))
-            sizes[split] = {name: len(compressed) for name, compressed in stored.items()}
-            written += sum(sizes[split].values())
-        sets.append({"name": source.name, "weight": source.weight, "sizes": sizes})
-    contents = {"codec": codec.settings(), "sets": sets}
-    write_file(folder / CONTENTS, json.dumps(contents, indent=2) + "\n")
-    return written
+    return [
+        {
+            split: {name: column.result() for name, column in columns.items()}
+            for split, columns in part.items()
+        }
+        for part in parts
+    ]
 
 
 def read_pack(folder: Path) -> tuple[PerformanceCodec, list[Source]]:
