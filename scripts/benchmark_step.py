@@ -4,8 +4,9 @@
 
 Each engine generates music, one token a step, in a tight loop and in one that sleeps between steps
 as live playing does, so that its caches are cold. torch.nn's layers run with oneDNN and without.
-While other processes use more than a fifth of a core, nothing is reported and the exit code is 1,
-unless --anyway is given.
+Of a model with terms (--term-notes), the table also says what its structured output takes of a
+step, in numpy and in C++. While other processes use more than a fifth of a core, nothing is
+reported and the exit code is 1, unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,15 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.errors import MidirnnError
+from midirnn.features import NoteTerms
 from midirnn.models.cells import CELLS
 from midirnn.models.checkpoint import expected_shapes
 from midirnn.models.config import ModelConfig
+from midirnn.performance import Performance
 from midirnn.sampling import Sampler
+from midirnn.terms import TermStep
+from midirnn.terms.native_step import NativeStep
+from midirnn.terms.scan import native_library
 
 WARM_UP_STEPS = 10
 LIBRARIES = ("midirnn", "numpy", "onnxruntime", "torch")
@@ -49,6 +55,23 @@ class Timing:
     p90_ms: float
 
 
+@dataclass(frozen=True)
+class TermTiming:
+    """Microseconds that the structured output takes of a step."""
+
+    way: str
+    """numpy or C++."""
+    pause_ms: float
+    steps: int
+    follow_us: float
+    """In the mean, to take in a token: the notes so far, and what they index until the next."""
+    add_us: float
+    """In the mean, to index what changes with time, and to add up the weights."""
+    median_us: float
+    """Of both."""
+    p90_us: float
+
+
 def main() -> int:
     arguments = parse_arguments()
     model = load(arguments.model) if arguments.model else random_model(arguments)
@@ -58,14 +81,17 @@ def main() -> int:
         return refuse(before)
     others = OtherLoad()
     timings, absent = measure_all(model, arguments)
+    of_terms = list(measure_terms(model, arguments))
     about = describe(model, others.cores())
     if about["other_processes_cores"] > MOST_OTHER_CORES and not arguments.anyway:
         return refuse(about["other_processes_cores"])
     if arguments.json:
         about |= {"timings": [asdict(timing) for timing in timings], "absent": absent}
+        about |= {"terms": [asdict(timing) for timing in of_terms]}
         print(json.dumps(about, indent=2))
     else:
         print_table(about, timings, absent)
+        print_terms(of_terms)
     return 0
 
 
@@ -75,6 +101,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cell", choices=list(CELLS), default="lstm")
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--num-layers", type=int, default=3)
+    parser.add_argument("--term-notes", type=int, default=0, help="notes of a structured output")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
     parser.add_argument("--pause-ms", type=float, default=10.0, help="of the paced loop")
     parser.add_argument("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES))
@@ -90,6 +117,7 @@ def random_model(arguments: argparse.Namespace) -> Model:
         cell=arguments.cell,
         hidden_size=arguments.hidden_size,
         num_layers=arguments.num_layers,
+        term_notes=arguments.term_notes,
     )
     rng = np.random.default_rng(0)
     weights = {
@@ -150,6 +178,64 @@ def measure(name: str, sampler: Sampler[Any], seconds: float, pause_ms: float) -
     return Timing(name, pause_ms, len(milliseconds), p10, median, p90)
 
 
+def measure_terms(model: Model, arguments: argparse.Namespace) -> Iterator[TermTiming]:
+    """Yield what the terms take of a step in numpy, and in C++ where there is a compiler."""
+    feature = next((f for f in model.config.features if isinstance(f, NoteTerms)), None)
+    if feature is None:
+        return
+    steps: dict[str, Any] = {"numpy": TermStep(feature.terms)}
+    if (library := native_library()) is not None:
+        steps["C++"] = NativeStep(feature.terms, library)
+    tokens = model.codec.encode(music(feature.notes + 500)).tolist()
+    for way, step in steps.items():
+        for pause_ms in (0.0, arguments.pause_ms):
+            times = time_terms(step, feature, tokens, arguments.seconds, pause_ms)
+            microseconds = 1e6 * np.array(times)  # (steps, 2)
+            median, p90 = np.percentile(microseconds.sum(axis=1), [50, 90]).tolist()
+            follow, add = microseconds.mean(axis=0).tolist()
+            yield TermTiming(way, pause_ms, len(times), follow, add, median, p90)
+
+
+def time_terms(
+    step: Any, feature: NoteTerms, tokens: list[int], seconds: float, pause_ms: float
+) -> list[tuple[float, float]]:
+    """Return the seconds that as many steps as fit take to follow and to add.
+
+    All ``feature.notes`` notes are remembered.
+    """
+    weights = np.random.default_rng(0).standard_normal(feature.head_rows).astype(np.float32)
+    logits = np.zeros(feature.terms.groups["velocity"].stop, np.float32)
+    clock, memory = time.perf_counter, step.start(feature.notes)
+    for token in tokens:
+        memory = step.follow(memory, token)
+    times: list[tuple[float, float]] = []
+    end = clock() + seconds
+    while (begun := clock()) < end:
+        memory = step.follow(memory, tokens[len(times) % len(tokens)])
+        followed = clock()
+        step.add(logits, weights, memory)
+        times.append((followed - begun, clock() - followed))
+        if pause_ms:
+            time.sleep(pause_ms / 1e3)
+    return times
+
+
+def music(notes: int) -> Performance:
+    """Return music to look back on: phrases that come again, with up to eight notes at once."""
+    rng = np.random.default_rng(0)
+    phrases = rng.integers(45, 80, (20, 12))
+    pitches = np.concatenate([phrases[i] for i in rng.integers(0, 20, notes // 12 + 1)])[:notes]
+    starts = np.cumsum(rng.choice([0.0, 0.12, 0.25], notes))
+    rows = zip(
+        starts.tolist(),
+        (starts + rng.uniform(0.1, 0.8, notes)).tolist(),
+        pitches.tolist(),
+        rng.integers(30, 100, notes).tolist(),
+        strict=True,
+    )
+    return Performance.from_notes(rows)
+
+
 def describe(model: Model, other_cores: float) -> dict[str, Any]:
     """Machine, versions, the model, and what else was running."""
     config = model.config
@@ -182,6 +268,18 @@ def print_table(about: dict[str, Any], timings: list[Timing], absent: dict[str, 
         print(f"{row} {t.p10_ms:>8.3f} {t.median_ms:>8.3f} {t.p90_ms:>8.3f}")
     for name, reason in absent.items():
         print(f"{name:<16} absent: {reason}")
+
+
+def print_terms(timings: list[TermTiming]) -> None:
+    if timings:
+        print("the structured output's part, in microseconds; follow and add are means:")
+        columns = f"{'follow':>8} {'add':>8} {'median':>8} {'p90':>8}"
+        print(f"{'way':<16} {'loop':<13} {'steps':>6} {columns}")
+    for t in timings:
+        loop = f"every {t.pause_ms:g} ms" if t.pause_ms else "tight"
+        row = f"{t.way:<16} {loop:<13} {t.steps:>6}"
+        means = f"{t.follow_us:>8.1f} {t.add_us:>8.1f}"
+        print(f"{row} {means} {t.median_us:>8.1f} {t.p90_us:>8.1f}")
 
 
 if __name__ == "__main__":

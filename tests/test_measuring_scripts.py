@@ -122,6 +122,7 @@ def test_steps_are_timed_with_what_else_was_running() -> None:
         assert 0 < timing["p10_ms"] <= timing["median_ms"] <= timing["p90_ms"]
         assert timing["steps"] > 0
     assert report["hidden_size"] == 16
+    assert report["terms"] == []
     assert report["other_processes_cores"] >= 0
     assert {"machine", "cores", "versions", "load_average"} <= set(report)
 
@@ -133,6 +134,20 @@ def test_the_steps_of_a_model_are_timed_in_a_table(model: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == f"lstm 3 x 32 ({model}), batch 1, one thread"
     assert [line.split()[0] for line in lines[-2:]] == ["numpy", "numpy"]
+
+
+def test_what_terms_take_of_a_step_is_timed() -> None:
+    argv = (*SMALL, "--term-notes", "30", "--engines", "numpy", "--anyway", "--pause-ms", "1")
+    report = json.loads(run("benchmark_step.py", *argv, "--json").stdout)
+    ways = ("numpy", "C++") if has_compiler() else ("numpy",)
+    timings = {(t["way"], t["pause_ms"]): t for t in report["terms"]}
+    assert set(timings) == {(way, pause) for way in ways for pause in (0.0, 1.0)}
+    for timing in timings.values():
+        assert 0 < timing["median_us"] <= timing["p90_us"] and timing["steps"] > 0
+        assert timing["follow_us"] > 0 and timing["add_us"] > 0
+    lines = run("benchmark_step.py", *argv).stdout.splitlines()
+    assert sum(line.startswith(("numpy", "C++")) for line in lines) == 2 + 2 * len(ways)
+    assert any(line.startswith("the structured output's part") for line in lines)
 
 
 def test_other_cells_are_timed() -> None:
