@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token, convert
 
 from midirnn.live.base.options import Option
 
@@ -51,5 +51,15 @@ def _flag(option: Option, help: str | None) -> inspect.Parameter:
         about["group"] = option.group
     if option.default is False or option.default == ():
         about["show_default"] = False
-    hint = option.hint | Literal[option.old_values] if option.old_values else option.hint
-    return flag(option.name, hint, option.default, **about)
+    if option.old_values:
+        about["converter"] = _read_old_values_too(option.old_values)
+    return flag(option.name, option.hint, option.default, **about)
+
+
+def _read_old_values_too(old_values: tuple[str, ...]) -> Callable[[Any, Sequence[Token]], Any]:
+    """Return a converter to the flag's type that lets old values through; the help has none."""
+
+    def read(hint: Any, tokens: Sequence[Token]) -> Any:
+        return tokens[0].value if tokens[0].value in old_values else convert(hint, tokens)
+
+    return read

@@ -136,6 +136,23 @@ def test_follow_takes_a_number_and_still_the_name_of_a_clock(
     assert "follow is 7; allowed are 0 to 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["live", "jam"])
+def test_the_help_has_no_old_values(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, "--help"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["--follow", "FLOAT"] in [row[1:3] for row in rows]
+    words = [word for row in rows for word in row]
+    assert "FLOAT|CHOICE" not in words
+
+
+def test_a_follow_that_is_no_number_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["live", "--follow", "often"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'for --follow: unable to convert "often" into float. See:' in line
+
+
 def test_the_help_says_of_every_mode_what_it_does() -> None:
     arguments = cli.make_app()["live"].assemble_argument_collection()
     (told,) = [argument.parameter.help for argument in arguments if argument.name == "--mode"]
