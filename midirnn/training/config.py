@@ -79,7 +79,8 @@ class TrainingConfig:
     stretch: float = 0.0
     """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
-    """With --control-inputs: share of segments with controls, each of them half the time."""
+    """With --control-inputs: share of segments in which controls are shown, each of them half the
+    time. With --style-inputs the same share is shown the other traits of a style."""
     without_terms: str = ""
     """With --term-notes: terms of the structured output to leave out, separated by commas."""
     bf16: bool = True
