@@ -182,6 +182,7 @@ class TestEvaluate:
         )
         assert report == {
             "model": str(place / "run"),
+            "dataset": "data",
             "split": "validation",
             "pieces": 1,
             "mask": True,
