@@ -18,8 +18,8 @@ from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("earlier", type=Path)
-    parser.add_argument("later", type=Path)
+    parser.add_argument("earlier", help="a name, or a folder")
+    parser.add_argument("later")
     parser.add_argument("target", type=Path)
     parser.add_argument("--share", type=float, default=0.7, help="the later run's")
     arguments = parser.parse_args()
@@ -32,7 +32,7 @@ def main() -> None:
         name: (1 - share) * earlier.weights[name] + share * weight
         for name, weight in later.weights.items()
     }
-    info = later.info | {"averaged_with": str(arguments.earlier), "share": share}
+    info = later.info | {"averaged_with": arguments.earlier, "share": share}
     info.pop("best_validation_nats_per_token", None)  # that of neither
     with replacing_folder(arguments.target, CheckpointError) as fresh:
         write_checkpoint(fresh, later.config, later.codec, weights, info)

@@ -127,10 +127,13 @@ class Continuation:
         seconds = self.seconds
         if not self.ends or seconds < self.end_seconds - self.approach_seconds:
             since = seconds - self._begin_seconds
-            asked = self._keeping.asked(self._letting_go.at(since))
-            self._telling.at(since, asked)
+            wanted = self._letting_go.at(since)
+            self._telling.at(since, self._keeping.asked(wanted))
+            if self.sampler.config.temperature < 1.0:
+                self.sampler.longest_rest = self._keeping.longest_rest(wanted)
             return None
         if self._ending is None:
+            self.sampler.longest_rest = None
             self._ending = Ending(self.sampler, self._letting_go.controls)
         left = self.end_seconds - seconds
         self._ending.approach(left, self.tokens)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
+from itertools import takewhile
 from typing import Self
 
 import numpy as np
@@ -45,6 +46,12 @@ NUMBERS = ("density", "polyphony")
 RHYTHM = "rhythm"
 """The traits that are kept to; with articulation beside them nothing came nearer to the primer."""
 
+LATELY_SECONDS = 3.0
+"""In so many last seconds it is counted whether as many notes were played as are wanted."""
+
+REST_NOTES = 8.0
+"""If not, a rest lasts no longer than so many notes should take."""
+
 
 class RecentNotes:
     """The notes of the last ``seconds`` of a stream, counted token by token."""
@@ -53,7 +60,7 @@ class RecentNotes:
         self._window = round(seconds * codec.steps_per_second)
         self._steps = codec.token_steps.tolist()
         self._ons, self._offs = codec.note_ons, codec.note_offs
-        self._per_second = codec.steps_per_second
+        self.steps_per_second = codec.steps_per_second
         self._sounding = 0
         self._step = 0
         self._onsets: deque[int] = deque()
@@ -63,7 +70,7 @@ class RecentNotes:
     @property
     def seconds(self) -> float:
         """The time since the start of the stream."""
-        return self._step / self._per_second
+        return self._step / self.steps_per_second
 
     def copy(self) -> Self:
         """Return a copy that goes on by itself."""
@@ -91,23 +98,29 @@ class RecentNotes:
         while self._sounded[0][0] <= begin:
             self._sounded.popleft()
 
+    def notes_per_second(self, seconds: float) -> float:
+        """Return how many notes began in each of the last ``seconds``, fewer than are counted."""
+        begin = self._step - seconds * self.steps_per_second
+        count = sum(1 for _ in takewhile(lambda onset: onset >= begin, reversed(self._onsets)))
+        return count / max(min(seconds, self.seconds), 1.0)
+
     def style(self) -> Style:
         """Return their density, polyphony and rhythm.
 
         They are as :meth:`~midirnn.codecs.base.Steerable.recent_style` measures them.
         """
         begin = max(0, self._step - self._window)
-        span = max(self._step - begin, self._per_second)
+        span = max(self._step - begin, self.steps_per_second)
         note_steps, last = 0, begin
         for step, sounding in self._sounded:
             note_steps += (step - last) * sounding
             last = step
         onsets = np.array(self._onsets, np.int64)
         onsets = onsets[onsets < self._step]  # the music is measured up to here
-        rhythm = rhythm_shares(np.diff(onsets)[np.diff(onsets) > 0] / self._per_second)
+        rhythm = rhythm_shares(np.diff(onsets)[np.diff(onsets) > 0] / self.steps_per_second)
         return Style(
             {
-                "density": math.log2(1.0 + len(onsets) / (span / self._per_second)),
+                "density": math.log2(1.0 + len(onsets) / (span / self.steps_per_second)),
                 "polyphony": math.log2(1.0 + note_steps / span),
             }
             | ({RHYTHM: tuple(rhythm.tolist())} if rhythm.any() else {})
@@ -152,6 +165,16 @@ class Keeping:
         self._asked = replace(wanted, style=self._corrected(wanted.style))
         return self._asked
 
+    def longest_rest(self, wanted: Controls | None) -> int | None:
+        """Return how many steps a rest may have; None where as much was played as is ``wanted``.
+
+        Made for temperatures below 1: see :mod:`midirnn.sampling.rests`.
+        """
+        density = _density(wanted)
+        if not density or self._played.notes_per_second(LATELY_SECONDS) >= density:
+            return None
+        return round(REST_NOTES / density * self._played.steps_per_second)
+
     def _compare(self, style: Style) -> None:
         """Work out anew by how much more or less to ask for than the style that is wanted."""
         played = self._played.style()
@@ -175,3 +198,14 @@ class Keeping:
             shares = np.maximum(style.histogram(RHYTHM) + self._rhythm_change, 0.0)
             asked[RHYTHM] = tuple((shares / shares.sum()).tolist())
         return Style(asked)
+
+
+def _density(wanted: Controls | None) -> float | None:
+    """Return the notes per second that are wanted; None where that is left to the model."""
+    if wanted is None:
+        return None
+    if wanted.notes_per_second is not None:
+        return wanted.notes_per_second
+    if wanted.style is None or "density" not in wanted.style.values:
+        return None
+    return 2.0 ** wanted.style.number("density") - 1.0

@@ -3,7 +3,10 @@
 A rest of a second or more begins with the longest time shift, and goes on with another one. Each is
 a single token, while the music that could come instead is spread over hundreds of tokens. Below a
 temperature of 1 the single token would win nearly every time, however unlikely the rest as a whole
-is. Therefore such a token is drawn no more often than at a temperature of 1.
+is. Therefore such a token is drawn no more often than at a temperature of 1. Even so a model whose
+music is a chord and a rest expects the same again, and only chance would lead it out. So while it
+has played less than it was asked for, its rests are short
+(:meth:`midirnn.sampling.keeping.Keeping.longest_rest`).
 """
 
 from __future__ import annotations
@@ -61,14 +64,16 @@ class Rests:
         steps = int(self._steps[token])
         return Rest(rest.steps + steps, rest.is_opening, steps > 0)
 
-    def within(self, rest: Rest, mask: BoolArray) -> BoolArray:
+    def within(self, rest: Rest, mask: BoolArray, longest: int | None = None) -> BoolArray:
         """Return what a mask (V,) allows, without the time shifts that make a rest too long.
 
-        If nothing else is left, the mask stays as it is.
+        ``longest`` is how many steps it may have, if that is less than by the settings. If nothing
+        else is left, the mask stays as it is.
         """
         if not self._has_time:
             return mask
-        left = (self._longest_opening if rest.is_opening else self._longest) - rest.steps
+        most = self._longest_opening if rest.is_opening else self._longest
+        left = (most if longest is None else min(most, longest)) - rest.steps
         if left >= self._longest_shift:
             return mask
         kept = mask & (self._steps <= max(left, 0))

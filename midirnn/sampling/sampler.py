@@ -81,6 +81,8 @@ class Sampler(Generic[C]):
         """What the model was asked for last."""
         self.favoured: np.ndarray[Any, np.dtype[np.float32]] | None = None
         """What is added to the logits (V,) before all else, until :meth:`reset`."""
+        self.longest_rest: int | None = None
+        """How many steps a rest may have, if less than by the settings; until :meth:`reset`."""
         self._constraint: Any = None
         self._masks: Masks | None = None
         self.configure(config or SamplingConfig())
@@ -119,6 +121,7 @@ class Sampler(Generic[C]):
         self._rest = AT_THE_START
         self.constrain(None)
         self.favoured = None
+        self.longest_rest = None
         self.log_likelihood = 0.0
 
     @property
@@ -216,7 +219,7 @@ class Sampler(Generic[C]):
         choice.
         """
         mask = self._without_worn_out(self.mask() if allowed is None else allowed)
-        return self._rests.within(self._rest, mask)
+        return self._rests.within(self._rest, mask, self.longest_rest)
 
     def take(self, token: int) -> None:
         """Feed a token that was drawn from :meth:`choices`."""

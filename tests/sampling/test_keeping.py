@@ -137,3 +137,22 @@ def test_letting_go_keeps_what_was_found() -> None:
     assert first is not None and less is not None
     assert first.style == less.style != style
     assert keeping.asked(Controls(style=None)) == Controls(style=None)
+
+
+def test_rests_are_short_while_too_little_was_played() -> None:
+    a_second = CODEC.vocabulary.token(TokenType.TIME_SHIFT, 100)
+    keeping = Keeping(CODEC, [])
+    asked = Controls(notes_per_second=4.0)
+    assert keeping.longest_rest(None) is None
+    assert keeping.longest_rest(Controls()) is None
+    assert keeping.longest_rest(asked) == 200
+    assert keeping.longest_rest(Controls(style=Style({"density": math.log2(5.0)}))) == 200
+    for _ in range(3):
+        for pitch in range(60, 64):
+            keeping.add(TOKEN(TokenType.NOTE_ON, pitch))
+        for pitch in range(60, 64):
+            keeping.add(TOKEN(TokenType.NOTE_OFF, pitch))
+        keeping.add(a_second)
+    assert keeping.longest_rest(asked) is None
+    keeping.add(a_second)
+    assert keeping.longest_rest(asked) == 200

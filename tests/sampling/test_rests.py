@@ -7,6 +7,7 @@ import pytest
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance import TokenType
+from midirnn.engines.load import load
 from midirnn.judging.features import onset_gaps
 from midirnn.performance import Performance
 from midirnn.sampling import Sampler, SamplingConfig
@@ -92,3 +93,15 @@ def test_a_codec_without_time_has_no_rests() -> None:
     mask = np.ones(codec.vocab_size, dtype=bool)
     assert rests.after(Rest(), 3) == Rest()
     assert rests.within(Rest(), mask) is mask
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.5])
+def test_piano_does_not_play_a_chord_and_a_rest_over_and_over(temperature: float) -> None:
+    model = load("piano")
+    engine = model.engine("numpy")
+    for seed in range(4):
+        sampler = Sampler(engine, model.codec, SamplingConfig(temperature=temperature), seed=seed)
+        onsets = continue_primer(sampler, 30.0, None).performance.start
+        gaps = np.diff(np.sort(onsets), prepend=0.0, append=30.0)
+        assert gaps[gaps >= 2.0].sum() < 10.0
+        assert len(onsets) / 30.0 > 3.0

@@ -14,6 +14,9 @@ from midirnn.live.input.performer_style import PerformerStyle
 MEASURED_SECONDS = 1.0
 """How often the style is measured again while the performer plays."""
 
+BESIDE_SECONDS = 4.0
+"""Who plays beside the performer is no denser than the performer of so many last seconds."""
+
 LETTING_GO = 10
 """In so many steps the model lets go of a style."""
 
@@ -41,9 +44,7 @@ class StyleFollower:
     def begin(self, how: Following, now: float) -> None:
         """Measure anew, since the model begins to play; with :meth:`end` it stops."""
         self._how = how
-        is_phrase = how is Following.PHRASE
-        heard = self._performer.phrase() if is_phrase else self._performer.last_seconds()
-        self._style = self._recalled or heard
+        self._style = self._recalled or self._followed()
         self._measured_at = now
 
     def end(self) -> None:
@@ -79,9 +80,19 @@ class StyleFollower:
         heard_since = self._heard_at > self._measured_at
         is_due = heard_since and now >= self._measured_at + MEASURED_SECONDS
         if self._how is not Following.PHRASE and is_due:
-            self._style, self._measured_at = self._performer.last_seconds(), now
+            self._style, self._measured_at = self._followed(), now
         share = self._share_left(now)
         return (self._style, share) if self._style and share else (None, 0.0)
+
+    def _followed(self) -> Style | None:
+        """Return the style of what the performer has played, as the model follows it now."""
+        if self._how is Following.PHRASE:
+            return self._performer.phrase()
+        style = self._performer.last_seconds()
+        if style is None or not self.beside:
+            return style
+        lately = self._performer.last_seconds(BESIDE_SECONDS)
+        return style if lately is None else _no_denser(style, lately)
 
     def _share_left(self, now: float) -> float:
         """Return how much of the style is left, in tenths."""
@@ -89,3 +100,9 @@ class StyleFollower:
             return 1.0
         left = max(1.0 - (now - self._heard_at) / self._seconds, 0.0)
         return math.ceil(left * LETTING_GO) / LETTING_GO
+
+
+def _no_denser(style: Style, than: Style) -> Style:
+    """Return a style with the density of another one, where that is less."""
+    density = min(style.number("density"), than.number("density"))
+    return Style({**style.values, "density": density})

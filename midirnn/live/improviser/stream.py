@@ -33,6 +33,10 @@ in them."""
 LONGEST_PAUSE_SECONDS = 3.0
 """The longest pause of the model between two notes while it plays."""
 
+COLD_PAUSE_SECONDS = 1.0
+"""The same below a temperature of 1, where rests feed on themselves (:mod:`midirnn.sampling.rests`)
+and nothing says how many notes are wanted."""
+
 FIRST_NOTE_SECONDS = 0.5
 """When the model begins to play, its first note comes after this long at the latest."""
 
@@ -303,7 +307,9 @@ class SharedStream:
 
     @property
     def _longest_pause(self) -> int:
-        return self._balance.longest_pause(round(LONGEST_PAUSE_SECONDS * self._steps_per_second))
+        is_cold = self._sampler.config.temperature < 1.0 and not self._balance.pace.least
+        seconds = COLD_PAUSE_SECONDS if is_cold else LONGEST_PAUSE_SECONDS
+        return self._balance.longest_pause(round(seconds * self._steps_per_second))
 
     # What the performer may be about to do.
 

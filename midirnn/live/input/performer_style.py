@@ -58,23 +58,23 @@ class PerformerStyle:
         self._steps.clear()
         self.last_step = -math.inf
 
-    def last_seconds(self) -> Style | None:
+    def last_seconds(self, seconds: float = HEARD_SECONDS) -> Style | None:
         """Return the style of the last seconds of playing; None before the first note."""
-        return self._measure(0)
+        return self._measure(0, seconds)
 
     def phrase(self) -> Style | None:
         """Return the style of the present phrase, or of the last seconds if that is short."""
         notes = sum(len(s.note_ons) for n, s in self._steps.items() if n >= self._phrase_from)
         return self._measure(self._phrase_from if notes >= PHRASE_NOTES else 0)
 
-    def _measure(self, first_step: int) -> Style | None:
+    def _measure(self, first_step: int, seconds: float = HEARD_SECONDS) -> Style | None:
         notes = _notes_of([s for n, s in self._steps.items() if n >= first_step], self._codec)
         if not len(notes.onset):
             return None
-        begin = max(0, notes.end - round(HEARD_SECONDS * notes.steps_per_second))
-        seconds = max((notes.end - begin) / notes.steps_per_second, 1.0)
+        begin = max(0, notes.end - round(seconds * notes.steps_per_second))
+        span = max((notes.end - begin) / notes.steps_per_second, 1.0)
         first = np.searchsorted(notes.onset, [begin])
-        return Style.of(measured(notes, first, np.array([begin]), seconds))
+        return Style.of(measured(notes, first, np.array([begin]), span))
 
 
 def _notes_of(steps: Sequence[HeardStep], codec: PerformanceCodec) -> Notes:

@@ -103,6 +103,15 @@ def test_a_phrase_of_a_few_notes_is_measured_with_what_came_before() -> None:
     assert 50.0 < float(style.values["register"]) < 60.0  # type: ignore[arg-type]
 
 
+def test_beside_a_performer_who_thins_out_the_model_does_so_too() -> None:
+    follower = after(Following.LATEST, steps(0.0, 16.0, 240))
+    assert rate(follower.style(15.0)[0]) == pytest.approx(16.0, rel=0.1)
+    follower.hear(steps(15.0, 4.0, 16), 19.0)
+    assert rate(follower.style(19.0)[0]) == pytest.approx(4.0, rel=0.2)
+    follower.hear(steps(19.0, 16.0, 64), 23.0)
+    assert 8.0 < rate(follower.style(23.0)[0]) < 16.0, "who plays more is joined slowly"
+
+
 def test_in_a_duet_the_style_follows_within_seconds_and_stays_through_rests() -> None:
     follower = after(Following.LATEST, steps(0.0, 4.0, 40))
     follower.hear(steps(10.0, 16.0, 240), 25.0)

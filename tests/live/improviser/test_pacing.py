@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.style import Style
+from midirnn.engines.load import load
 from midirnn.engines.numpy_engine import NumpyEngine
-from midirnn.live import LiveConfig
+from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import Begin, Knobs, Pace
 from midirnn.live.controls.panel import pace_of
 from midirnn.live.improviser.pacing import BURST_NOTES, MOST_DEBT, Balance
 from midirnn.live.improviser.stream import SharedStream
-from tests.live.stage import CheckingSampler, Stage, note_ons, tiny_model
+from midirnn.ports import MemoryOutput
+from midirnn.sampling import Sampler
+from tests.live.stage import START_SECONDS, CheckingSampler, Stage, note, note_ons, tiny_model
 
 RATES = st.sampled_from([0.5, 2.0, 5.0, 11.0, 32.0])
 
@@ -116,3 +119,30 @@ def test_knobs_set_the_pace_of_a_session() -> None:
     stage.session.ask(Knobs(stage.sampler.config, pace=Pace(2.0, 2.0)))
     stage.run(21.0)
     assert 20 <= len([seconds for seconds in note_ons(stage.sent) if seconds > 2.0]) <= 50
+
+
+def test_in_a_duet_the_model_is_no_denser_than_a_performer_who_thins_out() -> None:
+    model, clock = load("piano-small"), ManualClock(START_SECONDS)
+    output = MemoryOutput(clock=clock.now)
+    sampler = Sampler(model.engine("numpy"), model.codec, seed=0)
+    session = Session(sampler, output, "duet", LiveConfig(guard=False), clock=clock)
+    onsets = [*np.arange(1.0, 16.0, 0.1), *np.arange(16.0, 28.0, 0.5)]
+    for number, onset in enumerate(onsets):
+        for at, message in note(onset, onset + 0.05, 60 + 5 * number % 12):
+            when = START_SECONDS + at
+            clock.at(when, lambda when=when, message=message: session.receive(message, when))  # type: ignore[misc]
+    with session:
+        session.run(28.0, sending_thread=False)
+    times = np.array(note_ons([(when - START_SECONDS, message) for when, message in output.sent]))
+    assert ((times >= 8.0) & (times < 16.0)).sum() > 8.0 * 5.0
+    assert ((times >= 22.0) & (times < 28.0)).sum() <= 1.2 * 6.0 * 2.0 + BURST_NOTES
+
+
+def test_a_density_that_is_let_go_of_is_followed_by_no_burst() -> None:
+    played = stream()
+    left_alone = len(onsets(stream(), 2000)) / 20.0
+    played.set_pace(Pace(32.0, 36.0))
+    onsets(played, 800)
+    played.set_pace(Pace())
+    times = np.array(onsets(played, 1300))
+    assert ((times >= 800) & (times < 1300)).sum() / 5.0 < 1.5 * left_alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -14,7 +15,7 @@ from midirnn.codecs.performance import TokenType
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.live import LiveConfig
 from midirnn.live.base.channel_messages import ModeMessages
-from midirnn.live.base.messages import Begin
+from midirnn.live.base.messages import Begin, Pace
 from midirnn.live.improviser import stream
 from midirnn.live.improviser.stream import SharedStream
 from midirnn.ports import Message
@@ -253,6 +254,26 @@ def test_a_model_that_does_not_want_to_play_plays_all_the_same(likes: TokenType)
     assert onsets[0] <= stream.FIRST_NOTE_SECONDS
     pauses = np.diff([*onsets, 30.0])
     assert pauses.max() <= stream.LONGEST_PAUSE_SECONDS + 0.02
+
+
+def test_pauses_are_short_at_a_low_temperature_unless_few_notes_are_wanted() -> None:
+    def longest_pause(pace: Pace) -> float:
+        stage = Stage("autopilot")
+        sampler = stage.sampler
+        sampler.configure(replace(sampler.config, temperature=0.5))
+        logits = np.zeros(CODEC.vocab_size, np.float32)
+        logits[CODEC.vocabulary.slice_of(TokenType.TIME_SHIFT)] = 30.0
+        sampler.engine.logits = lambda: logits  # type: ignore[method-assign]
+        shared = SharedStream(sampler)
+        shared.set_pace(pace)
+        shared.begin(Begin(0))
+        onsets = [0]
+        while shared.step < 3000:
+            onsets += [note.step for note in shared.draw(0) if note.velocity]
+        return float(np.diff(onsets).max()) / CODEC.steps_per_second
+
+    assert longest_pause(Pace()) <= stream.COLD_PAUSE_SECONDS + 0.02
+    assert longest_pause(Pace(least=2.0)) > stream.COLD_PAUSE_SECONDS + 0.2
 
 
 pitches = st.integers(58, 66)
