@@ -34,7 +34,7 @@ GAIN = 1.0
 GAIN_PER_SECOND = {"density": 0.6, "polyphony": 0.1}
 """By how much more or less is asked for, as shares of the difference at once and with each second.
 Behind primers of ATEPP and PiJAMA `piano` plays 15 to 24 % more notes than it heard with 0.15 for
-density, and 7 to 15 % more with these. Notes at once answer more slowly: with 0.3 they swing (20
+density, and 5 to 11 % more with these. Notes at once answer more slowly: with 0.3 they swing (20
 pieces of 120 s without a primer have 5.6 with a standard deviation of 1.95, 32 with 0.1 have 5.0
 with one of 1.3), and with 0 too few sound."""
 
