@@ -118,7 +118,7 @@ class PlanAhead:
         """Return when to ask for more; infinite while an answer is awaited."""
         if self._asked_at is not None:
             return math.inf
-        return end if self.until >= end else self._refill_at()
+        return end if self.until >= end - ROUNDING_SECONDS else self._refill_at()
 
     def expects(self, reply: Planned) -> bool:
         """Return True if the reply belongs to the present plan and was asked for."""

@@ -97,3 +97,12 @@ def test_a_plan_that_is_short_by_a_rounding_only_is_enough() -> None:
     plan.take(Planned(0, (EVENT,), until, tokens=1, done=True), now)
     assert plan.more(now, 40, 60.0) is None
     assert plan.more_at(60.0) > now
+
+
+def test_a_plan_that_is_short_of_the_end_by_a_rounding_only_waits_for_the_end() -> None:
+    plan = plan_from(0.0)
+    end = 0.3 + 1e-9
+    assert plan.more(0.1, 11, end) is not None
+    plan.take(Planned(0, (EVENT,), 0.3, tokens=1, done=True), 0.1)
+    assert plan.more(0.1, 11, end) is None
+    assert plan.more_at(end) == end
