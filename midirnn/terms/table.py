@@ -120,8 +120,8 @@ def _of_velocities(bins: int) -> tuple[Term, ...]:
 
 
 DENSITY = "density"
-"""The name of the weights of :func:`midirnn.terms.densities.densities`. They are no row of the table:
-a term's weights are looked up and added, and these are multiplied by numbers."""
+"""The name of the weights of :func:`midirnn.terms.densities.densities`. They are no row of the
+table: a term's weights are looked up and added, and these are multiplied by numbers."""
 
 
 class OutputTerms:
