@@ -85,15 +85,16 @@ class LoopInPyTorch(Ours):
 
 @contextmanager
 def loop_in_pytorch() -> Iterator[None]:
-    loop, torch_is_faster = layers.FAST_LOOPS["lstm"], lstm_choice.torch_is_faster
-    layer = layers.FAST_LAYERS.pop("lstm")
+    loop, layer = layers.FAST_LOOPS["lstm"], layers.FAST_LAYERS.pop("lstm")
+    choices = lstm_choice.torch_is_faster, lstm_choice.embedding_is_faster
     layers.FAST_LOOPS["lstm"] = lstm.loop
     lstm_choice.torch_is_faster = lambda *arguments: False
+    lstm_choice.embedding_is_faster = lambda *arguments: False
     try:
         yield
     finally:
         layers.FAST_LOOPS["lstm"], layers.FAST_LAYERS["lstm"] = loop, layer
-        lstm_choice.torch_is_faster = torch_is_faster
+        lstm_choice.torch_is_faster, lstm_choice.embedding_is_faster = choices
 
 
 Make = Callable[[ModelConfig], nn.Module]

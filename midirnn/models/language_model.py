@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from midirnn.features import Feature
+from midirnn.models import lstm_choice
 from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 from midirnn.models.features import feature_numbers, with_feature
@@ -172,13 +174,33 @@ class LanguageModel(nn.Module):
     def _first_layer(
         self, tokens: Tensor, features: Tensor, weight: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        """Run the first layer; on a CPU its input projection is a table, a row for each token."""
+        """Run the first layer, its inputs embedded or looked up: whichever is faster."""
+        tokens, features = tokens.t(), features.transpose(0, 1)  # time first: (T, B), (T, B, F)
+        by_table = partial(self._first_by_table, tokens, features, weight, state)
+        by_embedding = partial(self._first_by_embedding, tokens, features, weight, state)
+        if not projects_input(self.cell, tokens.device) or (self.training and self.config.dropout):
+            return by_embedding()
+        if self.cell.name == "lstm":
+            layer = self.layers[0]
+            assert isinstance(layer, RecurrentLayer)
+            own = [layer.weight_ih, layer.weight_hh, layer.bias]
+            weights = [self.embedding.weight, weight, *own]
+            if lstm_choice.embedding_is_faster(tokens, weights, by_table, by_embedding):
+                return by_embedding()
+        return by_table()
+
+    def _first_by_embedding(
+        self, tokens: Tensor, features: Tensor, weight: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        x = self.embedding(tokens) + features @ weight.t()  # (T, B, E)
+        return self.layers[0](self.dropout(x), state)  # type: ignore[no-any-return]
+
+    def _first_by_table(
+        self, tokens: Tensor, features: Tensor, weight: Tensor, state: State
+    ) -> tuple[Tensor, State]:
+        """Do the same with a table of projected inputs: a row for each token and each feature."""
         layer = self.layers[0]
         assert isinstance(layer, RecurrentLayer)
-        tokens, features = tokens.t(), features.transpose(0, 1)  # time first: (T, B), (T, B, F)
-        if not projects_input(self.cell, tokens.device) or (self.training and self.config.dropout):
-            x = self.embedding(tokens) + features @ weight.t()  # (T, B, E)
-            return layer(self.dropout(x), state)  # type: ignore[no-any-return]
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)
         table = torch.cat([table, (layer.weight_ih @ weight).t()])
         projected = row_sums(table, tokens, features)  # (T, B, G * H)

@@ -1,14 +1,19 @@
 """Which way to compute an LSTM layer on this CPU: measured once for each size, and remembered.
 
-There are three ways. The loop in C++ (:mod:`midirnn.models.lstm_native`) is taken wherever a
+There are three ways. The loop in C++ (:mod:`midirnn.models.lstm_native`) is used wherever a
 compiler made it; the loop in PyTorch (:mod:`midirnn.models.lstm`) where none did, and for steps so
-small that nothing is worth compiling; torch's own LSTM layer where it is the faster one. Only the
-last is a matter of measuring: forward and backward of a short window, in turns, at the sizes at
-hand. The layer is torch's only if it wins clearly (:data:`LEAD`).
+small that compiling does not pay; torch's own LSTM layer where it is faster. Only the last choice
+needs a measurement: forward and backward passes of a short window, in turns, at the given sizes.
 
-All three give the same up to rounding, but not to the last bit, so a run has to keep its choice.
-What was measured is remembered in the process, in the user's cache folder by processor and version
-of torch, and in each run's training state (:func:`choices`, :func:`restore`), which counts most.
+The first layer has a choice before that: its input can be looked up in a table that holds the
+projection of each token and feature, or be embedded and projected like any other layer's. The
+table pays where a window has many more tokens than the table has rows. This too is measured
+(:func:`embedding_is_faster`). In both cases the second way is taken only if it wins clearly
+(:data:`LEAD`).
+
+All ways agree up to rounding, but not to the last bit, so a run has to keep its choice. The
+measurements are remembered in the process, in the user's cache folder by processor and version of
+torch, and in each run's training state (:func:`choices`, :func:`restore`), which takes precedence.
 A resumed run therefore gives the same numbers on the same machine, even if the cache was emptied.
 On another processor it measures anew.
 """
@@ -33,14 +38,20 @@ from midirnn.models import lstm, lstm_native
 State = tuple[Tensor, ...]
 Layer = Callable[[Tensor, State], tuple[Tensor, State]]
 
+Way = Callable[[], tuple[Tensor, State]]
+"""A layer with its inputs."""
+
 LEAD = 1.05
-"""How many times as fast torch's layer must be in a measurement to be taken."""
+"""How many times as fast as the first way the second must be in a measurement to be taken."""
 
 STEPS, ROUNDS = 32, 4
-"""Of a measurement: how long its window is, and how often each way is timed."""
+"""The length of a layer's measured window, and how often each way is timed."""
+
+LONGEST_SECONDS = 3.0
+"""A measurement that has taken this long begins no further round."""
 
 _remembered: dict[str, bool] = {}
-"""Whether torch's layer is the faster one, by the name of what was measured."""
+"""Whether the second way is the faster one, by the name of what was measured."""
 
 
 def loop(
@@ -91,24 +102,54 @@ def torch_is_faster(x: Tensor, weights: list[Tensor], ours: Layer, theirs: Layer
     if batch * 4 * hidden < lstm.SMALLEST_COMPILED:
         return False
     batch = 1 << (batch - 1).bit_length()
-    name = _name(batch, inputs, hidden, _product_type(x))
+    sizes = batch, inputs, hidden
+    return _second_is_faster(
+        f"batch {batch}, {inputs} inputs, {hidden} cells",
+        _path(STEPS * batch * 4 * hidden, dtype := _product_type(x)),
+        dtype,
+        lambda: _measure(sizes, weights, (ours, theirs)),
+    )
+
+
+def embedding_is_faster(
+    tokens: Tensor, weights: list[Tensor], by_table: Way, by_embedding: Way
+) -> bool:
+    """Return whether a first layer that embeds ``tokens`` (T, B) beats one that has a table.
+
+    ``weights`` are those of both: the embedding's (V, E), the features' (E, F) and the layer's, of
+    which the first is the input's (4H, E). Without gradients, as in evaluation, it is the table.
+    """
+    (steps, batch), (rows, _), (_, features) = tokens.shape, weights[0].shape, weights[1].shape
+    gates = weights[2].shape[0]
+    if batch * gates < lstm.SMALLEST_COMPILED or not torch.is_grad_enabled():
+        return False
+    return _second_is_faster(
+        f"batch {batch}, {steps} steps of {rows} tokens and {features} features, "
+        f"{gates // 4} cells",
+        _path(steps * batch * gates, dtype := _product_type(weights[0])),
+        dtype,
+        lambda: _seconds((by_table, by_embedding), weights),
+    )
+
+
+def _second_is_faster(
+    what: str,
+    path: lstm_native.LoopPath | None,
+    dtype: torch.dtype,
+    measure: Callable[[], Sequence[float]],
+) -> bool:
+    """Return whether the second of two ways wins clearly: as remembered, or as measured now."""
+    name = (
+        f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
+        f"loop {path.name if path else 'torch'}: {what}, {str(dtype).removeprefix('torch.')}"
+    )
     if name not in _remembered:
         if name not in (kept := _read()):
-            our_time, their_time = _measure((batch, inputs, hidden), weights, (ours, theirs))
-            kept[name] = our_time > LEAD * their_time
+            first, second = measure()
+            kept = _read() | {name: first > LEAD * second}
             _write(kept)
         _remembered[name] = kept[name]
     return _remembered[name]
-
-
-def _name(batch: int, inputs: int, hidden: int, dtype: torch.dtype) -> str:
-    """Return what a measurement holds for, in words."""
-    path = _path(STEPS * batch * 4 * hidden, dtype)
-    return (
-        f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
-        f"loop {path.name if path else 'torch'}: batch {batch}, {inputs} inputs, {hidden} cells, "
-        f"{str(dtype).removeprefix('torch.')}"
-    )
 
 
 @functools.cache
@@ -126,24 +167,35 @@ def _processor() -> str:
 def _measure(
     sizes: tuple[int, int, int], weights: list[Tensor], layers: Sequence[Layer]
 ) -> list[float]:
-    """Return the seconds that each layer takes, forward and backward: the least of several."""
+    """Return the seconds that each layer takes for a short window of random inputs."""
     batch, inputs, hidden = sizes
+    generator = torch.Generator().manual_seed(0)  # the caller's generator does not change
+    with torch.inference_mode(False):
+        x = torch.randn((STEPS, batch, inputs), generator=generator).requires_grad_()
+        state = tuple(torch.zeros(batch, hidden) for _ in range(2))
+    return _seconds([functools.partial(layer, x, state) for layer in layers], [x, *weights])
+
+
+def _seconds(ways: Sequence[Way], weights: list[Tensor]) -> list[float]:
+    """Return the seconds that each way takes, forward and backward: the least of several times.
+
+    No gradient and no cached weight of the caller's changes.
+    """
     lower, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
-    best = [float("inf")] * len(layers)
-    # Nothing of the caller's changes: no gradient, no random generator, no cached weight.
+    best = [float("inf")] * len(ways)
+    end = time.perf_counter() + LONGEST_SECONDS
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast("cpu", dtype=dtype, enabled=lower, cache_enabled=False),
     ):
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randn((STEPS, batch, inputs), generator=generator).requires_grad_()
-        state = tuple(torch.zeros(batch, hidden) for _ in range(2))
-        for _ in range(1 + ROUNDS):
-            for index, layer in enumerate(layers):
+        for round_ in range(1 + ROUNDS):
+            if round_ > 1 and time.perf_counter() > end:
+                break
+            for index, way in enumerate(ways):
                 begun = time.perf_counter()
-                y, _ = layer(x, state)
-                torch.autograd.grad(y.float().sum(), [x, *weights])
+                y, _ = way()
+                torch.autograd.grad(y.float().sum(), weights)
                 best[index] = min(best[index], time.perf_counter() - begun)
     return best
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from midirnn.models import lstm, lstm_choice, lstm_native
 from midirnn.models.cells import CELLS
+from midirnn.models.config import ModelConfig
+from midirnn.models.language_model import LanguageModel
 from midirnn.models.layers import RecurrentLayer, State
 
 MEASURED = lstm_choice._measure
@@ -155,3 +159,94 @@ def test_both_ways_are_timed_in_turns() -> None:
     times = MEASURED((2, 3, 4), [weight], (layer("ours"), layer("theirs")))
     assert order == ["ours", "theirs"] * (1 + lstm_choice.ROUNDS)
     assert len(times) == 2 and all(0 < seconds < 10 for seconds in times)
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the two ways of a measurement take, to be set; each of its ways is called."""
+    seconds = [1.0, 1.0]
+
+    def time(ways: Sequence[lstm_choice.Way], weights: list[torch.Tensor]) -> list[float]:
+        for way in ways:
+            way()
+        return seconds
+
+    monkeypatch.setattr(lstm_choice, "_seconds", time)
+    return seconds
+
+
+def first_layer_ways(monkeypatch: pytest.MonkeyPatch, *, graded: bool = True) -> list[str]:
+    """Return how a model ran its first layer, last of all to compute its logits."""
+    ways = []
+    for name in ("_first_by_table", "_first_by_embedding"):
+
+        def noted(self: LanguageModel, *given: Any, name: str = name) -> Any:
+            ways.append(name)
+            return WAYS[name](self, *given)
+
+        monkeypatch.setattr(LanguageModel, name, noted)
+    torch.manual_seed(0)
+    model = LanguageModel(ModelConfig(vocab_size=20, embedding_size=5, hidden_size=8))
+    with torch.set_grad_enabled(graded):
+        model(torch.randint(20, (3, 7)))
+    return ways
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "_first_by_table": LanguageModel._first_by_table,
+    "_first_by_embedding": LanguageModel._first_by_embedding,
+}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taken"),
+    [
+        ((1.0, 0.5), "_first_by_embedding"),
+        ((1.0, 0.99), "_first_by_table"),  # not clearly
+        ((0.5, 1.0), "_first_by_table"),
+    ],
+)
+def test_the_first_layer_embeds_its_tokens_where_that_beats_its_table(
+    seconds: tuple[float, float],
+    taken: str,
+    timed: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timed[:] = seconds
+    assert first_layer_ways(monkeypatch) == ["_first_by_table", "_first_by_embedding", taken]
+    (name,) = (name for name in lstm_choice.choices() if "7 steps of 21 tokens" in name)
+    assert "batch 3" in name and "128 features, 8 cells, float32" in name
+
+
+def test_without_gradients_the_first_layer_has_its_table(
+    timed: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed[:] = 1.0, 0.5
+    assert first_layer_ways(monkeypatch, graded=False) == ["_first_by_table"]
+
+
+def test_both_ways_of_the_first_layer_give_the_same() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(vocab_size=20, embedding_size=5, hidden_size=8, held_input=True)
+    model = LanguageModel(config).eval()
+    (feature,) = config.inputs
+    torch.nn.init.normal_(model.get_submodule(feature.layer).weight)
+    tokens, held = torch.randint(20, (7, 3)), (torch.rand(7, 3, 128) < 0.1).float()
+    weight = model.get_submodule(feature.layer).weight
+    state = tuple(torch.randn(3, 8) for _ in range(2))
+    results = [way(model, tokens, held, weight, state) for way in WAYS.values()]
+    for one, other in zip(*((y, *after) for y, after in results), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_a_long_measurement_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    weight = torch.ones(1, requires_grad=True)
+
+    def way() -> tuple[torch.Tensor, State]:
+        calls.append(1)
+        return weight * 1.0, ()
+
+    monkeypatch.setattr(lstm_choice, "LONGEST_SECONDS", 0.0)
+    lstm_choice._seconds([way, way], [weight])
+    assert len(calls) == 4  # a first round and one more, for two ways
