@@ -30,7 +30,7 @@ LEAST_SECONDS = 4.0
 
 EVERY_SECONDS = 1.0
 
-GAIN = 1.0
+GAIN = {"density": 1.0, "polyphony": 1.0}
 GAIN_PER_SECOND = {"density": 0.6, "polyphony": 0.1}
 """By how much more or less is asked for, as shares of the difference at once and with each second.
 Behind primers of ATEPP and PiJAMA `piano` plays 15 to 24 % more notes than it heard with 0.15 for
@@ -146,7 +146,8 @@ class Keeping:
     def copy(self) -> Self:
         """Return a copy that goes on by itself."""
         other = copy(self)
-        other._played, other._in_time = self._played.copy(), self._in_time.copy()
+        other._played = self._played.copy()
+        other._in_time, other._change = self._in_time.copy(), self._change.copy()
         return other
 
     def add(self, token: int) -> None:
@@ -185,7 +186,7 @@ class Keeping:
                 less = played.number(name) - style.number(name)
                 in_time = self._in_time[name] - GAIN_PER_SECOND[name] * less
                 self._in_time[name] = min(max(in_time, -MOST_IN_TIME), MOST_IN_TIME)
-                change = self._in_time[name] - GAIN * less
+                change = self._in_time[name] - GAIN[name] * less
                 self._change[name] = min(max(change, -MOST), MOST)
         if RHYTHM in style.values and RHYTHM in played.values:
             missing = style.histogram(RHYTHM) - played.histogram(RHYTHM)

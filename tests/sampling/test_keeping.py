@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_a_copy_goes_on_by_itself() -> None:
         second.add(TOKEN(TokenType.TIME_SHIFT, 100))
     assert second.asked(wanted) != before
     assert first.asked(wanted) is before
+    assert first.asked(replace(wanted)) == before
 
 
 def test_letting_go_keeps_what_was_found() -> None:
