@@ -1,9 +1,9 @@
 """Play live: a model that listens to a performer and plays along, on time.
 
-A port's thread hands each message to the listener. The interplay, in the main thread, tells the
-mode about it and lets the model hear it. The planner, in the model's process, samples what the
-model plays, ahead of time. The scheduler, in a thread of its own, sends each event when it is due,
-and the ledger makes sure that every note ends.
+A port's thread hands each message to the listener. The interplay, in the main thread, passes it on
+to the mode and the model. The planner, in the model process, samples the model's notes ahead of
+time. The scheduler, in a thread of its own, sends each event when it is due, and the ledger makes
+sure that every note ends.
 
 A module imports from its own sub-package or from one above it in this table:
 
@@ -16,15 +16,15 @@ A module imports from its own sub-package or from one above it in this table:
 ``modes``         call and response, duet, autopilot, echo, shadow, ensemble
 ``improviser``    what runs inside the model process: server, planner, the shared token stream
 ``model_process`` both ends of the pipe to the model process, and keeping its caches warm
-``recovery``      dialogue with the model, supervisor (it dies or hangs), overload (it is too
-                  slow), guard (its music falls silent, loops or babbles)
+``recovery``      dialogue with the model, supervisor (if it dies or hangs), overload (if it is too
+                  slow), guard (if its music falls silent, loops or babbles)
 ``controls``      knobs, the map of controllers to them, commands, the console, presets
 ``recording``     event log, MIDI file, replay
 ``view``          the state of a session, monitor, display, terminal
 ================= ================================================================================
 
-At the root are ``session`` (the loop, and what other threads may call), ``interplay`` (one moment
-after the other), ``plan_ahead`` (when to ask the model for more), ``rig`` (builds a session from
+At the root are ``session`` (the loop, and what other threads may call), ``interplay`` (one
+iteration of it), ``plan_ahead`` (when to ask the model for more), ``rig`` (builds a session from
 its configuration), ``checkup`` (of the machine) and ``signals`` (Ctrl-C).
 """
 

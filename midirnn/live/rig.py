@@ -1,6 +1,6 @@
 """The rig: builds a session from its configuration, with ports, a model process and a recording.
 
-The command line, a page, a test or a script uses it::
+It is used by the command line, web pages, tests and scripts::
 
     with Rig(LiveConfig(mode="duet", audio=True)) as rig:
         rig.run(seconds=60)
@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from midirnn.live.osc.port import OscPort
 
 SWITCH_SECONDS = 0.0005
-"""How long Python lets another thread run while a message is due."""
+"""How long Python lets another thread run before it switches to the one that sends."""
 
 FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
-"""FluidSynth's driver that plays to no loudspeaker, and the file that it writes instead."""
+"""FluidSynth's driver that writes to a file instead of playing, and that file."""
 
 OWN_OUTPUT = "the output is virtual: if midirnn itself is killed, nobody can end its notes there"
 
@@ -72,14 +72,14 @@ NO_BEAT = (
 
 
 class Report(Protocol):
-    """Where a rig reports what goes on. Its calls come from several threads."""
+    """Where a rig reports what goes on. Called from several threads."""
 
     def tell(self, line: str) -> None:
         """Show a line of information."""
         ...
 
     def warn(self, text: str) -> None:
-        """Show what went wrong and is being mended."""
+        """Show what went wrong and is being repaired."""
         ...
 
     def change(self, stance: Stance) -> None:
@@ -88,7 +88,7 @@ class Report(Protocol):
 
 
 class NoReport:
-    """A report that nobody reads."""
+    """A report that ignores everything."""
 
     def tell(self, line: str) -> None:
         """Ignore the line."""
@@ -108,8 +108,8 @@ class Rig:
     configuration names. ``open_input`` is called with the session's callback and returns the port
     that calls it; by default that is the one that the configuration names, or none if ``output``
     was given and no input is named: then call ``session.receive`` with each message.
-    ``observers`` are told all that happens, ``report`` what a user should know. Everything that is
-    not allowed in the configuration is raised before a port is opened.
+    ``observers`` are told all that happens, ``report`` what a user should know. Errors in the
+    configuration are raised before a port is opened.
     """
 
     session: Session
@@ -161,9 +161,9 @@ class Rig:
         self._stack = ExitStack()
 
     def begin_loading(self) -> None:
-        """Start the model's process before the rig is entered: then it is ready the sooner.
+        """Start the model's process before the rig is entered, so that it is ready sooner.
 
-        Call :meth:`close` if it may not come to that.
+        Call :meth:`close` if the rig might not be entered.
         """
         if self._process is not None:
             return
@@ -173,7 +173,7 @@ class Rig:
         )
 
     def close(self) -> None:
-        """Close what is open, as the end of the ``with`` statement does."""
+        """Close everything that is open, as the end of the ``with`` statement does."""
         self._stack.close()
 
     def __enter__(self) -> Self:
@@ -199,23 +199,20 @@ class Rig:
         *,
         while_running: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Play for so many seconds, by default as the configuration says; then end every note.
+        """Play for that many seconds, by default as configured; then end every note.
 
-        ``while_running`` is entered around the loop, and left before notes are ended.
+        ``while_running`` is entered around the loop, and exited before notes are ended.
         """
         limit = self.config.seconds if seconds is None else seconds
         with self.session, while_running or nullcontext():
             self.session.run(math.inf if limit is None else limit)
 
     def look(self, now: float) -> StageView:
-        """Return what a terminal shows of the session at a time of its clock."""
+        """Return what a terminal shows of the session at that clock time."""
         return self.monitor.view(now, self.session.view())
 
     def _build(self, stack: ExitStack, process: ModelProcess) -> None:
-        """Put everything together, in the order in which it depends on each other.
-
-        The process loads its weights meanwhile.
-        """
+        """Put everything together, in order of dependency, while the process loads its weights."""
         config, report, settings = self.config, self._report, self.settings
         if config.osc is not None:
             self._osc = stack.enter_context(open_osc(config.osc, config, report.warn))
@@ -310,7 +307,7 @@ class Rig:
         )
 
     def _make_between(self, start_seconds: float) -> BetweenSets | None:
-        """Return what tunes the model between sets, if that is wanted and there is a recording."""
+        """Return the tuner between sets, if configured and if there is a recording."""
         if not self.config.tune_between_sets or self._log is None:
             return None
         from midirnn.live.between_sets import BetweenSets
@@ -320,7 +317,7 @@ class Rig:
         return BetweenSets(str(base.folder), place, start_seconds, tell=self._note)
 
     def _listen(self, ports: PortSet, stack: ExitStack) -> InputPort | None:
-        """Open the input, if there is to be one."""
+        """Open the input, if one is needed."""
         if self._open_input is not None:
             return ports.keep("in", self._open_input(self.session.receive))
         if self._output is not None and self.config.input is None:
@@ -331,7 +328,7 @@ class Rig:
         return ports.open_input(config.input, self.session.receive, clock=follows)
 
     def _open_controls_out(self, ports: PortSet, console: Console) -> ControlsOut | None:
-        """Open the output on which a controller is told where the knobs stand, if there is one."""
+        """Open the output that sends the knobs' values to a controller, if configured."""
         if self.config.controls_out is None:
             return None
         port = ports.open_output(self.config.controls_out)
@@ -358,14 +355,14 @@ class Rig:
             report.tell(OWN_OUTPUT)
 
     def _note(self, line: str) -> None:
-        """Report a line, and write it into the recording."""
+        """Report a line, and write it to the recording."""
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
 
 
 def with_ensemble(config: LiveConfig) -> LiveConfig:
-    """Return the configuration with the whole path of its network, for a recording that lasts.
+    """Return the configuration with the absolute path of its network, as recordings need it.
 
     Raises a :class:`MidirnnError` if there is no such ensemble.
     """
@@ -380,7 +377,7 @@ def with_ensemble(config: LiveConfig) -> LiveConfig:
 
 
 def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
-    """Open the port for OSC. What is played there is heard, whatever channels are listened to."""
+    """Open the OSC port. Its notes are heard whichever MIDI channels are listened to."""
     from midirnn.live.osc.port import OscPort
 
     channels = config.input_channels
@@ -389,14 +386,14 @@ def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscP
 
 
 def free_sound_file() -> Path:
-    """Return where FluidSynth writes the sound of its driver ``file``: no file that is there."""
+    """Return an unused path for FluidSynth's driver ``file`` to write to."""
     first = Path(SOUND_FILE).absolute()
     others = (first.with_stem(f"{first.stem}-{number}") for number in range(2, 10_000))
     return next(path for path in (first, *others) if not path.exists())
 
 
 def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
-    """Join the session of Ableton Link, if it is to be followed. The stack's end leaves it."""
+    """Join the Ableton Link session, if configured. Closing the stack leaves it."""
     if config.clock != "link":
         return None
     from midirnn.live.timing.link import LinkBeats
@@ -406,7 +403,7 @@ def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
 
 
 def about_session(config: LiveConfig) -> dict[str, Any]:
-    """Return what a log's first line says of a session besides the model."""
+    """Return what the first line of a log says about a session, apart from the model."""
     live = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(config).items()
@@ -416,7 +413,7 @@ def about_session(config: LiveConfig) -> dict[str, Any]:
 
 
 def make_python_punctual() -> None:
-    """Set up this whole process to send on time: for the command line, before a session runs."""
+    """Set up this process to send on time. For the command line, before a session runs."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
-    gc.freeze()  # what was loaded is never searched again: that would hold up every thread
+    gc.freeze()  # loaded objects are never scanned again: that would hold up every thread

@@ -38,13 +38,13 @@ from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
 
 ASLEEP_SECONDS = 1.0
-"""Where the loop comes back later than this the process was asleep."""
+"""If the loop comes back later than this, the process was suspended."""
 
 RELEASE_SECONDS = 0.5
-"""How long to wait for the last note-off before this process is stopped."""
+"""How long to wait for the last note-off before the process is suspended."""
 
 IDLE_SECONDS = 0.25
-"""The longest time between two turns of the loop, even when nothing happens."""
+"""The longest time between two iterations of the loop, even when nothing happens."""
 
 Tell = Callable[[str], None]
 
@@ -53,22 +53,22 @@ class Session(RemoteControl):
     """Plays along until it is stopped. Owns the loop; ports and model belong to the caller.
 
     ``model`` is a sampler, which then runs in this process, or a link to one elsewhere (a
-    ``ModelProcess``). ``mode`` is the name of one of ``MODES``, or a mode; without it the
-    configuration says which. Give :meth:`receive` to an input port as its callback, and use the
-    session in a ``with`` statement, whose end releases every note.
+    ``ModelProcess``). ``mode`` is the name of one of ``MODES``, or a mode; by default the
+    configuration's. Give :meth:`receive` to an input port as its callback, and use the session in a
+    ``with`` statement, whose end releases every note.
 
-    What a controller can do, any thread can: :meth:`turn`, :meth:`set_mode`, :meth:`store_preset`,
-    :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`, :meth:`untune`,
-    :meth:`answer` and :meth:`panic`. :meth:`view` shows the present state.
+    Whatever a controller can do can be done from any thread: :meth:`turn`, :meth:`set_mode`,
+    :meth:`store_preset`, :meth:`load_preset`, :meth:`freeze`, :meth:`reset`, :meth:`undo`,
+    :meth:`untune`, :meth:`answer` and :meth:`panic`. :meth:`view` returns the present state.
 
-    ``on_change`` is told the stance whenever it changes, ``on_trouble`` what went wrong and is
-    being mended, ``on_notice`` what is worth knowing. An output that fails ends the session, unless
-    there is an ``on_output_lost``, which is told why: then the session goes on without one until
-    :meth:`output_found`. ``units`` knows the hidden units that are shown. (A port of
-    ``midirnn.ports.lasting`` does not fail: it outlives its device.)
+    ``on_change`` is called with the stance whenever it changes, ``on_trouble`` with what went
+    wrong and is being repaired, ``on_notice`` with what is worth knowing. An output that fails ends
+    the session, unless there is an ``on_output_lost``, which is called with the reason: then the
+    session goes on without one until :meth:`output_found`. ``units`` holds the hidden units to
+    show. (A port of ``midirnn.ports.lasting`` does not fail: it outlives its device.)
 
-    One thread decides everything: the one that calls :meth:`run`. What other threads want done
-    there waits in a queue; with the scheduler's thread it shares nothing but the scheduler.
+    All decisions are made in the thread that calls :meth:`run`. Other threads queue what they want
+    done there. It shares only the scheduler with the scheduler's thread.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Session(RemoteControl):
             self._observer.started(self.model.settings, clock.now())
 
     def _link(self, model: Sampler[PerformanceCodec] | ModelLink) -> ModelLink:
-        """Return the link to the model; tell the console how that samples."""
+        """Return the link to the model; tell the console how the model samples."""
         if isinstance(model, Sampler):
             self.console.sample_like(model.config)
             self.console.connect(model.codec, steerable=model.engine.config.control_inputs)
@@ -161,13 +161,13 @@ class Session(RemoteControl):
 
     @property
     def stance(self) -> Stance | None:
-        """What the model does; None before the loop has begun."""
+        """What the model does; None before the first :meth:`step`."""
         return self.interplay.stance
 
     # For any thread.
 
     def receive(self, message: Message, seconds: float) -> None:
-        """Take a MIDI message that arrived at that time of the clock. Thread-safe."""
+        """Take a MIDI message that arrived at that clock time. Thread-safe."""
         found_before = self._feedback.found
         is_ours = self._feedback.hear(message, seconds)
         if is_ours and not found_before:
@@ -178,7 +178,7 @@ class Session(RemoteControl):
             self._hear(message, seconds)
 
     def _hear(self, message: Message, seconds: float) -> None:
-        """Take a message of the performer."""
+        """Handle a message of the performer."""
         if not is_system(message):
             self._observer.heard(message, seconds)
         if self.console.take(message, seconds):
@@ -194,13 +194,13 @@ class Session(RemoteControl):
         self._orders.wake()
 
     def _pass_on(self, message: Message, seconds: float) -> None:
-        """Send a message of the performer, which ends no notes but the performer's own."""
+        """Send a message of the performer. It ends only the performer's own notes."""
         with self._passing:
             for plain in self._modes.plain(message):
                 self.scheduler.pass_on(plain, seconds)
 
     def ask(self, *requests: Request) -> None:
-        """Have the model do this next; what it has planned is taken back for it. Thread-safe.
+        """Send requests to the model, after taking back its plan. Thread-safe.
 
         For ``Knobs``, ``Reset``, ``Store``, ``Recall``, ``Blend``, ``Prepare`` and ``TakeUp``.
         """
@@ -209,7 +209,7 @@ class Session(RemoteControl):
     # Commands, for any thread.
 
     def command(self, *commands: Command) -> None:
-        """Queue commands, which are carried out in this order. Thread-safe."""
+        """Queue commands, to be carried out in this order. Thread-safe."""
         self.console.command(commands)
         self._orders.wake()
 
@@ -231,11 +231,11 @@ class Session(RemoteControl):
     # Ports that come and go, for any thread.
 
     def output_lost(self) -> None:
-        """Go on without the output: the model listens until :meth:`output_found`. Thread-safe."""
+        """Go on without an output until :meth:`output_found`: the model listens. Thread-safe."""
         self._orders.put(self._lose_output)
 
     def output_found(self, output: OutputPort) -> None:
-        """Play on this output from now on; what sounded on the last one ends here. Thread-safe."""
+        """Play on this output from now on, and end there what sounded on the last. Thread-safe."""
         self._orders.put(lambda now: self._find_output(output, now))
 
     def input_lost(self) -> None:
@@ -247,16 +247,16 @@ class Session(RemoteControl):
         self._orders.put(lambda now: self._say("the input is gone: its keys count as released"))
 
     def input_found(self) -> None:
-        """Say that there is an input again (it is given :meth:`receive`). Thread-safe."""
+        """Report that there is an input again, which calls :meth:`receive`. Thread-safe."""
         self._orders.put(lambda now: self._say("the input is back"))
 
     def stop(self) -> None:
-        """Have :meth:`run` return soon. Thread-safe, and safe in a signal handler."""
+        """Make :meth:`run` return soon. Thread-safe, and safe in a signal handler."""
         self._stopping = True
         self._orders.wake()
 
     def pause(self, sleep: Callable[[], None]) -> None:
-        """End every note, call ``sleep``, which may take any time, and play on. Thread-safe."""
+        """End every note, call ``sleep``, which may take any time, and resume. Thread-safe."""
         self._orders.put(lambda now: self._pause(now, sleep))
 
     @property
@@ -288,11 +288,11 @@ class Session(RemoteControl):
     # The loop.
 
     def run(self, seconds: float = math.inf, *, sending_thread: bool = True) -> None:
-        """Play for so many seconds, or until :meth:`stop` is called.
+        """Play for that many seconds, or until :meth:`stop` is called.
 
-        Without ``sending_thread`` the loop also sends what is due: with a manual clock, everything
-        then happens in one thread. Raises what the model raises, and :class:`PortError` when the
-        output fails.
+        Without ``sending_thread`` the loop also sends what is due, so that with a manual clock
+        everything happens in one thread. Raises whatever the model raises, and :class:`PortError`
+        when the output fails.
         """
         if sending_thread:
             self.scheduler.start()
@@ -314,7 +314,7 @@ class Session(RemoteControl):
         return self._stopping or self.listener.has_news or self.model.has_replies
 
     def step(self) -> float:
-        """Deal with all that has happened until now; return the time to come again.
+        """Handle everything that has happened until now; return when to call this again.
 
         A model in this process samples for about 30 ms at most, so that no message waits longer.
         """
@@ -336,7 +336,7 @@ class Session(RemoteControl):
         )
 
     def close(self) -> None:
-        """End every note, on an output that was found just now if there is one."""
+        """End every note, on a newly found output if there is one."""
         try:
             self._orders.carry_out(self._clock.now())
         finally:
@@ -354,15 +354,15 @@ class Session(RemoteControl):
         try:
             self.close()
         except Exception:
-            if error is None:  # what went wrong first is what the user must hear of
+            if error is None:  # the first error is the one to report
                 raise
 
-    # The output, and what becomes of it.
+    # The output.
 
     def _with_pedal(self, output: OutputPort) -> OutputPort:
-        """Return the output, or one in front of it that turns long notes into pedal.
+        """Return the output, wrapped in one that turns long notes into pedal if so configured.
 
-        A model whose codec has pedal tokens needs none.
+        A model whose codec has pedal tokens does not need that.
         """
         has_pedal = isinstance(self.model.codec, PedalCodec)
         if has_pedal or not self._config.pedal_out:
@@ -370,13 +370,13 @@ class Session(RemoteControl):
         return PedalOutput(output, self._clock.now)
 
     def _choose_sound(self, now: float) -> None:
-        """Send the program change of the configuration, if it has one."""
+        """Send the configuration's program change, if it has one."""
         program, channel = self._config.program, self._config.channel - 1
         if program is not None:
             self.scheduler.pass_on((PROGRAM_CHANGE | channel, program - 1), now)
 
     def _check_output(self, now: float) -> None:
-        """Go on without an output that fails or is stuck, if that is wanted; else raise why."""
+        """Go on without an output that fails or is stuck, if allowed; else raise the failure."""
         failure = self.scheduler.failure
         if failure is None and now >= self.scheduler.stuck_at:
             failure = PortError("the MIDI output is stuck: it takes no more messages")

@@ -1,4 +1,4 @@
-"""The MIDI clock that comes in: its tempo, and its Stop and Start, which are the model's too."""
+"""The incoming MIDI clock: its tempo, and its Stop and Start, which the model obeys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP
 
 
 class ClockInput:
-    """Feeds a clock to its follower. Owns the messages that wait, and what is wrong with them."""
+    """Feeds the clock's messages to a follower. Owns the queued messages, and checks them."""
 
     def __init__(self) -> None:
         self.follower = ClockFollower()
@@ -25,7 +25,7 @@ class ClockInput:
         self._waiting.append((message, seconds))
 
     def step(self, now: float) -> Iterator[Effect]:
-        """Yield the effects of what came in until now."""
+        """Yield the effects of the messages that have come in."""
         self._check.begin(now)
         while self._waiting:
             message, seconds = self._waiting.popleft()

@@ -1,7 +1,7 @@
-"""Commands that a session is given from outside, and their effects on it, as plain data.
+"""Commands given to a session from outside, and their effects on it, as plain data.
 
-A command comes from a MIDI controller, a pad, the session's own methods or whatever shows it. The
-console turns it into effects, which the interplay carries out.
+Commands come from a MIDI controller, a pad, the session's own methods or its user interface. The
+console turns them into effects, which the interplay carries out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ TURNS = {
     "your_turn": Gesture.YOUR_TURN,
     "my_turn": Gesture.MY_TURN,
 }
-"""The gesture of each switch that says whose turn it is."""
+"""The gestures of the switches that set whose turn it is."""
 
 
 @dataclass(frozen=True)
 class Press:
-    """Press a switch of the panel and let it go. Raises :class:`OptionError` for other knobs."""
+    """Press and release a switch. Raises :class:`OptionError` for knobs of other kinds."""
 
     name: str
 
@@ -55,12 +55,12 @@ class StorePreset(_OfPreset):
 
 @dataclass(frozen=True)
 class LoadPreset(_OfPreset):
-    """Load the model's state from a preset, if that holds one."""
+    """Load the model's state from a preset, if it holds one."""
 
 
 @dataclass(frozen=True)
 class TakeUpTuned:
-    """Go on with the tuned model in a folder; ``told`` is what to show."""
+    """Go on with the tuned model in a folder; ``told`` is the text to show."""
 
     folder: str
     told: str
@@ -71,7 +71,7 @@ Command: TypeAlias = ControlChange | Press | StorePreset | LoadPreset | TakeUpTu
 
 @dataclass(frozen=True)
 class ChangeModel:
-    """Have the model do this next, after what has sounded."""
+    """Send these requests to the model, after rewinding it to what has sounded."""
 
     requests: tuple[Request, ...]
 
@@ -99,24 +99,24 @@ class MakeGesture:
 
 @dataclass(frozen=True)
 class Replan:
-    """Drop what is planned and plan it anew."""
+    """Drop the plan and plan again."""
 
 
 @dataclass(frozen=True)
 class Panic:
-    """End every note, and let the model rest until a key goes down."""
+    """End every note. The model rests until a key is pressed."""
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Let the model rest until a key goes down or, with ``on`` false, play on."""
+    """Let the model rest until a key is pressed or, with ``on`` False, play on."""
 
     on: bool
 
 
 @dataclass(frozen=True)
 class Say:
-    """Tell the performer that something is not as they expect."""
+    """Warn the performer that something is not as they expect."""
 
     text: str
 
@@ -130,7 +130,7 @@ class Tell:
 
 @dataclass(frozen=True)
 class Note:
-    """Write a line into the recording."""
+    """Write a line to the recording."""
 
     text: str
 

@@ -1,6 +1,6 @@
 """The console: turns knobs, pads and other commands into effects on a session.
 
-What a terminal shows is elsewhere: ``midirnn.live.view``.
+The terminal display is in ``midirnn.live.view``.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
 PRIMED = "primed"
-"""The name of the state that the performer's playing has left the model in."""
+"""The name of the stored hidden state after the performer's latest playing."""
 
 FOLLOWED_SECONDS = 1.0
-"""How often the model is told which key the performer plays in."""
+"""The least time between two updates of the key that the performer plays in."""
 
 NO_SUCH_INPUT = (
     "the knob {name} has no effect: this model was trained without control inputs (train one with "
@@ -82,11 +82,11 @@ NOTHING_TO_BLEND = (
 
 
 class Console:
-    """Knobs, presets, clock and guard of a session. Owns their state, and commands that wait.
+    """Knobs, presets, clock and guard of a session. Owns their state, and the queued commands.
 
-    ``beats`` is a clock to follow that neither comes in by MIDI nor is our own (Ableton Link).
-    ``steerable`` says whether the model has the inputs that density, loudness and key need, and
-    ``tuned`` whether there is a base to blend it with.
+    ``beats`` is a clock to follow other than MIDI clock and our own (Ableton Link). ``steerable``
+    is True if the model has the inputs that density, loudness and key need, and ``tuned`` if there
+    is a base model to blend it with.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Console:
         self.clock_in = self._clock_input.follower
         bpm = self.config.clock_out_bpm
         self.clock_out = None if bpm is None else ClockSender(bpm)
-        """The clock that is sent, if one is."""
+        """The MIDI clock that is sent, if any."""
         self.beats: Beats = beats or self.clock_out or self.clock_in
         self.gate = BeatGate(self._next_beat)
         self.stretch = Stretch(self.beats, self.config.reference_bpm)
@@ -125,31 +125,31 @@ class Console:
         self._steerable = steerable
         self._tuned = tuned
         self._tunings: list[str] = []
-        """The folders of what the model was tuned to in this session, the latest last."""
+        """The folders of the tuned models taken up in this session, the latest last."""
         self._commands: deque[Command] = deque()
         self._performed: deque[tuple[int, float]] = deque()
         self._played: deque[tuple[float, int]] = deque()
         self._asked: Knobs | None = None
         self._stand: tuple[int, float, Style | None, float] | None = None
-        """What the knobs were asked at: how often they had been turned, the guard's factor, which
-        style was followed, and how closely."""
+        """What the last request was made from: the number of turns of the knobs, the guard's
+        factor, the style followed, and how closely."""
         self._knobs_at = 0.0
         self._following = StyleFollower(PerformanceCodec(), self.config.follow_seconds)
         self._model_plays = False
         self._draws_freely = True
 
     def connect(self, codec: PerformanceCodec, *, steerable: bool = True) -> None:
-        """Take over the codec of the model, and whether it can be asked for a style."""
+        """Take over the model's codec, and whether it has control inputs."""
         self._steerable = self._steerable and steerable
         self._following = StyleFollower(codec, self.config.follow_seconds)
 
     def take_mode(self, mode: Mode) -> None:
-        """Let the mode's knob stand where the session begins."""
+        """Set the mode's knob to the mode that the session begins in."""
         if (name := mode_name(mode)) in MODES:
             self.panel.place("mode", name)
 
     def sample_like(self, sampling: SamplingConfig) -> None:
-        """Take over how the model samples while no knob is turned."""
+        """Take over the sampling settings that apply until a knob is turned."""
         self._sampling = sampling
         self._asked, self._stand = self.knobs(-math.inf), None
 
@@ -160,7 +160,7 @@ class Console:
         self._commands.extend(commands)
 
     def take(self, message: Message, seconds: float) -> bool:
-        """Queue what a MIDI message commands; False if it is music, for the model. Thread-safe."""
+        """Queue a MIDI message's commands; return False if it is music. Thread-safe."""
         if is_system(message):
             if self.config.clock == "midi":
                 self._clock_input.put(message, seconds)
@@ -175,7 +175,7 @@ class Console:
         return bool(changes)
 
     def hear_sent(self, message: Message, seconds: float) -> None:
-        """Let the guard hear what the model has played. Thread-safe."""
+        """Queue a message that the model has played, for the guard. Thread-safe."""
         if message[0] & 0xF0 == NOTE_ON and message[2]:
             self._played.append((seconds, message[1]))
 
@@ -187,7 +187,7 @@ class Console:
         return self.panel.pressed("freeze")
 
     def begin(self, mode: Mode, step_of: Callable[[float], int], now: float) -> list[Request]:
-        """Return what to ask to let the model begin, on the beat if it waited for one."""
+        """Return the requests with which the model begins, on the beat if it waited for one."""
         self._model_plays = True
         self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
@@ -209,32 +209,32 @@ class Console:
         ]
 
     def end(self) -> None:
-        """Take note that the model does not play any more."""
+        """Take note that the model has stopped playing."""
         self._model_plays = False
         self.guard.end()
         self._following.end()
 
     def perform(self, steps: Sequence[HeardStep], now: float) -> None:
-        """Take what the performer did, to follow its style."""
+        """Take what the performer did, to follow their style."""
         self._following.hear(steps, now)
 
     def heard(self, *, notes: bool) -> list[Request]:
-        """Return what to ask once the model has heard the performer: to store where that led it."""
+        """Return the requests after the model has heard the performer: store its hidden state."""
         return [Store(PRIMED)] if notes and self._model_plays else []
 
     @property
     def delivery(self) -> Delivery:
-        """How the model's plan is played now."""
+        """How the model's plan is played at present."""
         return Delivery(self.stretch.map.rate, self.panel.number("balance"))
 
     def delivered(self, event: PlannedEvent) -> PlannedEvent:
-        """Return a planned event at its time of the clock, and at the balance that is set."""
+        """Return a planned event at its clock time and with the balance knob applied."""
         return delivered(event, self.stretch.map, self.panel.number("balance"))
 
     def step(self, now: float) -> Iterator[Effect]:
-        """Yield the effects of everything that was commanded until now.
+        """Yield the effects of all commands until now.
 
-        Each effect is to be carried out before the next is asked for.
+        Carry out each effect before taking the next.
         """
         if self.config.clock == "midi":
             yield from self._clock_input.step(now)
@@ -249,14 +249,14 @@ class Console:
         yield from self._ask(now)
 
     def look_after(self, now: float) -> tuple[list[Effect], float]:
-        """Return what the guard does about music that has gone wrong, and when to look again.
+        """Return the guard's remedies for music that has gone wrong, and when to look again.
 
-        Looking takes up to 2 ms: not to be done while a note waits to be heard.
+        Looking takes up to 2 ms: do not call this while a note waits to be heard.
         """
         while self._played:
             self.guard.hear_note(*self._played.popleft())
         if not (self.config.guard and self._model_plays and self._draws_freely):
-            return [], math.inf  # what follows the performer's notes is as sparse as they are
+            return [], math.inf  # echoes and chords are as sparse as the performer's notes
         density = self.panel["density"]
         asked = density if isinstance(density, float) and self._steerable else None
         remedy = self.guard.look(now, asked)
@@ -267,7 +267,7 @@ class Console:
         return [note, *([ChangeModel((Recall(PRIMED),))] if remedy.go_back else [])], now
 
     def knobs(self, now: float) -> Knobs:
-        """Return what the knobs ask of the model."""
+        """Return the knobs' settings for the model."""
         sampling = self.panel.sampling(self._sampling)
         factor = self.guard.temperature_factor(now)
         if factor != 1.0:
@@ -283,7 +283,7 @@ class Console:
         return Knobs(sampling, controls, lowest, highest, pace, self.panel.number("blend"))
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
-        """Ask for what the knobs and the performer's style say, if that has changed."""
+        """Send the model the knobs and the performer's style, if they have changed."""
         style, share = self._following.style(now)
         stand = self.panel.turns, self.guard.temperature_factor(now), style, share
         follows = self.panel["key"] == "performer"
@@ -330,14 +330,14 @@ class Console:
         yield Tell(f"{self.scenes.words(number)} {'loaded' if requests else 'is empty'}")
 
     def _take_up(self, scene: Scene, now: float) -> Iterator[Effect]:
-        """Turn the knobs as a preset of the set list has them; follow its style, in its mode."""
+        """Take over the knobs, style and mode of a preset of the set list."""
         if scene.style is not None:
             self._following.recall(scene.style, now)
         for name, value in {**scene.knobs, "mode": scene.mode}.items():
             yield from self._turn(ControlChange(name, value), now)
 
     def _turn(self, change: ControlChange, now: float) -> Iterator[Effect]:
-        """Yield what a knob does that was turned."""
+        """Yield the effects of turning a knob."""
         name, value = change.name, change.value
         is_new = self.panel.turn(change)
         if name == "mode":
@@ -366,7 +366,7 @@ class Console:
             yield from self._press(name, now)
 
     def _press(self, name: str, now: float) -> Iterator[Effect]:
-        """Yield what a switch does that was pressed."""
+        """Yield the effects of pressing a switch."""
         if name in TURNS:
             yield MakeGesture(TURNS[name])
         elif name == "panic":
@@ -387,7 +387,7 @@ class Console:
             yield from act(PRESETS[name], now)
 
     def _untune(self) -> Iterator[Effect]:
-        """Yield the way back to the model before it was last tuned in this session."""
+        """Yield the effects of going back to the model before it was last tuned in this session."""
         if not self._tunings:
             yield Tell("the model was not tuned in this session")
             return

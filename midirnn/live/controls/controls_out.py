@@ -1,4 +1,4 @@
-"""Feedback to controllers: motor faders, ring lights and pads show where the knobs stand."""
+"""Feedback to controllers: motor faders, ring lights and pads show the values of the knobs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ END_SECONDS = 1.0
 
 
 class ControlsOut(Observers):
-    """Sends the knobs' values to a controller. Owns the thread that does, and what it has sent.
+    """Sends the knobs' values to a controller. Owns the sending thread, and what it has sent.
 
-    ``values`` and ``kept`` return the values of the knobs and the presets that hold a state. A knob
-    is not sent back to the controller that has just moved it. A controller that is bound on any
-    channel is told on channel 1, or the one it was last heard on. When the port's device returns,
-    it is told everything again. An observer of the session, whose :meth:`heard` it needs.
+    ``values`` and ``kept`` return the values of the knobs and the presets that hold a state. A
+    value is not sent back to the controller that has just set it. A binding without a channel is
+    sent on the channel it was last heard on, or else on channel 1. When the port's device returns,
+    everything is sent again. An observer of the session, which must call :meth:`heard`.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class ControlsOut(Observers):
         self._thread = threading.Thread(target=self._run, name="midirnn controls out", daemon=True)
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Take note of where a controller stands. Thread-safe."""
+        """Take note of a controller's position. Thread-safe."""
         for name, binding in self._bindings.items():
             if (midi := binding.midi_value(message)) is not None and name not in PRESETS:
                 self._shown[name] = midi
                 self._channels[name] = message[0] & 0x0F
 
     def tell(self) -> None:
-        """Send what has changed."""
+        """Send the values that have changed."""
         present = bool(getattr(self._port, "present", True))
         if present and not self._was_present:
             self._shown.clear()

@@ -1,4 +1,4 @@
-"""The knobs of playing live: a table of what can be turned, and their values from MIDI values."""
+"""The knobs of a live session: a table of them, and the conversion of MIDI values to theirs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MOST = 127
 """The highest value of a MIDI controller."""
 
 PRESSED = 64
-"""From this value on a switch is pressed."""
+"""A switch is pressed at this value and above."""
 
 NUM_PRESETS = 8
 """How many states of the model can be stored on pads."""
 
 MOST_PRESETS = 128
-"""How many presets a set list may have: as many as there are programs."""
+"""How many presets a set list may have: as many as there are MIDI programs."""
 
 PRESETS = {f"preset_{number}": number for number in range(1, NUM_PRESETS + 1)}
 """The number of each preset by the knob that loads it."""
 
 OLD_NAMES = {f"mood_{number}": name for name, number in PRESETS.items()}
-"""What knobs were called before: control maps and ``--learn`` still understand it."""
+"""Former names of knobs, which control maps and ``--learn`` still accept."""
 
 NOTE_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 KEYS = (
@@ -34,10 +34,10 @@ KEYS = (
     "performer",
     *(f"{name} {kind}" for kind in ("major", "minor") for name in NOTE_NAMES),
 )
-"""What the key may be: free (the model's own), the performer's, or a fixed one."""
+"""The choices of the knob ``key``: free (the model's own), the performer's, or a fixed key."""
 
 Value: TypeAlias = float | str | bool | None
-"""The value of a knob: a number, one of its choices, pressed or not; None leaves it free."""
+"""The value of a knob: a number, one of its choices, or pressed or not; None leaves it free."""
 
 
 class Scale(StrEnum):
@@ -53,8 +53,8 @@ class Scale(StrEnum):
 class Knob:
     """Something that a controller sets: its range, unit, scale, default and controller number.
 
-    With ``free``, a controller at 0 means None: the model is left free. ``pad`` is the note on
-    channel 10 that presses a knob which has no controller.
+    With ``free``, a controller at 0 means None: the model chooses. ``pad`` is the note on channel
+    10 that presses a knob without a controller.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Knob:
         return self.low + (self.high - self.low) * share
 
     def midi(self, value: Value) -> int:
-        """Return where a controller stands for a value: the inverse of :meth:`value`."""
+        """Return the controller's position for a value: the inverse of :meth:`value`."""
         if isinstance(value, bool) or value is None:
             return MOST if value else 0
         if isinstance(value, str):
@@ -96,7 +96,7 @@ class Knob:
         return round(self.free + share * (MOST - self.free))
 
     def check(self, value: Value) -> Value:
-        """Return the value, numbers as float; raise :class:`OptionError` if it is not allowed."""
+        """Return the value, with numbers as float. Raises :class:`OptionError` if not allowed."""
         if value is None and self.free:
             return None
         if self.scale is Scale.SWITCH:
@@ -120,7 +120,7 @@ class Knob:
 
     @property
     def allowed(self) -> str:
-        """The values that are allowed, in words."""
+        """A description of the allowed values."""
         if self.scale is Scale.SWITCH:
             return "true and false"
         if self.scale is Scale.CHOICE:
@@ -276,7 +276,7 @@ KNOBS: dict[str, Knob] = {knob.name: knob for knob in _ALL}
 
 
 def find_knob(name: str) -> Knob:
-    """Return the knob of that name, or of an old one. Raises :class:`OptionError` for others."""
+    """Return the knob with that name or former name; raise :class:`OptionError` without one."""
     known = OLD_NAMES.get(name, name)
     if known not in KNOBS:
         raise OptionError(f"there is no knob {name!r}; known are {', '.join(KNOBS)}")

@@ -1,4 +1,4 @@
-"""Learning: the next controller that is moved will move a knob from now on."""
+"""Learning: binds the next controller that is moved to a knob."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from midirnn.ports.base import InputCallback, InputPort, Message
 
 
 class Learner:
-    """Waits for the controller of a knob. Owns what each controller was last seen at.
+    """Waits for the controller to bind to a knob. Owns the first value seen of each controller.
 
     A controller counts as moved once it has sent two different values, so that one which only
     reports its position is not taken. For a switch, the first press counts, and may be a note. The
-    sustain pedal is never taken: the model hears it.
+    sustain pedal is never taken, because the model hears it.
     """
 
     def __init__(self, name: str) -> None:
@@ -27,7 +27,7 @@ class Learner:
         self._seen: dict[tuple[int, int], int] = {}
 
     def feed(self, message: Sequence[int]) -> Binding | None:
-        """Return what was moved, or None while that is not known."""
+        """Return the binding of the controller that was moved, or None if none was yet."""
         if len(message) != 3:
             return None
         kind, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
@@ -53,10 +53,10 @@ def learn(
     path: Path | None = None,
     seconds: float = math.inf,
 ) -> None:
-    """Wait for the controller that is moved next, and write that it moves the knob from now on.
+    """Wait for the next controller that is moved, and bind it to the knob in the control map.
 
-    ``path`` is the control map, by default the user's own. Raises :class:`OptionError` if nothing
-    is moved within ``seconds``.
+    ``path`` is the control map's file, by default the user's own. Raises :class:`OptionError` if
+    nothing is moved within ``seconds``.
     """
     learner = Learner(knob)
     file = path or default_path()

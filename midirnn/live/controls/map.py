@@ -21,12 +21,12 @@ PAD_CHANNEL = 10
 """The channel of drum pads, whose notes the model does not hear."""
 
 FIRST_MODE_MESSAGE = 120
-"""From this number on they are channel mode messages (all notes off and so on)."""
+"""Control changes from this number on are channel mode messages, such as all notes off."""
 
 
 @dataclass(frozen=True)
 class Binding:
-    """What moves a knob: a controller or a note, on a channel (1 to 16; None: on any)."""
+    """What moves a knob: a controller or a note, on a channel (1 to 16; None for any)."""
 
     cc: int | None = None
     note: int | None = None
@@ -37,7 +37,7 @@ class Binding:
         return what if self.channel is None else f"{what} on channel {self.channel}"
 
     def midi_value(self, message: Sequence[int]) -> int | None:
-        """Return the value that a message sets, 0 to 127; None if it is about something else."""
+        """Return the value that a message sets, 0 to 127; None if it does not match."""
         kind, channel = message[0] & 0xF0, (message[0] & 0x0F) + 1
         if len(message) != 3 or self.channel not in (None, channel):
             return None
@@ -49,7 +49,7 @@ class Binding:
 
 
 def default_path() -> Path:
-    """Return where the control map of this user is kept."""
+    """Return the path of the user's control map."""
     home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(home) / "midirnn" / FILE_NAME
 
@@ -61,7 +61,7 @@ class ControlChange:
     name: str
     value: Value
     by_controller: bool = field(default=False, compare=False)
-    """True if a controller has moved: it stands there then."""
+    """True if the knob's own controller was moved, which then stands at this value."""
 
 
 def default_bindings() -> dict[str, Binding]:
@@ -76,13 +76,13 @@ def default_bindings() -> dict[str, Binding]:
 
 @dataclass(frozen=True)
 class ControlMap:
-    """Which controller or pad moves which knob. Nothing moves a knob that is not in it."""
+    """Which controller or pad moves which knob. A knob without an entry is moved by none."""
 
     bindings: Mapping[str, Binding] = field(default_factory=default_bindings)
 
     @classmethod
     def load(cls, path: Path | None = None) -> ControlMap:
-        """Read the map in that file; without one, the user's own map if there is one."""
+        """Read the map in ``path``, by default the user's own; without either, the default map."""
         if path is None and not default_path().exists():
             return cls()
         return cls.read(path or default_path())
@@ -92,8 +92,8 @@ class ControlMap:
         """Read a map from a TOML file. Knobs that it does not name keep their default.
 
         A line is ``temperature = { cc = 74 }``, with ``note`` in place of ``cc`` for a pad,
-        ``channel`` (1 to 16) to listen on that one only, and ``{}`` for a knob that nothing moves.
-        Raises :class:`OptionError` if there is no such file, or if it holds a mistake.
+        ``channel`` (1 to 16) to listen on that channel only, and ``{}`` for a knob without a
+        controller. Raises :class:`OptionError` if the file cannot be read or is not valid.
         """
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ class ControlMap:
     def from_table(cls, table: Mapping[str, Any]) -> ControlMap:
         """Make a map from a table. Knobs that it does not name keep their default.
 
-        Raises :class:`OptionError` for a mistake, such as one controller for two knobs.
+        Raises :class:`OptionError` for an invalid table, such as one controller for two knobs.
         """
         bindings = default_bindings()
         named: dict[str, Binding] = {}
@@ -130,7 +130,7 @@ class ControlMap:
             raise OptionError(f"cannot write the control map {path}: {reason_of(error)}") from None
 
     def to_toml(self) -> str:
-        """Return the map as TOML, with a comment on what each knob does."""
+        """Return the map as TOML, with a comment about each knob."""
         return "".join(
             f"# {_describe(knob)}\n{name} = {_inline(self.bindings.get(name))}\n"
             for name, knob in KNOBS.items()
@@ -142,7 +142,7 @@ class ControlMap:
 
     @cached_property
     def _turning(self) -> frozenset[tuple[bool, int | None]]:
-        """All that moves a knob: (is it a controller, number of the controller or note)."""
+        """The (is a controller, number of the controller or note) of all bindings."""
         bindings = self.bindings.values()
         controllers = {(True, binding.cc) for binding in bindings}
         return frozenset(controllers | {(False, binding.note) for binding in bindings})
@@ -153,7 +153,7 @@ class ControlMap:
             len(message) != 3
             or (message[0] & 0xF0 == CONTROL_CHANGE, message[1]) not in self._turning
         ):
-            return []  # most are music
+            return []  # most messages are music
         values = ((name, binding.midi_value(message)) for name, binding in self.bindings.items())
         return [
             ControlChange(name, KNOBS[name].value(midi), by_controller=True)
@@ -174,14 +174,14 @@ def _bound(
 
 
 def _clash(one: Binding, other: Binding) -> bool:
-    """Return True if one message could mean both."""
+    """Return True if one message could match both bindings."""
     return (one.cc, one.note) == (other.cc, other.note) and (
         one.channel == other.channel or None in (one.channel, other.channel)
     )
 
 
 def _refuse_clash(named: Mapping[str, Binding], knob: str, binding: Binding) -> None:
-    """Raise OptionError if another knob of the same table has this controller or note."""
+    """Raise OptionError if another knob in the table has this controller or note."""
     for other, taken in named.items():
         if other != knob and _clash(taken, binding):
             raise OptionError(
@@ -194,7 +194,7 @@ _LIMITS = {"cc": (0, FIRST_MODE_MESSAGE - 1), "note": (0, MOST), "channel": (1, 
 
 
 def _binding(name: str, entry: Any) -> Binding | None:
-    """Return the binding of an entry of the table, None for ``{}``; raise OptionError if wrong."""
+    """Return the binding in a table entry, None for ``{}``; raise OptionError if it is invalid."""
     example = f"{name} = {{ cc = 74 }}"
     if not isinstance(entry, dict):
         raise OptionError(f"{name} is {entry!r}; write it as: {example}")

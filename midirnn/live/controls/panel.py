@@ -1,4 +1,4 @@
-"""The panel: the values of all knobs, and what they ask of the model."""
+"""The panel: the values of all knobs, and the model's settings that follow from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from midirnn.live.controls.map import ControlChange
 from midirnn.sampling.filters import SamplingConfig
 
 MODEL_INPUTS = ("density", "loudness", "key", "follow")
-"""Knobs that are inputs of the model: one that was trained without them does not have them."""
+"""Knobs that are inputs of the model. They need one that was trained with control inputs."""
 
 ASKED_BY = (
     "temperature",
@@ -30,11 +30,11 @@ ASKED_BY = (
 """Knobs that set how the model samples."""
 
 SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.3
-"""So much denser than asked the model may play: at a density that is set, and at one that is
-followed. Phrases of a pianist differ by 0.4 octaves."""
+"""How much denser than asked the model may play, in octaves: for a density that is set, and for one
+that is followed. Phrases of a pianist differ by 0.4 octaves."""
 
 LEAST_DENSITY = 0.25
-"""Sparser playing, in notes a second, is not followed."""
+"""The lowest density that is followed, in notes per second."""
 
 FADING_SECONDS = 10.0
 """What the performer played this long ago counts 1/e as much as what is played now."""
@@ -47,27 +47,27 @@ class Panel:
         self._values: dict[str, Value] = {name: knob.default for name, knob in KNOBS.items()}
         self._turned: set[str] = set()
         self.moved: set[str] = set()
-        """The knobs that something else than their controller has turned last."""
+        """The knobs that were last turned by something other than their controller."""
         self.turns = 0
         """How often a knob has been turned."""
         for name, value in (values or {}).items():
             self.place(name, value)
 
     def place(self, name: str, value: Value) -> None:
-        """Let a knob stand at a value from the beginning."""
+        """Set a knob's initial value, as if its controller stood there."""
         self.turn(ControlChange(name, value, by_controller=True))
 
     def __getitem__(self, name: str) -> Value:
         return self._values[find_knob(name).name]
 
     def number(self, name: str) -> float:
-        """Return the value of a knob that has a number."""
+        """Return the value of a numeric knob."""
         value = self[name]
         assert isinstance(value, int | float)
         return float(value)
 
     def turn(self, change: ControlChange) -> bool:
-        """Set a knob; return True if its value is a new one."""
+        """Set a knob; return True if its value has changed."""
         knob = find_knob(change.name)
         value = knob.check(change.value)
         before, self._values[knob.name] = self._values[knob.name], value
@@ -78,7 +78,7 @@ class Panel:
 
     @property
     def values(self) -> dict[str, Value]:
-        """A copy of all values, by the name of the knob."""
+        """A copy of all values, by name of the knob."""
         return dict(self._values)
 
     def pressed(self, name: str) -> bool:
@@ -95,9 +95,9 @@ class Panel:
         )
 
     def kept(self, names: Iterable[str], base: SamplingConfig) -> dict[str, Value]:
-        """Return the values of some knobs, as they sound: where none was turned, those of ``base``.
+        """Return the values in effect of some knobs: if not turned, those of ``base``.
 
-        What no knob could set is left out.
+        Values that the knob itself could not be set to are left out.
         """
         sampling = self.sampling(base)
         sounding = {"temperature": sampling.temperature, "top_p": sampling.top_p}
@@ -117,10 +117,10 @@ class Panel:
     def controls(
         self, performer: PitchClasses, style: Style | None = None, share: float = 0.0
     ) -> Controls:
-        """Return what to ask of the model.
+        """Return the control inputs for the model.
 
-        ``performer`` is what they have played recently, for a key that follows it, ``style`` what
-        is to be followed where no knob says otherwise, at this ``share`` of the knob follow.
+        ``performer`` holds the performer's recent pitch classes, for a key that follows them.
+        ``style`` is followed where no knob is set, at this ``share`` of the knob ``follow``.
         """
         density, loudness, key = self["density"], self["loudness"], self["key"]
         assert not isinstance(density, str) and not isinstance(loudness, str)
@@ -135,10 +135,11 @@ class Panel:
 
 
 def pace_of(controls: Controls, *, beside: bool) -> Pace:
-    """Return how many notes a second may begin with these controls.
+    """Return the limits on notes per second for these controls.
 
-    A density that is set holds closely, one that is followed more loosely, the less it is. With
-    ``beside`` the model plays beside the performer, and is no denser.
+    They are narrow around a density that is set. Around one that is followed they are wider, the
+    more so the less closely it is followed. With ``beside`` the model plays at the same time as the
+    performer, and no denser.
     """
     if controls.notes_per_second is not None:
         return Pace(controls.notes_per_second, controls.notes_per_second * 2.0**SET_OCTAVES)
@@ -152,7 +153,7 @@ def pace_of(controls: Controls, *, beside: bool) -> Pace:
 
 
 class PitchClasses:
-    """The pitch classes that were played recently. Owns a count of each, which fades."""
+    """The pitch classes that were played recently. Owns a count of each, which decays."""
 
     def __init__(self, fading_seconds: float = FADING_SECONDS) -> None:
         self._fading = fading_seconds
@@ -160,7 +161,7 @@ class PitchClasses:
         self._seconds = -math.inf
 
     def hear(self, pitch: int, seconds: float) -> None:
-        """Count a note that was struck. Times rise."""
+        """Count a note that was struck. Times must not decrease."""
         left = math.exp(min(self._seconds - seconds, 0.0) / self._fading)
         self._counts = [left * count for count in self._counts]
         self._seconds = max(seconds, self._seconds)

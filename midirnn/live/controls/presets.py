@@ -1,7 +1,7 @@
-"""Presets: states of the model kept on pads, blended by a wheel, and undone.
+"""Presets: hidden states of the model stored on pads and crossfaded by a wheel, with undo.
 
-A state is what the network remembers: the recurrent state of its layers. Loading another one
-changes neither what sounds nor what may be played next; it changes what is likely to come.
+Loading a hidden state changes neither the sounding notes nor the tokens that are allowed next, only
+how likely they are.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ CROSSFADE_PRESETS = (1, 2)
 
 
 class PresetBank:
-    """Says what to ask of the model for each pad and wheel. Owns which presets hold a state.
+    """Makes the requests to the model for pads and wheel. Owns which presets hold a state.
 
-    The states themselves stay with the model, under names. Each change of state stores the one
-    before it, for :meth:`undo`; turning a wheel is one change, however often it moves.
+    The states themselves are stored with the model, by name. Each change of state first stores the
+    present one, for :meth:`undo`; a crossfade is one change, however often the wheel moves.
     """
 
     def __init__(self, kept: Iterable[int] = ()) -> None:
@@ -33,20 +33,20 @@ class PresetBank:
         self._fading = False
 
     def store(self, preset: int) -> list[Request]:
-        """Return what to ask to store the present state as a preset."""
+        """Return the requests that store the present state as a preset."""
         self.kept.add(preset)
         return [Store(preset_name(preset))]
 
     def load(self, preset: int) -> list[Request]:
-        """Return what to ask to load a preset; nothing if it holds no state."""
+        """Return the requests that load a preset; none if it holds no state."""
         if preset not in self.kept:
             return []
         return [*self._keep(), Recall(preset_name(preset))]
 
     def crossfade(self, share: float) -> list[Request]:
-        """Return what to ask for a blend: 0 is the first preset of the wheel, 1 the second.
+        """Return the requests for a blend: 0 is the wheel's first preset, 1 the second.
 
-        Nothing unless both hold a state.
+        There are none unless both hold a state.
         """
         first, second = CROSSFADE_PRESETS
         if not {first, second} <= self.kept:
@@ -58,16 +58,16 @@ class PresetBank:
         return [*kept, Blend(((preset_name(first), 1.0 - share), (preset_name(second), share)))]
 
     def reset(self) -> list[Request]:
-        """Return what to ask so that the model forgets all it has heard; presets stay."""
+        """Return the requests that make the model forget all it has heard, but no presets."""
         return [*self._keep(), Reset()]
 
     def undo(self) -> list[Request]:
-        """Return what to ask to undo the last change of state; nothing if there was none."""
+        """Return the requests that undo the last change of state; none if there was none."""
         self._fading = False
         return [Recall(_undo(self._undo.pop()))] if self._undo else []
 
     def _keep(self) -> list[Request]:
-        """Store the present state, to come back to."""
+        """Return the requests that store the present state, for :meth:`undo`."""
         self._fading = False
         slot = self._next_undo % UNDO_DEPTH
         self._next_undo += 1

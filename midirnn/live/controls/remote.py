@@ -1,4 +1,4 @@
-"""What a controller can do to a session, as calls for any thread."""
+"""What a controller can do to a session, as methods for any thread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from midirnn.live.controls.map import ControlChange
 
 
 class RemoteControl(ABC):
-    """Calls that become commands. They return at once; commands are carried out in their order."""
+    """Methods that queue commands and return at once. Commands are carried out in order."""
 
     @abstractmethod
     def command(self, *commands: Command) -> None:
         """Queue commands, which are carried out in this order. Thread-safe."""
 
     def turn(self, knob: str, value: Value) -> None:
-        """Turn a knob of ``KNOBS`` to a value; None where it may be left free. Thread-safe.
+        """Turn a knob of ``KNOBS`` to a value, or None if it may be left free. Thread-safe.
 
         Raises :class:`OptionError` for a knob that does not exist or a value that is not allowed.
         """
@@ -35,8 +35,8 @@ class RemoteControl(ABC):
     def store_preset(self, preset: int | str) -> None:
         """Store the model's state as preset 1 to 128. Thread-safe.
 
-        With a set list, knobs, mode and style are stored as well. A preset may then be named: one
-        of that name is replaced, a new name gets the first number that is free.
+        With a set list, knobs, mode and style are stored as well. A preset may then be given by
+        name: one of that name is replaced, and a new name gets the first free number.
         """
         self.command(StorePreset(preset))
 
@@ -45,11 +45,11 @@ class RemoteControl(ABC):
         self.command(LoadPreset(preset))
 
     def freeze(self, on: bool = True) -> None:
-        """Let the model no longer hear the performer, or hear them again. Thread-safe."""
+        """Stop the model from hearing the performer, or let it hear them again. Thread-safe."""
         self.turn("freeze", on)
 
     def reset(self) -> None:
-        """Let the model forget everything it has heard and played. Thread-safe."""
+        """Make the model forget everything it has heard and played. Thread-safe."""
         self.press("reset")
 
     def undo(self) -> None:
@@ -65,5 +65,5 @@ class RemoteControl(ABC):
         self.press("switch")
 
     def panic(self) -> None:
-        """End every note; the model is silent until a key goes down. Thread-safe."""
+        """End every note; the model is silent until a key is pressed. Thread-safe."""
         self.press("panic")

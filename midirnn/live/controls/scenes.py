@@ -1,4 +1,4 @@
-"""Scenes: what a preset of a set list holds beside the model's state, and when that is written."""
+"""Scenes: the presets of a set list, and writing them once the model has sent their state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_SET_LIST = "presets have names only in a set list: give one with --set-list"
 
 
 class Scenes:
-    """The presets of a session's set list, if it has one. Owns those whose state is on its way."""
+    """The presets of a session's set list, if any. Owns those that wait for the model's state."""
 
     def __init__(self, set_list: SetList | None = None, tell: Tell = lambda text: None) -> None:
         self._list = set_list
@@ -32,9 +32,9 @@ class Scenes:
         return {n: s.name for n, s in (*stored.items(), *list(self._waiting.values()))}
 
     def number(self, preset: int | str, *, new: bool = False) -> int | None:
-        """Return the number of a preset, which may be given by its name; None if none has it.
+        """Return the number of a preset, given by number or name; None if there is none.
 
-        Case does not matter. With ``new`` a name that is not known gets the first free number.
+        Case does not matter. With ``new`` an unknown name gets the first free number.
         """
         if isinstance(preset, int) or self._list is None:
             return preset if isinstance(preset, int) else None
@@ -45,7 +45,7 @@ class Scenes:
         return next(free, None) if new else None
 
     def unknown(self, preset: int | str) -> str:
-        """Return what to say where :meth:`number` found none."""
+        """Return the message for a preset that :meth:`number` has not found."""
         if self._list is None:
             return NO_SET_LIST
         known = ", ".join(name for _, name in sorted(self.names.items()))
@@ -57,18 +57,18 @@ class Scenes:
         return name if name == f"preset {number}" else f"preset {number}, {name!r},"
 
     def provided(self) -> list[Request]:
-        """Return what to ask at first, so that the model has the states of the set list."""
+        """Return the first requests, which give the model the states of the set list."""
         scenes = {} if self._list is None else self._list.scenes
         return [Provide(preset_name(number), scene.state) for number, scene in scenes.items()]
 
     def of(self, preset: int) -> Scene | None:
-        """Return a preset of the set list."""
+        """Return a preset of the set list; None if there is none."""
         return None if self._list is None else self._list.scenes.get(preset)
 
     def store(self, number: int, scene: Scene) -> list[Request]:
-        """Return what to ask so that a preset that was stored comes into the set list.
+        """Return the requests that add a stored preset to the set list.
 
-        One that is stored again keeps its name; one that was stored by its number has none.
+        A preset that is stored again keeps its name. A new one stored by number is named after it.
         """
         if self._list is None:
             return []
@@ -79,7 +79,7 @@ class Scenes:
         return [Fetch(preset_name(number))]
 
     def fetched(self, reply: Fetched) -> None:
-        """Take a state that was asked for, and write the set list."""
+        """Take a state that was requested, and write the set list."""
         if self._list is not None and reply.name in self._waiting:
             number, scene = self._waiting.pop(reply.name)
             self._list.put(number, replace(scene, state=reply.state), self._tell)

@@ -1,6 +1,6 @@
 """Set lists: presets in a file, each with the model's state, the knobs, the mode and the style.
 
-Without a set list a preset holds the model's state alone, as long as the session lasts.
+Without a set list, a preset holds only the model's state, and lasts as long as the session.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from midirnn.files import reason_of, write_file
 from midirnn.live.controls.knobs import KNOBS, MOST_PRESETS, Scale, Value, find_knob
 
 FORMAT = 1
-"""Rises when older readers would misunderstand a set list."""
+"""The format version, raised when older readers would misunderstand a set list."""
 
 MOST_BYTES = 64 * 2**20
 
@@ -41,7 +41,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Scene:
-    """A preset of a set list. ``state`` is the model's, as text; ``style`` what it followed."""
+    """A preset of a set list. ``state`` is the model's, as text; ``style`` the followed style."""
 
     name: str
     mode: str
@@ -52,7 +52,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Origin:
-    """The model that states belong to: name, codec, cell with sizes, and hash of the weights."""
+    """The model that states belong to: its name, codec, cell with sizes, and hash of weights."""
 
     model: str
     codec: str
@@ -61,12 +61,12 @@ class Origin:
 
     @classmethod
     def of(cls, model: Model) -> Origin:
-        """Return what identifies a model."""
+        """Return the origin of a model's states."""
         layout = str(StateLayout.of(model.config))
         return cls(model.name, model.codec.name, layout, hash_of(model.folder))
 
     def refuse_other(self, other: Origin) -> None:
-        """Raise :class:`OptionError` if states of the other model do not belong to this one."""
+        """Raise :class:`OptionError` if the other model's states do not fit this one."""
         for what, stored, here in (
             ("codec", other.codec, self.codec),
             ("cell", other.cell, self.cell),
@@ -81,9 +81,9 @@ class Origin:
 
 
 class SetList:
-    """The presets of a file. Owns them, and the thread that writes them.
+    """The presets of a file. Owns them, and the threads that write them.
 
-    A file that is not there yet is written when the first preset is stored.
+    A missing file is created when the first preset is stored.
     """
 
     def __init__(self, path: Path, origin: Origin, scenes: Mapping[int, Scene]) -> None:
@@ -95,9 +95,9 @@ class SetList:
 
     @classmethod
     def open(cls, path: Path, model: Model) -> SetList:
-        """Read a set list, or begin a new one where there is no file.
+        """Read a set list, or begin a new one if there is no file.
 
-        Raises :class:`OptionError` if it is broken, or of another model.
+        Raises :class:`OptionError` if it cannot be read, is invalid, or is of another model.
         """
         origin = Origin.of(model)
         try:
@@ -112,12 +112,12 @@ class SetList:
         return cls(path, origin, scenes)
 
     def about(self) -> str:
-        """Return a line about it."""
+        """Return a one-line description."""
         names = ", ".join(f"{number} {scene.name}" for number, scene in sorted(self.scenes.items()))
         return f"set list: {self.path}, {names or 'new'}"
 
     def put(self, number: int, scene: Scene, tell: Tell) -> None:
-        """Take a preset into the list, and write the file in the background."""
+        """Add or replace a preset, and write the file in the background."""
         self.scenes = {**self.scenes, number: scene}
         thread = threading.Thread(target=self._write, args=(tell,), name="midirnn set list")
         self._threads = [*(one for one in self._threads if one.is_alive()), thread]
@@ -136,7 +136,7 @@ class SetList:
             thread.join()
 
     def to_json(self) -> str:
-        """Return the file's text."""
+        """Return the set list as the text of its file."""
         scenes = {
             str(number): {
                 "name": scene.name,
@@ -152,7 +152,7 @@ class SetList:
 
 
 def _read(text: str, origin: Origin, like: EngineState) -> dict[int, Scene]:
-    """Return the presets of a file's text; raise OptionError for one that does not fit."""
+    """Return the presets in a file's text; raise OptionError if one does not fit."""
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError):
@@ -184,7 +184,7 @@ def _number(text: str) -> int:
 
 
 def _scene(plain: Any, like: EngineState) -> Scene:
-    """Return a preset that is known to work; raise OptionError if it would not."""
+    """Return a validated preset; raise OptionError if it is invalid."""
     if not isinstance(plain, dict):
         raise OptionError(f"it is {plain!r}, not a table")
     knobs, name, state = (plain.get(key) for key in ("knobs", "name", "state"))

@@ -1,4 +1,4 @@
-"""Soft takeover: a controller moves a knob only once it stands where the knob does."""
+"""Soft takeover: a controller moves a knob only after reaching the knob's value."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from midirnn.live.controls.map import ControlChange
 from midirnn.live.controls.panel import Panel
 
 NEAR = 2
-"""So near, of 127, counts as the same place."""
+"""Positions this close, of 127, count as the same."""
 
 
 class Takeover:
-    """Says which movements of controllers count. Owns where each controller was seen last.
+    """Decides which controller movements count. Owns the last position of each controller.
 
-    A knob that a preset, a page, OSC or a program has turned is not where its controller stands:
-    moved there, it would jump. It stays until the controller has reached or passed it.
+    A knob turned by a preset, a page, OSC or a program is not where its controller stands, so it
+    would jump when that moves. It stays put until the controller has reached or passed its value.
     """
 
     def __init__(self, panel: Panel, *, on: bool = True) -> None:

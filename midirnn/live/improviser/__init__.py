@@ -1,1 +1,1 @@
-"""What runs inside the model process: plans, and the token stream that both players share."""
+"""Code that runs in the model process: the planner, and the token stream both players share."""

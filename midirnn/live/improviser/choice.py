@@ -11,23 +11,23 @@ from midirnn.codecs.performance import TokenType
 from midirnn.performance import NUM_PITCHES
 
 SHORTEST_SHIFT_SECONDS = (0.0, 0.0, 0.1, 0.25, 0.5)
-"""By degree of thinning, the shortest time from one onset of the model to the next. Above 0 it also
-samples no velocities, which are a fifth of the tokens and change no note."""
+"""Shortest time between two onsets of the model, by level of thinning. From level 1 on it also
+samples no velocity tokens: they are a fifth of all tokens and add no notes."""
 
 MOST_THINNING = len(SHORTEST_SHIFT_SECONDS) - 1
 
 
 class Choice:
-    """Narrows which tokens may be sampled. Owns the model's register and how thin it plays.
+    """Narrows down which tokens may be sampled. Owns the model's register and level of thinning.
 
-    Masks are over the vocabulary, of shape ``(V,)``, and not changed.
+    Masks have shape ``(V,)`` and are not modified in place.
     """
 
     def __init__(self, codec: PerformanceCodec) -> None:
         self.pitches = range(NUM_PITCHES)
-        """What the model may begin."""
+        """The pitches that the model may begin."""
         self.thinning = 0
-        """How much cheaper its music is to be: 0 to ``MOST_THINNING``."""
+        """How much to thin out the music to save computation: 0 to ``MOST_THINNING``."""
         self._steps_per_second = codec.steps_per_second
         slice_of = codec.vocabulary.slice_of
         self._ons, self._offs = slice_of(TokenType.NOTE_ON), slice_of(TokenType.NOTE_OFF)
@@ -37,11 +37,11 @@ class Choice:
     def allowed(
         self, mask: BoolArray, performers: Set[int], *, gap: int, onset_in: int, after_onset: bool
     ) -> BoolArray:
-        """Return which tokens of the mask the model may sample, all False if it can only wait.
+        """Return the tokens of the mask that the model may sample; all False if it can only wait.
 
-        It ends none of the ``performers`` notes. ``gap`` steps have passed: the token is a time
-        shift behind them. A note begins in ``onset_in`` steps at the latest. ``after_onset`` says
-        that the step has a note-on already.
+        The ``performers`` notes are not ended. If ``gap`` steps have passed since the last token,
+        only time shifts at least that long are left. No time shift is longer than ``onset_in``
+        steps, by when a note begins. ``after_onset`` is True if the step has a note-on already.
         """
         kept = mask.copy()
         kept[self._offs][list(performers)] = False
@@ -56,9 +56,9 @@ class Choice:
         return self._thin(kept, after_onset) if kept.any() else self._otherwise(mask, performers)
 
     def _otherwise(self, mask: BoolArray, performers: Set[int]) -> BoolArray:
-        """Return the mask without the ends of the performer's notes, for want of better.
+        """Return the fallback: the mask without note-offs of the performer's notes.
 
-        A note that must end now is alone in the mask and ends, also if the performer holds it.
+        A note that must end now is alone in the mask and ends, even if the performer holds it.
         """
         if np.count_nonzero(mask) == 1:
             return mask
@@ -67,7 +67,7 @@ class Choice:
         return kept
 
     def _in_register(self, mask: BoolArray) -> BoolArray:
-        """Remove note-ons that are out of range, if others remain."""
+        """Remove note-ons outside the register, if other tokens remain."""
         if len(self.pitches) == NUM_PITCHES:
             return mask
         kept = mask.copy()
@@ -77,7 +77,7 @@ class Choice:
         return kept if kept.any() else mask
 
     def _thin(self, mask: BoolArray, after_onset: bool) -> BoolArray:
-        """Remove tokens that make the music costly, if others remain."""
+        """Remove tokens that make the music costly to compute, if others remain."""
         if not self.thinning:
             return mask
         kept = mask.copy()

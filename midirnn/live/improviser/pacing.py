@@ -1,7 +1,7 @@
-"""Pacing: the model begins neither more nor fewer notes than it is asked to.
+"""Pacing: keeps the number of notes that the model begins close to the requested density.
 
-What a model is asked for by its inputs it plays in the end, but not at once, and after a change not
-always. Here a balance of notes limits how soon the next may begin, and how late.
+A model follows its control inputs only after a while, and not always after a change. The balance
+of notes kept here limits how soon and how late the next note may begin.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from midirnn.live.improviser.choice import longest_shift
 from midirnn.sampling import Sampler
 
 BURST_SECONDS = 0.5
-"""The notes of so long a time may begin at once, if none began before."""
+"""After a pause, this many seconds' worth of notes may begin at once."""
 
 BURST_NOTES = 3.0
-"""At least so many may."""
+"""The least number of notes that may begin at once after a pause."""
 
 LEAST_DEBT, DEBT_SECONDS, MOST_DEBT = 3.0, 2.0, 8.0
-"""A chord may have the notes of so long a time more than the balance allows, and at least and at
-most so many: what follows waits longer."""
+"""A chord may overdraw the balance by ``DEBT_SECONDS`` worth of notes, but by no fewer than
+``LEAST_DEBT`` and no more than ``MOST_DEBT``. The notes after it wait longer."""
 
 PATIENCE_SECONDS = 0.5
-"""While the next note has to wait, the ends of others wait with it, but not for longer."""
+"""While the next note has to wait, note-offs are held back with it, but no longer than this."""
 
 ONSET_NOTES = 4.0
-"""The next onset comes after the time of so many notes at the latest."""
+"""The next onset comes within the time that this many notes take at the slowest pace."""
 
 
 @dataclass(frozen=True)
 class Balance:
-    """How many notes may begin: it rises with time, up to a burst, and falls with each note.
+    """How many notes may begin. It rises with time, up to a burst, and falls with each note.
 
-    Frozen, so that a snapshot holds it. Steps are those of the stream.
+    Frozen, so that a snapshot can hold it. Steps are those of the stream.
     """
 
     pace: Pace
     steps_per_second: int
     notes: float = BURST_NOTES
     step: int = 0
-    """When ``notes`` was right."""
+    """The step that ``notes`` was computed for."""
     onset: int = -1
-    """When the last note began; -1 before the first."""
+    """The step in which the last note began; -1 before the first."""
 
     def at(self, step: int) -> Balance:
         """Return the balance at a later step."""
@@ -62,24 +62,24 @@ class Balance:
         return replace(self.at(step), notes=self.at(step).notes - 1.0, onset=step)
 
     def at_pace(self, pace: Pace) -> Balance:
-        """Return the balance at another pace; what was owed at the last one is forgiven."""
+        """Return the balance at another pace, with any debt cleared."""
         return replace(self, pace=pace, notes=max(self.notes, 0.0))
 
     @property
     def is_overdrawn(self) -> bool:
-        """True if not even a chord may have more notes."""
+        """True if not even a chord may get another note."""
         debt = DEBT_SECONDS * (self.pace.most or 0.0)
         return self.notes <= -max(LEAST_DEBT, min(debt, MOST_DEBT))
 
     @property
     def wait(self) -> int:
-        """The steps until a note may begin; 0 if one may at once."""
+        """The number of steps until a note may begin; 0 if one may begin now."""
         if self.pace.most is None or self.notes >= 1.0:
             return 0
         return int((1.0 - self.notes) / self.pace.most * self.steps_per_second) + 1
 
     def longest_pause(self, steps: int) -> int:
-        """Return the steps to the next onset at the latest, ``steps`` at most."""
+        """Return the most steps until the next onset: ``steps``, or fewer at a minimum pace."""
         if not self.pace.least:
             return steps
         return min(steps, round(ONSET_NOTES / self.pace.least * self.steps_per_second))
@@ -88,11 +88,11 @@ class Balance:
 def paced(
     allowed: BoolArray, balance: Balance, sampler: Sampler[PerformanceCodec], gap: int
 ) -> BoolArray:
-    """Return which of the ``allowed`` (V,) may be sampled now, so that no note begins too soon.
+    """Return which of the ``allowed`` tokens (V,) may be sampled without a note too soon.
 
-    The ``balance`` is that of ``gap`` steps after the last token; with a gap the token is a time
-    shift behind it. What would lead to a note too soon becomes a longer time shift; how likely it
-    is that a note ends or joins a chord does not change.
+    The ``balance`` is that of ``gap`` steps after the last token; with a gap, the next token is a
+    time shift of at least that length. Tokens that would begin a note too soon give way to a longer
+    time shift, with their probability; a note ends or joins a chord as often as before.
     """
     wait = balance.wait
     if not wait:

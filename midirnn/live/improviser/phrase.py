@@ -1,4 +1,4 @@
-"""The performer's phrase, as far as it is remembered."""
+"""The performer's phrase, up to the length that is remembered."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Phrase:
     is_over: bool = False
 
     def add(self, step: HeardStep) -> Phrase:
-        """Return the phrase with one more step; itself if it is over and no note begins another."""
+        """Return the phrase with one more step. If it is over, a note-on begins a new one."""
         if self.is_over:
             return Phrase((step,)) if step.note_ons else self
         return Phrase((*self.steps[1 - MOST_PHRASE_STEPS :], step))
 
     def end(self) -> Phrase:
-        """Return the phrase, ended."""
+        """Return the phrase, marked as over."""
         return replace(self, is_over=True)

@@ -1,7 +1,7 @@
 """The planner: plans the model's notes ahead of time, and goes back to what has sounded.
 
-It uses no clock and no port. What goes in and out is plain data (steps heard, the number of the
-event sent last, planned events), so that it can run in a process of its own.
+It uses no clock and no port. Its inputs and outputs are plain data (steps heard, the number of the
+last event sent, planned events), so that it can run in a process of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PRECOMPUTED_STEPS = 4
 
 @dataclass(frozen=True)
 class _LatestStep:
-    """The step heard last, which may be told again: the state before, and what ended in it."""
+    """The last step heard, which may be updated: the state before it, and what ended in it."""
 
     step: HeardStep
     before: StreamState
@@ -46,9 +46,9 @@ class _LatestStep:
 class Planner:
     """Samples the model's events ahead of time. Owns the stream and a snapshot for each event.
 
-    ``start_seconds`` is the time of step 0, ``channel`` (0 to 15) the channel of the notes. Before
-    anything is heard or released while a plan is out, :meth:`rewind` takes the stream back to what
-    has sounded of it.
+    ``start_seconds`` is the time of step 0, ``channel`` (0 to 15) the channel of the notes. While
+    there is a plan, call :meth:`rewind` before anything is heard or released: it takes the stream
+    back to what has sounded.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Planner:
         self._base = self._stream.snapshot()
         self._planned: deque[tuple[int, StreamState]] = deque()
         self._undone = self._planned
-        """The plan dropped last: to free its states takes time, which :meth:`get_ready` has."""
+        """The plan dropped last, kept until :meth:`get_ready`: freeing its states takes time."""
         self._latest: _LatestStep | None = None
         self._lifted = False
 
@@ -91,21 +91,21 @@ class Planner:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until what is played is to be at its end; infinite without one."""
+        """The seconds left until the music should end; infinite if no end is set."""
         return self._stream.seconds_left
 
     @property
     def rests(self) -> bool:
-        """True while nothing comes until the performer plays."""
+        """True while the model waits for the performer to play."""
         return self._stream.rests
 
     @property
     def base(self) -> StreamState:
-        """The state after what has sounded, as far as is known."""
+        """The state after the last event known to have sounded."""
         return self._base
 
     def adopt(self, state: StreamState) -> None:
-        """Go on from a state that was the base of another planner."""
+        """Continue from the base state of another planner."""
         self._sampler.rng = np.random.default_rng()
         self._sampler.rng.bit_generator.state = state.sampler.rng
         self._stream.restore(state)
@@ -113,13 +113,13 @@ class Planner:
         self._settle()
 
     def reset(self) -> None:
-        """Forget everything; the music starts afresh at its present step."""
+        """Forget everything, and start afresh at the present step."""
         self._stream.reset()
         self._planned.clear()
         self._settle()
 
     def think_of(self, state: EngineState) -> None:
-        """Give the model another recurrent state. What sounds does not change."""
+        """Replace the model's hidden state. Sounding notes do not change."""
         self._sampler.engine.restore(state)
         self._settle()
 
@@ -128,12 +128,12 @@ class Planner:
         self._stream.choice.pitches = range(lowest, highest + 1)
 
     def set_pace(self, pace: Pace) -> None:
-        """Let the model begin notes at that pace."""
+        """Limit the pace at which the model begins notes."""
         self._stream.set_pace(pace)
         self._settle()
 
     def asked(self, controls: Controls) -> Controls:
-        """Return what to ask of the model, if the knobs ask for these controls."""
+        """Return the controls to give to the model, from those that the knobs ask for."""
         return self._stream.asked(controls)
 
     def begin(self, begin: Begin) -> None:
@@ -142,22 +142,22 @@ class Planner:
         self._settle()
 
     def draw(self, earliest_step: int, thinning: int = 0) -> list[PlannedEvent]:
-        """Sample the model's next token and return its events, mostly one or none."""
+        """Sample the model's next token and return its events, usually one or none."""
         self._stream.choice.thinning = thinning
         return [self._plan(event) for event in self._stream.draw(earliest_step)]
 
     def forget(self, last_sent: int) -> None:
-        """Drop the snapshots of events sent up to that number: they are not taken back."""
+        """Drop the snapshots of events up to that number: sent events are never taken back."""
         while self._planned and self._planned[0][0] <= last_sent:
             self._base = self._planned.popleft()[1]
             self._close_step()
 
     def rewind(self, last_sent: int, plan: int) -> None:
-        """Go back to the state after the event sent last, or heard since.
+        """Go back to the state after the last event that was sent, or heard since then.
 
-        The next event is numbered after it and sampled with random numbers that belong to the
-        plan, so that it makes no difference how far the last plan got. (The same random numbers
-        again would put off the next note each time the performer plays.)
+        The next event gets the number after it, and is sampled with random numbers that belong to
+        the plan, so that it makes no difference how far the last plan got. (Repeating the same
+        random numbers would delay the next note each time the performer plays.)
         """
         self.forget(last_sent)
         self._undone, self._planned = self._planned, deque()
@@ -173,10 +173,10 @@ class Planner:
             self._generators = {plan: self._generator(plan)}
 
     def precompute(self, seconds: float) -> bool:
-        """Precompute the step for a rest until then, or soon after; False if none was left to do.
+        """Precompute a rest until that time or soon after; return False if there is none to do.
 
-        A rest is what the model hears first when the performer plays in that step. Its result is
-        cached for the next :data:`PRECOMPUTED_STEPS`; nothing else changes.
+        When the performer plays, a rest until then is what the model hears first. Each call caches
+        the result for one of the next :data:`PRECOMPUTED_STEPS` steps; nothing else changes.
         """
         sounded = (s for _, s in reversed(self._planned) if self.seconds_of(s.step) <= seconds)
         state = next(sounded, self._base)
@@ -192,8 +192,8 @@ class Planner:
     def hear(self, steps: Iterable[HeardStep]) -> list[int]:
         """Hear what the performer did; return the model's pitches that end because of it.
 
-        A step that was told last and is told again takes the place of what was told, unless
-        something of the model has sounded since: then what is new in it is heard now.
+        If the latest step is given again it replaces the earlier version, unless the model has
+        played since: then only what is new in it is heard, after that.
         """
         ended = [event for step in steps for event in self._hear(step)]
         self._base = self._stream.snapshot()
@@ -229,7 +229,7 @@ class Planner:
         return events
 
     def release(self, step: int) -> list[int]:
-        """End the model's notes in that step and return their pitches."""
+        """End the model's notes in that step; return their pitches."""
         return self._end(self._stream.release(step))
 
     def rest(self, step: int) -> list[int]:
@@ -237,7 +237,7 @@ class Planner:
         return self._end(self._stream.rest(step))
 
     def _end(self, events: Sequence[ModelEvent]) -> list[int]:
-        """Go on from here; what ended stays ended if the latest step is told again."""
+        """Make this the base. Notes that ended stay ended if the latest step is given again."""
         self._base = self._stream.snapshot()
         pitches = pitches_of(events)
         if self._latest is not None:
@@ -249,7 +249,7 @@ class Planner:
         return pitches
 
     def _settle(self) -> None:
-        """Go on from here, whatever is rewound or told again later."""
+        """Make this the base, before which neither a rewind nor an updated step goes back."""
         self._base = self._stream.snapshot()
         self._close_step()
 

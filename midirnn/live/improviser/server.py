@@ -1,4 +1,4 @@
-"""The model's side: requests in, replies out, with no other input."""
+"""The server in the model process: requests in, replies out, and no other input."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ from midirnn.probing.watching import WatchedUnit, Watcher, read_watched
 from midirnn.sampling import Sampler
 
 APPROACH_SECONDS, APPROACH_STEP_SECONDS = 3.0, 0.5
-"""So long before an answer ends the model is told how near that is, in such steps."""
+"""Over its last ``APPROACH_SECONDS``, an answer conditions the model on the time left, rounded up
+to a multiple of ``APPROACH_STEP_SECONDS``."""
 
 
 @dataclass(frozen=True)
 class _WholeState:
-    """All that a model process knows, for one that takes over."""
+    """The whole state of a model process, for one that takes over."""
 
     stream: StreamState
     knobs: Knobs
@@ -62,11 +63,11 @@ class _WholeState:
 
 
 class ModelServer:
-    """Deals with requests. Owns the planner, and what was stored under names.
+    """Handles requests. Owns the planner and the stored hidden states.
 
     It reads no clock and has no random seed of its own: the same settings and requests give the
-    same replies. A plan that is broken off by :class:`Rewind` leaves no trace, so that nobody has
-    to wait for its end: :meth:`handle` yields replies as they come, and may be left early.
+    same replies. A plan interrupted by :class:`Rewind` leaves no trace, so that nobody has to wait
+    for its end: :meth:`handle` yields replies as they come, and may be stopped early.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class ModelServer:
 
     @classmethod
     def load(cls, settings: ModelSettings) -> Self:
-        """Load the model of the settings. Raises what loading raises."""
+        """Load the model of the settings. Raises whatever loading raises."""
         from midirnn.engines.load import load
 
         model, tuned = load(settings.model), None
@@ -132,12 +133,12 @@ class ModelServer:
     def handle(self, request: Request) -> Iterator[Reply]:
         """Yield the replies to a request as they come.
 
-        Those to :class:`Plan` come after each token, mostly without events.
+        :class:`Plan` gives a reply after each token, usually without events.
         """
         yield from self._ways[type(request)](request)
 
     def warm_up(self, seconds: float) -> None:
-        """Do some work without effect, so that what comes next, above all a note then, is fast."""
+        """Do some work without effect, so that the next request, such as a note then, is fast."""
         if not self.planner.precompute(seconds):
             self._sampler.engine.warm_up()
         self._sampler.distribution()
@@ -182,7 +183,7 @@ class ModelServer:
                 yield self._planned(events, tokens, done=False, before=before)
             if self.planner.rests:
                 break
-        # Where nothing comes until the performer plays, all is planned.
+        # While the model waits for the performer, there is nothing left to plan.
         reached = self._until(request) if self.planner.rests else self.planner.step
         yield self._planned((), tokens, done=True, reached=reached)
         self.planner.get_ready(self._plan + 1)
@@ -207,7 +208,7 @@ class ModelServer:
         return Planned(self._plan, tuple(events), seconds, tokens, done, entropy, units)
 
     def _units_of(self, before: EngineState) -> tuple[float, ...]:
-        """Return the values of the watched units now, or before if the last step is to come."""
+        """Return the watched units' values now, or before if the last step is not computed yet."""
         now = self._sampler.engine.snapshot()
         return self._watcher.values(now) or self._watcher.values(before)
 
@@ -222,13 +223,13 @@ class ModelServer:
         return ()
 
     def _steer(self, controls: Controls) -> None:
-        """Ask the model for these, if it has inputs for them and they are others than before."""
+        """Condition the model on these controls, if it has such inputs and they have changed."""
         if self._sampler.engine.config.control_inputs and controls != self._steered:
             self._steered = controls
             self._sampler.steer(controls)
 
     def _approach_end(self) -> None:
-        """Tell the model how near the end is of what it plays, and how dense that is to be."""
+        """Condition the model on the time left, and on the density that its source asks for."""
         left, asked = self.planner.seconds_left, self.planner.asked(self._knobs.controls)
         if left <= APPROACH_SECONDS:
             left = max(math.ceil(left / APPROACH_STEP_SECONDS), 0) * APPROACH_STEP_SECONDS

@@ -1,7 +1,7 @@
-"""Sources of what the model plays: sampled freely, a phrase varied, or chords to notes.
+"""Sources of what the model plays: free sampling, a varied phrase, or chords to notes.
 
-A source narrows which tokens may be sampled next. It is frozen, and each token gives the source for
-the next one, so that a snapshot can hold it.
+A source narrows down which tokens may be sampled next. It is frozen, so that a snapshot can hold
+it: each token gives a new source for the next one.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ Word: TypeAlias = tuple[TokenType, int]
 """A token's type and value."""
 
 _EXACT = (TokenType.NOTE_OFF, TokenType.PEDAL)
-"""No other token of their kind may stand for these."""
+"""Token types that are never replaced by another token of their type."""
 
 SHIFT_SPREAD = 2
-"""A time shift that is sampled anew is at most this many times shorter or longer."""
+"""A time shift that is resampled is at most this many times shorter or longer."""
 
 
 class TokenSource(Protocol):
     """Decides which of the allowed tokens may be sampled.
 
-    ``pedals`` is True if what it plays has a pedal, where the codec has tokens for one.
+    ``pedals`` is True if its music uses the pedal, with a codec that has tokens for it.
     """
 
     pedals: ClassVar[bool]
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """Return which of the ``allowed`` (V,) the source takes; all False while it rests.
+        """Return which ``allowed`` tokens (V,) the source takes; all False while it rests.
 
-        It may rest until the performer plays, but not for a time that it knows.
+        A rest lasts until the performer plays. For a rest of known length it takes time shifts.
         """
         ...
 
     def after(self, word: Word) -> TokenSource:
-        """Return the source after that was sampled."""
+        """Return the source after that word was sampled."""
         ...
 
     def struck(self, pitches: Sequence[int]) -> TokenSource:
-        """Return the source after the performer has struck these."""
+        """Return the source after the performer has struck these pitches."""
         ...
 
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
-        """Return the model's notes that end because these of the performer have."""
+        """Return the model's notes that end because these notes of the performer have ended."""
         ...
 
     def hear(
         self, step: int, note_offs: Sequence[int], note_ons: Sequence[tuple[int, int]]
     ) -> TokenSource:
-        """Return the source after the performer has ended and begun these in that step."""
+        """Return the source after the performer has ended and begun these notes in that step."""
         ...
 
     def at(self, now: int, step: int) -> TokenSource:
-        """Return the source for a token after that ``step``; what lies before ``now`` is over."""
+        """Return the source for a token after ``step``; anything before ``now`` is final."""
         ...
 
     def asked(self, controls: Controls) -> Controls:
-        """Return what to ask of the model, if the knobs ask for these controls."""
+        """Return the controls to give to the model, from those that the knobs ask for."""
         ...
 
     def seat_of(self, pitch: int) -> int:
-        """Return which of the model's players the last note of a pitch is from; 0 for one alone."""
+        """Return which of the model's players played a pitch last; 0 if there is only one."""
         ...
 
 
@@ -117,22 +117,22 @@ class FreeSource:
 
 @dataclass(frozen=True)
 class PhraseSource(FreeSource):
-    """A phrase, word for word, with the improbable ones sampled anew from others of their kind.
+    """A phrase repeated word for word, with improbable words resampled among those of their type.
 
-    A word stays if its probability among the allowed tokens of its type is ``threshold`` at least.
-    A time shift that is sampled anew stays within a factor of ``SHIFT_SPREAD``; a note-off ends
-    the note that took the place of its own. A word that is not allowed is left out. After the
-    phrase the source rests.
+    A word is kept if its probability among the allowed tokens of its type is at least
+    ``threshold``. A resampled time shift stays within a factor of ``SHIFT_SPREAD``; a note-off ends
+    the note that replaced its own. Words that are not allowed are left out. After the phrase the
+    source rests.
     """
 
     words: tuple[Word, ...]
     threshold: float
     position: int = 0
     became: tuple[tuple[int, int], ...] = ()
-    """(pitch of the phrase, pitch that was played), of the notes that sound."""
+    """(pitch in the phrase, pitch played) of the sounding notes."""
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """Return the token of the phrase, or those that may replace it."""
+        """Return the phrase's next token, or those that may replace it."""
         shifts = sampler.codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
         left = range(self.position, len(self.words))
         if left and not self._shifts_next and allowed[shifts].sum() == allowed.sum():
@@ -144,9 +144,9 @@ class PhraseSource(FreeSource):
         return np.zeros_like(allowed)
 
     def after(self, word: Word) -> PhraseSource:
-        """Move on past the word of the phrase that this one stands for: the next of its type."""
+        """Return the source past the word that this one replaced: the next of its type."""
         if word[0] is TokenType.TIME_SHIFT and not self._shifts_next:
-            return self  # until something may begin at all
+            return self  # only a time shift was allowed
         for position in range(self.position, len(self.words)):
             kind, value = self.words[position]
             is_another = kind in _EXACT and self._word(position) != word
@@ -175,7 +175,7 @@ class PhraseSource(FreeSource):
     def _candidates(
         self, word: Word, allowed: BoolArray, sampler: Sampler[PerformanceCodec]
     ) -> BoolArray:
-        """Return the tokens that may stand for a word now; all False if none may."""
+        """Return the tokens that may replace a word now; all False if none may."""
         kind, value = word
         vocabulary = sampler.codec.vocabulary
         token = vocabulary.token(kind, value)
@@ -189,7 +189,7 @@ class PhraseSource(FreeSource):
             return only
         if kind is TokenType.TIME_SHIFT:
             same_kind = _near(same_kind, sampler.codec, value)
-        # A full shift is part of a rest: its length is no choice.
+        # The longest shift is part of a longer rest, and always kept.
         rests = kind is TokenType.TIME_SHIFT and value == sampler.codec.max_shift_steps
         if same_kind[token] and (rests or _share(sampler, same_kind, token) >= self.threshold):
             only[token] = True
@@ -199,24 +199,24 @@ class PhraseSource(FreeSource):
 
 @dataclass(frozen=True)
 class ChordSource(FreeSource):
-    """Notes to the performer's: up to ``notes`` for each onset, right after it; else it rests.
+    """Chords to the performer's notes: up to ``notes`` right after each onset; else it rests.
 
-    They are sampled from the model, in the performer's velocity, and end when the last note that
-    the performer struck at that onset does.
+    They are sampled from the model at the performer's velocity. They end when the performer's note
+    does; if several were struck together, the last one in the order of the encoding.
     """
 
     notes: int
     left: int = 0
     onset: tuple[int, ...] = ()
     belongs: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    """(pitch of the model, those of the performer that it sounds with)"""
+    """(pitch of the model, pitches of the performer that it sounds with)"""
 
     def struck(self, pitches: Sequence[int]) -> ChordSource:
-        """Return the source ready for a chord to these."""
+        """Return the source, ready for a chord to these pitches."""
         return replace(self, left=self.notes, onset=tuple(pitches)) if pitches else self
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """Note-ons for a chord that is due, or the shortest way there."""
+        """Return the note-ons of a chord that is due, or the shortest time shift before it."""
         kept = np.zeros_like(allowed)
         if not self.left:
             return kept
@@ -225,14 +225,14 @@ class ChordSource(FreeSource):
         return kept if kept.any() else _shortest_shift(allowed, sampler.codec)
 
     def after(self, word: Word) -> ChordSource:
-        """Return the source with one note less to come, if that was a note."""
+        """Return the source, with one note fewer to come if that was a note-on."""
         if word[0] is not TokenType.NOTE_ON:
             return self
         belongs = (*(pair for pair in self.belongs if pair[0] != word[1]), (word[1], self.onset))
         return replace(self, left=max(self.left - 1, 0), belongs=belongs)
 
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
-        """Return the notes whose onset's notes have all ended."""
+        """Return the model's notes whose last note of the performer has ended."""
         ended = set(pitches)
         return {pitch for pitch, with_ in self.belongs if with_ and with_[-1] in ended}
 
@@ -240,7 +240,7 @@ class ChordSource(FreeSource):
 def make_source(
     begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec, *, seed: int = 0
 ) -> TokenSource:
-    """Return the source of what the model plays; ``phrase`` is what was heard last."""
+    """Return the source that ``begin`` asks for; ``phrase`` is what was heard last."""
     if begin.source == "phrase":
         return PhraseSource(phrase_words(phrase, codec), begin.echo_threshold)
     if begin.source == "chord":
@@ -254,7 +254,7 @@ def make_source(
 def _ensemble(
     begin: Begin, phrase: Sequence[HeardStep], codec: PerformanceCodec, seed: int
 ) -> TokenSource:
-    """Return the source of several players, who have heard what was heard last."""
+    """Return the source for several players, which has heard the phrase."""
     from midirnn.ensemble import EnsembleSource, Seats, load_network
 
     source = EnsembleSource.begin(
@@ -270,9 +270,9 @@ def _ensemble(
 
 
 def phrase_words(steps: Sequence[HeardStep], codec: PerformanceCodec) -> tuple[Word, ...]:
-    """Return a phrase from its first note or pedal on, as (type, value) of its tokens.
+    """Return the tokens of a phrase as (type, value), from its first note or pedal on.
 
-    The first word is no time shift.
+    The first word is never a time shift.
     """
     words: list[Word] = []
     sounding: set[int] = set()
@@ -303,7 +303,7 @@ def _shifts(steps: int, most: int) -> list[Word]:
 
 
 def _shortest_shift(allowed: BoolArray, codec: PerformanceCodec) -> BoolArray:
-    """Return a mask of the shortest time shift that is allowed; all False if there is none."""
+    """Return a mask of the shortest allowed time shift; all False if there is none."""
     shifts = codec.vocabulary.slice_of(TokenType.TIME_SHIFT)
     kept = np.zeros_like(allowed)
     kept[shifts.start + np.flatnonzero(allowed[shifts])[:1]] = True

@@ -1,4 +1,4 @@
-"""One token stream that both write: what the performer plays, and what the model samples."""
+"""The token stream that both players write: what the performer plays and the model samples."""
 
 from __future__ import annotations
 
@@ -27,46 +27,45 @@ from midirnn.live.improviser.surprise import entropy, surprise
 from midirnn.sampling import Sampler
 
 LONGEST_REST_SECONDS = 10.0
-"""A longer rest is heard as one of this length: music hardly knows any, and models lose their way
-in them."""
+"""Longer rests are shortened to this: they are rare in music, and models lose their way in them."""
 
 LONGEST_PAUSE_SECONDS = 3.0
-"""The longest pause of the model between two notes while it plays."""
+"""The longest pause between two notes of the model while it plays."""
 
 COLD_PAUSE_SECONDS = 1.0
-"""The same below a temperature of 1, where rests feed on themselves (:mod:`midirnn.sampling.rests`)
-and nothing says how many notes are wanted."""
+"""The same at temperatures below 1, where rests tend to go on (:mod:`midirnn.sampling.rests`), if
+no minimum pace is set."""
 
 FIRST_NOTE_SECONDS = 0.5
 """When the model begins to play, its first note comes after this long at the latest."""
 
 LAST_SOUND_SECONDS = 1.0
-"""So long before its end an answer begins its last notes."""
+"""An answer starts no notes later than this before its end."""
 
 LATE_SECONDS = 0.03
-"""How late an event may be and still be played: the rest of a chord, say."""
+"""How late an event may be and still be played, such as the rest of a chord."""
 
 NO_STEP = 2**62
 """A step that never comes."""
 
 
 class SharedStream:
-    """The sampler's token stream, shared by performer and model. Owns whose the notes are.
+    """The sampler's token stream, shared by performer and model. Tracks who each note belongs to.
 
     Every token that the sampler hears or samples here is allowed by its grammar, except that a
     performer may hold more notes than the model may. Steps are those of the session. The stream's
     own steps lag behind by the rests that were left out: those before the first note, and what
-    exceeds the longest rest. The model does not end notes that the performer holds, unless the
-    grammar's limit ends them.
+    exceeds the longest rest. The model does not end notes that the performer holds, unless they
+    reach the grammar's maximum length.
 
-    Between sampling and what the performer writes there is a :meth:`restore`: after a time shift or
-    a velocity that was sampled, the grammar would not allow it.
+    Call :meth:`restore` after sampling and before the performer writes: the grammar might not allow
+    the performer's tokens after a sampled time shift or velocity.
 
-    The model begins and ends nothing in a step that the performer has written in: until the step
-    is over more may be written there.
+    The model begins and ends nothing in a step that the performer has written in, because the
+    performer may write more there until the step is over.
 
     With a codec that has pedal tokens the stream has one pedal, as a piano has, which both move.
-    While the model plays, its own pedal does what that one does.
+    While the model plays, its own pedal follows that one.
     """
 
     def __init__(self, sampler: Sampler[PerformanceCodec]) -> None:
@@ -89,7 +88,7 @@ class SharedStream:
         self.choice = Choice(sampler.codec)
         """Which tokens the model may sample."""
         self.rests = False
-        """True if the last call of :meth:`draw` gave nothing, as will the next until the performer
+        """True if the last :meth:`draw` sampled nothing, and none will until the performer
         plays."""
         self._drawn_from: tuple[FloatVector, BoolArray] | None = None
 
@@ -109,7 +108,7 @@ class SharedStream:
         return [pitch for pitch in self._sampler.sounding if pitch not in self._performers]
 
     def snapshot(self) -> StreamState:
-        """Return the state, to come back to."""
+        """Return the state, for :meth:`restore`."""
         return StreamState(
             self._sampler.snapshot(),
             self._lag,
@@ -126,9 +125,9 @@ class SharedStream:
         )
 
     def restore(self, state: StreamState) -> None:
-        """Go back to a snapshot, but not to its random numbers.
+        """Go back to a snapshot, except for the state of its random generator.
 
-        The same random numbers again would put off the next note each time the performer plays.
+        Repeating the same random numbers would delay the next note each time the performer plays.
         """
         self._sampler.restore(state.sampler, restore_rng=False)
         self._lag, self._performers = state.lag, state.performers
@@ -139,7 +138,7 @@ class SharedStream:
         self._foot, self._pedal_sent = state.foot, state.pedal_sent
 
     def reset(self) -> None:
-        """Forget everything; time goes on from here."""
+        """Forget everything except the time."""
         self._onset_by = max(self._onset_by - self._sampler.grammar_state.step, 0)
         self._lag, self._last_note, self._performers = self.step, 0, frozenset()
         self._phrase = replace(self._phrase, steps=())
@@ -148,7 +147,7 @@ class SharedStream:
         self._sampler.reset()
 
     def set_pace(self, pace: Pace) -> None:
-        """Begin notes at this pace from now on."""
+        """Limit the pace of the model's notes from now on."""
         if pace == self._balance.pace:
             return
         self._balance = self._balance.at_pace(pace)
@@ -168,12 +167,12 @@ class SharedStream:
         pedal: Sequence[int] = (),
         lifted: bool = False,
     ) -> list[ModelEvent]:
-        """Hear what the performer did in a step; return what of the model's ends because of it.
+        """Hear what the performer did in a step; return the model's events that it causes.
 
-        ``note_ons`` are (pitch, velocity bin), ``pedal`` is as in :class:`HeardStep`. A note of the
-        model ends where the performer strikes its pitch, and so do those that were ``released``;
-        with ``lifted`` so does its pedal. Where a step's note-offs are over already, it is told
-        one step later.
+        ``note_ons`` are (pitch, velocity bin), ``pedal`` is as in :class:`HeardStep`. Notes of the
+        model end if the performer strikes their pitch, and if they are in ``released``; with
+        ``lifted`` its pedal goes up as well. If the step allows no more note-offs, the rest is
+        written one step later.
         """
         heard = HeardStep(step, tuple(note_offs), tuple(note_ons), tuple(pedal))
         self._phrase = self._phrase.add(heard)
@@ -197,9 +196,10 @@ class SharedStream:
         return self._take_told()
 
     def _crowded_out(self, ending: Set[int], begun: int) -> set[int]:
-        """End notes of the model so that this many of the performer's can begin; return them.
+        """Return the model's notes to end so that this many of the performer's can begin.
 
-        They are its oldest. Where the performer alone has more than may sound, all are heard.
+        They are the model's oldest. The performer's notes are all heard, even if they alone exceed
+        the polyphony limit.
         """
         left = [pitch for pitch in self._sampler.sounding if pitch not in ending]
         excess = len(left) + begun - self._sampler.config.max_sounding
@@ -207,12 +207,12 @@ class SharedStream:
         return set(models[: max(excess, 0)])
 
     def take_surprises(self) -> list[Surprise]:
-        """Return the surprise of each note that the performer has begun since the last call."""
+        """Return the surprise of each note begun by the performer since the last call."""
         surprises, self._surprises = self._surprises, []
         return surprises
 
     def release(self, step: int) -> list[ModelEvent]:
-        """End the model's notes in that step, lift its pedal, and return what ended."""
+        """End the model's notes and lift its pedal in that step; return these events."""
         pitches = self.model_pitches
         moves = self._pedal_moves([UP]) if self._foot == UP else []
         if pitches or moves:
@@ -225,7 +225,7 @@ class SharedStream:
     def rest(self, step: int) -> list[ModelEvent]:
         """Be silent until that step; return the model's notes that end because of it.
 
-        The last time shift, at most a full one, is not heard yet: what comes next decides on it.
+        The last time shift is not written yet: its length depends on what comes next.
         """
         self._approach(self._gap(step))
         return self._take_told()
@@ -240,17 +240,17 @@ class SharedStream:
         if begin.at_once:
             self._quiet_until = max(self._quiet_until, self.step + gap)
         if begin.source != "model":
-            self._onset_by = NO_STEP  # its rests are its own
+            self._onset_by = NO_STEP  # the source decides on its own rests
         self._close_at = NO_STEP if begin.until_step is None else begin.until_step
         steps, codec = self._phrase.steps, self._sampler.codec
         self._source = make_source(begin, steps, codec, seed=self._seed)
         self._phrase = self._phrase.end()
 
     def draw(self, earliest_step: int) -> list[ModelEvent]:
-        """Sample the model's next token; return what it begins or ends, mostly one note or none.
+        """Sample the model's next token; return its events, usually one note or none.
 
-        Nothing is sampled for a time that has passed: the token is sampled as if the model had
-        rested until ``earliest_step``.
+        Nothing is sampled for the past: the token is sampled as if the model had rested until
+        ``earliest_step``.
         """
         self._follow_pedal()
         gap = self._gap(max(earliest_step, self._quiet_until))
@@ -289,16 +289,16 @@ class SharedStream:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until what is played is to be at its end; infinite without one."""
+        """The seconds left until the music should end; infinite if no end is set."""
         left = self._close_at - self.step
         return math.inf if self._close_at == NO_STEP else left / self._steps_per_second
 
     def asked(self, controls: Controls) -> Controls:
-        """Return what to ask of the model, if the knobs ask for these controls."""
+        """Return the controls to give to the model, from those that the knobs ask for."""
         return self._source.asked(controls)
 
     def _closing(self, allowed: BoolArray) -> BoolArray:
-        """Remove what begins notes in the last moments, while the last ones sound on."""
+        """Remove tokens that begin notes near the end, if others remain."""
         if self.seconds_left > LAST_SOUND_SECONDS:
             return allowed
         kept = allowed.copy()
@@ -311,12 +311,12 @@ class SharedStream:
         seconds = COLD_PAUSE_SECONDS if is_cold else LONGEST_PAUSE_SECONDS
         return self._balance.longest_pause(round(seconds * self._steps_per_second))
 
-    # What the performer may be about to do.
+    # Preparing for what the performer may do next.
 
     def precompute(self, state: StreamState, step: int) -> bool:
-        """Precompute a rest from that state until that step; False if it is known or too long.
+        """Precompute a rest from that state until that step; False if it is cached or too long.
 
-        Going back to that state and writing in that step then takes less time.
+        This makes it faster to go back to that state and write in that step.
         """
         gap, sampler = step - state.step, self._sampler
         if not 0 < gap <= sampler.codec.max_shift_steps:
@@ -324,14 +324,14 @@ class SharedStream:
         token = self._token(TokenType.TIME_SHIFT, gap)
         return sampler.engine.precompute(state.sampler.engine, token, state.sampler.grammar.held)
 
-    # Tokens, one after the other.
+    # Single tokens.
 
     @property
     def _steps_per_second(self) -> int:
         return self._sampler.codec.steps_per_second
 
     def _gap(self, step: int) -> int:
-        """Steps from the last token to that step, the rests that are left out taken off."""
+        """Return the steps from the last token to that step, without rests that are left out."""
         state: GrammarState = self._sampler.grammar_state
         gap = max(step - self._lag - state.step, 0)
         if state.next_rank == 0:
@@ -343,9 +343,9 @@ class SharedStream:
         return gap - left_out
 
     def _approach(self, gap: int) -> int:
-        """Tell the model about the time until a step, except for the last shift; return that shift.
+        """Write all time shifts of a gap but the last; return the length of that one.
 
-        That includes the ends of notes that last as long as the grammar allows.
+        Notes that reach the grammar's maximum length are ended on the way.
         """
         self._end_due()
         while (longest := self._sampler.longest_shift()) < gap:
@@ -364,16 +364,16 @@ class SharedStream:
             self._end_due()
 
     def _end_due(self) -> None:
-        """End the notes that must end before anything else may come."""
+        """End the notes that must end before any other token is allowed."""
         while (pitch := self._sampler.due()) is not None:
             self._tell(TokenType.NOTE_OFF, pitch)
 
     def _end(self, pitches: Iterable[int]) -> None:
-        """End notes, one step later if this step's note-offs are over."""
+        """End notes, one step later if this step allows no more note-offs."""
         in_order = self._in_order(pitches)
         if in_order and not self._sampler.mask()[self._token(TokenType.NOTE_OFF, in_order[0])]:
             self._shift(1)
-            in_order = self._in_order(in_order)  # less those that were due
+            in_order = self._in_order(in_order)  # without those that the shift has ended
         for pitch in in_order:
             self._tell(TokenType.NOTE_OFF, pitch)
 
@@ -381,40 +381,40 @@ class SharedStream:
 
     @property
     def _pedal(self) -> int:
-        """What the pedal of the stream does; always up without tokens for it."""
+        """The position of the stream's pedal; always up without tokens for it."""
         state = self._sampler.grammar_state
         return state.pedal if isinstance(state, PedalState) else UP
 
     def _pedal_moves(self, values: Sequence[int]) -> list[int]:
-        """Return what is left of moves of the pedal within a step, as tokens may say it."""
+        """Reduce the pedal's movements within a step to those that the tokens can express."""
         before = self._pedal
         if values and values[-1] != before:
             return [values[-1]]
         return [UP, DOWN] if before == DOWN and UP in values else []
 
     def _move_pedal(self, moves: Sequence[int]) -> None:
-        """Move the pedal as the performer does, later where notes have begun or ended already."""
+        """Write the performer's pedal movements, a step later if this one has notes already."""
         while moves and not self._sampler.mask()[self._token(TokenType.PEDAL, moves[0])]:
-            self._shift(1)  # after which notes may end that are as long as they may be
+            self._shift(1)  # may end notes that have reached their maximum length
         for value in moves:
             self._tell(TokenType.PEDAL, value)
         if UP in moves:
             self._lift()
 
     def _lift(self) -> None:
-        """Let the model's own pedal go up."""
+        """Lift the model's own pedal."""
         if self._pedal_sent == DOWN:
             self._pedal_sent = UP
             self._told.append(ModelPedal(self.step, UP, self.snapshot()))
 
     def _follow_pedal(self) -> None:
-        """Let the model's own pedal do what that of the stream does."""
+        """Move the model's own pedal to where the stream's pedal is."""
         if self._pedal != self._pedal_sent and self._source.pedals:
             self._pedal_sent = self._pedal
             self._told.append(ModelPedal(self.step, self._pedal, self.snapshot()))
 
     def _in_order(self, pitches: Iterable[int]) -> list[int]:
-        """Return the pitches that sound, in the order in which they were struck."""
+        """Return those of the pitches that sound, in the order in which they were struck."""
         ending = set(pitches)
         if not ending:
             return []
@@ -428,7 +428,7 @@ class SharedStream:
         self._tell(TokenType.NOTE_ON, pitch)
 
     def _surprise(self, pitch: int) -> float:
-        """-log p of a pitch now, in nats, given that a note begins."""
+        """Return -log p of a pitch now, in nats, given that a note begins."""
         logits = self._sampler.engine.logits()[self._slice(TokenType.NOTE_ON)]
         return surprise(logits, ~self._sampler.grammar_state.held, pitch)
 
@@ -436,12 +436,12 @@ class SharedStream:
         return bool(self._sampler.grammar_state.held[pitch])
 
     def _tell(self, kind: TokenType, value: int) -> None:
-        """Let the sampler hear a token that it has not sampled."""
+        """Feed the sampler a token that it has not sampled."""
         self._sampler.hear([self._token(kind, value)])
         self._book(kind, value, by_performer=True)
 
     def _book(self, kind: TokenType, value: int, *, by_performer: bool) -> None:
-        """Write down whose note began or ended with a token that the sampler has heard."""
+        """Record whose note has begun or ended with a token."""
         if kind not in (TokenType.NOTE_ON, TokenType.NOTE_OFF):
             return
         step, begins = self._sampler.grammar_state.step, kind is TokenType.NOTE_ON

@@ -1,4 +1,4 @@
-"""Snapshots of the shared stream, and what the model does on its way."""
+"""Snapshots of the shared stream, and the events of the model in it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from midirnn.sampling import SamplerState
 class StreamState:
     """Everything that the continuation depends on.
 
-    ``foot`` is what the performer's foot does with the pedal, ``pedal_sent`` what the model's
-    pedal does (0: up, 1: down); both stay 0 with a codec without pedal tokens.
+    ``foot`` is the position of the performer's pedal, ``pedal_sent`` that of the model's (0: up,
+    1: down). Both stay 0 with a codec without pedal tokens.
     """
 
     sampler: SamplerState
@@ -45,7 +45,7 @@ class StreamState:
 class ModelNote:
     """A note that the model begins or ends in a step, and the state of the stream after it.
 
-    ``velocity`` is 0 where it ends.
+    ``velocity`` is 0 for an end.
     """
 
     step: int
@@ -61,7 +61,7 @@ class ModelNote:
 
 @dataclass(frozen=True)
 class ModelPedal:
-    """The model's pedal goes up (0) or down (1) in a step; the state of the stream after that."""
+    """The model's pedal goes up (0) or down (1) in a step, and the stream's state after it."""
 
     step: int
     value: int

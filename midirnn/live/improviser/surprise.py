@@ -1,4 +1,4 @@
-"""Entropy of what comes next, and surprise of what came, in nats."""
+"""Entropy of the next token, and surprise of the token that came, in nats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def entropy(logits: FloatVector, allowed: BoolArray) -> float:
 
 
 def surprise(logits: FloatVector, possible: BoolArray, chosen: int) -> float:
-    """Return -log p of the token that was chosen, among the possible ones."""
+    """Return -log p of the chosen token, among the possible ones."""
     values = logits.astype(np.float64)
     values[~possible] = -np.inf
     most = values.max()

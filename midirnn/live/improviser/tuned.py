@@ -1,4 +1,4 @@
-"""Tuned models inside the model process: loaded beside the music, taken up between two tokens."""
+"""Tuned models in the model process: loaded in the background, exchanged between two tokens."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from midirnn.errors import CheckpointError
 
 
 class TunedModels:
-    """What a model is tuned to. Owns the engines that were loaded, and the thread that loads.
+    """The tuned models of a session. Owns the loaded engines, and the thread that loads them.
 
-    ``model`` is the one of the start, tuned or not, and ``engine`` plays it. Whether a tuned model
-    is ready when it is taken up depends on the clock, but not what it plays from then on: taking it
-    up waits for it.
+    ``model`` is the initial model, tuned or not, and ``engine`` plays it. :meth:`take_up` waits for
+    a model that is still loading, so that what is played does not depend on how long that takes.
     """
 
     def __init__(self, engine: BlendedEngine, model: Model, kind: str) -> None:
         self.folder: str | None = None
-        """The tuned model that plays; None: the model of the start."""
+        """The folder of the tuned model that plays; None for the initial model."""
         self._engine = engine
         self._base = model.base or model
         self._kind = kind
@@ -29,18 +28,18 @@ class TunedModels:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="midirnn loads")
 
     def blend(self, share: float) -> None:
-        """Mix in so much of the tuned model from the next token on."""
+        """Set the share of the tuned model, from the next token on."""
         self._engine.set_share(share)
 
     def prepare(self, folder: str) -> None:
-        """Begin to load the tuned model in a folder, unless that was done."""
+        """Begin to load the tuned model in a folder, unless it has been loaded already."""
         if folder not in self._loaded:
             self._loaded[folder] = self._loader.submit(self._load, folder)
 
     def take_up(self, folder: str | None) -> None:
-        """Play that tuned model from the next token on; None: the model of the start.
+        """Play that tuned model from the next token on; None for the initial model.
 
-        Raises what loading it raises.
+        Raises whatever loading raises.
         """
         if folder is None:
             self._engine.set_tuned(self._first)
@@ -50,7 +49,7 @@ class TunedModels:
         self.folder = folder
 
     def _load(self, folder: str) -> RecurrentEngine:
-        """Load a tuned model. Raises :class:`CheckpointError` for one of another base."""
+        """Load a tuned model. Raises :class:`CheckpointError` if it has another base."""
         model = load(folder)
         if model.base is None or model.base.folder != self._base.folder:
             raise CheckpointError(f"{folder} is not tuned from {self._base.name}, which plays")
