@@ -1,4 +1,4 @@
-"""Tuning between sets: while nobody plays, a process of low priority learns from the performer."""
+"""Tuning between sets: while nobody plays, a low-priority process learns from the performer."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from midirnn.midifile import write_midi
 from midirnn.ports.base import Message
 
 QUIET_SECONDS = 20.0
-"""A set is over when the performer has not played for so long."""
+"""A set is over when the performer has not played for this long."""
 
 PAUSE_SECONDS = 1.0
-"""A phrase is over when the performer has not played for so long."""
+"""A phrase is over when the performer has not played for this long."""
 
 LEAST_NOTES, LEAST_NEW_NOTES = 1_000, 500
-"""So many notes of the performer are worth learning from: about three minutes of playing. After the
-first time, so many new ones."""
+"""The fewest notes of the performer to tune to, about three minutes of playing, and the fewest new
+ones to tune again."""
 
 STEPS = 240
-"""Steps of the training, at most. (The time does not count: it may be interrupted.)"""
+"""The most training steps. (There is no time limit, since training may be interrupted.)"""
 
 LOOK_SECONDS = 0.25
-"""How often to look whether anybody plays."""
+"""How often to check whether anybody plays."""
 
 STARTED = "nobody plays: the model learns from your {notes} notes"
 TOLD = "the model is tuned to your playing ({change}). Undo it with the knob untune"
 
 
 class Played(Protocol):
-    """What is asked of a session."""
+    """The part of a session that is used here."""
 
     @property
     def stance(self) -> Stance | None:
@@ -55,7 +55,7 @@ class Played(Protocol):
         ...
 
     def ask(self, *requests: Request) -> None:
-        """Have the model do this next."""
+        """Send requests to the model."""
         ...
 
     def command(self, *commands: Command) -> None:
@@ -64,12 +64,12 @@ class Played(Protocol):
 
 
 class BetweenSets(Observers):
-    """Tunes the model of a session to what its performer plays. Owns the process that does.
+    """Tunes the model of a session to what its performer plays. Owns the process that trains.
 
-    It learns from all that was played in the session, starts while nobody plays, and is stopped
-    whenever the performer plays. What it learned is taken up between two phrases. ``place`` says
-    where tuned models go: ``place-tuned-1`` and so on. An observer of the session; a thread of its
-    own looks after the process between :meth:`begin` and :meth:`end`.
+    It learns from everything played in the session, starts while nobody plays, and is suspended
+    whenever the performer plays. The result is taken up between two phrases. Tuned models are
+    written to ``place-tuned-1`` and so on. An observer of the session; a thread of its own looks
+    after the process between :meth:`begin` and :meth:`end`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class BetweenSets(Observers):
         self._clean_up()
 
     def _clean_up(self) -> None:
-        """Remove what was written for a tuning: the session's recording holds it, too."""
+        """Remove the MIDI file written for a tuning: the session's recording holds it as well."""
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -130,7 +130,7 @@ class BetweenSets(Observers):
             self.look(session)
 
     def look(self, session: Played) -> None:
-        """Do what is to be done now: start, interrupt, go on, take up."""
+        """Do what is due now: start, suspend or resume a tuning, or take up its result."""
         now = self._now()
         quiet = now - self._heard_at
         if self._ready is not None:
@@ -165,7 +165,7 @@ class BetweenSets(Observers):
         self._tuning = self._start([str(played), "-o", str(target), *flags])
 
     def _finish(self, session: Played, tuning: Tuning) -> None:
-        """Have the model loaded that came of a tuning, or say why none did."""
+        """Have the tuned model loaded, or report why there is none."""
         self._tuning = None
         printed, error = tuning.result()
         self._clean_up()
@@ -180,7 +180,7 @@ class BetweenSets(Observers):
 
 
 def _plays(session: Played) -> bool:
-    """Return whether the model answers at the moment. One that always plays has no phrases."""
+    """Return True if the model plays and does not listen."""
     return session.stance is Stance.PLAYS
 
 
@@ -195,8 +195,8 @@ class Tuning:
             stderr=subprocess.PIPE,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             text=True,
-            # In a group of its own, so that Ctrl-C is not for it. Where this process dies while it
-            # is stopped, the system sends the group SIGHUP and SIGCONT, which end it.
+            # In a group of its own, so that Ctrl-C does not reach it. If this process dies while it
+            # is suspended, the system sends the group SIGHUP and SIGCONT, which end it.
             process_group=0 if os.name == "posix" else None,
         )
         self._stopped = False
@@ -206,17 +206,17 @@ class Tuning:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended."""
+        """True if it has ended."""
         return self._process.poll() is not None
 
     def go_on(self, on: bool) -> None:
-        """Let it run, or stop it for a while. Where that is impossible it runs on."""
+        """Let it run, or suspend it. On systems that cannot do that it keeps running."""
         if on == self._stopped and os.name == "posix":
             self._process.send_signal(signal.SIGCONT if on else signal.SIGSTOP)
             self._stopped = not on
 
     def result(self) -> tuple[str, str | None]:
-        """Return what it printed, and the error in one line, None if there was none."""
+        """Return what it printed, and its error in one line, None if there was none."""
         printed, errors = self._process.communicate()
         if self._process.returncode == 0:
             return printed, None
@@ -224,6 +224,6 @@ class Tuning:
         return printed, lines[-1] if lines else f"it ended with code {self._process.returncode}"
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.communicate()

@@ -36,20 +36,21 @@ MESSAGES, GAP_SECONDS = 150, 0.006
 """How many messages are timed, and how far apart."""
 
 ARRIVAL_SECONDS = 1.0
-"""How long to wait for the last of them."""
+"""How long to wait for the last message."""
 
 TOKENS_PER_SECOND = 40.0
-"""What piano music takes, by the data sets it was learned from."""
+"""The rate of tokens in piano music, from the training data sets."""
 
 BURST_STEPS = 100
-"""The look-ahead covers a burst of so many steps, each as slow as the slowest 5 %.
+"""The look-ahead covers a burst of this many steps, each as slow as the slowest 5 %.
 
-The single slowest step says little: it comes from whatever else the machine did at that moment.
+The single slowest step says little: it depends on what else the machine did at that moment.
 """
 
 LOOKAHEADS = (1.0, 1.5, 2.0, 3.0, 4.0)
 HEAVY_LOAD, MOST_LOAD = 0.4, 0.8
-"""Shares of the time that the model may compute: with more it thins out, or cannot keep up."""
+"""Shares of the time spent computing: above the first the load is heavy, above the second the model
+cannot keep up."""
 
 LATE_MS, SLOW_LOOP_MS = 5.0, 15.0
 """Above these, late notes are audible."""
@@ -67,7 +68,7 @@ class Spread:
 
     @classmethod
     def of(cls, milliseconds: Sequence[float]) -> Spread:
-        """Return the spread of at least one time."""
+        """Return the statistics of at least one time."""
         return cls(len(milliseconds), *np.percentile(milliseconds, [50, 95, 99, 100]).tolist())
 
     def __str__(self) -> str:
@@ -95,19 +96,19 @@ class Checkup:
 
     @property
     def load(self) -> float | None:
-        """The share of the time that the model computes when it plays."""
+        """The share of its playing time that the model spends computing."""
         if self.step_paced is None:
             return None
         return TOKENS_PER_SECOND * self.step_paced.median_ms / 1e3
 
     @property
     def burst_seconds(self) -> float:
-        """How long a burst of steps takes that are all as slow as the slowest 5 %."""
+        """The duration of a burst of steps that are all as slow as the slowest 5 %."""
         return BURST_STEPS * self.step_paced.p95_ms / 1e3 if self.step_paced else 0.0
 
     @property
     def lookahead_seconds(self) -> float:
-        """How far ahead to plan on this machine: at least as long as a burst of slow steps."""
+        """How far ahead to plan on this machine: enough for a burst of slow steps, if possible."""
         return next((s for s in LOOKAHEADS if s >= self.burst_seconds), LOOKAHEADS[-1])
 
     @property
@@ -116,7 +117,7 @@ class Checkup:
         return self.load is not None and self.load <= MOST_LOAD
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it in the form of JSON."""
+        """Return the results as a dict for JSON."""
         about = asdict(self)
         return about | {
             "load": self.load,
@@ -128,7 +129,7 @@ class Checkup:
 
 
 def advice(found: Checkup) -> list[str]:
-    """Return what to do about what was found; nothing if all is well."""
+    """Return advice on the results; none if all is well."""
     return [line for applies, line in _ADVICE if applies(found)]
 
 
@@ -171,7 +172,7 @@ _ADVICE: tuple[tuple[Callable[[Checkup], bool], str], ...] = (
 
 
 def examine(model: Model, engine: str, listing: PortListing, api: str | None = None) -> Checkup:
-    """Examine this machine. Raises only what the model raises."""
+    """Examine this machine. Raises only errors of the model."""
     found = Checkup(model.name)
     found.ports = [asdict(row) for row in listing.ports]
     found.systems_missing = {failure.api: failure.reason for failure in listing.failures}
@@ -194,7 +195,7 @@ def _try(found: Checkup, what: str, examination: Callable[[], None]) -> None:
 
 
 def time_steps(sampler: Sampler[Any], seconds: float, pause_seconds: float = 0.0) -> Spread:
-    """Time steps of the model, sampling included; with pauses between them caches are cold."""
+    """Time steps of the model, sampling included. With pauses between them, caches are cold."""
     clock = time.perf_counter
     for _ in range(WARM_UP_STEPS):
         sampler.next()
@@ -221,7 +222,7 @@ def _examine_sending(found: Checkup, model: Model, engine: str) -> None:
 
 
 def time_sending() -> tuple[list[float], str | None]:
-    """Return how late messages are sent, in ms, and why that does not run in real time, if so."""
+    """Return how late messages are sent, in ms, and why not in real time (None if it is)."""
     clock, sent, all_sent = MonotonicClock(), list[SentEvent](), threading.Event()
 
     def note(event: SentEvent) -> None:
@@ -243,7 +244,7 @@ def time_sending() -> tuple[list[float], str | None]:
 
 
 def _message(number: int) -> Message:
-    """Note-ons and note-offs of one pitch in turn, each of its own velocity."""
+    """Return note-ons and note-offs of one pitch in turn, with different velocities."""
     return (0x80 if number % 2 else 0x90, 60, 1 + number % 127)
 
 
@@ -271,8 +272,8 @@ def time_there_and_back(
 ) -> list[float]:
     """Return how long messages take from an output to the input ``back`` that it is wired to.
 
-    That is by default the input of the same name. Raises :class:`PortError` if there are no such
-    ports, or if nothing comes back.
+    By default that is the input with the same name. Raises :class:`PortError` if there are no such
+    ports, or if messages do not come back.
     """
     milliseconds, lost = _time_way(
         lambda hear: open_input(back or output, hear, api=api),
@@ -290,14 +291,17 @@ def _time_way(
     open_ear: Callable[[InputCallback], RtMidiInput],
     open_voice: Callable[[RtMidiInput], OutputPort],
 ) -> tuple[list[float], int]:
-    """Return how long messages take from the voice to the ear, in ms, and how many were lost."""
+    """Return how long messages take from the voice to the ear, in ms, and how many were lost.
+
+    If any were lost, no times are returned.
+    """
     arrived: list[float] = []
     sent: list[float] = []
     all_arrived = threading.Event()
     expected = {_message(number) for number in range(MESSAGES)}
 
     def hear(message: Message, seconds: float) -> None:
-        if message in expected:  # an instrument may say other things as well
+        if message in expected:  # an instrument may send other messages as well
             arrived.append(seconds)
             if len(arrived) == MESSAGES:
                 all_arrived.set()

@@ -1,4 +1,4 @@
-"""The interplay of performer, mode and model, one moment after the other."""
+"""The interplay of performer, mode and model, one iteration at a time."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ from midirnn.live.recovery.dialogue import Dialogue
 from midirnn.midievents import SUSTAIN
 
 GRACE_SECONDS = 0.002
-"""How long after its end a step is over, for messages that are stamped and still on their way."""
+"""How long to wait after a step's end for messages that are time-stamped but still on their way."""
 
 REST_SECONDS = 0.25
-"""How often a model that rests is told how late it is: when the performer plays again, it is
-at most this far behind."""
+"""How often a resting model is told the time: when the performer plays again, it is at most this
+far behind."""
 
 
 class Interplay:
-    """Hears the performer, follows the mode, has the model play. Owns the stance and the requests.
+    """Hears the performer, follows the mode, lets the model play. Owns the stance and the plan.
 
     It belongs to one thread, which calls :meth:`catch_up` and :meth:`step` again and again.
     """
@@ -79,7 +79,7 @@ class Interplay:
         self.config = config
         self.stance: Stance | None = None
         self.muted = False
-        """True while there is no output: then the model listens and does not play."""
+        """True while there is no output: the model then only listens."""
         self._dialogue = Dialogue(model, clock, observer, console.scenes.fetched)
         self.supervisor = self._dialogue.supervisor
         self.plan = PlanAhead(
@@ -113,12 +113,12 @@ class Interplay:
             self._follow(self._model.start_seconds)
 
     def catch_up(self, now: float) -> None:
-        """Take the model's replies, and replace a model that was lost."""
+        """Take the model's replies, and replace a lost model."""
         self._take_replies(now)
         self._look_after_model(now)
 
     def step(self, now: float) -> float:
-        """Deal with all that has happened until now; return the time to come again."""
+        """Handle everything that has happened until now; return when to call this again."""
         if self._scheduler.take_rescued():
             self._silence(now)
         self._carry_out(self._console.step(now), now)
@@ -137,7 +137,7 @@ class Interplay:
         return min(again, self._changes_at(), self.supervisor.looks_at(), closes_at, console_at)
 
     def _note_delivery(self, now: float) -> None:
-        """Tell the observer when the plan is played at another tempo or balance from now on."""
+        """Tell the observer if the tempo or balance of the plan has changed."""
         if (delivery := self._console.delivery) != self._delivery:
             self._delivery = delivery
             self._observer.tuned(delivery, now)
@@ -149,7 +149,7 @@ class Interplay:
     # What the performer does.
 
     def _listen(self, now: float) -> None:
-        """Hear what has come in, and follow the mode."""
+        """Handle what the performer has played, and follow the mode."""
         self._let_hear()
         for steps, performed in self._listener.take():
             self._hear(steps, now)
@@ -160,17 +160,17 @@ class Interplay:
             self._hear([present], now)
 
     def _perform(self, performed: Performed) -> None:
-        """Tell the mode about a gesture. While frozen, a key going down does not count as one."""
+        """Tell the mode about a gesture. While frozen, a key press does not count as one."""
         if performed.gesture is Gesture.KEY_DOWN:
             self._held_back = False
             if self._console.frozen:
-                performed = replace(performed, gesture=Gesture.PEDAL)  # how many keys are down
+                performed = replace(performed, gesture=Gesture.PEDAL)  # for the keys that are down
         self.mode.hear(performed)
         self._follow(performed.seconds)
 
     def _hear(self, steps: Sequence[HeardStep], now: float) -> None:
         """Let the model hear what the performer did, after what has sounded of its plan."""
-        if self._console.frozen:  # what it heard before may end
+        if self._console.frozen:  # notes that it heard before may end
             steps = [end for step in steps if (end := _only_ends(step))]
         if self.stance is None or Stance.LISTENS not in self.stance:
             return
@@ -187,7 +187,7 @@ class Interplay:
             self._dialogue.ask(Hear(steps), *self._console.heard(notes=has_notes))
 
     def _follow(self, now: float) -> None:
-        """Take the stance that the mode has now."""
+        """Adopt the mode's present stance."""
         before, stance = self.stance, self.mode.stance(now)
         stance = self._console.gate.admit(Stance.LISTENS if self._held_back else stance, now)
         if stance == before:
@@ -207,14 +207,14 @@ class Interplay:
         self.plan.begin()
 
     def _silence(self, now: float) -> None:
-        """Drop the plan and end the notes of the model."""
+        """Drop the plan and end the model's notes."""
         self._console.end()
         self._drop_plan()
         self._dialogue.ask(Release(self._step_of(now)))
         self._scheduler.release()
 
     def _drop_plan(self) -> None:
-        """Drop what has not sounded of the plan; the model goes back to where the music is."""
+        """Drop the part of the plan that has not sounded, and rewind the model to what has."""
         rewind = self.plan.drop()
         if rewind is not None:
             self._dialogue.ask(rewind)
@@ -231,7 +231,7 @@ class Interplay:
         return self.plan.more_at(end)
 
     def _rest(self, now: float) -> float:
-        """Tell the model from time to time how long it rests; return the time to come again."""
+        """Regularly tell a resting model the time; return when to call this again."""
         step = self._step_of(now)
         if step >= self._rested_until + REST_SECONDS * self._model.codec.steps_per_second:
             self._rested_until = step
@@ -242,7 +242,7 @@ class Interplay:
         musical = self._console.stretch.map.musical(seconds)
         return self._model.codec.step(musical - self._model.start_seconds)
 
-    # What is asked and answered.
+    # Requests and replies.
 
     def _take_replies(self, now: float) -> None:
         for reply in self._dialogue.replies(now):
@@ -254,13 +254,13 @@ class Interplay:
                     self._scheduler.lift_pedals()
 
     def _end(self, pitches: Sequence[int]) -> None:
-        """End the model's notes of these pitches, of which it has one at a time."""
+        """End the model's notes of these pitches. It has at most one of each."""
         if pitches:
             theirs = (note.key for note in self._scheduler.sounding if note.owner == MODEL)
             self._scheduler.release([key for key in theirs if key[1] in pitches])
 
     def _take_plan(self, reply: Planned, now: float) -> None:
-        """Schedule the events of a plan, unless that was dropped."""
+        """Schedule the events of a plan, unless it was dropped."""
         if not self.plan.expects(reply):
             return
         self._scheduler.add([self._console.delivered(event) for event in reply.events])
@@ -270,10 +270,10 @@ class Interplay:
         if reply.done:
             self.supervisor.expect(self.plan.overload.seconds_per_token)
 
-    # What is commanded.
+    # Commands.
 
     def _carry_out(self, effects: Iterable[Effect], now: float) -> None:
-        """Carry out the effects of commands, each before the next."""
+        """Carry out the effects of commands, each before taking the next."""
         for effect in effects:
             match effect:
                 case ChangeModel(requests):
@@ -303,7 +303,7 @@ class Interplay:
         self._follow(now)
 
     def _change_mode(self, name: str, now: float) -> None:
-        """Change to a new mode of that name, if it is another; end the notes of the last."""
+        """Change to the mode of that name, unless it is the present one; end the model's notes."""
         if type(self.mode) is MODES[name]:
             return
         if self.plays:
@@ -315,12 +315,12 @@ class Interplay:
         self._on_change(self.stance)
 
     def _hold_back(self, now: float, *, on: bool = True) -> None:
-        """End the model's notes, and let it rest until a key goes down; or let it play on."""
+        """End the model's notes and let it rest until a key is pressed, or let it play on."""
         self._held_back = on
         self._follow(now)
 
     def _panic(self, now: float) -> None:
-        """End every note, and let the model rest until a key goes down."""
+        """End every note, and let the model rest until a key is pressed."""
         self._silence(now)
         self._hold_back(now)
         self._scheduler.release(owner=PERFORMER)
@@ -328,7 +328,7 @@ class Interplay:
             self._scheduler.pass_on(message, now)
 
     def change_model(self, requests: Sequence[Request], now: float) -> None:
-        """Have the model do this next, after what has sounded."""
+        """Send requests to the model, after rewinding it to what has sounded."""
         self._drop_plan()
         if any(isinstance(request, STATE_CHANGES) for request in requests):
             self.supervisor.save_soon(now)
@@ -340,10 +340,10 @@ class Interplay:
             if isinstance(request, Reset) and self.plays:
                 self._begin(now)
 
-    # What goes wrong.
+    # When something goes wrong.
 
     def _look_after_model(self, now: float) -> None:
-        """Restart a model that was lost, and end its notes at once."""
+        """Restart a lost model, and end its notes at once."""
         if self.supervisor.is_back():
             self._dialogue.reconnect(
                 self.plan.number, self._scheduler.last_sent, self._step_of(now)
@@ -351,7 +351,7 @@ class Interplay:
             if self.plays:
                 self._begin(now)
         elif (reason := self.supervisor.loss(now)) is not None:
-            self.plan.lose()  # first: what it drops cannot begin any more
+            self.plan.lose()  # first, so that dropped notes cannot begin any more
             self._scheduler.release()
             self._say(self._dialogue.restart(now, reason))
             self._note_start(now)
@@ -376,6 +376,6 @@ class Interplay:
 
 
 def _only_ends(step: HeardStep) -> HeardStep | None:
-    """Return a step with what ends in it: notes, and the pedal; None if nothing does."""
+    """Return a step with only its note-offs and the pedal's lift; None if it has neither."""
     ends = replace(step, note_ons=(), pedal=(UP,) if UP in step.pedal else ())
     return ends if ends.note_offs or ends.pedal else None

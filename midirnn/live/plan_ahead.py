@@ -11,12 +11,12 @@ from midirnn.live.recovery.overload import Overload
 from midirnn.live.timing.stretch import TimeMap
 
 REFILL_SECONDS = 0.005
-"""How much of the plan is played before it is filled up again."""
+"""How much of the plan is played before it is extended again."""
 
 NEAR_SECONDS = 0.2
-"""How far ahead is planned, but for the plan's first event, when the performer has just played, and
-the next note is likely to undo the plan. From then on it is planned twice as fast as time passes,
-until all is planned."""
+"""How far ahead to plan, apart from the plan's first note, when the performer has just played and
+their next note is likely to undo the plan. After that the look-ahead grows by two seconds per
+second, up to its full length."""
 
 
 ROUNDING_SECONDS = 1e-6
@@ -24,11 +24,11 @@ ROUNDING_SECONDS = 1e-6
 
 
 class PlanAhead:
-    """Says when to ask for more of the plan, and how much. Owns its number and how far it is.
+    """Decides when to ask for more of the plan, and how much. Owns its number and extent.
 
     The plan is in two places: in the model, which can take it back, and in the scheduler, which
     plays it. :meth:`drop` drops it in both. Seconds are those of the session's clock; the model
-    counts steps from ``start_seconds`` in its own time, which ``time_map`` knows.
+    counts steps from ``start_seconds`` in its own time, which ``time_map`` converts to.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class PlanAhead:
         lookahead_seconds: float,
     ) -> None:
         self.number = 0
-        """That of the present plan. What is still answered to an older one does not count."""
+        """The number of the present plan. Replies for older plans are ignored."""
         self.until = -math.inf
-        """How far it reaches."""
+        """The time that the plan reaches."""
         self.overload = Overload()
         self.lookahead_seconds = lookahead_seconds
         self._scheduler = scheduler
@@ -62,13 +62,13 @@ class PlanAhead:
         self._has_notes = False
 
     def disturb(self, now: float) -> None:
-        """Take note that the performer has played: what is planned far ahead may be undone."""
+        """Take note that the performer has played, so that planning far ahead may be in vain."""
         self._disturbed_at = now
 
     def drop(self) -> Rewind | None:
-        """Drop the plan; return what to ask so that the model goes back, None without a plan.
+        """Drop the part of the plan that has not sounded.
 
-        What has not sounded of the plan is dropped.
+        Return the request that takes the model back, None if there is no plan.
         """
         if not self._is_out:
             return None
@@ -76,7 +76,7 @@ class PlanAhead:
         return Rewind(self.number, self._scheduler.cut())
 
     def lose(self) -> None:
-        """Drop the plan of a model that is gone."""
+        """Drop the plan of a lost model."""
         self._scheduler.cut()
         self._renew()
 
@@ -87,13 +87,13 @@ class PlanAhead:
         self.until = -math.inf
 
     def keep_sounding(self, now: float) -> None:
-        """Let notes sound on while the model answers, and as far as is planned."""
-        # If the model does not answer, its notes must not sound on for ever.
+        """Let notes sound on while the model replies, and as far as the plan reaches."""
+        # If the model does not reply, its notes must not sound on for ever.
         alive = now if self._asked_at is None else self._asked_at
         self._scheduler.extend(max(alive, self.until))
 
     def more(self, now: float, earliest_step: int, end: float) -> Plan | None:
-        """Return what to ask for, if it is time to plan on. Nothing is planned beyond ``end``."""
+        """Return the request for more, if it is time. Nothing is planned beyond ``end``."""
         near, far = (min(now + s, end) for s in (self._ahead(now), self.lookahead_seconds))
         wanted = (near if self._has_notes else far) - ROUNDING_SECONDS
         if self._asked_at is not None or self.until >= wanted:
@@ -115,7 +115,7 @@ class PlanAhead:
         return math.ceil((self._time.musical(seconds) - self._start) * self._steps_per_second)
 
     def more_at(self, end: float) -> float:
-        """Return when to ask for more; infinite while an answer is awaited."""
+        """Return when to ask for more; infinite while waiting for a reply."""
         if self._asked_at is not None:
             return math.inf
         return end if self.until >= end - ROUNDING_SECONDS else self._refill_at()
@@ -125,7 +125,7 @@ class PlanAhead:
         return reply.plan == self.number and self._asked_at is not None
 
     def take(self, reply: Planned, now: float) -> None:
-        """Take a reply that was expected; once complete, note what it cost."""
+        """Take an expected reply; when it is complete, note what it cost."""
         self.until = self._time.seconds(reply.seconds)
         self._has_notes |= any(not is_controller(event.message) for event in reply.events)
         if reply.done and self._asked_at is not None:

@@ -1,4 +1,4 @@
-"""Ending by Ctrl-C, SIGTERM and SIGHUP, with every note released."""
+"""Ending a session by Ctrl-C, SIGTERM or SIGHUP, with every note released."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-"""The signals that end a session, where the system has them."""
+"""The signals that end a session, if the system has them."""
 
 
 PAUSE = "SIGTSTP"
-"""The signal of Ctrl-Z, where the system has it."""
+"""The signal of Ctrl-Z, if the system has it."""
 
 
 DELIVERY_SECONDS = 0.1
-"""How long the MIDI system may take to fetch what was sent. JACK does so once a period, through a
-thread of this process, which stops with it; the longest usual period is 93 ms."""
+"""How long the MIDI system may take to fetch what was sent. JACK does so once per period, in a
+thread of this process, which stops with it. The longest usual period is 93 ms."""
 
 
 def stop_process() -> None:
-    """Stop this process, as Ctrl-Z does, until it is continued; what was sent goes out before."""
+    """Suspend this process, as Ctrl-Z does, once what was sent has gone out."""
     time.sleep(DELIVERY_SECONDS)
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @contextmanager
 def _caught(name: str, action: Callable[[], None] | None) -> Iterator[None]:
-    """Call the action at each such signal, in the main thread of a system that has it."""
+    """Call ``action`` on that signal, if the system has it and this is the main thread."""
     is_main = threading.current_thread() is threading.main_thread()
     if action is None or not is_main or not hasattr(signal, name):
         yield
@@ -48,9 +48,9 @@ def _caught(name: str, action: Callable[[], None] | None) -> Iterator[None]:
 class EndSignals:
     """The signals that end a session, caught as long as the ``with`` statement lasts.
 
-    Before :meth:`running` they raise KeyboardInterrupt. Inside it the first asks the session to
-    stop and a second raises KeyboardInterrupt. After it, while notes are released, they are
-    ignored. In a thread that is not the main one, which cannot catch signals, nothing is done.
+    Before :meth:`running` they raise KeyboardInterrupt. Inside it the first stops the session and a
+    second raises KeyboardInterrupt. After it, while notes are released, they are ignored. In other
+    threads than the main one, which cannot catch signals, this does nothing.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class EndSignals:
     def running(
         self, stop: Callable[[], None], pause: Callable[[], None] | None = None
     ) -> Iterator[None]:
-        """For as long as it lasts, a signal calls ``stop``, and Ctrl-Z calls ``pause``."""
+        """Call ``stop`` on a signal and ``pause`` on Ctrl-Z, while the context lasts."""
         self._stop, self._over = stop, False
         try:
             with _caught(PAUSE, pause):

@@ -15,7 +15,7 @@ ENDS_NOTES = frozenset((ALL_SOUND_OFF, ALL_NOTES_OFF, OMNI_OFF, OMNI_ON, MONO_ON
 """The channel mode messages that release every key of their channel."""
 
 LIFTS_PEDAL = (ENDS_NOTES | {RESET_ALL_CONTROLLERS}) - {ALL_NOTES_OFF}
-"""Those that also lift the sustain pedal. Under "all notes off" the pedal holds what it held."""
+"""Those that also lift the sustain pedal. After "all notes off" the pedal keeps holding notes."""
 
 _PITCH_BEND, _CHANNEL_PRESSURE = 0xE0, 0xD0
 
@@ -30,7 +30,7 @@ _RESET = (
     (100, 127),
     (101, 127),
 )
-"""(controller, value) after "reset all controllers", beside the sustain pedal (RP-015)."""
+"""(controller, value) after "reset all controllers", apart from the sustain pedal (RP-015)."""
 
 _SYSTEM_RESET = 0xFF
 
@@ -61,10 +61,9 @@ def endings(
 class ModeMessages:
     """Translates channel mode messages. Owns which keys and pedals of the sender are down.
 
-    "All notes off" becomes a note-off for each key that is down, "reset all controllers" what it
-    does to each controller, and so on. So they mean the same when heard and when
-    recorded, and do not reach what others play on the same channel. System reset does all of it on
-    every channel.
+    "All notes off" becomes a note-off for each key that is down, "reset all controllers" a message
+    for each controller, and so on. So they mean the same when heard and when recorded, and do not
+    affect what others play on the same channel. A system reset does all of this on every channel.
     """
 
     def __init__(self) -> None:
@@ -72,7 +71,7 @@ class ModeMessages:
         self._pedals: dict[int, int] = dict.fromkeys(CHANNELS, 0)
 
     def plain(self, message: Message) -> list[Message]:
-        """Return the messages that it stands for: none if it changes nothing, or itself."""
+        """Return what it stands for: itself, its translation, or nothing if it has no effect."""
         if message and message[0] == _SYSTEM_RESET:
             return [plain for channel in CHANNELS for plain in self._all_off(channel)]
         if not message or is_system(message):
@@ -107,7 +106,7 @@ class ModeMessages:
 
 
 def _resets(channel: int) -> list[Message]:
-    """Return what "reset all controllers" does beside lifting the sustain pedal."""
+    """Return the effect of "reset all controllers", apart from lifting the sustain pedal."""
     controllers: list[Message] = [
         (CONTROL_CHANGE | channel, controller, value) for controller, value in _RESET
     ]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds that never run backwards, and a way to wait for them."""
+    """A time in seconds that never runs backwards, and a way to wait."""
 
     def now(self) -> float:
         """Return the time in seconds."""
@@ -20,7 +20,7 @@ class Clock(Protocol):
     def wait(self, condition: threading.Condition, until: float) -> None:
         """Sleep until then, or until the condition, which the caller holds, is notified.
 
-        It may also return earlier: the caller checks again what it waits for.
+        It may also return early: the caller must check its condition again.
         """
         ...
 
@@ -40,10 +40,10 @@ class MonotonicClock:
 
 
 class ManualClock:
-    """A clock that stands still until someone waits. Owns the actions that are planned.
+    """A clock that stands still until someone waits. Owns the planned actions.
 
     Waiting moves the time to ``until``, or to the next action planned with :meth:`at`, and runs
-    it. So a session plays minutes in milliseconds, in one thread, identically each time.
+    it. So a session plays minutes in milliseconds, in one thread, and identically each time.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -56,7 +56,7 @@ class ManualClock:
         return self._seconds
 
     def at(self, seconds: float, action: Callable[[], None]) -> None:
-        """Plan an action for that time; it runs in the thread that waits."""
+        """Plan an action for that time. It runs in the thread that waits."""
         heapq.heappush(self._actions, (seconds, next(self._order), action))
 
     def advance(self, seconds: float) -> None:

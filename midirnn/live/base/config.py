@@ -17,13 +17,13 @@ from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
 CLOCKS = ("nothing", "midi", "link")
-"""The clocks that the model may play to."""
+"""The clocks that the model can follow."""
 
 PHRASE_ENDS = ("silence", "pedal_up", "pedal_down", "switch")
-"""What may end the performer's phrase."""
+"""What can end the performer's phrase."""
 
 PLAYING, SOUND, CONTROLLERS, SAMPLING = "Playing", "Sound", "Controllers", "Sampling"
-"""The groups of the help; the first options belong to none."""
+"""The groups of options in the help. Some options belong to none."""
 
 
 def _about(
@@ -37,7 +37,7 @@ def _about(
 ) -> dict[str, Any]:
     """Describe a field: its group in the help, what is allowed, and flags other than its name.
 
-    ``old_values`` are read as well, and stand for another option since.
+    ``old_values`` are accepted too, but now belong to another option.
     """
     return {
         "group": group,
@@ -188,7 +188,7 @@ class LiveConfig:
 
     def __post_init__(self) -> None:
         clock: object = self.follow
-        if clock in CLOCKS:  # as the clock was called before
+        if clock in CLOCKS:  # the former name of the option clock
             object.__setattr__(self, "clock", clock)
             object.__setattr__(self, "follow", 1.0)
             warnings.warn(f"follow = {self.clock} is now called clock", DeprecationWarning, 3)

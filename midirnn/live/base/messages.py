@@ -1,12 +1,12 @@
 """Messages between the process that owns the ports and the one that owns the model.
 
-Plain data, all of it frozen. The port process asks, the model process answers. What the model does
-depends only on its :class:`ModelSettings` and the sequence of its requests, not on a clock or on
-random numbers of its own. So a log of both can be replayed bit for bit.
+Plain data, all of it frozen. The port process sends requests, the model process replies. What the
+model does depends only on its :class:`ModelSettings` and the sequence of requests, not on a clock
+or on random numbers of its own, so a log of both can be replayed bit for bit.
 
 Steps are those of the codec (10 ms); step 0 is at ``start_seconds`` of the session's clock.
-Messages of the ports carry seconds of that clock, which is ``time.monotonic``: on Linux, macOS and
-Windows alike it runs on from the computer's start, the same in each process.
+Messages of the ports carry seconds of that clock, ``time.monotonic``. On Linux, macOS and Windows
+it counts from the computer's start, and is the same in each process.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
 LEFT_OUT = {"left_out_of_logs": True}
-"""Of a field that logs leave out where it has its default, so that older versions read them."""
+"""Metadata of fields that logs omit if they have their default, so that older versions can read
+the logs."""
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """Settings that a model process starts from. ``channel`` counts from 0.
 
-    With ``keep_warm`` the model goes on stepping while there is music, which keeps the processor's
-    caches warm: see ``midirnn.live.model_process.warmth``. ``blend`` is the share of a tuned model,
-    the rest its base; one that is ``tunable`` can be tuned while it plays (:class:`TakeUp`).
+    With ``keep_warm`` the model makes warm-up steps while there is music, which keeps the
+    processor's caches warm: see ``midirnn.live.model_process.warmth``. ``blend`` is the share of a
+    tuned model; the rest is its base. A ``tunable`` model can be tuned while it plays
+    (:class:`TakeUp`).
     """
 
     model: str
@@ -46,10 +48,10 @@ class ModelSettings:
 class HeardStep:
     """The notes that the performer ended and began in one step.
 
-    ``note_ons`` are (pitch, velocity bin) in the order of the encoding. A step may be told again
-    with more in it while it lasts: it then takes the place of what was told. The pedal is applied
-    to the notes; or else, for a codec with pedal tokens, ``pedal`` says what it did first of all in
-    the step (0: up, 1: down), and notes are as long as their keys are held.
+    ``note_ons`` are (pitch, velocity bin) in the order of the encoding. While a step lasts it may
+    be sent again with more in it, and then replaces the earlier version. For a codec with pedal
+    tokens, ``pedal`` holds the pedal's movements (0: up, 1: down), which come first in the step,
+    and notes last as long as their keys are held. Otherwise the pedal lengthens the notes.
     """
 
     step: int
@@ -60,7 +62,7 @@ class HeardStep:
 
 @dataclass(frozen=True)
 class PlannedEvent:
-    """A message to be sent at a time of the clock. Numbers rise by one from event to event."""
+    """A message to send at that clock time. Numbers increase by one from event to event."""
 
     number: int
     seconds: float
@@ -69,7 +71,7 @@ class PlannedEvent:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How the model's plan is played from some time on.
+    """How the model's plan is played from a certain time on.
 
     ``rate`` is musical seconds per second; ``balance`` is the factor on the model's velocities.
     """
@@ -86,7 +88,7 @@ class Rewind:
     """Go back to what has sounded: event ``after`` was sent last (-1: none was).
 
     What is planned from now on belongs to plan number ``plan``, and its events are numbered from
-    ``after + 1``. The random generator starts anew, from the seed and the plan's number.
+    ``after + 1``. The random generator is seeded again, from the seed and the plan's number.
     """
 
     plan: int
@@ -102,7 +104,7 @@ class Hear:
 
 @dataclass(frozen=True)
 class Release:
-    """Count the notes of the model that sound as ended in that step."""
+    """End the model's sounding notes in that step."""
 
     step: int
 
@@ -118,9 +120,9 @@ class Rest:
 class Begin:
     """Play from that step on, from a ``source``: "model", "phrase", "chord" or "ensemble".
 
-    See ``midirnn.live.improviser.sources``. With ``at_once`` its first note comes in that very
-    step, which may lie ahead. What it plays comes to a close at ``until_step``, if that is given.
-    An ensemble has so many ``players`` beside the performer; the model ``network`` conducts it.
+    See ``midirnn.live.improviser.sources``. With ``at_once`` the first note comes in exactly that
+    step, which may be in the future. The music ends at ``until_step``, if that is given. An
+    ensemble has ``players`` besides the performer; the model ``network`` conducts it.
     """
 
     step: int
@@ -137,11 +139,11 @@ class Begin:
 class Plan:
     """Sample events until the plan reaches ``until_step``, with at most ``tokens`` tokens.
 
-    While there is no event since the last :class:`Rewind` or :class:`Begin`, it goes on until
-    ``first_until_step``, so that the model's next event is known however late it comes. Nothing is
-    planned for a time before ``earliest_step``. Events up to number ``sent`` have been
-    sent. ``thinning`` above 0 makes the music cheaper: see ``midirnn.live.recovery.overload``.
-    Answered by one :class:`Planned` or several.
+    As long as there has been no note since the last :class:`Rewind` or :class:`Begin`, it goes on
+    until ``first_until_step``, so that the model's next note is known early. Nothing is planned
+    before ``earliest_step``. Events up to number ``sent`` have been sent. ``thinning`` above 0
+    makes the music cheaper to compute: see ``midirnn.live.recovery.overload``. Answered by one or
+    more :class:`Planned`.
     """
 
     sent: int
@@ -154,7 +156,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Pace:
-    """How many notes a second the model begins, ``least`` and ``most``; None for no limit."""
+    """The ``least`` and ``most`` notes per second that the model begins; None for no limit."""
 
     least: float | None = None
     most: float | None = None
@@ -162,11 +164,11 @@ class Pace:
 
 @dataclass(frozen=True)
 class Knobs:
-    """Sample like this from now on. To be preceded by :class:`Rewind` to change what is planned.
+    """Sample like this from now on. Send :class:`Rewind` first to change what is planned already.
 
     ``controls`` are the model's control inputs, by default none; a model that was trained without
     them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included, and begin at
-    that ``pace``. ``blend`` is the share of a tuned model, the rest its base.
+    that ``pace``. ``blend`` is the share of a tuned model; the rest is its base.
     """
 
     sampling: SamplingConfig
@@ -179,7 +181,7 @@ class Knobs:
 
 @dataclass(frozen=True)
 class Reset:
-    """Forget everything heard and played. The model's notes have been released before."""
+    """Forget everything heard and played. Send :class:`Release` first."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Recall:
-    """Load the state that was stored under a name, if there is one. What sounds does not change."""
+    """Load the state stored under a name, if there is one. Sounding notes do not change."""
 
     name: str
 
@@ -205,14 +207,14 @@ class Blend:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Return the state that was stored under a name. Answered by :class:`Fetched`."""
+    """Return the state stored under a name. Answered by :class:`Fetched`."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Provide:
-    """Store this state under a name: text of ``midirnn.engines.state_text``."""
+    """Store this state, text of ``midirnn.engines.state_text``, under a name."""
 
     name: str
     state: str
@@ -220,14 +222,14 @@ class Provide:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Load the tuned model in that folder, without waiting for it: :class:`TakeUp` will."""
+    """Begin to load the tuned model in that folder, for :class:`TakeUp`."""
 
     folder: str
 
 
 @dataclass(frozen=True)
 class TakeUp:
-    """Go on with the tuned model in that folder; None: with the model as it was at the start.
+    """Go on with the tuned model in that folder; None for the initial model.
 
     The base must be the same. For a model that is ``tunable``: see :class:`ModelSettings`.
     """
@@ -242,7 +244,7 @@ class Save:
 
 @dataclass(frozen=True)
 class Adopt:
-    """Go on from a state that came with :class:`Saved`."""
+    """Go on from the state in a :class:`Saved`."""
 
     state: bytes
 
@@ -268,7 +270,7 @@ Request: TypeAlias = (
 )
 
 STATE_CHANGES = (Store, Recall, Blend, Provide, Reset, TakeUp)
-"""Requests after which a model process that takes over must know more than it heard."""
+"""Requests after which a model process that takes over needs more than the steps heard."""
 
 
 # Replies.
@@ -276,11 +278,11 @@ STATE_CHANGES = (Store, Recall, Blend, Provide, Reset, TakeUp)
 
 @dataclass(frozen=True)
 class Planned:
-    """Events of plan number ``plan``, in order; with them the plan reaches until ``seconds``.
+    """Events of plan number ``plan``, in order; with them the plan reaches ``seconds``.
 
-    ``tokens`` is how many were sampled for them. With ``done`` the request is dealt with. With
-    events, ``entropy`` is that of the last token, in nats, and ``units`` are the values of the
-    watched units as that token was drawn (:mod:`midirnn.probing.watching`).
+    ``tokens`` is the number of tokens sampled for the request so far. With ``done`` it is complete.
+    With events, ``entropy`` is that of the last token, in nats, and ``units`` are the values of the
+    watched units when that token was sampled (:mod:`midirnn.probing.watching`).
     """
 
     plan: int
@@ -294,7 +296,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Surprise:
-    """How improbable the model found a pitch that it heard: -log p in nats, as the note began."""
+    """How improbable a heard pitch was to the model: -log p in nats when the note began."""
 
     step: int
     pitch: int
@@ -305,8 +307,8 @@ class Surprise:
 class Heard:
     """The reply to what was heard: the model's pitches that end because of it, and its surprise.
 
-    With ``lifts_pedal`` the model's pedal goes up because of it. ``units`` are the values of the
-    watched units, as far as the model has got.
+    With ``lifts_pedal`` the model's pedal goes up because of it. ``units`` are the latest values of
+    the watched units.
     """
 
     ended: tuple[int, ...] = ()
@@ -324,7 +326,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A state that was stored under a name, as text."""
+    """A state stored under a name, as text."""
 
     name: str
     state: str
@@ -332,7 +334,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Failed:
-    """The model failed with this error. It answers nothing more."""
+    """The model failed with this error. There are no further replies."""
 
     error: Exception
 

@@ -1,4 +1,4 @@
-"""Observers of a session: told everything that happens, to record it or show it."""
+"""Observers of a session, which are told everything that happens, to record or show it."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ KINDS: dict[Any, str] = {
     Path: "a path in quotes",
     tuple: "a list of whole numbers, such as [1, 2]",
 }
-"""What a value in a file must be, in words."""
+"""Descriptions of what a value in a file must be, by type."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option: its name in Python, type, default, help text, group, and flags if not its name."""
+    """An option: its Python name, type, default, help text, group, and flags if not its name."""
 
     name: str
     hint: Any
@@ -41,9 +41,9 @@ class Option:
     group: str
     flags: tuple[str, ...] = ()
     part: str = ""
-    """The field of :class:`LiveConfig` that holds it, for one that belongs to a part of it."""
+    """The field of :class:`LiveConfig` that holds it, if it belongs to a nested dataclass."""
     old_values: tuple[str, ...] = ()
-    """Values that stand for another option since: see :func:`renamed`."""
+    """Values that now belong to another option: see :func:`renamed`."""
 
     @property
     def kind(self) -> Any:
@@ -56,7 +56,7 @@ class Option:
 
 @cache
 def live_options() -> dict[str, Option]:
-    """Return all options of :class:`LiveConfig` by name, those of its parts among them."""
+    """Return all options of :class:`LiveConfig` by name, including those of its parts."""
     found: dict[str, Option] = {}
     for option in _options_of(LiveConfig):
         if is_dataclass(option.hint):
@@ -84,7 +84,7 @@ def _options_of(kind: Any, part: str = "", group: str = "") -> list[Option]:
 
 
 def attribute_docs(kind: type) -> dict[str, str]:
-    """Return the docstrings that stand below the fields of a class, each on one line."""
+    """Return the docstrings below the fields of a class, each joined into one line."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(tree, ast.ClassDef)
     return {
@@ -98,9 +98,9 @@ def attribute_docs(kind: type) -> dict[str, str]:
 
 
 def renamed(given: Mapping[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
-    """Return options by their present names; tell of each that had an old one.
+    """Return options by their present names; report each old name.
 
-    ``follow`` was the clock; it is how closely the performer's style is kept to.
+    ``follow`` used to be the clock. Now it is how closely the model keeps to the performer's style.
     """
     clock = given.get("follow")
     if clock not in CLOCKS:
@@ -110,7 +110,7 @@ def renamed(given: Mapping[str, Any], tell: Callable[[str], None]) -> dict[str, 
 
 
 def live_config(given: Mapping[str, Any]) -> LiveConfig:
-    """Return the configuration with these options, by the names of :func:`live_options`."""
+    """Return the configuration with these options, named as in :func:`live_options`."""
     known, parts = live_options(), get_type_hints(LiveConfig)
     top = {name: value for name, value in given.items() if not known[name].part}
     for part in {known[name].part for name in given} - {""}:
@@ -146,7 +146,7 @@ def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any) -> tuple[str, Any]:
-    """Return the name and the value of an option that stands in a file."""
+    """Return the checked name and value of an option in a file."""
     known, name = live_options(), key.replace("-", "_")
     if name not in known:
         raise OptionError(_unknown(key, value))
@@ -168,7 +168,7 @@ def _unknown(key: str, value: Any) -> str:
 
 
 def _converted(option: Option, value: Any) -> Any:
-    """Return a value of TOML in the type of the option."""
+    """Return a TOML value converted to the option's type."""
     kind = option.kind
     if value in option.old_values:
         return value
@@ -184,7 +184,7 @@ def _converted(option: Option, value: Any) -> Any:
 
 
 def _line_of(key: str, text: str) -> int:
-    """Return the line of the file on which a key or table stands."""
+    """Return the number of the line with a key or table."""
     pattern = re.compile(rf"\s*(\[\s*)?[\"']?{re.escape(key)}\b")
     numbers = (n for n, line in enumerate(text.splitlines(), start=1) if pattern.match(line))
     return next(numbers, 1)

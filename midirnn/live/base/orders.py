@@ -1,4 +1,4 @@
-"""What other threads want done in the session's thread, and how they wake it."""
+"""Actions that other threads queue for the session's thread, and how they wake it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from midirnn.live.base.clock import Clock
 
 
 class Orders:
-    """Actions that wait for the session's thread, and the bell that wakes it. Owns the queue."""
+    """A queue of actions for the session's thread, and the condition that wakes it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -19,22 +19,22 @@ class Orders:
         self._actions: deque[Callable[[float], None]] = deque()
 
     def put(self, action: Callable[[float], None]) -> None:
-        """Queue an action, whose argument will be the time. Thread-safe."""
+        """Queue an action, which will be called with the time. Thread-safe."""
         self._actions.append(action)
         self.wake()
 
     def wake(self) -> None:
-        """Wake the session's thread, or have it not fall asleep next time. Thread-safe."""
+        """Wake the session's thread, or keep its next wait from sleeping. Thread-safe."""
         with self._bell:
             self._woken = True
             self._bell.notify_all()
 
     def listen(self) -> None:
-        """Begin a turn of the loop: what wakes from now on may be too late for it."""
+        """Begin an iteration of the loop: a wake from now on causes another one."""
         self._woken = False
 
     def carry_out(self, now: float) -> None:
-        """Carry out the actions that wait."""
+        """Run the queued actions."""
         for _ in range(len(self._actions)):  # a flood of more must not hold up the music
             self._actions.popleft()(now)
 

@@ -1,4 +1,4 @@
-"""The vocabulary of playing together: what the performer does, and what the model does."""
+"""The terms of playing together: what the performer does, and what the model does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
 NEVER = math.inf
-"""A time that does not come."""
+"""A time that never comes."""
 
 
 class Stance(Flag):
@@ -31,20 +31,20 @@ class Source(Enum):
     """Sampled to go with the performer's notes: they begin and end together."""
 
     ENSEMBLE = "ensemble"
-    """Sampled for several players, of which a network says what each does next."""
+    """Sampled for several players, each told by a network what to do next."""
 
 
 class Following(Enum):
     """Which style of the performer the model keeps to while it plays."""
 
     PHRASE = "phrase"
-    """That of the phrase before it began."""
+    """The style of the phrase before it began."""
 
     LATEST = "latest"
-    """That of the last seconds, through rests too."""
+    """The style of the last seconds, also while the performer rests."""
 
     LOOSELY = "loosely"
-    """That of the last seconds, which it lets go of when the performer rests."""
+    """The style of the last seconds, given up when the performer rests."""
 
 
 class Gesture(Enum):
@@ -56,9 +56,9 @@ class Gesture(Enum):
     PEDAL_DOWN = auto()
     PEDAL_UP = auto()
     SWITCH = auto()
-    """The foot switch: the other one's turn."""
+    """The foot switch: it is the other's turn."""
     YOUR_TURN = auto()
-    """The performer says to the model: your turn."""
+    """The performer tells the model that it is its turn."""
     MY_TURN = auto()
 
 

@@ -1,4 +1,4 @@
-"""Feedback: what was sent comes back, because the output is connected to the input."""
+"""Feedback: messages that come back because the output is connected to the input."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message
 
 WITHIN_SECONDS = 0.1
-"""What comes back later than this is someone's playing."""
+"""A message that comes later than this after ours is someone's playing."""
 
 JITTER_SECONDS = 0.02
-"""A connection takes about the same time for each message; people do not."""
+"""The most that the delay varies over a connection. When people play, it varies more."""
 
 IN_A_ROW = 4
 """How many notes in a row must come back before it counts as feedback."""
@@ -34,20 +34,20 @@ _Key: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Sent:
-    """What a message meant that was sent, whatever bytes it comes back as."""
+    """The meaning of a sent message, whatever bytes it comes back as."""
 
     seconds: float
     meaning: Message
     passed_on: bool
-    """Whether it repeats what the performer did."""
+    """True if it was passed on from the performer."""
 
 
 class FeedbackDetector:
     """Recognises our own notes when they come in. Owns what was sent recently.
 
     A note counts as ours if its pitch began, or ended, on the output a moment ago; its channel, its
-    velocity and the form of a note-off may have changed on the way. Notes of the performer that
-    were passed on come back only as what changes nothing: a key that goes down twice, or up twice.
+    velocity and the form of a note-off may have changed on the way. A note that was passed on from
+    the performer counts only if it changes nothing: a key that goes down twice, or up twice.
 
     Once there is feedback, :meth:`hear` returns True for each of our own messages.
     """
@@ -58,10 +58,10 @@ class FeedbackDetector:
         self._down: set[_Key] = set()
         """The keys that the performer holds down."""
         self._taken_in: set[_Key] = set()
-        """The keys that went down by feedback before it was recognised."""
+        """The keys that feedback put down before it was recognised."""
         self._in_a_row = 0
         self._delay = 0.0
-        """How long the last message took to come back."""
+        """How long the last note took to come back."""
         self._lock = threading.Lock()
 
     def sent(self, message: Message, seconds: float, *, passed_on: bool = False) -> None:
@@ -69,7 +69,7 @@ class FeedbackDetector:
         if message[0] & 0xF0 not in (*_NOTES, CONTROL_CHANGE):
             return
         with self._lock:
-            # A note-off for a key that is down makes way for its note-on: nobody has played it.
+            # A note-off for a key that is down precedes its note-on: nobody has played it.
             key_is_down = (message[0] & 0x0F, message[1]) in self._down
             makes_way = _is_note(message) and not _is_note_on(message) and key_is_down
             self._sent.append(_Sent(seconds, _meaning(message), passed_on and not makes_way))
@@ -84,7 +84,7 @@ class FeedbackDetector:
             return self._hear_note(message, seconds)
 
     def take_keys(self) -> list[_Key]:
-        """Return the (channel, pitch) of keys that only feedback put down; forget them."""
+        """Return and forget the (channel, pitch) of keys that only feedback put down."""
         with self._lock:
             keys, self._taken_in = sorted(self._taken_in), set()
             return keys
@@ -107,7 +107,7 @@ class FeedbackDetector:
         return self.found
 
     def _take(self, message: Message, seconds: float) -> _Sent | None:
-        """Return what was sent a moment ago and comes back, and forget it: it comes only once."""
+        """Return the recent message that has come back, and forget it: it comes only once."""
         while self._sent and self._sent[0].seconds < seconds - WITHIN_SECONDS:
             self._sent.popleft()
         meaning, repeats = _meaning(message), self._repeats(message)
@@ -134,7 +134,7 @@ def _is_note_on(message: Message) -> bool:
 
 
 def _meaning(message: Message) -> Message:
-    """Return what a message means on any channel: a pitch that begins or ends, a controller."""
+    """Return a message's meaning, whatever its channel: a pitch on or off, or a controller."""
     if _is_note(message):
         return (NOTE_ON if _is_note_on(message) else NOTE_OFF, message[1])
     return (CONTROL_CHANGE, *message[1:])

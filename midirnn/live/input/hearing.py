@@ -8,14 +8,14 @@ from midirnn.live.base.messages import Hear, HeardStep
 
 
 class Hearing:
-    """Collects steps while the model deals with the last ones. Owns those it has not heard.
+    """Collects steps while the model handles the last ones. Owns those it has not heard.
 
-    So a chord, whose notes come one by one, is heard with its first note and then as a whole.
+    So of a chord, whose notes come one by one, the model hears the first note and then the whole.
     """
 
     def __init__(self) -> None:
         self.is_busy = False
-        """Whether the model was told something that it has not dealt with."""
+        """True if the model has been sent steps that it has not handled yet."""
         self._told: HeardStep | None = None
         self._unheard: dict[int, HeardStep] = {}
 
@@ -24,7 +24,7 @@ class Hearing:
         return bool(self._unheard)
 
     def add(self, steps: Sequence[HeardStep]) -> list[HeardStep]:
-        """Queue the steps that are new, or have more in them than when told last; return those."""
+        """Queue the steps that are new or have changed since they were last given; return those."""
         new = [step for step in steps if step != self._told]
         if new:
             self._told = new[-1]
@@ -32,24 +32,24 @@ class Hearing:
         return new
 
     def take(self) -> tuple[HeardStep, ...]:
-        """Return what the model is to hear now; nothing while it is busy."""
+        """Return the steps for the model to hear now; none while it is busy."""
         if self.is_busy:
             return ()
         steps, self._unheard = tuple(self._unheard.values()), {}
         return steps
 
     def sent(self, requests: Sequence[object]) -> None:
-        """Take note of requests that were sent: with a ``Hear`` the model is busy."""
+        """Take note of requests that were sent: a ``Hear`` makes the model busy."""
         self.is_busy |= any(isinstance(request, Hear) for request in requests)
 
     def answered(self) -> None:
-        """Take note that the model has dealt with what it was told last."""
+        """Take note that the model has handled the steps it was sent."""
         self.is_busy = False
 
     def forget_told(self) -> None:
-        """Forget what was told last, since the model has: it counts as new if it comes again."""
+        """Forget the last step, since the model has: it counts as new if it comes again."""
         self._told = None
 
     def drop(self) -> None:
-        """Drop what waits, since the model is gone."""
+        """Drop the waiting steps, since the model is gone."""
         self.is_busy, self._unheard = False, {}

@@ -18,15 +18,15 @@ from midirnn.ports.base import Message
 from midirnn.sustain import SUSTAIN_DOWN
 
 _PAST_BOUNDARY_SECONDS = 1e-4
-"""This far after the boundary of two steps, no rounding takes a time for one before it."""
+"""A time this far after the boundary between two steps is never rounded to before it."""
 
 
 class Listener:
-    """Takes messages from a port's thread, and gives steps and gestures. Owns the encoder.
+    """Takes messages from a port's thread, and returns steps and gestures. Owns the encoder.
 
-    Steps count from ``start_seconds``, in the model's own time, which ``time_map`` knows. A step is
-    told when it is over, since only then its tokens are final; :meth:`present_step` tells what it
-    has in it until now. Drums (channel 10) are not heard.
+    Steps count from ``start_seconds`` in the model's own time, which ``time_map`` converts to. A
+    step is returned when it is over, since only then are its tokens final; :meth:`present_step`
+    returns its contents so far. Drums (channel 10) are not heard.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Listener:
         self._velocity_bin = 0
         self._keys: set[tuple[int, int]] = set()
         self._struck: dict[tuple[int, int], tuple[float, float]] = {}
-        """When each key was struck, and when that counts as having happened."""
+        """When each key was struck, and the time that counts for it."""
         self._open_until_step = 0
         self._has_more = False
 
@@ -59,11 +59,11 @@ class Listener:
 
     @property
     def has_news(self) -> bool:
-        """True if messages wait."""
+        """True if messages are waiting."""
         return bool(self._queue)
 
     def take(self) -> Iterator[tuple[list[HeardStep], Performed | None]]:
-        """Yield for each waiting message the steps that it ends, and its gesture, if any."""
+        """Yield, for each waiting message, the steps that it ends and its gesture, if any."""
         while self._queue:
             message, seconds = self._queue.popleft()
             for single in self._modes.plain(message):
@@ -85,7 +85,7 @@ class Listener:
         self._token_step, self._velocity_bin = before
         if not told or told[-1].step != step:
             return None
-        # What the pedal does is told when the step is over: until then it may be taken back.
+        # Pedal movements are told when the step is over: until then they may be reversed.
         present = replace(told[-1], pedal=())
         return present if present.note_offs or present.note_ons else None
 
@@ -98,15 +98,15 @@ class Listener:
         return self._time.seconds(self._start + boundary) + _PAST_BOUNDARY_SECONDS
 
     def _later(self, seconds: float) -> float:
-        """Return seconds since the start, but never before what was told last."""
+        """Return seconds since the start, but never earlier than the last such time."""
         self._last_seconds = max(self._last_seconds, self._time.musical(seconds) - self._start)
         return self._last_seconds
 
     def _counts_at(self, message: Message, seconds: float) -> float:
-        """Return when a message counts as having come, in seconds since the start.
+        """Return the time that counts for a message, in seconds since the start.
 
-        A note of which both ends come late would begin and end at one moment, which is no note: it
-        ends right after that, if it lasted at all.
+        If both ends of a note come late, they would fall on the same moment and the note would
+        vanish. If it lasted at all, its end counts as just after its beginning.
         """
         own, at = self._time.musical(seconds) - self._start, self._later(seconds)
         kind = message[0] & 0xF0
@@ -128,7 +128,7 @@ class Listener:
         if gesture is None:
             return steps, None
         self._has_more = True
-        # A note that is shorter than a step ends in the next.
+        # A note that is shorter than a step ends in the next step.
         self._open_until_step = self._codec.step(since_start) + 2
         at = self._time.seconds(self._start + since_start)
         return steps, Performed(at, gesture, len(self._keys))

@@ -1,4 +1,4 @@
-"""Remarks: what a performer plays that the model does not hear, told once."""
+"""Remarks about notes of the performer that the model does not hear, each made once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_note_on(message: Message) -> bool:
 
 
 class Remarks:
-    """Says why a note is not heard, once for each reason. Owns what was said. Thread-safe."""
+    """Says why a note is not heard, once for each reason. Owns the remarks made. Thread-safe."""
 
     def __init__(self, input_channels: Sequence[int]) -> None:
         self._channels = tuple(input_channels)
@@ -36,7 +36,7 @@ class Remarks:
         return not self._channels or is_system(message) or _channel(message) in self._channels
 
     def on(self, message: Message, *, frozen: bool) -> str | None:
-        """Return what is to be said of a message of the performer, if anything."""
+        """Return the remark to make about a message of the performer, if any."""
         if not frozen:
             self._said.discard(FROZEN)
         if not is_note_on(message):

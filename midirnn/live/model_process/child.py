@@ -6,7 +6,7 @@ Started by :class:`~midirnn.live.model_process.process.ModelProcess`. An
 Pickled :class:`Answer` objects go back.
 
 If its input ends without None, the process that owns the ports has died: then this one opens the
-output that it was told of, and ends all that may sound there.
+output named by :class:`Protect`, and ends all that may sound there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OPEN_PAUSE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Protect:
-    """What sounds on this output is to be ended if the port process dies."""
+    """End what sounds on this output if the port process dies."""
 
     name: str
     api: str | None
@@ -47,21 +47,21 @@ class Protect:
 
 @dataclass(frozen=True)
 class Answer:
-    """Replies; with ``done`` a batch of requests has been dealt with."""
+    """Replies; with ``done`` a batch of requests is complete."""
 
     replies: tuple[Reply, ...]
     done: bool
 
 
 class Aftermath:
-    """Knows what to end if the port process dies. Owns which keys may sound."""
+    """Ends notes if the port process dies. Owns the keys that may sound."""
 
     def __init__(self) -> None:
         self.output: Protect | None = None
         self._begun: dict[Key, None] = {}
 
     def note(self, reply: Reply) -> None:
-        """Remember the notes that a plan begins. (Nobody knows if the note-offs were sent.)"""
+        """Remember the notes that a plan begins. (It is not known whether note-offs were sent.)"""
         if isinstance(reply, Planned):
             for event in reply.events:
                 if event.message[0] & 0xF0 == NOTE_ON:
@@ -95,7 +95,7 @@ def serve(
     aftermath: Aftermath,
     warmth: Warmth,
 ) -> None:
-    """Answer every batch of requests until the end."""
+    """Answer batches of requests until the end."""
     while (batch := inbox.take(warmth.keep)) is not None:
         if isinstance(batch, Protect):
             aftermath.output = batch
@@ -118,7 +118,7 @@ def serve(
 
 
 def is_taken_back(inbox: Inbox) -> bool:
-    """Return True if a request is waiting that makes the present plan useless."""
+    """Return True if a waiting request makes the present plan useless."""
     waiting = [thing for thing in inbox.look() if not isinstance(thing, Protect)]
     return inbox.ended or any(isinstance(request, Rewind) for b in waiting for request in b)
 
@@ -129,7 +129,7 @@ def main() -> None:
     step_back()
 
     def send(answer: Answer) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the inbox says what is to be done then
+        with contextlib.suppress(BrokenPipeError):  # then the inbox is orphaned
             writing.write(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
     aftermath, inbox = Aftermath(), Inbox(reading)
@@ -138,7 +138,7 @@ def main() -> None:
         if settings is None:
             return
         server = ModelServer.load(settings)
-        gc.freeze()  # what was imported is never searched again for garbage
+        gc.freeze()  # imported objects are never scanned again for garbage
         send(Answer((), done=True))
         warmth = Warmth(lambda: server.warm_up(time.monotonic()), wanted=settings.keep_warm)
         serve(inbox, server, send, aftermath, warmth)
@@ -159,7 +159,7 @@ def portable(error: Exception) -> Exception:
 
 
 def _own_pipes() -> tuple[int, IO[bytes]]:
-    """Take standard input and output for our own use; what others print goes to standard error."""
+    """Reserve standard input and output for our own use; what is printed goes to standard error."""
     reading = os.dup(0)
     writing = io.FileIO(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

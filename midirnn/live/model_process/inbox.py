@@ -1,7 +1,7 @@
-"""Objects that one process sends another through a pipe, one at a time.
+"""Objects sent from one process to another through a pipe, one at a time.
 
-The pipe is read in the thread that uses the objects: a thread that only reads would have to wake
-first, and then wake the other.
+The pipe is read in the thread that uses the objects: a separate reading thread would have to wake
+up first, and then wake the other.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ CHUNK_BYTES = 1 << 16
 
 
 def parcel(thing: object) -> bytes:
-    """Return a thing as an :class:`Inbox` at the other end reads it: its length, then a pickle."""
+    """Return an object serialised for an :class:`Inbox`: its length, then a pickle."""
     data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
     return len(data).to_bytes(LENGTH_BYTES, "little") + data
 
 
 class Inbox:
-    """Objects that have come in and were not taken yet. Owns the end of a pipe.
+    """Objects that have come in and were not taken yet. Owns the reading end of a pipe.
 
-    None is the last thing; ``orphaned`` says that the pipe has ended without it.
+    None is the last object; ``orphaned`` is True if the pipe has ended without it.
     """
 
     def __init__(self, pipe: int) -> None:
@@ -36,12 +36,12 @@ class Inbox:
         self._pipe = pipe
         self._things: deque[Any] = deque()
         self._begun = bytearray()
-        """What has come of a thing that is not all there."""
+        """The bytes of an object that has not come in completely."""
 
     def take(self, meanwhile: Callable[[], bool] = lambda: False) -> Any:
-        """Wait for the next thing and return it; None at the end.
+        """Wait for the next object and return it; None at the end.
 
-        Meanwhile ``meanwhile`` is called again and again, as long as it returns True.
+        While waiting, ``meanwhile`` is called repeatedly, as long as it returns True.
         """
         while not (self._things or self.ended):
             if has_come(self._pipe) or not meanwhile():
@@ -49,13 +49,13 @@ class Inbox:
         return None if self.ended else self._things.popleft()
 
     def look(self) -> Sequence[Any]:
-        """Return everything that has come in by now and was not taken."""
+        """Return everything that has come in by now and was not taken yet."""
         while not self.ended and has_come(self._pipe):
             self._read()
         return self._things
 
     def _read(self) -> None:
-        """Wait until something comes, and keep it."""
+        """Wait for bytes, and queue the objects that they complete."""
         chunk = os.read(self._pipe, CHUNK_BYTES)
         if not chunk:
             self.ended = self.orphaned = True
@@ -69,7 +69,7 @@ class Inbox:
             self._things.append(thing)
 
     def _length(self) -> int:
-        """Return the length of the next thing; too small while its bytes are incomplete."""
+        """Return the length of the next object; too small while the length itself is incomplete."""
         return int.from_bytes(self._begun[:LENGTH_BYTES], "little")
 
 

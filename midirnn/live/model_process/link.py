@@ -1,4 +1,4 @@
-"""The link from a session to its model, which is in this process or in another."""
+"""The link from a session to its model, in this process or in another."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from midirnn.sampling import Sampler
 
 
 class ModelLink(Protocol):
-    """A model that is asked and answers, sooner or later. Steps count from ``start_seconds``.
+    """A model that takes requests and replies to them later. Steps count from ``start_seconds``.
 
-    ``can_be_lost`` is True if it may cease to answer; if so, ``lost`` says why, and
-    :meth:`restart` brings a new one, which knows nothing of what the old one was asked.
+    ``can_be_lost`` is True if it may cease to reply. Then ``lost`` holds the reason, and
+    :meth:`restart` starts a new one, which knows nothing of the old one's requests.
     """
 
     codec: PerformanceCodec
@@ -25,29 +25,29 @@ class ModelLink(Protocol):
     max_note_seconds: float
     can_be_lost: bool
     settings: ModelSettings | None
-    """What it was started from, where that is known."""
+    """The settings it was started with, if known."""
 
     def connect(self, on_reply: Callable[[], None]) -> None:
-        """Have ``on_reply`` called, in some thread, whenever there is a new reply."""
+        """Have ``on_reply`` called, in any thread, whenever there is a new reply."""
         ...
 
     @property
     def ready(self) -> bool:
-        """True once it can be asked."""
+        """True once it can take requests."""
         ...
 
     @property
     def lost(self) -> Exception | None:
-        """Why it no longer answers; None if it does."""
+        """Why it no longer replies; None if it does."""
         ...
 
     @property
     def waiting_since(self) -> float:
-        """The time of the oldest request that has no answer yet; infinite without one."""
+        """The time of the oldest request without a reply; infinite if there is none."""
         ...
 
     def ask(self, requests: Sequence[Request]) -> None:
-        """Send requests, which are dealt with in order."""
+        """Send requests, which are handled in order."""
         ...
 
     @property
@@ -60,14 +60,14 @@ class ModelLink(Protocol):
         ...
 
     def restart(self) -> None:
-        """Start a new model, which will be ready soon."""
+        """Start a new model, to be ready soon."""
         ...
 
 
 class LocalModel:
-    """A model in this process: an implementation of :class:`ModelLink` that answers at once.
+    """A model in this process: an implementation of :class:`ModelLink` that replies at once.
 
-    What the model raises, :meth:`ask` raises.
+    :meth:`ask` raises whatever the model raises.
     """
 
     can_be_lost = False
@@ -89,7 +89,7 @@ class LocalModel:
         """Do nothing: replies are there as soon as :meth:`ask` returns."""
 
     def ask(self, requests: Sequence[Request]) -> None:
-        """Deal with requests at once."""
+        """Handle requests at once."""
         for request in requests:
             self._replies.extend(self.server.handle(request))
 

@@ -26,7 +26,7 @@ from midirnn.ports.base import OutputPort
 from midirnn.ports.lasting import LastingOutput
 
 COMMAND = command_of("midirnn.live.model_process.child")
-"""What runs as the model process."""
+"""The command that runs the model process."""
 
 START_SECONDS = 60.0
 """A model that is not ready after this long counts as lost."""
@@ -34,21 +34,21 @@ START_SECONDS = 60.0
 END_SECONDS = 2.0
 
 SPARE_AFTER_SECONDS = 1.0
-"""How long a model is left alone with the processors before a spare one is loaded."""
+"""How long a model has the processors to itself before a spare one is loaded."""
 
 SEND_SECONDS = 0.2
-"""How long sending may take when it is too much for the pipe (a state with many presets)."""
+"""How long sending may take if it does not fit into the pipe (a state with many presets)."""
 
 
 class _Child:
-    """One model process. Owns it, its pipes and the thread that reads what it says."""
+    """One model process. Owns it, its pipes, and the thread that reads its answers."""
 
     def __init__(self, command: Sequence[str], settings: ModelSettings) -> None:
         self.ready = False
         self.lost: Exception | None = None
         self.replies: deque[Reply] = deque()
         self.asked: deque[float] = deque([time.monotonic()])
-        """When the batches were sent that are not yet answered; to load is the first."""
+        """The times at which unanswered batches were sent; the first is the time of loading."""
         self.process = start(command)
         assert self.process.stdin is not None
         self._stdin = self.process.stdin
@@ -63,7 +63,7 @@ class _Child:
         ).start()
 
     def send(self, thing: object) -> None:
-        """Send it something. It counts as lost if it does not take it in."""
+        """Send it an object. If it does not take that in, it counts as lost."""
         left, until = memoryview(parcel(thing)), time.monotonic() + SEND_SECONDS
         try:
             while left:
@@ -74,7 +74,7 @@ class _Child:
                     self.lost = self.lost or ModelLostError("the model process takes no requests")
                     return
         except (OSError, ValueError):
-            return  # it has died: the thread that reads will know why once it has read the last
+            return  # it has died: the reading thread finds out why when it has read the rest
 
     def _can_take_more(self, seconds: float) -> bool:
         """Wait for room in the pipe, at most this long; return True if there is some."""
@@ -99,7 +99,7 @@ class _Child:
             else:
                 self.replies.append(reply)
         if answer.done:
-            if self.asked:  # what fails between two questions answers none
+            if self.asked:  # a failure between two batches answers none
                 self.asked.popleft()
             self.ready = True
         return True
@@ -122,9 +122,9 @@ class _Child:
 class ModelProcess:
     """A model in a process of its own: an implementation of ``ModelLink``. Owns the process.
 
-    Use it in a ``with``. If it is killed or hangs, :meth:`restart` brings another: at once if there
-    is a ``spare``, a second process that has loaded the model and waits. If this process is killed,
-    that one ends what sounds on the output given to :meth:`protect`.
+    Use it in a ``with`` statement. If it is killed or hangs, :meth:`restart` replaces it: at once
+    if there is a ``spare``, a second process that has loaded the model and waits. If this process
+    is killed, the model process ends what sounds on the output given to :meth:`protect`.
     """
 
     can_be_lost = True
@@ -146,8 +146,8 @@ class ModelProcess:
         self._on_reply: Callable[[], None] = lambda: None
         self._news = threading.Condition()
         self._protected: Protect | None = None
-        self._sending = threading.Lock()  # the thread that watches ports sends, too
-        self._changing = threading.Lock()  # which process is which
+        self._sending = threading.Lock()  # the thread that watches ports also sends
+        self._changing = threading.Lock()  # guards the choice of child and spare
         self._closed = threading.Event()
         self._wants_spare = spare
         self._spare: _Child | None = None
@@ -160,7 +160,7 @@ class ModelProcess:
         return child
 
     def _keep_spare(self) -> None:
-        """Load a spare in a while, in a thread of its own, if there is to be one."""
+        """Load a spare after a while, in a thread of its own, if one is wanted."""
         if self._wants_spare:
             threading.Thread(
                 target=self._load_spare, args=(self._child,), name="midirnn spare", daemon=True
@@ -176,7 +176,7 @@ class ModelProcess:
                 self._spare = self._start()
 
     def _take_spare(self) -> _Child | None:
-        """Return the spare, which then is one no longer; None if there is none that works."""
+        """Return the spare for use, and no longer keep it; None if there is none that works."""
         spare, self._spare = self._spare, None
         if spare is not None and spare.lost is not None:
             spare.end(orderly=False)
@@ -193,7 +193,7 @@ class ModelProcess:
         self._on_reply = on_reply
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
-        """Wait until it can be asked. Raises why if it never can."""
+        """Wait until it can take requests. Raises the reason if it never can."""
         with self._news:
             self._news.wait_for(lambda: self.ready or self.lost, seconds)
         if self.lost is not None:
@@ -208,17 +208,17 @@ class ModelProcess:
 
     @property
     def ready(self) -> bool:
-        """True once it can be asked."""
+        """True once it can take requests."""
         return self._child.ready and self._child.lost is None
 
     @property
     def lost(self) -> Exception | None:
-        """Why it no longer answers; None if it does."""
+        """Why it no longer replies; None if it does."""
         return self._child.lost
 
     @property
     def waiting_since(self) -> float:
-        """The time of the oldest request that has no answer yet; infinite without one."""
+        """The time of the oldest request without a reply; infinite if there is none."""
         try:
             return self._child.asked[0]
         except IndexError:
@@ -255,12 +255,12 @@ class ModelProcess:
 
     @property
     def has_spare(self) -> bool:
-        """True while a spare has loaded the model."""
+        """True while there is a spare that has loaded the model."""
         spare = self._spare
         return spare is not None and spare.ready and spare.lost is None
 
     def restart(self) -> None:
-        """Kill the process and go on with the spare, or with a new one, ready in about a second."""
+        """Kill the process and go on with the spare, or a new one, ready in about a second."""
         with self._changing:
             self._child.end(orderly=False)
             self._child = self._take_spare() or self._start()

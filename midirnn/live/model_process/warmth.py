@@ -1,9 +1,9 @@
-"""Keeping warm: the processor's caches lose within milliseconds what is not used.
+"""Keeping warm: the processor's caches lose unused data within milliseconds.
 
-The first step after 50 ms of rest takes 1.3 ms where the tenth takes 0.38 (weights ``piano``, one
-core of an AMD Zen 3 server): other programs have the shared cache by then. Waiting busily does not
-help; making warm-up steps, whose results are dropped, does. The session does the same: its loop
-turns although nothing has happened.
+The first step after 50 ms of rest takes 1.3 ms, the tenth 0.38 (weights ``piano``, one core of an
+AMD Zen 3 server): by then other programs have taken the shared cache. Busy waiting does not help;
+warm-up steps, whose results are discarded, do. The session does the same: its loop keeps iterating
+although nothing has happened.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ WARM_SECONDS = 1.0
 """How long model and session are kept warm after the last music."""
 
 ROUND_SECONDS = 0.001
-"""The period of the session's loop meanwhile, which takes a sixth of a processor."""
+"""The period of the session's loop meanwhile. It takes a sixth of a processor."""
 
 LONGEST_SECONDS = 0.004
-"""A model whose step takes longer is not kept warm: what comes in would wait for its end."""
+"""A model whose steps take longer is not kept warm, since requests would have to wait for them."""
 
 SLOW_STEPS = 3
-"""After this many long steps in a row, it is known to be such a model."""
+"""A model counts as too slow after this many longer steps in a row."""
 
 
 class Warmth:
-    """Makes warm-up steps while they are of use. Owns the time at which to stop.
+    """Makes warm-up steps while they are useful. Owns the time at which to stop.
 
-    With one processor there is none to spare, and the model rests.
+    With a single processor it makes none.
     """
 
     def __init__(
@@ -44,18 +44,18 @@ class Warmth:
     ) -> None:
         self._warm_up = warm_up
         self._clock = clock
-        self._spent = spent  # what a step takes, however often others interrupt it
+        self._spent = spent  # processor time, which does not count interruptions
         self._wanted = wanted and (usable_processors() if processors is None else processors) > 1
         self._until = -1.0
         self._slow = 0
 
     def renew(self, requests: Iterable[Request]) -> None:
-        """Keep warm from now on, if these are about music."""
+        """Keep warm for a while from now, if these requests are about music."""
         if any(isinstance(request, Hear | Plan) for request in requests):
             self._until = self._clock() + WARM_SECONDS
 
     def keep(self) -> bool:
-        """Make a warm-up step, if it is time; return True if another may follow."""
+        """Make a warm-up step, if they are wanted now; return True if another may follow."""
         if not self._wanted or self._clock() >= self._until:
             return False
         begun = self._spent()
@@ -66,5 +66,5 @@ class Warmth:
 
 
 def is_spared_for(settings: ModelSettings | None) -> bool:
-    """Return True if a session should keep warm, too, beside a model process of these settings."""
+    """Return True if a session with such a model process should keep warm as well."""
     return settings is not None and settings.keep_warm and usable_processors() > 1

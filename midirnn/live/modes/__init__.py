@@ -1,4 +1,4 @@
-"""The modes of playing live, by name. A new one is a file and a line here."""
+"""The modes of a live session, by name. A new one needs a file, and a line here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODES: dict[str, type[Mode]] = {
 
 
 def make_mode(name: str | Mode, config: LiveConfig) -> Mode:
-    """Make a mode of that name; one that is made stays. Raises :class:`OptionError` for others."""
+    """Return a mode by its name, or a mode itself. Raises :class:`OptionError` for other names."""
     if not isinstance(name, str):
         return name
     if name not in MODES:

@@ -1,4 +1,4 @@
-"""Autopilot: the model plays on and on."""
+"""Autopilot: the model plays without end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 class Autopilot:
     """The model plays all the time; whatever it hears influences what it plays.
 
-    "My turn" lets it pause until it is told "your turn".
+    "My turn" pauses it until "your turn".
     """
 
     summary: ClassVar[str] = (
@@ -30,7 +30,7 @@ class Autopilot:
             self._plays = performed.gesture is Gesture.YOUR_TURN
 
     def stance(self, now: float) -> Stance:
-        """Return the stance: listens and plays; in the performer's turn it listens."""
+        """Return the stance: listens and plays, or only listens after "my turn"."""
         return Stance.BOTH if self._plays else Stance.LISTENS
 
     def changes_at(self) -> float:

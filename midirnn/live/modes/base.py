@@ -1,4 +1,4 @@
-"""The interface of a mode: told what was heard and what time it is, it says what the model does."""
+"""The interface of a mode, which decides from gestures and the time what the model does."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from midirnn.live.base.playing import Following, Performed, Source, Stance
 
 
 class Mode(Protocol):
-    """A small state machine without I/O. Times are seconds of the session's clock and rise.
+    """A small state machine without I/O. Times are non-decreasing seconds of the session's clock.
 
-    ``summary`` tells a performer in one sentence what they will hear, ``source`` where the model's
-    notes come from, ``following`` which style it keeps to. ``config`` may be replaced at any time.
+    ``summary`` tells a performer in one sentence what they will hear, ``source`` is where the
+    model's notes come from, ``following`` the style it keeps to. ``config`` may be replaced at any
+    time.
     """
 
     summary: ClassVar[str]
@@ -31,5 +32,5 @@ class Mode(Protocol):
         ...
 
     def changes_at(self) -> float:
-        """Return when the stance changes if nothing more is heard; ``NEVER`` if it does not."""
+        """Return when the stance will change if nothing more is heard; ``NEVER`` if it will not."""
         ...

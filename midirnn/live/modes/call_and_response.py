@@ -11,8 +11,8 @@ SHORTEST_ANSWER_SECONDS = 2.0
 """The shortest answer, even to a single short note."""
 
 HELD_PATIENCE = 4.0
-"""While a key is down, a phrase ends after this many times the silence: its note-off may be
-lost."""
+"""While a key is down, a phrase ends after this many times the silence, because its note-off may
+have been lost."""
 
 ENDING_GESTURES: dict[str, Gesture | None] = {
     "silence": None,
@@ -20,24 +20,24 @@ ENDING_GESTURES: dict[str, Gesture | None] = {
     "pedal_down": Gesture.PEDAL_DOWN,
     "switch": None,
 }
-"""The gesture that ends a phrase, by ``phrase_end``. The foot switch does so always."""
+"""The gesture that ends a phrase, by ``phrase_end``. The foot switch always does."""
 
 
 TURNS = (Gesture.SWITCH, Gesture.YOUR_TURN, Gesture.MY_TURN)
-"""Gestures that say whose turn it is."""
+"""Gestures that set whose turn it is."""
 
 
 class CallAndResponse:
-    """Listens to a phrase, answers it, stops when the performer begins again.
+    """Listens to a phrase, answers it, and stops when the performer begins again.
 
     A phrase ends when no key is down and nothing has happened for ``silence_seconds``. A pedal
-    that stays down does not delay that, a key that stays down only for a while. With another
-    ``phrase_end`` only that gesture ends it, and silence does not. The foot switch ends a phrase
-    at once; during an answer it ends the answer, and after one it asks for another. "Your turn"
-    begins an answer, also before any phrase, and "my turn" ends it.
+    that stays down does not delay that; a key that stays down does, but only for a while. With
+    another ``phrase_end`` only that gesture ends it, and silence does not. The foot switch ends a
+    phrase at once; during an answer it ends the answer, and after one it asks for another. "Your
+    turn" begins an answer, even before any phrase, and "my turn" ends it.
 
-    An answer is as long as the phrase, or ``answer_seconds``. It goes on while the performer lets
-    go of keys and pedals; a new key ends it.
+    An answer is as long as the phrase, or ``answer_seconds``. It goes on while the performer
+    releases keys and pedals; a new key ends it.
     """
 
     summary: ClassVar[str] = (
@@ -76,7 +76,7 @@ class CallAndResponse:
         return Stance.LISTENS if self._answer_end is None else Stance.BOTH
 
     def changes_at(self) -> float:
-        """Return the end of the answer, or the time at which the phrase will have ended."""
+        """Return the end of the answer, or the time at which the phrase will end."""
         if self._answer_end is not None:
             return self._answer_end
         if self._phrase_start is None:
@@ -90,14 +90,14 @@ class CallAndResponse:
         return ENDING_GESTURES[self.config.phrase_end]
 
     def _change(self, now: float) -> None:
-        """From the phrase to its answer, or from the answer to silence."""
+        """Change from the phrase to its answer, or from the answer to silence."""
         if self._phrase_start is None:
             self._answer_end = None
         else:
             self._begin_answer(now)
 
     def _take_turns(self, performed: Performed) -> None:
-        """Begin an answer, or end it. The switch before any phrase asks for nothing."""
+        """Begin an answer, or end it. Before any phrase the switch does nothing."""
         now, gesture = performed.seconds, performed.gesture
         answers = self._answer_end is not None and now < self._answer_end
         has_phrase = self._phrase_start is not None or self._phrase_seconds is not None

@@ -1,4 +1,4 @@
-"""Duet: both play, all the time."""
+"""Duet: both play all the time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 class Duet:
     """The model comes in with the performer's first key, and from then on both play.
 
-    Whether the performer plays or rests, it goes on; the foot switch or "my turn" lets it pause,
-    and the next key or "your turn" lets it come in again.
+    It goes on whether the performer plays or rests. The foot switch or "my turn" pauses it, and the
+    next key or "your turn" brings it in again.
     """
 
     summary: ClassVar[str] = (
@@ -27,7 +27,7 @@ class Duet:
         self._plays = False
 
     def hear(self, performed: Performed) -> None:
-        """Take note of a gesture: a key lets the model come in, the foot switch lets it pause."""
+        """Take note of a gesture: a key brings the model in, the foot switch pauses it."""
         if performed.gesture in (Gesture.KEY_DOWN, Gesture.YOUR_TURN):
             self._plays = True
         elif performed.gesture in (Gesture.SWITCH, Gesture.MY_TURN):

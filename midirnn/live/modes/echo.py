@@ -9,7 +9,7 @@ from midirnn.live.modes.call_and_response import CallAndResponse
 
 
 class Echo(CallAndResponse):
-    """Call and response whose answer is the phrase: what the model finds probable stays."""
+    """Call and response that answers with the phrase, keeping what the model finds probable."""
 
     summary: ClassVar[str] = (
         "You play a phrase; when you pause, it comes back in your own rhythm, with the notes that "

@@ -9,7 +9,7 @@ from midirnn.live.modes.duet import Duet
 
 
 class Ensemble(Duet):
-    """A duet with several players: a network says each second what each of them does next."""
+    """A duet with several players: each second a network decides what each of them does next."""
 
     summary: ClassVar[str] = (
         "You play with up to three others, each in its own register and on its own channel: every "

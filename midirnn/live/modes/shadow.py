@@ -9,10 +9,10 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 
 
 class Shadow:
-    """Plays while the performer's notes sound: its own begin with them and end with them.
+    """Plays while the performer's notes sound: its own notes begin and end with them.
 
-    They sound while a key is down, and after that until the pedal goes up. After "my turn" the
-    performer is alone until "your turn".
+    Notes sound while a key is down, and after that until the pedal goes up. After "my turn" the
+    performer plays alone until "your turn".
     """
 
     summary: ClassVar[str] = (
@@ -29,7 +29,7 @@ class Shadow:
         self._pauses = False
 
     def hear(self, performed: Performed) -> None:
-        """Keep track of whether the performer's notes sound, and of whose turn it is."""
+        """Keep track of whether the performer's notes sound, and whose turn it is."""
         if performed.gesture in (Gesture.PEDAL_DOWN, Gesture.PEDAL_UP):
             self._pedal_down = performed.gesture is Gesture.PEDAL_DOWN
         elif performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):

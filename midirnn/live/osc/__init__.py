@@ -1,1 +1,1 @@
-"""Open Sound Control: other programs play, steer and watch a session by messages over UDP."""
+"""Open Sound Control: other programs play, control and watch a session by messages over UDP."""

@@ -1,6 +1,6 @@
-"""The addresses of OSC: what a message to a session does, as a table.
+"""The OSC addresses: a table of what each message to a session does.
 
-The arguments of a message are what OSC can carry: whole numbers, numbers, text, true and false.
+The arguments of a message are of the types that OSC has: integers, floats, text, true and false.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from midirnn.ports.base import Message, check_message
 ROOT = "/midirnn"
 
 FREE = "free"
-"""What a knob that is left to the model is called in a message."""
+"""The value of a knob that is left free, in a message."""
 
 Arguments = Sequence[Any]
 
 
 class Played(Protocol):
-    """What a message is carried out on: a session, and the state that is told about it."""
+    """What messages act on: a session, and the state that is sent about it."""
 
     def receive(self, message: Message) -> None:
-        """Take a MIDI message of the performer, on the channel that is listened to."""
+        """Take a MIDI message of the performer; channel 1 stands for the one listened to."""
         ...
 
     def turn(self, knob: str, value: Value) -> None:
@@ -34,7 +34,7 @@ class Played(Protocol):
         ...
 
     def press(self, switch: str) -> None:
-        """Press a switch and let it go."""
+        """Press and release a switch."""
         ...
 
     def store_preset(self, preset: int | str) -> None:
@@ -46,13 +46,13 @@ class Played(Protocol):
         ...
 
     def tell_all(self) -> None:
-        """Send all of the state."""
+        """Send the whole state."""
         ...
 
 
 @dataclass(frozen=True)
 class Address:
-    """An address that a session understands, the arguments that it takes, and what it does."""
+    """An address that a session understands, its arguments, and what it does."""
 
     path: str
     arguments: str
@@ -61,21 +61,21 @@ class Address:
 
 
 def perform(played: Played, path: str, arguments: Arguments) -> None:
-    """Do what a message says. Raises :class:`OptionError` for one that means nothing."""
+    """Carry out a message. Raises :class:`OptionError` if it is not understood."""
     if path not in ADDRESSES:
         raise OptionError(f"there is no address {path!r}; the documentation of OSC lists them")
     ADDRESSES[path].perform(played, arguments)
 
 
 def told(value: Value) -> float | int | str:
-    """Return the value of a knob as an argument: a number or text, 1 and 0 for a switch."""
+    """Return a knob's value as an argument: a number or text, or 1 or 0 for a switch."""
     if value is None:
         return FREE
     return int(value) if isinstance(value, bool) else value
 
 
 def presses() -> list[Knob]:
-    """Return the knobs that are pressed once: all switches but those that are held."""
+    """Return the switches that are pressed once, without presets and those that are held."""
     switches = (knob for knob in KNOBS.values() if knob.scale is Scale.SWITCH)
     return [knob for knob in switches if knob.name not in (*PRESETS, "freeze", "store")]
 
@@ -87,7 +87,7 @@ def turned() -> list[Knob]:
 
 
 def value_of(knob: Knob, argument: object) -> Value:
-    """Return the value that an argument means for a knob. What is not allowed stays as it is."""
+    """Return a knob's value from an argument. Invalid arguments are returned unchanged."""
     if knob.free and argument == FREE:
         return None
     is_number = isinstance(argument, int | float)
@@ -117,7 +117,7 @@ def _move_fader(knob: Knob) -> Callable[[Played, Arguments], None]:
 def _press(name: str) -> Callable[[Played, Arguments], None]:
     def perform(played: Played, arguments: Arguments) -> None:
         is_let_go = len(arguments) == 1 and arguments[0] in (0, False)
-        if not is_let_go:  # a button of a panel sends 1 and then 0
+        if not is_let_go:  # a button on a panel sends 1 and then 0
             played.press(name)
 
     return perform
@@ -160,7 +160,7 @@ def _exactly(count: int, arguments: Arguments) -> Arguments:
 
 
 def _whole(argument: object) -> int:
-    """Return a whole number; Max and Pure Data send some of theirs as 60.0."""
+    """Return an integer; Max and Pure Data send some integers as floats, such as 60.0."""
     if isinstance(argument, bool) or not isinstance(argument, int | float):
         raise OptionError(f"{argument!r} is no number")
     if argument != argument // 1 or not abs(argument) < 2**31:
@@ -224,4 +224,4 @@ TOLD: dict[str, tuple[str, str]] = {
     f"{ROOT}/line": ("text", "what the terminal shows as a line"),
     f"{ROOT}/error": ("text", "why a message was refused"),
 }
-"""What a session sends."""
+"""The messages that a session sends: arguments and meaning, by address."""

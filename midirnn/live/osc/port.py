@@ -1,4 +1,4 @@
-"""The OSC port: takes what others ask of a session over UDP, and tells them what happens."""
+"""The OSC port: takes messages for a session over UDP, and sends out what happens in it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from midirnn.ports.base import Message
 LOOPBACK = "127.0.0.1"
 
 LOOK_SECONDS = 0.05
-"""How often it is looked whether the state of the session has changed."""
+"""How often to check whether the session's state has changed."""
 
 MOST_BYTES = 65_536
 MOST_WARNINGS = 3
-"""After this many refused messages no more of them are shown: a patch may send thousands."""
+"""After this many refused messages no more are shown: a patch may send thousands."""
 
 END_SECONDS = 2.0
 
 
 class Served(Protocol):
-    """What of a session is played, steered and watched."""
+    """The part of a session that OSC plays, controls and watches."""
 
     def receive(self, message: Message, seconds: float) -> None:
-        """Take a MIDI message that arrived at that time of the clock."""
+        """Take a MIDI message that arrived at that clock time."""
         ...
 
     def turn(self, knob: str, value: Value) -> None:
@@ -44,7 +44,7 @@ class Served(Protocol):
         ...
 
     def press(self, switch: str) -> None:
-        """Press a switch and let it go."""
+        """Press and release a switch."""
         ...
 
     def store_preset(self, preset: int | str) -> None:
@@ -61,12 +61,12 @@ class Served(Protocol):
 
 
 class OscPort:
-    """Listens at a UDP port for a session, and sends what happens there to another.
+    """Listens on a UDP port for a session, and sends what happens in it to another.
 
-    Use it in a ``with`` statement, and give :attr:`teller` to the session as an observer. From
-    :meth:`serve` on it takes messages. Notes are played on ``channel`` (0 to 15). What is refused
-    is told as ``/midirnn/error``; the first few go to ``warn`` as well. Raises :class:`PortError`
-    for a port that cannot be listened at.
+    Use it in a ``with`` statement, and give :attr:`teller` to the session as an observer. It takes
+    messages from :meth:`serve` on. Notes are played on ``channel`` (0 to 15). Refused messages are
+    reported as ``/midirnn/error``, the first few also to ``warn``. Raises :class:`PortError` if it
+    cannot listen on the port.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class OscPort:
         return f"{host}:{port}, sends to {self._to[0]}:{self._to[1]}"
 
     def serve(self, session: Served, time_map: TimeMap) -> None:
-        """Take messages for this session from now on, and tell its state.
+        """Take messages for this session from now on, and send its state.
 
-        ``time_map`` leads from the times of its plans to those of its clock.
+        ``time_map`` converts the times of its plans to those of its clock.
         """
         self._session = session
         self.teller.follow(time_map)
@@ -114,10 +114,10 @@ class OscPort:
         for thread in self._threads:
             thread.start()
 
-    # What a message is carried out on, in the thread that listens.
+    # What messages do, in the listening thread.
 
     def receive(self, message: Message) -> None:
-        """Take a MIDI message of the performer, on the channel that is listened to."""
+        """Take a MIDI message of the performer; channel 1 stands for the one listened to."""
         if message[0] < 0xF0 and message[0] & 0x0F == 0:
             message = (message[0] | self._channel, *message[1:])
         self._served.receive(message, time.monotonic())
@@ -127,7 +127,7 @@ class OscPort:
         self._served.turn(knob, value)
 
     def press(self, switch: str) -> None:
-        """Press a switch and let it go."""
+        """Press and release a switch."""
         self._served.press(switch)
 
     def store_preset(self, preset: int | str) -> None:
@@ -139,7 +139,7 @@ class OscPort:
         self._served.load_preset(preset)
 
     def tell_all(self) -> None:
-        """Send all of the state."""
+        """Send the whole state."""
         self.teller.forget()
 
     @property
@@ -153,7 +153,7 @@ class OscPort:
                 data = self._socket.recv(MOST_BYTES)
             except TimeoutError:
                 continue
-            except OSError:  # a packet of ours came back: nobody listens there
+            except OSError:  # nobody listens where our packets go
                 continue
             for path, arguments in self._read(data):
                 try:
@@ -162,11 +162,11 @@ class OscPort:
                     self._refuse(f"{path}: {error}")
 
     def _read(self, data: bytes) -> Iterable[Told]:
-        """Return the messages in a packet; times in a bundle are not waited for."""
+        """Return the messages in a packet. The times of bundles are ignored."""
         try:
             found = self._packet_of(data).messages
             return [(each.message.address, tuple(each.message.params)) for each in found]
-        except (Exception, RecursionError) as error:  # whatever the bytes were
+        except (Exception, RecursionError) as error:  # for any bytes at all
             self._refuse(f"a packet of {len(data)} bytes is no OSC: {reason_of(error)}")
             return []
 
@@ -177,7 +177,7 @@ class OscPort:
             more = "; further ones are not shown" if self.refused == MOST_WARNINGS else ""
             self._warn(f"OSC: {why[:200]}{more}")
 
-    # What others are told.
+    # What is sent.
 
     def _tell(self) -> None:
         while not self._over.is_set():
@@ -202,7 +202,7 @@ class OscPort:
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``. Raises :class:`OptionError` if it is none."""
+    """Return host and port of ``HOST:PORT``. Raises :class:`OptionError` if it is invalid."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
         raise OptionError(f"{text!r} is no address such as 127.0.0.1:9001")
@@ -226,7 +226,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _packet_reader() -> Callable[[bytes], Any]:
-    """Return what reads packets. Raises :class:`MissingExtraError`."""
+    """Return the class that parses packets. Raises :class:`MissingExtraError`."""
     try:
         from pythonosc.osc_packet import OscPacket
     except ImportError:
@@ -242,5 +242,5 @@ def _message_builder() -> Callable[[str, list[Any]], Any]:
 
 
 def _not_of_python_osc(record: logging.LogRecord) -> bool:
-    """Keep python-osc from printing a line for each strange argument: it is refused anyway."""
+    """Keep python-osc from logging each invalid argument, which is refused anyway."""
     return "pythonosc" not in record.pathname

@@ -1,4 +1,4 @@
-"""What OSC tells of a session: notes as they happen, and the state when it changes."""
+"""What OSC sends about a session: notes as they happen, and the state when it changes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Told: TypeAlias = tuple[str, tuple[Any, ...]]
 """A message: its address and arguments."""
 
 MOST_WAITING = 5_000
-"""What waits longer than this is dropped, the oldest first."""
+"""The most messages that wait to be sent. Beyond that the oldest are dropped."""
 
 
 class Teller:
-    """An observer of a session that queues what is told by OSC. Owns the queue.
+    """An observer of a session that queues messages for OSC. Owns the queue.
 
-    Adding takes microseconds. :meth:`take` is for the one thread that sends.
+    Adding takes microseconds. :meth:`take` is for the sending thread.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Teller:
         self._known: dict[str, tuple[Any, ...]] = {}
 
     def follow(self, time_map: TimeMap) -> None:
-        """Tell the times of plans by this map."""
+        """Convert the times of plans with this map."""
         self._time = time_map
 
     def put(self, path: str, *arguments: Any) -> None:
@@ -55,31 +55,31 @@ class Teller:
         self._news.set()
 
     def take(self, seconds: float) -> list[Told]:
-        """Return what waits, after waiting for it at most so long."""
+        """Return the waiting messages, after waiting for one for at most that many seconds."""
         self._news.wait(seconds)
         self._news.clear()
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     def forget(self) -> None:
-        """Tell all of the state again. Thread-safe."""
+        """Send the whole state again. Thread-safe."""
         self._known = {}
 
     def tell_state(self, view: SessionView, now: float) -> None:
-        """Queue what of the state has changed since the last call."""
+        """Queue the parts of the state that have changed since the last call."""
         known, state = self._known, state_of(view, now)
         self._known = state
         for path, arguments in state.items():
             if known.get(path) != arguments:
                 self.put(path, *arguments)
 
-    # What a session tells its observer.
+    # As an observer.
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Tell a note of the performer."""
+        """Queue a note of the performer."""
         self._note("heard", message)
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Tell a note that was sent for the model."""
+        """Queue a note that was sent for the model."""
         if player == MODEL:
             self._note("played", message)
 
@@ -89,13 +89,13 @@ class Teller:
         self.put("drop")
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Tell that what is planned is dropped, if this asks for it."""
+        """Queue that the plan is dropped, if the request is for that."""
         if isinstance(request, Rewind):
             self._plan = request.plan
             self.put("drop")
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Tell what is planned, and how surprising the performer's notes were."""
+        """Queue planned notes, and how surprising the performer's notes were."""
         if isinstance(reply, Planned) and reply.plan == self._plan:
             for event in reply.events:
                 planned = delivered(event, self._time, self._balance)
@@ -109,7 +109,7 @@ class Teller:
         self._balance = delivery.balance
 
     def noted(self, text: str, seconds: float) -> None:
-        """Tell a line."""
+        """Queue a line of text."""
         self.put("line", text)
 
     def _note(self, path: str, message: Message, *more: float) -> None:
@@ -119,7 +119,7 @@ class Teller:
 
 
 def state_of(view: SessionView, now: float) -> dict[str, tuple[Any, ...]]:
-    """Return the state as messages: arguments by the rest of the address."""
+    """Return the state as messages: arguments by address, without the root."""
     ahead = max(0.0, view.planned_until - now) if view.plays else 0.0
     state: dict[str, tuple[Any, ...]] = {
         "state/doing": (doing(view),),

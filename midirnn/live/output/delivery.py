@@ -1,4 +1,4 @@
-"""How the model's plan is played: at the tempo of a clock, and as loud as the balance says."""
+"""How the model's plan is played: at a clock's tempo, and with the balance applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from midirnn.midievents import NOTE_ON
 
 
 def delivered(event: PlannedEvent, time_map: TimeMap, balance: float) -> PlannedEvent:
-    """Return a planned event as it is played: at its time of the clock, at that balance."""
+    """Return a planned event as it is played: at its clock time and with that balance."""
     message = event.message
     if message[0] & 0xF0 == NOTE_ON and message[2]:
         message = (message[0], message[1], balanced(message[2], balance))
@@ -18,5 +18,5 @@ def delivered(event: PlannedEvent, time_map: TimeMap, balance: float) -> Planned
 
 
 def balanced(velocity: int, balance: float) -> int:
-    """Return a velocity times the balance, 1 to 127."""
+    """Return a velocity times the balance, limited to 1 to 127."""
     return min(max(round(velocity * balance), 1), 127)

@@ -1,4 +1,4 @@
-"""The end: every note that sounds on an output gets its note-off, whatever fails meanwhile."""
+"""The end: every note that sounds on an output gets its note-off, even if others fail."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from midirnn.ports.base import Message, OutputPort
 
 
 def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -> list[Exception]:
-    """End all notes that can be ended; return what went wrong.
+    """End all notes that can be ended; return the errors.
 
-    It sends ``first``, then the note-offs, then pedal up and all notes off on each
-    channel that was played on. A second call sends only what is left.
+    It sends ``first``, then the note-offs, then pedal up and all notes off on each channel that was
+    played on. A second call sends only what is left.
     """
     errors: list[Exception] = []
     for message in first:
@@ -29,7 +29,7 @@ def end_all(output: OutputPort, ledger: Ledger, first: Iterable[Message] = ()) -
 
 
 def _sounding_keys(ledger: Ledger) -> list[Key]:
-    """Return what sounds on the output, in the order in which it was begun."""
+    """Return the keys that sound on the output, in the order in which they began."""
     begun = dict.fromkeys(note.key for note in ledger.sounding)
     return [key for key in begun if key in ledger.on_output]
 

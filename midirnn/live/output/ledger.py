@@ -1,6 +1,6 @@
-"""The ledger: every note that was begun and not yet ended, whose it is, and when it must end.
+"""The ledger: every note that has begun and not ended, its owner, and when it must end.
 
-A sustain pedal that is down is entered like a note: it has an owner, and it has to end as well.
+A sustain pedal that is down is entered like a note: it has an owner, and must end as well.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Key: TypeAlias = tuple[int, int]
 """(channel, pitch), or (channel, :data:`PEDAL`)"""
 
 PEDAL = NUM_PITCHES
-"""Stands for the sustain pedal where else a pitch stands."""
+"""Stands for the sustain pedal in place of a pitch."""
 
 MODEL = "model"
 PERFORMER = "performer"
-"""Who plays: the owners of notes. What the performer holds may sound for as long as they like."""
+"""The players, who own the notes. The performer's notes may sound without limit."""
 
 
 def is_pedal(key: Key) -> bool:
@@ -39,7 +39,7 @@ def ending_of(key: Key) -> Message:
 
 @dataclass(frozen=True)
 class SoundingNote:
-    """A note that was begun: who plays it, and the second at which it ends at the latest."""
+    """A note that has begun: its owner, and the second by which it must end."""
 
     key: Key
     owner: str
@@ -49,17 +49,17 @@ class SoundingNote:
 class Ledger:
     """The notes that sound on an output. Owns them until their note-off has been sent.
 
-    Each owner's note of a key (channel and pitch) is counted apart, while the output has one note
-    of a key at a time: :attr:`on_output` says which. A note must end by its own ``latest_end``, and
-    no later than :meth:`extend` has said last: a player that plans on calls it again and again, and
-    one that has died leaves no note behind.
+    Each owner can have a note of the same key (channel and pitch), while the output has only one:
+    :attr:`on_output` holds those. A note must end by its own ``latest_end``. A note of the model
+    must also end by the time last given to :meth:`extend`: while it plans, that is called again and
+    again, and if it dies no note is left behind.
     """
 
     def __init__(self) -> None:
         self._notes: dict[tuple[Key, str], SoundingNote] = {}
         self._all_end = math.inf
         self.on_output: set[Key] = set()
-        """What was begun on the output and not ended there."""
+        """The keys that have begun on the output and not ended there."""
         self.channels: set[int] = set()
         """The channels that a note was ever begun on."""
 
@@ -67,11 +67,11 @@ class Ledger:
         return any(note.key == key for note in self._notes.values())
 
     def owns(self, key: Key, owner: str = MODEL) -> bool:
-        """Return True if a note of that owner sounds there."""
+        """Return True if the owner has a note of that key."""
         return (key, owner) in self._notes
 
     def begin(self, key: Key, latest_end: float, owner: str = MODEL) -> None:
-        """Enter a note. To be called before its note-on is sent."""
+        """Enter a note. Call this before its note-on is sent."""
         self._notes[key, owner] = SoundingNote(key, owner, latest_end)
         self.on_output.add(key)
         self.channels.add(key[0])
@@ -87,21 +87,21 @@ class Ledger:
             self.end(key, owner)
 
     def extend(self, until: float) -> None:
-        """Let notes sound until then, but none longer than its own latest end."""
+        """Let the model's notes sound until then, but none past its own latest end."""
         self._all_end = until
 
     @property
     def sounding(self) -> list[SoundingNote]:
-        """The notes that sound and the pedals that are down, in the order of their beginnings."""
+        """The notes that sound and the pedals that are down, in the order in which they began."""
         return list(self._notes.values())
 
     @property
     def next_deadline(self) -> float:
-        """The second at which the next note must have ended; infinite in silence."""
+        """The second by which the next note must end; infinite in silence."""
         return min((self._deadline(note) for note in self._notes.values()), default=math.inf)
 
     def overdue(self, now: float) -> list[SoundingNote]:
-        """Return the notes that must have ended by now."""
+        """Return the notes that should have ended by now."""
         return [note for note in self._notes.values() if self._deadline(note) <= now]
 
     def _deadline(self, note: SoundingNote) -> float:

@@ -1,7 +1,7 @@
 """Long notes sent as short ones under the sustain pedal.
 
-The model's notes are as long as the pedal made those that it learned from. That sounds right, but
-it is not how a pianist plays it, and some instruments resonate only under a pedal.
+The model was trained on notes lengthened by the pedal, and plays its own as long. That sounds
+right, but a pianist does not play like that, and some instruments resonate only under a pedal.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message, OutputPort
 
 FINGER_SECONDS = 0.5
-"""A note that has sounded for this long when another begins is left to the pedal."""
+"""A note that has sounded for this long when another begins is handed over to the pedal."""
 
 LINGER_SECONDS = 0.15
-"""This long after a note of the pedal has ended, the next onset changes the pedal."""
+"""From this long after a note held by the pedal has ended, the next onset changes the pedal."""
 
 PEDAL_DOWN, PEDAL_UP = 127, 0
 
 
 @dataclass
 class _Channel:
-    """What sounds on a channel: keys that are down since when, and keys left to the pedal."""
+    """What sounds on a channel: when each held key went down, and the keys held by the pedal."""
 
     fingers: dict[int, float] = field(default_factory=dict)
     caught: set[int] = field(default_factory=set)
@@ -34,16 +34,16 @@ class _Channel:
 
 
 class PedalOutput:
-    """An output in front of an output: what goes through it leaves with a pedal.
+    """An output that wraps another and plays long notes with the sustain pedal.
 
     The rule, for each channel. When a note begins, each older note that has sounded for
     ``FINGER_SECONDS`` is *caught*: the pedal goes down and its key goes up. The pedal goes up when
     all caught notes have ended, or before the first onset that comes ``LINGER_SECONDS`` after one
     of them has ended, as a pianist changes the pedal with the harmony: what was still caught then
-    ends early. Under the pedal other notes ring on until it goes up. No note-on is sent without
-    its note-off, none hangs when all have ended, and no key goes up later than it would have.
+    ends early. Under the pedal other notes ring on until it goes up. Every note-on gets its
+    note-off, no note hangs when all have ended, and no key goes up later than it would have.
 
-    A sustain pedal that is sent through it (the performer's, say) keeps its own effect.
+    A sustain pedal that is sent through it (such as the performer's) keeps its own effect.
     """
 
     def __init__(self, output: OutputPort, clock: Callable[[], float]) -> None:
@@ -53,11 +53,11 @@ class PedalOutput:
 
     @property
     def name(self) -> str:
-        """The name of the output behind it."""
+        """The name of the wrapped output."""
         return self._output.name
 
     def send(self, message: Sequence[int]) -> None:
-        """Send what the message means with the pedal in use."""
+        """Send a message, with the pedal applied."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         state = self._channels.setdefault(channel, _Channel())
         if kind == NOTE_ON and message[2]:
@@ -85,7 +85,7 @@ class PedalOutput:
                 self._catch(state, channel, older)
 
     def _catch(self, state: _Channel, channel: int, pitch: int) -> None:
-        """Leave a note to the pedal."""
+        """Hand a note over to the pedal."""
         if not state.caught:
             self._output.send((CONTROL_CHANGE | channel, SUSTAIN, PEDAL_DOWN))
         state.caught.add(pitch)
@@ -95,8 +95,8 @@ class PedalOutput:
     def _end(self, state: _Channel, message: Message) -> None:
         pitch = message[1]
         if pitch not in state.caught:
-            # Either a finger's note, or one that a change of the pedal has ended: once more does
-            # no harm, and were it lost a note might hang.
+            # Either a finger's note, or one that a pedal change has ended already. Then a second
+            # note-off does no harm; in the first case a note would hang without it.
             self._output.send(message)
             state.fingers.pop(pitch, None)
             return
@@ -112,7 +112,7 @@ class PedalOutput:
         state.ended_at = None
 
     def close(self) -> None:
-        """Close the output behind it."""
+        """Close the wrapped output."""
         self._output.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Priorities: the thread that sends comes first, the model process last."""
+"""Priorities: the sending thread comes first, the model process last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from midirnn.files import reason_of
 
 FIFO_PRIORITY = 60
-"""Below a JACK server's own threads (70 by default there), above all that is not in real time."""
+"""Below a JACK server's own threads (70 by default), above everything that is not real-time."""
 
 MODEL_NICENESS = 10
 
@@ -21,7 +21,7 @@ def go_first() -> str | None:
         return "this system has no SCHED_FIFO"
     highest = os.sched_get_priority_max(os.SCHED_FIFO)
     parameters = os.sched_param(min(FIFO_PRIORITY, highest))
-    # What this thread starts does not run in real time.
+    # Threads and processes started by this thread do not run in real time.
     policy = os.SCHED_FIFO | getattr(os, "SCHED_RESET_ON_FORK", 0)
     try:
         os.sched_setscheduler(0, policy, parameters)
@@ -31,6 +31,6 @@ def go_first() -> str | None:
 
 
 def step_back() -> None:
-    """Let other processes go before this one, where the system can do that."""
+    """Lower the priority of this process, if the system allows it."""
     if hasattr(os, "nice"):
         os.nice(MODEL_NICENESS)

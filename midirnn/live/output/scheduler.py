@@ -32,22 +32,22 @@ from midirnn.ports.midi_clock import STOP as CLOCK_STOP
 from midirnn.sustain import SUSTAIN_DOWN
 
 PATIENCE_SECONDS = 2.0
-"""How long notes may sound on after the time up to which someone has planned."""
+"""How long notes may sound beyond the end of the plan."""
 
 MARGIN_SECONDS = 1.0
-"""How long after the longest note that a model may play its note-off is sent in any case."""
+"""A note is ended in any case this long after the longest duration that the model may play."""
 
 JOIN_SECONDS = 1.0
 
 CLOCK = "clock"
-"""The owner of the messages of MIDI clock."""
+"""The owner of MIDI clock messages."""
 
 TOO_LATE_SECONDS = 0.5
-"""Where sending wakes up later than this, the process or the machine was asleep: notes that were
-due meanwhile are not begun."""
+"""If the sending thread wakes up later than this, the process or the machine was asleep: notes
+that were due meanwhile are not begun."""
 
 STUCK_SECONDS = 1.0
-"""A message that takes this long to send is stuck."""
+"""A message that takes this long to send counts as stuck."""
 
 log = logging.getLogger("midirnn.live")
 
@@ -55,14 +55,14 @@ log = logging.getLogger("midirnn.live")
 class Scheduler:
     """Sends planned events when they are due. Owns the plan, the ledger and the output.
 
-    What it is told may come from any thread; messages go out in the thread that calls
-    :meth:`send_due`, which is one of its own after :meth:`start`. ``on_failure`` is called there
-    when sending fails, and ``failure`` says why; from then on only :meth:`close` sends, unless
-    :meth:`use` brings another output. ``on_sending`` is told there what is about to be sent and
-    when, ``on_sent`` what was sent.
+    Its methods may be called from any thread. Messages go out in the thread that calls
+    :meth:`send_due`, which after :meth:`start` is one of its own. That thread calls ``on_sending``
+    before each message is sent and ``on_sent`` after it. If sending fails, it calls ``on_failure``,
+    and ``failure`` holds the error; from then on only :meth:`close` sends, unless :meth:`use` sets
+    another output.
 
-    Planned events go out ``early_seconds`` before their time, for an instrument that takes as long.
-    No lock is held while a message is sent: an output that is stuck holds up nobody else.
+    Planned events go out ``early_seconds`` before their time, for an instrument with that latency.
+    No lock is held while a message is sent, so that a stuck output holds up nobody else.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Scheduler:
         self.not_realtime: str | None = None
         """Why the thread of :meth:`start` does not run in real time; None if it does."""
         self.clock_out: ClockSender | None = None
-        """The MIDI clock that is sent, if one is."""
+        """The MIDI clock that is sent, if any."""
         self._output = output
         self._clock = clock
         self._early = early_seconds
@@ -97,7 +97,7 @@ class Scheduler:
         self._closed = False
         self._lost = False
         self._use = 0
-        """Rises with each output that is lost: what is stuck there belongs to the past."""
+        """Increases with each lost output, to recognise a message that was stuck there."""
         self._endings: deque[Message] = deque()
         self._sending_since = math.inf
         self._wakes_at = math.inf
@@ -113,7 +113,7 @@ class Scheduler:
 
     @property
     def last_sent(self) -> int:
-        """The number of the event sent last; -1 before the first."""
+        """The number of the last event sent; -1 before the first."""
         with self._changed:
             return self._last_sent
 
@@ -123,15 +123,15 @@ class Scheduler:
         return self._sending_since + STUCK_SECONDS
 
     def add(self, events: Iterable[PlannedEvent]) -> None:
-        """Plan events. They come in order of time, after those already planned."""
+        """Plan events. They must be in order of time, after those already planned."""
         with self._changed:
             self._plan.extend(events)
             self._changed.notify_all()
 
     def pass_on(self, message: Message, seconds: float) -> None:
-        """Send a message of the performer at once. Its notes are the performer's.
+        """Send a message of the performer, who owns its notes, at once.
 
-        While the output is gone it is dropped: it would come late.
+        While the output is gone it is dropped, since it would come late.
         """
         with self._changed:
             if not self._lost:
@@ -139,9 +139,9 @@ class Scheduler:
                 self._changed.notify_all()
 
     def cut(self) -> int:
-        """Drop what is planned; return the number of the event sent last.
+        """Drop the plan; return the number of the last event sent.
 
-        Notes sound on: the caller plans their ends anew, or releases them.
+        Notes sound on: the caller must plan their ends again, or release them.
         """
         with self._changed:
             self._plan.clear()
@@ -162,19 +162,19 @@ class Scheduler:
             self._changed.notify_all()
 
     def settle(self, seconds: float) -> None:
-        """Wait until all that was released has been sent, but no longer than that."""
+        """Wait until all notes have been ended, for at most that many seconds."""
         if self._thread is None:
             self.send_due()
         with self._changed:
             self._changed.wait_for(lambda: not (self._released or self._ledger.sounding), seconds)
 
     def extend(self, until: float) -> None:
-        """Let notes sound until then, and a little longer."""
+        """Let the model's notes sound until then, and a little longer."""
         with self._changed:
             self._ledger.extend(until + PATIENCE_SECONDS)
 
     def take_rescued(self) -> bool:
-        """Return True if notes had to be ended since the last call because nobody else did."""
+        """Return True if overdue notes had to be ended since the last call."""
         with self._changed:
             rescued, self._rescued = self._rescued, False
             return rescued
@@ -182,7 +182,7 @@ class Scheduler:
     def lose(self) -> None:
         """Stop sending until :meth:`use`, since the output is gone, and drop the plan.
 
-        What sounded there is remembered.
+        The notes that sounded there are remembered.
         """
         with self._changed:
             self._lost = True
@@ -190,17 +190,17 @@ class Scheduler:
             self._plan.clear()
             self._passing.clear()
             if self._sending_since < math.inf:
-                self._thread = None  # if it ever comes back from sending, it ends
+                self._thread = None  # if it ever returns from sending, it ends
 
     def use(self, output: OutputPort) -> None:
-        """Send to this output from now on. What sounded at the last output ends here."""
+        """Send to this output from now on, and end here what sounded on the last one."""
         with self._changed:
             restart = self._thread is None and self._sending_since < math.inf
             self._output = output
             self.failure, self._lost, self._sending_since = None, False, math.inf
             self._released.clear()
             self._released += [(note.key, note.owner) for note in self._ledger.sounding]
-            # Note-offs may have been lost before anyone knew that the last output was.
+            # Note-offs may have been lost before the loss of the last output was noticed.
             self._endings.extend(endings(self._ledger.channels))
             if self.clock_out is not None:
                 self.clock_out.join(self._clock.now())
@@ -241,7 +241,7 @@ class Scheduler:
                     return math.inf
                 self._sending_since = math.inf
                 if not self._released:
-                    self._changed.notify_all()  # those who wait for that
+                    self._changed.notify_all()  # for settle
             self._on_sent(sent)
 
     @property
@@ -249,7 +249,7 @@ class Scheduler:
         return self.failure is not None or self._closed or self._lost
 
     def _next(self, now: float) -> SentEvent | None:
-        """Return what is to be sent now, entered in the ledger already."""
+        """Return the message to send now, already entered in the ledger."""
         while self._released:
             key, owner = self._released.popleft()
             if message := self._end(key, owner):
@@ -282,7 +282,7 @@ class Scheduler:
     def _take(
         self, message: Message, now: float, owner: str, due: float
     ) -> tuple[Message | None, bool]:
-        """Return the message to send for it, if any, and whether that is all there is to do."""
+        """Return what to send for a message, if anything, and whether that completes it."""
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1] if len(message) > 1 else 0)
         if kind == NOTE_OFF or (kind == NOTE_ON and not message[2]):
             return self._end(key, owner), True
@@ -295,7 +295,7 @@ class Scheduler:
         if key in self._ledger.on_output:
             self._ledger.on_output.discard(key)
             return (NOTE_OFF | key[0], key[1], 0), False
-        # Before it is sent: a note-on that fails on its way may have sounded all the same.
+        # Entered before it is sent: a note-on that fails may sound all the same.
         longest = math.inf if owner == PERFORMER else now + self._longest
         self._ledger.begin(key, longest, owner)
         return message, True
@@ -311,7 +311,7 @@ class Scheduler:
         return ending_of(key)
 
     def _move_pedal(self, message: Message, owner: str) -> Message | None:
-        """Return the movement of an owner's pedal; none upwards while somebody else holds it."""
+        """Return an owner's pedal message; None for a lift while another owner holds it down."""
         key = (message[0] & 0x0F, PEDAL)
         if message[2] >= SUSTAIN_DOWN:
             self._ledger.begin(key, math.inf, owner)
@@ -325,7 +325,7 @@ class Scheduler:
     def _fail(self, use: int, sent: SentEvent, error: Exception) -> None:
         with self._changed:
             key = _ended_by(sent.message)
-            if key is not None:  # it still sounds, as far as one can know
+            if key is not None:  # it probably still sounds
                 self._ledger.begin(key, sent.seconds, sent.owner)
             if use != self._use:
                 return
@@ -334,7 +334,7 @@ class Scheduler:
         self._on_failure()
 
     def start(self) -> None:
-        """Start a thread that sends what is due, in real time where that is permitted."""
+        """Start a thread that sends what is due, in real time if that is permitted."""
         running = threading.Event()
         self._thread = threading.Thread(
             target=self._run, args=(running,), name="midirnn scheduler", daemon=True
@@ -365,9 +365,9 @@ class Scheduler:
     def close(self) -> None:
         """Drop the plan, end every note, and silence the channels that were used.
 
-        Each note gets its note-off, then each channel that was played on the sustain pedal up (CC
-        64) and all notes off (CC 123). A message that cannot be sent does not stop the others:
-        PortError tells the first failure at the end. Closing again sends only what is left.
+        Each note gets its note-off; then sustain pedal up (CC 64) and all notes off (CC 123) go to
+        each channel that was played on. A message that cannot be sent does not stop the others:
+        PortError reports the first failure at the end. Closing again sends only what is left.
         """
         with self._changed:
             self._closed = True

@@ -1,4 +1,4 @@
-"""What was sent."""
+"""Messages that were sent."""
 
 from __future__ import annotations
 

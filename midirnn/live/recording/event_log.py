@@ -1,8 +1,8 @@
 """The event log of a session: lines of JSON, written as things happen.
 
-The first line is the header; then come messages heard and sent, and what was asked of the model
-and answered, each with its second of the session's clock. What was written survives the process,
-however it ends: a log that was cut off can still be read and replayed.
+The first line is the header. Then come the messages heard and sent, and the requests to the model
+and its replies, each with its time on the session's clock in seconds. What was written survives
+however the process ends: a log that was cut off can still be read and replayed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from midirnn.live.recording.midi import Recording
 from midirnn.ports.base import Message
 
 FORMAT = 1
-"""Rises when older readers would misunderstand a log."""
+"""The format version, raised when older readers would misunderstand a log."""
 
 SUFFIX = ".jsonl"
 LIBRARIES = ("midirnn", "numpy", "onnxruntime")
 CLOSE_SECONDS = 5.0
-"""How long closing waits for what is still to be written."""
+"""How long closing waits for the rest to be written."""
 
 Tell = Callable[[str], None]
 
@@ -45,7 +45,7 @@ Tell = Callable[[str], None]
 
 @cache
 def known_types() -> dict[str, type]:
-    """Return the dataclasses that a log may hold, by name."""
+    """Return the dataclasses that a log can hold, by name."""
     from midirnn.codecs.controls import Controls
     from midirnn.codecs.style import Style
     from midirnn.live.base import messages
@@ -55,10 +55,10 @@ def known_types() -> dict[str, type]:
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value in the form of JSON, from which :func:`from_plain` makes an equal one.
+    """Return a value as JSON types, from which :func:`from_plain` makes an equal one.
 
-    An error becomes its text, bytes (the state of a model) their SHA-256: nothing in a log is ever
-    unpickled.
+    An error becomes its text, bytes (the state of a model) become their SHA-256: nothing in a log
+    is ever unpickled.
     """
     if is_dataclass(value):
         plain = {
@@ -83,7 +83,7 @@ def _is_left_out(part: Field[Any], value: Any) -> bool:
 
 
 def from_plain(plain: Any) -> Any:
-    """Return the value that :func:`to_plain` was given; sequences as tuples, bytes as SHA-256."""
+    """Return the value given to :func:`to_plain`, with sequences as tuples and bytes as SHA-256."""
     if isinstance(plain, list):
         return tuple(from_plain(item) for item in plain)
     if not isinstance(plain, dict):
@@ -103,9 +103,9 @@ def from_plain(plain: Any) -> Any:
 
 
 def header(settings: ModelSettings, weights_sha256: str, about: dict[str, Any]) -> dict[str, Any]:
-    """Return the first line of a log: what made it, and all that the model's notes depend on.
+    """Return the first line of a log: what made it, and everything the model's notes depend on.
 
-    ``about`` is what else is worth knowing: the mode and the options of the session.
+    ``about`` is further information: the mode and the options of the session.
     """
     return {
         "log": "midirnn",
@@ -127,10 +127,10 @@ def _installed(library: str) -> str | None:
 
 
 class EventLog:
-    """Writes the log of a session. Owns the file, and a thread that writes it.
+    """Writes the log of a session. Owns the file, and the thread that writes it.
 
-    Any thread may add to it, which takes microseconds. When writing fails, ``tell`` is
-    given a line, and the session goes on without a log.
+    Any thread may add to it, which takes microseconds. If writing fails, ``tell`` is called with a
+    message, and the session goes on without a log.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class EventLog:
         self.close()
 
     def _run(self) -> None:
-        """Write until the end; once that fails, only let go of what comes."""
+        """Write until the end; once that fails, discard the rest."""
         while (item := self._queue.get()) is not None:
             if self.failure is None:
                 self._write(_line(*item))
@@ -219,7 +219,7 @@ def _line(seconds: float, kind: str, value: Any) -> str:
 
 
 def free_path(folder: Path, name: str) -> Path:
-    """Return a path in the folder for a log of that name that is not taken."""
+    """Return an unused path in the folder for a log of that name."""
     candidates = [name, *(f"{name}-{number}" for number in range(2, 1000))]
     paths = (folder / f"{candidate}{SUFFIX}" for candidate in candidates)
     return next((path for path in paths if not path.exists()), folder / f"{name}{SUFFIX}")
@@ -230,7 +230,7 @@ def free_path(folder: Path, name: str) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """A line of a log: when something happened, what kind of thing, and its details."""
+    """A line of a log: when something happened, its kind, and its details."""
 
     seconds: float
     kind: str
@@ -239,7 +239,7 @@ class Record:
 
 @dataclass(frozen=True)
 class SessionLog:
-    """A log as it was read. ``cut_off`` is True if its last line is incomplete."""
+    """A log that was read. ``cut_off`` is True if its last line is incomplete."""
 
     header: dict[str, Any]
     records: list[Record] = field(repr=False)
@@ -247,13 +247,13 @@ class SessionLog:
 
     @property
     def settings(self) -> ModelSettings:
-        """What the model started from."""
+        """The settings that the model started from."""
         settings = from_plain(self.header["settings"])
         assert isinstance(settings, ModelSettings)
         return settings
 
     def recording(self) -> Recording:
-        """Return what both played; of the performer, what came in, not what was passed on."""
+        """Return what both played. The performer's part is what came in, not what was passed on."""
         recording = Recording(self.settings.start_seconds)
         for record in self.records:
             recording.until(record.seconds)
@@ -267,7 +267,7 @@ class SessionLog:
 def read_log(path: str | os.PathLike[str]) -> SessionLog:
     """Read a log. A last line that was cut off is left out.
 
-    Raises :class:`RecordingError` for a file that cannot be read or is no such log.
+    Raises :class:`RecordingError` for a file that cannot be read or is not an event log.
     """
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""A session as a performance: performer and model, each on tracks of their own."""
+"""A session as a performance, with performer and model on separate tracks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICKS_PER_SECOND = 1_000_000
 """Times are kept to the microsecond."""
 
 PLAYERS = (PERFORMER, MODEL)
-"""Who plays, in the order of the tracks."""
+"""The players, in the order of their tracks."""
 
 CHANNEL_MESSAGES = range(0x80, 0xF0)
 
@@ -30,7 +30,7 @@ class Recording:
         self._last_tick = 0
 
     def add(self, player: str, message: Message, seconds: float) -> None:
-        """Add a message of one of the :data:`PLAYERS`, at a time of the session's clock."""
+        """Add a message of one of the :data:`PLAYERS`, at that time of the session's clock."""
         tick = max(0, round((seconds - self._start) * TICKS_PER_SECOND))
         self.until(seconds)
         for plain in self._modes[player].plain(message):
@@ -39,14 +39,14 @@ class Recording:
                 self._events[player].append((tick, plain[0], first, second))
 
     def until(self, seconds: float) -> None:
-        """Let the recording last at least until then."""
+        """Make the recording last at least until then."""
         tick = round((seconds - self._start) * TICKS_PER_SECOND)
         self._last_tick = max(self._last_tick, tick)
 
     def performance(self) -> Performance:
-        """Return notes and pedals since the start: a part for each player and channel.
+        """Return the notes and pedals since the start, with a part for each player and channel.
 
-        What still sounds at the end lasts until the end, and is ``unreleased``.
+        Notes that still sound at the end last until then, and are ``unreleased``.
         """
         tracks = [
             Track(

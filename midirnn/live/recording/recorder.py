@@ -1,4 +1,4 @@
-"""Recording a session: its event log, and a MIDI file beside it at the end."""
+"""Recording a session: an event log, and at the end a MIDI file next to it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def recorded(
     tell: Tell,
     warn: Tell,
 ) -> Iterator[EventLog | None]:
-    """Yield the event log of a session, which is in that folder; None without a folder.
+    """Yield the event log of a session, in that folder; None without a folder.
 
-    At the end a MIDI file is written beside it. A recording that cannot be written is a warning and
-    keeps nobody from playing.
+    At the end a MIDI file is written next to it. If the recording cannot be written, there is a
+    warning, and the session goes on without it.
     """
     log = None if folder is None else _start(folder, settings, model_folder, about, warn)
     if log is None:
@@ -51,7 +51,7 @@ def recorded(
 def _start(
     folder: Path, settings: ModelSettings, model_folder: Path, about: dict[str, Any], warn: Tell
 ) -> EventLog | None:
-    # Another folder may be the current one when it is played again.
+    # The current folder may be another one when it is replayed.
     lasting = replace(settings, model=_lasting_name(settings.model, model_folder))
     first_line = header(lasting, weights_sha256(model_folder), about)
     try:
@@ -66,7 +66,7 @@ def _lasting_name(model: str, folder: Path) -> str:
 
 
 def _write_midi(log: Path, tell: Tell, warn: Tell) -> None:
-    """Write what the log holds as MIDI, beside it."""
+    """Write the log's contents as a MIDI file next to it."""
     path = log.with_suffix(".mid")
     try:
         write_midi(read_log(log).recording().performance(), path)

@@ -1,4 +1,4 @@
-"""Replay of a session from its event log: the same requests, the same notes, no hardware."""
+"""Replay of a session from its event log: the same requests, the same notes, without hardware."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
 
 Answer = Callable[[Request], Iterable[Reply]]
-"""A model: what it answers to a request. It is a function of its settings and all requests."""
+"""A model as a function from a request to its replies, which depend on all requests so far."""
 
 MakeModel = Callable[[ModelSettings], Answer]
 
@@ -40,7 +40,7 @@ def weights_sha256(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference of a replay and its log: its second, and what each of them has."""
+    """The first difference between a replay and its log: its time, and what each of them has."""
 
     seconds: float
     logged: str
@@ -54,8 +54,8 @@ class Difference:
 class Replay:
     """The result of a replay. ``difference`` is the first one, None if everything is the same.
 
-    ``notes_as_planned`` of those sent were sent just as they were planned; the others at the tempo
-    of a clock, or louder or softer by the balance, as the log says.
+    Of the notes sent, ``notes_as_planned`` were sent exactly as planned; the others at the tempo
+    of a clock, or with another balance, as the log says.
     """
 
     requests: int = 0
@@ -73,7 +73,7 @@ def _queues() -> defaultdict[int, deque[PlannedEvent]]:
 
 @dataclass
 class _Comparison:
-    """Owns the model that is played again, and what it has said that the log has yet to say."""
+    """Owns the replayed model, and those of its replies that have not come up in the log yet."""
 
     log: SessionLog
     make_model: MakeModel
@@ -97,7 +97,7 @@ class _Comparison:
     def start(self, record: Record) -> None:
         self.result.restarts += self.model is not None
         self.model = self.make_model(record.value)
-        self.said.clear()  # a process that died did not say what it owed
+        self.said.clear()  # a process that died did not send its last replies
         self.plans.clear()
 
     def ask(self, record: Record) -> None:
@@ -111,7 +111,7 @@ class _Comparison:
                 self.said.append(reply)
 
     def _with_state(self, request: Request) -> Request:
-        """Return the request; one that hands over a state gets the state saved in the replay."""
+        """Return the request; an ``Adopt`` gets the state that was saved in the replay instead."""
         if not isinstance(request, Adopt):
             return request
         if request.state not in self.states:
@@ -119,7 +119,7 @@ class _Comparison:
         return Adopt(self.states[request.state])
 
     def answer(self, record: Record) -> None:
-        """Compare a reply. A plan that was broken off has less in the log."""
+        """Compare a reply. Of an interrupted plan the log has fewer events."""
         reply = record.value
         self.result.replies += 1
         if isinstance(reply, Planned):
@@ -140,14 +140,14 @@ class _Comparison:
                 self._differ(record, "a state", said)
 
     def tune(self, record: Record) -> None:
-        """Play at another tempo or balance from here on."""
+        """Set the tempo and balance from here on."""
         self.time_map.set_rate(record.seconds, record.value.rate)
         self.balance = record.value.balance
 
     def out(self, record: Record) -> None:
-        """Check that a note that was sent for the model was planned by it, and when it was due.
+        """Check that a note sent for the model was planned by it, at the time when it was due.
 
-        That is at the tempo of a clock, and as loud as the balance had it, when it was planned.
+        Plans are compared at the clock's tempo and with the balance at the time of planning.
         """
         message, due_seconds, player = record.value
         if player != MODEL or message[0] & 0xF0 != NOTE_ON or not message[2]:
@@ -177,12 +177,12 @@ _STEPS: dict[str, Callable[[_Comparison, Record], None]] = {
 
 
 def serve(settings: ModelSettings) -> Answer:
-    """Load the model of the settings into this process."""
+    """Load the model of the settings into this process; return its request handler."""
     from midirnn.live.improviser.server import ModelServer
 
     return ModelServer.load(settings).handle
 
 
 def replay(log: SessionLog, make_model: MakeModel = serve) -> Replay:
-    """Ask a model again all that it was asked, and compare its answers."""
+    """Send a model all requests of a log again, and compare its replies."""
     return _Comparison(log, make_model).run()

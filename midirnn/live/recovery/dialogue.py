@@ -1,4 +1,4 @@
-"""The dialogue with the model: requests that wait to be sent, and replies as they come."""
+"""The dialogue with the model: requests waiting to be sent, and replies as they come."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from midirnn.live.recovery.supervisor import Supervisor
 
 
 class Dialogue:
-    """Asks the model and takes its replies. Owns the requests, what is unheard, the supervisor.
+    """Sends requests to the model and takes its replies.
 
-    ``fetched`` is given the states that were asked for.
-
-    While the model is lost nothing is asked; :meth:`restart` and :meth:`reconnect` bring another.
+    Owns the queued requests, the steps not heard yet, and the supervisor. ``fetched`` is called
+    with the states that were requested. While the model is lost nothing is sent; :meth:`restart`
+    and :meth:`reconnect` replace it.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Dialogue:
         return self._model.has_replies
 
     def ask(self, *requests: Request) -> None:
-        """Have these sent with the next :meth:`send`."""
+        """Queue requests for the next :meth:`send`."""
         for request in requests:
             if isinstance(request, Knobs):
                 self.supervisor.knobs = request
@@ -57,7 +57,7 @@ class Dialogue:
             self._requests += requests
 
     def send(self) -> None:
-        """Send what was asked."""
+        """Send the queued requests."""
         if self.supervisor.save_is_due():
             self._requests.append(self.supervisor.save())
         requests, self._requests = self._requests, []
@@ -69,7 +69,7 @@ class Dialogue:
         self._model.ask(requests)
 
     def replies(self, now: float) -> Iterator[Planned | Heard]:
-        """Yield the replies that have come, except those that only this dialogue needs."""
+        """Yield the replies that have come, except those that are handled here."""
         for reply in self._model.take():
             self._observer.answered(reply, now)
             if isinstance(reply, Saved):
@@ -82,23 +82,23 @@ class Dialogue:
                 yield reply
 
     def hear(self, steps: Sequence[HeardStep]) -> bool:
-        """Have the model hear these as soon as it can; False if it knows them already."""
+        """Queue steps for the model to hear; return False if it knows them already."""
         new = self.hearing.add(steps)
         if new:
             self.supervisor.heard(new)
         return bool(new)
 
     def forget(self) -> None:
-        """Forget what the model has heard, since it will be asked to."""
+        """Forget what the model has heard, since the model will forget it too."""
         self.hearing.forget_told()
         self.supervisor.forget_heard()
 
     def restart(self, now: float, reason: Exception) -> str:
-        """Start another model process, now or later; return what to say about it."""
+        """Start another model process, now or later; return the message about it."""
         self.hearing.drop()
         self._requests = []
         return self.supervisor.restart(now, reason)
 
     def reconnect(self, plan: int, last_sent: int, step: int) -> None:
-        """Ask a new model first of all for what the last one knew."""
+        """Queue the requests that give a new model what the last one knew."""
         self._requests = self.supervisor.reconnect(plan, last_sent, step)

@@ -12,26 +12,26 @@ import numpy as np
 SILENCE_SECONDS = 12.0
 SILENCE_NOTES = 6
 """At most this many notes in this many seconds count as silence: hardly one in a thousand such
-stretches of piano performances holds fewer."""
+stretches of piano performances has so few."""
 
 SILENCE_SHARE = 0.25
-"""Where the performer has asked for sparse music, silence is less than this share of it."""
+"""If sparse music was asked for, at most this share of its notes counts as silence."""
 
 LOOP_SECONDS = 8.0
 LOOP_NOTES = 24
 LOOP_ROUNDS = 4
 LOOP_SHARE = 0.9
 LONGEST_LOOP_NOTES = 32
-"""A loop is a figure of at most LONGEST_LOOP_NOTES notes that has come LOOP_ROUNDS times and for
-LOOP_SECONDS, with LOOP_SHARE of its pitches, or of its intervals, the same each time."""
+"""A loop is a figure of at most LONGEST_LOOP_NOTES notes that has been repeated LOOP_ROUNDS times
+and for LOOP_SECONDS, with LOOP_SHARE of its pitches, or of its intervals, the same each time."""
 
 BABBLE_SECONDS = 6.0
 BABBLE_NOTES_PER_SECOND = 45.0
 BABBLE_TOKENS = 128
 BABBLE_NATS = 2.6
-"""More notes per second than this, or more entropy on average where notes begin or end, is babble.
-The entropy of a token that could be any of 388 is 5.96 nats; under `piano`, stretches of that
-length from ten pieces of the test split are at 1.0 to 2.2."""
+"""More notes per second than this, or a higher mean entropy of the tokens that begin or end notes,
+is babble. The entropy of a token that could be any of 388 is 5.96 nats; under `piano`, stretches of
+that length from ten pieces of the test split are at 1.0 to 2.2."""
 
 CHORD_SECONDS = 0.03
 """Notes that begin this close together are a chord, and have no order."""
@@ -40,14 +40,15 @@ REMEDY_SECONDS = 6.0
 """How long a changed temperature lasts."""
 
 RELAPSE_SECONDS = 30.0
-"""A fault this soon after the last is a relapse: the model goes back to what primed it."""
+"""A fault this soon after the last is a relapse: the model goes back to the state that the
+performer's playing left it in."""
 
 MOST_DEGREES = 3
-"""A relapse into the same fault is met with one degree more, up to this many: what did not help
-once would not help again."""
+"""A relapse into the same fault is treated with one degree more, up to this many, since the last
+degree did not help."""
 
 LOOKED_NOTES = 8
-"""Loops are looked for each time that this many notes have come."""
+"""Loops are searched for each time this many notes have come."""
 
 WATCHED_NOTES = LONGEST_LOOP_NOTES * LOOP_ROUNDS * 2
 
@@ -61,14 +62,14 @@ class Fault(StrEnum):
 
 
 TEMPERATURE_FACTORS = {Fault.SILENCE: 1.25, Fault.LOOP: 1.4, Fault.BABBLE: 0.7}
-"""What the temperature is multiplied by, once for each degree, to lead the model out."""
+"""The factors on the temperature, applied once for each degree, that lead the model out."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What to do about a fault: a change of temperature and, on a relapse, to go back.
+    """What to do about a fault: change the temperature and, on a relapse, go back.
 
-    With ``go_back`` the model should get back the state that it had when the performer stopped.
+    With ``go_back`` the model should return to the state it had when the performer stopped.
     """
 
     fault: Fault
@@ -79,16 +80,16 @@ class Remedy:
 
 
 class CollapseGuard:
-    """Watches what the model plays. Owns the last notes, the present remedy, and a count of all.
+    """Watches what the model plays. Owns the last notes, the present remedy, and counts of faults.
 
-    It depends only on what it is told: the same notes at the same times give the same remedies.
+    It depends only on its inputs: the same notes at the same times give the same remedies.
     """
 
     def __init__(self) -> None:
         self.acted: Counter[Fault] = Counter()
         """How often it acted on each fault."""
         self.went_back = 0
-        """How often that was to go back to what primed the model."""
+        """How often the model went back to an earlier state."""
         self._remedy: Remedy | None = None
         self._degree = 0
         self.end()
@@ -108,7 +109,7 @@ class CollapseGuard:
         self._unseen = 0
 
     def hear_note(self, seconds: float, pitch: int) -> None:
-        """Take note that the model began a note. Times rise."""
+        """Take note that the model began a note. Times must not decrease."""
         if seconds - self._chord > CHORD_SECONDS:
             self._chord = seconds
         self._notes.append((self._chord, pitch))
@@ -122,8 +123,8 @@ class CollapseGuard:
     def look(self, now: float, notes_per_second: float | None = None) -> Remedy | None:
         """Return what to do from now on, if anything. While a remedy lasts there is no other.
 
-        ``notes_per_second`` is what was asked of the model, if anything: so sparse music is not
-        silence.
+        ``notes_per_second`` is the density that was asked for, if any, so that sparse music does
+        not count as silence.
         """
         before = self._remedy
         if before is not None and now < before.until:
@@ -154,7 +155,7 @@ class CollapseGuard:
         return min((end for end in ends if end > now), default=now + 1.0)
 
     def report(self) -> str:
-        """Return how often it acted, in words."""
+        """Return a text about how often it acted."""
         if not self.acted:
             return "guard: never needed"
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(self.acted.items()))
@@ -204,7 +205,7 @@ def _times(count: int) -> str:
 def loop_period(pitches: np.ndarray[tuple[int], np.dtype[np.int64]], lasting: int) -> int:
     """Return the length in notes of the figure that is repeated at the end; 0 without one.
 
-    The last ``lasting`` notes at least must be of it.
+    At least the last ``lasting`` notes must belong to it.
     """
     intervals = np.diff(pitches)
     for period in range(1, LONGEST_LOOP_NOTES + 1):

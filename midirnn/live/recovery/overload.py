@@ -1,4 +1,4 @@
-"""Overload: is the model slower than its music, and how much must the music be thinned?"""
+"""Overload: notices that the model is slower than its music, and thins the music."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections import deque
 from midirnn.live.improviser.choice import MOST_THINNING
 
 TOO_BUSY = 0.7
-"""Over this share of the time spent planning, the music is made cheaper."""
+"""If planning takes more than this share of the music's time, the music is thinned."""
 
 IDLE_ENOUGH = 0.25
-"""Under this share it may cost more again: a degree of thinning halves the cost, or less."""
+"""Below this share it is thinned less again: one degree of thinning at most halves the cost."""
 
 MEASURED_TOKENS = 24
 """This many tokens are sampled before the next change."""
 
 REQUEST_SECONDS = 0.03
-"""A request should take about this long at most: meanwhile the model does not see the time."""
+"""A request should take about this long at most: meanwhile the model does not know the time."""
 
 REMEMBERED = 16
 
@@ -25,10 +25,10 @@ MOST_TOKENS = 16
 
 
 class Overload:
-    """Says how thin to plan and how many tokens to ask for. Owns the recent cost.
+    """Decides how much to thin the music and how many tokens to ask for. Owns the recent costs.
 
     First velocities are left out, then onsets are spread, further with each degree. If that is not
-    enough the model rests until the present each time that it has fallen behind.
+    enough, the model rests until the present each time it has fallen behind.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Overload:
 
     @property
     def seconds_per_token(self) -> float:
-        """What a token has cost recently, busy moments aside; infinite before the first."""
+        """The lower quartile of the recent costs of a token; infinite before the first."""
         return sorted(self._costs)[len(self._costs) // 4] if self._costs else math.inf
 
     @property
@@ -50,7 +50,7 @@ class Overload:
         return max(1, min(MOST_TOKENS, int(affordable)))
 
     def note(self, tokens: int, seconds_spent: float, seconds_gained: float) -> None:
-        """Take note of what some tokens cost, and how much music they are."""
+        """Take note of the time that some tokens cost, and the seconds of music they gave."""
         if not tokens:
             return
         self._costs.append(seconds_spent / tokens)

@@ -1,4 +1,4 @@
-"""The supervisor: notices that the model is lost, and hands what it knew to a new one."""
+"""The supervisor: notices that the model is lost, and hands its state to a new one."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ STALL_SECONDS = 1.0
 """A model that has not answered for this long counts as lost."""
 
 START_SECONDS = 30.0
-"""How long it may take to be ready."""
+"""How long a model may take to get ready."""
 
 SAVE_SECONDS = 5.0
-"""How often the state of the model is asked for, to start another from."""
+"""The interval at which the model's state is saved, for one that takes over."""
 
 SOON_SECONDS = 0.1
-"""So soon it is asked for when it was stored, recalled, blended or reset."""
+"""The delay before it is saved if the state was stored, recalled, blended or reset."""
 
 MOST_LOSSES = 5
 SHORT_LIFE_SECONDS = 6.0
-"""A model that is lost more often than this, each time so soon after the last, is started again
-later only."""
+"""A model that is lost more than ``MOST_LOSSES`` times, each time within ``SHORT_LIFE_SECONDS`` of
+its start, is started again only after a pause."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
-"""How long to wait then: each time twice as long."""
+"""The length of that pause: it doubles each time."""
 
 LOST_AGAIN = (
     "the model was lost {count} times in {seconds:.0f} s ({reason}): it is tried again in "
@@ -47,23 +47,23 @@ LOST_AGAIN = (
 )
 
 MOST_STEPS = 200
-"""At most this many steps are heard again, in well under the time after which a model is lost."""
+"""At most this many steps are heard again, which takes well under ``STALL_SECONDS``."""
 
 
 TOKENS_OF_PATIENCE = 200
-"""A model may take as long as this many of its tokens, if that is longer."""
+"""A model may take as long as for this many of its tokens, if that is over ``STALL_SECONDS``."""
 
 
 class Supervisor:
-    """Watches one model. Owns its last state and the steps that were heard since.
+    """Watches one model. Owns its last saved state and the steps heard since.
 
-    A model that takes over goes on from that state, hears those steps, and learns that its notes
-    have ended. What the lost one played since then is not known to it.
+    A model that takes over goes on from that state, hears those steps, and is told that its notes
+    have ended. It does not know what the lost one played since then.
     """
 
     def __init__(self, model: ModelLink, clock: Clock) -> None:
         self.connected = model.ready
-        """Whether what is asked reaches the model."""
+        """True if requests reach the model."""
         self.knobs: Knobs | None = None
         self._model = model
         self._clock = clock
@@ -73,7 +73,7 @@ class Supervisor:
         self._save_at = clock.now() + SAVE_SECONDS
         self._saving = False
         self.patience_seconds = STALL_SECONDS
-        """How long to wait for an answer: longer where the model is known to be slow."""
+        """How long to wait for a reply: longer if the model is known to be slow."""
         self._losses: list[float] = []
         self._pause = FIRST_PAUSE_SECONDS
         self._again_at: float | None = None
@@ -94,32 +94,32 @@ class Supervisor:
                 memory.pop(next(iter(memory)))
 
     def save_is_due(self) -> bool:
-        """Return True if it is time to ask for the state."""
+        """Return True if it is time to save the state."""
         is_time = self._clock.now() >= self._save_at
         return self._model.can_be_lost and self.connected and is_time and not self._saving
 
     def save_soon(self, now: float) -> None:
-        """Have the state asked for in a moment, since the performer has changed it."""
+        """Save the state soon, since the performer has changed it."""
         self._save_at = min(self._save_at, now + SOON_SECONDS)
 
     def forget_heard(self) -> None:
-        """Forget what was heard, since the model does."""
+        """Forget what was heard, since the model does too."""
         self._steps, self._steps_since_save = {}, {}
 
     def save(self) -> Save:
-        """Return the request for the state."""
+        """Return the request that saves the state."""
         self._saving = True
         self._save_at = self._clock.now() + SAVE_SECONDS
         self._steps_since_save = {}
         return Save()
 
     def saved(self, reply: Saved) -> None:
-        """Keep the state, to start another model from."""
+        """Keep the state, for a model that takes over."""
         self._state, self._saving = reply, False
         self._steps = dict(self._steps_since_save)
 
     def loss(self, now: float) -> Exception | None:
-        """Return why the model is lost, if it is. It may be restarting already."""
+        """Return why the model is lost, if it is. A restart may have begun already."""
         if not self._model.can_be_lost or self._again_at is not None:
             return None
         if self._model.lost is not None:
@@ -129,11 +129,11 @@ class Supervisor:
         return None
 
     def pardon(self, now: float) -> None:
-        """Wait for answers as if they had been asked for now: it was not the model that slept."""
+        """Count waiting times from now: it was this process that was asleep, not the model."""
         self._pardoned_at = now
 
     def looks_at(self) -> float:
-        """Return when it will count as lost if it does not answer."""
+        """Return when the model will count as lost if it does not reply, or be started again."""
         if self._again_at is not None:
             return self._again_at
         return self._patient_until() + 0.001 if self._model.can_be_lost else math.inf
@@ -145,7 +145,7 @@ class Supervisor:
         return self._since() + (self.patience_seconds if self.connected else START_SECONDS)
 
     def restart(self, now: float, reason: Exception) -> str:
-        """Start another model, later if that was tried too often; return what to say about it."""
+        """Start another model, later after too many tries; return the message about it."""
         self.connected = self._saving = False
         if self._losses and now - self._started_at >= SHORT_LIFE_SECONDS:
             self._losses, self._pause = [], FIRST_PAUSE_SECONDS
@@ -159,7 +159,7 @@ class Supervisor:
         return LOST_AGAIN.format(count=len(self._losses), seconds=since, reason=reason, pause=pause)
 
     def try_again(self, now: float) -> bool:
-        """Start the model that was to be started later, if it is time; return True if so."""
+        """Start a model whose start was delayed, if it is time; return True if so."""
         if self._again_at is None or now < self._again_at:
             return False
         self._again_at = None
@@ -171,12 +171,12 @@ class Supervisor:
         self._model.restart()
 
     def is_back(self) -> bool:
-        """Return True if the model can be asked again."""
+        """Return True if the model can take requests again."""
         is_waiting = self._again_at is not None
         return not (self.connected or is_waiting) and self._model.ready and not self._model.lost
 
     def reconnect(self, plan: int, last_sent: int, step: int) -> list[Request]:
-        """Return what to ask first so that the model knows what the last one knew."""
+        """Return the first requests, which give the model what the last one knew."""
         self.connected = True
         requests: list[Request] = []
         if self._state is not None:

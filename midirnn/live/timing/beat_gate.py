@@ -1,4 +1,4 @@
-"""The beat gate: what the model plays begins on the beat."""
+"""The beat gate: delays the model until the next beat."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LEAD_SECONDS = 0.05
 
 
 class BeatGate:
-    """Passes a stance on, but no playing before the beat. Owns the beat that is waited for.
+    """Passes stances on, but lets the model play only from the beat on. Owns that beat.
 
-    ``next_beat`` returns the time of the beat at or after a time.
+    ``next_beat`` returns the time of the beat at or after a given time.
     """
 
     def __init__(self, next_beat: Callable[[float], float]) -> None:
@@ -24,11 +24,11 @@ class BeatGate:
 
     @property
     def beat(self) -> float | None:
-        """The beat that was waited for, on which the model begins; None if it does so at once."""
+        """The beat on which the model begins; None if it need not wait."""
         return self._beat if self._waited else None
 
     def admit(self, stance: Stance, now: float) -> Stance:
-        """Return the stance; until shortly before the beat it waits for, the model only listens."""
+        """Return the stance; until shortly before the beat, the model only listens."""
         if Stance.PLAYS not in stance:
             self._beat, self._open, self._waited = NEVER, False, False
         elif not self._open:
@@ -39,5 +39,5 @@ class BeatGate:
         return stance if self._open else Stance.LISTENS
 
     def changes_at(self) -> float:
-        """Return when to ask again: shortly before the beat that is waited for, else ``NEVER``."""
+        """Return when to ask again: shortly before the awaited beat, else ``NEVER``."""
         return NEVER if self._open else self._beat - LEAD_SECONDS

@@ -1,4 +1,4 @@
-"""Whether a MIDI clock that is followed comes at all, and from one device only."""
+"""Checks that the MIDI clock to follow comes at all, and from one device only."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import deque
 import numpy as np
 
 WAIT_SECONDS = 5.0
-"""After this long without a clock the user is told."""
+"""After this long without a clock the user is warned."""
 
 WATCHED_CLOCKS = 96
-"""So many clocks are looked at together: four beats."""
+"""How many clocks are examined together: four beats."""
 
 UNEVEN_SHARE = 0.35
-"""The deviation of the time between clocks, as a share of its mean, of two clocks at once. That of
-one, jitter included, is well below."""
+"""If the standard deviation of the time between clocks, as a share of its mean, is above this, two
+clocks come in. That of one clock, jitter included, is well below."""
 
 NO_CLOCK = (
     "no MIDI clock has come in {seconds:g} s: let the device send one, or leave out --clock midi"
@@ -26,7 +26,7 @@ DOUBLED = (
 
 
 class ClockCheck:
-    """Says what is wrong with a clock, once. Owns the times of the last clocks."""
+    """Reports faults of a clock, each once. Owns the times of the last clocks."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=WATCHED_CLOCKS + 1)
@@ -34,7 +34,7 @@ class ClockCheck:
         self._has_come = self._said_doubled = False
 
     def begin(self, now: float) -> None:
-        """Take note that a clock is waited for from now on."""
+        """Begin to wait for a clock, unless that has begun already."""
         self._since = min(self._since, now)
 
     def feed(self, seconds: float) -> None:
@@ -43,15 +43,15 @@ class ClockCheck:
         self._times.append(seconds)
 
     def fault(self, now: float) -> str | None:
-        """Return what is to be said now, if anything."""
+        """Return the fault to report now, if any."""
         if not self._has_come and now >= self._since + WAIT_SECONDS:
-            self._has_come = True  # as far as that is concerned
+            self._has_come = True  # so that it is reported only once
             return NO_CLOCK.format(seconds=WAIT_SECONDS)
         if self._said_doubled or len(self._times) <= WATCHED_CLOCKS:
             return None
         gaps = np.diff(np.array(self._times))
         self._times.clear()
-        # The middle of them: a tempo may change, and a clock may pause.
+        # Without the extremes: a tempo may change, and a clock may pause.
         middle = np.sort(gaps)[WATCHED_CLOCKS // 20 : -WATCHED_CLOCKS // 20]
         if middle.std() <= UNEVEN_SHARE * middle.mean():
             return None

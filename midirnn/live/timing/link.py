@@ -14,8 +14,8 @@ from midirnn.live.base.clock import Clock
 class LinkBeats:
     """The beats of a Link session, as ``midirnn.live.timing.tempo.Beats``. Owns the peer.
 
-    Use it in a ``with`` statement, which leaves the session at its end. Link tells the beat of the
-    present moment; the beat at another time is extrapolated at the session's tempo.
+    Use it in a ``with`` statement, which leaves the session at its end. Link reports the present
+    beat; the beat at another time is extrapolated at the session's tempo.
     """
 
     def __init__(self, clock: Clock, bpm: float = 120.0) -> None:
@@ -29,7 +29,7 @@ class LinkBeats:
 
     @property
     def bpm(self) -> float | None:
-        """Quarter notes a minute, those of the session."""
+        """The session's tempo, in quarter notes per minute."""
         return float(self._link.tempo)
 
     def set_bpm(self, bpm: float) -> None:
@@ -47,7 +47,7 @@ class LinkBeats:
         return int(self._link.num_peers)
 
     def beat_at(self, seconds: float) -> float | None:
-        """Return the position at that time in quarter notes."""
+        """Return the position at that time, in quarter notes."""
         ahead = seconds - self._clock.now()
         return float(self._link.beat) + ahead * float(self._link.tempo) / 60.0
 
@@ -68,5 +68,5 @@ class LinkBeats:
 
 
 async def _join(make: Callable[[float], Any], bpm: float) -> Any:
-    """Make the peer where an event loop runs, which aalink needs."""
+    """Create the peer while an event loop runs, which aalink needs."""
     return make(bpm)

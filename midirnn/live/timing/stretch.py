@@ -1,4 +1,4 @@
-"""Musical time, which stretches with the tempo of a clock."""
+"""Musical time, stretched by the tempo of a clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from midirnn.live.timing.tempo import Beats
 
 @dataclass(frozen=True)
 class _Segment:
-    """From these two times on musical time runs at ``rate`` musical seconds a second."""
+    """From these times on, musical time runs at ``rate`` musical seconds per second."""
 
     seconds: float
     musical: float
@@ -20,10 +20,10 @@ class _Segment:
 
 
 class TimeMap:
-    """Maps seconds of the clock to the model's own, which stretch with the tempo.
+    """Maps the clock's seconds to the model's own (musical) seconds, which stretch with the tempo.
 
     At ``rate`` 2 (twice the reference tempo) two musical seconds pass in one. Owns the rates up to
-    now; a new one holds from the time it is set, so what has sounded stays where it was.
+    now. A new one applies from the time it is set, so that what has sounded stays where it was.
     """
 
     def __init__(self, seconds: float = 0.0, rate: float = 1.0) -> None:
@@ -31,7 +31,7 @@ class TimeMap:
 
     @property
     def rate(self) -> float:
-        """Musical seconds a second, at the end."""
+        """The latest rate, in musical seconds per second."""
         return self._segments[-1].rate
 
     @property
@@ -39,7 +39,7 @@ class TimeMap:
         return len(self._segments) == 1 and self.rate == 1.0
 
     def set_rate(self, seconds: float, rate: float) -> None:
-        """Set the rate from that time on. Times rise."""
+        """Set the rate from that time on. Times must not decrease."""
         if not (math.isfinite(rate) and rate > 0.0):
             raise OptionError(f"the rate of musical time is {rate:g}; it must be over 0")
         last = self._segments[-1]
@@ -53,7 +53,7 @@ class TimeMap:
             self._segments.append(segment)
 
     def musical(self, seconds: float) -> float:
-        """Return the model's time at a time of the clock."""
+        """Return the model's time at a clock time."""
         if self._is_plain:
             return seconds
         at = bisect.bisect_right(self._segments, seconds, key=lambda segment: segment.seconds)
@@ -61,7 +61,7 @@ class TimeMap:
         return segment.musical + (seconds - segment.seconds) * segment.rate
 
     def seconds(self, musical: float) -> float:
-        """Return the clock's time at a time of the model's."""
+        """Return the clock time at a time of the model."""
         if self._is_plain:
             return musical
         at = bisect.bisect_right(self._segments, musical, key=lambda segment: segment.musical)
@@ -70,11 +70,11 @@ class TimeMap:
 
 
 STEADY_SHARE = 0.005
-"""A change of tempo by less than this share does not stretch anything."""
+"""Tempo changes by no more than this share are ignored."""
 
 
 class Stretch:
-    """The time map that goes with a clock. Owns the map; :meth:`follow` is told the time."""
+    """Makes musical time follow a clock's tempo. Owns the time map."""
 
     def __init__(self, beats: Beats, reference_bpm: float, seconds: float = 0.0) -> None:
         self.map = TimeMap(seconds)
@@ -82,7 +82,7 @@ class Stretch:
         self._reference = reference_bpm
 
     def follow(self, now: float) -> bool:
-        """Take up the clock's tempo; return True if it is a new one."""
+        """Adopt the clock's tempo; return True if it has changed."""
         bpm = self._beats.bpm
         if bpm is None:
             return False

@@ -1,4 +1,4 @@
-"""Tempo: MIDI clock heard and sent, and the beats."""
+"""Tempo and beats: receiving and sending MIDI clock."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from midirnn.ports.midi_clock import (
 
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 TEMPO_SLACK = 0.01
-"""By this share a clock may be beyond them: at a limit it is, by rounding or jitter."""
+"""A clock may exceed these limits by this share, because of rounding and jitter."""
 
 LOST_CLOCKS = 12.0
-"""After the time of this many clocks without one, the clock is gone."""
+"""If none comes for the time of this many clocks, the clock counts as gone."""
 
 ASLEEP_SECONDS = 0.5
-"""Clocks that are missed for longer than this are not sent any more."""
+"""Clocks that are overdue by more than this are skipped."""
 
 SETTLING_CLOCKS = 32
-"""The tempo is averaged over this many clocks, or as many as have come."""
+"""The tempo is averaged over this many clocks, or as many as have come so far."""
 
 NEW_TEMPO_SHARE = 0.25
 """A clock that is off its time by this share of the interval is not jitter..."""
 
 NEW_TEMPO_CLOCKS = 4
-"""... if this many in a row are: the tempo is a new one, and the average begins anew."""
+"""... if this many in a row are. Then the tempo has changed, and the average starts again."""
 
 
 class Beats(Protocol):
-    """A source of beats: a clock that is heard, Ableton Link, or our own."""
+    """A source of beats: a received clock, Ableton Link, or our own."""
 
     @property
     def bpm(self) -> float | None:
-        """Quarter notes a minute; None while that is not known."""
+        """Quarter notes per minute; None while unknown."""
         ...
 
     @property
@@ -55,31 +55,31 @@ class Beats(Protocol):
         ...
 
     def beat_at(self, seconds: float) -> float | None:
-        """Return the position at that time in quarter notes; None while there is none."""
+        """Return the position at that time, in quarter notes; None while there is none."""
         ...
 
 
 def next_beat(beats: Beats, seconds: float, every: float = 1.0) -> float:
     """Return the time of the next beat that ``every`` divides, at or after ``seconds``.
 
-    Without a clock that runs it is ``seconds``: nothing waits for a beat that never comes.
+    Without a running clock return ``seconds``, so that nothing waits for a beat that never comes.
     """
     position, bpm = beats.beat_at(seconds), beats.bpm
     if position is None or not bpm or not beats.running:
         return seconds
-    # What lies behind a beat by less than a clock's rounding lies on it.
+    # A position that is past a beat only by rounding counts as on it.
     on = math.ceil(position / every - 1e-6) * every
     return seconds + max(on - position, 0.0) * 60.0 / bpm
 
 
 class ClockFollower:
-    """Follows MIDI clock. Owns the tempo, the position, and what is left of each clock's jitter.
+    """Follows MIDI clock. Owns the tempo, the position, and the expected time of the next clock.
 
-    Each clock is compared with when it was expected; a part of the difference moves the expected
-    time, a smaller one the interval. The parts are those that fit a straight line to all clocks up
-    to now by least squares, and stay as they are once it has settled (the growing-memory g-h
-    filter; E. Brookner, "Tracking and Kalman Filtering Made Easy", 1998). A tempo that jumps is
-    taken up within a few clocks.
+    Each clock is compared with its expected time; part of the difference corrects the expected
+    time, and a smaller part the interval. These gains fit a straight line to all clocks so far by
+    least squares, and stay constant once it has settled (the growing-memory g-h filter; E.
+    Brookner, "Tracking and Kalman Filtering Made Easy", 1998). A jump in tempo is taken up within a
+    few clocks.
     """
 
     def __init__(self) -> None:
@@ -95,11 +95,11 @@ class ClockFollower:
 
     @property
     def bpm(self) -> float | None:
-        """Quarter notes a minute; None before the second clock."""
+        """Quarter notes per minute; None before the second clock."""
         return None if self._interval is None else 60.0 / (self._interval * CLOCKS_PER_BEAT)
 
     def feed(self, message: Sequence[int], seconds: float) -> bool:
-        """Take a message that arrived at that time; return True if it is about the clock."""
+        """Take a message that arrived at that time; return True if it belongs to the clock."""
         status = message[0] if message else 0
         if status == CLOCK:
             self._tick(seconds)
@@ -118,20 +118,20 @@ class ClockFollower:
         return True
 
     def beat_at(self, seconds: float) -> float | None:
-        """Return the position at that time in quarter notes; None before there is a tempo.
+        """Return the position at that time, in quarter notes; None before there is a tempo.
 
-        While the clock stands still, so does the position.
+        While the clock is stopped, so is the position.
         """
         if self._interval is None:
             return None
         if not self.running or self._restart is not None:
             return self._position() / CLOCKS_PER_BEAT
-        # The loop expects the next clock; the present one was an interval before.
+        # The expected time is that of the next clock; the present one was an interval before.
         since = (seconds - self._expected) / self._interval + 1.0
         return (self._clocks + max(since, 0.0)) / CLOCKS_PER_BEAT
 
     def expire(self, now: float) -> None:
-        """Count a clock that no longer comes as stopped."""
+        """Mark the clock as stopped if it no longer comes."""
         if self.running and self._is_lost(now):
             self.running = False
 
@@ -154,13 +154,13 @@ class ClockFollower:
             self._clocks += 1.0
 
     def _follow(self, seconds: float) -> None:
-        """Take a clock into interval and expected time."""
+        """Update the interval and the expected time with a clock."""
         gap = seconds - self._last
         self._times.append(seconds)
         if self._interval is None or self._is_lost(seconds):
             self._begin(seconds, gap)
             return
-        if self._restart is not None:  # clocks may have paused, too
+        if self._restart is not None:  # there may have been no clocks for a while
             self._begin(seconds, self._interval)
             return
         error = seconds - self._expected
@@ -179,7 +179,7 @@ class ClockFollower:
         return abs(self._off) >= NEW_TEMPO_CLOCKS
 
     def _begin(self, seconds: float, gap: float) -> None:
-        """Begin the average anew, from this interval if it is one."""
+        """Restart the average, from this interval if it is within the limits."""
         self._averaged, self._off = 0, 0.0
         limited = _within_limits(gap)
         if math.isclose(limited, gap, rel_tol=TEMPO_SLACK):
@@ -193,9 +193,9 @@ def _within_limits(interval: float) -> float:
 
 
 class ClockSender:
-    """Says when to send which message of MIDI clock. Owns the tempo and the position.
+    """Decides which MIDI clock message to send when. Owns the tempo and the position.
 
-    It is a metronome of our own: :class:`Beats` at the same time. It sends nothing itself.
+    It is our own metronome, and implements :class:`Beats`. It sends nothing itself.
     """
 
     def __init__(self, bpm: float = 120.0) -> None:
@@ -207,7 +207,7 @@ class ClockSender:
 
     @property
     def bpm(self) -> float:
-        """Quarter notes a minute."""
+        """Quarter notes per minute."""
         return self._bpm
 
     def set_bpm(self, bpm: float) -> None:
@@ -216,7 +216,7 @@ class ClockSender:
 
     @property
     def next_seconds(self) -> float:
-        """When there is something to send; infinite while it is stopped."""
+        """The time of the next message; infinite while it is stopped."""
         return -math.inf if self._pending else self._next
 
     def start(self, seconds: float) -> None:
@@ -230,9 +230,9 @@ class ClockSender:
         self._run(seconds, CONTINUE)
 
     def join(self, seconds: float) -> None:
-        """Let a device that is new at that time join at the next sixteenth.
+        """Let a device that appears at that time join at the next sixteenth.
 
-        The clocks that it has missed are not sent.
+        Clocks that it has missed are skipped.
         """
         if not self.running:
             return
@@ -252,16 +252,16 @@ class ClockSender:
         self._next, self.running = seconds, True
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop the clock."""
         if self.running:
             self._pending.append((STOP,))
         self._next, self.running = math.inf, False
 
     def take(self, now: float) -> tuple[Message, float] | None:
-        """Return the next message to send by now, and when it was due; None if there is none.
+        """Return the next message that is due by now, and when it was due; None if there is none.
 
-        Clocks that were missed by a little come at once, one call after the other. After a longer
-        sleep they are left out: the devices are told the position instead.
+        Slightly overdue clocks are returned at once, one per call. After a longer sleep they are
+        skipped, and the devices are sent the position instead.
         """
         if self.running and now > self._next + ASLEEP_SECONDS:
             self.join(now)
@@ -275,7 +275,7 @@ class ClockSender:
         return (CLOCK,), due
 
     def beat_at(self, seconds: float) -> float | None:
-        """Return the position at that time in quarter notes."""
+        """Return the position at that time, in quarter notes."""
         if not self.running:
             return self._clocks / CLOCKS_PER_BEAT
         ahead = (seconds - self._next) / self._interval

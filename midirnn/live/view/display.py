@@ -1,4 +1,4 @@
-"""The display: a pure function from the state of a session to what is drawn of it."""
+"""The display: a pure function from the state of a session to what is drawn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PAST_SECONDS, AHEAD_SECONDS = 6.0, 3.0
-"""What the piano roll shows, before and behind now."""
+"""The time that the piano roll shows, before and after now."""
 
 LOWEST_PITCH, HIGHEST_PITCH = 28, 99
-"""What the piano roll shows at least; what lies beyond is drawn at its edge."""
+"""The pitch range of the piano roll. Notes beyond it are drawn at its edge."""
 
 FEWEST_COLUMNS, FEWEST_LINES = 30, 4
 LINES_AROUND_THE_ROLL = 9
@@ -25,26 +25,26 @@ MOST_KNOB_LINES = 3
 
 HEARD, SENT, PLANNED = "heard", "sent", "planned"
 COLOURS = {HEARD: "cyan", SENT: "yellow", PLANNED: "bright_black"}
-"""The kinds of notes on the roll; of two in one place, the first in this table is drawn."""
+"""The kinds of notes on the roll. Where several overlap, the first in this table is drawn."""
 
 LEGEND = {HEARD: "you", SENT: "the model", PLANNED: "planned"}
 
 OCTAVES = {pitch: f"C{pitch // 12 - 1}" for pitch in range(36, HIGHEST_PITCH, 12)}
-"""The pitches that are named beside the roll."""
+"""The pitches that are labelled on the roll."""
 
 SURPRISING_NATS = 6.0
-"""A bar of surprise is full here: one in 400."""
+"""The surprise at which a bar is full: a probability of one in 400."""
 
 BARS = " ▁▂▃▄▅▆▇█"
 UPPER_HALF, LOWER_HALF = "▀", "▄"
 BLANK, NOW = (" ", ""), ("│", "dim")
 STYLES = {"playing": "green", "listening": "cyan"}
-"""Of what the model does; anything else is trouble, or at least unusual."""
+"""The styles of what the model does. Anything else is a fault, or at least unusual."""
 
 
 @dataclass(frozen=True)
 class RollNote:
-    """A note on the roll: seconds of the clock (``end`` infinite while it sounds), and whose."""
+    """A note on the roll. Times are seconds of the clock; ``end`` is infinite while it sounds."""
 
     start: float
     end: float
@@ -54,7 +54,7 @@ class RollNote:
 
 @dataclass(frozen=True)
 class Lateness:
-    """How late messages were sent, in milliseconds, and how many that tells of."""
+    """How late messages were sent, in milliseconds, and the number of messages."""
 
     count: int = 0
     median_ms: float = 0.0
@@ -67,7 +67,7 @@ class UnitView:
     """A hidden unit at one moment."""
 
     signal: str
-    """What it follows: loudness, density, register, since onset, pedal, ..."""
+    """The signal that it follows: loudness, density, register, since onset, pedal, ..."""
     name: str
     """Which unit it is, such as c1[37]: number 37 of the cell state of layer 1."""
     value: float
@@ -78,9 +78,9 @@ class UnitView:
 class StageView:
     """Everything that is drawn. Times are seconds of the session's clock.
 
-    ``surprises`` are nats of the notes heard last, the newest last. ``planned_until`` is the time
-    that the plan has reached. ``ports`` are (what, name, whether it is there). ``knobs`` are (name,
-    where it stands). ``lines`` are what happened last.
+    ``surprises`` are those of the notes heard last in nats, the newest last. ``planned_until`` is
+    the time that the plan has reached. ``ports`` are (kind, name, is present). ``knobs`` are (name,
+    value). ``lines`` are the latest messages.
     """
 
     now: float
@@ -97,13 +97,13 @@ class StageView:
     summary: str = ""
     """What the mode does."""
     tempo: str = ""
-    """Of the clock, in words."""
+    """The clock's tempo and beat, as text."""
     units: tuple[UnitView, ...] = ()
-    """The hidden units that follow something, as they are now."""
+    """The present values of the hidden units that follow a signal."""
 
 
 def render(view: StageView, width: int, height: int) -> Group:
-    """Return what rich draws of a view, in that many columns and lines."""
+    """Return a view as rich draws it, in that many columns and lines."""
     from rich.console import Group
 
     columns = max(FEWEST_COLUMNS, width)
@@ -134,7 +134,7 @@ def render(view: StageView, width: int, height: int) -> Group:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """Return a text in lines of so many columns, broken between words."""
+    """Return a text as lines of at most that many columns, broken between words."""
     return textwrap.wrap(text, columns, break_on_hyphens=False)
 
 
@@ -170,7 +170,7 @@ def _ports(view: StageView) -> Text:
 
 
 def _knobs(view: StageView, columns: int) -> list[Text]:
-    """Draw the knobs: as many in a line as fit."""
+    """Draw the knobs, as many on a line as fit."""
     lines: list[list[tuple[str, str]]] = [[]]
     room = columns
     for name, value in view.knobs:
@@ -220,7 +220,7 @@ def _surprises(view: StageView, columns: int) -> Text:
 
 
 def _units(view: StageView) -> list[Text]:
-    """Draw a bar for each hidden unit that follows something: the higher, the more of it."""
+    """Draw a bar for each hidden unit that follows a signal: the higher, the more of it."""
     if not view.units:
         return []
     pieces = [("units    ", "dim")]
@@ -247,7 +247,7 @@ def _column(seconds_from_now: float, columns: int) -> int:
 
 
 def _roll(view: StageView, columns: int, lines: int) -> list[Text]:
-    """Draw the piano roll: a line of text for two rows, high pitches above, a bar for now."""
+    """Draw the piano roll: two rows per line of text, high pitches on top, a bar for now."""
     cells = _cells(view, columns, 2 * lines)
     now = _column(0.0, columns)
     names = {_row(pitch, 2 * lines) // 2: name for pitch, name in OCTAVES.items()}
@@ -264,7 +264,7 @@ def _roll(view: StageView, columns: int, lines: int) -> list[Text]:
 
 
 def _two_halves(upper: str, lower: str) -> tuple[str, str]:
-    """Return a character of two halves, and its style."""
+    """Return a character made of two halves, and its style."""
     if upper and lower:
         return UPPER_HALF, f"{COLOURS[upper]} on {COLOURS[lower]}"
     if upper:
@@ -273,7 +273,7 @@ def _two_halves(upper: str, lower: str) -> tuple[str, str]:
 
 
 def _cells(view: StageView, columns: int, rows: int) -> list[list[str]]:
-    """Return what is in each cell of the roll, the upper row first; empty text for nothing."""
+    """Return the kind of note in each cell of the roll, top row first; empty text for none."""
     cells = [[""] * columns for _ in range(rows)]
     order = list(COLOURS)
     for note in sorted(view.notes, key=lambda note: -order.index(note.kind)):

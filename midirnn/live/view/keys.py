@@ -1,4 +1,4 @@
-"""Keys of the terminal that play a session: answer, mode, presets, panic."""
+"""Keys of the terminal that control a session: answer, mode, presets, panic."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ SWITCHES = {" ": "switch", "p": "panic", "u": "undo"}
 STORE = "s"
 DIGITS = "".join(str(number) for number in range(1, NUM_PRESETS + 1))
 LOOK_SECONDS = 0.25
-"""How often a process in the background looks whether it is in front again."""
+"""How often a process in the background checks whether it is in the foreground again."""
 
 
 class Played(Protocol):
     """What keys do to a session."""
 
     def press(self, switch: str) -> None:
-        """Press a switch and let it go."""
+        """Press and release a switch."""
 
     def set_mode(self, name: str) -> None:
         """Change to another mode."""
@@ -60,7 +60,7 @@ class Keys:
         self._stores = False
 
     def press(self, key: str) -> None:
-        """Do what a key does; those without a meaning do nothing."""
+        """Do what a key stands for; other keys do nothing."""
         played, stores = self._played, self._stores
         self._stores = key == STORE
         if key in DIGITS and key:
@@ -76,8 +76,8 @@ class Keys:
 class TerminalKeys:
     """Reads keys as they are pressed, as long as the ``with`` statement lasts.
 
-    Without a terminal, or on a system that has no such terminals, it does nothing. Ctrl-C and
-    Ctrl-Z stay what they are. Owns the thread that reads, and the terminal's settings.
+    Without a terminal, or on Windows, it does nothing. Ctrl-C and Ctrl-Z keep their meanings. Owns
+    the reading thread, and the terminal's settings.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class TerminalKeys:
         self._give_back()
 
     def around(self, sleep: Callable[[], None]) -> Callable[[], None]:
-        """Return ``sleep``, around which the terminal is as it was before: for Ctrl-Z."""
+        """Return ``sleep`` with the terminal's settings restored around it, for Ctrl-Z."""
 
         def asleep() -> None:
             with self._given_back():
@@ -131,7 +131,7 @@ class TerminalKeys:
                 self._take()
 
     def _take(self) -> None:
-        """Have the terminal hand on each key at once, and not show it."""
+        """Make the terminal pass on each key at once, without showing it."""
         assert self._terminal is not None
         with contextlib.suppress(termios.error, OSError):
             self._before = termios.tcgetattr(self._terminal)
@@ -164,7 +164,7 @@ class TerminalKeys:
 
 
 def _terminal() -> int | None:
-    """Return the terminal's file descriptor, if there is one whose keys may be read."""
+    """Return the file descriptor of a terminal whose keys may be read, if there is one."""
     if termios is None or sys.stdin is None or not sys.stdin.isatty():
         return None
     descriptor = sys.stdin.fileno()
@@ -176,4 +176,4 @@ def _is_in_front(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:
-        return True  # it controls nobody
+        return True  # it is not the controlling terminal

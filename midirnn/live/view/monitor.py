@@ -1,4 +1,4 @@
-"""The monitor: gathers what a terminal draws of a session."""
+"""The monitor: gathers what a terminal shows of a session."""
 
 from __future__ import annotations
 
@@ -54,10 +54,9 @@ Ports = Callable[[], tuple[tuple[str, str, bool], ...]]
 
 
 class Monitor:
-    """Gathers what a :class:`StageView` shows. Owns the last few of everything.
+    """Gathers what a :class:`StageView` shows. Owns the latest notes, surprises and so on.
 
-    It is an ``Observer`` of a session. :meth:`view` does the work, in the thread that calls
-    it.
+    It is an ``Observer`` of a session. :meth:`view` does the work, in the thread that calls it.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Monitor:
         self._balance = 1.0
 
     def tell(self, line: str) -> None:
-        """Show a line among the latest ones."""
+        """Add a line to the latest ones shown."""
         self._lines.append(line)
 
     def heard(self, message: Message, seconds: float) -> None:
@@ -100,7 +99,7 @@ class Monitor:
         self._balance = delivery.balance
 
     def noted(self, text: str, seconds: float) -> None:
-        """Ignore it: what is to be read comes through :meth:`tell`."""
+        """Ignore it: lines to show come through :meth:`tell`."""
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
         """Ignore that a model starts."""
@@ -115,7 +114,7 @@ class Monitor:
             self._knobs = request
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Take note of a reply of the model, whose times are its own."""
+        """Take note of a reply of the model, whose times are in musical seconds."""
         if isinstance(reply, Planned):
             at = self._time.seconds
             with self._lock:
@@ -125,7 +124,7 @@ class Monitor:
             self._surprises.extend(surprise.nats for surprise in reply.surprises)
 
     def view(self, now: float, session: SessionView) -> StageView:
-        """Return what there is to see now, of a session in that state."""
+        """Return what to show now of a session in that state."""
         with self._lock:
             played = [*self._notes, *self._sounding.values()]
             plan = list(self._plan)
@@ -171,7 +170,7 @@ def doing(session: SessionView) -> str:
 
 
 def states(session: SessionView) -> list[tuple[str, str]]:
-    """Return what else a performer must know: a model that does not hear them, stored presets."""
+    """Return what else a performer should know, such as freeze, stored presets and faults."""
     shown = [("freeze", "on")] if session.frozen else []
     if session.presets:
         shown.append(("presets", _presets(session)))
@@ -188,7 +187,7 @@ def states(session: SessionView) -> list[tuple[str, str]]:
 
 
 def tempo(session: SessionView) -> str:
-    """Return tempo and beat of the clock in words; empty without a clock."""
+    """Return a text with the clock's tempo and beat; empty without a clock."""
     if session.bpm is None:
         return ""
     bpm = f"{session.bpm:.0f} bpm"
@@ -199,7 +198,7 @@ def tempo(session: SessionView) -> str:
 
 
 def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
-    """Return the notes of a plan that are still to come; one without an end lasts to the edge."""
+    """Return the notes of a plan that are still to come; those without an end last to the edge."""
     notes: list[RollNote] = []
     begun: dict[int, float] = {}
     for event in plan:
@@ -217,7 +216,7 @@ def planned_notes(plan: Iterable[PlannedEvent], now: float) -> list[RollNote]:
 
 
 def lateness(late_ms: list[float]) -> Lateness:
-    """Return figures of how late messages were; those sent early count as on time."""
+    """Return statistics of how late messages were; those sent early count as on time."""
     if not late_ms:
         return Lateness()
     ordered = sorted(max(0.0, late) for late in late_ms)
@@ -228,7 +227,10 @@ def lateness(late_ms: list[float]) -> Lateness:
 
 
 def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]:
-    """Return the values of the knobs in words, without those that nobody has turned."""
+    """Return the (name, value) of the knobs to show, without those that are at their default.
+
+    Temperature and top_p are always shown.
+    """
     sampling, asked = knobs.sampling, knobs.controls
     shown = [("temperature", f"{sampling.temperature:.2f}"), ("top_p", f"{sampling.top_p:.2f}")]
     if sampling.top_k:
@@ -262,14 +264,14 @@ def _style_words(style: Style) -> str:
 
 
 def _weights(weights: Iterable[float]) -> str:
-    """Return the names of the pitch classes that are asked for, from C on."""
+    """Return the names of the requested pitch classes, from C on."""
     listed = list(weights)
     least = FEW_OF_A_CLASS * sum(listed)
     return " ".join(name for name, weight in zip(NOTE_NAMES, listed, strict=True) if weight > least)
 
 
 def _presets(session: SessionView) -> str:
-    """Return the stored presets, with the names that a set list gives them."""
+    """Return a text with the stored presets, and their names in a set list."""
     names = session.preset_names
     named = any(name != f"preset {number}" for number, name in names.items())
     shown = [f"{n} {names[n]}" if named and n in names else str(n) for n in sorted(session.presets)]

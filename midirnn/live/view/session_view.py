@@ -1,4 +1,4 @@
-"""What a session shows of itself at one moment."""
+"""The state of a session at one moment, for display."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ class SessionView:
     """The state of a session. Times are seconds of its clock.
 
     ``stance`` is what the model does (None before the session runs), ``knobs`` the value of every
-    knob, ``presets`` those that hold a state, ``preset_names`` the names of
-    those in the set list. ``frozen`` means that the model does not hear the
-    performer. ``bpm``, ``clock_runs`` and ``beat`` (the position in quarter notes, from 0) are of
-    the clock that is followed or sent. ``sounding``
-    are the notes that sound on the output, ``planned_until`` is how far the model's plan reaches.
-    ``has_model`` is False while a model process is being replaced, ``has_output`` while the output
-    is gone. ``remedies`` counts what the guard did, by fault. ``units`` are the hidden units that
-    follow something, as they are now; none of a model for which nobody has looked for them
-    (``midirnn cells MODEL FILES --save``).
+    knob, ``presets`` those that hold a state, ``preset_names`` the names of those in the set list.
+    ``frozen`` means that the model does not hear the performer. ``bpm``, ``clock_runs`` and
+    ``beat`` (the position in quarter notes, from 0) belong to the clock that is followed or sent.
+    ``sounding`` are the notes that sound on the output, ``planned_until`` is the time that the
+    model's plan reaches. ``has_model`` is False while a model process is being replaced,
+    ``has_output`` while the output is gone. ``remedies`` counts the guard's actions, by fault.
+    ``units`` are the present values of the hidden units that follow a musical signal; there are
+    none unless they have been found for this model (``midirnn cells MODEL FILES --save``).
     """
 
     mode: str
@@ -61,7 +60,7 @@ class SessionView:
         now: float,
         units: tuple[UnitView, ...] = (),
     ) -> Self:
-        """Gather the present state. Thread-safe: it copies what the session's thread may change."""
+        """Gather the present state. Thread-safe: what the session's thread may change is copied."""
         values = console.panel.values
         remedies = console.guard.acted.copy()
         return cls(

@@ -1,7 +1,7 @@
 """The terminal's own process: it draws what the session's process sends it ten times a second.
 
-Drawing a picture takes milliseconds in which no other Python thread of its process runs; in the
-process that sends notes on time there are none to spare.
+Drawing a frame takes milliseconds in which no other Python thread of its process runs. The process
+that sends notes on time cannot spare them.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ END_SECONDS = 2.0
 NICENESS = 5
 
 PLAIN = dict(zip("▁▂▃▄▅▆▇█▀│■", "_.:.=+*#'|#", strict=True))
-"""What is drawn instead where the terminal's encoding has no block characters."""
+"""Replacements for block characters, for terminals whose encoding lacks them."""
 
 _CHILD = "from midirnn.live.view.terminal import main; main()"
 
 
 class Terminal:
-    """Shows a session. Owns the process that draws, and the thread that sends it what to draw.
+    """Shows a session. Owns the drawing process, and the thread that sends it what to draw.
 
-    ``look`` returns what there is to see at a time of the clock. ``stdout`` is the terminal's file
-    descriptor, by default our own. If the drawing process dies or hangs, the session goes on.
+    ``look`` returns what to draw at a clock time. ``stdout`` is the terminal's file descriptor, by
+    default our own. If the drawing process dies or hangs, the session goes on.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Terminal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Draw the last picture, which stays."""
+        """Draw the last frame, which stays."""
         self._closing.set()
         self._thread.join(END_SECONDS)
-        if self._thread.is_alive():  # what it sends is not taken: the terminal stands still
+        if self._thread.is_alive():  # it cannot send: the terminal hangs
             self._child.kill()
             self._thread.join()
         with contextlib.suppress(OSError):
@@ -100,7 +100,7 @@ class Terminal:
 
 
 def main() -> None:
-    """Draw until the input ends, or cannot be read as a view."""
+    """Draw until the input ends or cannot be read as a view."""
     from rich.console import Console
     from rich.live import Live
 
@@ -108,7 +108,7 @@ def main() -> None:
         os.nice(NICENESS)
     if isinstance(sys.stdout, io.TextIOWrapper):
         codecs.register_error("plain", _draw_plainly)
-        sys.stdout.reconfigure(errors="plain")  # a port may have a name in any script
+        sys.stdout.reconfigure(errors="plain")  # a port's name may be in any script
     console = Console()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while (view := _read()) is not None:
@@ -116,7 +116,7 @@ def main() -> None:
 
 
 def _draw_plainly(error: UnicodeError) -> tuple[str, int]:
-    """Replace what the terminal's encoding lacks: blocks by ASCII, all else by question marks."""
+    """Replace what the terminal's encoding lacks: blocks by ASCII, the rest by question marks."""
     assert isinstance(error, UnicodeEncodeError)
     missing = error.object[error.start : error.end]
     return "".join(PLAIN.get(character, "?") for character in missing), error.end

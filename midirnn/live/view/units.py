@@ -1,4 +1,4 @@
-"""What some hidden units do while the model hears and plays: a stream of their values."""
+"""A stream of the values of some hidden units while the model hears and plays."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from midirnn.ports.base import Message
 from midirnn.probing.watching import WatchedUnit
 
 MOST_WAITING = 2000
-"""Values of so many moments that are still to come are kept."""
+"""The most planned moments whose values are kept."""
 
 
 class UnitStream:
-    """Knows the values of the watched units now. Owns those of what is planned. Thread-safe.
+    """Holds the present values of the watched units, and those of the plan. Thread-safe.
 
-    It is an ``Observer`` of a session. The values of a planned event count from the moment when
-    that event sounds; those of a plan that is dropped are dropped too.
+    It is an ``Observer`` of a session. The values of a planned event apply from the moment when
+    that event sounds; those of a dropped plan are dropped too.
     """
 
     def __init__(self, units: Sequence[WatchedUnit] = (), time_map: TimeMap | None = None) -> None:
@@ -39,9 +39,9 @@ class UnitStream:
         self._values: tuple[float, ...] = ()
 
     def at(self, now: float) -> tuple[UnitView, ...]:
-        """Return the units as they are at a time of the clock; none before the first step.
+        """Return the units at that clock time; none before the first step.
 
-        Times must not fall from call to call.
+        Times must not decrease from call to call.
         """
         with self._lock:
             while self._coming and self._coming[0][0] <= now:
@@ -64,19 +64,19 @@ class UnitStream:
                 self._values = reply.units
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Forget what was planned and does not come."""
+        """Forget the values of a plan that is dropped."""
         if isinstance(request, Rewind):
             self.at(seconds)
             with self._lock:
                 self._coming.clear()
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Forget what a model that is gone had planned."""
+        """Forget the values of the plan of a lost model."""
         with self._lock:
             self._coming.clear()
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Ignore it: what the model makes of it comes with a reply."""
+        """Ignore it: the model's values come with a reply."""
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
         """Ignore it."""
