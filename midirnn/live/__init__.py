@@ -12,7 +12,7 @@ A module imports from its own sub-package or from one above it in this table:
 ``timing``        tempo of MIDI clock, Ableton Link, stretched musical time, answers on the beat
 ``input``         listener (MIDI messages as steps and gestures), steps waiting to be heard,
                   feedback detection
-``output``        scheduler, ledger of sounding notes, sustain pedal, FluidSynth, real-time priority
+``output``        scheduler, ledger of sounding notes, sustain pedal, real-time priority
 ``modes``         call and response, duet, autopilot, echo, shadow, ensemble
 ``improviser``    what runs inside the model process: server, planner, the shared token stream
 ``model_process`` both ends of the pipe to the model process, and keeping its caches warm
@@ -21,11 +21,13 @@ A module imports from its own sub-package or from one above it in this table:
 ``controls``      knobs, the map of controllers to them, commands, the console, presets
 ``recording``     event log, MIDI file, replay
 ``view``          the state of a session, monitor, display, terminal
+``osc``           Open Sound Control: other programs play, control and watch a session
 ================= ================================================================================
 
 At the root are ``session`` (the loop, and what other threads may call), ``interplay`` (one
 iteration of it), ``plan_ahead`` (when to ask the model for more), ``rig`` (builds a session from
-its configuration), ``checkup`` (of the machine) and ``signals`` (Ctrl-C).
+its configuration), ``between_sets`` (tuning while nobody plays), ``checkup`` (of the machine) and
+``signals`` (Ctrl-C).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from typing import TYPE_CHECKING
 
 from midirnn.lazy import lazy_names as _lazy_names
 
-# Imported on first use: the model process has no need of the session, and starts sooner without.
+# Imported on first use: the model process does not need the session, and starts sooner without it.
 _MODULES = {
     "MODES": "modes",
     "Clock": "base.clock",

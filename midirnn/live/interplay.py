@@ -164,7 +164,7 @@ class Interplay:
         if performed.gesture is Gesture.KEY_DOWN:
             self._held_back = False
             if self._console.frozen:
-                performed = replace(performed, gesture=Gesture.PEDAL)  # for the keys that are down
+                performed = replace(performed, gesture=Gesture.PEDAL)  # for the count of keys down
         self.mode.hear(performed)
         self._follow(performed.seconds)
 

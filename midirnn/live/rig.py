@@ -133,7 +133,7 @@ class Rig:
             raise OptionError(
                 f"there is no engine {config.engine!r}; known are {', '.join(ENGINES)}"
             )
-        blend = 1.0 if config.tune_between_sets else config.blend  # nothing may be tuned yet
+        blend = 1.0 if config.tune_between_sets else config.blend  # there may be no tuned model yet
         self._model = load(config.model, blend=blend)
         require_playable(self._model.codec, "midirnn live")
         self.settings = ModelSettings(
@@ -251,7 +251,7 @@ class Rig:
         report.tell(
             f"{config.mode}: {self.mode.summary} (model {config.model}, seed {settings.seed})"
         )
-        stack.enter_context(self.session)  # it ends first: its notes are released in time
+        stack.enter_context(self.session)  # closed first, so that notes are released
 
     def _open_output(self, ports: PortSet, stack: ExitStack) -> OutputPort:
         if self._output is not None:

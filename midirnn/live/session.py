@@ -67,8 +67,8 @@ class Session(RemoteControl):
     session goes on without one until :meth:`output_found`. ``units`` holds the hidden units to
     show. (A port of ``midirnn.ports.lasting`` does not fail: it outlives its device.)
 
-    All decisions are made in the thread that calls :meth:`run`. Other threads queue what they want
-    done there. It shares only the scheduler with the scheduler's thread.
+    All decisions are made in the thread that calls :meth:`run`; other threads queue what they want
+    done there. With the scheduler's thread it shares only the scheduler.
     """
 
     def __init__(

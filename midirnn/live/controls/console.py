@@ -283,7 +283,7 @@ class Console:
         return Knobs(sampling, controls, lowest, highest, pace, self.panel.number("blend"))
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
-        """Send the model the knobs and the performer's style, if they have changed."""
+        """Yield the request for the knobs and the performer's style, if they have changed."""
         style, share = self._following.style(now)
         stand = self.panel.turns, self.guard.temperature_factor(now), style, share
         follows = self.panel["key"] == "performer"

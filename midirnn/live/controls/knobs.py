@@ -276,7 +276,7 @@ KNOBS: dict[str, Knob] = {knob.name: knob for knob in _ALL}
 
 
 def find_knob(name: str) -> Knob:
-    """Return the knob with that name or former name; raise :class:`OptionError` without one."""
+    """Return the knob with that name or former name. Raises :class:`OptionError` for others."""
     known = OLD_NAMES.get(name, name)
     if known not in KNOBS:
         raise OptionError(f"there is no knob {name!r}; known are {', '.join(KNOBS)}")

@@ -13,8 +13,9 @@ NEAR = 2
 class Takeover:
     """Decides which controller movements count. Owns the last position of each controller.
 
-    A knob turned by a preset, a page, OSC or a program is not where its controller stands, so it
-    would jump when that moves. It stays put until the controller has reached or passed its value.
+    A knob turned by a preset, a page, OSC or a program is not where its controller stands, and
+    would jump when the controller moves. It stays put until the controller has reached or passed
+    its value.
     """
 
     def __init__(self, panel: Panel, *, on: bool = True) -> None:

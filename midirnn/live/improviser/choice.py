@@ -40,8 +40,8 @@ class Choice:
         """Return the tokens of the mask that the model may sample; all False if it can only wait.
 
         The ``performers`` notes are not ended. If ``gap`` steps have passed since the last token,
-        only time shifts at least that long are left. No time shift is longer than ``onset_in``
-        steps, by when a note begins. ``after_onset`` is True if the step has a note-on already.
+        only time shifts at least that long are left. The next note begins within ``onset_in``
+        steps, or else right after the gap. ``after_onset`` is True if the step has a note-on.
         """
         kept = mask.copy()
         kept[self._offs][list(performers)] = False

@@ -23,8 +23,8 @@ BURST_NOTES = 3.0
 """The least number of notes that may begin at once after a pause."""
 
 LEAST_DEBT, DEBT_SECONDS, MOST_DEBT = 3.0, 2.0, 8.0
-"""A chord may overdraw the balance by ``DEBT_SECONDS`` worth of notes, but by no fewer than
-``LEAST_DEBT`` and no more than ``MOST_DEBT``. The notes after it wait longer."""
+"""A chord may overdraw the balance by ``DEBT_SECONDS`` worth of notes, but at least ``LEAST_DEBT``
+and at most ``MOST_DEBT`` of them. The notes after it wait longer."""
 
 PATIENCE_SECONDS = 0.5
 """While the next note has to wait, note-offs are held back with it, but no longer than this."""

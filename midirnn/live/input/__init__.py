@@ -1,1 +1,1 @@
-"""What the performer plays: MIDI messages as steps and gestures, and feedback of our own."""
+"""Input from the performer: MIDI messages as steps and gestures, and feedback detection."""

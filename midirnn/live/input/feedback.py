@@ -94,7 +94,7 @@ class FeedbackDetector:
         sent = self._take(message, seconds)
         steady = sent is not None and abs(seconds - sent.seconds - self._delay) <= JITTER_SECONDS
         ends_a_key = key in self._down and not _is_note_on(message)
-        if sent is None or (self.found and ends_a_key and not steady):  # no key must be stuck
+        if sent is None or (self.found and ends_a_key and not steady):  # no key may hang
             self._in_a_row = 0
             (self._down.add if _is_note_on(message) else self._down.discard)(key)
             self._taken_in.discard(key)

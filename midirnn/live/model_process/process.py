@@ -67,7 +67,7 @@ class _Child:
         left, until = memoryview(parcel(thing)), time.monotonic() + SEND_SECONDS
         try:
             while left:
-                written: int | None = self._stdin.write(left)  # None: there is no room
+                written: int | None = self._stdin.write(left)  # None: the pipe is full
                 if written is not None:
                     left = left[written:]
                 elif not self._can_take_more(until - time.monotonic()):
@@ -176,7 +176,7 @@ class ModelProcess:
                 self._spare = self._start()
 
     def _take_spare(self) -> _Child | None:
-        """Return the spare for use, and no longer keep it; None if there is none that works."""
+        """Hand over the spare; return None if there is none that works."""
         spare, self._spare = self._spare, None
         if spare is not None and spare.lost is not None:
             spare.end(orderly=False)

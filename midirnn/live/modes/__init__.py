@@ -25,7 +25,7 @@ MODES: dict[str, type[Mode]] = {
 
 
 def make_mode(name: str | Mode, config: LiveConfig) -> Mode:
-    """Return a mode by its name, or a mode itself. Raises :class:`OptionError` for other names."""
+    """Return a new mode by name, or the mode given. Raises :class:`OptionError` for other names."""
     if not isinstance(name, str):
         return name
     if name not in MODES:

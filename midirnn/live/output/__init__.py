@@ -1,1 +1,1 @@
-"""What is sent: the scheduler, the ledger of sounding notes, the pedal and built-in audio."""
+"""Output: the scheduler, the ledger of sounding notes, the pedal, and real-time priority."""

@@ -36,7 +36,7 @@ class _Channel:
 class PedalOutput:
     """An output that wraps another and plays long notes with the sustain pedal.
 
-    The rule, for each channel. When a note begins, each older note that has sounded for
+    The rule for each channel: When a note begins, each older note that has sounded for
     ``FINGER_SECONDS`` is *caught*: the pedal goes down and its key goes up. The pedal goes up when
     all caught notes have ended, or before the first onset that comes ``LINGER_SECONDS`` after one
     of them has ended, as a pianist changes the pedal with the harmony: what was still caught then

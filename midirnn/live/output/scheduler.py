@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 2.0
 """How long notes may sound beyond the end of the plan."""
 
 MARGIN_SECONDS = 1.0
-"""A note is ended in any case this long after the longest duration that the model may play."""
+"""A note of the model is ended at the latest this long after the maximum note length."""
 
 JOIN_SECONDS = 1.0
 

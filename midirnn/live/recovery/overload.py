@@ -11,7 +11,7 @@ TOO_BUSY = 0.7
 """If planning takes more than this share of the music's time, the music is thinned."""
 
 IDLE_ENOUGH = 0.25
-"""Below this share it is thinned less again: one degree of thinning at most halves the cost."""
+"""Below this share it is thinned less again: one level of thinning at most halves the cost."""
 
 MEASURED_TOKENS = 24
 """This many tokens are sampled before the next change."""
@@ -27,7 +27,7 @@ MOST_TOKENS = 16
 class Overload:
     """Decides how much to thin the music and how many tokens to ask for. Owns the recent costs.
 
-    First velocities are left out, then onsets are spread, further with each degree. If that is not
+    First velocities are left out, then onsets are spread, further with each level. If that is not
     enough, the model rests until the present each time it has fallen behind.
     """
 

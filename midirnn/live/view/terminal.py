@@ -54,7 +54,7 @@ class Terminal:
         self._thread = threading.Thread(target=self._run, name="midirnn terminal", daemon=True)
 
     def __enter__(self) -> Self:
-        # Out of reach of the terminal's Ctrl-C: it ends with its standard input.
+        # The terminal's Ctrl-C does not reach it: it ends when its standard input does.
         self._child = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ class Terminal:
             self._child.wait()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):  # nobody draws any more
+        with contextlib.suppress(OSError):  # the drawing process is gone
             while not self._closing.wait(FRAME_SECONDS):
                 self._send()
 
