@@ -39,17 +39,16 @@ CODECS: dict[str, type[Codec[Any]]] = {
     "performance": PerformanceCodec,
     "text": TextCodec,
 }
-"""Every codec by its name. Made without arguments, a codec has its default settings."""
+"""Every codec by name. Created without arguments, a codec has its default settings."""
 
 FOREIGN_CODECS: dict[str, type[Codec[Any]]] = {"miditok": MidiTokCodec}
-"""Codecs of other libraries, which keep to those libraries' grids: a piece may not come back whole.
-"""
+"""Codecs of other libraries. They use those libraries' grids: a round trip may change a piece."""
 
 FORMATS: dict[str, dict[str, Any]] = {
     "magenta": {"name": "performance", "overlaps": "keep"},
     "miditok": {"name": "miditok"},
 }
-"""The settings of the codecs whose ids are those of other libraries: note-seq's, and MidiTok's."""
+"""The settings of the codecs that use the token ids of other libraries: note-seq and MidiTok."""
 
 DEFAULT_CODEC = "performance"
 
@@ -82,9 +81,9 @@ def codec_from_settings(settings: Mapping[str, Any]) -> Codec[Any]:
 def require(
     codec: Codec[Any], capability: type[Capability], purpose: str, missing: str = "notes to play"
 ) -> Capability:
-    """Return the codec, which can do what ``purpose`` needs.
+    """Return the codec if it has the capability that ``purpose`` needs.
 
-    Raises :class:`CodecError` where it cannot, and names the codecs that can.
+    Raises :class:`CodecError` otherwise, and names the codecs that have it.
     """
     if isinstance(codec, capability):
         return codec
@@ -94,9 +93,9 @@ def require(
 
 
 def require_playable(codec: Codec[Any], purpose: str) -> PerformanceCodec:
-    """Return the codec, in which notes can be heard and played live.
+    """Return the codec if it can encode and play notes live.
 
-    Raises :class:`CodecError` for one in which they cannot.
+    Raises :class:`CodecError` otherwise.
     """
     if not isinstance(codec, PerformanceCodec):
         raise CodecError(

@@ -32,17 +32,17 @@ S = TypeVar("S", bound="ConstraintState")
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits on what is generated. A codec heeds those that mean something to it."""
+    """Limits on generated notes. A codec ignores those that do not apply to it."""
 
     max_note_seconds: float | None = None
-    """How long a note may sound."""
+    """The maximum length of a note."""
     max_sounding: int | None = None
-    """How many notes may sound at once."""
+    """The maximum number of notes that sound at once."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much training pieces are varied at random. A codec heeds what means something to it.
+    """How much training pieces are varied at random. A codec ignores what does not apply to it.
 
     ``transpose`` is the largest transposition in semitones, ``stretch`` the largest change of
     tempo, as a share. Performance RNN uses 3 (in its "less" variant) or 6 semitones and 0.05.
@@ -62,7 +62,7 @@ class Augmentation:
 
 
 class ConstraintState(Protocol):
-    """Where a token stream stands, as far as the constraint needs to know. Changed in place."""
+    """The state of a token stream, as far as the constraint needs it. Changed in place."""
 
     def copy(self) -> Self:
         """Return a state that changes independently of this one."""
@@ -70,7 +70,7 @@ class ConstraintState(Protocol):
 
 
 class Constraint(Protocol[S]):
-    """Which tokens may come next: the grammar of an encoding. Without state of its own."""
+    """Which tokens may come next: the grammar of an encoding. Holds no state."""
 
     @property
     def vocab_size(self) -> int:
@@ -86,7 +86,7 @@ class Constraint(Protocol[S]):
         ...
 
     def advance(self, state: S, token: int) -> None:
-        """Move the state past a token. Any token of the vocabulary is taken."""
+        """Move the state past a token. Any token of the vocabulary is accepted."""
         ...
 
     def skip(self, state: S, tokens: Tokens) -> None:
@@ -107,7 +107,7 @@ class Codec(Protocol[P]):
     name: ClassVar[str]
     """Its key in :data:`midirnn.codecs.CODECS`."""
     suffixes: ClassVar[tuple[str, ...]]
-    """How the names of the files end that it reads, in lower case: ``(".mid", ".midi")``."""
+    """The suffixes of the files that it reads, in lower case: ``(".mid", ".midi")``."""
 
     @property
     def vocab_size(self) -> int:
@@ -115,7 +115,7 @@ class Codec(Protocol[P]):
         ...
 
     def settings(self) -> dict[str, Any]:
-        """Return what makes an equal codec, for JSON: ``name`` and the fields."""
+        """Return the settings that recreate the codec, for JSON: ``name`` and the fields."""
         ...
 
     def read(self, path: Path) -> P:
@@ -138,7 +138,7 @@ class Codec(Protocol[P]):
         ...
 
     def constraint(self, limits: Limits | None = None) -> Constraint[Any]:
-        """Return what may follow what, within limits where there are some."""
+        """Return the grammar of the tokens, within the limits if any are given."""
         ...
 
     def groups(self) -> Mapping[str, slice]:
@@ -148,7 +148,7 @@ class Codec(Protocol[P]):
     def augment(
         self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator
     ) -> Tokens:
-        """Return a random variation of a piece; the tokens as they are where there is none."""
+        """Return a random variation of a piece, or the tokens unchanged if there is none."""
         ...
 
 
@@ -157,7 +157,7 @@ class Codec(Protocol[P]):
 
 @runtime_checkable
 class Recallable(Protocol):
-    """A codec of which the match memory (:mod:`midirnn.codecs.recall`) can follow the pitches."""
+    """A codec whose pitches the match memory (:mod:`midirnn.codecs.recall`) can follow."""
 
     @property
     def note_ons(self) -> slice:
@@ -167,7 +167,7 @@ class Recallable(Protocol):
 
 @runtime_checkable
 class HoldsNotes(Recallable, Protocol):
-    """A codec whose notes begin and end, so that some sound at each token."""
+    """A codec with note-ons and note-offs, so that the sounding notes are known at each token."""
 
     @property
     def note_offs(self) -> slice:
@@ -177,10 +177,10 @@ class HoldsNotes(Recallable, Protocol):
 
 @runtime_checkable
 class Steerable(Protocol):
-    """A codec of which the controls (:mod:`midirnn.codecs.controls`) can be measured."""
+    """A codec that can measure the controls (:mod:`midirnn.codecs.controls`) of a piece."""
 
     def measure_controls(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return the controls of a piece from each token ``begin`` to ``stop - 1`` on.
+        """Return the controls of what follows at each token ``begin`` to ``stop - 1``.
 
         Shape ``(stop - begin, NUM_CONTROL_INPUTS)``.
         """
@@ -191,22 +191,22 @@ class Steerable(Protocol):
         ...
 
     def measure_style(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
-        """Return all traits of a style (:mod:`midirnn.codecs.style`), measured likewise.
+        """Return all traits of the style (:mod:`midirnn.codecs.style`) in the same way.
 
-        Shape ``(stop - begin, NUM_STYLE_INPUTS)``; the first are the controls.
+        Shape ``(stop - begin, NUM_STYLE_INPUTS)``; the controls come first.
         """
         ...
 
 
 @runtime_checkable
 class CorpusCodec(Protocol):
-    """A codec whose vocabulary is that of its training pieces, and whose files can be cut.
+    """A codec that takes its vocabulary from the training pieces, and can cut files.
 
     A file may hold many pieces, and may have parts in several splits.
     """
 
     def for_files(self, paths: Sequence[Path]) -> Self:
-        """Return the codec with what its settings leave to the names of the files."""
+        """Return the codec with the settings filled in that depend on the file names."""
         ...
 
     def passages(self, path: Path) -> list[Passage]:
@@ -218,20 +218,20 @@ class CorpusCodec(Protocol):
         ...
 
     def fit(self, passages: Iterable[Passage]) -> Self:
-        """Return the codec whose vocabulary is that of these pieces."""
+        """Return the codec with the vocabulary of these pieces."""
         ...
 
     def encode_passage(self, passage: Passage) -> Tokens:
         """Return the tokens of a piece; shape ``(T,)``.
 
-        Raises :class:`CodecError` with the place in the file where it cannot be encoded.
+        Raises :class:`CodecError` with the position in the file if it cannot be encoded.
         """
         ...
 
 
 @runtime_checkable
 class EndsPieces(Protocol):
-    """A codec of which a token stream shows where its piece ends."""
+    """A codec whose token streams show where a piece ends."""
 
     def ends(self, tokens: Sequence[int]) -> bool:
         """Return whether a piece is complete after these tokens."""
@@ -240,10 +240,10 @@ class EndsPieces(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """A codec whose :meth:`Codec.write` knows formats that it does not read."""
+    """A codec whose :meth:`Codec.write` supports formats that it does not read."""
 
     written: ClassVar[tuple[str, ...]]
-    """How the names of such files end, in lower case: ``(".mid",)``."""
+    """The suffixes of such files, in lower case: ``(".mid",)``."""
 
 
 Message = tuple[int, int, int]
@@ -275,15 +275,15 @@ class MessageDecoder(Protocol):
         ...
 
     def restart_at(self, seconds: float) -> None:
-        """Count time from ``seconds`` on; what sounds goes on."""
+        """Count time from ``seconds`` on; sounding notes continue."""
         ...
 
     def feed(self, token: int) -> list[tuple[float, Message]]:
-        """Return the (seconds, message) that a token stands for."""
+        """Return the (seconds, message) pairs of a token."""
         ...
 
     def finish(self) -> list[tuple[float, Message]]:
-        """Return note-offs, now, for all that still sounds."""
+        """Return note-offs, at the current time, for all notes that still sound."""
         ...
 
 
@@ -291,18 +291,18 @@ class MessageDecoder(Protocol):
 class NoteStream(HoldsNotes, Protocol):
     """A codec of performances that can be encoded and decoded message by message.
 
-    Its time goes in steps of a grid; that is what primers, live playing and figures per second or
-    per note need.
+    Its time is counted in steps of a grid, as primers, live playing and figures per second or per
+    note need it.
     """
 
     @property
     def steps_per_second(self) -> int:
-        """The steps of the time grid in a second."""
+        """The number of steps of the time grid per second."""
         ...
 
     @property
     def token_steps(self) -> npt.NDArray[np.int64]:
-        """By how many steps each token moves time on; shape ``(V,)``."""
+        """The number of steps by which each token advances time; shape ``(V,)``."""
         ...
 
     def step(self, seconds: float) -> int:
@@ -310,7 +310,7 @@ class NoteStream(HoldsNotes, Protocol):
         ...
 
     def steps(self, seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return the steps of the grid nearest to some times."""
+        """Return the steps of the grid nearest to the times."""
         ...
 
     def encode(self, performance: Performance, *, open_end: bool = False) -> Tokens:
@@ -339,7 +339,7 @@ class NoteStream(HoldsNotes, Protocol):
 def check_tokens(tokens: npt.ArrayLike, vocab_size: int) -> Tokens:
     """Return the tokens as an array of uint16.
 
-    Raises :class:`CodecError` if they are no list of whole numbers, or not all in the vocabulary.
+    Raises :class:`CodecError` if they are not a list of integers, or not all in the vocabulary.
     """
     array = np.asarray(tokens)
     if array.size == 0:
@@ -374,7 +374,7 @@ class FreeConstraint:
         return FreeState()
 
     def mask(self, state: FreeState) -> BoolArray:
-        """Return that every token may come next; shape ``(V,)``."""
+        """Return all true: every token may come next; shape ``(V,)``."""
         return np.ones(self.vocab_size, dtype=bool)
 
     def advance(self, state: FreeState, token: int) -> None:
@@ -384,5 +384,5 @@ class FreeConstraint:
         """Do nothing: there is nothing to remember."""
 
     def scan(self, state: FreeState, tokens: Tokens) -> BoolArray:
-        """Return that every token may come next, after each; shape ``(T, V)``."""
+        """Return all true: every token may come after each; shape ``(T, V)``."""
         return np.ones((len(check_tokens(tokens, self.vocab_size)), self.vocab_size), dtype=bool)

@@ -27,14 +27,14 @@ from midirnn.errors import OptionError
 FloatArray = npt.NDArray[np.float32]
 
 DEFAULT_STRENGTH = 2.0
-"""The strength at which the weights `piano` follow most closely."""
+"""The strength at which the weights `piano` follow the controls most closely."""
 
 MAX_STRENGTH = 10.0
 
 NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"#": 1, "b": -1}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-"""Semitones from the root on; minor is natural minor."""
+"""Semitones above the root; minor is natural minor."""
 
 _HOW_TO_NAME = "write pitch classes, 'C Eb F#', or a key, 'A minor'"
 
@@ -45,7 +45,7 @@ DENSITY = SLICES["density"]
 LOUDNESS = SLICES["loudness"]
 HISTOGRAM = SLICES["pitch_classes"]
 CONTROLS = (DENSITY, LOUDNESS, HISTOGRAM)
-"""The place of each control in a vector."""
+"""The slice of each control in the input vector."""
 
 NUM_CONTROL_INPUTS = HISTOGRAM.stop
 
@@ -57,10 +57,10 @@ class Controls:
     ``loudness`` is a mean velocity, 0 to 127. ``pitch_classes`` are twelve weights from C on, of
     which only the proportions count, or their names or a key as text ("C Eb G", "A minor").
     ``strength`` multiplies the inputs: it is 1 in training, and with higher values the model
-    follows the controls more closely. ``style`` is what was heard, to be followed where no other
-    control says otherwise: ``follow`` says how closely, 0 to 1. ``ending_seconds`` is how far the
-    end of the piece, or of an answer, is: set it again as it comes nearer. From 10 on it says that
-    the end is not near. Models without style inputs ignore it.
+    follows the controls more closely. ``style`` is followed where no other control is set, as
+    closely as ``follow`` says, 0 to 1. ``ending_seconds`` is the time left to the end of the piece
+    or of an answer: update it as the end approaches. From 10 on it means that the end is not near.
+    Models without style inputs ignore it.
     """
 
     notes_per_second: float | None = None
@@ -104,8 +104,8 @@ class Controls:
     def vector(self) -> FloatArray:
         """Return the inputs of a model; shape ``(NUM_STYLE_INPUTS,)``.
 
-        What is neither set nor heard is all 0. A value beyond what piano music has counts as the
-        nearest that it has, so that asking for more never gives less.
+        Controls that are neither set nor part of ``style`` are all 0. Values are clipped to the
+        range found in piano music, so that asking for more never gives less.
         """
         row = np.zeros(NUM_STYLE_INPUTS, np.float32)
         if self.style is not None:

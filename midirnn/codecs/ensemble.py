@@ -1,8 +1,8 @@
 """Several players as one stream: what each of them does, second by second.
 
 A player's second is one of nine gestures: silence, or a combination of density, articulation and
-register. The gestures of all players together are one number, in mixed radix; with four players
-there are 6,561. Without ``joint`` each player has a token of its own, one player after the other.
+register. The gestures of all players are combined into one number, in mixed radix: 6,561 tokens for
+four players. Without ``joint`` each player has its own tokens, and the players take turns.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class Gesture:
 
     name: str
     onsets: int
-    """How many notes :meth:`EnsembleCodec.decode` begins in it."""
+    """The number of notes that :meth:`EnsembleCodec.decode` writes for it."""
     length: float
-    """How many seconds each of them sounds."""
+    """The length of each of them in seconds."""
     high: bool
 
 
 DENSE = 3
-"""A second with so many onsets, or more, is dense."""
+"""A second with at least this many onsets is dense."""
 LEGATO = 0.7
-"""A second in which notes sound for such a share of it, or more, is legato."""
+"""A second in which notes sound for at least this many seconds in total is legato."""
 
 GESTURES = (
     Gesture("silence", 0, 0.0, high=False),
@@ -62,23 +62,23 @@ GESTURES = (
     Gesture("dense legato low", 4, 0.24, high=False),
     Gesture("dense legato high", 4, 0.24, high=True),
 )
-"""What a player can do in a second; the number of a gesture is its place here."""
+"""What a player can do in a second; the number of a gesture is its index here."""
 
 REGISTERS = (74, 67, 59, 50, 43)
-"""The pitch from which on each player, from the highest to the lowest, counts as high."""
+"""The pitch from which each player counts as high, from the highest player to the lowest."""
 
 MOST_SEATS = len(REGISTERS)
 
-_AWAY = 4  # semitones from there, of the notes that stand for a gesture
+_AWAY = 4  # semitones from there to the notes that decode writes
 PROGRAMS = (40, 40, 41, 42, 43)
-"""The sounds of the players: violins, viola, violoncello, contrabass."""
+"""The MIDI programs of the players: violins, viola, cello, double bass."""
 
 _VELOCITY = 70
 _PLAYER = re.compile(r"player (\d+)")
 
 
 def to_number(digits: Sequence[int], radices: Sequence[int]) -> int:
-    """Return integers as one: in mixed radix, the first digit the most significant.
+    """Combine integers into one in mixed radix, the first digit the most significant.
 
     Digit k is between 0 and ``radices[k] - 1``, else :class:`CodecError` is raised.
     """
@@ -93,7 +93,7 @@ def to_number(digits: Sequence[int], radices: Sequence[int]) -> int:
 
 
 def to_digits(number: int, radices: Sequence[int]) -> tuple[int, ...]:
-    """Return the integers that :func:`to_number` made one of."""
+    """Return the integers that :func:`to_number` combined."""
     if not 0 <= number < math.prod(radices):
         raise CodecError(f"the number is {number}; allowed are 0 to {math.prod(radices) - 1}")
     digits = []
@@ -107,17 +107,17 @@ def to_digits(number: int, radices: Sequence[int]) -> tuple[int, ...]:
 class EnsembleCodec:
     """A number for each second: the gestures of all players, the first the most significant.
 
-    Players are the parts of a file, in the order in which they stand there; further parts are left
-    out. :meth:`decode` gives a piece that has these gestures, in notes as plain as can be.
+    Players are the parts of a file, by name ("player 2") or else in order; further parts are left
+    out. :meth:`decode` returns a piece with these gestures, in the plainest possible notes.
     """
 
     name: ClassVar[str] = "ensemble"
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
 
     players: int = 4
-    """How many players there are, 1 to 5; those that a file lacks are silent."""
+    """The number of players, 1 to 5; those that a file lacks are silent."""
     joint: bool = True
-    """One token for all players. Otherwise each has a token of its own, one after the other."""
+    """Use one token for all players. Otherwise each has its own tokens, and they take turns."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.players <= MOST_SEATS:
@@ -137,7 +137,7 @@ class EnsembleCodec:
         return int(gestures**self.players) if self.joint else gestures * self.players
 
     def settings(self) -> dict[str, Any]:
-        """Return what makes an equal codec."""
+        """Return the settings that recreate the codec."""
         return {"name": self.name, **asdict(self)}
 
     def read(self, path: Path) -> Performance:
@@ -168,7 +168,7 @@ class EnsembleCodec:
         return table[: int(np.flatnonzero(table.any(axis=1)).max(initial=-1)) + 1]
 
     def from_gestures(self, table: IntArray) -> Tokens:
-        """Return the tokens of gestures (seconds, players)."""
+        """Return the tokens of gestures of shape ``(seconds, players)``."""
         gestures = len(GESTURES)
         if self.joint:
             places = gestures ** np.arange(self.players - 1, -1, -1)
@@ -176,10 +176,10 @@ class EnsembleCodec:
         return (table + gestures * np.arange(self.players)).ravel().astype(np.uint16)
 
     def to_gestures(self, tokens: npt.ArrayLike) -> IntArray:
-        """Return the gestures (seconds, players) of tokens; who is not named is silent.
+        """Return the gestures (seconds, players) of tokens; players without a token are silent.
 
-        Without ``joint``, the token of a player that is not behind that of the player before it
-        begins the next second.
+        Without ``joint``, a token begins the next second unless its player comes after that of the
+        token before it.
         """
         numbers = check_tokens(tokens, self.vocab_size).astype(np.int64)
         gestures = len(GESTURES)
@@ -193,13 +193,13 @@ class EnsembleCodec:
         return table
 
     def constraint(self, limits: Limits | None = None) -> Constraint[Any]:
-        """Return what may follow what: with one token for all players anything, else in turn."""
+        """Return the grammar: with ``joint`` any token may follow any, else players take turns."""
         if self.joint:
             return FreeConstraint(self.vocab_size)
         return TurnConstraint(self.players)
 
     def groups(self) -> Mapping[str, slice]:
-        """Return the tokens in which nobody plays, and the others; or those of each player."""
+        """Return the token for silence and all others; without ``joint``, those of each player."""
         if self.joint:
             return {"silence": slice(0, 1), "playing": slice(1, self.vocab_size)}
         gestures = len(GESTURES)
@@ -211,7 +211,7 @@ class EnsembleCodec:
     def augment(
         self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator
     ) -> Tokens:
-        """Return the tokens: there is nothing to vary."""
+        """Return the tokens unchanged: there is nothing to vary."""
         return tokens
 
 
@@ -266,7 +266,7 @@ def perform_gestures(table: IntArray) -> Performance:
 
 
 class Turn:
-    """Whose turn it is."""
+    """The state of a :class:`TurnConstraint`: the player whose turn it is."""
 
     def __init__(self, player: int = 0) -> None:
         self.player = player
@@ -278,7 +278,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class TurnConstraint:
-    """One player after the other."""
+    """The grammar without ``joint``: players take turns."""
 
     players: int
 
@@ -297,7 +297,7 @@ class TurnConstraint:
         return mask
 
     def advance(self, state: Turn, token: int) -> None:
-        """Give the turn to the player after the one whose token it is."""
+        """Pass the turn to the player after the one that the token belongs to."""
         state.player = (token // len(GESTURES) + 1) % self.players
 
     def skip(self, state: Turn, tokens: Tokens) -> None:

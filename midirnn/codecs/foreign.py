@@ -1,4 +1,4 @@
-"""MidiTok's tokens, so that data and models can be exchanged with those who use it."""
+"""MidiTok's tokens, for exchanging data and models with its users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from midirnn.midifile import SUFFIXES, midi_bytes, read_midi, write_midi
 from midirnn.performance import Part, Performance
 
 TOKENIZERS = ("MIDILike", "REMI", "TSD", "Structured")
-"""Those that write one stream of single ids."""
+"""The tokenizers that write one stream of single ids."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class MidiTokCodec:
 
     The notes are those that :func:`midirnn.read_midi` finds, which decides what ends a note where
     a pitch sounds twice at once. All parts of a performance become one piano part, and drums are
-    left out. MidiTok's times are fractions of a beat, so that a performance comes back on its grid.
+    left out. MidiTok's times are fractions of a beat; decoded notes lie on its grid.
     """
 
     name: ClassVar[str] = "miditok"
@@ -56,7 +56,7 @@ class MidiTokCodec:
         return len(self._tokenizer)
 
     def settings(self) -> dict[str, Any]:
-        """Return what makes an equal codec, for JSON."""
+        """Return the settings that recreate the codec, for JSON."""
         return {"name": self.name, "tokenizer": self.tokenizer, "parameters": self.parameters}
 
     def read(self, path: Path) -> Performance:
@@ -94,7 +94,7 @@ class MidiTokCodec:
         return read_midi(score.dumps_midi())
 
     def constraint(self, limits: Limits | None = None) -> FreeConstraint:
-        """Return that any token may follow any other."""
+        """Return a constraint that lets any token follow any other."""
         return FreeConstraint(self.vocab_size)
 
     def groups(self) -> Mapping[str, slice]:
@@ -111,7 +111,7 @@ class MidiTokCodec:
     def augment(
         self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator
     ) -> Tokens:
-        """Return the tokens as they are."""
+        """Return the tokens unchanged."""
         return tokens
 
     @property
@@ -121,7 +121,7 @@ class MidiTokCodec:
 
 @lru_cache(maxsize=4)
 def _tokenizer(name: str, parameters: str) -> Any:
-    """Return a tokenizer of MidiTok; making one takes a while."""
+    """Return a MidiTok tokenizer, cached because creating one is slow."""
     try:
         import miditok
     except ImportError:

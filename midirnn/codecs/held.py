@@ -1,4 +1,4 @@
-"""Which notes sound, followed from note-ons and note-offs."""
+"""Which notes sound, tracked from note-ons and note-offs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from midirnn.performance import NUM_PITCHES
 
 
 def no_notes() -> BoolArray:
-    """Return that nothing sounds; shape ``(128,)``."""
+    """Return all false: no pitch sounds; shape ``(128,)``."""
     return np.zeros(NUM_PITCHES, dtype=bool)
 
 
 def held_of(state: object) -> BoolArray:
-    """Return what sounds in the state of a constraint; nothing if it follows no notes."""
+    """Return which pitches sound in the state of a constraint; none if it tracks no notes."""
     held: BoolArray | None = getattr(state, "held", None)
     return no_notes() if held is None else held
 
 
 def held_after(codec: HoldsNotes, held: BoolArray, tokens: Tokens) -> BoolArray:
-    """Return what sounds after the tokens if ``held`` (128,) sounded before them."""
+    """Return which pitches sound after the tokens if ``held`` (128,) sounded before them."""
     held = held.copy()
     if is_for(len(tokens)):
         skip_held(codec.note_ons, codec.note_offs, held, tokens)
         return held
     change = _changes(codec, tokens)
     notes = np.flatnonzero(change)
-    held[_pitches(codec, tokens[notes])] = change[notes] > 0  # of several the last one counts
+    held[_pitches(codec, tokens[notes])] = change[notes] > 0  # of a pitch the last counts
     return held
 
 
 def held_rows(codec: HoldsNotes, held: BoolArray, tokens: Tokens) -> BoolArray:
-    """Return what sounds after each of the tokens; shape ``(T, 128)``.
+    """Return which pitches sound after each of the tokens; shape ``(T, 128)``.
 
-    Note-ons are of silent pitches and note-offs of sounding ones, as a grammar wants it.
+    Expects note-ons only of silent pitches and note-offs only of sounding ones, as in the grammar.
     """
     if is_for(len(tokens)):
         return scan_held(codec.note_ons, codec.note_offs, held.copy(), tokens)

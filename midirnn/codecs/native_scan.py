@@ -1,6 +1,6 @@
-"""What sounds and what may come behind each token of a window, in C++ (``scan.cpp``).
+"""What sounds and what may come after each token of a window, in C++ (``scan.cpp``).
 
-It is compiled when a training first needs it. Without a compiler the same is computed in numpy.
+Compiled on first use. Without a compiler numpy computes the same.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from midirnn.performance import NUM_PITCHES
 SOURCE = Path(__file__).with_name("scan.cpp")
 
 LEAST_NATIVE = 16
-"""Of fewer tokens they are worked out in numpy, unless the C++ is loaded already."""
+"""Fewer tokens are scanned in numpy, unless the C++ is loaded already."""
 
 IntArray = npt.NDArray[np.int64]
 
 
 def is_for(count: int) -> bool:
-    """Return whether so many tokens are for the C++, and there is a compiler."""
+    """Return whether to scan this many tokens in C++. False without a compiler."""
     return native.for_so_many(load_library, count, LEAST_NATIVE) and load_library() is not None
 
 
 def scan_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> BoolArray:
-    """Return what sounds (T, 128) behind each token; ``held`` (128,) is changed to the last row."""
+    """Return what sounds (T, 128) after each token; ``held`` (128,) is changed to the last row."""
     tokens = np.ascontiguousarray(tokens, np.uint16)
     rows = np.empty((len(tokens), NUM_PITCHES), np.bool_)
     _loaded().held_scan(
@@ -40,7 +40,7 @@ def scan_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> BoolA
 
 
 def skip_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> None:
-    """Change what sounds (128,) to what sounds behind the tokens."""
+    """Update ``held`` (128,) to what sounds after the tokens."""
     tokens = np.ascontiguousarray(tokens, np.uint16)
     _loaded().held_scan(
         ons.start, offs.start, held.ctypes.data, tokens.ctypes.data, len(tokens), None
@@ -48,7 +48,7 @@ def skip_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> None:
 
 
 class GrammarScan:
-    """Moves the state of a grammar past tokens. Without state of its own.
+    """Moves the state of a grammar past tokens. Holds no state itself.
 
     The groups are the ids of note-ons, note-offs, time shifts and velocities. A state is what
     ``scan.cpp`` reads: the rank and the onset (128,) of the notes that sound, and six numbers.
@@ -61,13 +61,13 @@ class GrammarScan:
         self._vocab_size = vocab_size
 
     def masks(self, state: tuple[IntArray, IntArray, IntArray], tokens: Tokens) -> BoolArray:
-        """Change the state; return what may come behind each token (T, V)."""
+        """Move the state past the tokens; return what may come after each; shape ``(T, V)``."""
         masks = np.empty((len(tokens), self._vocab_size), np.bool_)
         self._scan(state, tokens, masks.ctypes.data)
         return masks
 
     def skip(self, state: tuple[IntArray, IntArray, IntArray], tokens: Tokens) -> None:
-        """Change the state."""
+        """Move the state past the tokens."""
         self._scan(state, tokens, None)
 
     def _scan(
@@ -86,7 +86,7 @@ def _loaded() -> ctypes.CDLL:
 
 @functools.cache
 def load_library() -> ctypes.CDLL | None:
-    """Return the C++, compiled if it was not before; None without a compiler."""
+    """Return the C++ library, compiled if needed; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         number, pointer = ctypes.c_int64, ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""Passages: pieces of text that know where in their file they begin."""
+"""Passages: pieces of text with their position in the file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Passage:
     column: int = 1
 
     def split(self, index: int) -> tuple[Passage, Passage]:
-        """Return the passage before a character and the one from there on."""
+        """Split at a character; return the passage before it and the one from it on."""
         line, column = place_in(self.text[:index], self.line, self.column)
         first = Passage(self.text[:index], self.line, self.column)
         return first, Passage(self.text[index:], line, column)
 
 
 def place_in(before: str, line: int = 1, column: int = 1) -> tuple[int, int]:
-    """Return the line and column of the character after ``before``, which begins at a place."""
+    """Return the line and column after the text ``before``, which begins at those given."""
     breaks = before.count("\n")
     if not breaks:
         return line, column + len(before)
@@ -30,9 +30,9 @@ def place_in(before: str, line: int = 1, column: int = 1) -> tuple[int, int]:
 
 
 def find_tunes(text: str) -> list[Passage]:
-    """Return the tunes in an ABC tune book: what stands between empty lines, and has a key.
+    """Return the tunes in an ABC tune book: the blocks between empty lines that have a key.
 
-    Each ends with an empty line. What has no line ``K:`` is a comment or a heading, not a tune.
+    Each ends with an empty line. A block without a line ``K:`` is a comment or a heading.
     """
     tunes: list[Passage] = []
     lines: list[str] = []
@@ -49,7 +49,7 @@ def find_tunes(text: str) -> list[Passage]:
 def cut_passages(
     passages: Sequence[Passage], ends: Sequence[float], *, whole: bool
 ) -> list[list[Passage]]:
-    """Return parts of some passages: part k ends at the share ``ends[k]`` of their characters.
+    """Cut passages into parts: part k ends at the share ``ends[k]`` of their characters.
 
     With ``whole`` no passage is cut: it belongs to the part in which it begins.
     """

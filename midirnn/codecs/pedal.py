@@ -1,10 +1,10 @@
-"""The performance encoding with the sustain pedal as tokens of its own: 388 + 2.
+"""The performance encoding with two tokens more for the sustain pedal: 388 + 2.
 
 Notes are as long as their keys are held, and two tokens say that the pedal goes up or down. So a
-model pedals as a pianist does, and what it writes can be edited as what a pianist recorded.
+model pedals as a pianist does, and its output can be edited like a pianist's recording.
 
 Within a step of the grid the pedal comes first. A pedal that goes up and down again within a step
-(to end what it held) is two tokens; one that is down for less than a step is none.
+(to end what it held) is two tokens; one that is down for less than a step is left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UP, DOWN = 0, 1
 """The values of the pedal's tokens."""
 
 PEDAL_VALUES = (0, 127)
-"""The value of CC 64 of a pedal that is up, and of one that is down."""
+"""The values of CC 64 for a pedal that is up and one that is down."""
 
 Change = tuple[int, int]
 """A step of the grid, and what the pedal does in it: up or down."""
@@ -44,7 +44,7 @@ def _without_pedals(performance: Performance) -> Performance:
 
 
 def _changes(performance: Performance, layout: PerformanceLayout) -> list[Change]:
-    """Return when the pedal of all parts together goes up and down, drums left out."""
+    """Return when the joint pedal of all parts goes up and down, drums left out."""
     down = performance.pedal_value >= SUSTAIN_DOWN
     is_down = [False] * len(performance.parts)
     drums = [part.is_drum for part in performance.parts]
@@ -65,7 +65,7 @@ def _changes(performance: Performance, layout: PerformanceLayout) -> list[Change
 
 
 def _settled(changes: Iterable[Change]) -> list[Change]:
-    """Return what is left of the pedal's changes on the grid: see the module."""
+    """Return the pedal's changes that remain on the grid; see the module."""
     settled: list[Change] = []
     before = value_before = UP  # at the beginning of the step
     last = -1
@@ -85,13 +85,13 @@ def _settled(changes: Iterable[Change]) -> list[Change]:
 
 
 def _closed(changes: list[Change], end: int) -> list[Change]:
-    """Return the changes of a pedal that stays down, which goes up at the end."""
+    """Return the changes with the pedal, which is still down, lifted at the end."""
     return changes[:-1] if changes[-1][0] == end else [*changes, (end, UP)]
 
 
 @dataclass
 class PedalState(GrammarState):
-    """Where a token stream stands, the pedal included. Changed in place."""
+    """The state of a token stream, the pedal included. Changed in place."""
 
     pedal: int = UP
 
@@ -104,10 +104,10 @@ _ARRAYS = ("onset_rank", "onset_step")
 
 
 class PedalGrammar(PerformanceGrammar):
-    """Which tokens may follow which: those of the performance encoding, and the pedal's.
+    """The grammar of the performance encoding with pedal tokens.
 
-    A pedal token stands first in its step, and changes what the pedal does; only a pedal that went
-    up may go down again within the step.
+    A pedal token comes first in its step, and always moves the pedal; only a pedal that went up may
+    go down again within the step.
     """
 
     def __init__(self, layout: PerformanceLayout, limits: Limits | None = None) -> None:
@@ -130,7 +130,7 @@ class PedalGrammar(PerformanceGrammar):
         return mask
 
     def advance(self, state: GrammarState, token: int) -> None:
-        """Move the state past a token. Any token of the vocabulary is taken."""
+        """Move the state past a token. Any token of the vocabulary is accepted."""
         assert isinstance(state, PedalState)
         if token >= self._pedal.start:
             state.pedal, state.last_type = token - self._pedal.start, self._pedal_type
@@ -146,7 +146,7 @@ class PedalGrammar(PerformanceGrammar):
             state.pedal = int(pedals[-1]) - self._pedal.start
 
     def _masks(self, state: GrammarState, tokens: Tokens) -> BoolArray:
-        """Return what may come after each token, whether or not that one was allowed; (T, V)."""
+        """Return what may come after each token, even one that was not allowed; (T, V)."""
         assert isinstance(state, PedalState)
         masks, kind = super()._masks(state, tokens), self._type[tokens]
         is_pedal = kind == self._pedal_type
@@ -164,7 +164,8 @@ _NOTHING = -1  # the type of "no token yet"
 class PedalStreamEncoder(StreamEncoder):
     """Tokens from MIDI messages as they are played, those of the pedal included.
 
-    Owns the pedals of the channels beside what :class:`StreamEncoder` owns, which hears none.
+    Owns the pedals of the channels; :class:`StreamEncoder`, which gets no pedal messages, owns the
+    rest.
     """
 
     def __init__(self, layout: PerformanceLayout, *, velocity_bin: int = 0) -> None:
@@ -175,7 +176,7 @@ class PedalStreamEncoder(StreamEncoder):
         """What the pedal did in the current step."""
 
     def feed(self, seconds: float, message: Sequence[int]) -> list[int]:
-        """Return the tokens that become final when a message is heard; see the base."""
+        """Return the tokens that become final when a message is heard; see the base class."""
         is_pedal = (
             len(message) == 3
             and message[0] & 0xF0 == CONTROL_CHANGE
@@ -221,7 +222,7 @@ class PedalStreamDecoder(StreamDecoder):
     _pedal = UP
 
     def feed(self, token: int) -> list[tuple[float, Message]]:
-        """Return the (seconds, message) of a token; none for time shifts and velocities."""
+        """Return the (seconds, message) pairs of a token; none for time shifts and velocities."""
         kind, value = self.layout.vocabulary.describe(token)
         if kind is not TokenType.PEDAL:
             return super().feed(token)
@@ -229,7 +230,7 @@ class PedalStreamDecoder(StreamDecoder):
         return [(self.seconds, (CONTROL_CHANGE | self.channel, SUSTAIN, PEDAL_VALUES[value]))]
 
     def finish(self) -> list[tuple[float, Message]]:
-        """Return note-offs, now, for all that still sounds, and lift the pedal."""
+        """Return messages, at the current time, that lift the pedal and end all notes."""
         lifted = self.feed(self._up) if self._pedal == DOWN else []
         return lifted + super().finish()
 
@@ -243,7 +244,7 @@ class PedalCodec(PerformanceCodec):
     """The performance encoding with pedal tokens: 390 with the default settings.
 
     The settings are those of :class:`~midirnn.codecs.performance.PerformanceCodec`; overlaps are
-    always cut. The pedals of several parts are one, which is down where any of them is.
+    always cut. The pedals of all parts become one, which is down while any of them is.
     """
 
     name: ClassVar[str] = "pedal"
@@ -262,13 +263,13 @@ class PedalCodec(PerformanceCodec):
         return Vocabulary((*super().vocabulary.ranges, pedal))
 
     def constraint(self, limits: Limits | None = None) -> PedalGrammar:
-        """Return which tokens may follow which."""
+        """Return the grammar of the tokens."""
         return PedalGrammar(self, limits)
 
     def encode(self, performance: Performance, *, open_end: bool = False) -> Tokens:
         """Return the tokens of a performance, drums left out; shape ``(T,)``.
 
-        A pedal that stays down goes up with the last event. With ``open_end`` it stays down, and
+        A pedal that is still down goes up with the last event. With ``open_end`` it stays down, and
         notes that are ``unreleased`` get no note-off.
         """
         keys = super().encode(_without_pedals(performance), open_end=open_end)
@@ -279,7 +280,7 @@ class PedalCodec(PerformanceCodec):
         return self._merged(keys, changes)
 
     def _merged(self, keys: Tokens, changes: Sequence[Change]) -> Tokens:
-        """Return the tokens of keys with those of the pedal, each first in its step."""
+        """Merge the pedal's tokens into those of the keys, each first in its step."""
         if not changes:
             return keys
         shifts = self.token_steps[keys] > 0
@@ -304,9 +305,9 @@ class PedalCodec(PerformanceCodec):
         return tokens
 
     def decode(self, tokens: npt.ArrayLike) -> Performance:
-        """Return the performance that tokens stand for, on the grid, with its pedal.
+        """Return the performance of the tokens, on the grid, with its pedal.
 
-        A pedal that stays down goes up at the end; see also :meth:`PerformanceCodec.decode`.
+        A pedal that is still down goes up at the end; see also :meth:`PerformanceCodec.decode`.
         """
         ids = self.vocabulary.check(tokens)
         step = np.cumsum(self.token_steps[ids])

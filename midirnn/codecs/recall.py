@@ -22,13 +22,13 @@ LONGEST = 12
 """The length in notes of the longest context."""
 
 LENGTHS = LONGEST + 1
-"""The number of lengths that a match can have, 0 (no match) included."""
+"""The number of possible match lengths, 0 (no match) included."""
 
 NUM_VIEWPOINTS = 3
-"""A context is searched as it was, transposed, and in any order."""
+"""A context is looked up as it is, transposed, and in any order."""
 
 NUM_MATCHES = NUM_VIEWPOINTS * LENGTHS
-"""The number of kinds of matches: a length in a viewpoint each."""
+"""The number of kinds of matches: one for each viewpoint and length."""
 
 Matches = npt.NDArray[np.int64]
 """(NUM_VIEWPOINTS, 2): the pitch that would come next, and how many notes of context match."""
@@ -40,7 +40,7 @@ NO_MATCHES.setflags(write=False)
 _SHORTEST_TRANSPOSED = 2
 _UNORDERED_LENGTHS = range(8, 2, -1)
 
-# Sums of these differ for different sets of pitches: powers of an odd number, modulo 2**64.
+# Their sums differ for different sets of pitches: powers of an odd number, modulo 2**64.
 _HASHES = np.array([pow(6364136223846793005, p + 1, 2**64) for p in range(256)], np.uint64)
 
 
@@ -55,9 +55,9 @@ _NOWHERE = Place(0, 0)
 
 
 def check_recallable(codec: Codec[Any]) -> None:
-    """Raise :class:`CodecError` for a codec of which a model cannot recall the pitches.
+    """Raise :class:`CodecError` for a codec whose pitches a model cannot recall.
 
-    The model and its engines take the ids 0 to 127 for the note-ons of the pitches 0 to 127.
+    The model and its engines assume that ids 0 to 127 are the note-ons of pitches 0 to 127.
     """
     ons = require(codec, Recallable, "a model with recall_notes", "note-ons to recall").note_ons
     if (ons.start, ons.stop) != (0, NUM_PITCHES):
@@ -74,7 +74,7 @@ def remember(history: bytes, pitch: int, size: int) -> bytes:
 
 
 def recall(history: bytes) -> Matches:
-    """Return the pitch that followed the longest context heard before, found in three ways.
+    """Return the pitch that followed the longest earlier match of the context, in three ways.
 
     The context is the end of ``history``: its last pitches as they are (1 to 12 notes), as
     intervals (2 to 12, the pitch transposed along), or as a set (3 to 8, in any order).
@@ -112,7 +112,7 @@ def _longest(values: bytes, shortest: int) -> Place:
     return found
 
 
-@lru_cache(maxsize=4)  # two features of a model may ask after the same note
+@lru_cache(maxsize=4)  # two features of a model may look up the same history
 def unordered(history: bytes) -> Place:
     """Return where the last pitches, in any order, last occurred before."""
     pitches = np.frombuffer(history, np.uint8)
@@ -121,7 +121,7 @@ def unordered(history: bytes) -> Place:
         if 2 * length > len(pitches):
             continue
         of_each = sums[length:] - sums[:-length]
-        equal = of_each[:-length] == of_each[-1]  # beside the last, not within
+        equal = of_each[:-length] == of_each[-1]  # not overlapping the last ones
         start = equal.tobytes().rfind(1)
         if start >= 0:
             return Place(start + length, length)

@@ -1,5 +1,5 @@
-// What sounds and what may come behind each token of a stream: the numbers of held.py and of
-// performance/grammar.py, for windows of a training, some twenty times as fast as in numpy.
+// What sounds and what may come after each token of a stream: the same as in held.py and
+// performance/grammar.py, for training windows, about twenty times as fast as numpy.
 
 #include <algorithm>
 #include <cstdint>
@@ -10,8 +10,8 @@ namespace {
 constexpr int PITCHES = 128;
 constexpr int SILENT = -1;
 
-// The first ids of note-ons, note-offs, time shifts and velocities, how many ids there are in all,
-// and how many of the last two; what lies behind the velocities is of other kinds.
+// The first ids of note-ons, note-offs, time shifts and velocities, the size of the vocabulary, and
+// the numbers of time shifts and velocities. Ids after the velocities are of other kinds.
 struct Layout {
     int64_t on, off, shift, velocity, size, shifts, velocities;
 };
@@ -20,7 +20,7 @@ enum Kind { ON, OFF, SHIFT, VELOCITY, OTHER };
 
 struct Word {
     Kind kind;
-    int64_t value;  // a pitch, steps, or a bin; of other kinds the place behind the velocities
+    int64_t value;  // a pitch, steps, or a bin; for other kinds the index after the velocities
 };
 
 Word word_of(const Layout& layout, int64_t token) {
@@ -37,17 +37,17 @@ Word word_of(const Layout& layout, int64_t token) {
 
 extern "C" {
 
-// The numbers of a GrammarState that are not arrays, in its order.
+// The scalars of a GrammarState, in its order.
 struct GrammarNumbers {
     int64_t next_rank, step, velocity_bin, last_type, last_shift_full, last_off_rank;
 };
 
-// Moves a state past tokens, as PerformanceGrammar.advance does. `rank` and `onset` (128,) are those
-// of the notes that sound. If `masks` (count, size) is not null, it gets what may come behind each
-// token; nothing of other kinds.
+// Moves a state past tokens, as PerformanceGrammar.advance does. `rank` and `onset` (128,) are for
+// the notes that sound. If `masks` (count, size) is not null, it receives what may come after each
+// token; tokens of other kinds are never allowed.
 void grammar_scan(const Layout* layout, int64_t* rank, int64_t* onset, GrammarNumbers* state,
                   const uint16_t* tokens, int64_t count, uint8_t* masks) {
-    int32_t ranks[PITCHES];  // the same in half the room, for the loops over all pitches
+    int32_t ranks[PITCHES];  // a compact copy for the loops over all pitches
     std::copy_n(rank, PITCHES, ranks);
     int sounding = 0;
     for (int pitch = 0; pitch < PITCHES; pitch++) sounding += ranks[pitch] >= 0;
@@ -93,7 +93,8 @@ void grammar_scan(const Layout* layout, int64_t* rank, int64_t* onset, GrammarNu
     }
 }
 
-// Moves what sounds (128,) past tokens; `rows` (count, 128) gets what sounds behind each.
+// Updates what sounds (128,) for the tokens. `rows` (count, 128), if not null, receives what sounds
+// after each.
 void held_scan(int64_t on, int64_t off, uint8_t* held, const uint16_t* tokens, int64_t count,
                uint8_t* rows) {
     for (int64_t t = 0; t < count; t++) {

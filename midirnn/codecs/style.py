@@ -1,11 +1,11 @@
-"""The style of a passage in numbers: how dense, how loud, where, how connected, in which rhythm.
+"""The style of a passage in numbers: its density, loudness, register, articulation and rhythm.
 
-In training the style of the next seconds is shown to the model beside the tokens, so that it learns
-to play in the style it is asked for; when playing, the style of what was just heard is asked for.
-Density and pitch classes are Performance RNN's conditions (I. Simon and S. Oore, 2017).
+In training the model gets the style of the next seconds along with the tokens, and so learns to
+play in a given style; when playing, it gets the style of what was just heard. Density and pitch
+classes are the conditioning of Performance RNN (I. Simon and S. Oore, 2017).
 
-Each *trait* is a number, laid over a few inputs by linear interpolation between knots, or a
-histogram. A trait that is not shown is all zeros.
+Each *trait* is a histogram, or a number spread over a few inputs by linear interpolation between
+knots. A trait that is not given is all zeros.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 HORIZON_SECONDS = 4.0
-"""How far ahead a piece is measured."""
+"""The length of the passage that is measured at each place."""
 
 PITCH_CLASSES = 12
 
 RHYTHM_EDGES = (-9.0, -5.2, -4.2, -3.4, -2.7, -2.0, -1.3, -0.5, 9.0)
-"""Of the bins of inter-onset times: log2 of seconds."""
+"""The edges of the bins of inter-onset times, in log2 of seconds."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class Trait:
     name: str
     unit: str
     knots: tuple[float, ...] = ()
-    """Where the inputs stand. Empty: a histogram."""
+    """The value that each input stands for. Empty for a histogram."""
     bins: int = 0
-    """Of a histogram."""
+    """The number of bins of a histogram."""
     low: float = 0.0
     high: float = 0.0
-    """What piano music has, but for one place in a thousand: what lies beyond counts as these, so
-    that a knob turned on and on never asks for what no model has learned."""
+    """The range found in piano music, except at one place in a thousand. Values are clipped to it,
+    so that a knob turned all the way never asks for what no model has learned."""
 
     @property
     def width(self) -> int:
-        """Return how many inputs it has."""
+        """The number of inputs."""
         return self.bins or len(self.knots)
 
     def inputs(self, values: Float64Array) -> FloatArray:
@@ -59,7 +59,7 @@ class Trait:
         return interpolated(np.clip(values, self.low, self.high), self.knots)
 
     def place(self, value: float) -> tuple[int, float]:
-        """Return the knot below a number, and how far it is on the way to the next one, 0 to 1."""
+        """Return the index of the knot below a value, and its way to the next knot, 0 to 1."""
         value = min(max(value, self.low, self.knots[0]), self.high, self.knots[-1])
         left = min(max(bisect_right(self.knots, value) - 1, 0), len(self.knots) - 2)
         low, high = self.knots[left], self.knots[left + 1]
@@ -85,14 +85,14 @@ TRAITS = (
     Trait("rhythm", "share of inter-onset times", bins=len(RHYTHM_EDGES) - 1),
     Trait("ending", "seconds to the end", (0, 1, 2, 5, 10), 0, 0.0, 10.0),
 )
-"""In the order of a model's inputs; the first three are those of the first models."""
+"""In the order of a model's inputs; the first three are the controls."""
 
 ENDING = "ending"
-"""The trait that is of a place, not of a passage."""
+"""The trait that describes a place, not a passage."""
 
 
 def trait_slices() -> dict[str, slice]:
-    """Return where each trait's inputs stand."""
+    """Return the slice of each trait's inputs."""
     slices, first = {}, 0
     for trait in TRAITS:
         slices[trait.name] = slice(first, first + trait.width)
@@ -105,7 +105,7 @@ NUM_STYLE_INPUTS = SLICES[TRAITS[-1].name].stop
 
 
 def interpolated(values: Float64Array, knots: tuple[float, ...]) -> FloatArray:
-    """Return each value as weights of the two knots beside it, which sum to 1 (N, knots)."""
+    """Return each value as weights of the two nearest knots, which sum to 1; (N, knots)."""
     places = np.array(knots, np.float64)
     values = np.clip(values, places[0], places[-1])
     left = np.clip(np.searchsorted(places, values, side="right") - 1, 0, len(places) - 2)
@@ -119,16 +119,16 @@ def interpolated(values: Float64Array, knots: tuple[float, ...]) -> FloatArray:
 
 @dataclass(frozen=True)
 class Style:
-    """What a passage is like: a value for each trait that is known, by its name.
+    """The style of a passage: a value for each known trait, by name.
 
-    Values are in the traits' units, histograms as tuples of shares.
+    Values are in the traits' units; histograms are tuples of shares.
     """
 
     values: Mapping[str, float | tuple[float, ...]]
 
     @classmethod
     def of(cls, values: Mapping[str, Float64Array]) -> Style:
-        """Return the style of the first of N measured places, without the nearness of the end."""
+        """Return the style of the first of N measured places, without the trait ``ending``."""
         known: dict[str, float | tuple[float, ...]] = {}
         for trait in TRAITS:
             value = np.asarray(values[trait.name])[0]
@@ -152,7 +152,7 @@ class Style:
     def vector(self) -> FloatArray:
         """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``.
 
-        They are those of :func:`style_inputs`, sooner: a model is told a style while it plays.
+        The same as :func:`style_inputs`, but faster: styles are set while a model plays.
         """
         row = np.zeros(NUM_STYLE_INPUTS, np.float32)
         for trait in TRAITS:
@@ -169,7 +169,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Notes:
-    """The notes of a stream: onsets in order, durations in steps, pitches, velocities (MIDI)."""
+    """The notes of a stream: sorted onsets and durations in steps, pitches, MIDI velocities."""
 
     onset: IntArray
     duration: IntArray
@@ -181,7 +181,7 @@ class Notes:
 
     @cached_property
     def sounding_time(self) -> IntArray:
-        """Return the note-steps that have sounded before each step, up to the last one's end."""
+        """The summed duration of all notes before each step, up to the end of the last note."""
         ends = np.minimum(self.onset + self.duration, self.end)
         size = int(ends.max(initial=0)) + 2
         change = np.bincount(np.minimum(self.onset, self.end), minlength=size)
@@ -190,12 +190,12 @@ class Notes:
 
     @cached_property
     def chord(self) -> IntArray:
-        """Return the number of each note's onset among the distinct ones."""
+        """The index of each note's onset among the distinct onsets."""
         return np.cumsum(np.diff(self.onset, prepend=self.onset[:1]) > 0)
 
     @cached_property
     def interonset(self) -> IntArray:
-        """Return the time from each distinct onset to the next; one less than there are onsets."""
+        """The time from each distinct onset to the next; one fewer than there are onsets."""
         apart = self.onset[1:] - self.onset[:-1]
         return apart[apart > 0]
 
@@ -203,10 +203,10 @@ class Notes:
 def measured(
     notes: Notes, first: IntArray, begin: IntArray, seconds: float = HORIZON_SECONDS
 ) -> dict[str, Float64Array]:
-    """Return each trait's values over ``seconds`` from each of N places on.
+    """Return each trait's values over the ``seconds`` that follow each of N places.
 
-    At a place the notes from number ``first`` on are yet to come, and the time is ``begin`` steps.
-    A value is NaN, a histogram all zeros, where there are too few notes to tell.
+    A place is given by the index of the ``first`` note yet to come and by its time, ``begin``, in
+    steps. Where there are too few notes, a number is NaN and a histogram all zeros.
     """
     steps = round(seconds * notes.steps_per_second)
     last = np.maximum(np.searchsorted(notes.onset, begin + steps), first)
@@ -249,9 +249,9 @@ def measured(
 
 
 def _connected(notes: Notes) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
-    """Return log2 of duration against time to the next onset (N,), and where there is one.
+    """Return log2 of duration / time to the next onset (N,), and where there is a next onset.
 
-    It is rounded so that sums of them are exact: they are the same wherever a sum begins.
+    Rounded so that sums are exact: a passage gives the same wherever the running sum begins.
     """
     next_chord = notes.chord
     known = next_chord < len(notes.interonset)
@@ -261,11 +261,11 @@ def _connected(notes: Notes) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
 
 
 _FRACTIONS = 2.0**32
-"""So many to 1: sums of thousands of numbers fit into the 53 bits of a float."""
+"""Values are multiples of 1 over this: sums of thousands fit into the 53 bits of a float."""
 
 
 def _rhythm(notes: Notes, first: IntArray, last: IntArray) -> Float64Array:
-    """Return the share of inter-onset times in each bin, of the notes from first to last."""
+    """Return the share of inter-onset times in each bin, for notes ``first`` to ``last - 1``."""
     one_hot = np.eye(len(RHYTHM_EDGES) - 1)[_rhythm_bins(notes.interonset / notes.steps_per_second)]
     sums = np.concatenate([np.zeros((1, one_hot.shape[1])), np.cumsum(one_hot, axis=0)])
     some = last > first
@@ -278,7 +278,7 @@ def _rhythm(notes: Notes, first: IntArray, last: IntArray) -> Float64Array:
 
 
 def rhythm_shares(seconds: Float64Array) -> Float64Array:
-    """Return the share (8,) of inter-onset times, in seconds, in each bin; zeros without any."""
+    """Return the share (8,) of inter-onset times in each bin; zeros if there are none."""
     counts = np.bincount(_rhythm_bins(seconds), minlength=len(RHYTHM_EDGES) - 1)
     return counts / max(len(seconds), 1)
 

@@ -47,7 +47,7 @@ _AS_PLAIN_TEXT = "correct it, or read it as plain text with --codec-setting unit
 class TextCodec:
     """Texts in UTF-8, a token for each character of ``alphabet``.
 
-    Lines end with a line feed, whatever they end with in the file.
+    Line breaks of any kind in a file are read as line feeds.
     """
 
     name: ClassVar[str] = "text"
@@ -78,13 +78,13 @@ class TextCodec:
         return len(self.alphabet)
 
     def settings(self) -> dict[str, Any]:
-        """Return what makes an equal codec, for JSON."""
+        """Return the settings that recreate the codec, for JSON."""
         return {"name": self.name, **asdict(self)}
 
     # Files.
 
     def read(self, path: Path) -> str:
-        """Read a file whole. Raises :class:`CodecError` for one that is not text in UTF-8."""
+        """Read a whole file. Raises :class:`CodecError` if it is not text in UTF-8."""
         with one_line_errors(path, CodecError, "cannot be read"):
             data = path.read_bytes()
         if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
@@ -108,9 +108,9 @@ class TextCodec:
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def write(self, piece: str, path: Path) -> None:
-        """Write a text; into a file named .mid the tune that it is in ABC notation, as MIDI.
+        """Write a text, or, to a file named .mid or .midi, its tune in ABC notation as MIDI.
 
-        A tune that begins without a number (``X:``) is given one: ABC files need it.
+        A tune without a number (``X:``) is given one: ABC files need it.
         """
         if path.suffix.lower() in self.written:
             from midirnn.abcfile import read_abc
@@ -131,7 +131,7 @@ class TextCodec:
     # A corpus: see :class:`~midirnn.codecs.base.CorpusCodec`.
 
     def for_files(self, paths: Sequence[Path]) -> Self:
-        """Return the codec with its unit settled."""
+        """Return the codec with its unit chosen by the names of the files."""
         if self.unit:
             return self
         tunes = all(path.suffix.lower() == ".abc" for path in paths)
@@ -158,12 +158,12 @@ class TextCodec:
     def cut(self, passages: Sequence[Passage], ends: Sequence[float]) -> list[list[Passage]]:
         """Return the parts of a file that end at these shares of its characters.
 
-        Of a tune book whole tunes go to one part.
+        Tunes of a tune book are never cut.
         """
         return cut_passages(passages, ends, whole=self.unit == "tune")
 
     def fit(self, passages: Iterable[Passage]) -> Self:
-        """Return the codec of the characters in these pieces; of its own if they were given."""
+        """Return the codec of the characters in these pieces; a given alphabet is kept."""
         if self.alphabet != PRINTABLE:
             return self
         characters: set[str] = set()
@@ -172,7 +172,7 @@ class TextCodec:
         return replace(self, alphabet="".join(sorted(characters)))
 
     def encode_passage(self, passage: Passage) -> Tokens:
-        """Return the tokens of a piece. An error names the place in the file."""
+        """Return the tokens of a piece. Errors name the position in the file."""
         ids = self._ids(passage.text)
         unknown = np.flatnonzero(ids < 0)
         if not len(unknown):
@@ -195,32 +195,32 @@ class TextCodec:
         return self.encode_passage(Passage(piece))
 
     def decode(self, tokens: npt.ArrayLike) -> str:
-        """Return the text of some tokens."""
+        """Return the text of the tokens."""
         return "".join(self.alphabet[token] for token in check_tokens(tokens, self.vocab_size))
 
     def ends(self, tokens: Sequence[int]) -> bool:
-        """Return whether a piece is complete: a tune is at its empty line, a text never."""
+        """Return whether a piece is complete: a tune after an empty line, other text never."""
         if self.unit != "tune" or len(tokens) < len(END_OF_TUNE):
             return False
         return self.decode(tokens[-len(END_OF_TUNE) :]) == END_OF_TUNE
 
     def constraint(self, limits: Limits | None = None) -> Constraint[Any]:
-        """Return what may follow what. When generating (with limits) a tune keeps to the notation.
+        """Return the grammar. When generating (with limits) a tune follows ABC notation.
 
-        Otherwise any character may follow any other: what people have written need not be right.
+        Otherwise any character may follow any other: tunes written by people may contain mistakes.
         """
         if self.unit == "tune" and limits is not None:
             return TuneConstraint(self.alphabet)
         return FreeConstraint(self.vocab_size)
 
     def groups(self) -> Mapping[str, slice]:
-        """Return the whole alphabet as one group: its characters have no order that means much."""
+        """Return the whole alphabet as one group: the order of its characters means little."""
         return {"character": slice(0, self.vocab_size)}
 
     def augment(
         self, tokens: Tokens, augmentation: Augmentation, rng: np.random.Generator
     ) -> Tokens:
-        """Return the text as it is."""
+        """Return the tokens unchanged."""
         return tokens
 
     @cached_property
@@ -239,7 +239,7 @@ class TextCodec:
 
 
 def _check_some_tune(path: Path, tunes: Sequence[Passage]) -> None:
-    """Raise a :class:`CodecError` for a tune book of which nothing can be read as music."""
+    """Raise a :class:`CodecError` if no tune of a tune book can be parsed."""
     from midirnn.abcfile import parse_tune
 
     reason = ""

@@ -1,4 +1,4 @@
-"""The grammar of ABC notation, as far as single characters decide it: what may come next in a tune.
+"""The grammar of ABC notation, as far as single characters decide what may come next in a tune.
 
 Repeats begin before they end and end before the tune does, a second ending follows a first, a tie
 leads to the same note, and a tune does not end within its header. All else is left to the model.
@@ -18,7 +18,7 @@ from midirnn.errors import CodecError
 NOTES = "ABCDEFGabcdefg"
 DIGITS = "0123456789"
 LONGEST_REPEAT = 16
-"""Bars of a section that is repeated: after so many only a repeat sign may follow."""
+"""The maximum number of bars in a repeated section; then a repeat sign must follow."""
 
 _BAR = "|:]"
 _AFTER_BAR = {
@@ -30,27 +30,27 @@ _AFTER_BAR = {
     "||": "",
     "|]": "",
 }
-"""What may go on a bar line, by what is written of it."""
+"""Which characters may continue a bar line, by what has been written of it."""
 
 
 @dataclass
 class TuneState:
-    """Where a tune stands. Changed in place."""
+    """The state of a tune. Changed in place."""
 
     in_body: bool = False
-    """Whether the key, which ends the header, was written."""
+    """Whether the key, which ends the header, has been written."""
     line: str = ""
-    """The line so far: its first two characters."""
+    """The first two characters of the current line."""
     before: str = "\n"
     """The last character."""
     bar: str = ""
-    """What is written of a bar line that may go on."""
+    """The current bar line, as far as it has been written."""
     repeat: str = "start"
-    """``start`` before the first repeat, ``open`` within one that was begun, else ``closed``."""
+    """``start`` before the first repeat, ``open`` within a repeat, else ``closed``."""
     bars: int = 0
     """Bar lines since the last repeat sign."""
     first_ending: bool = False
-    """Whether a first ending was begun and has no second yet."""
+    """Whether a first ending has begun and still lacks its second."""
     in_chord: bool = False
     note: str = ""
     """The last note."""
@@ -63,7 +63,7 @@ class TuneState:
 
     @property
     def in_field(self) -> bool:
-        """Whether the line is a field, such as a title: anything may stand there."""
+        """Whether the line is a field, such as a title, which may hold anything."""
         if not self.in_body:
             return True
         return self.line[1:2] == ":" and self.line[0] not in NOTES + _BAR
@@ -146,7 +146,7 @@ class TuneState:
 
 @dataclass(frozen=True)
 class TuneConstraint:
-    """The constraint of tunes over the characters of an alphabet. Holds when generating."""
+    """The constraint of tunes over the characters of an alphabet. Used when generating."""
 
     alphabet: str
     _tokens: dict[str, int] = field(init=False, repr=False, compare=False)

@@ -34,7 +34,7 @@ LOWEST_KEY, HIGHEST_KEY = 21, 108
 
 @dataclass(frozen=True)
 class PerformanceCodec(PerformanceLayout):
-    """The codec of Performance RNN: with its default settings 388 tokens.
+    """The codec of Performance RNN: 388 tokens with the default settings.
 
     The settings are those of :class:`~midirnn.codecs.performance.layout.PerformanceLayout`.
     """
@@ -45,7 +45,7 @@ class PerformanceCodec(PerformanceLayout):
     _decoder: ClassVar[type[StreamDecoder]] = StreamDecoder
 
     def settings(self) -> dict[str, Any]:
-        """Return what makes an equal codec, for JSON."""
+        """Return the settings that recreate the codec, for JSON."""
         return {"name": self.name, **asdict(self)}
 
     def read(self, path: Path) -> Performance:
@@ -53,7 +53,7 @@ class PerformanceCodec(PerformanceLayout):
         return read_midi(path)
 
     def recover(self, path: Path) -> Performance:
-        """Read what is whole of a damaged file; a warning says what is lost."""
+        """Read the intact part of a damaged file; a warning says what is lost."""
         return read_midi(path, recover=True)
 
     def write(self, piece: Performance, path: Path) -> None:
@@ -61,11 +61,11 @@ class PerformanceCodec(PerformanceLayout):
         write_midi(piece, path)
 
     def groups(self) -> Mapping[str, slice]:
-        """Return the ids of each type of token by its name."""
+        """Return the ids of each type of token, by name."""
         return {str(kind): ids for kind, ids in self.vocabulary.slices.items()}
 
     def constraint(self, limits: Limits | None = None) -> PerformanceGrammar:
-        """Return which tokens may follow which, within limits on notes where there are some."""
+        """Return the grammar of the tokens, within the limits on notes if any are given."""
         return PerformanceGrammar(self, limits or Limits())
 
     def grammar(
@@ -120,7 +120,7 @@ class PerformanceCodec(PerformanceLayout):
     ) -> Tokens:
         """Return the same piece in a random key and tempo.
 
-        A transposition that would leave the piano's keys is drawn again within what fits.
+        Transpositions are limited to those that stay within the piano's keys.
         """
         if not augmentation:
             return tokens
@@ -137,8 +137,9 @@ class PerformanceCodec(PerformanceLayout):
         """Return the tokens of a performance, pedal applied, drums left out; shape ``(T,)``.
 
         With ``open_end`` notes that are ``unreleased``, or that a pedal holds to the end, get no
-        note-off: they still sound after the last token, for a continuation to end. With
-        ``overlaps="keep"`` the tokens are note-seq's, also where a pedal goes up and down at once.
+        note-off: they still sound after the last token, and a continuation may end them. With
+        ``overlaps="keep"`` the tokens are note-seq's, even where a pedal goes up and down at the
+        same time.
         """
         keeps = self.overlaps == "keep"
         notes = performance.without_drums().apply_sustain(as_note_seq=keeps)
@@ -152,7 +153,7 @@ class PerformanceCodec(PerformanceLayout):
         if self.overlaps == "cut":
             cut = cut_overlaps(start, end, notes.pitch)
             keep = cut > start
-            # A pitch that is struck again later, be it by another part, has ended before.
+            # A pitch that is struck again later, even by another part, has ended before that.
             if is_open.any():
                 never = np.full_like(end, np.iinfo(end.dtype).max)
                 is_open &= cut_overlaps(start, never, notes.pitch) == never
@@ -168,7 +169,7 @@ class PerformanceCodec(PerformanceLayout):
         velocity: npt.NDArray[np.int64],
         is_open: npt.NDArray[np.bool_],
     ) -> Tokens:
-        """Return the tokens of quantized notes; events of a step go by the note's index."""
+        """Return the tokens of quantized notes; events within a step are in order of notes."""
         if len(start) == 0:
             return np.empty(0, np.uint16)
         first = {kind: ids.start for kind, ids in self.vocabulary.slices.items()}
@@ -204,10 +205,10 @@ class PerformanceCodec(PerformanceLayout):
         return tokens
 
     def decode(self, tokens: npt.ArrayLike) -> Performance:
-        """Return the performance that tokens stand for, on the grid, without pedal.
+        """Return the performance of the tokens, on the grid, without pedal.
 
         Any tokens of the vocabulary can be decoded: a note-off of a silent pitch is ignored, a
-        note-on of a sounding pitch ends the note before, and what still sounds ends at the end.
+        note-on of a sounding pitch ends the note before, and notes still sounding end at the end.
         Raises :class:`CodecError` for a token outside the vocabulary.
         """
         ids = self.vocabulary.check(tokens)
@@ -242,7 +243,7 @@ class PerformanceCodec(PerformanceLayout):
 
 
 def _has_doubles(notes: Performance) -> bool:
-    """Return whether two notes are equal in start and pitch; they are next to one another."""
+    """Return whether two notes have the same start and pitch; such notes are adjacent."""
     same = (notes.start[1:] == notes.start[:-1]) & (notes.pitch[1:] == notes.pitch[:-1])
     return bool(same.any())
 

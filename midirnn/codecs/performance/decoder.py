@@ -11,11 +11,11 @@ from midirnn.midievents import NOTE_OFF, NOTE_ON
 
 
 class StreamDecoder:
-    """Timed MIDI messages from tokens. Owns the time reached and what sounds.
+    """Timed MIDI messages from tokens. Owns the time reached and the sounding notes.
 
     Times are seconds from the first token (or from ``start_seconds``). ``sounding`` and
-    ``velocity_bin`` (0: the default) are what is in force before the first token. Any token can be
-    decoded: a note-off of a silent pitch gives nothing, a note-on of a sounding pitch ends the note
+    ``velocity_bin`` (0: the default) are the state before the first token. Any token can be
+    decoded: a note-off of a silent pitch is ignored, a note-on of a sounding pitch ends the note
     before.
     """
 
@@ -41,11 +41,11 @@ class StreamDecoder:
         return self.start_seconds + self.step / self.layout.steps_per_second
 
     def restart_at(self, seconds: float) -> None:
-        """Count time from ``seconds`` on; what sounds, and the velocity in force, stay."""
+        """Count time from ``seconds`` on; keep the sounding notes and the current velocity."""
         self.start_seconds, self.step = seconds, 0
 
     def feed(self, token: int) -> list[tuple[float, Message]]:
-        """Return the (seconds, message) of a token; none for time shifts and velocities."""
+        """Return the (seconds, message) pairs of a token; none for time shifts and velocities."""
         kind, value = self.layout.vocabulary.describe(token)
         if kind is TokenType.TIME_SHIFT:
             self.step += value
@@ -65,5 +65,5 @@ class StreamDecoder:
         return [(self.seconds, (NOTE_OFF | self.channel, pitch, 0))]
 
     def finish(self) -> list[tuple[float, Message]]:
-        """Return note-offs, now, for all that still sounds."""
+        """Return note-offs, at the current time, for all notes that still sound."""
         return [off for pitch in sorted(self._sounding) for off in self._off(pitch)]

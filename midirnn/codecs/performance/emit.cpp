@@ -1,13 +1,13 @@
-// The tokens of quantized notes, as `_tokens` in codec.py gives them.
+// The tokens of quantized notes, as `_tokens` in codec.py returns them.
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-// Notes are in order of `start`; steps are those of the time grid, velocities are bins from 1.
+// Notes are sorted by `start`; steps are those of the time grid, velocities are bins from 1.
 // `firsts` are the first ids of note-ons, note-offs, time shifts and velocities. With `bins` false
-// there are no velocities. `tokens` has room for `most`; returns how many there are, or -1 if there
-// are more.
+// there are no velocities. `tokens` has room for `most`. Returns the number of tokens, or -1 if
+// there may not be room for them.
 extern "C" int64_t emit_tokens(const int64_t* start, const int64_t* end, const int64_t* pitch,
                                const int64_t* velocity, const uint8_t* is_open, int64_t notes,
                                const int64_t* firsts, int64_t max_shift, int64_t bins,
@@ -22,7 +22,7 @@ extern "C" int64_t emit_tokens(const int64_t* start, const int64_t* end, const i
     int64_t count = 0, step = 0, bin = 0;
     size_t on = 0, off = 0;
     while (on < static_cast<size_t>(notes) || off < offs.size()) {
-        // At one step events go by their notes, and of one note the note-on comes first.
+        // Events within a step are in order of notes; a note's note-on comes before its note-off.
         bool is_off = on == static_cast<size_t>(notes);
         if (!is_off && off < offs.size()) {
             const int64_t ending = end[offs[off]], beginning = start[on];

@@ -1,4 +1,4 @@
-"""The tokens of quantized notes in C++ (``emit.cpp``), compiled when it is first used."""
+"""The tokens of quantized notes, computed in C++ (``emit.cpp``), which is compiled on first use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from midirnn.codecs.base import Tokens
 SOURCE = Path(__file__).with_name("emit.cpp")
 
 LEAST_NATIVE = 200
-"""Of fewer notes the tokens are made in numpy: live sessions never wait for a compiler."""
+"""Fewer notes are encoded in numpy, so that live sessions never wait for a compiler."""
 
 _ROOM = 8
-"""Tokens for a note that there is room for at first; most music has four or five."""
+"""Tokens per note in the first buffer; most music needs four or five."""
 
 Steps = npt.NDArray[np.int64]
 
@@ -33,7 +33,7 @@ def emit_tokens(
     max_shift: int,
     has_bins: bool,
 ) -> Tokens | None:
-    """Return the tokens of notes in order of start; None without a compiler.
+    """Return the tokens of notes, which are sorted by start; None without a compiler.
 
     ``firsts`` are the first ids of note-ons, note-offs, time shifts and velocities.
     """
@@ -62,13 +62,13 @@ def emit_tokens(
 
 
 def is_for(count: int) -> bool:
-    """Return whether so many notes are for the C++."""
+    """Return whether to encode this many notes in C++."""
     return native.for_so_many(load_library, count, LEAST_NATIVE)
 
 
 @functools.cache
 def load_library() -> ctypes.CDLL | None:
-    """Return the C++, compiled if it was not before; None without a compiler."""
+    """Return the C++ library, compiled if needed; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

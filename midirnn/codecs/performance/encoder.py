@@ -14,13 +14,13 @@ from midirnn.sustain import SUSTAIN_DOWN
 
 DRUM_CHANNEL = 9
 
-# The order of simultaneous events; pedals among themselves go in the order in which they came.
+# The order of simultaneous events; pedal events keep the order in which they came.
 _PEDAL_DOWN, _PEDAL_UP, _NOTE_ON, _NOTE_OFF = range(4)
 
 
 @dataclass(eq=False)
 class _Note:
-    """A note that was struck: on which channel, and what has become of it."""
+    """A note that was struck, and whether it has been released or dropped since."""
 
     seconds: float
     channel: int
@@ -46,8 +46,8 @@ class StreamEncoder:
 
     Fed every message in order of time, it returns the tokens that
     :meth:`~midirnn.codecs.performance.PerformanceCodec.encode` returns for the recording, pedal
-    included. The tokens of a step come when the next step begins, since they are sorted. Owns what
-    sounds, what the pedals hold and the current step. Drums (channel 10) are ignored.
+    included. The tokens of a step come when the next step begins, since they are sorted. Owns the
+    sounding notes, those that pedals hold, and the current step. Drums (channel 10) are ignored.
     ``velocity_bin`` is in force before the first note (0: none).
     """
 
@@ -68,7 +68,7 @@ class StreamEncoder:
 
     @property
     def sounding(self) -> frozenset[int]:
-        """The pitches that sound after all closed steps."""
+        """The pitches that sound at the end of the last closed step."""
         return frozenset(self._sounding)
 
     @property
@@ -79,8 +79,8 @@ class StreamEncoder:
     def copy(self) -> StreamEncoder:
         """Return an encoder that continues independently of this one.
 
-        Written out because it delays what a model hears of a note: copy.deepcopy takes ten times as
-        long.
+        Written out because it adds to the time until a model hears a note: copy.deepcopy takes ten
+        times as long.
         """
         twins: dict[_Note, _Note] = {}
 
@@ -105,7 +105,7 @@ class StreamEncoder:
         """Return the tokens that become final when a message (status, data 1, data 2) is heard.
 
         Raises :class:`CodecError` if ``seconds`` lies before the message fed last. Messages other
-        than notes and the sustain pedal only move time.
+        than notes and the sustain pedal only advance time.
         """
         tokens = self._move(seconds)
         if not message or message[0] & 0x0F == DRUM_CHANNEL:
@@ -144,7 +144,7 @@ class StreamEncoder:
         """
         tokens = self._move(seconds)
         most = self.layout.max_shift_steps
-        # The last longest shift waits: it may be the end of the rest.
+        # The last full-length shift waits: the rest may end exactly with it.
         while self._step - self._emitted_step > most:
             tokens.append(self.layout.vocabulary.token(TokenType.TIME_SHIFT, most))
             self._emitted_step += most
@@ -169,7 +169,7 @@ class StreamEncoder:
         return tokens
 
     def finish(self) -> list[int]:
-        """End what sounds with the last message, return the tokens still due, and reset.
+        """End all sounding notes, return the tokens still due, and reset.
 
         Notes that were never released, or that a pedal still holds, end at the last time fed.
         """
@@ -192,7 +192,7 @@ class StreamEncoder:
         offs = {note for note in self._due if self._sounding.get(note.pitch) is note}
         self._due = []
         ons: dict[int, _Note] = {}
-        # At one moment note-ons go by pitch, since notes are numbered by (start, pitch).
+        # The sort is stable: pedal events at the same time stay in the order in which they came.
         self._events.sort(key=lambda event: (event.seconds, max(event.kind, _PEDAL_UP)))
         for event in self._events:
             if event.kind == _PEDAL_DOWN:
@@ -215,7 +215,7 @@ class StreamEncoder:
         return self._emit(offs, ons)
 
     def _strike(self, note: _Note, offs: set[_Note], ons: dict[int, _Note]) -> None:
-        """Begin a note; an earlier one at its pitch ends, one begun in this step is dropped."""
+        """Begin a note; an earlier one at its pitch ends. Of two in one step only one is kept."""
         rival = ons.get(note.pitch)
         if rival is not None:
             tie = rival.seconds == note.seconds
@@ -237,7 +237,7 @@ class StreamEncoder:
         ons[note.pitch] = note
 
     def _end_released(self, channel: int, offs: set[_Note], ons: dict[int, _Note]) -> None:
-        """End the released notes that the pedal of a channel held."""
+        """End the released notes that the pedal of a channel was holding."""
         for note in [*self._sounding.values(), *ons.values()]:
             if note.channel == channel and note.released:
                 self._end(note, offs, ons)
@@ -270,7 +270,7 @@ class StreamEncoder:
         return tokens
 
     def _shift_to(self, step: int) -> list[int]:
-        """Return the time shifts from the step emitted last."""
+        """Return the time shifts from the last emitted step to ``step``."""
         gap, most = step - self._emitted_step, self.layout.max_shift_steps
         self._emitted_step = step
         shifts = [most] * ((gap - 1) // most) + [gap - (gap - 1) // most * most] if gap else []

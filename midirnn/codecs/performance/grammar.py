@@ -39,7 +39,7 @@ _Values = npt.NDArray[np.int64]
 
 @dataclass
 class GrammarState:
-    """Where a token stream stands: what sounds, since when, and what came last. Changed in place.
+    """The state of a token stream: what sounds, since when, and the last token. Changed in place.
 
     ``onset_rank`` (shape ``(128,)``) numbers the sounding notes in the order of their note-ons,
     ``onset_step`` is the step in which they began; both are -1 for silent pitches.
@@ -75,12 +75,12 @@ class GrammarState:
         return in_order
 
     def arrays(self) -> tuple[_Values, _Values, _Values]:
-        """Return copies of ranks and onsets, and the other numbers in a row, as C++ has them."""
+        """Return copies of ranks and onsets, and the scalars as an array, for the C++."""
         numbers = [getattr(self, name) for name in _NUMBERS]
         return self.onset_rank.copy(), self.onset_step.copy(), np.array(numbers, np.int64)
 
     def set_arrays(self, arrays: tuple[_Values, _Values, _Values]) -> None:
-        """Take over what :meth:`arrays` returns, after it was changed."""
+        """Set the state from arrays like those of :meth:`arrays`."""
         self.onset_rank, self.onset_step, numbers = arrays
         for name, value in zip(_NUMBERS, numbers.tolist(), strict=True):
             setattr(self, name, value)
@@ -106,9 +106,9 @@ _NUMBERS = ("next_rank", "step", "velocity_bin", "last_type", "last_shift_full",
 
 
 class PerformanceGrammar:
-    """Which tokens may follow which. Without state of its own: see :class:`GrammarState`.
+    """Which tokens may follow which. Holds no state: see :class:`GrammarState`.
 
-    The limits bound how long a note may sound (a stream under the mask ends it in time), and how
+    The limits bound how long a note may sound (the mask makes a stream end it in time), and how
     many notes may sound at once.
     """
 
@@ -169,10 +169,10 @@ class PerformanceGrammar:
         return min(max(left, 1), self.layout.max_shift_steps)
 
     def due(self, state: GrammarState) -> int | None:
-        """Return the pitch whose note-off alone may come, since its note reached the longest time.
+        """Return the pitch whose note-off must come next because its note has the maximum length.
 
         If there are several, it is the one that began first. None if there is none, or if it can
-        end only a step later, because the note-offs of this step are over.
+        only end a step later because the note-offs of this step are over.
         """
         if self.max_note_steps is None or self._steps_left(state) > 0:
             return None
@@ -183,7 +183,7 @@ class PerformanceGrammar:
         return None if offs_are_over or ranks[pitch] <= state.last_off_rank else pitch
 
     def _may_shift(self, state: GrammarState) -> bool:
-        """Return whether a time shift of some length may follow the last token."""
+        """Return whether a time shift may follow the last token."""
         if state.last_type == self._shift_type:
             return state.last_shift_full
         return state.last_type != self._velocity_type
@@ -206,7 +206,7 @@ class PerformanceGrammar:
         return state.earliest_step + self.max_note_steps - state.step
 
     def advance(self, state: GrammarState, token: int) -> None:
-        """Move the state past a token. Any token of the vocabulary is taken."""
+        """Move the state past a token. Any token of the vocabulary is accepted."""
         kind, value = int(self._type[token]), int(self._value[token])
         if kind == self._on_type:
             state.onset_rank[value] = state.next_rank
@@ -238,7 +238,7 @@ class PerformanceGrammar:
         ranks = state.next_rank + np.arange(len(ons))
         events = np.flatnonzero((kind == self._on_type) | (kind == self._off_type))
         last_event = np.full(NUM_PITCHES, -1)
-        last_event[value[events]] = events  # where an index stands twice, the last value stays
+        last_event[value[events]] = events  # of a pitch the last event counts
         rank_at = np.full(len(tokens), _SILENT, np.int64)
         rank_at[ons] = ranks
         step_at = np.full(len(tokens), _SILENT, np.int64)
@@ -265,7 +265,7 @@ class PerformanceGrammar:
         value: _Values,
         rank_at: _Values,
     ) -> int:
-        """Return the rank of the note ended last in the step that the tokens end in."""
+        """Return the rank of the note that ended last in the step at the end of the tokens."""
         shifts = np.flatnonzero(kind == self._shift_type)
         begin = int(shifts[-1]) + 1 if len(shifts) else 0
         offs = np.flatnonzero(kind[begin:] == self._off_type)
@@ -297,7 +297,7 @@ class PerformanceGrammar:
         return masks
 
     def _masks(self, state: GrammarState, tokens: Tokens) -> BoolArray:
-        """Return what may come after each token, whether or not that one was allowed; (T, V)."""
+        """Return what may come after each token, even one that was not allowed; (T, V)."""
         if is_for(len(tokens)):
             return self._in_cpp.masks(state.arrays(), tokens)
         kind, value = self._type[tokens], self._value[tokens]
@@ -321,10 +321,10 @@ class PerformanceGrammar:
         return masks
 
     def _ranks(self, state: GrammarState, kind: _Kinds, value: _Values) -> _Values:
-        """Return the rank of what sounds at each pitch after each token; shape ``(T, 128)``."""
+        """Return the rank of the note at each pitch after each token, or -1; ``(T, 128)``."""
         rows, is_on = np.arange(len(kind)), kind == self._on_type
         notes = is_on | (kind == self._off_type)
-        # Written at note-ons and note-offs, else carried on.
+        # Set at note-ons and note-offs, carried forward in between.
         written = np.full((len(kind), NUM_PITCHES), -1, np.int64)
         written[rows[notes], value[notes]] = rows[notes]
         np.maximum.accumulate(written, axis=0, out=written)
@@ -334,7 +334,7 @@ class PerformanceGrammar:
     def _off_thresholds(
         self, state: GrammarState, kind: _Kinds, value: _Values, rank: _Values
     ) -> _Values:
-        """Return the rank that note-offs must exceed: of the note ended last in the step; (T,)."""
+        """Return the rank that note-offs must exceed: that of the step's last ended note; (T,)."""
         rows, is_off = np.arange(len(kind)), kind == self._off_type
         notes = is_off | (kind == self._on_type)
         previous = np.vstack([state.onset_rank, rank[:-1]])

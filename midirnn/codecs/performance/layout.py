@@ -15,17 +15,17 @@ from midirnn.performance import NUM_PITCHES
 OVERLAPS = ("cut", "keep")
 
 DEFAULT_VELOCITY = 100
-"""Velocity of notes that no velocity token precedes, before it is put into its bin."""
+"""The velocity, before binning, of notes that no velocity token precedes."""
 
 MAX_VELOCITY = 127
 
 
 @dataclass(frozen=True)
 class PerformanceLayout:
-    """What the tokens of the performance encoding stand for; 388 with the default settings.
+    """The settings of the performance encoding; 388 tokens by default.
 
-    ``steps_per_second`` is the time grid, ``max_shift_steps`` the longest time shift in steps of
-    it, ``velocity_bins`` the number of velocities that are told apart (0: none). ``overlaps`` says
+    ``steps_per_second`` is the time grid, ``max_shift_steps`` the longest time shift in its steps,
+    ``velocity_bins`` the number of distinct velocities (0: no velocity tokens). ``overlaps`` says
     what happens when a pitch is struck while it sounds: ``"cut"`` ends the first note there, so
     that a pitch sounds once at a time; ``"keep"`` writes a second note-on, as note-seq does.
     """
@@ -76,14 +76,14 @@ class PerformanceLayout:
 
     @cached_property
     def token_steps(self) -> npt.NDArray[np.int64]:
-        """By how many steps each token moves time on; shape ``(V,)``."""
+        """The number of steps by which each token advances time; shape ``(V,)``."""
         steps = np.zeros(self.vocab_size, np.int64)
         shifts = self.vocabulary.slice_of(TokenType.TIME_SHIFT)
         steps[shifts] = self.vocabulary.values[shifts]
         return steps
 
     def steps(self, seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Return the steps of the grid nearest to ``seconds``; halves go up."""
+        """Return the steps of the grid nearest to ``seconds``; halves are rounded up."""
         return (np.asarray(seconds, np.float64) * self.steps_per_second + 0.5).astype(np.int64)
 
     def step(self, seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""The controls of a piece, measured from its tokens: density, loudness and pitch classes."""
+"""The controls and the style of a piece, measured from its tokens."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from midirnn.performance import NUM_PITCHES
 def measured_controls(
     tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int
 ) -> FloatArray:
-    """Return the controls of a piece from each of its tokens ``begin`` to ``stop - 1`` on.
+    """Return the controls of what follows at each token ``begin`` to ``stop - 1`` of a piece.
 
-    Shape ``(stop - begin, 28)``. Notes are counted from the token itself on, for
-    :data:`HORIZON_SECONDS`. Where no note begins, loudness and pitch classes are all 0.
+    Shape ``(stop - begin, 28)``. Notes are counted for :data:`HORIZON_SECONDS`, the token itself
+    included. Where no note begins, loudness and pitch classes are all 0.
     """
     vocabulary = layout.vocabulary
     first_bin = _bin_before(tokens, layout, begin)
@@ -50,7 +50,7 @@ def measured_controls(
     ons = np.flatnonzero(vocabulary.is_type(tokens, TokenType.NOTE_ON))
     loudness, classes = _running_sums(tokens, ons, first_bin, layout)
 
-    # A token's passage begins before its own time shift.
+    # The passage measured at a token begins before the token's own time shift.
     begun = np.concatenate([[0], step])[: stop - begin]
     moment, low, begun = _moments(np.searchsorted(ons, np.arange(stop - begin)), begun)
     high = np.searchsorted(step[ons], begun + horizon)
@@ -66,7 +66,7 @@ def measured_controls(
 
 
 def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int) -> FloatArray:
-    """Return the style of a piece from each of its tokens ``begin`` to ``stop - 1`` on.
+    """Return the style of what follows at each token ``begin`` to ``stop - 1`` of a piece.
 
     Shape ``(stop - begin, NUM_STYLE_INPUTS)``; see :func:`midirnn.codecs.style.measured`.
     """
@@ -85,9 +85,9 @@ def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: 
 def _moments(
     first: npt.NDArray[np.int64], begun: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the moment (N,) that each of N places is of, and the first note and time of each.
+    """Group N places into moments; return each place's moment (N,), each moment's note and time.
 
-    Half of all tokens begin no note and let no time pass: from the next place on the same follows.
+    Half of all tokens begin no note and take no time: the same notes follow at the next place.
     """
     is_new = np.ones(len(first), np.bool_)
     is_new[1:] = (np.diff(first) != 0) | (np.diff(begun) != 0)
@@ -97,10 +97,10 @@ def _moments(
 def _deciding(
     tokens: Tokens, layout: PerformanceLayout, step: npt.NDArray[np.int64], begin: int, stop: int
 ) -> slice:
-    """Return the tokens that decide the style of a piece from ``begin`` to ``stop - 1`` on.
+    """Return the tokens on which the style at ``begin`` to ``stop - 1`` depends.
 
-    They hold all notes that sound at its beginning or begin within reach, whole, and the first
-    onset after these. ``step`` (T,) is the time behind each token.
+    They include all notes that sound at ``begin`` or start within the horizon, from note-on to
+    note-off, and the first onset after these. ``step`` (T,) is the time after each token.
     """
     vocabulary = layout.vocabulary
     is_on = vocabulary.is_type(tokens, TokenType.NOTE_ON)
@@ -108,10 +108,10 @@ def _deciding(
     pitch = vocabulary.values[tokens[events]]
 
     def sounding(place: int) -> tuple[npt.NDArray[np.int64], int]:
-        """Return the last event (128,) of each pitch that sounds at a place, else -1; the rest."""
+        """Return the note-on (128,) of each pitch that sounds at a place, else -1; the events."""
         count = int(np.searchsorted(events, place))
         latest = np.full(NUM_PITCHES, -1, np.int64)
-        latest[pitch[:count]] = events[:count]  # of several the last one counts
+        latest[pitch[:count]] = events[:count]  # of a pitch the last event counts
         return np.where(is_on[latest], latest, -1), count
 
     latest, _ = sounding(begin)
@@ -123,7 +123,7 @@ def _deciding(
     last = int(next_onset.max(initial=last)) + 1
     latest, count = sounding(last)
     released = np.full(NUM_PITCHES, len(tokens), np.int64)
-    released[pitch[count:][::-1]] = events[count:][::-1]  # of several the first one counts
+    released[pitch[count:][::-1]] = events[count:][::-1]  # of a pitch the first event counts
     last = max(last, int(released[latest >= 0].max(initial=0)) + 1)
     return slice(first, min(last, len(tokens)))
 
@@ -152,7 +152,7 @@ def notes_of(
     end = int(step[-1]) if len(step) else 0
     is_on = vocabulary.is_type(tokens, TokenType.NOTE_ON)
     events = np.flatnonzero(is_on | vocabulary.is_type(tokens, TokenType.NOTE_OFF))
-    events = events[np.argsort(value[events], kind="stable")]  # of each pitch in turn
+    events = events[np.argsort(value[events], kind="stable")]  # pitch by pitch
     ends = np.append(step[events][1:], end)
     last_of_pitch = np.append(np.diff(value[events]) != 0, True)[: len(events)]
     ended = np.zeros(len(tokens), np.int64)
@@ -167,7 +167,7 @@ def notes_of(
 def _running_sums(
     tokens: Tokens, ons: npt.NDArray[np.int64], first_bin: int, layout: PerformanceLayout
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the sums over the first n note-ons of velocities (N + 1,) and pitch classes."""
+    """Return running sums over note-ons: of velocities (N + 1,) and of pitch classes."""
     value = layout.vocabulary.values[tokens]
     is_velocity = layout.vocabulary.is_type(tokens, TokenType.VELOCITY)
     velocities = layout.bin_velocity(_bins(is_velocity, value, first_bin)[ons])
@@ -178,7 +178,7 @@ def _running_sums(
 
 
 def _bin_before(tokens: Tokens, layout: PerformanceLayout, position: int) -> int:
-    """Return the velocity bin in force before that position."""
+    """Return the velocity bin in force before a position."""
     before = tokens[:position]
     set_at = np.flatnonzero(layout.vocabulary.is_type(before, TokenType.VELOCITY))
     if not len(set_at):

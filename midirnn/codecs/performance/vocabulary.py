@@ -35,7 +35,7 @@ class TokenRange:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids for typed values: each range follows the one before it, from id 0 on."""
+    """Token ids of typed values: the ranges follow one another, from id 0 on."""
 
     ranges: tuple[TokenRange, ...]
 
@@ -73,7 +73,7 @@ class Vocabulary:
         return list(self.slices).index(token_type)
 
     def is_type(self, tokens: Tokens, token_type: TokenType) -> BoolArray:
-        """Return which tokens are of one type; of the shape of ``tokens``."""
+        """Return which tokens are of one type; the shape is that of ``tokens``."""
         ids = self.slices[token_type]
         is_type: BoolArray = (tokens >= ids.start) & (tokens < ids.stop)
         return is_type
