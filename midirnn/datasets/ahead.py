@@ -1,4 +1,4 @@
-"""Prepare the next batch of a training in a thread, while the present one is computed."""
+"""Prepare the next training batch in a thread while the current one is in use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = list[dict[str, Any]]
 
 
 class Windows(Protocol):
-    """Endless batches that can be resumed exactly, as of TrainingWindows."""
+    """Endless batches that can be resumed exactly, such as ``TrainingWindows``."""
 
     def __next__(self) -> Batch:
         """Return the next batch."""
@@ -23,15 +23,14 @@ class Windows(Protocol):
         """Continue where :meth:`state` was taken."""
 
     def restore_randomness(self, state: State) -> None:
-        """Draw with the random generators of a state, from here on."""
+        """Use the random generators of a state from here on."""
 
 
 class WindowsAhead:
     """The same batches, each prepared while the one before it is in use.
 
     Owns a thread, the windows, which only that thread reads, and the batch that is ready. The state
-    is that after the batch handed out last: the batch that is ready is prepared again after a
-    resumption.
+    is that after the batch returned last: a batch that is ready is prepared again on resuming.
     """
 
     def __init__(self, windows: Windows) -> None:
@@ -67,7 +66,7 @@ class WindowsAhead:
         self._windows.restore(state)
 
     def restore_randomness(self, state: State) -> None:
-        """Draw with the random generators of a state, from here on."""
+        """Use the random generators of a state from here on."""
         before = self._settle()
         self._windows.restore(before)
         self._windows.restore_randomness(state)

@@ -1,4 +1,4 @@
-"""Look through files before they are encoded: which to leave out, and which belong together."""
+"""Inspect files before they are encoded: which to leave out, and which belong together."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ def clean_files(
     executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimilarPieces:
-    """Read files, and folders of them; return the pieces with those that they are like.
+    """Read files and folders of them; return the pieces, and which of them are similar.
 
     Files that cannot be read, or that the ``filter`` leaves out, are reported with the reason.
     Pieces are named by their paths below the folder that holds all sources.
 
-    At ``output`` a table of splits is written, by ``shares``, in which the path of a piece is
-    ``name(path)``. A run that was killed is then continued by the next one to the same ``output``.
-    Raises :class:`DatasetError` if there are no files, or if the table cannot be written.
+    With an ``output``, a table of splits by ``shares`` is written there, in which the path of a
+    piece is ``name(path)``; a run that was killed is continued by the next one with the same
+    ``output``. Raises :class:`DatasetError` if there are no files, or if the table cannot be
+    written.
     """
     codec = PerformanceCodec()
     files, refused = find_files(sources, codec.suffixes)

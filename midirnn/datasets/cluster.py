@@ -11,15 +11,15 @@ from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import reason_of
 
 CONNECT_SECONDS = 20
-"""So long to wait for a scheduler, and for the first of its workers."""
+"""How long to wait for a scheduler, and for the first of its workers."""
 
 LOST_WORKERS = ("KilledWorker",)
-"""What Dask raises for a task that was on several workers when they died."""
+"""The errors that Dask raises for a task that was on several workers when they died."""
 
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[tuple[Executor, int]]:
-    """Connect to a Dask scheduler; yield an executor of its workers, and how many tasks they run.
+    """Connect to a Dask scheduler; yield an executor, and how many tasks its workers run at once.
 
     Raises :class:`OptionError` if no scheduler answers at the ``address`` (``tcp://host:8786``), or
     if it has no workers.

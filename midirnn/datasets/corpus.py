@@ -1,4 +1,4 @@
-"""Encode a corpus: files whose codec takes its vocabulary from them, and that may be cut."""
+"""Encode a corpus: files that may be cut, with a codec that takes its vocabulary from them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from midirnn.errors import DatasetError, MidirnnError
 from midirnn.files import reason_of
 
 Result = tuple[list[Row], list[Refusal]]
-"""What became of one file: the rows of its pieces, and what could not be used."""
+"""The outcome of one file: the rows of its pieces, and what could not be used."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files that were read, with the codec that was fitted to their training pieces."""
+    """Files that have been read, with the codec fitted to their training pieces."""
 
     codec: Codec[Any]
     contents: list[tuple[Job, dict[str, list[Passage]] | Refusal]]
-    """Each file's pieces by their splits, or why there are none."""
+    """Each file's pieces by split, or why there are none."""
 
     def results(self) -> Iterator[Result]:
         """Encode each file in turn."""
@@ -55,9 +55,9 @@ class Corpus:
 def read_corpus(codec: CorpusCodec, jobs: Sequence[Job], shares: SplitShares | None) -> Corpus:
     """Read files and fit the codec to their training pieces.
 
-    Files without a split of their own are cut by position: first what is for training, then for
-    validation, then for testing, by their ``shares``. Raises :class:`DatasetError` if nothing is
-    for training.
+    Files without a split of their own are cut by position, according to ``shares``: training comes
+    first, then validation, then testing. Raises :class:`DatasetError` if nothing is left to train
+    on.
     """
     codec = codec.for_files([Path(job.path.name) for job in jobs])
     contents = [(job, _read(codec, job, shares)) for job in jobs]
@@ -80,7 +80,7 @@ def read_corpus(codec: CorpusCodec, jobs: Sequence[Job], shares: SplitShares | N
 def _read(
     codec: CorpusCodec, job: Job, shares: SplitShares | None
 ) -> dict[str, list[Passage]] | Refusal:
-    """Return a file's pieces by their splits."""
+    """Return a file's pieces by split."""
     try:
         data = job.path.read_bytes() if isinstance(job.path, RemoteFile) else b""
         with on_disk(job.path, data) as path:

@@ -15,14 +15,14 @@ from midirnn.datasets.store import StoredPieces
 Item = TypeVar("Item")
 
 SHORTEST_EXCERPT = 128
-"""Tokens of the shortest useful excerpt: fewer pieces are taken rather than shorter ones."""
+"""Tokens of the shortest useful excerpt; rather than shorter ones, fewer are taken."""
 
 
 class PieceDraw:
     """Draws pieces with probabilities proportional to ``chances``, and augments each.
 
-    Without ``chances`` they are the pieces' lengths. Only the piece that is drawn is read. It is
-    the same whether the pieces are in memory or not.
+    By default ``chances`` are the pieces' lengths. Only the piece that is drawn is read. The draws
+    are the same whether the pieces are in memory or not.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ def lengths_of(pieces: Sequence[Tokens]) -> npt.NDArray[np.int64]:
 
 
 def excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
-    """Return equally long beginnings of pieces, together about ``tokens`` tokens.
+    """Return the beginnings of pieces, equally long and together about ``tokens`` tokens.
 
-    From all pieces, or if each would have less than :data:`SHORTEST_EXCERPT` tokens, from some
-    that are spread evenly over the set. Only those are read.
+    All pieces are used or, if each excerpt would have fewer than :data:`SHORTEST_EXCERPT` tokens,
+    some that are spread evenly over the set. Only those are read.
     """
     filled: list[int] = np.flatnonzero(lengths_of(pieces)).tolist()
     chosen = evenly(filled, max(1, tokens // SHORTEST_EXCERPT))
@@ -66,6 +66,6 @@ def excerpts(pieces: Sequence[Tokens], tokens: int) -> list[Tokens]:
 
 
 def evenly(pieces: Sequence[Item], count: int) -> list[Item]:
-    """Return ``count`` of the pieces, spread evenly over them; all if there are no more."""
+    """Return ``count`` of the pieces, spread evenly over them; all if there are fewer."""
     count = min(count, len(pieces))
     return [pieces[number * len(pieces) // count] for number in range(count)]

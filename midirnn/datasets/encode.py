@@ -42,14 +42,14 @@ from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
 
 Progress = Callable[[int, int], None]
-"""Called with the number of files that are done, and of all files."""
+"""Called with the number of files done and the number of all files."""
 
 
 ON_DAMAGE = ("refuse", "recover")
 """What to do with damaged files."""
 
 ON_DUPLICATES = ("keep", "drop")
-"""What to do with further versions of a performance."""
+"""What to do with other versions of a performance."""
 
 
 def encode_files(
@@ -75,25 +75,25 @@ def encode_files(
     Sources may be archives (.zip, .tar.gz), and sources and ``output`` URLs that fsspec opens.
     Files are split by the hashes of their bytes unless a table is given. The data set is the same,
     byte for byte, with any number of ``workers`` (processes; by default one per processor). An
-    ``executor`` replaces them, on other machines too; ``workers`` is then the number of tasks that
+    ``executor`` replaces them, also on other machines; ``workers`` is then the number of tasks that
     keep it busy. Files that cannot be used, or take longer than ``file_seconds``, are skipped and
-    reported, in ``refused.jsonl`` too. A run that was killed is continued by the next one to the
-    same ``output``: no file is encoded twice, and the bytes are those of a run that was not killed.
-    A split of more than about ``part_tokens`` tokens has several Parquet files.
+    reported, also in ``refused.jsonl``. A run that was killed is continued by the next one with the
+    same ``output``; the result has the same bytes as that of an uninterrupted run. A split of more
+    than about ``part_tokens`` tokens has several Parquet files.
 
-    Damaged files are refused; with ``on_damage="recover"`` what is whole of them is encoded, and
-    the report says what is lost. A file that needs more than ``file_gigabytes`` of memory is
-    refused, and so is one that the ``filter`` leaves out.
+    Damaged files are refused; with ``on_damage="recover"`` their intact part is encoded, and the
+    report says what is lost. A file that needs more than ``file_gigabytes`` of memory is refused,
+    and so is one that the ``filter`` leaves out.
 
     With ``group_compositions`` all performances of a composition are in one split: pieces are
-    compared by their notes. With ``duplicates="drop"`` of several versions of a performance, or
-    parts of it, only the longest is encoded. Both read the files twice.
+    compared by their notes. With ``duplicates="drop"`` only the longest of several versions or
+    parts of a performance is encoded. Both read the files twice.
 
     With a codec of texts (:class:`~midirnn.codecs.CorpusCodec`) ``splits`` are shares of each
     file, by position, unless a table is given; files are encoded in this process.
 
     Raises :class:`DatasetError` if there is nothing to encode, if ``output`` exists and
-    ``overwrite`` is false, or if it cannot be written; no files are left then.
+    ``overwrite`` is false, or if it cannot be written; no files are left behind then.
     """
     codec = codec or CODECS[DEFAULT_CODEC]()
     splits = splits or SplitShares()
@@ -126,7 +126,7 @@ def encode_files(
         return run.write(Path(output), overwrite)
     url = os.fspath(output)
     check_target(url, MANIFEST, overwrite=overwrite)
-    # What was done is found again by the next run with this target.
+    # The next run with this target finds the same folder, and what was done.
     name = f"midirnn-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
     folder = Path(tempfile.gettempdir(), name)
     report = run.write(folder, overwrite=True)
@@ -139,7 +139,7 @@ def encode_files(
 
 @dataclass(frozen=True)
 class _Run:
-    """What :func:`encode_files` was asked for, in the order of its arguments."""
+    """The arguments of :func:`encode_files`, checked and with defaults filled in."""
 
     codec: Codec[Any]
     splits: SplitShares | SplitTable
@@ -200,7 +200,7 @@ class _Run:
     def _without_similar(
         self, jobs: Sequence[Job], journal: Journal
     ) -> tuple[Sequence[Job], list[Refusal]]:
-        """Return the files to encode, with their splits if these go by composition."""
+        """Return the files to encode, split if by composition, and those that are left out."""
         by_group = self.chosen["group_compositions"]
         if not by_group and self.chosen["duplicates"] == "keep":
             return jobs, []
@@ -222,7 +222,7 @@ class _Run:
     def _results(
         self, jobs: Sequence[Job], journal: Journal, recovered: list[Refusal], stack: ExitStack
     ) -> tuple[Codec[Any], Iterator[Result]]:
-        """Return the codec, fitted to the files if it needs that, and what becomes of each file."""
+        """Return the codec, fitted to the files if necessary, and the outcome of each file."""
         if isinstance(self.codec, CorpusCodec):
             shares = self.splits if isinstance(self.splits, SplitShares) else None
             corpus = read_corpus(self.codec, jobs, shares)
@@ -259,7 +259,7 @@ class _Run:
         }
 
     def _options(self) -> dict[str, object]:
-        """Return the options by which pieces were chosen, but for those that have the default."""
+        """Return the options by which pieces were chosen, except those with default values."""
         usual = {"group_compositions": False, "duplicates": "keep"}
         chosen = {name: value for name, value in self.chosen.items() if value != usual[name]}
         unlimited = asdict(PieceFilter())
@@ -275,7 +275,7 @@ def _encoded(
     journal: Journal,
     recovered: list[Refusal],
 ) -> Generator[Result, None, None]:
-    """Encode files, each of which is a piece, in worker processes, but for those done before."""
+    """Encode files, one piece each, in worker processes, except those done by an earlier run."""
     # Absolute, since an executor may work in another folder.
     paths = View(jobs, lambda job: job.path.absolute())
     waiting: list[tuple[Job, Encoded]] = []
@@ -288,7 +288,7 @@ def _encoded(
                     recovered.append(Refusal(job.name, outcome.damage))
             else:
                 refused.append(Refusal(job.name, outcome))
-            # Few files are divided when all are known, so that no split is left without any.
+            # A small set is split once all files are known, so that no split stays empty.
             rows: list[Row] = []
             if len(jobs) > MOST_BALANCED or done == len(jobs):
                 rows, waiting = list(_rows(waiting, splits)), []
@@ -333,8 +333,8 @@ def _rows(
 class _Seen:
     """The files so far, to find those with the same bytes. Owns 12 bytes for each.
 
-    Of each SHA-256 64 bits are kept: by chance two of a million files agree in them once in 40
-    million data sets.
+    Only 64 bits of each SHA-256 are kept: of data sets of a million files, one in 40 million has
+    two that agree by chance.
     """
 
     def __init__(self) -> None:
@@ -343,12 +343,12 @@ class _Seen:
         self._numbers: dict[str, int] = {}
 
     def add(self, row: Row) -> None:
-        """Keep what there is of a row."""
+        """Record the hash and the split of a row."""
         self._hashes.append(int(row.sha256[:16], 16))
         self._splits.append(self._numbers.setdefault(row.split, len(self._numbers)))
 
     def duplicates(self) -> tuple[int, int]:
-        """Return how many files equal an earlier one, and of how many that is in another split."""
+        """Return how many files equal an earlier one, and how many one in another split."""
         hashes, splits = np.asarray(self._hashes), np.asarray(self._splits)
         order = np.argsort(hashes, kind="stable")
         hashes, splits = hashes[order], splits[order]
@@ -358,7 +358,7 @@ class _Seen:
 
 
 def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[str, ...]:
-    """Return the splits that have a share, but no file."""
+    """Return the splits that have a share but no file."""
     if isinstance(splits, SplitTable):
         return ()
     shares = {"train": 1.0, "validation": splits.validation, "test": splits.test}
@@ -374,6 +374,6 @@ def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
 
 
 def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:
-    """Return what says that files were cut, for ``dataset.json``; nothing if they were not."""
+    """Return the entry for ``dataset.json`` if files were cut by position, else nothing."""
     cut = isinstance(codec, CorpusCodec) and isinstance(splits, SplitShares)
     return {"by": "position"} if cut else {}

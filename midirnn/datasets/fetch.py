@@ -23,16 +23,16 @@ from midirnn.errors import DatasetError, OptionError
 from midirnn.files import one_line_errors, put_in_place, reason_of
 
 STALL_SECONDS = 30.0
-"""A server that sends nothing for so long is asked again."""
+"""A server that sends nothing for this long is asked again."""
 
 TRIES = 5
-"""So often in a row a server may fail without having sent anything new."""
+"""After this many failures in a row, without anything new received, a download is given up."""
 
 WAIT_SECONDS = 1.0
-"""Before a second try; before each further one twice as long."""
+"""The wait before a second try; it doubles before each further one."""
 
 MOST_UNPACKED = 50
-"""An archive that unpacks to more times its size is no collection of MIDI files."""
+"""An archive that unpacks to more than this times its size is refused as no MIDI collection."""
 
 _BLOCK = 1 << 18
 _SCHEMES = ("http", "https")
@@ -77,10 +77,9 @@ PUBLISHED = {
 def fetch(name: str, output: Path, progress: Progress | None = None) -> Published:
     """Download a data set and unpack it to a new folder ``output``.
 
-    A download that was interrupted goes on where it was: what is there is kept beside ``output``.
-    Raises :class:`OptionError` for a name that is not known, and :class:`DatasetError` if the
-    folder exists, if the download fails, is not what the publisher describes, or cannot be
-    unpacked.
+    An interrupted download is resumed: what has been received is kept beside ``output``. Raises
+    :class:`OptionError` for an unknown name, and :class:`DatasetError` if the folder exists, if the
+    download fails, is not what the publisher describes, or cannot be unpacked.
     """
     if name not in PUBLISHED:
         raise OptionError(f"there is no data set {name!r}; known are {', '.join(PUBLISHED)}")
@@ -109,7 +108,7 @@ def fetch(name: str, output: Path, progress: Progress | None = None) -> Publishe
 
 
 class _StoppedError(Exception):
-    """A server stopped in the middle; what it sent is kept."""
+    """A server stopped sending; what it sent is kept."""
 
 
 def download(
@@ -119,9 +118,9 @@ def download(
     most_bytes: int,
     progress: Progress | None = None,
 ) -> None:
-    """Download a file, unless it is there with this SHA-256 already.
+    """Download a file, unless it exists with this SHA-256 already.
 
-    ``target`` grows while the server sends, and the next call goes on from its end. A file with
+    ``target`` grows while the server sends, and the next call resumes at its end. A file with
     another checksum is removed.
     """
     with one_line_errors(target, DatasetError):
@@ -156,10 +155,10 @@ def download(
 
 
 def _receive(url: str, target: Path, most_bytes: int, progress: Progress | None) -> None:
-    """Append what the server sends from the end of the target on.
+    """Append the rest of the file to the target.
 
-    Raises :class:`_StoppedError` if it stops, and :class:`DatasetError` if there is no use in
-    asking again.
+    Raises :class:`_StoppedError` if the server stops, and :class:`DatasetError` if trying again is
+    of no use.
     """
     have = _size(target)
     with closing(_open(url, have)) as response:
@@ -183,7 +182,7 @@ def _blocks(response: Any) -> Iterator[bytes]:
     """Yield what the server sends."""
     while True:
         try:
-            block = response.read1(_BLOCK)  # what there is, not all of it
+            block = response.read1(_BLOCK)  # what has arrived, not a whole block
         except http.client.IncompleteRead as error:
             yield error.partial
             raise _StoppedError("the server stopped in the middle") from None
@@ -195,7 +194,7 @@ def _blocks(response: Any) -> Iterator[bytes]:
 
 
 def _open(url: str, begin: int) -> Any:
-    """Ask a server for a file from some byte on; the answer is empty if there is no such byte."""
+    """Request a file from byte ``begin`` on; the response is empty if it ends before that."""
     _check_scheme(url)
     headers = {"User-Agent": "midirnn"} | ({"Range": f"bytes={begin}-"} if begin else {})
     request = urllib.request.Request(url, headers=headers)
@@ -219,7 +218,7 @@ def _open(url: str, begin: int) -> Any:
 
 
 class _Nothing:
-    """The answer to a request for what is behind the end of a file: no bytes."""
+    """The empty response to a request from beyond the end of a file."""
 
     status = http.HTTPStatus.PARTIAL_CONTENT
     headers: ClassVar[dict[str, str]] = {}
@@ -268,8 +267,8 @@ def _digest(path: Path) -> str:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack the files of a zip or tar archive below a folder.
 
-    Raises :class:`DatasetError` for an archive that is damaged, that has a path outside of the
-    folder, a link or a device, or that is much larger than it looks.
+    Raises :class:`DatasetError` for an archive that is damaged, that holds a path outside of the
+    folder, a link or a device, or that unpacks to much more than its size.
     """
     most = max(_size(archive) * MOST_UNPACKED, 1 << 26)
     unpacked = 0
@@ -291,7 +290,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _inside(folder: Path, name: str, archive: Path) -> Path:
-    """Return where a file of an archive goes."""
+    """Return the path to which a file of an archive is unpacked."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name or not path.parts:
         raise DatasetError(f"{archive} holds {name!r}, which would not be below its folder")
@@ -302,7 +301,7 @@ _Member = tuple[str, bool, Callable[[], IO[bytes]]]
 
 
 def _members(archive: Path) -> Iterator[_Member]:
-    """Yield the name of each member, whether it is a folder, and what opens it."""
+    """Yield the name of each member, whether it is a folder, and a function that opens it."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():

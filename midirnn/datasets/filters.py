@@ -15,7 +15,7 @@ PIANOS = range(8)
 """The programs of pianos in General MIDI."""
 
 FILTERED = "is filtered out: "
-"""So begins the reason why a piece is left out by a filter."""
+"""The beginning of the reason why a filter leaves out a piece."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Fingerprints of pieces: which are the same performance, and which the same composition.
 
-A fingerprint has two MinHash signatures (Broder, 1997). Two signatures agree in about as many
-places as the share of n-grams that their pieces have in common (their Jaccard index).
+A fingerprint has two MinHash signatures (Broder, 1997). The share of places in which two signatures
+agree estimates the share of n-grams that their pieces have in common (their Jaccard index).
 
-Of a composition the n-grams are the pitches of consecutive notes, sorted: most of these are the
-same for every pianist and at every tempo. Of a performance they are pitches with velocities, which
+For a composition the n-grams are the pitches of consecutive notes, sorted: most of these are the
+same for every pianist and at every tempo. For a performance they are pitches with velocities, which
 no two performances share.
 """
 
@@ -25,7 +25,7 @@ from midirnn.performance import Performance
 
 COMPOSITION_NOTES, COMPOSITION_HASHES = 7, 512
 PERFORMANCE_NOTES, PERFORMANCE_HASHES = 4, 64
-"""How many notes an n-gram has, and how many places a signature."""
+"""The number of notes in an n-gram, and of hashes in a signature."""
 
 Hashes = npt.NDArray[np.uint32]
 
@@ -37,15 +37,15 @@ _HALF = np.uint64(0xFFFFFFFF)
 
 @dataclass(frozen=True)
 class FingerprintCodec:
-    """Gives the fingerprint of a performance as its tokens, so that the encoder's workers make it.
+    """Encodes a performance as its fingerprint, so that the encoder's workers can compute it.
 
-    Files are read as another codec reads them. Nothing is decoded from these.
+    Files are read by the codec ``reader``. Fingerprints cannot be decoded.
     """
 
     reader: Codec[Any]
 
     def settings(self) -> dict[str, Any]:
-        """Return what makes an equal codec, for JSON."""
+        """Return the settings that identify the codec, for JSON."""
         return {"name": "fingerprint", "reader": self.reader.settings()}
 
     def read(self, path: Path) -> Performance:
@@ -53,13 +53,13 @@ class FingerprintCodec:
         return _as_performance(self.reader.read(path), self.reader)
 
     def recover(self, path: Path) -> Performance:
-        """Read what is whole of a damaged file; a warning says what is lost."""
+        """Read the intact part of a damaged file; a warning says what is lost."""
         if isinstance(self.reader, Recovers):
             return _as_performance(self.reader.recover(path), self.reader)
         return self.read(path)
 
     def encode(self, performance: Performance) -> Tokens:
-        """Return the fingerprint; nothing for a performance without notes."""
+        """Return the fingerprint; empty for a performance without notes."""
         if not len(performance):
             return np.empty(0, np.uint16)
         return fingerprint(performance).view(np.uint16)
@@ -90,7 +90,7 @@ def fingerprint(performance: Performance) -> Hashes:
 
 
 def _windows(values: npt.NDArray[np.uint64], length: int) -> npt.NDArray[np.uint64]:
-    """Return all runs of so many values; shape ``(N, length)``."""
+    """Return all runs of ``length`` values; shape ``(N, length)``."""
     if len(values) < length:
         return np.empty((0, length), np.uint64)
     return np.lib.stride_tricks.sliding_window_view(values, length)
@@ -107,7 +107,7 @@ def _distinct(ngrams: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def _signature(ngrams: npt.NDArray[np.uint64], size: int) -> Hashes:
-    """Return the MinHash signature of some n-grams."""
+    """Return the MinHash signature of n-grams."""
     try:
         from datasketch import MinHash
     except ImportError:
@@ -120,7 +120,7 @@ def _signature(ngrams: npt.NDArray[np.uint64], size: int) -> Hashes:
 
 @dataclass(frozen=True)
 class Signatures:
-    """The signatures of some pieces, of one kind."""
+    """The signatures of pieces, all of one kind."""
 
     hashes: Hashes
     """Shape ``(pieces, hashes)``."""
@@ -129,7 +129,7 @@ class Signatures:
 
     @classmethod
     def of(cls, fingerprints: Sequence[Tokens]) -> tuple[Signatures, Signatures]:
-        """Return the signatures of compositions, and those of performances."""
+        """Return the composition signatures and the performance signatures."""
         size = 2 + COMPOSITION_HASHES + PERFORMANCE_HASHES
         rows = np.array([row.view(np.uint32) for row in fingerprints], np.uint32).reshape(-1, size)
         counts = rows[:, :2].astype(np.int64)
@@ -151,7 +151,7 @@ class Signatures:
         """Return pairs of pieces that agree in ``rows`` neighbouring places of their signatures.
 
         This is locality-sensitive hashing (Leskovec et al., "Mining of Massive Datasets", 3.4).
-        The bands are sorted one after another, which needs no index in memory. Of many equal
+        The bands are sorted one after another, which needs no index in memory. Among many equal
         pieces each is paired with its neighbour and with the first.
         """
         pairs = [np.empty((0, 2), np.int64)]
@@ -181,6 +181,6 @@ class _Shared:
     jaccard: npt.NDArray[np.float64]
     """The n-grams that both have, as a share of those that either has."""
     ngrams: npt.NDArray[np.float64]
-    """How many both have."""
+    """The number of n-grams that both have."""
     contained: npt.NDArray[np.float64]
-    """The same as a share of those of the shorter piece."""
+    """The same, as a share of those of the shorter piece."""

@@ -12,11 +12,11 @@ from typing import Any, Generic, TypeVar, overload
 T = TypeVar("T")
 
 _MOST_BYTES = 16_000_000
-"""A list of up to so many bytes stays in memory."""
+"""A list of up to this many bytes stays in memory."""
 
 
 class View(Sequence[T]):
-    """What a function gives for the items of a sequence; each is asked for when it is needed."""
+    """A function's results for the items of a sequence, each computed when it is needed."""
 
     def __init__(
         self, items: Sequence[Any], make: Callable[[Any], T], places: range | None = None
@@ -44,7 +44,7 @@ class View(Sequence[T]):
 class DiskList(Sequence[T], Generic[T]):
     """A list in a temporary file, in which each item is a line of JSON.
 
-    Owns the file, and in memory the place of each item in it: 8 bytes. A short list has no file.
+    Owns the file, and in memory the offset of each item: 8 bytes. A short list has no file.
     """
 
     def __init__(self, to_json: Callable[[T], Any], from_json: Callable[[Any], T]) -> None:
@@ -55,7 +55,7 @@ class DiskList(Sequence[T], Generic[T]):
         self._begins = array("q", [0])
 
     def append(self, item: T) -> None:
-        """Add an item behind the others."""
+        """Add an item at the end."""
         line = json.dumps(self._to_json(item), separators=(",", ":")).encode()
         self._file.seek(self._begins[-1])
         self._file.write(line)

@@ -1,4 +1,4 @@
-"""Several data sets in one training, mixed by weight."""
+"""Several data sets in one training run, mixed by weight."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from midirnn.errors import DatasetError, OptionError
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that a training reads. Its pieces may be in memory or on disk.
+    """A data set to train on. Its pieces may be in memory or on disk.
 
-    How often it is read follows from its size and its weight: its share of a training is
-    ``weight * tokens``, divided by the same of all sources together. With weights of 1 every token
+    Its share of the training is proportional to ``weight * tokens``. With weights of 1 every token
     is as likely to be read as any other, whatever its data set.
     """
 
@@ -39,13 +38,13 @@ class Source:
 
 
 def shares_of(sources: Sequence[Source]) -> list[float]:
-    """Return the share of each source in a training; together 1."""
+    """Return the share of each source in the training; they sum to 1."""
     parts = [source.weight * source.tokens for source in sources]
     return [part / sum(parts) for part in parts]
 
 
 def chances_of(sources: Sequence[Source]) -> npt.NDArray[np.float64]:
-    """Return how likely each piece is drawn, relative to the others: all pieces in a row."""
+    """Return the relative probability of each piece, those of all sources in a row."""
     return np.concatenate([source.weight * lengths_of(source.train) for source in sources])
 
 
@@ -69,7 +68,7 @@ class JoinedPieces(Sequence[Tokens]):
 
 
 def parse_weight(text: str) -> tuple[Path | str, float]:
-    """Return the folder, or the URL, and the weight that ``FOLDER`` or ``FOLDER:WEIGHT`` names.
+    """Return the folder or URL, and the weight, of ``FOLDER`` or ``FOLDER:WEIGHT``.
 
     Raises :class:`OptionError` for a weight that is not above 0.
     """
@@ -101,8 +100,8 @@ class Mixture:
     def open(cls, texts: Sequence[str]) -> Mixture:
         """Open data sets given as ``FOLDER`` or ``FOLDER:WEIGHT``.
 
-        Raises :class:`DatasetError` for one that is missing, damaged or without a train split, that
-        is given twice, or whose codec is not that of the first.
+        Raises :class:`DatasetError` for one that is missing, damaged or without a train split, or
+        whose codec is not that of the first, and :class:`OptionError` for one given twice.
         """
         folders, weights = zip(*map(parse_weight, texts), strict=True)
         _refuse_twice(folders)
@@ -116,7 +115,7 @@ class Mixture:
         return cls(datasets, names, weights)
 
     def sources(self) -> list[Source]:
-        """Return what a training reads; pieces are read from the disk when they are needed."""
+        """Return the sources to train on; pieces are read from disk when they are needed."""
         return [
             Source(
                 name,

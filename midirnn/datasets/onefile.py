@@ -1,4 +1,4 @@
-"""Encode one file, whatever it holds: to its tokens, or to the reason why there are none."""
+"""Encode one file, whatever it holds: return its tokens, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from midirnn.files import reason_of
 from midirnn.performance import Performance
 
 FILE_SECONDS = 30.0
-"""A file that takes longer is given up. The largest piano pieces take some tens of milliseconds."""
+"""A file that takes longer is given up. The largest piano pieces take tens of milliseconds."""
 
 FILE_GIGABYTES = 4.0
 """A file that needs more memory is given up."""
@@ -42,19 +42,19 @@ class Encoded:
     notes: int
     sha256: str
     damage: str = ""
-    """What is lost of a damaged file."""
+    """What was lost of a damaged file."""
 
 
 @dataclass(frozen=True)
 class FileRules:
-    """How a file is treated, besides its codec."""
+    """How a file is treated, apart from its codec."""
 
     seconds: float = FILE_SECONDS
     """A file that takes longer is given up."""
     gigabytes: float = FILE_GIGABYTES
-    """A file that needs more memory than this is given up, where the system has such limits."""
+    """A file that needs more memory than this is given up, where the system supports limits."""
     recover: bool = False
-    """Whether what is whole of a damaged file is encoded."""
+    """Whether the intact part of a damaged file is encoded."""
     filter: PieceFilter = field(default_factory=PieceFilter)
 
     def __post_init__(self) -> None:
@@ -69,12 +69,12 @@ Outcome = Encoded | str
 
 
 class _TooLong(BaseException):
-    """A file takes too long. No code that it interrupts catches it by mistake."""
+    """A file takes too long. Not an ``Exception``, so that no interrupted code catches it."""
 
 
 @runtime_checkable
 class Recovers(Protocol):
-    """A codec that reads what is whole of a damaged file, and warns of what is lost."""
+    """A codec that reads the intact part of a damaged file, and warns of what is lost."""
 
     def recover(self, path: Path) -> Any:
         """Return the piece."""
@@ -116,7 +116,7 @@ def encode_file(path: AnyFile, codec: Codec[Any], rules: FileRules | None = None
 
 
 def _read(path: Path, codec: Codec[Any], recover: bool) -> tuple[Any, str]:
-    """Return a piece, and what of it is lost; nothing is unless the file is damaged."""
+    """Return a piece, and what was lost of it; "" if the file is not damaged."""
     if not recover or not isinstance(codec, Recovers):
         return codec.read(path), ""
     with warnings.catch_warnings(record=True) as caught:
@@ -128,9 +128,9 @@ def _read(path: Path, codec: Codec[Any], recover: bool) -> tuple[Any, str]:
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`_TooLong` in the block after so long.
+    """Raise :class:`_TooLong` in the block after this time.
 
-    Code that does not come back to Python cannot be interrupted: of a worker the process then ends.
+    Code that does not return to Python cannot be interrupted; a worker process is then ended.
     """
     in_main = threading.current_thread() is threading.main_thread()
     with _alarm(seconds) if in_main and hasattr(signal, "setitimer") else _timer(seconds):
@@ -139,7 +139,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Do so by a timer of the system, in the main thread."""
+    """Do so by a system timer, in the main thread."""
 
     def too_long(number: int, frame: FrameType | None) -> None:
         raise _TooLong
@@ -158,7 +158,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _timer(seconds: float) -> Iterator[None]:
-    """Do so by another thread, in any thread: Dask's workers run tasks in threads."""
+    """Do so from another thread, in any thread: Dask's workers run tasks in threads."""
     here = ctypes.c_ulong(threading.get_ident())
     lock, is_over = threading.Lock(), threading.Event()
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -176,7 +176,7 @@ def _timer(seconds: float) -> Iterator[None]:
     finally:
         with lock:
             is_over.set()
-            raise_in(here, None)  # one that is due, but has not been raised
+            raise_in(here, None)  # cancels one that is due but not raised yet
         timer.cancel()
 
 
@@ -187,9 +187,9 @@ def _nowhere() -> TextIO:
 
 @contextmanager
 def _memory_limit(gigabytes: float) -> Iterator[None]:
-    """Let memory in the block run out after so much more, where the system has such limits.
+    """Limit the memory that the block may add, where the system supports such limits.
 
-    The limit is that of the whole process, so it is set in its main thread alone.
+    The limit applies to the whole process, so it is set only in the main thread.
     """
     if find_spec("resource") is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -210,7 +210,7 @@ def _memory_limit(gigabytes: float) -> Iterator[None]:
 
 
 def _bytes_in_use() -> int:
-    """Return the size of the address space of this process; 0 where the system does not tell."""
+    """Return the size of this process's address space; 0 where the system does not report it."""
     try:
         pages = Path("/proc/self/statm").read_bytes().split()[0]
     except OSError:

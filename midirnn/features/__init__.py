@@ -1,8 +1,8 @@
-"""Features: what a model reads beside the token.
+"""Features: what a model reads in addition to the token.
 
 A new feature is a class in a file of its own, a line in :data:`FEATURES`, and a field in
-:class:`~midirnn.models.config.ModelConfig` (which is its flag of ``midirnn train``, too). Models,
-checkpoints, windows and engines loop over the table.
+:class:`~midirnn.models.config.ModelConfig` (which also becomes a flag of ``midirnn train``).
+Models, checkpoints, windows and engines loop over the table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FEATURES: tuple[type[Feature], ...] = (
     StyleInputs,
     NoteTerms,
 )
-"""All features, in the order in which their numbers stand side by side."""
+"""All features, in the order of their inputs to the model."""
 
 
 def features_of(settings: Settings) -> tuple[Feature, ...]:
@@ -35,9 +35,9 @@ def features_of(settings: Settings) -> tuple[Feature, ...]:
 
 
 def readers_of(features: Sequence[Feature], codec: Codec[Any]) -> dict[str, Reader]:
-    """Return a reader of each feature, by name, in the order in which they have to read."""
+    """Return a reader of each feature, by name, in the order in which they must read."""
     readers: dict[str, Reader] = {}
-    for feature in reversed(features):  # terms, which come last, find what is recalled too
+    for feature in reversed(features):  # the terms, which come last, find the matches as well
         readers[feature.name] = feature.reader_beside(readers) or feature.reader(codec)
     return readers
 

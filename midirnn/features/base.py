@@ -1,4 +1,4 @@
-"""What a feature is: something that a model reads beside the token."""
+"""The base classes of features: what a model reads in addition to the token."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from midirnn.codecs import Codec, Tokens
 FloatVector = npt.NDArray[np.float32]
 
 Given = Mapping[str, npt.NDArray[Any]]
-"""What the caller gives an engine beside the token, by the name of the feature."""
+"""What the caller gives an engine in addition to the token, by the name of the feature."""
 
 
 class Settings(Protocol):
-    """The fields of a model's config that say which features it has."""
+    """The fields of a model's config that decide which features it has."""
 
     @property
     def held_input(self) -> bool:
@@ -27,7 +27,7 @@ class Settings(Protocol):
 
     @property
     def recall_notes(self) -> int:
-        """How many of the last pitches the match memory holds; 0 for none."""
+        """How many of the last pitches the match memory holds; 0 for no memory."""
         ...
 
     @property
@@ -52,12 +52,12 @@ class Settings(Protocol):
 
     @property
     def longest_shift(self) -> int:
-        """The number of time-shift tokens, of a model with terms."""
+        """The number of time-shift tokens; for models with terms."""
         ...
 
 
 class Reader(ABC):
-    """Computes a feature over the windows of a piece. Owns its place in the piece."""
+    """Computes a feature over the windows of a piece. Owns its position in the piece."""
 
     @abstractmethod
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
@@ -68,22 +68,21 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the feature of a window into its rows: all 0, unless the feature fills them.
+        """Write the feature of a window into its rows, which hold 0 unless it fills them all.
 
         The window's targets start at position ``begin``. There is a row for each of ``inputs``, the
-        tokens before the targets, and one more in front of them if ``begin`` is 0: that of the
-        start token.
+        tokens before the targets, preceded by one for the start token if ``begin`` is 0.
         """
 
 
 class Feature(ABC):
-    """Something that a model reads beside the token. Immutable.
+    """Something that a model reads in addition to the token. Immutable.
 
     The model multiplies the feature's numbers by the weights ``{layer}.weight`` (E, width) and adds
     the result to the token's embedding. A feature may also take weights from the last layer, and
-    add them to the logits that they belong to now. Training computes a feature over whole windows
-    (:meth:`reader`), an engine step by step (:meth:`start`, :meth:`follow`, :meth:`inputs`,
-    :meth:`add`).
+    add them to the logits that they currently apply to. Training computes a feature over whole
+    windows (:meth:`reader`), an engine step by step (:meth:`start`, :meth:`follow`,
+    :meth:`inputs`, :meth:`add`).
     """
 
     name: ClassVar[str]
@@ -91,30 +90,30 @@ class Feature(ABC):
     layer: ClassVar[str]
     """The name of its layer in the model."""
     width: ClassVar[int]
-    """How many numbers the model reads; 0 for one that only adds to the logits."""
+    """How many numbers the model reads; 0 for a feature that only adds to the logits."""
     initial_std: ClassVar[float] = 0.0
     """The standard deviation of its weights when training starts; with 0 it starts unused."""
     head: ClassVar[str] = ""
-    """The name of the weights that it takes from the last layer, to add them to the logits."""
+    """The name of the weights that it takes from the last layer to add them to the logits."""
     window_type: ClassVar[type[np.generic]]
-    """The type of what windows hold."""
+    """The data type of the feature in windows."""
     fills_rows: ClassVar[bool] = False
-    """Whether its reader writes every number of its rows, which then need not be 0 before."""
+    """Whether its reader writes every number of its rows, which then need not be zeroed."""
 
     @property
     @abstractmethod
     def window_shape(self) -> tuple[int, ...]:
-        """The shape, for each token, of what windows hold."""
+        """The shape of the feature in windows, for each token."""
 
     @property
     def head_rows(self) -> int:
-        """How many weights it takes from the last layer; 0 for none."""
+        """The number of weights that it takes from the last layer."""
         return 0
 
     @classmethod
     @abstractmethod
     def of(cls, settings: Settings) -> Self | None:
-        """Return the feature as a model with this config has it, or None if it has none."""
+        """Return the feature for a model with this config, or None if the model lacks it."""
 
     @abstractmethod
     def check(self, codec: Codec[Any]) -> None:
@@ -124,20 +123,20 @@ class Feature(ABC):
 
     @abstractmethod
     def reader(self, codec: Codec[Any]) -> Reader:
-        """Return a reader of the feature in pieces of that codec."""
+        """Return a reader of the feature for pieces of this codec."""
 
     def reader_beside(self, others: Mapping[str, Reader]) -> Reader | None:
-        """Return a reader that takes over what one of the others finds; None if none finds it.
+        """Return a reader that reuses what one of the others finds; None if none finds it.
 
-        The others are readers of features, by name, that read each window before it does.
+        ``others`` are readers of other features, by name, that read each window first.
         """
         return None
 
     def choose(self, rng: np.random.Generator, shown: float) -> Any:
         """Choose at random how a piece is read in training; None if there is no choice.
 
-        ``shown`` is the share of pieces in which a control is shown. What is returned consists of
-        Python's own types, since it is saved.
+        ``shown`` is the share of pieces in which controls are shown to the model. The result
+        consists of built-in types, since it is saved.
         """
         return None
 
@@ -156,5 +155,5 @@ class Feature(ABC):
         """Return the numbers that the model reads; shape ``(width,)``."""
 
     def add(self, logits: FloatVector, weights: FloatVector, memory: Any) -> None:
-        """Add to ``logits`` (V,), in place, what the ``weights`` (head_rows,) of a step give."""
+        """Add what the ``weights`` (head_rows,) of a step give to ``logits`` (V,), in place."""
         assert not self.head, f"{self.name} takes weights and must say what they add"

@@ -1,4 +1,4 @@
-"""The controls: what is asked of the model."""
+"""The controls as a feature: what the model is conditioned on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ControlInputs(Feature):
         return cls() if settings.control_inputs else None
 
     def check(self, codec: Codec[Any]) -> None:
-        """Raise :class:`CodecError` for a codec of which the controls cannot be measured."""
+        """Raise :class:`CodecError` for a codec that cannot measure controls."""
         _require_controls(codec)
 
     def reader(self, codec: Codec[Any]) -> Reader:
@@ -40,7 +40,7 @@ class ControlInputs(Feature):
         return _ControlReader(_require_controls(codec))
 
     def choose(self, rng: np.random.Generator, shown: float) -> list[bool] | None:
-        """Choose which controls are shown: in a share of the pieces each of them half the time."""
+        """Choose the controls to show: in a share of the pieces, each with probability 0.5."""
         if shown and rng.random() < shown:
             chosen: list[bool] = (rng.random(len(CONTROLS)) < 0.5).tolist()
             return chosen
@@ -56,7 +56,7 @@ def _require_controls(codec: Codec[Any]) -> Steerable:
 
 
 class _ControlReader(Reader):
-    """Measures the controls from each token of a piece on."""
+    """Measures the controls of what follows at each token of a piece."""
 
     def __init__(self, codec: Steerable) -> None:
         self._codec = codec
@@ -74,7 +74,7 @@ class _ControlReader(Reader):
                 self._measured[:, part] = 0.0
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the controls from each target on."""
+        """Write the controls of what follows from each target on."""
         if self._measured is not None:
             first = begin - self._begin
             rows[:] = self._measured[first : first + len(rows)]

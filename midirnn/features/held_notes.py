@@ -1,4 +1,4 @@
-"""Which notes sound."""
+"""The held notes as a feature: which notes sound."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HeldNotes(Feature):
 
     @property
     def window_shape(self) -> tuple[int, ...]:
-        """The shape of the pitches that sound."""
+        """The shape of the held pitches."""
         return (NUM_PITCHES,)
 
     @classmethod
@@ -41,7 +41,7 @@ class HeldNotes(Feature):
         return _HeldReader(_require_notes(codec))
 
     def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
-        """Return what sounds, as the caller says."""
+        """Return which pitches sound, as given by the caller."""
         return given[self.name]
 
 
@@ -50,18 +50,18 @@ def _require_notes(codec: Codec[Any]) -> HoldsNotes:
 
 
 class _HeldReader(Reader):
-    """Follows the notes of a piece."""
+    """Tracks which notes of a piece sound."""
 
     def __init__(self, codec: HoldsNotes) -> None:
         self._codec = codec
         self._held: BoolArray = no_notes()
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
-        """Follow the notes up to the token before the first input."""
+        """Track the notes up to the token before the first input."""
         self._held = held_after(self._codec, no_notes(), tokens[: max(position - 1, 0)])
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write what sounds after each input."""
+        """Write which pitches sound after each input."""
         first = len(rows) - len(inputs)
         rows[:first] = self._held
         if len(inputs):

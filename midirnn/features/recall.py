@@ -1,4 +1,4 @@
-"""What the notes so far recall: the match memory."""
+"""The match memory as a feature: what the notes so far recall."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from midirnn.terms.scan import RecallScan, native_library
 
 
 class Recalled(NamedTuple):
-    """The last pitches, and the matches that were found for them."""
+    """The last pitches, and the matches found for them."""
 
     history: bytes = b""
     matches: Matches = NO_MATCHES
@@ -45,7 +45,7 @@ NOTHING_RECALLED = Recalled()
 
 @dataclass(frozen=True)
 class Recall(Feature):
-    """Which pitches followed where the last notes were played before, and by which match."""
+    """The pitches that followed earlier occurrences of the last notes, and the kinds of match."""
 
     name = "recall"
     layer = "recalled"
@@ -54,7 +54,7 @@ class Recall(Feature):
     window_type = np.int64
 
     notes: int
-    """How many of the last pitches are searched."""
+    """How many of the last pitches are kept and searched."""
 
     @property
     def window_shape(self) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ class Recall(Feature):
         return cls(settings.recall_notes) if settings.recall_notes else None
 
     def check(self, codec: Codec[Any]) -> None:
-        """Raise :class:`CodecError` for a codec whose pitches cannot be followed."""
+        """Raise :class:`CodecError` for a codec whose pitches cannot be recalled."""
         check_recallable(codec)
 
     def reader(self, codec: Codec[Any]) -> Reader:
@@ -82,7 +82,7 @@ class Recall(Feature):
         return _RecallReader(self.notes) if library is None else _NativeReader(library, self.notes)
 
     def reader_beside(self, others: Mapping[str, Reader]) -> Reader | None:
-        """Return one for what a reader of notes finds that looks back on as many of them."""
+        """Return a reader that reuses the matches of one that looks back as far; else None."""
         for other in others.values():
             if isinstance(other, MatchFinder) and other.notes == self.notes and other.finds_matches:
                 return _ReaderBeside(other)
@@ -97,7 +97,7 @@ class Recall(Feature):
         return memory.after(token, self.notes)
 
     def inputs(self, memory: Recalled, given: Given) -> FloatVector:
-        """Return which pitches are recalled, and by which match."""
+        """Return which pitches are recalled, and by which kinds of match."""
         row = np.zeros(self.width, np.float32)
         for viewpoint, (pitch, length) in enumerate(memory.matches.tolist()):
             if length:
@@ -112,7 +112,7 @@ class Recall(Feature):
 
 
 class _RecallReader(Reader):
-    """Follows the pitches of a piece."""
+    """Tracks the pitches of a piece, in Python."""
 
     def __init__(self, notes: int) -> None:
         self._notes = notes
@@ -125,7 +125,7 @@ class _RecallReader(Reader):
         self._memory = Recalled(history, recall(history))
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the matches of each input and those before it."""
+        """Write the matches found after each input."""
         first = len(rows) - len(inputs)
         rows[:first] = self._memory.matches
         for row, token in enumerate(inputs.tolist(), first):
@@ -134,31 +134,31 @@ class _RecallReader(Reader):
 
 
 class MatchFinder(Reader):
-    """A reader of another feature that finds the matches, too."""
+    """A reader of another feature that finds the matches as well."""
 
     notes: int
     """How many of the last notes it looks back on."""
     finds_matches: bool
     matches: Matches
-    """(T, 3, 2): those of the rows that it read last."""
+    """(T, 3, 2): the matches of the rows that it read last."""
 
 
 class _ReaderBeside(Reader):
-    """Takes over what another reader has found."""
+    """Reuses the matches that another reader has found."""
 
     def __init__(self, finder: MatchFinder) -> None:
         self._finder = finder
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
-        """Leave it to the other reader."""
+        """Do nothing: the other reader opens the piece."""
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the matches of each input and those before it."""
+        """Write the matches found after each input."""
         rows[:] = self._finder.matches
 
 
 class _NativeReader(Reader):
-    """The same in C++."""
+    """Tracks the pitches of a piece, in C++."""
 
     def __init__(self, library: CDLL, notes: int) -> None:
         self._library = library
@@ -172,14 +172,14 @@ class _NativeReader(Reader):
         self._scan.skip(before[before < NUM_PITCHES][-self._notes :])
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the matches of each input and those before it."""
+        """Write the matches found after each input."""
         first = len(rows) - len(inputs)
-        rows[:first] = NO_MATCHES  # an input is missing only before a piece
+        rows[:first] = NO_MATCHES  # only at the start of a piece
         rows[first:] = self._scan.read(inputs)
 
 
 def match_numbers(matches: Matches) -> list[tuple[int, int]]:
-    """Return (number of the match, pitch) of each viewpoint that has found one.
+    """Return (number of the match, pitch) for each viewpoint that found one.
 
     Matches are numbered viewpoint by viewpoint, then by length: 0 to 38.
     """

@@ -1,4 +1,4 @@
-"""The traits of a style that are asked of the model beside density, loudness and pitch classes."""
+"""The style as a feature: the traits other than density, loudness and pitch classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRAITS = [trait.name for trait in TRAITS if SLICES[trait.name].start >= _FIRST]
 
 
 class StyleInputs(Feature):
-    """Spread, register, polyphony, articulation, rhythm and the nearness of the end."""
+    """Spread, register, polyphony, articulation, rhythm and the time left to the end."""
 
     name = "style"
     layer = "style"
@@ -37,7 +37,7 @@ class StyleInputs(Feature):
         return cls() if settings.style_inputs else None
 
     def check(self, codec: Codec[Any]) -> None:
-        """Raise :class:`CodecError` for a codec of which no style can be measured."""
+        """Raise :class:`CodecError` for a codec that cannot measure a style."""
         _require_style(codec)
 
     def reader(self, codec: Codec[Any]) -> Reader:
@@ -45,7 +45,7 @@ class StyleInputs(Feature):
         return _StyleReader(_require_style(codec))
 
     def choose(self, rng: np.random.Generator, shown: float) -> list[bool] | None:
-        """Choose which traits are shown: in a share of the pieces each of them half the time."""
+        """Choose the traits to show: in a share of the pieces, each with probability 0.5."""
         if shown and rng.random() < shown:
             chosen: list[bool] = (rng.random(len(_TRAITS)) < 0.5).tolist()
             return chosen
@@ -61,7 +61,7 @@ def _require_style(codec: Codec[Any]) -> Steerable:
 
 
 class _StyleReader(Reader):
-    """Measures the traits from each token of a piece on."""
+    """Measures the traits of what follows at each token of a piece."""
 
     def __init__(self, codec: Steerable) -> None:
         self._codec = codec
@@ -80,7 +80,7 @@ class _StyleReader(Reader):
                 self._measured[:, of_trait.start - _FIRST : of_trait.stop - _FIRST] = 0.0
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the traits from each target on."""
+        """Write the traits of what follows from each target on."""
         if self._measured is not None:
             first = begin - self._begin
             rows[:] = self._measured[first : first + len(rows)]

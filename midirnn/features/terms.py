@@ -1,4 +1,4 @@
-"""The terms of a structured output: what a logit adds by its own situation."""
+"""The terms of a structured output as a feature: what each logit adds in its own situation."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NO_NUMBERS = np.zeros(0, np.float32)
 
 @dataclass(frozen=True)
 class NoteTerms(Feature):
-    """Adds weights for the moment to the logits they belong to (:mod:`midirnn.terms`).
+    """Adds the weights of a step to the logits that they apply to (:mod:`midirnn.terms`).
 
-    What windows hold are the indices of all terms and, behind them, the bits of the densities, two
-    numbers of 16 bits each.
+    Windows hold the indices of all terms, followed by the bits of the densities: two 16-bit numbers
+    for each.
     """
 
     name = "terms"
@@ -45,7 +45,7 @@ class NoteTerms(Feature):
     shifts: int
     """How many time-shift tokens the codec has."""
     velocities: int
-    """How many velocity tokens."""
+    """How many velocity tokens the codec has."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -88,7 +88,7 @@ class NoteTerms(Feature):
         return _TermReader(self.terms, self.notes)
 
     def start(self) -> TermMemory:
-        """Return an empty memory: in C++ where that is compiled, with the same results."""
+        """Return an empty memory, in C++ where that is compiled; the results are the same."""
         native = _native_terms(self.shifts, self.velocities)
         return (native or self._step).start(self.notes)
 
@@ -99,11 +99,11 @@ class NoteTerms(Feature):
         return self._step.follow(memory, token)
 
     def inputs(self, memory: TermMemory, given: Given) -> FloatVector:
-        """Return nothing: terms are no input."""
+        """Return an empty array: terms are not an input."""
         return _NO_NUMBERS
 
     def add(self, logits: FloatVector, weights: FloatVector, memory: TermMemory) -> None:
-        """Add to ``logits`` (V,), in place, what the weights give at this moment."""
+        """Add what the weights give after the tokens so far to ``logits`` (V,), in place."""
         if isinstance(memory, NativeMemory):
             self._native.add(logits, weights, memory)
         else:
@@ -111,7 +111,7 @@ class NoteTerms(Feature):
 
     @property
     def _native(self) -> NativeStep:
-        """The step in C++, of which there is a memory already."""
+        """The step in C++, which is loaded if one of its memories exists."""
         return _native_step(self.shifts, self.velocities)
 
 
@@ -130,7 +130,7 @@ def _terms(shifts: int, velocities: int) -> TermStep:
 
 
 def performance_groups(shifts: int, velocities: int) -> Mapping[str, slice]:
-    """Return the groups of a performance codec with so many time shifts and velocities."""
+    """Return the groups of a performance codec with these numbers of shifts and velocities."""
     sizes = {
         "note_on": NUM_PITCHES,
         "note_off": NUM_PITCHES,
@@ -157,7 +157,7 @@ class _TermReader(MatchFinder):
         return term_scan(self._terms, self.notes)
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Any) -> None:
-        """Take in the tokens up to the one before the first input."""
+        """Scan the tokens up to the one before the first input."""
         self._scan = self._fresh_scan()
         self._scan.skip(tokens[: max(position - 1, 0)])
 
