@@ -26,7 +26,7 @@ ARCHIVES = {
     ".tar.bz2": ("tar", "bz2"),
     ".tar.xz": ("tar", "xz"),
 }
-"""How the names of archives end, the protocol of fsspec that reads them, and their compression."""
+"""The suffixes of archives, the fsspec protocol that reads each, and its compression."""
 
 
 def is_url(location: str | os.PathLike[str]) -> bool:
@@ -35,7 +35,7 @@ def is_url(location: str | os.PathLike[str]) -> bool:
 
 
 def remote_url(source: str | os.PathLike[str]) -> str | None:
-    """Return the URL under which fsspec opens a source; None for a file or folder on the disk."""
+    """Return the URL with which fsspec opens a source; None for a file or folder on disk."""
     text = os.fspath(source)
     kind, _ = _archive(text)
     if is_url(source):
@@ -46,7 +46,7 @@ def remote_url(source: str | os.PathLike[str]) -> str | None:
 
 
 def _archive(name: str) -> tuple[str | None, str | None]:
-    """Return the protocol and the compression of an archive; None if it is none."""
+    """Return the protocol and the compression of an archive; None for other files."""
     lower = name.lower()
     found = (about for end, about in ARCHIVES.items() if lower.endswith(end))
     return next(found, (None, None))
@@ -57,9 +57,9 @@ class RemoteFile:
     """A file in a filesystem of fsspec."""
 
     url: str
-    """What opens the filesystem: the URL of an archive, or of a folder."""
+    """The URL that opens the filesystem: that of an archive or a folder."""
     path: str
-    """Where the file is in it."""
+    """The path of the file in it."""
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class RemoteFile:
 
     @property
     def suffix(self) -> str:
-        """How its name ends: ``.mid``."""
+        """The suffix of its name: ``.mid``."""
         return PurePosixPath(self.path).suffix
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class RemoteFile:
             return bytes(_filesystem(self.url)[0].cat_file(self.path))
 
     def open(self) -> Any:
-        """Return a file object that reads it, of which only what is needed is fetched.
+        """Return a file object, which fetches only what is read.
 
         Raises :class:`OSError` if it cannot be opened.
         """
@@ -97,7 +97,7 @@ class RemoteFile:
             return bool(_filesystem(self.url)[0].isfile(self.path))
 
     def mark(self) -> str:
-        """Return what changes when the file does. Raises :class:`OSError`."""
+        """Return a string that changes when the file does. Raises :class:`OSError`."""
         with _os_errors():
             return str(_filesystem(self.url)[0].ukey(self.path))
 
@@ -105,7 +105,7 @@ class RemoteFile:
 def find_remote(source: str, url: str) -> Iterator[tuple[RemoteFile, str]]:
     """Yield the files of a source, in a fixed order, each with its path below the source.
 
-    In an archive this is the order in which they are stored, in which they are read fastest.
+    In an archive this is the order in which they are stored: reading them in it is fastest.
     Raises :class:`DatasetError` if the source cannot be opened.
     """
     try:
@@ -123,7 +123,7 @@ def find_remote(source: str, url: str) -> Iterator[tuple[RemoteFile, str]]:
 
 
 AnyFile = Path | RemoteFile
-"""A file on the disk, or elsewhere."""
+"""A file on disk or elsewhere."""
 
 
 def file_in(folder: str | os.PathLike[str], name: str) -> AnyFile:
@@ -140,7 +140,7 @@ def file_in(folder: str | os.PathLike[str], name: str) -> AnyFile:
 
 @contextmanager
 def on_disk(path: AnyFile, data: bytes) -> Iterator[Path]:
-    """Yield a path at which there is the file: its own, or that of a copy for a moment."""
+    """Yield a path to the file on disk: its own, or that of a temporary copy."""
     if isinstance(path, Path):
         yield path
         return
@@ -167,7 +167,7 @@ def check_target(url: str, manifest: str, *, overwrite: bool) -> None:
 
 
 def upload(folder: Path, url: str, manifest: str) -> None:
-    """Copy the files of a folder to a URL. The manifest is there only while all others are."""
+    """Copy the files of a folder to a URL. The manifest exists only while all others do."""
     with _dataset_errors(url):
         filesystem, root = _filesystem(url)
         if filesystem.exists(root):
@@ -194,7 +194,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _os_errors() -> Iterator[None]:
-    """Raise what a filesystem says as an :class:`OSError`; each has errors of its own."""
+    """Raise the errors of a filesystem, each of which has its own, as :class:`OSError`."""
     try:
         yield
     except (OSError, MissingExtraError):

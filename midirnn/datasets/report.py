@@ -1,4 +1,4 @@
-"""What became of the files that were encoded, and how it is told."""
+"""The outcome of encoding files, and its report."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ KINDS = (
     ("lasts", "damaged"),
     ("has ", "damaged"),
 )
-"""How reasons begin, and the kind to which each belongs; others are of the kind "other"."""
+"""The beginnings of reasons, and the kind of each; all others are of the kind "other"."""
 
 _SINGULAR = {
     "duplicates": "duplicate",
     "errors of the codec": "error of the codec",
     "folders that cannot be listed": "folder that cannot be listed",
 }
-"""Of kinds that are plurals."""
+"""The singulars of kinds that are plurals."""
 
 _WITHOUT = {
     "train": "a model cannot be trained on this data set",
     "validation": "midirnn train will not validate",
     "test": "midirnn evaluate needs --split with another split",
 }
-"""What is amiss without a split."""
+"""What is not possible without a split."""
 
 
 def kind_of(reason: str) -> str:
-    """Return the kind of a reason; of a filter with what it is about: "too short"."""
+    """Return the kind of a reason; for one of a filter, what it is about, as "too short"."""
     kind = next((kind for begin, kind in KINDS if reason.startswith(begin)), "other")
     return reason.removeprefix(FILTERED).split(" (")[0] if reason.startswith(FILTERED) else kind
 
 
 def count_kinds(refused: Iterable[Refusal]) -> dict[str, int]:
-    """Return how many files there are of each kind of reason; the most first."""
+    """Return the number of files for each kind of reason, the largest first."""
     return dict(Counter(kind_of(refusal.reason) for refusal in refused).most_common())
 
 
@@ -96,7 +96,7 @@ class EncodeReport:
     duplicates_across_splits: int
     """Number of those whose earlier file is in another split."""
     recovered: tuple[Refusal, ...] = ()
-    """Damaged files of which a part is in the data set, with what is lost."""
+    """Damaged files whose intact part is in the data set, with what is lost."""
     empty: tuple[str, ...] = ()
     """Splits that have a share of the files, but got none."""
 

@@ -1,8 +1,7 @@
-"""What a run of the encoder has done so far, kept so that a run after a kill goes on from there.
+"""The outcomes of an encoding run so far, saved so that a run that was killed can be continued.
 
-The outcomes are kept in the order of the files, some hundred in a part, in a hidden folder beside
-the data set. The data set itself is written anew from them, so that its bytes are those of a run
-that was not interrupted.
+They are saved in the order of the files, in parts, in a hidden folder beside the data set. The data
+set itself is written anew from them, so that its bytes are those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ from midirnn.datasets.remote import AnyFile, RemoteFile
 from midirnn.files import write_file
 
 SAVE_SECONDS = 10.0
-"""A part is saved this often; a run that is shorter leaves none."""
+"""A part is saved this often; a shorter run leaves none."""
 
 SAVE_TOKENS = 5_000_000
-"""Of so many tokens a part is made earlier."""
+"""A part with more tokens than this is saved earlier."""
 
 VERSION = 1
-"""Of the parts. Those of another version are not used."""
+"""The version of the parts. Parts of another version are not used."""
 
 _LOCK = "lock"
 
 
 _Kept = tuple[str, Outcome]
-"""What tells whether a file has changed, and its outcome."""
+"""A string that changes when a file does, and the outcome of the file."""
 
 Encode = Callable[[Sequence[AnyFile]], Generator[Outcome, None, None]]
 
@@ -48,7 +47,8 @@ Encode = Callable[[Sequence[AnyFile]], Generator[Outcome, None, None]]
 class Journal:
     """The outcomes of earlier runs, and those of this one. Owns a hidden folder beside ``output``.
 
-    Only one process has it at a time. Another one that writes to the same ``output`` keeps nothing.
+    Only one process holds it at a time. Another one that writes to the same ``output`` saves
+    nothing.
     """
 
     def __init__(self, output: Path, codec: Codec[Any], rules: FileRules | None = None) -> None:
@@ -64,7 +64,7 @@ class Journal:
     def outcomes(self, paths: Sequence[AnyFile], encode: Encode) -> Generator[Outcome, None, None]:
         """Yield the outcome of each file: those known, then what ``encode(paths)`` yields.
 
-        A file that has changed since is encoded again, and those after it.
+        A file that has changed since is encoded again, and so are those after it.
         """
         begin = 0
         try:
@@ -81,12 +81,12 @@ class Journal:
             self._release()
 
     def forget(self) -> None:
-        """Remove what was kept."""
+        """Remove what was saved."""
         if self._is_ours:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _known(self, paths: Sequence[AnyFile]) -> Iterator[Outcome]:
-        """Yield what earlier runs have done of these files, as far as it is whole and in order."""
+        """Yield the outcomes of earlier runs for these files, as far as they are intact."""
         position = 0
         while self._is_ours:
             rows = self._read(position)
@@ -120,7 +120,7 @@ class Journal:
         return self.folder / f"{position:09d}"
 
     def _write(self, position: int, rows: list[_Kept]) -> None:
-        """Save a part; a disk that is full is no reason to stop here."""
+        """Save a part. Errors, such as a full disk, are ignored."""
         lines = [
             [mark, outcome]
             if isinstance(outcome, str)
@@ -142,7 +142,7 @@ class Journal:
             write_file(self._part(position), hashlib.sha256(content).digest() + content)
 
     def _read(self, position: int) -> list[_Kept]:
-        """Return a part that is whole and of these settings; else nothing."""
+        """Return a part if it is intact and of these settings; else an empty list."""
         try:
             content = self._part(position).read_bytes()
         except OSError:
@@ -187,7 +187,7 @@ class Journal:
 
 
 def _mark(path: AnyFile) -> str:
-    """Return what changes when a file does: its place, its size and its time."""
+    """Return a string that changes when a file does: its path, size and modification time."""
     try:
         if isinstance(path, RemoteFile):
             return f"{path} {path.mark()}"

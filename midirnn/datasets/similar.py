@@ -27,24 +27,24 @@ from midirnn.errors import DatasetError
 from midirnn.files import one_line_errors, usable_processors, write_file
 
 SAME_COMPOSITION = 0.15
-"""The least share of the shorter one's n-grams that two performances of a composition have in
-common. Of MAESTRO and ASAP other pairs have under 0.12."""
+"""The minimum share of the shorter piece's n-grams that two performances of a composition have in
+common. In MAESTRO and ASAP other pairs have less than 0.12."""
 
 LEAST_JACCARD = 4 / COMPOSITION_HASHES
-"""Fewer places in which signatures agree may be chance."""
+"""Signatures that agree in fewer places may do so by chance."""
 
 LEAST_SHARED = 12.0
-"""So many n-grams must be the same: of short pieces a few say nothing."""
+"""The minimum number of common n-grams: in short pieces a few mean nothing."""
 
 SAME_PERFORMANCE = 0.5
-"""The least share of the shorter one's n-grams of two versions, or a part, of a performance."""
+"""The same minimum share for two versions, or a part, of one performance."""
 
 _COLUMNS = ("path", "split", "group", "duplicate_of", "seconds", "notes", "sha256")
 
 
 @dataclass(frozen=True)
 class SimilarPiece:
-    """A piece, with those that it is like."""
+    """A piece, with its group of similar ones."""
 
     path: str
     sha256: str
@@ -75,7 +75,7 @@ class SimilarPieces:
         return [piece for piece in self.pieces if piece.duplicate_of]
 
     def splits(self, shares: SplitShares) -> dict[str, str]:
-        """Return the split of each piece: the same for all of a group, by the least hash in it."""
+        """Return the split of each piece: the same for a whole group, by its lowest hash."""
         key: dict[str, str] = {}
         for piece in self.pieces:
             key[piece.group] = min(key.get(piece.group, piece.sha256), piece.sha256)
@@ -100,7 +100,7 @@ class SimilarPieces:
     def write(
         self, path: Path, shares: SplitShares, name: Callable[[str], str] = lambda path: path
     ) -> None:
-        """Write a table of splits, a row for each piece, in which ``name(path)`` is its path."""
+        """Write a table of splits with a row for each piece; its path is ``name(path)``."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -115,7 +115,7 @@ class SimilarPieces:
     def agreement(self, known: Mapping[str, str]) -> tuple[float, float, int]:
         """Compare the groups with known ones, given for each path, by pairs of pieces.
 
-        Returns the precision and the recall of the pairs in one group, and how many are known.
+        Returns the precision and the recall of pairs in one group, and the number of known pairs.
         """
         both = Counter((p.group, known[p.path]) for p in self.pieces if p.path in known)
         ours, theirs = Counter[str](), Counter[str]()
@@ -140,8 +140,8 @@ def find_similar(
 ) -> SimilarPieces:
     """Read files as ``codec`` does and compare their pieces, all with all.
 
-    In memory are about 3 KB for each piece. With a ``journal`` (:func:`reading_journal`) files that
-    an earlier run has read are not read again.
+    Takes about 3 KB of memory for each piece. With a ``journal`` (:func:`reading_journal`) files
+    that an earlier run has read are not read again.
     """
     reader: Any = FingerprintCodec(codec)
     paths = View(jobs, lambda job: job.path.absolute())
@@ -167,13 +167,13 @@ def find_similar(
 
 
 def reading_journal(output: Path, codec: Codec[Any], rules: FileRules | None = None) -> Journal:
-    """Return a journal of the files that are read to be compared, beside ``output``."""
+    """Return a journal, beside ``output``, of the files that are read for comparison."""
     reader: Any = FingerprintCodec(codec)
     return Journal(output.absolute().with_name(f"{output.name}.reading"), reader, rules)
 
 
 def _compared(found: Sequence[tuple[str, Encoded]]) -> Iterator[SimilarPiece]:
-    """Yield each piece with its group and what it is a version of."""
+    """Yield each piece with its group and the piece that it is a version of."""
     compositions, performances = Signatures.of([encoded.tokens for _, encoded in found])
     same = _same_bytes([encoded.sha256 for _, encoded in found])
     versions = np.concatenate([same, _versions(performances)])
@@ -220,7 +220,7 @@ def _of_one_composition(compositions: Signatures) -> Pairs:
 
 
 def _merged(count: int, pairs: Pairs) -> list[int]:
-    """Return for each piece the first of those to which pairs connect it."""
+    """Return for each piece the first of those that pairs connect it with."""
     parent = list(range(count))
 
     def first(index: int) -> int:

@@ -1,4 +1,4 @@
-"""Finding the files to encode below a list of files and folders."""
+"""Find the files to encode in a list of files and folders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class SourceFile:
 
     path: AnyFile
     root: Path
-    """The source folder, or the file's own folder; of a remote file the source."""
+    """The source folder, or the file's own folder; for a remote file, the source."""
     inside: str = ""
     """The path of a remote file below its source."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file to encode, the name under which it is stored, and its split if it is known."""
+    """A file to encode, the name under which it is stored, and its split if known."""
 
     path: AnyFile
     name: str
@@ -47,11 +47,11 @@ def find_files(
 ) -> tuple[Sequence[SourceFile], list[Refusal]]:
     """Return the files below some sources, in a fixed order, and folders that cannot be listed.
 
-    Of a folder these are the files whose names end in one of the ``suffixes``, in its subfolders
-    too; a source that is a file itself is taken whatever its name. Links are followed, but no
-    folder is searched twice and no file is taken twice. A source may be an archive, or a URL that
-    fsspec opens. The files are listed on the disk, if there are many. Raises :class:`DatasetError`
-    for a source that does not exist, and if there is no file at all.
+    Folders and their subfolders are searched for files with one of the ``suffixes``; a source that
+    is itself a file is taken whatever its name. Links are followed, but no folder is searched twice
+    and no file is taken twice. A source may be an archive, or a URL that fsspec opens. A long list
+    of files is kept on disk. Raises :class:`DatasetError` for a source that does not exist, and if
+    there is no file at all.
     """
     refused: list[Refusal] = []
     files = _source_files()
@@ -84,9 +84,9 @@ def find_files(
 
 
 def _first_of(files: Sequence[SourceFile], aliases: Collection[str]) -> DiskList[SourceFile]:
-    """Return the files without those that an earlier one is a link to, or the same as.
+    """Return the files without those that have the same real path as an earlier one.
 
-    Only files whose real paths are ``aliases`` can be: no folder is searched twice.
+    Only real paths among ``aliases`` can occur twice, since no folder is searched twice.
     """
     kept = _source_files()
     taken: set[str] = set()
@@ -152,7 +152,7 @@ def _walk(
 
 
 def _can_be_read_whole(path: Path) -> bool:
-    """Return false for pipes and devices, which may never end. Dead links are refused later."""
+    """Return False for pipes and devices, which may never end. Dead links are refused later."""
     try:
         return path.is_file() or not path.exists()
     except OSError:  # whatever it is, it is refused with this reason when it is read
@@ -162,8 +162,8 @@ def _can_be_read_whole(path: Path) -> bool:
 def named_jobs(files: Iterable[SourceFile]) -> Sequence[Job]:
     """Return a job for each file, named by its path below the folder that holds all.
 
-    If some are remote, names are paths below each one's source, after the name of the source where
-    there are several.
+    If some are remote, names are paths below each one's source, preceded by the name of the source
+    if there are several.
     """
     roots = {file.root: isinstance(file.path, RemoteFile) for file in files}
     several = len(roots) > 1

@@ -26,10 +26,10 @@ SYNONYMS = {
     **dict.fromkeys(("training",), "train"),
     **dict.fromkeys(("testing",), "test"),
 }
-"""Other names of the usual splits. They are understood in upper and lower case."""
+"""Other names of the usual splits. Case does not matter."""
 
 MOST_BALANCED = 256
-"""Of up to so many files, each share above 0 gets one at least; of more, it does by itself."""
+"""With up to this many files, each share above 0 gets at least one; with more, it does anyway."""
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -39,8 +39,8 @@ class SplitShares:
     """Splits by the hash of a file's bytes, so that equal files share one.
 
     Files that are neither for validation nor for testing are for training. The split of a file does
-    not depend on its name, and on other files only where there are so few that a split would have
-    none: it then gets one.
+    not depend on its name. It depends on other files only where these are so few that a split would
+    stay empty: that split is then given one.
     """
 
     validation: float = 0.05
@@ -64,10 +64,10 @@ class SplitShares:
         return "validation" if place < self.test + self.validation else "train"
 
     def split_few(self, hashes: Sequence[str]) -> dict[str, str]:
-        """Return the split of each hash, where there are at most :data:`MOST_BALANCED`.
+        """Return the split of each hash; with up to :data:`MOST_BALANCED`, no split stays empty.
 
-        A split with a share above 0 that would have no file gets the one whose hash comes next,
-        if there are enough files for every split.
+        If there are enough files, an empty split with a share above 0 gets the one with the lowest
+        hash that its own split can spare.
         """
         few = sorted(set(hashes), key=_place)
         splits = {sha256: self.split_of(sha256) for sha256 in few}
@@ -91,8 +91,8 @@ class SplitShares:
 class SplitTable:
     """Splits from a CSV file with the columns ``path`` and ``split``.
 
-    Paths are relative to the table's folder, or to the folder that is encoded. Splits named ``val``
-    or ``valid`` are understood; see :data:`SYNONYMS`.
+    Paths are relative to the table's folder, or to the folder that is encoded. Names such as
+    ``val`` and ``valid`` are understood; see :data:`SYNONYMS`.
     """
 
     path: Path
@@ -119,12 +119,12 @@ class SplitTable:
     def read(
         cls, path: str | os.PathLike[str], where: Sequence[str] = (), column: str = "split"
     ) -> SplitTable:
-        """Read a CSV file, of which only rows count for which each ``column=value`` holds.
+        """Read a CSV file, using only the rows that meet each condition ``column=value``.
 
         Splits are in ``column``.
 
         Raises :class:`DatasetError` for a table that cannot be read or has no such rows, and
-        :class:`OptionError` for a condition on a column that is not there.
+        :class:`OptionError` for a condition on a missing column.
         """
         table = Path(path)
         columns, rows = _read_csv(table)
@@ -153,7 +153,7 @@ class SplitTable:
         return (rows[0], self.splits[rows[0]]) if rows else None
 
     def _names(self, source: SourceFile) -> list[str]:
-        """Return the names that the table may have for a file; links as they are and followed.
+        """Return the names that the table may use for a file, with links as such and resolved.
 
         An archive often has all its files in one folder, which the table then leaves out.
         """
@@ -172,12 +172,12 @@ class SplitTable:
 
 
 def _place(sha256: str) -> float:
-    """Return where from 0 to 1 a hash stands."""
+    """Return a hash as a number from 0 to 1."""
     return int(sha256[:13], 16) / 16**13  # 52 bits: exact as a float
 
 
 def usual_name(split: str) -> str:
-    """Return the usual name of a split: ``validation`` for ``val``; others stay as they are."""
+    """Return the usual name of a split: ``validation`` for ``val``; others are unchanged."""
     lower = split.lower()
     return SYNONYMS.get(lower, lower if lower in SPLIT_ORDER else split)
 
@@ -188,7 +188,7 @@ def by_split_order(split: str) -> tuple[int, str]:
 
 
 def _key(path: str) -> str:
-    """Return a path without spellings in which equal paths differ (``./``, composed accents)."""
+    """Return a path in a normal form, so that equal paths compare equal (``./``, accents)."""
     return unicodedata.normalize("NFC", os.path.normpath(path).replace(os.sep, "/"))
 
 
@@ -217,7 +217,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 def _select(
     rows: list[dict[str, str]], columns: list[str], condition: str, table: Path
 ) -> list[dict[str, str]]:
-    """Return the rows for which a ``column=value`` holds."""
+    """Return the rows that meet a condition ``column=value``."""
     column, equals, value = condition.partition("=")
     if not equals:
         raise OptionError(f"{condition!r} is not a condition; write column=value")

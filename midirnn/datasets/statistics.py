@@ -1,4 +1,4 @@
-"""What is in a data set: how much, how long, how dense, which tokens, pitches and velocities."""
+"""The contents of a data set in numbers: sizes, densities, tokens, pitches and velocities."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class SplitStatistics:
     notes: int
     hours: float
     tokens_per_file: Mapping[str, float]
-    """Quantiles over the files, by their names in :data:`QUANTILES`."""
+    """Quantiles over the files, by name; see :data:`QUANTILES`."""
     notes_per_second: Mapping[str, float]
     token_counts: Counts
     """How often each token occurs; shape ``(V,)``."""
     pitch_counts: Counts
     """How many notes have each pitch; shape ``(128,)`` or ``(0,)``."""
     velocity_counts: Counts
-    """The same of velocities."""
+    """The same for velocities."""
 
     def shares(self, groups: Mapping[str, slice]) -> dict[str, float]:
-        """Return the share of the tokens that each group of the vocabulary has."""
+        """Return the share of each group of the vocabulary in the tokens."""
         whole = max(1, int(self.token_counts.sum()))
         return {name: float(self.token_counts[ids].sum()) / whole for name, ids in groups.items()}
 
@@ -59,7 +59,7 @@ class SplitStatistics:
 def measure_split(
     dataset: Dataset, split: str, progress: Callable[[int, int], None] | None = None
 ) -> SplitStatistics:
-    """Read a split, a piece at a time, and return what is in it."""
+    """Read a split piece by piece and return its statistics."""
     codec = dataset.codec
     pieces = dataset.stored_pieces(split)
     tokens = np.zeros(codec.vocab_size, np.int64)
@@ -90,7 +90,7 @@ def measure_split(
 
 
 def _quantiles(values: npt.NDArray[Any]) -> dict[str, float]:
-    """Return the quantiles of some values; none of none."""
+    """Return the quantiles of values; empty if there are none."""
     if not len(values):
         return {}
     found = np.quantile(values, list(QUANTILES.values()))

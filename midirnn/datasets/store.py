@@ -1,4 +1,4 @@
-"""A data set on disk: Parquet files for each split, a row for each piece; ``dataset.json``."""
+"""A data set on disk: Parquet files for each split, with a row per piece, and ``dataset.json``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SplitCounts:
 def schema() -> pa.Schema:
     """Return the columns of a split's file.
 
-    ``duration`` is in seconds, ``sha256`` that of the MIDI file, ``length`` a count of tokens.
+    ``duration`` is in seconds, ``sha256`` that of the source file, ``length`` a number of tokens.
     """
     import pyarrow as pa
 
@@ -65,7 +65,7 @@ def schema() -> pa.Schema:
 
 
 def _known_schemas() -> list[pa.Schema]:
-    """Return the schemas that a split's file may have: the first ones had no ``length``."""
+    """Return the schemas that a split's file may have: old files have no ``length``."""
     return [schema(), schema().remove(schema().get_field_index("length"))]
 
 
@@ -74,7 +74,7 @@ class Dataset:
     """An encoded data set. Tokens are read when they are needed."""
 
     path: Path | str
-    """Its folder, or the URL of it."""
+    """Its folder, or the folder's URL."""
     codec: Codec[Any]
     counts: Mapping[str, SplitCounts]
     manifest: Mapping[str, Any]
@@ -160,7 +160,7 @@ class Dataset:
         return np.split(tokens, ends[:-1])
 
     def stored_pieces(self, split: str, cached_tokens: int = CACHED_TOKENS) -> StoredPieces:
-        """Return the same, read only when they are asked for: for more than memory holds."""
+        """Return the same pieces, each read when needed: for splits larger than memory."""
         pieces = StoredPieces(self.files(split), self.codec.vocab_size, cached_tokens)
         count = self.counts[_usual(split, self.manifest)]
         if (len(pieces), int(pieces.lengths.sum())) != (count.files, count.tokens):
@@ -179,8 +179,8 @@ class Dataset:
 class StoredPieces(Sequence[Tokens]):
     """The pieces of a split, each read with its row group when it is needed.
 
-    Owns the open files and the row groups read last, about ``cached_tokens`` tokens. Of the others
-    only the lengths are in memory.
+    Owns the open files and the row groups read last, about ``cached_tokens`` tokens. Only the
+    lengths of all other pieces are in memory.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class StoredPieces(Sequence[Tokens]):
         self._groups: OrderedDict[int, tuple[Tokens, npt.NDArray[np.int64]]] = OrderedDict()
         self._parquets = [_open(file) for file in files]
         self._places: list[tuple[int, int]] = []
-        """Of each row group the number of its file, and its own number in it."""
+        """For each row group, the number of its file and its own number in that file."""
         rows: list[int] = []
         lengths = [np.zeros(0, np.int64)]
         for number, (file, parquet) in enumerate(zip(files, self._parquets, strict=True)):
@@ -247,7 +247,7 @@ class StoredPieces(Sequence[Tokens]):
 
 
 def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
-    """Return the number of tokens of each row; counted if the file does not say."""
+    """Return the number of tokens of each row, counted if the file has no such column."""
     if "length" in parquet.schema_arrow.names:
         column = parquet.read(columns=["length"]).column(0)
         return column.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
@@ -258,20 +258,20 @@ def _lengths(parquet: pq.ParquetFile) -> npt.NDArray[np.int64]:
 
 
 def part_names(split: str, parts: int) -> list[str]:
-    """Return the names of a split's files: with a number if there are several."""
+    """Return the names of a split's files, numbered if there are several."""
     if parts == 1:
         return [f"{split}.parquet"]
     return [f"{split}-{part:05d}-of-{parts:05d}.parquet" for part in range(parts)]
 
 
 def _usual(split: str, manifest: Mapping[str, Any]) -> str:
-    """Return the usual name of a split, unless the data set has another of that name."""
+    """Return the usual name of a split, unless the data set has another split of that name."""
     usual = usual_name(split)
     return split if split in manifest["splits"] and usual in manifest["splits"] else usual
 
 
 def _how_to_get(split: str, splits: Sequence[str]) -> str:
-    """Say what to do where a split is missing."""
+    """Return advice on what to do if a split is missing."""
     share = f" --{split}-share 0.2" if split in ("validation", "test") else ""
     others = " or ".join(splits)
     return f"Use --split {others}, or make the data set again with: midirnn encode{share}"
@@ -316,7 +316,7 @@ def _check_vocabulary(path: AnyFile, tokens: Tokens, vocab_size: int) -> None:
 
 @contextmanager
 def _one_line_errors(path: AnyFile) -> Iterator[None]:
-    """Raise what Arrow says of a file as a :class:`DatasetError`."""
+    """Raise Arrow's errors about a file as :class:`DatasetError`."""
     import pyarrow as pa
 
     try:

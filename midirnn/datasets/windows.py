@@ -25,13 +25,13 @@ class Batch:
     targets: npt.NDArray[np.int64]
     """(B, T)"""
     mask: BoolArray
-    """(B, T, V): what the codec's constraint allows as target"""
+    """(B, T, V): which targets the codec's constraint allows"""
     valid: BoolArray
     """(B, T): false after the end of a piece"""
     reset: BoolArray
     """(B,): whether the row begins another piece, from a zero state"""
     features: dict[str, npt.NDArray[Any]]
-    """(B, T, ...): what the model reads beside each input, by the name of the feature"""
+    """(B, T, ...): what the model reads in addition to each input, by the name of the feature"""
 
     def part(self, rows: slice) -> Batch:
         """Return some of the rows, as views."""
@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a model reads: the token before the first one of a piece, and the features."""
+    """What a model reads: the token before the first one of a piece, and its features."""
 
     start_token: int
     features: tuple[Feature, ...] = ()
@@ -56,7 +56,7 @@ class Inputs:
 class Stream:
     """Reads tokens window by window.
 
-    Owns its place in the piece, the constraint's state there, and a reader of each feature.
+    Owns its position in the piece, the constraint's state there, and a reader of each feature.
     """
 
     def __init__(self, codec: Codec[Any], window: int, inputs: Inputs) -> None:
@@ -125,9 +125,9 @@ class Stream:
 
 
 def empty_batch(rows: int, window: int, vocab_size: int, features: Sequence[Feature] = ()) -> Batch:
-    """Return a batch of which nothing is valid; its masks allow everything.
+    """Return a batch in which nothing is valid; its masks allow everything.
 
-    The windows of features that fill their rows are left as memory was: :meth:`Stream.read` writes
+    The windows of features that fill their rows are left uninitialised: :meth:`Stream.read` writes
     all of them.
     """
     return Batch(
@@ -148,11 +148,11 @@ def empty_batch(rows: int, window: int, vocab_size: int, features: Sequence[Feat
 class TrainingWindows:
     """Endless batches for truncated back-propagation through time.
 
-    Each of the streams ``rows`` draws a piece, reads ``segment`` tokens of it from a random place
-    (all of it from the start if ``segment`` is None) and draws the next. In a share ``steered`` of
-    the pieces the controls are shown. Owns its streams and a random generator for each, which
-    depends on ``seed`` and row alone, so that several processes can share the rows of a batch;
-    :meth:`state` and :meth:`restore` make a run resume exactly.
+    The stream of each of the ``rows`` draws a piece, reads ``segment`` tokens of it from a random
+    position (all of it if ``segment`` is None) and draws the next. The controls are shown in a
+    share ``steered`` of the pieces. Owns its streams and a random generator for each, which depends
+    only on ``seed`` and row, so that several processes can share the rows of a batch;
+    :meth:`state` and :meth:`restore` let a run resume exactly.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class TrainingWindows:
             tokens = self.draw(rng)
         position, stop = 0, len(tokens)
         if self.segment is not None and len(tokens) > self.segment:
-            # A place at or before 0 is the piece's true start, so starts are not rare.
+            # Any position at or before 0 means the piece's true start, so that starts are not rare.
             low = -self.segment // 4
             position = max(0, int(rng.integers(low, len(tokens) - self.segment + 1)))
             stop = position + self.segment
@@ -217,7 +217,7 @@ class TrainingWindows:
         ]
 
     def restore_randomness(self, state: list[dict[str, Any]]) -> None:
-        """Draw with the random generators of a :meth:`state`, from here on."""
+        """Use the random generators of a :meth:`state` from here on."""
         for rng, row in zip(self.rngs, state, strict=True):
             rng.bit_generator.state = row["rng"]
 
@@ -234,7 +234,7 @@ class TrainingWindows:
 class EvaluationWindows:
     """Iterates over batches in which each token of each piece is a target once.
 
-    With ``stateless`` every window starts from a zero state, not only the first of a piece.
+    With ``stateless`` every window starts from a zero state, not just the first of a piece.
     """
 
     def __init__(

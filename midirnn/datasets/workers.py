@@ -1,4 +1,4 @@
-"""Encode files in worker processes: in order, in bounded memory, whatever a file does."""
+"""Encode files in worker processes: in order, in bounded memory, even if a file kills a worker."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def encode_all(
     executor: Executor | None = None,
     rules: FileRules | None = None,
 ) -> Generator[Outcome, None, None]:
-    """Encode files and yield each outcome, in order, a few chunks ahead of what is taken.
+    """Encode files and yield each outcome, in order, a few chunks ahead of the caller.
 
-    The work is done here if there is little of it or ``workers`` is 1, else by that many
+    The work is done in this process if there is little of it or ``workers`` is 1, else by that many
     processes, or by the ``executor``. If a worker process dies, the files that it may have had are
     tried again, each alone; a file whose process dies again is given up with a reason.
     """
@@ -75,7 +75,7 @@ def encode_all(
 
 
 class _Chunks:
-    """The files in chunks. Owns those that workers have, and knows how to get the next."""
+    """The files in chunks. Owns those that workers hold, and an iterator over the rest."""
 
     def __init__(self, chunks: Iterable[Sequence[AnyFile]]) -> None:
         self.under_way: deque[Sequence[AnyFile]] = deque()
@@ -101,7 +101,7 @@ def _in_order(
 ) -> Iterator[Outcome]:
     """Yield the outcomes of all chunks; each is under way until they are known.
 
-    Workers of another's executor are its own to start again; here only the files that end them are
+    An executor from the caller restarts its own workers; here only the files that end them are
     found.
     """
     running: deque[Future[list[Outcome]]] = deque()
@@ -117,7 +117,7 @@ def _in_order(
             if is_own:
                 raise
             _check_lost(error)
-            wait(running)  # so that no other file ends the worker of one that is alone
+            wait(running)  # so that no other file ends the worker of a file alone
             outcomes = [_alone(pool, path, codec, rules) for path in chunks.under_way[0]]
         chunks.under_way.popleft()
         yield from outcomes
@@ -134,7 +134,7 @@ def _alone(pool: Executor, path: AnyFile, codec: Codec[Any], rules: FileRules) -
 
 
 def _check_lost(error: Exception) -> None:
-    """Raise :class:`DatasetError` unless workers were lost that have been replaced."""
+    """Raise :class:`DatasetError` unless the error is that workers died and were replaced."""
     if type(error).__name__ not in LOST_WORKERS:
         reason = f"{type(error).__name__}: {reason_of(error)}"
         raise DatasetError(
@@ -191,7 +191,7 @@ def begin_worker() -> None:
 
 
 def load_cpp() -> None:
-    """Load the C++ of reading and of encoding, so that files of any length use it."""
+    """Load the C++ for reading and encoding, so that files of any length use it."""
     for load in (scan.load_library, pair.load_library, sustain.load_library, emit.load_library):
         load()
 

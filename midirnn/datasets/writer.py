@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 TOKENS_PER_ROW_GROUP = 1_000_000
-"""About how many tokens a row group has: 2 MB, a useful amount to read at a time."""
+"""The approximate number of tokens in a row group: 2 MB, a useful amount to read at a time."""
 
 MOST_ROWS = 10_000
-"""Of short pieces a row group has so many: about 10 MB wait in memory for it."""
+"""The maximum number of rows in a row group: of short pieces, about 10 MB in memory."""
 
 PART_TOKENS = 100_000_000
-"""About how many tokens a Parquet file has at most; of more, a split has several files."""
+"""The approximate maximum of tokens in a Parquet file; a larger split has several files."""
 
 REFUSED = "refused.jsonl"
 
@@ -60,8 +60,8 @@ class Row:
 class DatasetWriter:
     """A context in which a data set is written. Owns a hidden folder beside ``output``.
 
-    :meth:`finish` renames that folder to ``output``; on any other way out it is removed, so that
-    ``output`` is complete, or what it was before.
+    :meth:`finish` renames that folder to ``output``; on any other exit it is removed, so that
+    ``output`` is either complete or unchanged.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class DatasetWriter:
             self._splits[row.split].add(row)
 
     def finish(self, refused: Iterable[Refusal], manifest: dict[str, Any]) -> None:
-        """Write the remaining rows, the list of refused files and ``dataset.json``; rename it."""
+        """Write the last rows, the list of refused files and ``dataset.json``; rename the folder."""
         with one_line_errors(self.output, DatasetError):
             for split in self._splits.values():
                 split.finish()
@@ -136,7 +136,7 @@ class DatasetWriter:
 
 
 class _Split:
-    """The Parquet files of a split. Owns the one that is written, and the rows that wait for it."""
+    """The Parquet files of a split. Owns the one being written, and the rows waiting for it."""
 
     def __init__(self, path: Path, part_tokens: int) -> None:
         self.counts = SplitCounts()
@@ -163,24 +163,24 @@ class _Split:
             self._write_rows()
 
     def finish(self) -> None:
-        """Write the rows that wait, and give the files their names."""
+        """Write the waiting rows, and give the files their names."""
         self._write_rows()
         self.close()
         for part, name in enumerate(part_names(self._path.name, self.parts)):
             self._part(part).rename(self._path.with_name(name))
 
     def close(self) -> None:
-        """Close the file that is written."""
+        """Close the file being written."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
 
     def _part(self, number: int) -> Path:
-        """Return where a part is written; how many there will be is not known yet."""
+        """Return the temporary path of a part: the number of parts is not known yet."""
         return self._path.with_name(f"{self._path.name}.{number}.part")
 
     def _write_rows(self) -> None:
-        """Write the rows that wait as a row group."""
+        """Write the waiting rows as a row group."""
         import pyarrow as pa
 
         rows, self._waiting = self._waiting, []
@@ -227,7 +227,7 @@ def check_output(output: Path, *, overwrite: bool) -> None:
 
 
 def _refusal_line(refusal: Refusal) -> str:
-    """Return what ``refused.jsonl`` says of a file."""
+    """Return the line of ``refused.jsonl`` for a file."""
     return json.dumps(asdict(refusal) | {"kind": kind_of(refusal.reason)}, ensure_ascii=False)
 
 
