@@ -47,7 +47,7 @@ class SplitCounts:
 def schema() -> pa.Schema:
     """Return the columns of a split's file.
 
-    ``duration`` is in seconds, ``sha256`` that of the source file, ``length`` a number of tokens.
+    ``duration`` is in seconds, ``sha256`` that of the file or passage, ``length`` in tokens.
     """
     import pyarrow as pa
 

@@ -110,7 +110,7 @@ class DatasetWriter:
             self._splits[row.split].add(row)
 
     def finish(self, refused: Iterable[Refusal], manifest: dict[str, Any]) -> None:
-        """Write the last rows, the list of refused files and ``dataset.json``; rename the folder."""
+        """Write the last rows, the refused files and ``dataset.json``; rename the folder."""
         with one_line_errors(self.output, DatasetError):
             for split in self._splits.values():
                 split.finish()

@@ -2,7 +2,7 @@
 
 The change of each matrix is kept at a low rank: ``W + up @ down``, where ``up`` and ``down`` are
 the largest singular values and vectors of the change. So an adapter has the form of LoRA's (E. Hu
-et al., 2021), though all weights were free while it was trained.
+et al., 2021), though all weights were free in training.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ ADAPTER_FILE, CHANGES_FILE = "adapter.json", "adapter.safetensors"
 FORMAT_VERSION = 1
 UP, DOWN, WHOLE = ".up", ".down", ".change"
 INITIAL = "initial."
-"""Followed by the number of one of the cell's states: the state in which pieces begin."""
+"""Followed by the number of one of the cell's states: the hidden state at the start of pieces."""
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """What is added to the weights of a base, which is known by its name and its hash."""
+    """What is added to the weights of a base, which is identified by its name and its hash."""
 
     base: str
     base_hash: str
     changes: Weights
-    """By the weight's name and :data:`UP` and :data:`DOWN`, or :data:`WHOLE`; and the initial state
-    by :data:`INITIAL`."""
+    """By the weight's name with :data:`UP` and :data:`DOWN`, or :data:`WHOLE`; the initial state by
+    :data:`INITIAL`."""
     info: dict[str, Any]
 
     def apply(self, base: Weights) -> Weights:
-        """Return the weights of the tuned model. Raises :class:`CheckpointError` if none fit."""
+        """Return the tuned model's weights. Raises :class:`CheckpointError` if they do not fit."""
         weights = dict(base)
         for key, change in self.changes.items():
             name, _, kind = key.rpartition(".")
@@ -54,7 +54,7 @@ class Adapter:
         return weights
 
     def scaled(self, share: float) -> Adapter:
-        """Return the adapter that makes a share of the change."""
+        """Return an adapter with a share of the change."""
         changes = {
             key: array if key.endswith(DOWN) else np.float32(share) * array
             for key, array in self.changes.items()
@@ -63,15 +63,15 @@ class Adapter:
 
     @property
     def initial(self) -> RecurrentState | None:
-        """The recurrent state in which pieces begin; None: that of the base."""
+        """The recurrent state in which pieces begin; None for that of the base."""
         numbers = sorted(key for key in self.changes if key.startswith(INITIAL))
         return tuple(self.changes[key] for key in numbers) or None
 
 
 def hash_of(folder: Path) -> str:
-    """Return the hash by which a model's weights are known: SHA-256 of their file.
+    """Return the hash that identifies a model's weights: the SHA-256 of their file.
 
-    Of a tuned model it is that of its changes and of its base's hash.
+    For a tuned model it is that of its changes and of its base's hash.
     """
     whole = folder / WEIGHTS_FILE
     if not (folder / ADAPTER_FILE).exists():
@@ -81,7 +81,7 @@ def hash_of(folder: Path) -> str:
 
 
 def changes_between(base: Weights, tuned: Weights, rank: int) -> Weights:
-    """Return the changes of all weights, those of matrices at a rank of at most ``rank``."""
+    """Return the changes of all weights, those of matrices with at most this rank."""
     changes: Weights = {}
     for name, before in base.items():
         change = (tuned[name] - before).astype(np.float32)
@@ -144,7 +144,7 @@ def read_adapter(folder: Path) -> Adapter:
 def read_tuned(
     folder: Path, read_base: Callable[[str], tuple[Path, Checkpoint]]
 ) -> tuple[Checkpoint, Adapter]:
-    """Return a base and the adapter that is in a folder, which has been checked to fit it.
+    """Return the base and the adapter in a folder, after checking that they fit.
 
     ``read_base`` finds and reads a model by its name. Raises :class:`CheckpointError` if the base
     is not the one that the adapter was made for.

@@ -1,4 +1,4 @@
-"""What an engine is: one step of a trained model at a time, without torch."""
+"""The base of all engines: they run a trained model one step at a time, without torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Advance(NamedTuple):
 
     state: RecurrentState
     outputs: list[FloatVector]
-    """What each of the model's heads computes: first the logits (V,), which may be changed."""
+    """The output of each of the model's heads: first the logits (V,), which may be changed."""
 
 
 Stepper: TypeAlias = "Callable[[EngineState, int, FloatVector], Advance]"
@@ -56,28 +56,28 @@ class StepEngine(Protocol):
         ...
 
     def reset(self) -> None:
-        """Go to the start of a piece: zero state, the start token fed."""
+        """Go to the start of a piece: feed the start token to the initial state."""
         ...
 
     def set_controls(self, controls: FloatVector | None) -> None:
         """Set the controls for the tokens fed from now on; shape ``(75,)``, None for none.
 
-        They are no part of the state. A model without ``control_inputs`` ignores them.
+        They are not part of the state. A model without ``control_inputs`` ignores them.
         """
         ...
 
     def feed(self, token: int, held: BoolArray) -> None:
-        """Feed a token; ``held`` (128,), which must not change later, says what sounds after it."""
+        """Feed a token; ``held`` (128,), not to be changed later, says what sounds after it."""
         ...
 
     def warm_up(self) -> None:
-        """Compute a step and drop it, so that the next one finds the weights in the caches."""
+        """Compute a step and discard it, so that the next finds the weights in the CPU caches."""
         ...
 
     def precompute(self, before: EngineState, token: int, held: BoolArray) -> bool:
         """Compute a step that may be fed soon; return False if it is in the step cache already.
 
-        Feeding that token to ``before`` takes no time then, for a while.
+        Feeding that token to ``before`` then takes no time while the step is in the cache.
         """
         ...
 
@@ -129,13 +129,13 @@ class RecurrentEngine(ABC):
         return self._config
 
     def twin(self) -> Self:
-        """Return an engine in the same state, which shares the weights and moves on by itself."""
+        """Return an engine in the same state that shares the weights but advances on its own."""
         twin = copy(self)
         twin._cache = {}
         return twin
 
     def reset(self) -> None:
-        """Go to the start of a piece: the initial state, the start token fed."""
+        """Go to the start of a piece: feed the start token to the initial state."""
         no_logits = np.zeros(self._config.vocab_size, np.float32)
         memories = {feature.name: feature.start() for feature in self._features}
         self.restore(EngineState(self._layout, self._initial, no_logits, memories))
@@ -147,7 +147,7 @@ class RecurrentEngine(ABC):
         return self._initial
 
     def begin_from(self, initial: RecurrentState) -> None:
-        """Begin pieces in this recurrent state instead of zeros, from now on, and with one now."""
+        """Use this recurrent state, instead of zeros, at the start of pieces; begin one now."""
         self._initial = initial
         self.reset()
 
@@ -169,7 +169,7 @@ class RecurrentEngine(ABC):
 
     def _after(self, before: EngineState, token: int, held: BoolArray) -> EngineState:
         """Return the state after a token: from the cache, or a new one to be computed later."""
-        before.compute()  # so that at most one step waits
+        before.compute()  # so that at most one step is pending
         controls, advance, key = self._controls, self._stepper(), (id(before), token)
         cached = self._cache.get(key)
         if cached and cached.controls is controls and np.array_equal(cached.held, held):
@@ -184,7 +184,7 @@ class RecurrentEngine(ABC):
         return after
 
     def warm_up(self) -> None:
-        """Compute a step and drop it; see :class:`StepEngine`."""
+        """Compute a step and discard it; see :class:`StepEngine`."""
         self._state.compute()
         numbers = self._numbers(self._state.memories, given_numbers(_SILENCE, self._controls))
         self._advance(self._state, self._config.start_token, numbers)
@@ -207,7 +207,7 @@ class RecurrentEngine(ABC):
         return EngineState(self._layout, state, logits, memories)
 
     def _stepper(self) -> Stepper:
-        """Return what computes a step as the engine is set now, however late it is called."""
+        """Return a function that computes a step with the present settings, whenever called."""
         return self._advance
 
     @abstractmethod
@@ -238,7 +238,7 @@ class RecurrentEngine(ABC):
 
 
 def given_numbers(held: BoolArray, controls: FloatVector) -> Given:
-    """Return what the caller gives beside the token, by the names of the features."""
+    """Return what the caller gives in addition to the token, by the names of the features."""
     return {HeldNotes.name: held, ControlInputs.name: controls}
 
 
@@ -250,6 +250,6 @@ def feature_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix]) -> 
 
 
 def head_weights(config: ModelConfig, weights: Mapping[str, FloatMatrix], head: str) -> FloatMatrix:
-    """Return the weights (N, H) of a head; those of a tied embedding are the output's."""
+    """Return the weights (N, H) of a head; with a tied embedding, the output shares its weights."""
     tied = config.tied_embedding and head == "output"
     return weights["embedding.weight"][: config.vocab_size] if tied else weights[f"{head}.weight"]

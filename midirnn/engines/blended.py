@@ -1,4 +1,4 @@
-"""A tuned model and its base played as one, at a share of each that can be turned at any time."""
+"""A tuned model and its base played as one, with a share of each that can change at any time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class _Both:
 
     @property
     def initial(self) -> RecurrentState:
-        """The states in which they begin a piece, one after the other."""
+        """The states in which they begin a piece, the base's layers first."""
         pairs = zip(self.base.initial, self.tuned.initial, strict=True)
         return tuple(np.concatenate(pair) for pair in pairs)
 
     def advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
-        """Compute a step of both, or of the one that plays alone; see :class:`BlendedEngine`."""
+        """Compute a step of both, or of the only one in use; see :class:`BlendedEngine`."""
         layers = self.base.config.num_layers
         steps = []
         for engine, share, rows in (
@@ -51,12 +51,12 @@ class _Both:
 
 
 class BlendedEngine(RecurrentEngine):
-    """Mixes the logits of a base and of what was tuned from it: ``StepEngine`` with a share.
+    """Mixes the logits of a base and of a model tuned from it: a ``StepEngine`` with a share.
 
-    The share of the tuned one is 0 (the base alone) to 1 (the tuned one alone); between, the
+    The share of the tuned model is 0 (the base alone) to 1 (the tuned one alone); in between, the
     probabilities are a geometric mean. It may be set between any two tokens: the state holds those
-    of both, the base's layers first. At either end only one of them is computed, and the other
-    goes on from its state, which is near its own: their weights are close.
+    of both, the base's layers first. At 0 and 1 only one of them is computed, and the other later
+    continues from that state, which is close to its own because their weights are close.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class BlendedEngine(RecurrentEngine):
         return self._both.tuned
 
     def set_share(self, share: float) -> None:
-        """Mix in so much of the tuned model from the next token on.
+        """Set the share of the tuned model from the next token on.
 
         Raises :class:`OptionError` for less than 0 or more than 1.
         """
@@ -94,14 +94,14 @@ class BlendedEngine(RecurrentEngine):
     def set_tuned(self, tuned: RecurrentEngine | None) -> None:
         """Mix in another tuned model from the next token on; None is the base itself.
 
-        The state stays, so the music goes on. The next piece begins as the new one's do.
+        The state is kept, so the music continues. The next piece begins in the new initial state.
         """
         self._both = replace(self._both, tuned=tuned or self._both.base)
         self._cache.clear()
         self._initial = self._both.initial
 
     def twin(self) -> Self:
-        """Return an engine in the same state, which shares the weights and moves on by itself."""
+        """Return an engine in the same state that shares the weights but advances on its own."""
         twin = super().twin()
         twin._both = replace(self._both, base=self._both.base.twin(), tuned=self._both.tuned.twin())
         return twin

@@ -1,7 +1,7 @@
 """Write a model as an ONNX graph of one step, with its weights in int8.
 
 The graph is written each time an engine starts, in a fifth of a second, from the weights that the
-numpy engine uses: there is no second file that has to fit them. The cell is written as nodes, so
+numpy engine uses, so there is no second file to keep in step. The cell is written as nodes, so
 that input and state go through one product per layer. The possible products, for 3 x 512 on one
 thread of an AMD Zen 4 (ms: a step without sampling; error: of random weights' logits, relative to
 their spread; nats: the loss in likelihood of a trained 3 x 384 on 9,600 tokens against fp32):
@@ -40,7 +40,7 @@ INT8_PRODUCTS = 4
 
 
 def output_name(head: str) -> str:
-    """Return the name in the file of what one of the model's heads computes."""
+    """Return the name in the file of the output of a head."""
     return "logits" if head == "output" else head
 
 
@@ -57,17 +57,18 @@ def export_onnx(
 ) -> bytes:
     """Return the model as an ONNX file: one step at batch 1, with the state as input and output.
 
-    Inputs are ``token`` (), one array (num_layers, H) for each of the cell's states (``h`` and, of
+    Inputs are ``token`` (), one array (num_layers, H) for each of the cell's states (``h`` and, for
     an LSTM, ``c``), and ``features`` (1, F), if the model has any: held notes (128), recall (128
-    pitches and 39 kinds of matches) and controls (28), in this order. Outputs are ``logits``
-    (1, V), the next states (``h_next``, ``c_next``) and, of a model with recall, ``trust`` (1, 39),
-    which is still to be added to the logits of the recalled pitches
-    (:meth:`midirnn.features.Feature.add`).
+    pitches and 39 kinds of matches), controls (28) and style (47), in this order. Outputs are
+    ``logits`` (1, V), the next states (``h_next``, ``c_next``) and the weights that features have
+    yet to add to the logits (:meth:`midirnn.features.Feature.add`): ``trust`` (1, 39) of recall,
+    ``terms`` (1, rows) of the terms.
 
-    In ``int8`` the matrices are symmetric, with an fp32 scale for every :data:`BLOCK_SIZE` weights
-    of a row (operator MatMulNBits of ONNX Runtime, which converts the vectors to int8 as well). The
-    table of the first layer's input projections stays fp32, since a step reads one row of it. The
-    model's config, and the codec's settings if given, are in the file's metadata as JSON.
+    In ``int8`` the matrices are quantized symmetrically, with an fp32 scale for every
+    :data:`BLOCK_SIZE` weights of a row (operator MatMulNBits of ONNX Runtime, which converts the
+    vectors to int8 as well). The table of the first layer's input projections stays fp32, since a
+    step reads only one row of it. The model's config, and the codec's settings if given, are in the
+    file's metadata as JSON.
     """
     if precision not in PRECISIONS:
         raise OptionError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}")
@@ -167,7 +168,7 @@ class _Export:
         return self.product(name, x, matrix[self.rows], constant)
 
     def _read(self, layer: int, x: str) -> str:
-        """Add what a layer after the first reads (1, H) of those below; the output is the last."""
+        """Add what a layer after the first, or the heads, read (1, H) of the layers below."""
         if not self.config.layer_norm:
             return x
         names = (f"norms.{layer - 1}.weight", f"norms.{layer - 1}.bias")
@@ -175,7 +176,7 @@ class _Export:
         return self.graph.node("LayerNormalization", x, scale, bias, axis=1)
 
     def _add_heads(self, x: str) -> None:
-        """Add what is computed from the last layer: the logits, and what is added to them."""
+        """Add the heads: the logits, and the weights of what is added to them."""
         for head, size in self.config.heads.items():
             name = output_name(head)
             bias = self.graph.constant(f"{head}.bias", self.weights[f"{head}.bias"])
@@ -191,7 +192,7 @@ class _Export:
 
 
 EXPORTS: dict[str, Callable[[Any, Weights, str], _Export]] = {ModelConfig.architecture: _Export}
-"""What makes the graph of a model, by the name of its architecture."""
+"""The classes that build a model's graph, by the name of its architecture."""
 
 
 def product(
@@ -206,7 +207,7 @@ def product(
         graph.constant(f"{name}.weight", quantized.values),
         graph.constant(f"{name}.scale", quantized.scales),
         "",  # zero points: all 128
-        "",  # an order of the columns: as they are
+        "",  # order of the columns: unchanged
         bias,
         name=value,
         domain="com.microsoft",

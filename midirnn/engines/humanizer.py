@@ -1,4 +1,4 @@
-"""A humanizer in numpy: reads a score and plays it, without torch."""
+"""The humanizer in numpy: reads a score and plays it, without torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class HumanizerEngine:
         ]
 
     def encode(self, traits: Array) -> tuple[Array, Array]:
-        """Return the states s (N, S) and the context C (S,), of traits (N, F)."""
+        """Return the states s (N, S) and the context C (S,) for traits (N, F)."""
         x = np.tanh(self._linear("embedding", traits))
         for ahead, behind in self._encoder:
             forwards, last = ahead.run(x)
@@ -56,7 +56,7 @@ class HumanizerEngine:
     def play(
         self, score: Score, choose: Choose, progress: Callable[[int, int], None] | None = None
     ) -> Expression:
-        """Return an expression in which each value is chosen, knowing those of the notes before."""
+        """Return an expression whose values are chosen note by note, given the notes before."""
         begins = np.diff(score.chord, prepend=-1) > 0
         return _expression(score, self.values(traits_of(score), begins, choose, progress))
 
@@ -88,7 +88,7 @@ class HumanizerEngine:
         return values
 
     def means(self, traits: Array) -> Array:
-        """Return the mean of each quantity at each note by the score alone; ``(N, Q)``."""
+        """Return the mean of each quantity at each note, given the score alone; ``(N, Q)``."""
         states, context = self.encode(traits)
         nothing = [np.zeros(HISTORY, np.float32)]
         rows = np.stack([logits for _, logits in self._steps(states, context, nothing)])
@@ -122,7 +122,7 @@ class HumanizerEngine:
 
 
 class _Layer:
-    """An LSTM layer that is given its input projected."""
+    """An LSTM layer that takes its input already projected."""
 
     def __init__(self, weights: Weights, name: str) -> None:
         cell = CELLS["lstm"]
@@ -155,7 +155,7 @@ def _softmax(logits: Array) -> Array:
 
 
 def _expression(score: Score, values: Array) -> Expression:
-    """Return the values (N, Q) of notes as an expression; a chord has those of its first note."""
+    """Return the values (N, Q) of notes as an expression; a chord takes those of its first note."""
     columns = {
         quantity.name: values[score.firsts if quantity.of_chord else slice(None), index]
         for index, quantity in enumerate(QUANTITIES)
@@ -164,7 +164,7 @@ def _expression(score: Score, values: Array) -> Expression:
 
 
 def load_humanizer(model: str | os.PathLike[str] = "humanize") -> HumanizerEngine:
-    """Load the humanizer of that name, or in that folder (a checkpoint or a training run).
+    """Load the humanizer with this name, or in this folder (a checkpoint or a training run).
 
     Raises :class:`CheckpointError` if there is none, or if it is a model of another architecture.
     """

@@ -1,7 +1,7 @@
-"""Many pieces at once: one product of matrices for a step of all of them.
+"""Many pieces at once: one matrix product for a step of all of them.
 
 Each piece has a *lane*, an engine like any other. A step of a lane waits until its result is read;
-then the steps of all lanes that wait are computed together.
+then all waiting steps are computed together.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from midirnn.models.config import ModelConfig
 
 
 class LaneBatch(ABC):
-    """The lanes of a model, and the steps that wait. Owns both.
+    """A model with any number of lanes. Owns the steps that wait.
 
-    ``lanes`` grow and shrink by :meth:`open_lane` only; a lane that is not fed costs nothing. What
-    a lane computes depends neither on how many lanes there are nor on what the others play.
+    :meth:`open_lane` adds a lane; one that is not fed costs nothing. What a lane computes depends
+    neither on the number of lanes nor on what the others play.
     """
 
     name: str
@@ -35,11 +35,11 @@ class LaneBatch(ABC):
         return Lane(self._config, self)
 
     def wait(self, step: WaitingStep) -> None:
-        """Keep a step until somebody reads its result, or that of another."""
+        """Keep a step until its result, or that of another one, is read."""
         self._waiting.append(step)
 
     def compute(self, wanted: WaitingStep) -> EngineState:
-        """Compute all steps that wait, and return the state after one of them."""
+        """Compute all waiting steps, and return the state after the one that is wanted."""
         if wanted.after is None:
             waiting, self._waiting = self._waiting, []
             self._advance(waiting)
@@ -75,7 +75,7 @@ class Lane(RecurrentEngine):
     def finish(
         self, step: WaitingStep, state: list[FloatMatrix], outputs: list[FloatVector]
     ) -> None:
-        """Make the state after a step from what was computed."""
+        """Set the state after a step from what was computed."""
         logits, *weights = outputs
         for feature, added in zip(self._with_heads, weights, strict=True):
             feature.add(logits, added, step.memories[feature.name])
@@ -87,7 +87,7 @@ class Lane(RecurrentEngine):
 
 @dataclass(eq=False)
 class WaitingStep:
-    """A step of a lane that waits, and the state after it once it is computed."""
+    """A waiting step of a lane, and the state after it once computed."""
 
     lane: Lane
     before: EngineState

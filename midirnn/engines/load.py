@@ -41,9 +41,9 @@ class Model:
     weights: Weights
     info: dict[str, Any]
     initial: RecurrentState | None = None
-    """The recurrent state in which pieces begin; None: zeros."""
+    """The recurrent state in which pieces begin; None for zeros."""
     base: Model | None = None
-    """What a tuned model was tuned from."""
+    """The model that a tuned model was tuned from."""
     blend: float = 1.0
     """The share of a tuned model, 0 to 1; the rest is its base."""
 
@@ -51,7 +51,7 @@ class Model:
         """Return a new engine, one of the :data:`ENGINES`, at the start of a piece.
 
         ``numpy`` is exact; ``onnxruntime`` is several times as fast, with weights in int8;
-        ``native`` is the fastest, likewise in int8, and needs a C++ compiler. ``auto`` is
+        ``native`` is the fastest, also in int8, and needs a C++ compiler. ``auto`` is
         onnxruntime if it is installed and runs, else numpy. Raises :class:`MissingExtraError` or
         :class:`OptionError` if the engine is not available.
         """
@@ -84,9 +84,9 @@ class Model:
         raise OptionError(f"there is no engine {kind!r}; known are {', '.join(ENGINES)}")
 
     def playing_engine(self, kind: str = "auto") -> str:
-        """Return the name of the engine to play live with: of ``auto``, native where that is ready.
+        """Return the name of the engine to play live with: for ``auto``, native if that is ready.
 
-        It is compiled in the background when this is first asked; until then ``auto`` stays.
+        The first call starts compiling it in the background; until that is done, ``auto`` stays.
         """
         if kind == "auto":
             from midirnn.engines.native_engine import native_now
@@ -96,9 +96,9 @@ class Model:
         return kind
 
     def blended(self, kind: str = "auto") -> BlendedEngine:
-        """Return an engine in which the share of the tuned model can be turned.
+        """Return an engine in which the share of the tuned model can be changed.
 
-        Of a model that is not tuned both parts are the same. Raises as :meth:`engine` does.
+        For a model that is not tuned both parts are the same. Raises as :meth:`engine` does.
         """
         tuned = replace(self, blend=1.0).engine(kind)
         base = tuned if self.base is None else self.base.engine(kind)
@@ -108,8 +108,8 @@ class Model:
         """Return engines for ``count`` pieces at once, each at the start of a piece.
 
         ``auto`` and ``numpy`` compute the steps of all of them together, and so does ``native``,
-        the fastest; with ``onnxruntime``, and of models without recurrence, they share the weights,
-        and each step is computed by itself. Raises as :meth:`engine` does.
+        the fastest. With ``onnxruntime``, and for blended models and those without recurrence, they
+        share the weights, but each step is computed separately. Raises as :meth:`engine` does.
         """
         is_recurrent = self.config.architecture == ModelConfig.architecture
         if kind in ("auto", "numpy", "native") and self.blend == 1.0 and is_recurrent:
@@ -138,9 +138,9 @@ class Model:
 
 
 def pretrained_names(codec: str | None = None) -> list[str]:
-    """Return the names of the models that come with midirnn: of all, or of those with a codec.
+    """Return the names of the models that come with midirnn: all, or those with this codec.
 
-    Models without tokens, which do something else than go on, are not among them.
+    Models without tokens, such as the humanizer, are left out.
     """
     codecs = {path.parent.name: _codec_of(path) for path in PRETRAINED.glob(f"*/{CONFIG_FILE}")}
     return sorted(name for name, own in codecs.items() if own and codec in (None, own))
@@ -153,11 +153,11 @@ def _codec_of(config: Path) -> str | None:
 
 
 def find_model(model: str | os.PathLike[str], *, names: Sequence[str] | None = None) -> Path:
-    """Return the folder of a model: of a name, a checkpoint, a training run, or a tuned model.
+    """Return the folder of a model, given its name, a checkpoint, a training run or a tuned model.
 
-    Of a training run it is the best checkpoint, or the last one if it was never validated. Raises
-    :class:`CheckpointError` if there is none; it lists ``names``, by default those of all models
-    that have tokens.
+    For a training run it is the best checkpoint, or the last one if it was never validated. Raises
+    :class:`CheckpointError` if there is none, listing ``names``, by default those of all models
+    with tokens.
     """
     folder = Path(model)
     of_name = [PRETRAINED / model] if isinstance(model, str) else []
@@ -182,7 +182,7 @@ def find_model(model: str | os.PathLike[str], *, names: Sequence[str] | None = N
 
 
 def read_model(folder: Path) -> Checkpoint:
-    """Read the model in a folder that was found; a tuned one on top of its base."""
+    """Read the model in a folder; the adapter of a tuned one is applied to its base."""
     if (folder / ADAPTER_FILE).exists():
         return applied(*read_tuned(folder, _read_base))
     return read_checkpoint(folder)
@@ -194,10 +194,10 @@ def _read_base(name: str) -> tuple[Path, Checkpoint]:
 
 
 def load(model: str | os.PathLike[str] = "piano", *, blend: float = 1.0) -> Model:
-    """Load the model of that name, or in that folder (a checkpoint, a run or a tuned model).
+    """Load the model with this name, or in this folder (a checkpoint, a run or a tuned model).
 
     ``blend`` is the share of a tuned model, 0 to 1; the rest is its base. Raises
-    :class:`OptionError` where there is nothing to blend.
+    :class:`OptionError` if there is nothing to blend.
     """
     name, folder = os.fspath(model), find_model(model)
     if not 0.0 <= blend <= 1.0:  # also refuses NaN
@@ -212,7 +212,7 @@ def load(model: str | os.PathLike[str] = "piano", *, blend: float = 1.0) -> Mode
 
 
 def tuned(base: Model, adapter: Adapter, name: str, folder: Path) -> Model:
-    """Return the model that an adapter, which fits the base, makes of it."""
+    """Return the base with the adapter, which must fit it, applied."""
     return replace(
         base,
         name=name,

@@ -1,6 +1,6 @@
 """The engine in C++ (``step.cpp``): int8 weights, for playing live with the least delay.
 
-A step, sampling included, takes three quarters of the time that it takes in ONNX Runtime. Its
+A step, sampling included, takes three quarters of the time that it takes in ONNX Runtime. The
 results do not depend on the processor.
 """
 
@@ -28,7 +28,7 @@ from midirnn.native import compiled, compiled_before
 SOURCE = Path(__file__).with_name("step.cpp")
 
 FLAGS = ("-ffp-contract=off", "-fno-math-errno", "-Wno-psabi")
-"""Of the compiler. Multiplications and additions are not fused: each processor rounds alike."""
+"""Compiler flags. Multiplications and additions are not fused, so all processors round alike."""
 
 PANEL = 16
 """The rows of a matrix that are multiplied together."""
@@ -38,11 +38,11 @@ class NativeEngine(RecurrentEngine):
     """One step of an LSTM, batch 1, on one thread: an implementation of ``StepEngine``.
 
     Owns the state, which is that of the numpy engine: a snapshot of one can be restored in the
-    other. The weights are those of the onnxruntime engine, rounded to int8 block by block, and so
-    are what the products read of the activations. ``path`` names the instruction set, by default
-    the best that this processor has; all give the same logits, bit for bit.
+    other. The weights are those of the onnxruntime engine, rounded to int8 block by block, as are
+    the activations that the products read. ``path`` names the instruction set, by default the best
+    that this processor has; all give the same logits, bit for bit.
 
-    Raises :class:`OptionError` for a model of other cells, and where there is no compiler.
+    Raises :class:`OptionError` for a model with another cell, and if there is no compiler.
     """
 
     name = "native"
@@ -77,12 +77,12 @@ class NativeBatch(LaneBatch):
 
 
 def _stacked(arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """Return arrays of one shape as the rows of one: np.stack, in half the time."""
+    """Stack arrays of one shape as rows: the same as np.stack, in half the time."""
     return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
 
 
 class NativeModel:
-    """The weights of a model in C++. Owns their memory there; nobody changes them.
+    """The weights of a model in C++. Owns their memory there, which never changes.
 
     Raises as :class:`NativeEngine` does.
     """
@@ -120,7 +120,7 @@ class NativeModel:
         h: npt.NDArray[np.float32],
         c: npt.NDArray[np.float32],
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return the states (2, ..., L, H) after a step, h and c, and the outputs (..., N).
+        """Return the states (2, ..., L, H) after a step, h then c, and the outputs (..., N).
 
         ``tokens`` are (B,), ``features`` (..., F), ``h`` and ``c`` (..., L, H), where ... is B, or
         nothing for a single piece.
@@ -166,10 +166,10 @@ def _handle_of(library: ctypes.CDLL, config: ModelConfig, weights: Weights) -> i
 def _matrices(
     config: ModelConfig, weights: Weights
 ) -> list[tuple[QuantizedMatrix, FloatVector | None]]:
-    """Return what each layer multiplies by, and all heads, with their biases.
+    """Return the matrix and the bias of each layer, and of all heads together.
 
     The first layer reads its state and the features (its bias is in the table of tokens), the
-    others what the layer below gives and their state.
+    others the output of the layer below and their state.
     """
     first = weights["layers.0.weight_ih"] @ feature_weights(config, weights)
     found: list[tuple[FloatMatrix, FloatVector | None]] = [
@@ -202,14 +202,14 @@ def _padded(rows: int) -> int:
 
 
 def can_step(config: ModelConfig) -> bool:
-    """Return whether the engine knows how to compute a model."""
+    """Return whether the engine can compute a model."""
     return config.cell == LSTM.name
 
 
 def native_now(config: ModelConfig) -> bool:
-    """Return whether the engine can be used at once, and is the fastest here.
+    """Return whether the engine can be used at once and is the fastest here.
 
-    Where it could but is not compiled yet, that is begun in another process.
+    If it only lacks compiling, that is started in another process.
     """
     if not can_step(config) or compiled_before(SOURCE, FLAGS) is None:
         return False
@@ -218,7 +218,7 @@ def native_now(config: ModelConfig) -> bool:
 
 
 def paths(library: ctypes.CDLL) -> dict[str, int]:
-    """Return the number of each path that works here, by its name; the fastest comes last."""
+    """Return the number of each path that works here, by name; the fastest comes last."""
     return {
         library.step_path_name(number).decode(): number
         for number in range(library.step_path_count())

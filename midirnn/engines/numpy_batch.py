@@ -1,7 +1,7 @@
-"""Many pieces at once in numpy: one product of matrices for a step of all of them.
+"""Many pieces at once in numpy: one matrix product for a step of all of them.
 
-The products have :data:`BLOCK` columns, so that what a lane computes depends neither on how many
-lanes there are nor on what the others play; or more, where that has been seen to give the same
+The products have :data:`BLOCK` columns, so that what a lane computes depends neither on the number
+of lanes nor on what the others play; or more, where a check has shown that this gives the same
 numbers to the last bit.
 """
 
@@ -17,10 +17,10 @@ from midirnn.engines.state import FloatMatrix, FloatVector
 from midirnn.models.config import ModelConfig
 
 BLOCK = 16
-"""Pieces in one product, at least: the weights are read from memory once for so many."""
+"""The minimum number of pieces in a product, which reads the weights from memory once for all."""
 
 WIDER = (256, 128, 64, 32)
-"""Pieces in one product where so many wait, and the product gives what blocks would."""
+"""Larger numbers of pieces, for when as many wait and the product gives what blocks would."""
 
 
 class NumpyBatch(LaneBatch):
@@ -49,7 +49,7 @@ class _Columns(NumpyEngine):
         self._feature_columns = self._feature_table.T  # (G * H, F)
 
     def is_exact(self, width: int) -> bool:
-        """Return whether products of so many columns give what those of a block do, bit by bit."""
+        """Return whether products of ``width`` columns equal those of blocks, bit for bit."""
         rng = np.random.default_rng(0)
         for matrix in (*(layer.matrix for layer in self._layers), self._heads.matrix):
             x = rng.standard_normal((matrix.shape[1], width), np.float32)
@@ -60,7 +60,7 @@ class _Columns(NumpyEngine):
         return True
 
     def advance(self, steps: Sequence[WaitingStep], width: int) -> None:
-        """Compute up to ``width`` steps together, and hand each lane its state."""
+        """Compute up to ``width`` steps together, and give each lane its state."""
         residual, layers = self._config.residual, self._config.num_layers
         parts = [
             _rows(list(part), width)  # (B, L, H)
@@ -94,7 +94,7 @@ class _Columns(NumpyEngine):
         return projected
 
     def _read_columns(self, x: FloatMatrix, layer: int) -> FloatMatrix:
-        """Return what a layer after the first reads (H, B) of those below."""
+        """Return what a layer after the first, or the heads, read (H, B) of the layers below."""
         if not self._norms:
             return x
         scale, bias = self._norms[layer - 1]
@@ -106,7 +106,7 @@ class _Columns(NumpyEngine):
 
 
 def _rows(vectors: list[FloatVector], width: int) -> FloatMatrix:
-    """Return arrays as the rows of one, with rows of zeros up to ``width``."""
+    """Stack arrays as rows, followed by rows of zeros up to ``width``."""
     rows = np.zeros((width, *vectors[0].shape), np.float32)
     np.stack(vectors, out=rows[: len(vectors)])
     return rows

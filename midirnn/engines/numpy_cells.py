@@ -62,11 +62,11 @@ def lstm_step(gates: FloatArray, state: State) -> tuple[FloatArray, State]:
 FAST_STEPS: dict[str, tuple[SummedStep, Sequence[float]]] = {
     "lstm": (lstm_step, (0.5, 0.5, 1.0, 0.5)),
 }
-"""Steps that compute the same as the cell's own, only faster, and what they scale each gate by."""
+"""Faster steps that compute the same as the cell's own, and the factors of their gates."""
 
 
 class SummedLayer:
-    """A layer of a cell that needs only the sum of its products: one matrix makes both at once."""
+    """A layer of a cell that needs only the sum of its products, so one matrix computes both."""
 
     def __init__(self, cell: SummedCell, weights: Weights, *, is_first: bool) -> None:
         hidden = weights["weight_hh"].shape[1]
@@ -110,14 +110,14 @@ class SummedLayer:
 
 
 def _flat_step(step: SummedStep, gates: FloatArray, state: State) -> tuple[FloatArray, State]:
-    """Take a step, number by number, of states (H, B)."""
+    """Apply a step, which works element by element, to states (H, B)."""
     h, after = step(gates.ravel(), [part.ravel() for part in state])
     shape = state[0].shape
     return h.reshape(shape), [part.reshape(shape) for part in after]
 
 
 class SplitLayer:
-    """A layer of a cell that needs its input and recurrent products apart."""
+    """A layer of a cell that needs its input and recurrent products separately."""
 
     def __init__(self, cell: Cell, weights: Weights, *, is_first: bool) -> None:
         self._cell = cell
@@ -164,7 +164,7 @@ class SplitLayer:
 def make_layer(cell: Cell, weights: Weights, *, is_first: bool) -> SummedLayer | SplitLayer:
     """Return a layer of a cell with the weights that :class:`Cell` names.
 
-    The first layer gets its input projected, and only :meth:`step_projected` is called.
+    The first layer takes its input projected: only its ``step_projected`` methods are called.
     """
     if isinstance(cell, SummedCell):
         return SummedLayer(cell, weights, is_first=is_first)

@@ -1,4 +1,4 @@
-"""The engine in numpy: the exact reference, and all that playing needs."""
+"""The engine in numpy: the exact reference, which needs no optional package."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from midirnn.models.config import ModelConfig
 Weights = dict[str, npt.NDArray[np.float32]]
 
 LAYER_NORM_EPSILON = np.float32(1e-5)
-"""That of torch.nn.LayerNorm and of ONNX's LayerNormalization."""
+"""The epsilon of torch.nn.LayerNorm and of ONNX's LayerNormalization."""
 
 
 class Heads:
-    """What is computed from the last layer: the logits, and what is added to them, at once."""
+    """The heads, in one product: the logits, and the weights of what is added to them."""
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         heads = config.heads
@@ -82,7 +82,7 @@ class NumpyEngine(RecurrentEngine):
         return Advance(tuple(after), self._heads.outputs(read))
 
     def _read(self, x: FloatVector, layer: int) -> FloatVector:
-        """Return what a layer after the first reads (H,) of those below; the output is the last."""
+        """Return what a layer after the first, or the heads, read (H,) of the layers below."""
         if not self._norms:
             return x
         scale, bias = self._norms[layer - 1]

@@ -20,7 +20,7 @@ SummedStep = Callable[[GraphWriter, str, State, int], tuple[str, State]]
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a graph, which adds, subtracts and multiplies by adding nodes."""
+    """A value of a graph; adding, subtracting and multiplying values adds nodes."""
 
     graph: GraphWriter
     name: str
@@ -63,7 +63,7 @@ NODES = GraphOperations()
 
 
 def lstm_step(graph: GraphWriter, gates: str, state: State, hidden: int) -> tuple[str, State]:
-    """Return h and the next state of an LSTM, its gates in the order i, f, o, g.
+    """Return h and the next state of an LSTM with its gates in the order i, f, o, g.
 
     In that order one node computes the three sigmoids.
     """
@@ -77,11 +77,11 @@ def lstm_step(graph: GraphWriter, gates: str, state: State, hidden: int) -> tupl
 
 
 FAST_STEPS: dict[str, tuple[SummedStep, Sequence[int]]] = {"lstm": (lstm_step, (0, 1, 3, 2))}
-"""Steps that compute the same as the cell's own in fewer nodes, and their order of the gates."""
+"""Steps that compute the same as the cell's own in fewer nodes, and the order of their gates."""
 
 
 def gate_rows(cell: Cell, hidden: int) -> npt.NDArray[np.int64]:
-    """Return the order in which a cell's step wants the rows (G * H,) of the weights."""
+    """Return the order in which a cell's step expects the rows (G * H,) of the weights."""
     _, order = FAST_STEPS.get(cell.name, (None, range(len(cell.gates))))
     rows = np.arange(len(cell.gates) * hidden).reshape(-1, hidden)
     return np.concatenate([rows[gate] for gate in order])

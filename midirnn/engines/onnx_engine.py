@@ -15,16 +15,16 @@ from midirnn.models.cells import find_cell
 from midirnn.models.config import ModelConfig
 
 OLDEST_ONNXRUNTIME = (1, 23)
-"""The first release that multiplies by 8 bit blocks on ARM as well as on x86."""
+"""The first release that multiplies 8-bit blocks on ARM as well as on x86."""
 
 
 class OnnxEngine(RecurrentEngine):
     """One step of the language model, batch 1, on one thread: an implementation of ``StepEngine``.
 
     ``model`` is an ONNX file as :func:`~midirnn.engines.export.export_onnx` returns it. Owns the
-    state, which is that of the numpy engine: a snapshot of one can be restored in the other. The
-    same inputs give the same logits on one machine. In int8 they are close to numpy's but not
-    equal, and processors with other instructions may round differently.
+    state, which is that of the numpy engine: a snapshot of one can be restored in the other. On one
+    machine the same inputs give the same logits. In int8 they are close to numpy's but not equal,
+    and processors with other instruction sets may round differently.
 
     Raises :class:`MissingExtraError` where onnxruntime is not installed, and :class:`OptionError`
     where it is too old or cannot run the model.
@@ -43,7 +43,7 @@ class OnnxEngine(RecurrentEngine):
         try:
             self.reset()
             self.logits()
-        except Exception as error:  # of a type that onnxruntime does not show
+        except Exception as error:  # of a type that onnxruntime does not export
             raise _cannot_run(error) from error
 
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
@@ -68,7 +68,7 @@ def make_session(model: bytes) -> Any:
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of a type that onnxruntime does not show
+    except Exception as error:  # of a type that onnxruntime does not export
         raise _cannot_run(error) from error
 
 

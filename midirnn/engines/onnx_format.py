@@ -1,9 +1,9 @@
 """Write ONNX files: the few protobuf messages that a graph of tensors needs.
 
-A graph is written at each start of an engine, so it has to be quick. The package ``onnx`` would
+A graph is written each time an engine starts, so it has to be quick. The package ``onnx`` could
 write it too, but importing that takes 0.09 s of processor time, a fifth of the start of a model,
-and 12 MB of memory (``piano``, the best of 12 pairs, Intel Xeon). The tests have it check and read
-what is written here.
+and 12 MB of memory (``piano``, the best of 12 pairs, Intel Xeon). The tests use ``onnx`` to check
+and read what is written here.
 
 Field numbers are those of ``onnx.proto3``
 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3); messages are written as the Protocol
@@ -35,7 +35,7 @@ Shape = Sequence[int]
 
 
 class GraphWriter:
-    """An ONNX graph under construction. Owns the names of its values, which stand for them."""
+    """An ONNX graph under construction. Values are referred to by their names, which it owns."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -46,7 +46,7 @@ class GraphWriter:
         self._values = 0
 
     def input(self, name: str, dtype: npt.DTypeLike, shape: Shape) -> str:
-        """Add an input: a value that is given at each run."""
+        """Add an input: a value that is passed to each run."""
         self._inputs.append(_value_info(name, data_type(dtype), shape))
         return name
 
@@ -116,7 +116,7 @@ class GraphWriter:
 
 
 def data_type(dtype: npt.DTypeLike) -> int:
-    """Return ONNX's number of an array's type."""
+    """Return ONNX's number for an array's type."""
     return DATA_TYPES[np.dtype(dtype).newbyteorder("=")]
 
 

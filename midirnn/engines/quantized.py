@@ -1,4 +1,4 @@
-"""Matrices in int8, as engines multiply by them."""
+"""The int8 matrices that engines multiply by."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class QuantizedMatrix:
 
 
 def quantize(matrix: FloatMatrix, block_size: int = BLOCK_SIZE) -> QuantizedMatrix:
-    """Return the matrix (N, K) in int8, with the largest weight of each block as 127 or -127."""
+    """Return the matrix (N, K) in int8; the largest weight of each block becomes 127 or -127."""
     rows, columns = matrix.shape
     blocks = -(-columns // block_size)
     padded = np.zeros((rows, blocks * block_size), np.float32)

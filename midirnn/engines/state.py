@@ -1,4 +1,4 @@
-"""The state of an engine: what it consists of, which models it belongs to, how two are blended."""
+"""The state of an engine: its parts, the models it belongs to, and how two states are blended."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FloatVector = npt.NDArray[np.float32]
 FloatMatrix = npt.NDArray[np.float32]
 
 Memories = Mapping[str, Any]
-"""What features remember, by their names; see :meth:`midirnn.features.Feature.start`."""
+"""What features remember, by name; see :meth:`midirnn.features.Feature.start`."""
 
 RecurrentState = tuple[FloatMatrix, ...]
 """An array (num_layers, H) for each of the cell's states, h first; see also WindowLayout."""
 
 
 class StateLayout(NamedTuple):
-    """Which models a recurrent state belongs to: those of the same cell and sizes."""
+    """The models that a recurrent state belongs to: those with the same cell and sizes."""
 
     cell: str
     num_layers: int
@@ -45,7 +45,7 @@ class StateLayout(NamedTuple):
 
 
 class WindowLayout(NamedTuple):
-    """The same of models that keep a window of tokens: those of equal arrays."""
+    """The same for models that keep a window of tokens: those with arrays of the same shapes."""
 
     architecture: str
     shapes: tuple[tuple[int, int], ...]
@@ -71,8 +71,8 @@ def layout_of(config: ModelConfig) -> Layout:
 class EngineState:
     """All that the next logits depend on. Immutable.
 
-    What a step computes may be computed :meth:`later`, when it is first read: a note that was drawn
-    can sound before the model has taken it in.
+    The result of a step may be computed :meth:`later`, when it is first read, so that a sampled
+    note can sound before the model has processed it.
     """
 
     __slots__ = ("_later", "_parts", "layout")
@@ -108,16 +108,16 @@ class EngineState:
 
     @property
     def memories(self) -> Memories:
-        """What features remember of the tokens so far, by their names; not to be changed."""
+        """What features remember of the tokens so far, by name; not to be changed."""
         return self._known.memories
 
     @property
     def is_computed(self) -> bool:
-        """Whether reading the state takes no time any more."""
+        """Whether the state has been computed, so that reading it takes no time."""
         return self._parts is not None
 
     def compute(self) -> None:
-        """Compute the state now, unless that has been done."""
+        """Compute the state now, unless it has been computed."""
         _ = self._known
 
     def replace(self, **parts: Any) -> EngineState:
@@ -130,7 +130,7 @@ class EngineState:
         if self._parts is None:
             assert later is not None
             self._parts = later()._known
-            self._later = None  # now that all threads find the parts
+            self._later = None  # only now, when all threads find the parts
         return self._parts
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -148,8 +148,8 @@ class _Parts(NamedTuple):
 def blend(a: EngineState, b: EngineState, share: float) -> EngineState:
     """Return the mean of two states, of which ``b`` has a ``share`` from 0 to 1.
 
-    Recurrent states and logits are averaged. What features remember cannot be: it is taken from the
-    state with the larger share. Raises :class:`OptionError` for states of different models.
+    Recurrent states and logits are averaged. The memories of features cannot be, and are taken from
+    the state with the larger share. Raises :class:`OptionError` for states of different models.
     """
     if a.layout != b.layout:
         raise OptionError(

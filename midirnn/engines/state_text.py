@@ -23,7 +23,7 @@ def state_to_text(state: EngineState) -> str:
 
 
 def state_from_text(text: str, like: EngineState) -> EngineState:
-    """Return the state of a text; what features remember is taken over from ``like``.
+    """Return the state in a text; the memories of features are those of ``like``.
 
     Raises :class:`OptionError` if the text holds no state, or one of another model.
     """

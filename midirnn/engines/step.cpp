@@ -4,25 +4,25 @@
 // end through ctypes. The equations are those of midirnn/models/cells.py, the gates in the order of
 // torch.nn.LSTM: input, forget, cell, output.
 //
-// A step of one piece reads each weight once, and the weights do not fit into a core's caches: its
-// time is that of reading them. So they are int8, lie in memory in the order in which they are read,
-// in huge pages where Linux has them, and what is between two products takes little code. Of several
-// pieces each block of weights is multiplied while it is in the first cache.
+// A step of one piece reads each weight once, and the weights do not fit into a core's caches, so
+// the step takes as long as reading them. They are therefore int8, stored in the order in which
+// they are read, in huge pages where Linux has them, and there is little code between two products.
+// With several pieces, each block of weights is multiplied while it is in the first-level cache.
 //
 // A matrix (N, K) is cut into panels of 16 rows, a panel into blocks of 128 columns, and a block
-// into groups of 4 columns; within a group the 4 columns of a row stand side by side. Each row has
-// a scale in each block, and so does the vector. Products of a block are summed in int32, which is
-// exact; all else is fp32, with every rounding in one place. So the results of a piece are the same
-// bit for bit beside any others, and in each *path*, the same code compiled for another instruction
-// set: the file includes itself once for each.
+// into groups of 4 columns; within a group the 4 columns of a row are adjacent. Each row has a
+// scale in each block, and so does the vector. Products of a block are summed in int32, which is
+// exact; all else is fp32, and rounded in the same places everywhere. So the results of a piece are
+// the same, bit for bit, whatever other pieces are computed, and in each *path*: the same code
+// compiled for another instruction set. The file includes itself once for each.
 //
 //   path         products
-//   plain        what the compiler makes of them
+//   plain        whatever the compiler generates
 //   avx2         pairs of bytes, summed in 16 bits, then in 32
 //   avx512_vnni  groups of 4 bytes, summed in 32 bits
 //   amx          tiles of 16 rows by 64 columns, for 16 pieces at once; else as avx512_vnni
 
-#ifndef STEP_PATH  // The first half, which is read once.
+#ifndef STEP_PATH  // The first half, which is included once.
 
 #include <algorithm>
 #include <cstdint>
@@ -56,7 +56,7 @@ typedef std::int8_t Bytes __attribute__((vector_size(ROWS)));
 
 int up_to_multiple(int n, int of) { return (n + of - 1) / of * of; }
 
-// Zeros at the beginning of a cache line; where there are many, of a huge page.
+// Zeros, aligned to a cache line or, if there are many, to a huge page.
 template <class T>
 class Buffer {
    public:
@@ -80,14 +80,14 @@ class Buffer {
     std::size_t alignment_;
 };
 
-constexpr int ZERO = 128;  // what stands for zero among the weights
+constexpr int ZERO = 128;  // the zero point of the weights
 
 struct Block {
     std::uint8_t values[GROUPS][ROWS][GROUP];
     Floats scales;
 };
 
-// A matrix and the bias that its product begins with; rows are padded to whole panels.
+// A matrix and the bias that its sums start from; rows are padded to whole panels.
 struct Matrix {
     int panels, blocks;
     const Block *at;
@@ -103,7 +103,7 @@ struct Model {
     std::vector<float> norms;  // (layers, 2, hidden): scale and bias of each layer's output
 };
 
-// Vectors in int8, padded to whole blocks; of each block its scale and the sum of its values.
+// Vectors in int8, padded to whole blocks, with the scale and the sum of the values of each block.
 class Quantized {
    public:
     Quantized(int vectors, int blocks)
@@ -128,7 +128,7 @@ class Quantized {
 struct Step {
     const Model &model;
     int pieces;
-    const float *table;         // (V + 1, 4H) what each token gives to the first layer's gates
+    const float *table;         // (V + 1, 4H) what each token adds to the first layer's gates
     const std::int32_t *tokens;  // (pieces,)
     const float *features;      // (pieces, F)
     const float *h, *c;         // (pieces, layers, H) the state before
@@ -184,7 +184,7 @@ bool has_avx512_vnni() {
            __builtin_cpu_supports("avx512vnni");
 }
 
-// Whether there are tiles and Linux lets this process use them, for which it wants to be asked.
+// Whether there are tiles and Linux lets this process use them, which has to be requested.
 bool has_amx() {
 #if defined(__linux__)
     constexpr long ask_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XTILE_DATA
@@ -214,7 +214,7 @@ const Path PATHS[] = {
 
 }  // namespace
 
-// What Python calls.
+// The functions that Python calls.
 
 extern "C" {
 
@@ -222,7 +222,7 @@ int step_path_count() { return int(sizeof PATHS / sizeof *PATHS); }
 const char *step_path_name(int path) { return PATHS[path].name; }
 int step_path_works(int path) { return PATHS[path].works(); }
 
-// A model with room for so many weights, which count with their padding; null without memory.
+// A model with room for `weights` weights, padding included; null if memory does not suffice.
 Model *step_new(int layers, int hidden, int features, int residual, const float *norms,
                 std::int64_t weights) {
     try {
@@ -239,8 +239,8 @@ Model *step_new(int layers, int hidden, int features, int residual, const float 
 
 void step_free(Model *model) { delete model; }
 
-// Add the next matrix: of each layer in turn, at last of all heads. `values` (rows, blocks, 128)
-// have 128 for zero, `scales` are (rows, blocks); `bias` (rows,) may be null.
+// Add the next matrix: that of each layer in turn, then that of all heads. `values` (rows, blocks,
+// 128) have the zero point 128, `scales` are (rows, blocks); `bias` (rows,) may be null.
 void step_add(Model *model, int rows, int blocks, const std::uint8_t *values, const float *scales,
               const float *bias) {
     const int panels = up_to_multiple(rows, ROWS) / ROWS;
@@ -260,8 +260,8 @@ void step_add(Model *model, int rows, int blocks, const std::uint8_t *values, co
     model->matrices.push_back(std::move(matrix));
 }
 
-// Compute a step of some pieces. The rows of the table and of the outputs are padded to whole
-// panels. Returns 0, or 1 where memory does not suffice.
+// Compute a step of `pieces` pieces. The rows of the table and of the outputs are padded to whole
+// panels. Returns 0, or 1 if memory does not suffice.
 int step_compute(const Model *model, int path, int pieces, const float *table,
                  const std::int32_t *tokens, const float *features, const float *h, const float *c,
                  float *h_after, float *c_after, float *outputs) {
@@ -276,7 +276,7 @@ int step_compute(const Model *model, int path, int pieces, const float *table,
 
 }  // extern "C"
 
-#else  // The second half, which is read once for each path.
+#else  // The second half, which is included once for each path.
 
 namespace {
 namespace STEP_PATH {
@@ -289,9 +289,9 @@ STEP_TARGET inline Floats load(const float *from) {
 
 STEP_TARGET inline void store(float *to, Floats x) { std::memcpy(to, &x, sizeof x); }
 
-// exp to about 1e-7 of it, for -87 to 87: 2^n times a polynomial for the rest.
+// exp with a relative error of about 1e-7, for -87 to 87: 2^n times a polynomial for the rest.
 STEP_TARGET inline Floats exponential(Floats x) {
-    constexpr float to_integer = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded
+    constexpr float to_integer = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     const Floats least = Floats{} - 87.0f, most = Floats{} + 87.0f;
     x = x < least ? least : x;
     x = x > most ? most : x;
@@ -324,7 +324,7 @@ STEP_TARGET float total(const float *x, int n) {
     return sum;
 }
 
-// Write x as a vector, each block with the scale that makes its largest number 127.
+// Quantize x, each block with the scale that makes its largest number 127.
 STEP_TARGET void quantize(const float *x, int blocks, Quantized &to, int vector) {
     constexpr float to_integer = 12582912.0f;
     for (int block = 0; block < blocks; ++block, x += BLOCK) {
@@ -352,13 +352,14 @@ STEP_TARGET void quantize(const float *x, int blocks, Quantized &to, int vector)
     }
 }
 
-// The products of a block of 16 rows with a block of MANY vectors, summed. `sums` are those of the
-// vectors' values: where weights are multiplied as they stand, 128 times that is too much.
+// The products of a block of 16 rows with a block of MANY vectors, summed. `sums` are the sums of
+// the vectors' values: where weights are multiplied without subtracting their zero point, 128 times
+// that is subtracted afterwards.
 template <int MANY>
 STEP_TARGET inline void block_products(const Block &weights, const std::int8_t *const *x,
                                        const std::int32_t *sums, Ints *to) {
 #if STEP_PRODUCTS == STEP_GROUPS
-    constexpr int APART = MANY == 1 ? 4 : 1;  // products that do not wait for one another
+    constexpr int APART = MANY == 1 ? 4 : 1;  // independent accumulators
     __m512i products[MANY][APART] = {};
     for (int group = 0; group < GROUPS; group += APART)
         for (int each = 0; each < APART; ++each) {
@@ -411,7 +412,7 @@ STEP_TARGET inline void block_products(const Block &weights, const std::int8_t *
 #endif
 }
 
-// Add the products of a block of weights with that of a vector, scaled, to the sums of its piece.
+// Scale the products of a block of weights with a block of a vector; add them to the piece's sums.
 STEP_TARGET inline void add_scaled(const Block &weights, Ints products, float scale, float *sum) {
     const Floats scales = weights.scales * scale;
     store(sum, load(sum) + __builtin_convertvector(products, Floats) * scales);
@@ -434,7 +435,7 @@ STEP_TARGET inline void add_products(const Block &weights, int block, Quantized 
 
 #ifdef STEP_TILES
 
-struct TileConfiguration {  // as the instruction ldtilecfg reads it
+struct TileConfiguration {  // in the layout that the instruction ldtilecfg reads
     std::uint8_t palette = 1, first_row = 0, reserved[14] = {};
     std::uint16_t row_bytes[16] = {};
     std::uint8_t rows[16] = {};
@@ -449,7 +450,8 @@ STEP_TARGET void begin_tiles() {
 
 STEP_TARGET void end_tiles() { _tile_release(); }
 
-// The same as add_products for 16 pieces at a time, as many as there are; returns their number.
+// The same as add_products for 16 pieces at a time. Returns how many pieces were done; the rest,
+// fewer than 16, remain.
 STEP_TARGET inline int add_tiles(const Block &weights, int block, Quantized &x, int pieces,
                                  float *sums) {
     constexpr int HALF = BLOCK / 2;
@@ -480,7 +482,7 @@ STEP_TARGET inline int add_tiles(const Block &, int, Quantized &, int, float *) 
 
 #endif
 
-// matrix @ x + bias for each piece. `to` (pieces, padded rows) holds the biases before.
+// matrix @ x + bias for each piece. `to` (pieces, padded rows) holds the biases beforehand.
 STEP_TARGET void multiply(const Matrix &matrix, Quantized &x, int pieces, float *to) {
     constexpr int MANY = STEP_MANY;
     const int width = width_of(matrix);
@@ -503,7 +505,7 @@ STEP_TARGET void multiply(const Matrix &matrix, Quantized &x, int pieces, float 
     if (with_tiles) end_tiles();
 }
 
-// What the next product reads of a layer's output x (H,): x itself, or its layer normalisation.
+// What the next product reads of a layer's output x (H,): x itself or its layer normalisation.
 STEP_TARGET void normalise(const Model &model, int layer, const float *x, float *to) {
     const int hidden = model.hidden;
     if (!model.normalised) {
@@ -546,7 +548,7 @@ STEP_TARGET void step(const Step &now) {
         const int width = width_of(matrix);
         Quantized read(pieces, matrix.blocks);
         for (int n = 0; n < pieces; ++n) {
-            // The first layer reads its own state and the features, the others the layer below first.
+            // The first layer reads its state and the features, the others the layer below first.
             const float *h = now.h + n * state + layer * hidden;
             float *to = operand.data(), *of_gates = gates.data() + std::size_t(n) * width;
             std::fill(operand.begin(), operand.end(), 0.0f);

@@ -1,7 +1,7 @@
-"""The engines in numpy of models without recurrence: their state is what they keep of the past.
+"""The numpy engines of models without recurrence, whose state is a window of the past.
 
-A snapshot costs nothing here too, but a step copies the window of each layer, which is larger than
-a recurrent state.
+A snapshot costs nothing here either, but a step copies the window of each layer, which is larger
+than a recurrent state.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WindowedEngine(RecurrentEngine):
         self.reset()
 
     def _read_weights(self, weights: Weights) -> None:
-        """Read what else there is."""
+        """Read the remaining weights."""
 
     def _advance(self, before: EngineState, token: int, features: FloatVector) -> Advance:
         given = np.flatnonzero(features)
@@ -52,7 +52,7 @@ class WindowedEngine(RecurrentEngine):
     def _run_layers(
         self, x: FloatVector, before: RecurrentState
     ) -> tuple[FloatVector, RecurrentState]:
-        """Return what the last layer puts out (H,), and the state after."""
+        """Return the output (H,) of the last layer, and the next state."""
 
 
 class ConvolutionEngine(WindowedEngine):
@@ -112,7 +112,7 @@ class AttentionEngine(WindowedEngine):
         return _normalized(x, self._final), (kept[0], kept[1], counted)
 
     def _attend(self, query: FloatVector, keys: FloatMatrix, values: FloatMatrix) -> FloatVector:
-        """Return the mean of the values (N, H) as each head of the query (H,) weighs them."""
+        """Return the mean of the values (N, H), weighted by each head of the query (H,)."""
         heads, count = self._config.attention_heads, len(keys)
         by_head = keys.reshape(count, heads, -1)
         size = np.float32(np.sqrt(by_head.shape[2]))
@@ -134,13 +134,13 @@ def _normalized(x: FloatVector, weights: Mapping[str, FloatVector], name: str = 
 
 
 def _gelu(x: FloatVector) -> FloatVector:
-    """Return D. Hendrycks and K. Gimpel's GELU (2016), by its approximation with tanh."""
+    """Return the tanh approximation of GELU (D. Hendrycks and K. Gimpel, 2016)."""
     inner = _GELU * (x + _CUBIC * x * x * x)
     return (_HALF * x * (_ONE + np.tanh(inner))).astype(np.float32, copy=False)
 
 
 def make_numpy_engine(config: ModelConfig, weights: Weights) -> RecurrentEngine:
-    """Return the engine in numpy of a model."""
+    """Return the numpy engine of a model."""
     if isinstance(config, ConvolutionConfig):
         return ConvolutionEngine(config, weights)
     if isinstance(config, AttentionConfig):

@@ -9,7 +9,7 @@ import torch
 
 
 class MovingAverage:
-    """A moving average of a model's weights. Owns it; without a ``decay`` there is none."""
+    """A moving average of a model's weights, which it owns; none if ``decay`` is 0."""
 
     def __init__(self, parameters: Sequence[torch.nn.Parameter], decay: float) -> None:
         self._parameters = parameters
@@ -18,12 +18,12 @@ class MovingAverage:
         """The average of each parameter; none before :meth:`begin`."""
 
     def begin(self) -> None:
-        """Start from the current weights, if an average is wanted and there is none yet."""
+        """Start from the current weights, unless ``decay`` is 0 or there is an average already."""
         if self._decay and not self.weights:
             self.weights = [parameter.detach().clone() for parameter in self._parameters]
 
     def follow(self, step: int) -> None:
-        """Add the weights after a step to the average; faster at first than ``decay`` says."""
+        """Update the average with the weights after a step; at first faster than ``decay`` says."""
         if self.weights:
             decay = min(self._decay, (1 + step) / (10 + step))
             present = [parameter.detach() for parameter in self._parameters]
@@ -31,7 +31,7 @@ class MovingAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the model its averaged weights, if there are any, for the length of a block."""
+        """Give the model its averaged weights, if there are any, within the block."""
         self._swap()
         try:
             yield

@@ -1,4 +1,4 @@
-"""The recipe of a training run: saved with it."""
+"""The recipe of a training run, which is saved with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FREE_SETTINGS = ("threads", "checkpoint_minutes", "patience")
 """Settings that may change when a run is resumed."""
 
 LENGTHS = ("tokens", "minutes")
-"""Settings that may change too when the learning rate never decays: such a run may be extended."""
+"""Settings that may also change if the learning rate never decays: such a run may be extended."""
 
 DECAY_SETTINGS = (
     *LENGTHS,
@@ -28,7 +28,7 @@ DECAY_SETTINGS = (
     "validation_steps",
     "validation_tokens",
 )
-"""Settings of a run that decays another one that are its own, beside those that are free."""
+"""Settings, besides the free ones, in which a decaying run may differ from the one it decays."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class TrainingConfig:
 
     @property
     def tokens_at_a_time(self) -> int | None:
-        """How many tokens are read of a piece before another is drawn; None for all of it."""
+        """How many tokens of a piece are read before another is drawn; None for all of it."""
         return self.window if self.stateless else self.segment or None
 
     @property
@@ -146,14 +146,14 @@ class TrainingConfig:
         return max(1, self.tokens // (self.batch_size * self.window))
 
     def done(self, step: int, seconds: float = 0.0) -> float:
-        """Return the share of the run that is done after so many steps and seconds: 1 at its end.
+        """Return the share of the run done after this many steps and seconds; 1 at its end.
 
-        With ``minutes`` time counts, otherwise steps.
+        With ``minutes`` the time counts, otherwise the steps.
         """
         return seconds / (60 * self.minutes) if self.minutes else step / self.total_steps
 
     def learning_rate_share(self, step: int, seconds: float = 0.0) -> float:
-        """Return the factor of the learning rates at a step (from 0), after so many seconds."""
+        """Return the factor of the learning rates at a step (from 0), ``seconds`` into the run."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         done = min(self.done(step, seconds), 1.0)
@@ -168,7 +168,7 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
-        """Return the recipe from JSON; a setting that is newer than the run has its default."""
+        """Return the recipe from JSON; settings newer than the run have their defaults."""
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 

@@ -1,10 +1,10 @@
 """A run in several processes: each reads its share of the rows, and all make the same step.
 
-torchrun starts the processes, on one machine or on many, and tells each by its environment which
-one it is. All hold the whole model: a step sums the gradients of all over the network. That is one
+torchrun starts the processes, on one machine or on many, and gives each its rank in environment
+variables. All hold the whole model: a step sums the gradients of all over the network. That is one
 ``all_reduce`` of one flat tensor rather than DistributedDataParallel: the loss is a mean over the
-tokens of the whole batch, of which the processes have unequal shares, and DDP would weigh them
-alike; and a model of some million weights is sent in one piece, so there is nothing to overlap.
+tokens of the whole batch, of which the processes have unequal shares, and DDP would weight them
+equally; and a model of a few million weights is sent in one piece, so there is nothing to overlap.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of a run, from the point of view of one of them: number ``rank`` of ``size``.
+    """The processes of a run, as seen by one of them: number ``rank`` of ``size``.
 
-    Alone (``size`` 1) nothing is sent and nothing is copied.
+    With ``size`` 1 nothing is sent and nothing is copied.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """The number of the process on its machine, and of the GPU that it uses."""
+    """The number of the process on its machine, and that of the GPU that it uses."""
 
     @property
     def is_first(self) -> bool:
@@ -51,7 +51,7 @@ class Team:
 
     @property
     def device(self) -> torch.device:
-        """Where this process computes."""
+        """The device on which this process computes."""
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else _CPU
 
     def rows(self, batch_size: int) -> range:
@@ -64,7 +64,7 @@ class Team:
         return range(first, behind)
 
     def average(self, parameters: Sequence[Tensor], loss: Tensor, tokens: int) -> tuple[float, int]:
-        """Return the loss and the tokens of the whole batch; average the gradients.
+        """Average the gradients; return the loss and the number of tokens of the whole batch.
 
         ``loss`` and the gradients are means over the ``tokens`` of this process.
         """
@@ -92,7 +92,7 @@ class Team:
         return tuple(vote > 0 for vote in votes.tolist())
 
     def longest(self, seconds: float) -> float:
-        """Return the longest time that any process has measured, so that all go by the same."""
+        """Return the longest time that any process has measured, so that all use the same."""
         return max(self.gather(seconds))
 
     def gather(self, value: Value) -> list[Value]:
@@ -105,7 +105,7 @@ class Team:
         return values
 
     def from_first(self, make: Callable[[], Value]) -> Value:
-        """Return what the first process makes; it alone reads the files of the run."""
+        """Return what ``make`` returns in the first process, which alone reads the run's files."""
         if self.size == 1:
             return make()
         box = [make() if self.is_first else None]
@@ -128,11 +128,11 @@ ALONE = Team()
 
 @contextmanager
 def join(tell: Callable[[str], None]) -> Iterator[Team]:
-    """Connect the processes that torchrun started with this one; alone, this one is the team.
+    """Connect this process with the others that torchrun started; alone, it is the whole team.
 
-    An error in one process ends them all, and is reported once: by the first process it is raised,
-    by another it is passed to ``tell``. All others exit with 1. Before they are connected each
-    process reports its own.
+    An error in one process ends them all, and is reported once: the first process raises it,
+    another one passes it to ``tell``. All others exit with 1. Before they are connected, each
+    process reports its own error.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
@@ -148,7 +148,7 @@ def join(tell: Callable[[str], None]) -> Iterator[Team]:
     try:
         yield team
     except (Exception, KeyboardInterrupt) as error:
-        with suppress(ValueError):  # torchrun ends the others at once; there is a word to say
+        with suppress(ValueError):  # torchrun ends the others at once; report first
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         first_to_tell = _is_first_to_tell(store, team)
         if first_to_tell and team.is_first:
@@ -203,7 +203,7 @@ def _is_first_to_tell(store: Store, team: Team) -> bool:
 
 
 def _in_words(error: BaseException, team: Team) -> str:
-    """Return what went wrong and where; Ctrl-C goes to the whole run, and names no process."""
+    """Return what went wrong and where; Ctrl-C goes to the whole run and names no process."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return f"process {team.rank} of {team.size}: {str(error) or type(error).__name__}"

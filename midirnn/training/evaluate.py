@@ -29,7 +29,7 @@ class Evaluation:
     nats_by_type: dict[str, float]
     tokens_by_type: dict[str, int]
     has_notes: bool = True
-    """Whether there are notes and seconds to be counted: not with every codec."""
+    """Whether there are notes and seconds to count, as not every codec has them."""
 
     @property
     def nats_per_token(self) -> float:
@@ -57,7 +57,7 @@ class Evaluation:
 
 
 def combined(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Return the evaluation of all the pieces of several evaluations."""
+    """Return the evaluation of the pieces of several evaluations together."""
     return Evaluation(
         nats=sum(e.nats for e in evaluations),
         tokens=sum(e.tokens for e in evaluations),
@@ -74,7 +74,7 @@ def _added(tables: Sequence[dict[str, Number]]) -> dict[str, Number]:
 
 
 def _rows(pieces: Sequence[Tokens], most: int) -> int:
-    """Return how many pieces to read at once: more would only wait for the longest."""
+    """Return how many pieces to read at once: more rows would only wait for the longest piece."""
     lengths = [len(piece) for piece in pieces]
     return max(1, min(most, -(-sum(lengths) // max([*lengths, 1]))))
 
@@ -95,8 +95,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on whole pieces.
 
-    Each is read from its start to its end with one state or, if ``stateless``, each window of it
-    as if it began there. Otherwise ``window`` makes no difference to the result. ``initial``
+    Each piece is read from start to end with one state or, if ``stateless``, each window as if the
+    piece began there. Without ``stateless`` the ``window`` does not affect the result. ``initial``
     (L, 1, H) is the state in which pieces begin, by default zeros.
     """
     was_training = model.training
@@ -125,7 +125,7 @@ def evaluate(
 
 
 def _begun(state: State, initial: State, begins: BoolArray) -> State:
-    """Return the state, in which rows that begin a piece have the initial one."""
+    """Return the state with the initial one in the rows that begin a piece."""
     rows = torch.from_numpy(begins)[None, :, None].to(state[0].device)
     return tuple(torch.where(rows, first, part) for first, part in zip(initial, state, strict=True))
 

@@ -26,7 +26,7 @@ _HAS_LOCKS = find_spec("fcntl") is not None
 
 @dataclass(frozen=True)
 class Report:
-    """A line of progress, as it goes into metrics.jsonl."""
+    """A line of progress, as written to metrics.jsonl."""
 
     step: int
     total_steps: int
@@ -45,7 +45,7 @@ class RunLock:
         self._release: weakref.finalize[..., RunLock] | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or keep it. Raises :class:`CheckpointError` if another process has it."""
+        """Take or keep the lock. Raises :class:`CheckpointError` if another process holds it."""
         if not _HAS_LOCKS or (self._release is not None and self._release.alive):
             return
         with writing(self.path.parent):
@@ -84,12 +84,12 @@ def _unlock(path: Path, file: int) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Return whether there is a run that can be resumed. Changes nothing in the folder."""
+    """Return whether there is a run that can be resumed, changing nothing in the folder."""
     return last_checkpoint(folder).exists()
 
 
 def last_checkpoint(folder: Path) -> Path:
-    """Return where a run's last checkpoint is, also while it is being replaced."""
+    """Return where a run's last checkpoint is, even while it is being replaced."""
     old = folder / f".{LAST}.old"
     return old if old.exists() and not (folder / LAST).exists() else folder / LAST
 
@@ -101,28 +101,28 @@ def recover_run(folder: Path) -> None:
 
 
 def clear_run(folder: Path) -> None:
-    """Remove what is left of a run that was killed before it could be resumed.
+    """Remove the remains of a run that was killed before it could be resumed.
 
-    That may be metrics and a first best checkpoint.
+    These may be metrics and a first best checkpoint.
     """
     (folder / METRICS_FILE).unlink(missing_ok=True)
     remove_folder(folder / BEST)
 
 
 def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -> dict[str, Any]:
-    """Read what a run saved beside its weights. Runs no code that the file may hold.
+    """Read what a run saved besides its weights. Runs no code that the file may hold.
 
-    ``needed`` are the keys that it must have, ``types`` all types that it may consist of, beside
-    tensors and Python's own.
+    ``needed`` are the keys that it must have, ``types`` all types that it may consist of, besides
+    tensors and built-in types.
     """
-    import torch  # only here: what a run's folder holds is looked at before torch is loaded
+    import torch  # only here: a run's folder is inspected before torch is loaded
 
     try:
         with torch.serialization.safe_globals(types):
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent} cannot be resumed: {path.name} is missing") from None
-    except Exception as error:  # whatever pickle and zip make of a damaged file
+    except Exception as error:  # whatever pickle and zip raise for a damaged file
         raise CheckpointError(f"{path} cannot be read ({reason_of(error)})") from None
     missing = set(needed) - set(state if isinstance(state, dict) else ())
     if missing:
@@ -131,12 +131,12 @@ def read_training_state(path: Path, needed: Collection[str], types: list[Any]) -
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
-    """Raise what the file system says as a :class:`CheckpointError`."""
+    """Raise errors of the file system as :class:`CheckpointError`."""
     return one_line_errors(path, CheckpointError)
 
 
 def refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) -> None:
-    """Raise :class:`CheckpointError` if two settings differ, naming both values."""
+    """Raise :class:`CheckpointError` if any setting differs, naming both values."""
     for name in sorted(have.keys() | want.keys()):
         if have.get(name) != want.get(name):
             raise CheckpointError(
@@ -146,7 +146,7 @@ def refuse_difference(have: dict[str, Any], want: dict[str, Any], folder: Path) 
 
 
 def trim_metrics(path: Path, step: int) -> None:
-    """Drop the lines after the checkpoint, which the resumed run will write again."""
+    """Drop the lines of later steps, which the resumed run will write again."""
     if not path.exists():
         return
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

@@ -25,7 +25,7 @@ from midirnn.training.task import Task
 
 HIDDEN_SHARE = 0.4
 """Share of the windows in which the decoder is not told how the notes before were played. From
-these it learns what is to be expected of a note by the score alone."""
+these it learns what to expect of a note from the score alone."""
 
 WITHOUT_DYNAMICS_SHARE = 0.25
 """Share of the windows in which written dynamics are hidden, as in scores that have none."""
@@ -61,8 +61,8 @@ class Notes:
 class HumanizerTask(Task):
     """Windows of scores with their performances, drawn at random.
 
-    A title is drawn with a weight between that of a title and that of a note, then one of its
-    performances, then a place. ``transpose`` of the recipe moves the pitches of a window.
+    A title is drawn, more often the longer it is and the more performances it has, then one of its
+    performances, then a place. The recipe's ``transpose`` shifts the pitches of a window.
     """
 
     model: Humanizer
@@ -109,7 +109,7 @@ class HumanizerTask(Task):
         return Notes.of([self._draw() for _ in self.rows]).to(self.device)
 
     def _draw(self) -> Row:
-        """Return a window."""
+        """Draw a window at random."""
         random, window = self._generator, self.recipe.window
         each = list(self._titles.values())[random.choice(len(self._titles), p=self._chances)]
         pair = each[random.integers(len(each))]
@@ -127,7 +127,7 @@ class HumanizerTask(Task):
         return traits, history, classes
 
     def loss(self, batch: Notes, *, bf16: bool) -> tuple[Tensor, int]:
-        """Return the mean of each quantity's negative log-likelihood, summed over quantities."""
+        """Return the mean negative log-likelihoods, summed over quantities, and the note count."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             logits = self.model(batch.traits, batch.history)
         losses = [
@@ -156,8 +156,10 @@ class HumanizerTask(Task):
         return sums
 
     def metrics(self, results: Sequence[Any]) -> dict[str, float]:
-        """Return nats per value of each quantity; the objective is the mean of their sums, with
-        the notes before known and hidden."""
+        """Return the objective, the nats with the notes before hidden, and those of each quantity.
+
+        The objective is the mean of the sums with the notes before known and with them hidden.
+        """
         sums = np.sum(results, axis=0)
         known, hidden = sums[:, 0] / np.maximum(sums[:, 1], 1)
         values = {self.objective: float(known.sum() + hidden.sum()) / 2}
@@ -174,7 +176,7 @@ class HumanizerTask(Task):
         return {"generator": list(states)}
 
     def read_on(self, state: Mapping[str, Any]) -> None:
-        """Go on with a saved generator: windows do not depend on one another."""
+        """Continue with a saved generator: windows do not depend on one another."""
         self.restore(state)
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -184,13 +186,13 @@ class HumanizerTask(Task):
 
 
 def _window(pair: Pair, place: slice, classes: Array) -> Row:
-    """Return a place in a performance."""
+    """Return the window at a place in a performance."""
     traits = pair.traits[place].astype(np.float32)
     return traits, _history(pair.values, place), classes[place].astype(np.int64)
 
 
 def _history(values: Array, place: slice) -> Array:
-    """Return how the note before each one was played; nothing is known before a piece."""
+    """Return how the note before each one was played; zeros at the start of a piece."""
     if place.start:
         return history_of(values[place.start - 1 : place.stop - 1])
     first = np.zeros((1, HISTORY), np.float32)
@@ -213,7 +215,7 @@ def _excerpts(pairs: Sequence[Pair], recipe: TrainingConfig) -> list[Row]:
 
 
 def _chances(titles: Collection[Sequence[Pair]]) -> Array:
-    """Return how often each title is drawn: more often the longer and the oftener played it is."""
+    """Return each title's probability: higher for longer and more often performed ones."""
     weights = np.array([len(each) ** 0.5 * len(each[0]) ** 0.7 for each in titles])
     chances: Array = weights / weights.sum()
     return chances

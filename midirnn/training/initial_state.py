@@ -1,4 +1,4 @@
-"""Learn the state in which pieces begin: a few thousand numbers, from many beginnings."""
+"""Learn the hidden state in which pieces begin: a few thousand numbers, from many beginnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from midirnn.performance import Performance
 from midirnn.training.losses import token_losses
 
 LENGTH = 64
-"""Tokens of a beginning: about as far as the first state matters."""
+"""Tokens of a beginning: about as far as the initial state matters."""
 
 PASSAGE_SECONDS = 8.0
 
@@ -44,14 +44,14 @@ class Beginnings:
         return batch
 
     def _passage(self, rng: np.random.Generator) -> Performance:
-        """Return some seconds of a piece, from one of its notes on."""
+        """Return some seconds of a piece, starting at one of its notes."""
         piece = self._pieces[rng.choice(len(self._pieces), p=self._chances)]
         begin = float(rng.choice(piece.start))
         return piece.select(piece.start >= begin).slice(begin, begin + PASSAGE_SECONDS)
 
 
 def nats_of_beginnings(model: LanguageModel, batch: Batch, initial: State | None = None) -> float:
-    """Return the nats per token of beginnings, which begin in a state (L, 1, H)."""
+    """Return the nats per token of beginnings that start in a state (L, 1, H)."""
     with torch.no_grad():
         return float(_loss(model, batch, initial))
 
@@ -68,8 +68,8 @@ def learn_initial_state(
 ) -> State:
     """Return the state (L, 1, H) in which beginnings like those of ``train`` are likeliest.
 
-    Only it is learned, by Adam; of all that were tried it is the one that does best on beginnings
-    of ``validation``.
+    Only the state is learned, by Adam; the one that does best on beginnings of ``validation`` is
+    returned.
     """
     inputs = Inputs(model.config.start_token, model.config.features)
     state = tuple(part.requires_grad_() for part in model.initial_state(1))
@@ -97,14 +97,14 @@ def as_arrays(state: State) -> RecurrentState:
 
 
 def as_state(arrays: RecurrentState) -> State:
-    """Return an engine's state (L, H) as one to train or to evaluate with, (L, 1, H)."""
+    """Return an engine's state (L, H) as one to train or evaluate with, (L, 1, H)."""
     return tuple(torch.from_numpy(np.array(part))[:, None] for part in arrays)
 
 
 def _loss(model: LanguageModel, batch: Batch, initial: State | None) -> torch.Tensor:
     """Return the mean loss of windows that all begin in one state."""
     rows = len(batch.inputs)
-    batch.reset[:] = False  # which would begin them from zeros
+    batch.reset[:] = False  # otherwise they would begin from zeros
     begin = model.initial_state(1) if initial is None else initial
     state = tuple(part.expand(-1, rows, -1) for part in begin)
     losses, valid, _ = token_losses(model, batch, state, bf16=False)

@@ -36,7 +36,7 @@ class Part:
 
     batch: Batch
     rows: slice
-    """Which rows of the batch they are."""
+    """The slice of these rows in the whole batch."""
 
 
 def make_language_model(
@@ -51,7 +51,7 @@ def make_language_model(
 
 
 class LanguageModelTask(Task):
-    """Next-token prediction on windows of pieces, the recurrent state carried between them."""
+    """Next-token prediction on windows of pieces, carrying the recurrent state between them."""
 
     model: LanguageModel
     codec: Codec[Any]
@@ -85,7 +85,7 @@ class LanguageModelTask(Task):
             for source in sources
             if lengths_of(source.validation).any()
         }
-        """Excerpts of each source that has any, by its name."""
+        """Excerpts of each source that has any, by name."""
         self.has_validation = bool(self.validation)
         self.data = _figures(sources, self.validation.values())
         self._shares = dict(zip((s.name for s in sources), shares_of(sources), strict=True))
@@ -114,7 +114,7 @@ class LanguageModelTask(Task):
         return next(self.windows)
 
     def loss(self, batch: Part | Batch, *, bf16: bool) -> tuple[Tensor, int]:
-        """Return the mean negative log-likelihood of a batch's tokens, and how many there are."""
+        """Return the mean negative log-likelihood of a batch's tokens, and their number."""
         part = batch if isinstance(batch, Part) else Part(batch, slice(None))
         before = tuple(state[:, part.rows] for state in self._carried)
         losses, valid, after = token_losses(self.model, part.batch, before, bf16=bf16)
@@ -124,7 +124,7 @@ class LanguageModelTask(Task):
         return (losses * valid).sum() / tokens, tokens
 
     def parts(self, batch: Batch, count: int) -> list[tuple[Part, float]]:
-        """Return the batch in parts of about as many rows, each with its share of the tokens."""
+        """Return the batch in parts of about equal size, each with its share of the tokens."""
         rows = len(batch.inputs)
         edges = [rows * number // count for number in range(count + 1)]
         tokens = batch.valid.sum()
@@ -142,9 +142,9 @@ class LanguageModelTask(Task):
         }
 
     def metrics(self, results: Sequence[dict[str, Evaluation]]) -> dict[str, float]:
-        """Return nats per token: of all sources, of each group of the vocabulary, of each source.
+        """Return nats per token: overall, for each group of the vocabulary, for each source.
 
-        The mean over sources weighs each as the training does.
+        Means over sources are weighted as in training.
         """
         each = {name: combined([result[name] for result in results]) for name in self.validation}
         nats = {name: evaluation.nats_per_token for name, evaluation in each.items()}
@@ -158,11 +158,11 @@ class LanguageModelTask(Task):
         return values
 
     def state(self) -> tuple[list[dict[str, Any]], State]:
-        """Return where each row's window stands, and the recurrent state."""
+        """Return the position of each row's windows, and the recurrent state."""
         return self.windows.state(), tuple(part.cpu() for part in self._carried)
 
     def join(self, states: Sequence[Any]) -> dict[str, Any]:
-        """Return the rows of all processes as one batch's."""
+        """Return the rows of all processes as those of one batch."""
         windows, carried = zip(*states, strict=True)
         return {
             "windows": [row for rows in windows for row in rows],
@@ -170,7 +170,7 @@ class LanguageModelTask(Task):
         }
 
     def read_on(self, state: Mapping[str, Any]) -> None:
-        """Draw the following pieces of this process's rows with the generators of a saved state."""
+        """Draw the next pieces of this process's rows with the generators of a saved state."""
         self.windows.restore_randomness(state["windows"][self.rows.start : self.rows.stop])
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -191,7 +191,7 @@ def _check_window(window: int, longest: int) -> None:
 
 
 def _figures(sources: Sequence[Source], validation: Iterable[Sequence[Tokens]]) -> dict[str, Any]:
-    """Return the figures of the data by which a resumed run knows it again."""
+    """Return the figures of the data by which a resumed run recognises it."""
     lengths = [lengths_of(source.train) for source in sources]
     figures: dict[str, Any] = {
         "train_pieces": sum(int(np.count_nonzero(of_source)) for of_source in lengths),

@@ -16,7 +16,9 @@ from midirnn.models.language_model import LanguageModel, State, masked_logits
 def token_losses(
     model: LanguageModel, batch: Batch, state: State, *, bf16: bool, use_mask: bool = True
 ) -> tuple[Tensor, Tensor, State]:
-    """Return the negative log-likelihoods (B, T) of a batch's targets, which count, and the state.
+    """Return the losses (B, T) of a batch's targets, which of them are valid, and the next state.
+
+    The loss is the negative log-likelihood.
 
     Rows that begin another piece start from a zero state.
     """
@@ -39,8 +41,8 @@ def token_losses(
 
 
 def _on(device: torch.device, array: npt.NDArray[Any] | Tensor) -> Tensor:
-    """Return the array on a device; to a GPU it is copied while the GPU goes on."""
-    if isinstance(array, Tensor):  # made there already
+    """Return the array on a device; copies to a GPU are asynchronous."""
+    if isinstance(array, Tensor):  # already there
         return array
     tensor = torch.from_numpy(array)
     if device.type == "cuda":

@@ -13,8 +13,9 @@ _MOST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Make the C library keep freed memory for the next allocation; return whether it will.
 
-    A step needs the same hundreds of megabytes as the one before. Returned to the system, they are
-    cleared page by page each time, which takes about a twentieth of a step. Only with glibc.
+    A step needs the same hundreds of megabytes as the one before. If they were returned to the
+    system, they would be cleared page by page each time, which takes about a twentieth of a step.
+    Only with glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

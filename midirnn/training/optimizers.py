@@ -1,4 +1,4 @@
-"""The optimisers, and which weights each of them updates."""
+"""The optimisers, and the weights that each of them updates."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from midirnn.training.config import TrainingConfig
 
 
 def make_optimizers(model: torch.nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """Return the optimisers of a recipe; each group keeps its full rate as ``initial_lr``.
+    """Return the optimisers of a recipe; each group keeps its peak rate as ``initial_lr``.
 
-    Muon gets the matrices of the parts of the model whose names start with ``layers.``.
+    Muon gets the matrices whose names start with ``layers.``.
     """
     recurrent = [p for n, p in model.named_parameters() if n.startswith("layers.") and p.ndim == 2]
     muon = recurrent if config.optimizer == "muon" else []

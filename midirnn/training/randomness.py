@@ -1,4 +1,4 @@
-"""torch's random generators, used for dropout: different ones in each process of a run."""
+"""torch's random generators, used for dropout: seeded differently in each process of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def seed_dropout(seed: int, rank: int, step: int) -> None:
-    """Seed the dropout differently in each process; the first one is left as it is."""
+    """Seed dropout differently in each process; the first keeps its present seed."""
     if rank:
         seeds = np.random.SeedSequence([seed, rank, step])
         torch.manual_seed(int(seeds.generate_state(1)[0]))

@@ -51,8 +51,8 @@ class Trainer:
     """Trains the model of a :class:`Task`. Owns the optimisers, the progress and the run's folder.
 
     A run's folder holds ``last`` (the checkpoint to resume from), ``best`` (the one with the best
-    validation) and ``metrics.jsonl``. Each appears whole or not at all. In a ``team`` of several
-    processes each has a trainer of its own, all call the same methods, and the first one writes.
+    validation) and ``metrics.jsonl``. Checkpoints appear whole or not at all. In a ``team`` of
+    several processes each has its own trainer, all call the same methods, and the first one writes.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Trainer:
         self.has_bf16 = all(team.gather(is_fast_in_bf16(team.device)))
         """Whether the devices of all processes have instructions for bfloat16."""
         self.bf16 = config.bf16 and self.has_bf16
-        """Whether matrices are multiplied in bfloat16: in all processes, and to a run's end."""
+        """Whether matrices are multiplied in bfloat16: the same in all processes and all steps."""
         self.model = task.model
         self.parameters = list(self.model.parameters())
         self.optimizers = make_optimizers(self.model, config)
@@ -97,8 +97,8 @@ class Trainer:
         """Start from the last checkpoint of a run that is in the constant part of its schedule.
 
         Weights, optimisers and random generators are that run's; the pieces are drawn anew. The run
-        is only read: it can go on, and be decayed again later. Raises :class:`CheckpointError`
-        where its learning rate is not constant, or where it was made with other settings.
+        is only read: it can continue, and be decayed again later. Raises :class:`CheckpointError`
+        if its learning rate is not constant, or if it was made with other settings.
         """
         weights, state = self.team.from_first(lambda: read_constant(run, self.task, self.config))
         self._continue(weights, state)
@@ -107,9 +107,9 @@ class Trainer:
         self.origin = {"model": str(run), "tokens_seen": seen}
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Progress:
-        """Train to the end, to the early stop, or until ``should_stop`` returns true; then save.
+        """Train to the end, to an early stop, or until ``should_stop`` returns true; then save.
 
-        Raises :class:`CheckpointError` where another process trains into the folder.
+        Raises :class:`CheckpointError` if another process trains into the folder.
         """
         if self.team.is_first:
             self._open_folder()
@@ -127,7 +127,7 @@ class Trainer:
                 clear_run(self.folder)
 
     def _check_team(self) -> None:
-        """Check that all processes have the same data; give them the same weights exactly."""
+        """Check that all processes have the same data; give them exactly the same weights."""
         own = self.task.data
         for rank, data in enumerate(self.team.gather(own)):
             if data != own:
@@ -161,11 +161,11 @@ class Trainer:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run has made all its steps, or used all its minutes."""
+        """Whether the run has made all its steps or used all its minutes."""
         return self.config.done(self.progress.step, self.progress.seconds) >= 1.0
 
     def _agreed(self, seconds: float) -> float:
-        """Return the time that counts: if it decides anything, the same in all processes."""
+        """Return the time to go by: the same in all processes if it decides when the run ends."""
         return self.team.longest(seconds) if self.config.minutes else seconds
 
     def _gave_up(self) -> bool:
@@ -267,7 +267,7 @@ class Trainer:
         with replacing_folder(self.folder / name, CheckpointError) as fresh:
             write_checkpoint(fresh, self.task.config, self.task.codec, weights, info)
             if name == LAST:
-                # By way of memory: of a full disk torch makes errors that do not say so.
+                # Through memory, because torch's own errors do not say that a disk is full.
                 state = io.BytesIO()
                 torch.save(training_state, state)
                 (fresh / TRAINING_STATE_FILE).write_bytes(state.getbuffer())
@@ -291,8 +291,8 @@ class Trainer:
     def resume(self) -> None:
         """Continue exactly where the run's last checkpoint was made.
 
-        Raises :class:`CheckpointError` where there is none, or where it was made with other
-        settings or other data, naming both values.
+        Raises :class:`CheckpointError` if there is none, or if it was made with other settings or
+        other data, naming both values.
         """
         try:
             weights, state = self.team.from_first(self._read_last)
@@ -306,7 +306,7 @@ class Trainer:
         self.origin = state.get("origin", {})
 
     def _continue(self, weights: Weights, state: dict[str, Any]) -> None:
-        """Take over a checkpoint's weights, optimisers, precision and random generators."""
+        """Load a checkpoint's weights, optimisers, precision and random generators."""
         load_weights(self.task, weights)
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -315,7 +315,7 @@ class Trainer:
         rank, random_states = self.team.rank, state["rng"]
         if rank < len(random_states):
             restore_random_state(random_states[rank], self.device)
-        else:  # there was no such process then
+        else:  # the saved run had no such process
             seed_dropout(self.config.seed, rank, state["progress"].step)
 
     def _read_last(self) -> tuple[Weights, dict[str, Any]]:

@@ -38,18 +38,18 @@ class Progress:
 
 
 _KEYS = {"optimizers", "progress", "rng", "config"}
-"""The trainer's own part of a saved state; the task has keys of its own."""
+"""The keys of a saved state that are the trainer's own; the task adds others."""
 
 _TYPES: list[Any] = [
     Progress,
-    (Progress, "midirnn.training.run.Progress"),  # where it was defined before
+    (Progress, "midirnn.training.run.Progress"),  # where it used to be defined
     np.ndarray,
     np.dtype,
     type(np.dtype(np.uint16)),
     type(np.dtype(np.bool_)),
     np.ndarray.__reduce__(np.empty(0))[0],  # what an array is unpickled by
 ]
-"""All that a saved state consists of, beside tensors and Python's own types."""
+"""The types in a saved state, besides tensors and built-in types."""
 
 
 def read_last(
@@ -57,8 +57,8 @@ def read_last(
 ) -> tuple[Weights, dict[str, Any]]:
     """Read the weights and the state of a run's last checkpoint.
 
-    Raises :class:`CheckpointError` where it is missing or damaged, or was made with other settings
-    or other data, naming both values.
+    Raises :class:`CheckpointError` if it is missing or damaged, or was made with other settings or
+    other data, naming both values.
     """
     checkpoint = read_checkpoint(folder)
     _refuse_other_model(checkpoint, task, folder)
@@ -74,7 +74,7 @@ def read_last(
 def read_constant(run: Path, task: Task, config: TrainingConfig) -> tuple[Weights, dict[str, Any]]:
     """Read the last checkpoint of a run whose learning rate is constant, to decay it.
 
-    The run may be going on meanwhile.
+    The run may still be training.
     """
     for _ in range(_READINGS):
         folder = last_checkpoint(run)
@@ -96,7 +96,7 @@ def read_constant(run: Path, task: Task, config: TrainingConfig) -> tuple[Weight
 
 
 _READINGS = 3
-"""How often a checkpoint is read that is being replaced meanwhile."""
+"""How often to try to read a checkpoint that is being replaced."""
 
 
 def _read_state(folder: Path, task: Task) -> dict[str, Any]:
@@ -120,10 +120,10 @@ def _refuse_other_recipe(
 
 
 def _drop_obsolete(state: dict[str, Any], parameters: int) -> None:
-    """Drop what an older run saved of a weight that a model without held notes no longer has.
+    """Drop what an old run saved for a weight that a model without held notes no longer has.
 
-    It was the second parameter of the model, and the second that AdamW, the first optimiser, had.
-    It was never used, so it has no state of its own.
+    It was the second parameter of the model, and the second of AdamW, the first optimiser. It was
+    never used, so it has no optimiser state.
     """
     groups = [group for saved in state["optimizers"] for group in saved["param_groups"]]
     if sum(len(group["params"]) for group in groups) > parameters:
@@ -133,14 +133,14 @@ def _drop_obsolete(state: dict[str, Any], parameters: int) -> None:
 
 
 def load_weights(task: Task, weights: Weights) -> None:
-    """Give the task's model the weights of a checkpoint with the same config."""
+    """Load the weights of a checkpoint with the same config into the task's model."""
     task.model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
 def start_from(task: Task, name: str, checkpoint: Checkpoint) -> None:
-    """Give the task's model the weights of another model; parts that it lacks stay as they are.
+    """Load another model's weights into the task's model; parts that it lacks stay as they are.
 
-    Raises :class:`CheckpointError` where architecture, sizes or codec differ, or a setting that
+    Raises :class:`CheckpointError` if architecture, sizes or codec differ, or a setting that
     changes what the weights mean.
     """
     refuse_difference(settings_of(checkpoint.codec), settings_of(task.codec), Path(name))

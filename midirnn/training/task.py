@@ -1,4 +1,4 @@
-"""What a :class:`~midirnn.training.run.Trainer` trains."""
+"""The base class of what a :class:`~midirnn.training.run.Trainer` trains."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from midirnn.models.architectures import ArchitectureConfig
 
 
 class Task(ABC):
-    """A model, its batches, its loss and its metrics. Owns the model and where the batches stand.
+    """A model, its batches, its loss and its metrics. Owns the model and the batches' positions.
 
     The trainer knows nothing about music: it asks a task for a loss, and updates the weights. In a
     run of several processes each has a task of its own, with a share of the batch's rows.
     """
 
     objective: ClassVar[str]
-    """The metric that says which checkpoint is the best: the one in which it is lowest."""
+    """The metric that is lowest in the best checkpoint."""
     state_keys: ClassVar[frozenset[str]]
     """The keys of :meth:`join`'s result."""
 
@@ -40,7 +40,7 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, batch: Any, *, bf16: bool) -> tuple[Tensor, int]:
-        """Return the mean loss of a batch, and over how many tokens it is the mean.
+        """Return the mean loss of a batch, and the number of tokens that it is the mean of.
 
         With ``bf16`` matrices are multiplied in bfloat16.
         """
@@ -48,8 +48,8 @@ class Task(ABC):
     def parts(self, batch: Any, count: int) -> Sequence[tuple[Any, float]]:
         """Return a batch in up to ``count`` parts for :meth:`loss`, each with its share.
 
-        The loss of the batch is the sum of the parts' losses, each times its share. They have to be
-        taken in order. A task whose batches cannot be divided returns the whole.
+        The loss of the batch is the sum of the parts' losses, each times its share. They must be
+        used in order. A task whose batches cannot be divided returns the whole.
         """
         return [(batch, 1.0)]
 
@@ -57,7 +57,7 @@ class Task(ABC):
     def validate(self, rank: int, size: int, *, bf16: bool) -> Any:
         """Measure the model on this process's share of the validation data.
 
-        The share is number ``rank`` of ``size``. What is returned goes to :meth:`metrics`.
+        The share is number ``rank`` of ``size``. The result is passed to :meth:`metrics`.
         """
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Task(ABC):
 
     @abstractmethod
     def state(self) -> Any:
-        """Return all that the following batches and losses depend on, beside the weights."""
+        """Return all that the following batches and losses depend on, besides the weights."""
 
     @abstractmethod
     def join(self, states: Sequence[Any]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Task(ABC):
 
     @abstractmethod
     def read_on(self, state: Mapping[str, Any]) -> None:
-        """Draw the following batches, perhaps from other data, with a saved state's generators."""
+        """Draw the next batches, perhaps from other data, with a saved state's generators."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     ConvolutionConfig.architecture: LanguageModelTask,
     AttentionConfig.architecture: LanguageModelTask,
 }
-"""What makes a task, by the architecture's name. Called as :func:`make_task` does."""
+"""The class of the task for each architecture, by name; :func:`make_task` calls it."""
 
 
 def make_task(
@@ -35,7 +35,7 @@ def make_task(
 ) -> Task:
     """Return the task of training a new model, whose random weights depend on the recipe's seed.
 
-    Sets how many threads torch uses in this process. Raises :class:`OptionError` for an
+    Sets the number of threads that torch uses in this process. Raises :class:`OptionError` for an
     architecture that cannot be trained.
     """
     if config.architecture not in TASKS:

@@ -19,8 +19,8 @@ TENSORBOARD_FOLDER = "tensorboard"
 class TensorBoard:
     """A context that writes a run's reports to ``RUN/tensorboard``.
 
-    At the first report it writes all that metrics.jsonl holds, so that a resumed run shows each
-    step once.
+    At the first report it writes everything in metrics.jsonl, so that a resumed run shows each step
+    once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class TensorBoard:
             self._writer.close()
 
     def __call__(self, report: Report) -> None:
-        """Write a report, which metrics.jsonl holds already."""
+        """Write a report, which metrics.jsonl already holds."""
         if self._writer is not None:
             self._show(self._writer, report.values)
             return

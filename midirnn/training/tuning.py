@@ -1,5 +1,7 @@
-"""Tune a model to somebody's playing: a short training on it, against forgetting mixed with music
-of the model's own, and the change kept small.
+"""Tune a model to somebody's playing.
+
+A short training on the playing, mixed with the model's own music so that it forgets little. The
+change is kept small.
 """
 
 from __future__ import annotations
@@ -55,30 +57,30 @@ __all__ = [
 ]
 
 LEAST_TOKENS = 4_000
-"""About three minutes of piano playing: with less, what is learned is chance."""
+"""About three minutes of piano playing: with less, what is learned is mostly chance."""
 
 STATE, ADAPTER, ALL = "state", "adapter", "all"
 KINDS = (STATE, ADAPTER, ALL)
-"""What may change: the state in which pieces begin; all weights, by matrices of a low rank; all."""
+"""What may change: the initial state of pieces; all weights, by low-rank matrices; all weights."""
 
 YOURS, OWN, BASE_TEST, BEGINNINGS = "yours", "own", "base_test", "beginnings"
-"""What is measured: your playing that was kept aside, music of the model's own, the test set of
-the base, and places of your playing that was kept aside as if it began there."""
+"""What is measured: the held-out part of your playing, the model's own music, the test set of the
+base, and places in the held-out part as if it began there."""
 
 SHARES = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)
-"""Shares of the change that are tried after the training."""
+"""The shares of the change that are tried after the training."""
 
 NEARLY = 0.97
-"""Of the gain of the best share: a smaller share that has as much is taken, which costs less."""
+"""The smallest share with at least this fraction of the best gain is taken: it forgets less."""
 
 MOST_PRICE = 0.03
-"""Nats per token by which music of the model's own may become less likely."""
+"""By how many nats per token the model's own music may become less likely."""
 
 MOST_STEPS = 240
-"""More bring no more: then the end of the playing says that it is enough, if not before."""
+"""More steps do not help: by then the validation part no longer improves, if not before."""
 
 SEMITONES, STRETCH = 5, 0.05
-"""The player's pieces are transposed and stretched at random by up to so much: there are few."""
+"""Pieces are transposed and stretched at random by up to this much, since the player's are few."""
 
 VALIDATION_TOKENS = 8_000
 
@@ -101,20 +103,20 @@ class TuningConfig:
     kind: str = ADAPTER
     """What may change: one of :data:`KINDS`."""
     minutes: float = 3.0
-    """Train for so many minutes at most, and for :data:`MOST_STEPS` steps; it stops by itself when
-    it gets no better."""
+    """Train for at most this many minutes and :data:`MOST_STEPS` steps; it stops by itself when it
+    no longer improves."""
     steps: int = 0
-    """Train for so many steps at most instead, which gives the same on a busy machine (0: off)."""
+    """Train for at most this many steps instead: results do not depend on the clock (0: off)."""
     learning_rate: float = 6e-4
     """Peak learning rate."""
     rank: int = 16
     """Rank at which an adapter keeps the change of each matrix."""
     validation_share: float = 0.15
-    """Share of your playing that says when to stop: the part before the last."""
+    """Share of your playing that decides when to stop: the part before the test part."""
     test_share: float = 0.15
-    """Share of your playing that nothing is learned from, its end: the gain is measured there."""
+    """Share of your playing, at its end, that is held out to measure the gain."""
     base_share: float = 0.3
-    """Share of the training that is music of the model's own, against forgetting."""
+    """Share of the training that is the model's own music, against forgetting."""
     threads: int = 1
     """Number of CPU threads."""
     seed: int = 0
@@ -142,31 +144,31 @@ class TuningConfig:
 
 @dataclass(frozen=True)
 class Change:
-    """A measurement in nats per token, before tuning and after it."""
+    """A measurement in nats per token, before and after tuning."""
 
     before: float
     after: float
 
     @property
     def difference(self) -> float:
-        """What has changed; less is better."""
+        """The change; lower is better."""
         return self.after - self.before
 
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """A tuned model, and what tuning it has brought and cost."""
+    """A tuned model, with the gain and the cost of tuning it."""
 
     adapter: Adapter
     changes: dict[str, Change]
-    """By :data:`YOURS`, :data:`OWN`, and where they were measured :data:`BASE_TEST` and
+    """By :data:`YOURS` and, where they were measured, :data:`OWN`, :data:`BASE_TEST` and
     :data:`BEGINNINGS`."""
 
 
 def split(model: Model, pieces: Sequence[Performance], config: TuningConfig) -> Parts:
-    """Return pieces, in the order in which they were played, in three parts by time.
+    """Split pieces, in the order in which they were played, into three parts by time.
 
-    Raises :class:`DatasetError` where there is too little to learn from.
+    Raises :class:`DatasetError` if there is too little to learn from.
     """
     shares = (config.validation_share, config.test_share)
     parts = Parts(*(encoded(model, part) for part in split_by_time(pieces, shares)))
@@ -186,9 +188,9 @@ def tune(
 ) -> Tuned:
     """Tune a model to somebody's playing.
 
-    What is reported of the player is measured on ``parts.test`` alone, from which nothing was
-    learned and by which nothing was chosen. Raises :class:`DatasetError` where the model is no
-    better for it on ``parts.validation``.
+    The gain is measured on ``parts.test`` alone, which is used neither to learn nor to choose
+    anything. Raises :class:`DatasetError` if weights are tuned and the model does not improve on
+    ``parts.validation``.
     """
     config = config or TuningConfig()
     if config.kind == STATE:
@@ -212,7 +214,7 @@ def tune(
 def measure(
     model: Model, adapter: Adapter, test: Sequence[Tokens], base: BaseMusic
 ) -> dict[str, Change]:
-    """Measure what an adapter has brought and cost: a :class:`Change` of each kind of music."""
+    """Measure the gain and the cost of an adapter: a :class:`Change` for each kind of music."""
     weights = adapter.apply(model.weights)
     kinds = {YOURS: test, OWN: base.own, BASE_TEST: base.test}
     return {
@@ -225,12 +227,12 @@ def measure(
 def best_share(
     model: Model, adapter: Adapter, validation: Sequence[Tokens], own: Sequence[Tokens] = ()
 ) -> float:
-    """Return the share of a change that predicts the validation part best at a price that may be.
+    """Return the share of a change that predicts the validation part best at an acceptable price.
 
-    The price is that of ``own``, music of the model's own: at most :data:`MOST_PRICE`, where there
-    is such a share. Of shares that are nearly as good it is the smallest, since it forgets less of
-    the base. After M. Wortsman et al., "Robust fine-tuning of zero-shot models" (2022). Raises
-    :class:`DatasetError` where none is better than the base.
+    The price is how much less likely ``own``, the model's own music, becomes: at most
+    :data:`MOST_PRICE`, if there is such a share. Among shares that are nearly as good the smallest
+    is taken, since it forgets less of the base. After M. Wortsman et al., "Robust fine-tuning of
+    zero-shot models" (2022). Raises :class:`DatasetError` if none is better than the base.
     """
     bf16 = is_fast_in_bf16(torch.device("cpu"))  # exact enough to compare
     before, own_before = (
@@ -249,7 +251,7 @@ def best_share(
 
 
 def adapter_of(model: Model, weights: Weights, config: TuningConfig) -> Adapter:
-    """Return the change from a model to other weights as an adapter of the kind that is wanted."""
+    """Return the change from a model to other weights as an adapter of the configured kind."""
     rank = config.rank if config.kind == ADAPTER else weights_width(weights)
     return _adapter(model, changes_between(model.weights, weights, rank))
 
@@ -259,7 +261,7 @@ def _adapter(model: Model, changes: Weights) -> Adapter:
 
 
 def base_name(model: Model) -> str:
-    """Return by which name a base is found again, from wherever midirnn is started."""
+    """Return the name by which a base is found again, from whatever working directory."""
     is_ours = model.folder.parent == PRETRAINED
     return model.folder.name if is_ours else str(model.folder.resolve())
 
@@ -272,7 +274,7 @@ def weights_width(weights: Weights) -> int:
 def _tune_state(
     model: Model, parts: Parts, config: TuningConfig, should_stop: Callable[[], bool]
 ) -> tuple[Weights, dict[str, Change]]:
-    """Learn only the state in which pieces begin; return it, and what it has brought."""
+    """Learn only the state in which pieces begin; return it and the gain."""
     torch.set_num_threads(config.threads)
     network = from_weights(model.config, model.weights)
     state = learn_initial_state(
@@ -296,7 +298,7 @@ def _tune_state(
 
 
 def sources_of(parts: Parts, base: BaseMusic, config: TuningConfig) -> list[Source]:
-    """Return the player's pieces, and the model's own at their share of the training."""
+    """Return the player's pieces, and the model's own music with its share of the training."""
     sources = [Source("you", parts.train, parts.validation)]
     own_tokens = sum(len(piece) for piece in base.mixed)
     if own_tokens and config.base_share:
@@ -325,18 +327,18 @@ def train_weights(
 
 @dataclass(frozen=True)
 class Recipe(TrainingConfig):
-    """The recipe of a training that ends after so many tokens or minutes, whichever comes first."""
+    """The recipe of a run that ends after ``tokens`` or ``minutes``, whichever comes first."""
 
     def done(self, step: int, seconds: float = 0.0) -> float:
-        """Return the share of the run that is done after so many steps and seconds."""
+        """Return the share of the run done after this many steps and seconds."""
         of_time = seconds / (60 * self.minutes) if self.minutes else 0.0
         return max(step / self.total_steps, of_time)
 
 
 def _recipe(config: TuningConfig, longest: int) -> Recipe:
-    """Return the recipe of a training on pieces of which the longest has so many tokens.
+    """Return the recipe for training on pieces, the longest of which has ``longest`` tokens.
 
-    Without ``config.steps`` the clock may end it, too, which is not the same on any machine.
+    Without ``config.steps`` the clock may end the run, so results differ between machines.
     """
     window = min(128, longest)
     steps = config.steps or MOST_STEPS

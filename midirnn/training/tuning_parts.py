@@ -1,4 +1,4 @@
-"""What a tuning reads: a player's pieces in three parts, and music of the model's own kind."""
+"""The music for tuning: a player's pieces in three parts, and the model's own music."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from midirnn.engines.load import Model
 from midirnn.performance import Performance
 
 MEASURED_EVERY = 6
-"""One in so many pieces of the model's own is measured; the more others are mixed in, the less is
-forgotten."""
+"""One in this many of the model's own pieces is used to measure. The others are mixed in: the more
+of them, the less is forgotten."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Playing as tokens: to learn from, to stop by, and to measure."""
+    """Playing as tokens: to learn from, to decide when to stop, and to measure."""
 
     train: list[Tokens]
     validation: list[Tokens]
@@ -26,7 +26,7 @@ class Parts:
 
     @property
     def tokens(self) -> int:
-        """The number of all tokens."""
+        """The total number of tokens."""
         return sum(
             len(piece) for part in (self.train, self.validation, self.test) for piece in part
         )
@@ -34,19 +34,19 @@ class Parts:
 
 @dataclass(frozen=True)
 class BaseMusic:
-    """Music of the base's kind: to be mixed in, and to measure the price."""
+    """Music that the base knows: to be mixed in, and to measure the price."""
 
     mixed: Sequence[Tokens] = ()
     own: Sequence[Tokens] = ()
-    """Other pieces of the model's own."""
+    """Other pieces of the model's own, to measure with."""
     test: Sequence[Tokens] = ()
-    """Pieces of the base's test set, if there is one at hand."""
+    """Pieces of the base's test set, if it is available."""
 
 
 def split_by_time(
     pieces: Sequence[Performance], shares: Sequence[float]
 ) -> list[list[Performance]]:
-    """Return parts of the time of all pieces in a row: the first part, then ``shares`` of it."""
+    """Split pieces, in a row, by time: the last parts have these ``shares``, the first the rest."""
     total = sum(piece.duration for piece in pieces)
     ends = np.cumsum([1.0 - sum(shares), *shares]) * total
     begins = [0.0, *ends[:-1]]
@@ -62,12 +62,12 @@ def split_by_time(
 
 
 def base_music(model: Model, own: Sequence[Performance], test: Sequence[Tokens] = ()) -> BaseMusic:
-    """Return pieces of the model's own as what is measured, every sixth, and what is mixed in."""
+    """Split the model's own pieces: every sixth is used to measure, the others are mixed in."""
     mixed = [piece for number, piece in enumerate(own) if number % MEASURED_EVERY]
     return BaseMusic(encoded(model, mixed), encoded(model, own[::MEASURED_EVERY]), test)
 
 
 def encoded(model: Model, pieces: Sequence[Performance]) -> list[Tokens]:
-    """Return pieces as tokens, without those that hold none."""
+    """Return pieces as tokens, leaving out empty ones."""
     encoded = (model.codec.encode(piece) for piece in pieces)
     return [tokens for tokens in encoded if len(tokens)]

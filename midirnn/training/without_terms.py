@@ -1,4 +1,4 @@
-"""Leave terms out of a structured output: what a network is without them."""
+"""Leave terms out of a structured output, to find out what they contribute."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from midirnn.models.language_model import LanguageModel
 def leave_out_terms(model: LanguageModel, names: str) -> None:
     """Keep the weights of these terms, whose names are separated by commas, at 0 from now on.
 
-    They get no gradient, and are 0 again after weights have been loaded. The model is otherwise as
-    it was, so that engines and checkpoints need to know nothing of it. Raises :class:`OptionError`
-    for a name that is not one of the model's terms.
+    They get no gradient, and are set to 0 again whenever weights are loaded. The model is otherwise
+    unchanged, so engines and checkpoints need not know. Raises :class:`OptionError` for a name that
+    is not one of the model's terms.
     """
     asked = [name.strip() for name in names.split(",") if name.strip()]
     if not asked:
@@ -43,7 +43,7 @@ def leave_out_terms(model: LanguageModel, names: str) -> None:
 
 
 def _slices(model: LanguageModel) -> dict[str, slice]:
-    """Return where each term's weights stand among those of the model's."""
+    """Return the slice of each term's weights in the terms head."""
     for feature in model.config.features:
         if isinstance(feature, NoteTerms):
             return feature.terms.slices
