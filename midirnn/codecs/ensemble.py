@@ -65,7 +65,7 @@ GESTURES = (
 """What a player can do in a second; the number of a gesture is its index here."""
 
 REGISTERS = (74, 67, 59, 50, 43)
-"""The pitch from which each player counts as high, from the highest player to the lowest."""
+"""The pitch from which a player's notes count as high, from the highest player to the lowest."""
 
 MOST_SEATS = len(REGISTERS)
 
@@ -193,7 +193,7 @@ class EnsembleCodec:
         return table
 
     def constraint(self, limits: Limits | None = None) -> Constraint[Any]:
-        """Return the grammar: with ``joint`` any token may follow any, else players take turns."""
+        """Return the grammar: free with ``joint``, else the players take turns."""
         if self.joint:
             return FreeConstraint(self.vocab_size)
         return TurnConstraint(self.players)

@@ -29,7 +29,7 @@ def held_after(codec: HoldsNotes, held: BoolArray, tokens: Tokens) -> BoolArray:
         return held
     change = _changes(codec, tokens)
     notes = np.flatnonzero(change)
-    held[_pitches(codec, tokens[notes])] = change[notes] > 0  # of a pitch the last counts
+    held[_pitches(codec, tokens[notes])] = change[notes] > 0  # the last per pitch counts
     return held
 
 

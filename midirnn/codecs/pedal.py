@@ -1,4 +1,4 @@
-"""The performance encoding with two tokens more for the sustain pedal: 388 + 2.
+"""The performance encoding with two more tokens, for the sustain pedal: 388 + 2.
 
 Notes are as long as their keys are held, and two tokens say that the pedal goes up or down. So a
 model pedals as a pianist does, and its output can be edited like a pianist's recording.

@@ -59,7 +59,7 @@ class Trait:
         return interpolated(np.clip(values, self.low, self.high), self.knots)
 
     def place(self, value: float) -> tuple[int, float]:
-        """Return the index of the knot below a value, and its way to the next knot, 0 to 1."""
+        """Return the index of the knot below a value, and how far it is to the next, 0 to 1."""
         value = min(max(value, self.low, self.knots[0]), self.high, self.knots[-1])
         left = min(max(bisect_right(self.knots, value) - 1, 0), len(self.knots) - 2)
         low, high = self.knots[left], self.knots[left + 1]

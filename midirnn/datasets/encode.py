@@ -348,7 +348,7 @@ class _Seen:
         self._splits.append(self._numbers.setdefault(row.split, len(self._numbers)))
 
     def duplicates(self) -> tuple[int, int]:
-        """Return how many files equal an earlier one, and how many one in another split."""
+        """Return how many files equal an earlier one, and for how many that is in another split."""
         hashes, splits = np.asarray(self._hashes), np.asarray(self._splits)
         order = np.argsort(hashes, kind="stable")
         hashes, splits = hashes[order], splits[order]

@@ -32,7 +32,7 @@ WAIT_SECONDS = 1.0
 """The wait before a second try; it doubles before each further one."""
 
 MOST_UNPACKED = 50
-"""An archive that unpacks to more than this times its size is refused as no MIDI collection."""
+"""An archive that unpacks to more than this many times its size, and over 64 MiB, is refused."""
 
 _BLOCK = 1 << 18
 _SCHEMES = ("http", "https")

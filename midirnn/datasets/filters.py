@@ -22,8 +22,7 @@ FILTERED = "is filtered out: "
 class PieceFilter:
     """Limits on pieces. One that breaks a limit is left out with the reason; by default none is.
 
-    Parts are chosen first: the notes of other parts are left out of a piece, and the limits hold
-    for what is left of it.
+    Parts are chosen first: the limits apply to a piece without the notes of other parts.
     """
 
     min_seconds: float = 0.0

@@ -139,7 +139,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Do so by a system timer, in the main thread."""
+    """Raise :class:`_TooLong` by a system timer, in the main thread."""
 
     def too_long(number: int, frame: FrameType | None) -> None:
         raise _TooLong
@@ -158,7 +158,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _timer(seconds: float) -> Iterator[None]:
-    """Do so from another thread, in any thread: Dask's workers run tasks in threads."""
+    """Raise :class:`_TooLong` from another thread, as Dask's workers run tasks in threads."""
     here = ctypes.c_ulong(threading.get_ident())
     lock, is_over = threading.Lock(), threading.Event()
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc

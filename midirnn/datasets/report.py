@@ -48,7 +48,7 @@ _WITHOUT = {
 
 
 def kind_of(reason: str) -> str:
-    """Return the kind of a reason; for one of a filter, what it is about, as "too short"."""
+    """Return the kind of a reason; for a filter's reason, what it is about: "too short"."""
     kind = next((kind for begin, kind in KINDS if reason.startswith(begin)), "other")
     return reason.removeprefix(FILTERED).split(" (")[0] if reason.startswith(FILTERED) else kind
 

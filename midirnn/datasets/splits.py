@@ -29,7 +29,7 @@ SYNONYMS = {
 """Other names of the usual splits. Case does not matter."""
 
 MOST_BALANCED = 256
-"""With up to this many files, each share above 0 gets at least one; with more, it does anyway."""
+"""With up to this many files, it is ensured that each share above 0 gets at least one."""
 
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -153,7 +153,7 @@ class SplitTable:
         return (rows[0], self.splits[rows[0]]) if rows else None
 
     def _names(self, source: SourceFile) -> list[str]:
-        """Return the names that the table may use for a file, with links as such and resolved.
+        """Return the names that the table may use for a file, with links followed and not.
 
         An archive often has all its files in one folder, which the table then leaves out.
         """

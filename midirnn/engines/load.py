@@ -86,7 +86,7 @@ class Model:
     def playing_engine(self, kind: str = "auto") -> str:
         """Return the name of the engine to play live with: for ``auto``, native if that is ready.
 
-        The first call starts compiling it in the background; until that is done, ``auto`` stays.
+        The first call starts compiling it in the background; ``auto`` is returned until then.
         """
         if kind == "auto":
             from midirnn.engines.native_engine import native_now

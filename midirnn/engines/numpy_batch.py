@@ -20,7 +20,7 @@ BLOCK = 16
 """The minimum number of pieces in a product, which reads the weights from memory once for all."""
 
 WIDER = (256, 128, 64, 32)
-"""Larger numbers of pieces, for when as many wait and the product gives what blocks would."""
+"""Larger numbers, used if as many pieces wait and the product gives the same as blocks."""
 
 
 class NumpyBatch(LaneBatch):

@@ -74,7 +74,7 @@ class _ControlReader(Reader):
                 self._measured[:, part] = 0.0
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the controls of what follows from each target on."""
+        """Write the controls measured at each target."""
         if self._measured is not None:
             first = begin - self._begin
             rows[:] = self._measured[first : first + len(rows)]

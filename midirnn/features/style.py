@@ -80,7 +80,7 @@ class _StyleReader(Reader):
                 self._measured[:, of_trait.start - _FIRST : of_trait.stop - _FIRST] = 0.0
 
     def read(self, rows: npt.NDArray[Any], inputs: Tokens, begin: int) -> None:
-        """Write the traits of what follows from each target on."""
+        """Write the traits measured at each target."""
         if self._measured is not None:
             first = begin - self._begin
             rows[:] = self._measured[first : first + len(rows)]

@@ -1,4 +1,4 @@
-"""The terms of a structured output as a feature: what each logit adds in its own situation."""
+"""The terms of a structured output as a feature: what is added to each logit in its situation."""
 
 from __future__ import annotations
 

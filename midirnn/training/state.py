@@ -47,7 +47,7 @@ _TYPES: list[Any] = [
     np.dtype,
     type(np.dtype(np.uint16)),
     type(np.dtype(np.bool_)),
-    np.ndarray.__reduce__(np.empty(0))[0],  # what an array is unpickled by
+    np.ndarray.__reduce__(np.empty(0))[0],  # the function that unpickles an array
 ]
 """The types in a saved state, besides tensors and built-in types."""
 

@@ -261,7 +261,7 @@ def _adapter(model: Model, changes: Weights) -> Adapter:
 
 
 def base_name(model: Model) -> str:
-    """Return the name by which a base is found again, from whatever working directory."""
+    """Return the name by which a base is found again, from any working directory."""
     is_ours = model.folder.parent == PRETRAINED
     return model.folder.name if is_ours else str(model.folder.resolve())
 

@@ -238,7 +238,7 @@ class PerformanceGrammar:
         ranks = state.next_rank + np.arange(len(ons))
         events = np.flatnonzero((kind == self._on_type) | (kind == self._off_type))
         last_event = np.full(NUM_PITCHES, -1)
-        last_event[value[events]] = events  # of a pitch the last event counts
+        last_event[value[events]] = events  # the last event per pitch counts
         rank_at = np.full(len(tokens), _SILENT, np.int64)
         rank_at[ons] = ranks
         step_at = np.full(len(tokens), _SILENT, np.int64)

@@ -108,10 +108,10 @@ def _deciding(
     pitch = vocabulary.values[tokens[events]]
 
     def sounding(place: int) -> tuple[npt.NDArray[np.int64], int]:
-        """Return the note-on (128,) of each pitch that sounds at a place, else -1; the events."""
+        """Return the note-on (128,) of each pitch sounding at a place, else -1; its event count."""
         count = int(np.searchsorted(events, place))
         latest = np.full(NUM_PITCHES, -1, np.int64)
-        latest[pitch[:count]] = events[:count]  # of a pitch the last event counts
+        latest[pitch[:count]] = events[:count]  # the last event per pitch counts
         return np.where(is_on[latest], latest, -1), count
 
     latest, _ = sounding(begin)
@@ -123,7 +123,7 @@ def _deciding(
     last = int(next_onset.max(initial=last)) + 1
     latest, count = sounding(last)
     released = np.full(NUM_PITCHES, len(tokens), np.int64)
-    released[pitch[count:][::-1]] = events[count:][::-1]  # of a pitch the first event counts
+    released[pitch[count:][::-1]] = events[count:][::-1]  # the first event per pitch counts
     last = max(last, int(released[latest >= 0].max(initial=0)) + 1)
     return slice(first, min(last, len(tokens)))
 
