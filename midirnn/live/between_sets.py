@@ -134,7 +134,7 @@ class BetweenSets(Observers):
         now = self._now()
         quiet = now - self._heard_at
         if self._ready is not None:
-            if quiet >= PAUSE_SECONDS and not _plays(session):
+            if _between_phrases(session, quiet):
                 session.command(self._ready)
                 self._ready = None
         elif self._tuning is None:
@@ -179,9 +179,13 @@ class BetweenSets(Observers):
         self._ready = TakeUpTuned(str(target), TOLD.format(change=change))
 
 
-def _plays(session: Played) -> bool:
-    """Return True if the model plays and does not listen."""
-    return session.stance is Stance.PLAYS
+def _between_phrases(session: Played, quiet: float) -> bool:
+    """Return whether nobody plays, after ``quiet`` seconds without a note of the performer.
+
+    Models that play all the time, as in autopilot, are not waited for longer than a set's end.
+    """
+    plays = session.stance is not None and Stance.PLAYS in session.stance
+    return quiet >= (QUIET_SECONDS if plays else PAUSE_SECONDS)
 
 
 class Tuning:

@@ -121,6 +121,19 @@ def test_it_begins_when_a_set_is_over_and_learns_what_was_played(
     assert "1000 notes" in evening.told[0]
 
 
+def test_a_model_that_plays_all_the_time_is_not_waited_for(evening: Evening) -> None:
+    evening.play(1000)
+    evening.look(after=30.0)
+    evening.tunings[0].is_done = True
+    evening.session.stance = Stance.BOTH
+    evening.play(2)
+    for _ in range(3):
+        evening.look(after=6.0)
+    assert not evening.session.commands
+    evening.look(after=6.0)
+    assert len(evening.session.commands) == 1
+
+
 def test_too_little_is_not_learned_from(evening: Evening) -> None:
     evening.play(999)
     evening.look(after=60.0)
@@ -146,7 +159,7 @@ def test_what_it_learned_is_taken_up_between_two_phrases(evening: Evening, tmp_p
     folder = str(tmp_path / "evening-tuned-1")
     assert evening.session.asked == [Prepare(folder)]
     evening.look(after=0.1)
-    evening.session.stance = Stance.PLAYS
+    evening.session.stance = Stance.BOTH  # the model answers
     evening.look(after=5.0)
     assert not evening.session.commands
     evening.session.stance = Stance.LISTENS
