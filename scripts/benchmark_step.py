@@ -67,6 +67,8 @@ class TermTiming:
     """In the mean, to take in a token: the notes so far, and what they index until the next."""
     add_us: float
     """In the mean, to index what changes with time, and to add up the weights."""
+    index_us: float | None
+    """In the mean, the indexing part of it: in numpy, where it can be timed apart."""
     median_us: float
     """Of both."""
     p90_us: float
@@ -190,31 +192,35 @@ def measure_terms(model: Model, arguments: argparse.Namespace) -> Iterator[TermT
     for way, step in steps.items():
         for pause_ms in (0.0, arguments.pause_ms):
             times = time_terms(step, feature, tokens, arguments.seconds, pause_ms)
-            microseconds = 1e6 * np.array(times)  # (steps, 2)
-            median, p90 = np.percentile(microseconds.sum(axis=1), [50, 90]).tolist()
-            follow, add = microseconds.mean(axis=0).tolist()
-            yield TermTiming(way, pause_ms, len(times), follow, add, median, p90)
+            microseconds = 1e6 * np.array(times)  # (steps, 3)
+            median, p90 = np.percentile(microseconds[:, :2].sum(axis=1), [50, 90]).tolist()
+            follow, add, index = microseconds.mean(axis=0).tolist()
+            apart = index if isinstance(step, TermStep) else None
+            yield TermTiming(way, pause_ms, len(times), follow, add, apart, median, p90)
 
 
 def time_terms(
     step: Any, feature: NoteTerms, tokens: list[int], seconds: float, pause_ms: float
-) -> list[tuple[float, float]]:
-    """Return the seconds that as many steps as fit take to follow and to add.
+) -> list[tuple[float, float, float]]:
+    """Return the seconds that as many steps as fit take to follow, to add, and to index once more.
 
-    All ``feature.notes`` notes are remembered.
+    All ``feature.notes`` notes are remembered. The last is 0 where it cannot be timed apart.
     """
     weights = np.random.default_rng(0).standard_normal(feature.head_rows).astype(np.float32)
     logits = np.zeros(feature.terms.groups["velocity"].stop, np.float32)
     clock, memory = time.perf_counter, step.start(feature.notes)
     for token in tokens:
         memory = step.follow(memory, token)
-    times: list[tuple[float, float]] = []
+    index = step.at_moment if isinstance(step, TermStep) else lambda memory: None
+    times: list[tuple[float, float, float]] = []
     end = clock() + seconds
     while (begun := clock()) < end:
         memory = step.follow(memory, tokens[len(times) % len(tokens)])
         followed = clock()
         step.add(logits, weights, memory)
-        times.append((followed - begun, clock() - followed))
+        added = clock()
+        index(memory)
+        times.append((followed - begun, added - followed, clock() - added))
         if pause_ms:
             time.sleep(pause_ms / 1e3)
     return times
@@ -272,13 +278,14 @@ def print_table(about: dict[str, Any], timings: list[Timing], absent: dict[str, 
 
 def print_terms(timings: list[TermTiming]) -> None:
     if timings:
-        print("the structured output's part, in microseconds; follow and add are means:")
-        columns = f"{'follow':>8} {'add':>8} {'median':>8} {'p90':>8}"
+        print("the structured output's part, in microseconds; follow, add and index are means:")
+        columns = f"{'follow':>8} {'add':>8} {'(index)':>8} {'median':>8} {'p90':>8}"
         print(f"{'way':<16} {'loop':<13} {'steps':>6} {columns}")
     for t in timings:
         loop = f"every {t.pause_ms:g} ms" if t.pause_ms else "tight"
         row = f"{t.way:<16} {loop:<13} {t.steps:>6}"
-        means = f"{t.follow_us:>8.1f} {t.add_us:>8.1f}"
+        index = "" if t.index_us is None else f"{t.index_us:.1f}"
+        means = f"{t.follow_us:>8.1f} {t.add_us:>8.1f} {index:>8}"
         print(f"{row} {means} {t.median_us:>8.1f} {t.p90_us:>8.1f}")
 
 

@@ -50,6 +50,19 @@ class StepMemory(NamedTuple):
     """Whether a note has ended in this very step, so that ``durations`` change with the next."""
 
 
+class MomentRows(NamedTuple):
+    """The rows of the terms that change with time; numbers as in :class:`StepMemory`."""
+
+    silence: IntArray
+    """(layers, 128): rows of the note-ons."""
+    held: IntArray
+    """(layers, H): rows of the note-offs of the held notes."""
+    shifts: IntArray
+    """(layers, shifts): rows of the time shifts."""
+    usual: FloatArray | None
+    """(6, shifts): how usual each time shift is; None before the first note."""
+
+
 class TermStep:
     """Follows the notes token by token, and adds what the terms give. Without state of its own."""
 
@@ -100,26 +113,35 @@ class TermStep:
             fresh=fresh,
         )
 
+    def at_moment(self, memory: StepMemory) -> MomentRows:
+        """Return the rows that change with time."""
+        now = Now(memory.notes, memory.held, memory.released)
+        usual = None
+        if memory.notes.begun:
+            most, ages = self.terms.max_shift, now.ages.tolist()
+            usual = usual_now(memory.intervals, memory.durations, now.since_onset, ages, most)
+        return MomentRows(
+            self._of_silence.of(now), self._of_held.of(now), self._shifts.of(now), usual
+        )
+
     def add(self, logits: FloatArray, weights: FloatArray, memory: StepMemory) -> None:
         """Add to ``logits`` (V,), in place, what ``weights`` (rows,) give at one moment."""
         padded = np.zeros(len(weights) + 1, np.float32)
         padded[:-1] = weights
-        now = Now(memory.notes, memory.held, memory.released)
+        moment = self.at_moment(memory)
         groups = self.terms.groups
         note_ons = logits[groups["note_on"]]
         note_ons += _sums(padded, memory.note_on)
-        note_ons += _sums(padded, self._of_silence.of(now))
+        note_ons += _sums(padded, moment.silence)
         if len(memory.held.pitches):
-            of_held = _sums(padded, memory.note_off) + _sums(padded, self._of_held.of(now))
+            of_held = _sums(padded, memory.note_off) + _sums(padded, moment.held)
             logits[groups["note_off"]][memory.held.pitches] += of_held
         velocities = logits[groups["velocity"]]
         velocities += _sums(padded, memory.velocity)
         shifts = logits[groups["time_shift"]]
-        shifts += _sums(padded, self._shifts.of(now))
-        if memory.notes.begun:
-            ages, most = now.ages.tolist(), len(shifts)
-            usual = usual_now(memory.intervals, memory.durations, now.since_onset, ages, most)
-            add_densities(shifts, weights[self.terms.slices[DENSITY]], usual)
+        shifts += _sums(padded, moment.shifts)
+        if moment.usual is not None:
+            add_densities(shifts, weights[self.terms.slices[DENSITY]], moment.usual)
 
 
 def _sums(padded: FloatArray, rows: IntArray) -> FloatArray:
