@@ -43,7 +43,7 @@ def info(
     """Print what is in MIDI files, recordings, models and data sets.
 
     Of a MIDI file: its length, notes, parts, tempos and signatures, its style, and that of its last
-    15 s, which generate --primer asks for, and a piano roll. Of a recording: who played how much.
+    20 s, which generate --primer asks for, and a piano roll. Of a recording: who played how much.
     Of a model: its network, codec, weights, and how it was trained and measured. Of a data set: its
     splits and its codec.
     """

@@ -18,7 +18,7 @@ from midirnn.sampling.sampler import Sampler
 DEFAULT_FOLLOW = 1.0
 """How closely a continuation keeps to the style of its primer."""
 
-HEARD_SECONDS = 15.0
+HEARD_SECONDS = 20.0
 """The style of so much of a primer is followed, up to its end."""
 
 OPENING_DENSITY = (2.85, 3.9)
