@@ -10,7 +10,7 @@ from midirnn.cli import UNTIL_CTRL_C
 
 
 def main() -> int:
-    """Run the command line. Ctrl-C ends it without a traceback even while its code is loaded."""
+    """Run the command line. Ctrl-C ends it without a traceback, even while code is loading."""
     plays = sys.argv[1:2] and sys.argv[1] in UNTIL_CTRL_C
     before = signal.getsignal(signal.SIGINT)
     try:
@@ -29,10 +29,10 @@ def main() -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    """End with success.
+    """Exit with 0.
 
-    A KeyboardInterrupt that comes while a class is made by ``exec``, as ``dataclass`` does, counts
-    for ``python -m`` as one that nobody handled: the process would end as if killed.
+    A KeyboardInterrupt raised while ``exec`` creates a class, as in ``dataclass``, counts as
+    unhandled for ``python -m``: the process would end as if killed.
     """
     sys.exit(0)
 

@@ -1,7 +1,7 @@
-"""Files and processors: what the operating system gives, asked for in one place.
+"""Files and processors: all that midirnn asks of the operating system, in one place.
 
-Writing a file or a folder whole or not at all, the reason of an error in one line, the folder that
-a name means, and how many processors this process may use.
+Atomic writes of files and folders, one-line reasons of errors, the search for a folder, and the
+number of usable processors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO
 from midirnn.errors import MidirnnError
 
 _LONGEST_REASON = 200
-"""Characters. Of a message that is longer only the first line is told: the rest is a listing."""
+"""Characters. Only the first line of a longer message is kept: the rest is a listing."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -27,7 +27,7 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 
 
 def reason_of(error: BaseException) -> str:
-    """Return in one line why something failed, without the path: the caller names it."""
+    """Return why something failed, in one line and without the path, which the caller names."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)  # libraries put messages of their own into strerror
     if isinstance(error, KeyError) and error.args:
@@ -41,9 +41,9 @@ def reason_of(error: BaseException) -> str:
 def one_line_errors(
     path: str | os.PathLike[str], error: type[MidirnnError], failed: str = "cannot be written"
 ) -> Iterator[None]:
-    """Raise what the system says in the block as ``error``: "PATH cannot be written (REASON)".
+    """Turn an :class:`OSError` in the block into ``error``: "PATH cannot be written (REASON)".
 
-    That is an :class:`OSError`, or of a text file that it is not in UTF-8.
+    The same for a :class:`UnicodeError`: the file is not UTF-8 text.
     """
     try:
         yield
@@ -58,13 +58,13 @@ def one_line_errors(
 def replacing_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file that takes the place of ``path`` once the block ends without an error.
 
-    Folders that are missing are made. Whatever happens, ``path`` is the old file or the new one,
-    whole, and no other file is left. Raises :class:`OSError` if it cannot be written.
+    Missing folders are created. Whatever happens, ``path`` is the old file or the new one, whole,
+    and no other file is left. Raises :class:`OSError` if it cannot be written.
     """
     if "\0" in os.fspath(path):
         raise OSError("its name holds a null byte")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name is short: one made from the file's own could be longer than a name may be.
+    # A short name: one made from the file's own could exceed the length limit.
     fresh = path.parent / f".midirnn-{secrets.token_hex(8)}"
     try:
         with fresh.open("xb") as file:
@@ -85,7 +85,7 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def replacing_folder(target: Path, error: type[MidirnnError]) -> Iterator[Path]:
-    """Make a folder to fill, which takes the place of ``target`` once the block ends.
+    """Create a folder to fill, which takes the place of ``target`` once the block ends.
 
     Whatever happens, ``target`` is the old folder or the new one, whole. Only a process that is
     killed between two renames leaves neither: :func:`recover_folder` brings the old one back.
@@ -109,7 +109,7 @@ def replacing_folder(target: Path, error: type[MidirnnError]) -> Iterator[Path]:
 
 
 def put_in_place(fresh: Path, target: Path, old: Path) -> None:
-    """Rename ``fresh`` to ``target``. What stood there goes to ``old`` until the new one stands."""
+    """Rename ``fresh`` to ``target``, keeping what was there as ``old`` until that succeeds."""
     if target.exists():
         target.rename(old)
     try:
@@ -122,7 +122,7 @@ def put_in_place(fresh: Path, target: Path, old: Path) -> None:
 
 
 def recover_folder(target: Path) -> None:
-    """Bring back the folder that a process set aside which was killed in the middle."""
+    """Bring back the folder that a process set aside before it was killed."""
     _, old = _beside(target)
     if old.exists() and not target.exists():
         old.rename(target)
@@ -136,7 +136,7 @@ def remove_folder(target: Path) -> None:
 
 
 def _beside(target: Path) -> tuple[Path, Path]:
-    """Return where the new folder is made, and where the old one goes for a moment."""
+    """Return the temporary paths of the new folder and of the old one."""
     return target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
 
 
@@ -162,11 +162,11 @@ def usable_processors() -> int:
 
 
 def _quotas(own: Path, mounted: Path) -> Iterator[float]:
-    """Yield the processors that each control group of this process may use, where it is limited.
+    """Yield the quota, in processors, of each limited control group of this process.
 
-    ``own`` names the groups, a line each ("hierarchy:controllers:/path"); they are folders below
-    ``mounted``. A group is within the limits of those above it too. In a container the path may be
-    one of the machine outside, of which only the top is visible.
+    ``own`` names the groups, one per line ("hierarchy:controllers:/path"); they are folders below
+    ``mounted``. The limits of a group's parents apply to it too. In a container the path may be
+    the host's, of which only the top is visible.
     """
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
@@ -198,5 +198,5 @@ def _quota(group: Path) -> float | None:
                 for name in ("quota", "period")
             )
         return int(used) / int(period) if int(used) > 0 and int(period) > 0 else None
-    except (OSError, ValueError):  # none, or "max"
+    except (OSError, ValueError):  # no such file, or "max"
         return None

@@ -1,7 +1,7 @@
-"""Processes of midirnn's own, and a head start for those that a command is going to need.
+"""Child processes of midirnn, and a head start for those that a command will need.
 
-Such a process imports what it runs, and then waits for its input. With a head start it does so
-while the process that started it imports its own code.
+A child process imports the code that it runs, then waits for its input. With a head start it does
+so while its parent imports its own code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _waiting: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
 def command_of(module: str) -> tuple[str, ...]:
     """Return the command that runs ``main`` of a module in a process of its own.
 
-    It imports nothing from where it happens to be started.
+    It imports nothing from the current folder.
     """
     program = f"import sys; sys.path.append({_HOME!r}); from {module} import main; main()"
     return (sys.executable, "-P", "-c", program)
@@ -29,8 +29,8 @@ def command_of(module: str) -> tuple[str, ...]:
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Return a process that runs the command: one that was given a head start, or a new one.
 
-    It is out of reach of the terminal's Ctrl-C, and ends with its standard input. But it is in the
-    same session: Linux compares priorities only within one.
+    The terminal's Ctrl-C does not reach it, and it ends when its standard input is closed. It stays
+    in the same session, because Linux compares priorities only within one.
     """
     waiting = _waiting.pop(tuple(command), None)
     if waiting is not None and waiting.poll() is None:
@@ -46,7 +46,7 @@ def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def head_start(*modules: str) -> Iterator[None]:
-    """Give processes of these modules a head start; the block's end ends those nobody wanted."""
+    """Start processes of these modules early; at the end of the block, kill those not used."""
     for command in map(command_of, modules):
         _waiting[command] = start(command)
     try:

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used, so that importing it is fast."""
+"""Lazy imports: a package's names are imported on first use, so that importing it is fast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` (PEP 562) of a package; ``modules`` says where each name is."""
+    """Return the ``__getattr__`` (PEP 562) of a package; ``modules`` maps names to modules."""
 
     def find(name: str) -> Any:
         if name not in modules:

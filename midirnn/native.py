@@ -1,7 +1,7 @@
-"""C++ beside the Python: compiled when it is first used, kept in the user's cache folder.
+"""Optional C++ code: compiled on first use, kept in the user's cache folder.
 
-Each source is one file with C functions, loaded with :mod:`ctypes`. For each there is the same
-in numpy or PyTorch, for machines without a compiler and as the reference in the tests.
+Each source is one file with C functions, loaded with :mod:`ctypes`. Each has an equivalent in numpy
+or PyTorch, for machines without a compiler and as the reference in the tests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMPILERS = ("g++", "clang++", "c++")
 """Tried in this order."""
 
 COMPILE_SECONDS = 120
-"""After so long a compiler is given up."""
+"""The time limit for compiling."""
 
 
 def has_compiler() -> bool:
@@ -34,9 +34,9 @@ def has_compiler() -> bool:
 
 
 def compiled(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
-    """Return the library of a source, compiled now if it was not before.
+    """Return the library of a source, compiling it if necessary.
 
-    None where there is no compiler, or where compiling or loading fails.
+    None without a compiler, or if compiling or loading fails.
     """
     compiler = _compiler()
     if compiler is None:
@@ -51,10 +51,10 @@ def compiled(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
 
 
 def compiled_before(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | None:
-    """Return the library of a source if it was compiled before; else None.
+    """Return the library of a source if it is compiled already; else None.
 
-    Then it is compiled in another process with little priority, for the next time: for those who
-    cannot wait for it now.
+    In that case another process compiles it at low priority, for the next time. For callers that
+    cannot wait.
     """
     compiler, folder = _compiler(), lasting_folder()
     if compiler is None or folder is None:
@@ -68,10 +68,10 @@ def compiled_before(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | No
 
 
 def for_so_many(library: Callable[[], ctypes.CDLL | None], count: int, least: int) -> bool:
-    """Return whether a library is to be used for so many things.
+    """Return whether to use a library for ``count`` items.
 
-    From ``least`` on it is worth being compiled or loaded; for fewer it is used if it has been.
-    ``library`` is a function under :func:`functools.cache` that loads it.
+    From ``least`` items on it is worth compiling or loading; for fewer it is used only if that was
+    done before. ``library`` is a function under :func:`functools.cache` that loads it.
     """
     return count >= least or library.cache_info().currsize > 0  # type: ignore[attr-defined]
 
@@ -85,9 +85,9 @@ def _library_name(source: Path, compiler: str, flags: Sequence[str]) -> str:
 _HOME = os.fspath(Path(__file__).parents[1])
 
 
-@functools.cache  # once in a process is enough
+@functools.cache  # once per process
 def _compile_apart(source: Path, path: Path, flags: Sequence[str]) -> None:
-    """Start a process that compiles, unless another one does."""
+    """Compile in another process, unless one is compiling this already."""
     claim = path.with_suffix(".compiling")
     with contextlib.suppress(FileNotFoundError):
         if time.time() - claim.stat().st_mtime < COMPILE_SECONDS:
@@ -117,12 +117,12 @@ def _compiler() -> str | None:
 
 
 def cache_folder() -> Path:
-    """Return the folder for what is kept between runs; a temporary one if it cannot be made."""
+    """Return the cache folder; a temporary one if it cannot be created."""
     return lasting_folder() or Path(tempfile.mkdtemp(prefix="midirnn-"))
 
 
 def lasting_folder() -> Path | None:
-    """Return the folder for what is kept between runs; None if it cannot be made."""
+    """Return the cache folder, which is kept between runs; None if it cannot be created."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home) / "midirnn"
     try:

@@ -1,4 +1,4 @@
-"""A performance: notes and pedals in seconds, as numpy arrays that never change."""
+"""A performance: notes and pedals in seconds, as immutable numpy arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from midirnn.sustain import sustained_ends
 NUM_PITCHES = 128
 
 PITCH_BEND, CHANNEL_PRESSURE = 128, 129
-"""Stand for these messages among the numbers of controllers, which go up to 127."""
+"""Stand-ins for controller numbers (which end at 127) for these messages."""
 
 MAX_BEND = 8191
 
@@ -92,7 +92,7 @@ class Part:
 
 
 class Note(NamedTuple):
-    """A note of a performance, as a loop over it gives: times in seconds, numbers of MIDI."""
+    """A note, as iterating over a performance yields it: times in seconds, MIDI values."""
 
     start: float
     end: float
@@ -127,7 +127,7 @@ class TimeSignature:
 
 @dataclass(frozen=True)
 class KeySignature:
-    """A key signature from ``seconds`` on: its sharps (flats are negative), and if it is minor."""
+    """A key signature from ``seconds`` on; ``sharps`` is negative for flats."""
 
     seconds: float
     sharps: int
@@ -138,7 +138,7 @@ Signature = TimeSignature | KeySignature
 
 
 def _as_array(name: str, values: Any) -> npt.NDArray[Any]:
-    """Return the values of a field in its type, if that changes none of them."""
+    """Return the values of a field in its type. Raise :class:`OptionError` if that changes any."""
     dtype = np.dtype(ARRAYS[name])
     given = np.asarray(values)
     if given.dtype == dtype:
@@ -173,7 +173,7 @@ def _check_lengths(fields: dict[str, npt.NDArray[Any]]) -> None:
 
 
 def _check_range(name: str, values: npt.NDArray[Any], least: float, most: float) -> None:
-    """Raise :class:`OptionError`, naming the value, if one is not between least and most."""
+    """Raise :class:`OptionError`, naming the value, for any outside ``least`` to ``most``."""
     if values.size and not (values.min() >= least and values.max() <= most):
         wrong = values[~((values >= least) & (values <= most))][0].item()
         raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
@@ -183,7 +183,7 @@ _SORTED_BY = ("start", "pitch", "pedal_time", "control_time")
 
 
 def order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
-    """Return the order by time, then by pitch; None if things are in it."""
+    """Return the order by time, then by pitch; None if the arrays are in order."""
     late = time[1:] < time[:-1]
     if pitch is not None:
         late |= (time[1:] == time[:-1]) & (pitch[1:] < pitch[:-1])
@@ -193,7 +193,7 @@ def order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np
 
 
 def _read_only(values: npt.NDArray[Any], order: npt.NDArray[np.int64] | None) -> npt.NDArray[Any]:
-    """Return the values in order; a copy, unless nobody can write to them."""
+    """Return the values in order and read-only; a copy, unless nobody can write to them."""
     if order is not None:
         values = values[order]
     elif values.flags.writeable or values.base is not None:
@@ -217,8 +217,8 @@ class Performance:
     and ``control_part`` index ``parts``. ``pedal_shared`` is true for pedal events that came
     from another track of the part's channel or from a reset (by default none). ``unreleased`` is
     true for notes that were still held when the recording ended (by default none). The arrays are
-    read-only. Raises
-    :class:`OptionError` for a value that cannot be, such as a pitch of 200 or an infinite end.
+    read-only. Raises :class:`OptionError` for an impossible value, such as a pitch of 200 or an
+    infinite end.
     """
 
     start: FloatArray = field(default_factory=_empty("start"))
@@ -318,7 +318,7 @@ class Performance:
         )
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: a piano roll."""
+        """Return a piano roll for notebooks."""
         svg = piano_roll_svg(self.start, self.end, self.pitch, self.velocity)
         return f"<div>{html.escape(repr(self))}</div>{svg}"
 
@@ -337,9 +337,9 @@ class Performance:
         return dataclasses.replace(self, **changes)
 
     def _with(self, **arrays: npt.NDArray[Any]) -> Performance:
-        """Return the performance with new arrays that are right and in order: none is checked.
+        """Return the performance with new arrays, which must be valid and in order.
 
-        Checking takes as long as all the rest of what makes a performance from another.
+        Checking them would double the time of making one performance from another.
         """
         changed = copy.copy(self)
         for name, values in arrays.items():
@@ -349,9 +349,9 @@ class Performance:
 
     @classmethod
     def unchecked(cls, parts: tuple[Part, ...], **arrays: npt.NDArray[Any]) -> Performance:
-        """Return a performance of arrays that are right, read-only and in order.
+        """Return a performance of arrays, which must be valid, read-only and in order.
 
-        None is checked or copied, which takes as long as all the rest of reading a file.
+        Checking and copying them would double the time of reading a file.
         """
         performance = copy.copy(_SILENCE)
         for name, values in arrays.items():
@@ -391,7 +391,7 @@ class Performance:
     def shift(self, seconds: float) -> Performance:
         """Return the performance moved in time; what would fall before 0 is moved to 0.
 
-        Of a part's pedal events before 0, and of its controllers, only the position at 0 is kept.
+        Of each part's pedal and controllers, only the last position before 0 is kept.
         """
         controls = self._controls_from(-seconds)
         pedal_time = self.pedal_time + seconds
@@ -415,7 +415,7 @@ class Performance:
         )
 
     def _controls_from(self, seconds: float) -> npt.NDArray[np.bool_]:
-        """Return which controls come later, or are the last of their part and number by then."""
+        """Return which controls come after ``seconds``, or are the last of their kind by then."""
         stays = self.control_time > seconds
         passed = np.flatnonzero(~stays)[::-1]
         kind = self.control_part[passed].astype(np.int64) << 8 | self.control_number[passed]
@@ -423,9 +423,9 @@ class Performance:
         return stays
 
     def transpose(self, semitones: int) -> Performance:
-        """Return the performance in another key, without the notes that leave 0 to 127.
+        """Return the performance transposed, without the notes that leave 0 to 127.
 
-        Drum parts keep their pitches, which name instruments.
+        Drum parts keep their pitches, which stand for instruments.
         """
         drums = np.array([part.is_drum for part in self.parts], dtype=bool)[self.part]
         moved = np.where(drums, self.pitch, self.pitch.astype(np.int16) + semitones)
@@ -456,15 +456,15 @@ class Performance:
         )
 
     def apply_sustain(self, *, as_note_seq: bool = False) -> Performance:
-        """Return the performance without pedals, each note as long as the pedal held it.
+        """Return the performance without pedals, its notes as long as the pedal holds them.
 
         A note released while its part's pedal is down lasts until the pedal goes up, or until the
-        same pitch is struck again with the pedal down. A note without any length left is dropped;
-        one that the pedal holds to the end is ``unreleased``. Of simultaneous events the pedal
-        comes first, in the order of its values, then note-ons and note-offs: a pedal that goes up
-        and down at one moment ends what it held and is down. With ``as_note_seq`` it is up,
-        since note-seq's ``apply_sustain_control_changes`` puts downs before ups; and the pedal
-        is a track's, not its channel's; all other rules are note-seq's too.
+        same pitch is struck again with the pedal down. Notes of zero length are dropped; a note
+        that the pedal holds to the end is ``unreleased``. Of simultaneous events the pedal comes
+        first, in the order given, then note-ons and note-offs: a pedal that goes up and down at
+        one time releases what it held, and is then down. With ``as_note_seq`` it is then up, since
+        note-seq's ``apply_sustain_control_changes`` puts downs before ups, and a pedal acts on its
+        own track rather than its channel. All other rules are note-seq's too.
         """
         end, unreleased = self.end.copy(), self.unreleased.copy()
         drums = [index for index, part in enumerate(self.parts) if part.is_drum]
@@ -496,7 +496,7 @@ _SILENCE = Performance()
 
 
 def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature, ...]:
-    """Return the signatures moved in time; of those before 0 the last of each kind is kept."""
+    """Return the signatures moved in time; before 0 only the last of each kind is kept, at 0."""
     moved = [dataclasses.replace(s, seconds=max(0.0, s.seconds + seconds)) for s in signatures]
     in_force = {type(s): s for s in moved if s.seconds == 0.0}
     return (*in_force.values(), *(s for s in moved if s.seconds > 0.0))
@@ -507,8 +507,8 @@ def cut_overlaps(
 ) -> npt.NDArray[Any]:
     """Return the ends, cut at the next start of the same voice; shape ``(N,)``.
 
-    Notes must be in order of start; ``voice`` is what can sound only once at a time (a pitch). A
-    note that is struck again at its own start gets no length.
+    Notes must be in order of start; ``voice`` is what can sound only once at a time, such as a
+    pitch. A note that is struck again at its own start gets zero length.
     """
     order = np.argsort(voice, kind="stable")
     same = voice[order][1:] == voice[order][:-1]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 WIDTH, ROW, MARGIN = 900, 4, 14
-"""Pixels: of the picture, of a semitone, and below for the time."""
+"""Pixels: the width of the picture, the height of a semitone, the margin below for the time."""
 
 SHADES = ("#f0a868", "#d97a8f", "#9c5fb5", "#3c3a9c")
 """Colours from soft to loud."""
@@ -62,16 +62,16 @@ def _path(boxes: npt.NDArray[Any]) -> str:
 
 
 TEXT_COLUMNS, TEXT_SEMITONES = 72, 3
-"""Characters of a line, and how many semitones a line stands for."""
+"""Characters per line, and semitones per line."""
 
 TEXT_SHADES = " .o#"
-"""From cells in which nothing sounds to those in which something sounds all the time."""
+"""From cells that are silent to cells in which something sounds throughout."""
 
 
 def piano_roll_text(
     start: npt.NDArray[Any], end: npt.NDArray[Any], pitch: npt.NDArray[Any]
 ) -> list[str]:
-    """Return a piano roll in ASCII, the highest pitches in the first line; none without notes."""
+    """Return a piano roll in ASCII, the highest pitches first; no lines without notes."""
     if not len(pitch):
         return []
     length = max(float(end.max()), 1e-9)

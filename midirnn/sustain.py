@@ -1,4 +1,4 @@
-"""How long a sustain pedal holds notes: in numpy, and of many notes in C++ (``sustain.cpp``)."""
+"""How long a sustain pedal holds notes: in numpy, or for many notes in C++ (``sustain.cpp``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUSTAIN_DOWN = 64
 SOURCE = Path(__file__).with_name("sustain.cpp")
 
 LEAST_NATIVE = 200
-"""Of fewer notes it is worked out in numpy: live sessions never wait for a compiler."""
+"""The C++ is not compiled for fewer notes, so that live sessions never wait for a compiler."""
 
 _Floats = npt.NDArray[np.float64]
 _Bytes = npt.NDArray[np.uint8]
@@ -33,10 +33,10 @@ def sustained_ends(
     *,
     as_note_seq: bool = False,
 ) -> _Floats:
-    """Return the ends of one part's notes with its pedal; infinite where it stays down.
+    """Return when one part's notes end with its pedal; infinite where it stays down.
 
-    Notes are in order of start, pedals in order of time. Of pedals at one moment the last counts;
-    with ``as_note_seq`` the pedal is up there if one of them puts it up.
+    Notes are in order of start, pedals in order of time. Of several pedal events at one time the
+    last counts; with ``as_note_seq`` the pedal is up if any of them is up.
     """
     use = native.for_so_many(load_library, len(start), LEAST_NATIVE)
     library = load_library() if use else None
@@ -59,7 +59,7 @@ def sustained_ends(
 
 @functools.cache
 def load_library() -> ctypes.CDLL | None:
-    """Return the C++, compiled if it was not before; None without a compiler."""
+    """Return the C++ library, compiling it if necessary; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
@@ -71,7 +71,7 @@ def load_library() -> ctypes.CDLL | None:
 
 
 def _pedal_intervals(time: _Floats, value: _Bytes, as_note_seq: bool) -> tuple[_Floats, _Floats]:
-    """Return when a pedal goes down, and when up again; the last of these may be infinite."""
+    """Return the times at which a pedal goes down and comes up; the last may be infinite."""
     down = value >= SUSTAIN_DOWN
     if not len(time) or not down.any():
         return np.empty(0), np.empty(0)
@@ -79,7 +79,7 @@ def _pedal_intervals(time: _Floats, value: _Bytes, as_note_seq: bool) -> tuple[_
     has_up = np.logical_or.reduceat(~down, first)
     is_down = ~has_up if as_note_seq else down[np.append(first[1:], len(down)) - 1]
     was_down = np.append(False, is_down[:-1])
-    # A pedal that goes up and down at one moment ends an interval there and begins another.
+    # A pedal that goes up and down at one time ends an interval and begins another.
     downs, ups = moments[is_down & (has_up | ~was_down)], moments[was_down & has_up]
     return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
 
@@ -98,7 +98,7 @@ def _sustained_ends(
     downs: _Floats,
     ups: _Floats,
 ) -> _Floats:
-    """Return the ends of one part's notes with the pedal; infinite where it stays down."""
+    """Return when one part's notes end with the pedal; infinite where it stays down."""
     up = _next_up(end, downs, ups)
     held = ~np.isnan(up)
     sustained = np.where(held, up, end)

@@ -1,4 +1,4 @@
-"""What a user may write for an argument of :func:`~midirnn.generate`, as what it means."""
+"""Convert what a user may pass for an argument of :func:`~midirnn.generate`."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def as_controls(given: Controls | Mapping[str, Any] | str | None) -> Controls | 
 
 
 def as_sampling(given: SamplingConfig | Mapping[str, Any] | None) -> SamplingConfig | None:
-    """Return the settings of sampling."""
+    """Return sampling settings, given as they are or as a mapping."""
     return _settings("sampling", SamplingConfig, given)
 
 
 def as_piece(given: Any) -> Any:
-    """Return a piece of a codec; a ``pretty_midi.PrettyMIDI`` as a performance."""
+    """Return a piece as it is, but a ``pretty_midi.PrettyMIDI`` as a performance."""
     return from_pretty_midi(given, drums=True) if _is_pretty_midi(given) else given
 
 
 def as_music(given: Any, what: str = "the piece") -> Performance:
-    """Return a performance, a ``pretty_midi.PrettyMIDI`` or the music in a file as a performance.
+    """Return as a performance: one, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
 
-    Raises :class:`OptionError` for anything else, and :class:`MidiFileError` for a file that is no
-    MIDI file.
+    Raises :class:`OptionError` for anything else, and :class:`MidiFileError` for a file that is not
+    a MIDI file.
     """
     if isinstance(given, str | os.PathLike):
         return read_midi(given, drums=True)

@@ -1,4 +1,4 @@
-"""A continuation: music that grows token by token, towards a length and perhaps an end."""
+"""A continuation: music drawn token by token, up to a given length and perhaps with an ending."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from midirnn.sampling.together import Steps
 MAX_SECONDS = 24 * 3600.0
 
 Progress = Callable[[int, int], None]
-"""Called with the seconds of music that are done, and of all, the primer's included."""
+"""Called with the seconds done and the seconds in all, both including the primer."""
 
-_HEARD_AT_A_TIME = 500  # tokens, between two calls of a progress
+_HEARD_AT_A_TIME = 500  # tokens between two progress calls
 
 
 class Continuation:
-    """Music that a sampler continues. Owns its tokens, and what the model is told over time.
+    """Music that a sampler continues. Owns its tokens, and the controls over time.
 
-    Whoever draws asks which tokens are :meth:`allowed`, has the sampler take one, and says so to
+    To draw it, ask which tokens are :meth:`allowed`, have the sampler take one and pass it to
     :meth:`add`, until the music :attr:`is_complete`. ``heard_before`` holds the state of a sampler
-    that has heard the primer, so that it need not be heard again; if it is empty, that state is put
-    there. Raises :class:`OptionError` for a length that is none.
+    after the primer, which is then not heard again; if it is empty, the state is stored there.
+    Raises :class:`OptionError` for a length that is out of range.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Continuation:
         self._ending: Ending | None = None
         heard_steps = int(codec.token_steps[heard].sum())
         second = codec.steps_per_second
-        # Where the primer ends a little after a step, events of that step wait for its end.
+        # Where the primer ends slightly after a step, events of that step are moved to its end.
         self._begin_seconds = max((heard_steps + rest_steps) / second, primer.duration)
         self.end_seconds = self._begin_seconds + self._new_seconds
-        """Where the music ends, but for what its last notes sound on."""
+        """Where the music ends, apart from last notes that sound on."""
         self.approach_seconds = ENDING_SECONDS
-        """So much before it music that ends is led there."""
+        """How long before that the approach to an ending begins."""
         self._heard_seconds = heard_steps / second
         self._constrain(heard_steps + rest_steps)
         self._telling = Telling(sampler, rules, controls)
@@ -88,7 +88,7 @@ class Continuation:
             self.add(_shift_past(sampler, codec, rest_steps))
 
     def _constrain(self, origin: int) -> None:
-        """Have the sampler keep to the constraints from the step on in which the music begins."""
+        """Constrain the sampler; the new music begins at step ``origin``."""
         sampler, rules = self.sampler, self._rules
         if rules.polyphony is not None:
             most = min(rules.polyphony, sampler.config.max_sounding)
@@ -96,7 +96,7 @@ class Continuation:
         sampler.constrain(masks_of(rules, self._codec, origin, self._new_seconds))
 
     def _hear(self, heard: list[int], heard_before: list[SamplerState] | None) -> None:
-        """Have the sampler hear the primer, or go to where it had heard it."""
+        """Feed the primer to the sampler, or restore the state after it."""
         if heard_before:
             self.sampler.restore(heard_before[0], restore_rng=False)
             return
@@ -113,16 +113,16 @@ class Continuation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the music is as long as asked for, and its last notes have ended if it ends."""
+        """Whether the music has its length and, with an ending, its last notes are over."""
         if self.seconds < self.end_seconds:
             return False
         latest = self.end_seconds + LONGEST_RELEASE_SECONDS
         return not (self.ends and self.seconds < latest and self.sampler.sounding)
 
     def allowed(self) -> BoolArray | None:
-        """Tell the model what is asked for now, and return which tokens may come.
+        """Set the controls for the present time, and return which tokens may come next.
 
-        None stands for all that the sampler allows.
+        None means all that the sampler allows.
         """
         seconds = self.seconds
         if not self.ends or seconds < self.end_seconds - self.approach_seconds:
@@ -147,7 +147,7 @@ class Continuation:
         self._show(self.seconds)
 
     def copy(self, other: Continuation) -> None:
-        """Become as far as another continuation of the same request; draw on with another seed."""
+        """Copy the state of another continuation of the same request, but not its random state."""
         sampler = self.sampler
         sampler.restore(other.sampler.snapshot(), restore_rng=False)
         sampler.log_likelihood = other.sampler.log_likelihood
@@ -160,7 +160,7 @@ class Continuation:
         self._ending = None if other._ending is None else other._ending.moved_to(sampler)
 
     def result(self) -> Generated:
-        """Return the piece; what still sounds ends."""
+        """Return the piece; notes that still sound are ended."""
         decoder = self._codec.stream_decoder()
         for token in self.tokens[: self._heard_tokens]:
             decoder.feed(token)
@@ -168,7 +168,7 @@ class Continuation:
         new = self.tokens[self._heard_tokens :]
         messages = [message for token in new for message in decoder.feed(token)]
         messages += decoder.finish()
-        self.sampler.engine.logits()  # a step that waits would hold on to the engine
+        self.sampler.engine.logits()  # a pending step would hold on to the engine
         end_seconds = self.end_seconds
         if self.ends:
             release = 0.0 if self._rules.exact_seconds is not None else LONGEST_RELEASE_SECONDS
@@ -182,7 +182,7 @@ class Continuation:
         )
 
     def _joined(self, messages: list[tuple[float, Message]], end_seconds: float) -> Performance:
-        """Return the primer and what comes after it, of which nothing lies beyond the end."""
+        """Return the primer and the new music, of which nothing lies beyond the end."""
         begin = self._begin_seconds
         timed = [(min(max(when, begin), end_seconds), message) for when, message in messages]
         return _shaped(join(self._primer, timed), self._rules, begin, end_seconds)
@@ -198,7 +198,7 @@ def begin_piece(
     measures: bool = False,
     heard_before: list[SamplerState] | None = None,
 ) -> Steps[Generated]:
-    """Begin a piece, which stops after every token; see :class:`Continuation`."""
+    """Begin a piece: a generator that yields after every token. See :class:`Continuation`."""
     sampler = Sampler(engine, codec, request.sampling, seed=seed, measures=measures)
     return continuing(sampler, request, primer, heard_before=heard_before)
 
@@ -211,7 +211,7 @@ def continuing(
     progress: Progress | None = None,
     heard_before: list[SamplerState] | None = None,
 ) -> Steps[Generated]:
-    """Draw a continuation token by token, and stop after each, for others to go on."""
+    """Draw a continuation token by token; yield after each, so that pieces can be interleaved."""
     piece = Continuation(sampler, request, primer, progress=progress, heard_before=heard_before)
     while not piece.is_complete:
         piece.add(sampler.next(piece.allowed()))
@@ -220,7 +220,7 @@ def continuing(
 
 
 def _length(request: Request, rules: Constraints) -> float:
-    """Return how long the new music is. Raises :class:`OptionError` where it cannot be so long."""
+    """Return the length of the new music. Raise :class:`OptionError` if it is out of range."""
     seconds = request.seconds if rules.exact_seconds is None else rules.exact_seconds
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
@@ -228,15 +228,15 @@ def _length(request: Request, rules: Constraints) -> float:
 
 
 def _as_heard(codec: NoteStream, primer: Performance | None) -> Performance:
-    """Return a primer as the model hears it: no drums, and the pedal applied.
+    """Return a primer as the model hears it: without drums, and with the pedal applied.
 
-    A codec with tokens for the pedal hears it apart from the keys.
+    For a codec that has tokens for the pedal, it is left as it is.
     """
     heard = (Performance() if primer is None else primer).without_drums()
     if not isinstance(codec, PedalCodec):
         heard = heard.apply_sustain()
-    # Notes that a track which ends early never released are over; only those that sound at the end
-    # of the primer go on.
+    # Notes that a track left unreleased when it ended early are over; only those that sound at the
+    # end of the primer go on.
     at_end = codec.steps(heard.end) == codec.steps(heard.duration)
     return heard.replace(unreleased=heard.unreleased & at_end)
 
@@ -244,11 +244,11 @@ def _as_heard(codec: NoteStream, primer: Performance | None) -> Performance:
 def _shaped(
     piece: Performance, rules: Constraints, begin_seconds: float, end_seconds: float
 ) -> Performance:
-    """Return the piece with the tempo of its chord chart, and with the rest at its exact end."""
+    """Return the piece with the tempo of its chord chart, lengthened to its exact end."""
     if rules.chords is not None:
         tempos = [tempo for tempo in piece.tempos if tempo.seconds < begin_seconds]
         piece = piece.replace(tempos=(*tempos, Tempo(begin_seconds, rules.chords.tempo)))
-    if rules.exact_seconds is not None:  # a file lasts until its last event: the pedal goes up
+    if rules.exact_seconds is not None:  # a file lasts until its last event: here a pedal-up
         last = len(piece.parts) - 1
         piece = piece.replace(
             pedal_time=np.append(piece.pedal_time, end_seconds),
@@ -273,7 +273,7 @@ def _showing(progress: Progress | None, total: float) -> Callable[[float], None]
 
 
 def _primer_tokens(codec: NoteStream, primer: Performance) -> tuple[list[int], int]:
-    """Return a primer's tokens, and the last steps of a rest at its end, which are left out.
+    """Return a primer's tokens, and how many steps of a rest at its end they leave out.
 
     How long the whole rest becomes is up to the model: see :func:`_shift_past`.
     """
@@ -286,14 +286,14 @@ def _primer_tokens(codec: NoteStream, primer: Performance) -> tuple[list[int], i
 
 
 def _shift_past(sampler: Sampler[Any], codec: NoteStream, steps: int) -> int:
-    """Draw the time shift that lasts to the primer's end, which is ``steps`` away, or beyond it.
+    """Draw a time shift that reaches the primer's end, ``steps`` away, or goes beyond it.
 
-    A rest is one time shift, which cannot be split at the primer's end.
+    The rest is a single time shift, which cannot be split at the primer's end.
     """
     allowed = sampler.mask() & (codec.token_steps >= steps)
     if allowed.any():
         return sampler.next(allowed)
-    # A note must end before that: it ends as soon as the primer has ended.
+    # A note would have to end before that: it ends as soon as the primer is over.
     shift = int(np.flatnonzero(codec.token_steps == steps)[0])
     sampler.hear([shift])
     return shift

@@ -1,9 +1,9 @@
-"""The ending of a piece: fewer notes towards it, the tonic at last, and no note that begins after.
+"""The ending of a piece: fewer and fewer notes, the tonic triad, and then no more note-ons.
 
-How fast music thins out was measured on the train split of the weights that come with midirnn: 250
-performances, the notes that begin within 4 s against those of the 20 s up to 10 s before the end.
-The key is found by correlation with the profiles of C. Krumhansl, "Cognitive Foundations of Musical
-Pitch" (1990), chapter 2.
+How fast music thins out was measured in 250 performances of the train split of the weights that
+come with midirnn: the notes that begin within 4 s, compared with those of the 20 s that end 10 s
+before the end. The key is found by correlation with the profiles of C. Krumhansl, "Cognitive
+Foundations of Musical Pitch" (1990), chapter 2.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from midirnn.codecs.style import Style
 from midirnn.sampling.sampler import Sampler
 
 ENDING_SECONDS = 10.0
-"""So much before the end its approach begins."""
+"""How long before the end the approach to it begins."""
 
 LAST_SOUND_SECONDS = 2.0
-"""So much before the end the last notes begin, in half of all performances even earlier."""
+"""While notes sound, none begins later than this before the end; in half of all performances the
+last notes begin even earlier."""
 
 LONGEST_RELEASE_SECONDS = 4.0
-"""So long after the end the last notes may sound on; then they are ended."""
+"""The last notes may sound on for this long after the end; then they are ended."""
 
 TONIC_SECONDS = 4.0
-"""So much before the end the notes of the tonic triad are asked for."""
+"""How long before the end the controls ask for the tonic triad."""
 
 _SECONDS_LEFT = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _SHARE_OF_DENSITY = (0.0, 0.12, 0.23, 0.42, 0.55, 0.83, 0.92)
@@ -47,10 +48,9 @@ MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.3
 
 
 class Ending:
-    """Leads a sampler to the end of a piece. Owns what was last asked, and what was played before.
+    """Leads a sampler to the end of a piece. Owns the style before it, and the time last told.
 
-    What is asked needs a model with controls. Without them the last notes are released all the
-    same.
+    It sets the controls of the model; without controls the last notes are still released.
     """
 
     def __init__(self, sampler: Sampler[Any], controls: Controls | None) -> None:
@@ -70,7 +70,7 @@ class Ending:
         return moved
 
     def approach(self, seconds_left: float, tokens: Sequence[int]) -> None:
-        """Ask for what music is like so near its end. ``tokens`` are all of the piece so far."""
+        """Set the controls for music this near its end. ``tokens`` are all of the piece so far."""
         steps = math.ceil(max(seconds_left, 0.0) / _TOLD_EVERY_SECONDS)
         left = steps * _TOLD_EVERY_SECONDS
         if left > ENDING_SECONDS or left == self._asked or not can_end(self._sampler):
@@ -83,7 +83,7 @@ class Ending:
         self._sampler.steer(ending_controls(self._controls, self._before, left))
 
     def allowed(self, seconds_left: float) -> BoolArray:
-        """Return which tokens may come: towards the end none that begins a note, if it can be."""
+        """Return which tokens may come next: near the end, if possible, none that begins a note."""
         mask = self._sampler.mask()
         if seconds_left > (LAST_SOUND_SECONDS if self._sampler.sounding else 0.0):
             return mask
@@ -92,15 +92,15 @@ class Ending:
 
 
 def can_end(sampler: Sampler[Any]) -> bool:
-    """Return whether the model can be asked to end."""
+    """Return whether controls can lead the model to an ending."""
     return bool(sampler.engine.config.control_inputs) and isinstance(sampler.codec, Steerable)
 
 
 def ending_controls(controls: Controls, before: Style, seconds_left: float) -> Controls:
-    """Return what to ask for so near the end of music that was as ``before``.
+    """Return the controls for ``seconds_left`` before the end of music in the style ``before``.
 
-    An answer of live playing can be ended with it, too. Controls that were set are kept, but for
-    the density, and in the last seconds the pitch classes.
+    Answers in live sessions are ended with it, too. Controls that were set are kept, except for
+    the density and, in the last seconds, the pitch classes.
     """
     share = float(np.interp(seconds_left, _SECONDS_LEFT, _SHARE_OF_DENSITY))
     density = _density(controls, before)
@@ -119,7 +119,7 @@ def ending_controls(controls: Controls, before: Style, seconds_left: float) -> C
 
 
 def _density(controls: Controls, before: Style) -> float:
-    """Return the notes per second that were set, or were played before."""
+    """Return the notes per second that were set, or else those played before."""
     if controls.notes_per_second is not None:
         return controls.notes_per_second
     density = before.values.get("density", 0.0)
@@ -128,7 +128,7 @@ def _density(controls: Controls, before: Style) -> float:
 
 
 def tonic_triad(pitch_classes: npt.NDArray[np.floating]) -> tuple[float, ...]:
-    """Return twelve weights: those of the tonic triad of the key that fits shares (12,) best."""
+    """Return twelve weights: the tonic triad of the key that fits pitch classes (12,) best."""
     centred = pitch_classes - pitch_classes.mean()
     fits = {}
     for profile, third in ((MAJOR_PROFILE, 4), (MINOR_PROFILE, 3)):

@@ -1,4 +1,4 @@
-"""How likely engines find music, and how far they are from one another."""
+"""Compare engines: the likelihood that each gives music, and how much their logits differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from midirnn.sampling.filters import log_likelihood
 
 @dataclass(frozen=True)
 class Comparison:
-    """What engines made of the same tokens. The first engine is what the others differ from."""
+    """The results of engines on the same tokens. Differences are from the first engine."""
 
     tokens: int
     nats_per_token: dict[str, float]
@@ -41,7 +41,7 @@ def compare_engines(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
-    """Compare engines of one model, which are fed the same pieces from their starts."""
+    """Compare engines of one model on the same pieces, each fed from its start."""
     constraint = codec.constraint()
     tallies = {name: _Tally() for name in engines}
     first, *others = tallies
@@ -74,7 +74,7 @@ def compare_engines(
 
 
 class _Tally:
-    """Sums over tokens of what one engine makes of them. Owns nothing of the engine's."""
+    """Sums over the tokens, for one engine."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -84,7 +84,7 @@ class _Tally:
     def count(
         self, logits: FloatVector, expected: FloatVector, mask: BoolArray, token: int
     ) -> None:
-        """Take in the logits before a token, and what the first engine's were."""
+        """Count the logits before a token; ``expected`` are the first engine's."""
         self.nats -= log_likelihood(logits, mask, token)
         differences = np.abs(logits - expected)
         self.difference += float(differences.mean())

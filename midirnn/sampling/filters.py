@@ -19,7 +19,7 @@ FloatVector = npt.NDArray[np.float64]
 
 
 TYPES = {"time_shift": "rhythm", "note_on": "pitch", "velocity": "velocity"}
-"""What the types of tokens are called in settings, by the names of a codec's groups."""
+"""The names of token types in settings, by the names of a codec's groups."""
 
 
 class TypeFilter(NamedTuple):
@@ -34,10 +34,10 @@ class TypeFilter(NamedTuple):
 class SamplingConfig:
     """Sampling settings.
 
-    ``temperature`` divides the logits. ``top_p`` is A. Holtzman et al.'s (2020); by default it is
-    below 1, because rare tokens can lead a model into babble. So can notes that pile up: of 64
-    three-minute openings of the test split, pedal applied, half reach 18 notes at once at some
-    point, one in ten 35, and the densest 52.
+    ``temperature`` divides the logits. ``top_p`` is nucleus sampling (A. Holtzman et al., 2020); by
+    default it is below 1, because rare tokens can lead a model into babble. So can notes that pile
+    up: of 64 three-minute openings of the test split, pedal applied, half reach 18 notes at once at
+    some point, one in ten 35, and the densest 52.
     """
 
     temperature: float = 1.0
@@ -81,7 +81,7 @@ class SamplingConfig:
 
     @property
     def types(self) -> dict[str, TypeFilter]:
-        """The settings of single types of tokens, by the names of a codec's groups.
+        """The settings of each type of token, by the names of a codec's groups.
 
         Those that change nothing are left out.
         """
@@ -95,7 +95,7 @@ class SamplingConfig:
 
     @cached_property
     def knobs(self) -> tuple[float, int, float, float] | None:
-        """The settings of all tokens together; None if they are more than the C++ knows."""
+        """The settings for all tokens; None if they include one that the C++ does not support."""
         knobs = self.temperature, self.top_k, self.min_p, self.top_p
         return knobs if self.typical_p == 1.0 else None
 
@@ -130,9 +130,8 @@ def probabilities(
 ) -> FloatVector:
     """Return the probabilities of the tokens that ``mask`` allows, filtered; shape ``(V,)``.
 
-    The most likely allowed token is always kept. ``mask`` must allow at least one. They are
-    computed in C++ where that is compiled and knows all settings, else as in
-    :func:`numpy_probabilities`.
+    The most likely allowed token is always kept. ``mask`` must allow at least one. Computed in C++
+    if that is compiled and supports the settings, else by :func:`numpy_probabilities`.
     """
     if (knobs := config.knobs) is not None:
         p = native_probabilities(logits, mask, knobs)
@@ -182,7 +181,7 @@ def keep_top_k(p: FloatVector, k: int) -> FloatVector:
 
 def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
     """Keep only the most likely tokens that together reach ``top_p`` of 1; at least one."""
-    # Those that are left out of the sorting are together too improbable to be kept.
+    # The tokens left out of the sort are, all together, too improbable to be kept.
     likely = (p > 0.5 * (1.0 - top_p) / len(p)).nonzero()[0]
     order = likely[(-p[likely]).argsort(kind="stable")]
     count = int(p[order].cumsum().searchsorted(top_p)) + 1
@@ -213,9 +212,9 @@ def filter_types(
     groups: Mapping[str, slice],
     filters: Mapping[str, TypeFilter],
 ) -> npt.NDArray[np.float32]:
-    """Return logits (V,) that are filtered within types of tokens; ``filters`` are by type.
+    """Return logits (V,) filtered within each type of token; ``filters`` are by type.
 
-    How likely the types are stays as it is.
+    The probability of each type as a whole does not change.
     """
     changed = logits.copy()
     for name, own in filters.items():
@@ -229,7 +228,7 @@ def filter_types(
 
 
 def _within_type(values: FloatVector, own: TypeFilter) -> FloatVector:
-    """Return the logits of one type, filtered; their sum in probability stays the same."""
+    """Return the filtered logits of one type; their total probability does not change."""
     warmed = values / own.temperature
     warmed += _log_sum(values) - _log_sum(warmed)
     p = np.exp(warmed - _log_sum(warmed))

@@ -1,4 +1,4 @@
-"""Generate music, or other pieces, with a model: from nothing, or continuing a primer."""
+"""Generate music, or other pieces, with a model: from scratch, or as continuation of a primer."""
 
 from __future__ import annotations
 
@@ -55,24 +55,25 @@ def generate(
     seed: int | None = None,
     engine: str = "auto",
 ) -> Any:
-    """Return a new piece: the primer, if there is one, and what the model continues it with.
+    """Return a new piece: the primer, if there is one, followed by the model's continuation.
 
-    ``model`` is a loaded model, the name of one that comes with midirnn, or a folder; the piece is
-    what its codec encodes, with those that come with midirnn a :class:`Performance`. ``primer`` is
-    such a piece, or the path of a file (a :class:`~pathlib.Path` where the pieces are strings), or
-    a ``pretty_midi.PrettyMIDI``. ``sampling`` and ``controls`` may be dictionaries of the fields,
-    and ``controls`` a key or pitch classes as text ("A minor"). The new notes of music are a part
-    of their own, the last one.
+    ``model`` is a loaded model, the name of one that comes with midirnn, or a folder. The piece is
+    of the kind that its codec encodes: a :class:`Performance` with the models that come with
+    midirnn. ``primer`` is such a piece, the path of a file (a :class:`~pathlib.Path` where pieces
+    are strings), or a ``pretty_midi.PrettyMIDI``. ``sampling`` and ``controls`` may be dictionaries
+    of the fields, and ``controls`` also a key or pitch classes as text ("A minor"). The new notes
+    of music are in a part of their own, the last one.
 
-    Of music ``seconds`` says how much of it is new (30 by default), ``controls`` how dense, how
-    loud and in which pitch classes it is, and ``follow``, 0 to 1, how closely it keeps to the style
-    of the primer's last seconds where no control says otherwise. With ``follow_seconds`` it lets go
-    of that style bit by bit, to be free of it after so long. The primer's pedal is applied, its
-    tempo map kept, and notes that it still held at its end are ended by the model. Every note ends,
-    at the latest at the end of the piece. With ``end`` the piece comes to a close there instead of
-    being cut off, and its last notes may sound on for some seconds. Of pieces without time, such as
-    text, ``tokens`` says how many tokens are new (1000 by default); a tune in ABC notation may end
-    before. ``constraints`` are kept by every new note of music.
+    For music, ``seconds`` is the length of what is new (30 by default), ``controls`` set its
+    density, loudness and pitch classes, and ``follow``, 0 to 1, how closely it keeps to the style
+    of the primer's last seconds where no control says otherwise. With ``follow_seconds`` it
+    gradually lets go of that style over this time. The primer's pedal is applied, its tempo map is
+    kept, and notes that it still holds at its end are ended by the model. Every note ends by the
+    end of the piece. With ``end`` the piece comes to a close there instead of being cut off, and
+    its last notes may sound on for some seconds. Every new note keeps to ``constraints``.
+
+    For pieces without time, such as text, ``tokens`` is the number of new tokens (1000 by default);
+    a tune in ABC notation may end earlier.
 
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
@@ -113,7 +114,7 @@ def continue_piece(
     constraints: Constraints | None = None,
     progress: Progress | None = None,
 ) -> Generated:
-    """Generate with a sampler, from its start: ``seconds`` of music, else ``tokens``.
+    """Reset the sampler and generate ``seconds`` of music, or ``tokens`` of other pieces.
 
     Raises :class:`OptionError` for seconds of a piece without time, or tokens of one with time.
     """
@@ -161,7 +162,7 @@ def _continue_tokens(
         made.append(sampler.next())
         if isinstance(codec, EndsPieces) and codec.ends(made):
             break
-    sampler.engine.logits()  # a step that waits would hold on to the engine
+    sampler.engine.logits()  # a pending step would hold on to the engine
     return Generated(codec.decode(made), len(made) - len(heard))
 
 
@@ -177,7 +178,7 @@ def continue_primer(
     constraints: Constraints | None = None,
     progress: Progress | None = None,
 ) -> Generated:
-    """Generate music with a sampler, from its start; see :func:`generate`."""
+    """Reset the sampler and generate music; see :func:`generate`."""
     request = Request(
         seconds,
         controls=controls,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Played(ABC):
-    """What holds a performance; it can be had for pretty_midi, too."""
+    """Base class of results that hold a performance."""
 
     @property
     @abstractmethod
@@ -32,7 +32,7 @@ class Played(ABC):
 class Generated(Played):
     """A generated piece.
 
-    ``primer_seconds`` is where in it the primer ends; 0 without one, and in a piece without time.
+    ``primer_seconds`` is where the primer ends; 0 without one, and for pieces without time.
     """
 
     piece: Any
@@ -40,17 +40,17 @@ class Generated(Played):
     new_seconds: float = 0.0
     primer_seconds: float = 0.0
     log_likelihood: float = 0.0
-    """Of the new tokens, in nats, where the sampler measures it; see :class:`Sampler`."""
+    """Of the new tokens, in nats, if the sampler measures it; see :class:`Sampler`."""
 
     @property
     def performance(self) -> Performance:
-        """The piece, of a codec whose pieces are performances."""
+        """The piece, if the codec's pieces are performances."""
         assert isinstance(self.piece, Performance)
         return self.piece
 
     @property
     def continuation(self) -> Performance:
-        """The new notes alone, from 0 on: those of the last part."""
+        """The new notes alone, moved to start at 0: those of the last part."""
         last = len(self.performance.parts) - 1
         new = self.performance.select(self.performance.part == last)
         own = new.control_part == last

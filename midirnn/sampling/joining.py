@@ -1,4 +1,4 @@
-"""Join a primer and the new notes that continue it: on a part of their own, with its sound."""
+"""Join a primer and the new notes after it, which get a part of their own with its sound."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NEW_PART = "midirnn"
 """The name of the part, and of the track, that continues a primer."""
 
 MIX = (7, 10, 91, 92, 93, 94, 95)
-"""Controllers that the new part takes over: volume, pan and effects, as before the first note."""
+"""Controllers that the new part copies, as set before the first note: volume, pan, effects."""
 
 
 def join(primer: Performance, messages: list[tuple[float, Message]]) -> Performance:
-    """Return the primer with what comes after it; notes that were held end where they ended.
+    """Return the primer followed by ``messages``, which also end the notes that it holds.
 
-    A pedal that the primer leaves down goes up with the first that goes up afterwards.
+    A pedal that the primer leaves down goes up at the first pedal-up after it.
     """
     end = primer.end.copy()
     sounding: dict[int, int] = {
@@ -59,7 +59,7 @@ def join(primer: Performance, messages: list[tuple[float, Message]]) -> Performa
 
 
 def _pedals_with(primer: Performance, pedals: list[tuple[float, int]], new: int) -> dict[str, Any]:
-    """Return the pedals of a primer, and of the new part."""
+    """Return the pedal events of the primer and the new part."""
     rows = [(seconds, value, new) for seconds, value in pedals]
     lifted = next((seconds for seconds, value in pedals if value < SUSTAIN_DOWN), None)
     if lifted is not None:
@@ -75,7 +75,7 @@ def _pedals_with(primer: Performance, pedals: list[tuple[float, int]], new: int)
 
 
 def _controls_with(primer: Performance, new: int, like: int | None) -> dict[str, Any]:
-    """Return the controllers of a primer; the new part has the mix of the part it is like."""
+    """Return the controllers of a primer, with the mix of part ``like`` copied to the new part."""
     names = ("control_time", "control_number", "control_value", "control_part")
     time, number, value, part = (getattr(primer, name) for name in names)
     if like is None or like == new or not len(time):
@@ -91,10 +91,10 @@ def _controls_with(primer: Performance, new: int, like: int | None) -> dict[str,
 
 
 def _with_new_part(primer: Performance) -> tuple[tuple[Part, ...], int | None]:
-    """Return the parts of a primer and one for the new notes, and the index of the busiest.
+    """Return the parts of a primer plus one for the new notes, and the index of the busiest.
 
-    The new one has the sound of the busiest. Without a primer there is only the one that an empty
-    performance has.
+    The new part has the sound of the busiest melodic part. Without a primer there is only the part
+    of an empty performance.
     """
     if primer.parts == (Part(),) and not len(primer):
         return primer.parts, None

@@ -36,7 +36,7 @@ Piece = tuple[int, Performance | None]
 class Begin(Protocol[T_co]):
     """Begins a piece, as :func:`~midirnn.sampling.continuation.begin_piece` does.
 
-    It can be pickled: other processes call it.
+    It must be picklable: other processes call it.
     """
 
     def __call__(
@@ -67,8 +67,8 @@ def generate_many(
 ) -> Iterator[Performance]:
     """Generate ``count`` pieces without a primer, in order; piece i has the seed ``seed + i``.
 
-    With several ``workers`` each is a process with its own engine. The pieces do not depend on how
-    many there are.
+    Each of several ``workers`` is a process with its own engine. The pieces do not depend on the
+    number of workers.
     """
     if count < 1:
         raise OptionError(f"count is {count}; it must be at least 1")
@@ -120,10 +120,10 @@ def draw_many(
     workers: int = 1,
     batch: int | None = None,
 ) -> Iterator[T]:
-    """Yield a piece for each primer, in order, each drawn with its seed as ``begin`` says.
+    """Yield a piece for each primer, in order, each drawn by ``begin`` with its seed.
 
-    With ``batch`` so many are in progress at once, in numpy unless ``engine`` is another. The
-    music depends neither on how many these are nor on the number of ``workers``; see
+    ``batch`` is the number of pieces in progress at once, computed in numpy unless ``engine`` says
+    otherwise. The music depends neither on it nor on the number of ``workers``; see
     :func:`generate_many`.
     """
     for name, value, low in (
@@ -147,7 +147,7 @@ class _Order(Generic[T]):
     request: Request
     begin: Begin[T]
     batch: int | None
-    """How many pieces are in progress at once; None for one with an engine of its own."""
+    """How many pieces are in progress at once; None for one at a time, without lanes."""
 
     def make_all(
         self,
@@ -171,7 +171,7 @@ def _in_processes(
     pieces: Sequence[Piece],
     workers: int,
 ) -> Iterator[T]:
-    """Yield the pieces, in order; a few are made ahead of what is taken."""
+    """Yield the pieces, in order; a few are generated ahead of the consumer."""
     # Fresh processes: a fork would copy locked locks.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
@@ -206,7 +206,7 @@ def _make(
 def _loaded(
     folder: Path, blend: float, engine: str, batch: int | None
 ) -> tuple[Sequence[StepEngine], Codec[Any]]:
-    """Return the engines of a process, and the codec; made once."""
+    """Return the engines and the codec of a worker process, which loads them once."""
     from midirnn.engines.load import load
 
     model = load(folder, blend=blend)
@@ -214,6 +214,6 @@ def _loaded(
 
 
 def _lanes(model: Model, engine: str, batch: int | None) -> Sequence[StepEngine]:
-    """Return an engine, or as many as there are pieces in progress."""
+    """Return one engine, or one for each of the ``batch`` pieces in progress."""
     compile_now()
     return [model.engine(engine)] if batch is None else model.lanes(batch, engine)

@@ -1,4 +1,4 @@
-"""The filters of one token in C++ (``draw.cpp``): the same as in numpy, in a fifth of the time."""
+"""The sampling filters in C++ (``draw.cpp``): the same as in numpy, in a fifth of the time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from midirnn.native import compiled, compiled_before, lasting_folder
 SOURCE = Path(__file__).with_name("draw.cpp")
 
 FLAGS = ("-ffp-contract=off",)
-"""Of the compiler. Multiplications and additions are not fused: each processor rounds alike."""
+"""Compiler flags. Without fused multiply-add, all processors round alike."""
 
 Logits = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
 class Knobs(ctypes.Structure):
-    """The settings that the C++ knows."""
+    """The settings that the C++ supports."""
 
     _fields_ = (
         ("temperature", ctypes.c_double),
@@ -33,7 +33,7 @@ class Knobs(ctypes.Structure):
 
 @functools.lru_cache
 def _address_of(temperature: float, top_k: int, min_p: float, top_p: float) -> tuple[int, Knobs]:
-    """Return the address of knobs, and the knobs, which must be kept."""
+    """Return the address of the settings, and the settings, which must be kept alive."""
     knobs = Knobs(temperature, top_k, min_p, top_p)
     return ctypes.addressof(knobs), knobs
 
@@ -69,19 +69,19 @@ def native_draw(
 
 
 def _copied(logits: Logits, mask: Mask) -> tuple[bytes, bytes]:
-    """Return copies as the C++ takes them: they are made faster than addresses are looked up."""
+    """Return copies for the C++: making them is faster than looking up addresses."""
     return logits.astype(np.float32, copy=False).tobytes(), mask.tobytes()
 
 
 def compile_now() -> None:
-    """Compile the C++ if it was not before: for work that is long enough to wait for it."""
+    """Compile the C++ if necessary, for work long enough to be worth the wait."""
     if load_library() is None and lasting_folder() and compiled(SOURCE, FLAGS):
         load_library.cache_clear()
 
 
 @functools.cache
 def load_library() -> ctypes.CDLL | None:
-    """Return the C++ if it was compiled before; else that is done meanwhile, for the next time."""
+    """Return the C++ library if compiled already; else None, and compile it in the background."""
     library = compiled_before(SOURCE, FLAGS)
     if library is not None:
         integer, pointer = ctypes.c_int, ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""Primers: which part of a piece is continued, and what of it the model does not hear."""
+"""Primers: the passage of a piece to continue, and its drums, which the model does not hear."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from midirnn.performance import Performance
 
 
 def read_primer(codec: Codec[Any], path: Path) -> Any:
-    """Read the piece in a file; of music the drums too, so that leaving them out can be said."""
+    """Read the piece in a file; music with its drums, so that leaving them out can be reported."""
     return read_midi(path, drums=True) if isinstance(codec, NoteStream) else codec.read(path)
 
 
@@ -50,7 +50,7 @@ def passage(
 
 
 def dropped_drums(primer: Any) -> str:
-    """Say how many notes of a primer are left out as drums; empty if there are none."""
+    """Return a sentence on the notes of a primer left out as drums; empty if there are none."""
     if not isinstance(primer, Performance):
         return ""
     dropped = len(primer) - len(primer.without_drums())

@@ -1,4 +1,4 @@
-"""Limits on repetition in what is sampled.
+"""Limits on repetition in sampled music.
 
 A passage that was repeated is recalled even better the next time, and a trill makes another trill
 likely: without a limit a model can repeat itself for minutes.
@@ -13,7 +13,7 @@ from itertools import pairwise
 from midirnn.performance import NUM_PITCHES
 
 LONGEST_REPEAT_NOTES = 16
-"""After this many consecutive notes that were the recalled ones, the match memory is cleared."""
+"""The match memory is cleared after this many consecutive notes that were the recalled ones."""
 
 FORGETFUL_NOTES = 32
 """The number of notes for which nothing is recalled after that."""
@@ -29,12 +29,12 @@ class Repetition:
     """How repetitive the last notes were: part of the sampler's state."""
 
     repeated: int = 0
-    """The number of last notes that were the recalled ones; below 0, how long to recall none."""
+    """How many of the last notes were the recalled ones; below 0, for how many to recall none."""
     pitches: bytes = b""
     """The pitches of the last notes, a byte each."""
 
     def after(self, pitch: int, recalled: int | None) -> Repetition:
-        """Return it after a pitch was drawn where ``recalled`` (None: nothing) was expected."""
+        """Return the state after a pitch was drawn where ``recalled`` was expected, if not None."""
         repeated = self.repeated
         if repeated >= 0:
             repeated = repeated + 1 if pitch == recalled else 0
@@ -51,7 +51,7 @@ class Repetition:
 
     @cached_property
     def worn_out(self) -> list[int]:
-        """The pitches that would continue a trill or a scale that is long enough; usually none."""
+        """The pitches that would prolong a trill or scale beyond its limit; usually none."""
         if len(self.pitches) < LONGEST_TRILL_NOTES:
             return []
         trilled = set(self.pitches)

@@ -1,4 +1,4 @@
-"""What is asked for of a piece, whichever engine and seed it is drawn with."""
+"""The request for a piece, independent of the engine and the seed that it is drawn with."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ DEFAULT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Request:
-    """What :func:`~midirnn.generate` is told about music, but for the primer and the seed."""
+    """The arguments of :func:`~midirnn.generate` for music, except primer, seed and engine."""
 
     seconds: float = DEFAULT_SECONDS
-    """How long the new music is."""
+    """The length of the new music."""
     sampling: SamplingConfig | None = None
-    """How tokens are drawn; a dictionary of the settings is taken, too."""
+    """Sampling settings; a dictionary is accepted, too."""
     controls: Controls | None = None
-    """What the model is asked for; a dictionary is taken, too, and a key as text."""
+    """The model's controls; a dictionary is accepted, too, and a key as text."""
     follow: float = DEFAULT_FOLLOW
     """How closely the music keeps to the style of its primer, 0 to 1."""
     follow_seconds: float | None = None
-    """After so long it is free of that style; None for never."""
+    """How long it takes to let go of that style; None for never."""
     end: bool = False
     """Whether the music comes to a close."""
     constraints: Constraints | None = None
-    """What every new note keeps to."""
+    """Constraints that every new note keeps to."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sampling", as_sampling(self.sampling))

@@ -1,11 +1,11 @@
-"""Limits on rests in what is sampled, so that music at low temperatures does not stop.
+"""Limits on rests in sampled music, so that it does not stop at low temperatures.
 
 A rest of a second or more begins with the longest time shift, and goes on with another one. Each is
 a single token, while the music that could come instead is spread over hundreds of tokens. Below a
 temperature of 1 the single token would win nearly every time, however unlikely the rest as a whole
-is. Therefore such a token is drawn no more often than at a temperature of 1. Even so a model whose
-music is a chord and a rest expects the same again, and only chance would lead it out. So while it
-has played less than it was asked for, its rests are short
+is. Therefore such a token is drawn no more often than at a temperature of 1. Even so, a model that
+has played a chord and a rest expects the same again, and only chance would lead it out. So while it
+has played less than the controls ask for, its rests are kept short
 (:meth:`midirnn.sampling.keeping.Keeping.longest_rest`).
 """
 
@@ -27,7 +27,7 @@ FloatVector = npt.NDArray[np.float64]
 
 
 class Rest(NamedTuple):
-    """How long no note has begun: part of the sampler's state."""
+    """The time since the last note-on: part of the sampler's state."""
 
     steps: int = 0
     """Steps of the codec's grid since the last note-on, or the start."""
@@ -41,7 +41,7 @@ AT_THE_START = Rest()
 
 
 class Rests:
-    """Follows rests, and says what may lengthen them. Without state of its own."""
+    """Tracks rests, and limits what may lengthen them. Has no state of its own."""
 
     def __init__(self, codec: Codec[Any], max_seconds: float) -> None:
         self._has_time = isinstance(codec, NoteStream)
@@ -65,10 +65,10 @@ class Rests:
         return Rest(rest.steps + steps, rest.is_opening, steps > 0)
 
     def within(self, rest: Rest, mask: BoolArray, longest: int | None = None) -> BoolArray:
-        """Return what a mask (V,) allows, without the time shifts that make a rest too long.
+        """Return a mask (V,) without the time shifts that would make a rest too long.
 
-        ``longest`` is how many steps it may have, if that is less than by the settings. If nothing
-        else is left, the mask stays as it is.
+        ``longest`` is the limit in steps, if lower than that of the settings. If nothing would be
+        left, the mask is returned as it is.
         """
         if not self._has_time:
             return mask
@@ -91,9 +91,9 @@ class Rests:
         mask: BoolArray,
         config: SamplingConfig,
     ) -> FloatVector:
-        """Return ``p`` (V,), with rests as likely as at a temperature of 1 at most.
+        """Return ``p`` (V,) with rests no more likely than at a temperature of 1.
 
-        That is: the longest time shift and, after a time shift, all of them. At a temperature of 0
+        Rests are the longest time shift and, after a time shift, all of them. At a temperature of 0
         they are chosen if together they are more likely than all else.
         """
         if not self.caps(config):

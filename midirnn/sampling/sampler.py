@@ -1,4 +1,4 @@
-"""The sampler: an engine, a constraint and a random generator that move together."""
+"""The sampler: an engine, a constraint and a random generator that advance together."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from midirnn.sampling.rests import AT_THE_START, Rest, Rests
 C = TypeVar("C", bound=Codec[Any])
 
 PENALISED_NOTES = 16
-"""The repetition penalty is for the pitches of so many last notes."""
+"""The repetition penalty applies to the pitches of this many last notes."""
 
 
 @dataclass(frozen=True)
 class SamplerState:
-    """All that the following tokens depend on."""
+    """Everything that the next tokens depend on."""
 
     engine: EngineState
     grammar: Any
@@ -50,9 +50,9 @@ class SamplerState:
 class Sampler(Generic[C]):
     """Draws tokens one at a time. Owns the random generator and the state of the constraint.
 
-    The engine's state is its own too, for as long as nobody else feeds the engine. The same seed
-    gives the same tokens. With ``measures`` it sums up the ``log_likelihood`` of what it draws, in
-    nats: at a temperature of 1, among the tokens that the grammar allows.
+    It owns the engine's state too, as long as nobody else feeds the engine. The same seed gives the
+    same tokens. With ``measures`` it sums the ``log_likelihood`` of the tokens it draws, in nats:
+    at a temperature of 1, among the tokens that :meth:`mask` allows.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Sampler(Generic[C]):
         self._note_ons = codec.note_ons if isinstance(codec, Recallable) else slice(0, 0)
         self.rng = np.random.default_rng(seed)
         self.controls: Controls | None = None
-        """What the model was asked for last."""
+        """The controls that were set last."""
         self.favoured: np.ndarray[Any, np.dtype[np.float32]] | None = None
-        """What is added to the logits (V,) before all else, until :meth:`reset`."""
+        """A bias added to the logits (V,) before all else, until :meth:`reset`."""
         self.longest_rest: int | None = None
-        """How many steps a rest may have, if less than by the settings; until :meth:`reset`."""
+        """The longest rest in steps, if shorter than in the settings; until :meth:`reset`."""
         self._constraint: Any = None
         self._masks: Masks | None = None
         self.configure(config or SamplingConfig())
@@ -97,7 +97,7 @@ class Sampler(Generic[C]):
         self._mask = None
 
     def constrain(self, masks: Masks | None) -> None:
-        """Draw under constraints from now on, until :meth:`reset`; None for none."""
+        """Apply constraints from now on, until :meth:`reset`; None removes them."""
         self._masks = masks
         self._budget = NO_BUDGET if masks is None else masks.start()
         self._mask = None
@@ -113,7 +113,7 @@ class Sampler(Generic[C]):
         self.engine.set_controls(None if controls is None else controls.vector())
 
     def reset(self) -> None:
-        """Go to the start of a piece; the random generator goes on."""
+        """Go to the start of a piece. The random generator is not reset."""
         self.engine.reset()
         self.grammar_state: Any = self._constraint.start()
         self._mask = None
@@ -126,7 +126,7 @@ class Sampler(Generic[C]):
 
     @property
     def sounding(self) -> list[int]:
-        """The pitches that sound, in the order of their note-ons; none without notes."""
+        """The pitches that sound, in the order of their note-ons; empty for other pieces."""
         return list(getattr(self.grammar_state, "sounding", ()))
 
     def hear(self, tokens: Iterable[int]) -> None:
@@ -174,7 +174,7 @@ class Sampler(Generic[C]):
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return the probabilities of the next token; shape ``(V,)``.
 
-        ``allowed`` (V,) replaces :meth:`mask`: a part of it, not empty.
+        ``allowed`` (V,) replaces :meth:`mask`, of which it is a non-empty subset.
         """
         mask = self.mask() if allowed is None else allowed
         logits = self._adjusted(self.engine.logits(), mask)
@@ -184,7 +184,7 @@ class Sampler(Generic[C]):
     def _adjusted(
         self, logits: np.ndarray[Any, np.dtype[np.float32]], mask: BoolArray
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Return the logits with what is favoured, the repetition penalty, filters of types."""
+        """Return the logits with the bias, the repetition penalty and the filters of types."""
         if self.favoured is not None:
             logits = logits + self.favoured
         if self.config.repetition_penalty != 1.0 and self._note_ons.stop:

@@ -1,4 +1,4 @@
-"""How surprised a model is by a piece: the negative log-likelihood of each token and each note."""
+"""The surprise of a piece under a model: the negative log-likelihood of each token and note."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 NOTE_COLUMNS = ("time", "velocity", "pitch", "release")
-"""What the surprise of a note is the sum of; see :class:`NoteSurprise`."""
+"""The parts that the surprise of a note is the sum of; see :class:`NoteSurprise`."""
 
 _PROGRESS_EVERY = 256  # tokens
 
@@ -34,9 +34,9 @@ _PROGRESS_EVERY = 256  # tokens
 class NoteSurprise:
     """The surprise of each note, in nats; shape ``(N,)`` each.
 
-    The token of a note-on is the note's ``pitch``, the time shifts and the velocity before it are
-    its ``time`` and ``velocity``. The note-off and the time shifts before it are its ``release``.
-    The sum over all notes is that over all tokens, but for time shifts behind the last event.
+    ``pitch`` is that of the note-on, ``time`` and ``velocity`` those of the time shifts and the
+    velocity before it, ``release`` that of the note-off and the time shifts before it. The sum over
+    all notes is that over all tokens, except for time shifts after the last event.
     """
 
     time: FloatArray
@@ -52,14 +52,14 @@ class NoteSurprise:
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """How likely a model finds a piece, token by token and, if it is music, note by note."""
+    """The likelihood of a piece under a model, by token and, if it is music, by note."""
 
     tokens: Tokens
     """The piece as the codec encodes it; shape ``(T,)``."""
     nats: FloatArray
     """The negative log-likelihood of each token; shape ``(T,)``."""
     performance: Performance | None = None
-    """The notes that the tokens stand for, on the codec's grid, without pedal; None of no music."""
+    """The notes of the tokens, on the codec's grid and without pedal; None if it is no music."""
     notes: NoteSurprise | None = None
     """The surprise of each note of ``performance``."""
 
@@ -94,13 +94,13 @@ def likelihood(
     engine: str = "numpy",
     progress: Callable[[int, int], None] | None = None,
 ) -> Likelihood:
-    """Return how likely a model finds a piece, read from its start to its end.
+    """Return the likelihood of a piece under a model, from its start to its end.
 
-    ``piece`` is what the model's codec encodes, with the models that come with midirnn a
+    ``piece`` is of the kind that the model's codec encodes, for the models that come with midirnn a
     :class:`Performance` or a ``pretty_midi.PrettyMIDI``, or the path of a file. Drums are left out.
-    Only tokens that the grammar allows have a probability, and no controls are given. ``engine`` is
+    Only tokens that the grammar allows have a probability, and no controls are set. ``engine`` is
     ``numpy`` (exact) or ``onnxruntime`` (int8 weights, faster; about 0.001 nats off per token).
-    ``progress`` is told (tokens read, tokens).
+    ``progress`` is called with (tokens read, tokens in all).
 
     Raises :class:`OptionError` for a piece without tokens, such as a file without notes.
     """
@@ -124,7 +124,7 @@ def likelihood(
 def _token_nats(
     engine: StepEngine, codec: Codec[Any], tokens: Tokens, progress: Callable[[int, int], None]
 ) -> FloatArray:
-    """Return the negative log-likelihood of each token, after those before it."""
+    """Return the negative log-likelihood of each token, given those before it."""
     constraint = codec.constraint()
     state = constraint.start()
     engine.reset()
@@ -135,7 +135,7 @@ def _token_nats(
         engine.feed(token, held_of(state))
         if index % _PROGRESS_EVERY == 0:
             progress(index, len(tokens))
-    engine.logits()  # a step that waits would hold on to the engine
+    engine.logits()  # a pending step would hold on to the engine
     progress(len(tokens), len(tokens))
     return nats
 
@@ -143,7 +143,7 @@ def _token_nats(
 def note_surprise(codec: NoteStream, tokens: Tokens, nats: FloatArray) -> NoteSurprise:
     """Return the surprise of each note of ``codec.decode(tokens)`` from that of each token.
 
-    Note-ons of one pitch in one step are one note there.
+    Note-ons of one pitch in one step are decoded as one note.
     """
     is_on = (tokens >= codec.note_ons.start) & (tokens < codec.note_ons.stop)
     steps = np.cumsum(codec.token_steps[tokens])[is_on]
@@ -158,7 +158,7 @@ def note_surprise(codec: NoteStream, tokens: Tokens, nats: FloatArray) -> NoteSu
 def _shares(
     codec: NoteStream, tokens: Tokens, nats: FloatArray
 ) -> Iterator[tuple[str, int, float]]:
-    """Yield parts of the surprise: the column, the number of the note-on, the nats."""
+    """Yield parts of the surprise: the column, the index of the note-on, the nats."""
     is_shift = codec.token_steps > 0
     note_ons, note_offs = codec.note_ons, codec.note_offs
     sounding: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Generate pieces together: a token of each in turn, so that their steps are computed at once."""
+"""Generate pieces together: a token of each in turn, so that their steps are batched."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from midirnn.engines.base import StepEngine
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
-"""Stops after every token, and returns a piece."""
+"""Yields after every token, and returns a piece."""
 
 Begin = Callable[[StepEngine], Steps[T]]
 """Begins a piece with an engine."""
 
 _AHEAD = 2
-"""So many times the number of lanes are pieces begun before the first of them is complete."""
+"""The most pieces, per lane, that are in progress or wait for one before them."""
 
 
 def together(pieces: Iterable[Begin[T]], lanes: Sequence[StepEngine]) -> Iterator[T]:
     """Yield the pieces in order; as many are in progress as there are lanes.
 
-    What is drawn does not depend on the number of lanes, if their engines do not depend on one
-    another.
+    The pieces do not depend on the number of lanes, provided that their engines are independent.
     """
     waiting = iter(pieces)
     free = list(lanes)[::-1]
     running: deque[_Running[T]] = deque()
-    """In order; those that are complete wait for those before them."""
+    """In order; complete pieces wait for those before them."""
     while True:
         while free and len(running) < _AHEAD * len(lanes):
             begin = next(waiting, None)
@@ -47,7 +46,7 @@ def together(pieces: Iterable[Begin[T]], lanes: Sequence[StepEngine]) -> Iterato
 
 
 class _Running(Generic[T]):
-    """A piece in progress, and the piece once it is complete."""
+    """A piece in progress, and its result once it is complete."""
 
     def __init__(self, lane: StepEngine, steps: Steps[T]) -> None:
         self.lane = lane
@@ -65,7 +64,7 @@ class _Running(Generic[T]):
 
 
 def run_to_end(steps: Steps[T]) -> T:
-    """Run something that stops after every token, and return its result."""
+    """Run a generator of steps to its end, and return its result."""
     while True:
         try:
             next(steps)

@@ -1,7 +1,7 @@
-"""Constraints on what is generated: key, range, chords, curves, silences, length; all compose.
+"""Constraints on generated music: key, range, chords, curves, silences, length; all combine.
 
-``harmony`` reads keys and chords, ``chart`` chord charts, ``curves`` curves over time, ``rules`` is
-what a user asks for, ``masks`` says which tokens may come next.
+``harmony`` reads keys and chords, ``chart`` chord charts, ``curves`` curves over time. ``rules``
+holds the constraints of a piece, and ``masks`` works out which tokens may come next.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ FREE = ("N.C.", "NC")
 """Stands for no chord: any pitch may come."""
 
 AGAIN = "%"
-"""Stands for the bar before."""
+"""Repeats the bar before."""
 
 DEFAULT_BEATS = 4
 
 
 @dataclass(frozen=True)
 class ChordChart:
-    """Chords one after another, from the start again when they are over.
+    """A sequence of chords, repeated from the start when it is over.
 
     ``chords`` has the name of each, ``beats`` how long it lasts, ``tempo`` is in beats per minute.
     """
@@ -53,11 +53,11 @@ def pitch_classes_of(name: str) -> PitchClasses | None:
 
 
 def parse_chart(text: str, tempo: float, beats_per_bar: int = DEFAULT_BEATS) -> ChordChart:
-    """Return the chart that a text stands for, or that is in the text file of that name.
+    """Return the chord chart in a text, or in the text file (``.txt``) of that name.
 
-    Bars are separated by "|" or line breaks; the chords of a bar share it equally. "%" repeats a
-    bar, "N.C." leaves it free, and "#" begins a comment at the start of a line. Raises
-    :class:`OptionError` for a chord that is not known.
+    Bars are separated by "|" or line breaks; the chords of a bar share it equally. "%" repeats the
+    bar before, "N.C." allows any pitch, and "#" at the start of a line begins a comment. Raises
+    :class:`OptionError` for an unknown chord.
     """
     if not 10.0 <= tempo <= 400.0:
         raise OptionError(f"tempo is {tempo:g}; allowed are 10 to 400 beats per minute")

@@ -16,7 +16,7 @@ from midirnn.errors import OptionError
 from midirnn.files import one_line_errors
 
 CURVES = {"notes_per_second": 127.0, "least_notes_per_second": 30.0, "loudness": 127.0}
-"""What there are curves of, and the greatest value of each."""
+"""The curves that there are, and the greatest value of each."""
 
 TIME = "seconds"
 

@@ -27,7 +27,7 @@ SCALES = {
     "diminished": (0, 2, 3, 5, 6, 8, 9, 11),
     "chromatic": tuple(range(12)),
 }
-"""Semitones from the root on."""
+"""Semitones from the root."""
 
 _TRIADS = {
     "": (0, 4, 7),
@@ -67,7 +67,7 @@ CHORDS = {
     "11": (0, 2, 4, 5, 7, 10),
     "13": (0, 2, 4, 7, 9, 10),
 }
-"""Semitones from the root on, by what is written behind the root."""
+"""Semitones from the root, by what is written after it."""
 
 _ROOT = re.compile(r"([A-Ga-g])([#b]*)")
 
@@ -95,7 +95,7 @@ def parse_scale(text: str) -> PitchClasses:
 def parse_chord(text: str) -> PitchClasses:
     """Return the pitch classes of a chord symbol, "Am7" or "C/E".
 
-    Raises :class:`OptionError` for one that is not known.
+    Raises :class:`OptionError` for an unknown one.
     """
     symbol, slash, bass = text.partition("/")
     found = _ROOT.match(symbol)

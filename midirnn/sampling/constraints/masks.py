@@ -1,9 +1,9 @@
-"""Which tokens may come next under constraints, so that no token leads where none can follow.
+"""Which tokens may come next under constraints, such that another can always follow.
 
-The grammar of the performance encoding sets the terms: after a time shift shorter than the longest
-an event must come, in a step note-offs come before note-ons, and in the order in which the notes
-began. Therefore a shift never goes beyond the step in which a sounding note must end, and where
-nothing sounds it only goes where a note may begin.
+The grammar of the performance encoding sets the rules: a time shift shorter than the longest must
+be followed by an event, and within a step note-offs come before note-ons, in the order in which the
+notes began. Therefore a shift never goes beyond the step in which a sounding note must end, and
+while nothing sounds it only goes to a step in which a note may begin.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ NEVER = 2**62
 """A step that is never reached."""
 
 LEAST_BURST = 4.0
-"""So many notes may begin at once, unless none may begin at all."""
+"""The budget saved up for a burst of notes may reach at least this, where any may begin."""
 
 
 class Segment(NamedTuple):
     """A stretch of time in which the same pitches may be used."""
 
     begin: int
-    """The step from which on it lasts."""
+    """The step at which it begins."""
     what: str
     """The names of the constraints, for an error."""
     begins: BoolArray
@@ -49,14 +49,14 @@ class Budget(NamedTuple):
     notes: float = math.inf
     step: int = 0
     ahead: float = 0.0
-    """So many notes more have begun than had to, as of that step."""
+    """How many more notes had begun by that step than were required."""
 
 
 NO_BUDGET = Budget()
 
 
 class Masks:
-    """The constraints on a piece, as masks. Without state of its own: see :class:`Budget`.
+    """The constraints on a piece, as masks. Has no state of its own: see :class:`Budget`.
 
     ``origin`` is the step in which the new music begins; ``seconds`` is how long it is.
     """
@@ -100,7 +100,7 @@ class Masks:
             self._bins = constraints.loudness
 
     def _required(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-        """Return how many notes a second must begin at some times: none where none may."""
+        """Return how many notes per second must begin at each time; 0 where none may."""
         curve = self._constraints.least_notes_per_second
         if curve is None:
             return None
@@ -118,7 +118,7 @@ class Masks:
         return Budget(math.inf, self._origin)
 
     def after(self, budget: Budget, token: int, step: int) -> Budget:
-        """Return the budget after a token that was drawn in a step."""
+        """Return the budget after a token was drawn at a step."""
         if not self._on.start <= token < self._on.stop:
             return budget
         left = float(self._left(budget, np.array([step]))[0]) - 1.0
@@ -130,7 +130,7 @@ class Masks:
         return Budget(left, step, ahead)
 
     def _place(self, step: int) -> int:
-        """Return where a step is in the curves."""
+        """Return the index of a step in the curves."""
         return min(max(step - self._origin, 0), len(self._steps) - 1)
 
     def _latest(self, budget: Budget) -> int:
@@ -142,10 +142,10 @@ class Masks:
         return self._origin + place if place < len(self._due) else NEVER
 
     def narrow(self, state: GrammarState, mask: BoolArray, budget: Budget, due: bool) -> BoolArray:
-        """Return what a mask (V,) of the grammar allows under the constraints.
+        """Return a mask (V,) of the grammar, narrowed to what the constraints allow.
 
-        With ``due`` the grammar allows nothing but the end of a note. Raises :class:`OptionError`
-        where nothing is left.
+        With ``due`` the grammar allows only the end of a note, and so do the constraints. Raises
+        :class:`OptionError` if nothing is left.
         """
         if due:
             return mask
@@ -167,14 +167,14 @@ class Masks:
             kept[self._velocity] = False
         shifts = kept[self._shift] & self._landings(step, held, ends, budget)
         kept[self._shift] = shifts & self._in_time(step, budget)
-        if not kept.any():  # a note is due that cannot begin before a step later
+        if not kept.any():  # the note that is due cannot begin until a step later
             kept[self._shift.start] = shifts[0]
         if not kept.any():
             self._fail(segment, step)
         return kept
 
     def _limit_velocity(self, state: GrammarState, step: int, kept: BoolArray) -> None:
-        """Take away velocities that are too far from the curve of loudness."""
+        """Remove the velocities that are too far from the curve of loudness."""
         if self._bins is None:
             return
         wanted = float(self._bins.at(max(0, step - self._origin) / self._second))
@@ -216,7 +216,7 @@ class Masks:
         return fits
 
     def _left(self, budget: Budget, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return how many notes may begin in each of some steps, if none does before."""
+        """Return how many notes may begin at each of the steps, if none begins before."""
         if self._density is None:
             return np.full(len(steps), np.inf)
         at = np.clip(steps - self._origin, 0, len(self._grown) - 1)
@@ -277,15 +277,15 @@ def _segments(constraints: Constraints, origin: int, second: int, horizon: float
 
 
 def _take(segment: Segment, constraints: Constraints, time: float) -> None:
-    """Take from a stretch the pitches of notes that are there already."""
+    """Remove from a stretch the pitches of notes that are there already."""
     for note in constraints.taken:
         if note.start <= time < note.end:
             segment.begins[note.pitch] = False
-            segment.lasts[note.pitch] = note.start < 0.0  # such a note goes on itself
+            segment.lasts[note.pitch] = note.start < 0.0  # that note itself goes on
 
 
 def _stretch(constraints: Constraints, chord: str, begin: int, is_silent: bool) -> Segment:
-    """Return a stretch: what may be used there."""
+    """Return the stretch from step ``begin`` on, with the pitches that may be used there."""
     pitches = np.arange(NUM_PITCHES)
     in_range = (pitches >= constraints.lowest) & (pitches <= constraints.highest)
     limits = f"the range {constraints.lowest} to {constraints.highest}"
@@ -306,9 +306,10 @@ def _stretch(constraints: Constraints, chord: str, begin: int, is_silent: bool) 
 def _ends(
     segments: list[Segment],
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Return for each stretch when pitches that begin in it must end: lasting, passing notes.
+    """Return for each stretch the steps at which its lasting and its passing notes must end.
 
-    Lasting ones end where they no longer may last, passing ones where they may not even begin.
+    Lasting notes end where they may no longer last, passing notes where they may no longer begin.
+    Shape ``(128,)`` each.
     """
     lasting = passing = np.full(NUM_PITCHES, NEVER, np.int64)
     found = []

@@ -16,17 +16,17 @@ from midirnn.sampling.constraints.curves import Curve
 from midirnn.sampling.constraints.harmony import PitchClasses
 
 PASSING_SECONDS = 0.25
-"""Notes of the key that are not of the chord last so long at most."""
+"""The longest that a note of the key outside the chord may last."""
 
 LOUDNESS_TOLERANCE = 12.0
-"""Velocities are this near to the curve of loudness, or the nearest that the codec has."""
+"""Velocities are within this of the loudness curve, or the nearest that the codec has."""
 
 EXACT_REST_SECONDS = 1.0
-"""The rest with which a piece of exact length ends."""
+"""The rest at the end of a piece of exact length."""
 
 
 class Taken(NamedTuple):
-    """A note that is there already; it begins below 0 if it sounds when the new music begins."""
+    """A note that is there already; its start is negative if it began before the new music."""
 
     pitch: int
     start: float
@@ -35,16 +35,16 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True)
 class Constraints:
-    """What every note of a generated piece must keep to. Times are seconds of new music.
+    """Constraints that every new note of a piece keeps to. Times are seconds of new music.
 
     ``key`` holds the pitch classes that may be used; ``chords`` says which may be used when. With
     both, notes of the key that are not in the chord may be used too, as passing notes of a quarter
     of a second. Notes that do not belong to the next chord end where it begins. ``lowest`` and
-    ``highest`` bound pitches, and ``polyphony`` how many notes sound at once. No more notes begin
-    than ``notes_per_second`` says, but for bursts of a second's worth, and no fewer than
-    ``least_notes_per_second``: where one is due, time does not go on without it. Velocities are
-    within 12 of ``loudness``. The model is told all three. In ``silences``, (start, end), nothing
-    sounds. ``exact_seconds`` is the length of the piece: its last second is a rest.
+    ``highest`` limit pitches, and ``polyphony`` how many notes sound at once. No more notes begin
+    than ``notes_per_second``, except in bursts of a second's worth, and no fewer than
+    ``least_notes_per_second``: time does not go on past a note that is due. Velocities are within
+    12 of ``loudness``. These three also set the model's controls. In ``silences``, (start, end),
+    nothing sounds. ``exact_seconds`` is the length of the piece: its last second is a rest.
     """
 
     key: PitchClasses | None = None
@@ -58,7 +58,7 @@ class Constraints:
     exact_seconds: float | None = None
     least_notes_per_second: Curve | None = None
     taken: tuple[Taken, ...] = ()
-    """Notes of others, at whose pitches none may begin while they sound."""
+    """Notes of other players: while one sounds, none may begin at its pitch."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.lowest <= self.highest < NUM_PITCHES:
@@ -104,13 +104,13 @@ class Constraints:
 
     @property
     def are_told(self) -> bool:
-        """Whether there is anything that a model with controls can be told."""
+        """Whether any constraint can also be set as a control of the model."""
         curves = (self.notes_per_second, self.least_notes_per_second, self.loudness)
         told = (self.key, self.chords, *curves)
         return any(part is not None for part in told)
 
     def controls_at(self, seconds: float, controls: Controls | None) -> Controls:
-        """Return what to tell the model at a time: the controls, and the constraints beside."""
+        """Return the controls at a time, those not set taken from the constraints."""
         told: dict[str, float | Sequence[float]] = {}
         if self.notes_per_second is not None:
             told["notes_per_second"] = float(self.notes_per_second.at(seconds))
@@ -126,7 +126,7 @@ class Constraints:
         return replace(base, **free)  # type: ignore[arg-type]
 
     def _weights_at(self, seconds: float) -> list[float] | None:
-        """Return the weights of pitch classes at a time: those of the chord count more."""
+        """Return the weights of pitch classes at a time; those of the chord weigh more."""
         chord = None
         if self.chords is not None:
             name = self.chords.until(seconds + 1e-6)[-1][1]

@@ -1,4 +1,4 @@
-"""Telling the model what it is constrained to, so that it plays what is allowed of itself."""
+"""Set controls from the constraints, so that the model prefers what they allow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Telling:
     def __init__(
         self, sampler: Sampler[Any], constraints: Constraints, controls: Controls | None
     ) -> None:
-        """``controls`` are what the model was told already."""
+        """``controls`` are those that are set already."""
         self._sampler = sampler
         self._constraints = constraints
         self._adds = bool(sampler.engine.config.control_inputs) and constraints.are_told
@@ -34,7 +34,7 @@ class Telling:
         return moved
 
     def at(self, seconds: float, controls: Controls | None) -> None:
-        """Tell the model the controls, and beside them what it is constrained to at that time.
+        """Set the controls, those not given taken from the constraints at that time.
 
         ``seconds`` count from the start of the new music.
         """
