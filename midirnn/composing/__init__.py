@@ -1,7 +1,7 @@
-"""Composing: choosing among many continuations, rewriting a stretch, varying what is there.
+"""Composing: choose among continuations, rewrite a stretch, vary a piece, build sections.
 
-``measures`` says how good a continuation is, ``choice`` keeps the best of many, ``beam`` draws them
-without replacement, ``form`` puts music together from sections.
+``measures`` rates continuations, ``choice`` keeps the best of many, ``beam`` draws them without
+replacement, ``form`` builds a piece from sections.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Beam search over continuations: several at once, of which the most promising go on.
 
-Beams that simply keep the most probable tokens end in music that hardly moves, and all are nearly
+Beams that simply keep the most probable tokens end in music that hardly moves, and are nearly all
 the same. Stochastic beams (W. Kool, H. van Hoof and M. Welling, "Stochastic Beams and Where to Find
-Them", 2019) keep those whose log-probability is the highest after Gumbel noise was added, in such a
-way that the beams are a sample of the model's continuations, without replacement.
+Them", 2019) add Gumbel noise to the log-probabilities before choosing the highest, so that the
+beams are a sample of the model's continuations without replacement.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from midirnn.sampling.sampler import Sampler, SamplerState
 
 WIDEST = 256
 COMPLETE = -1
-"""Stands for the token of a beam that needs none."""
+"""Stands for the token of a beam that is complete."""
 
 FloatVector = npt.NDArray[np.float64]
 
@@ -47,10 +47,10 @@ def beam_search(
 ) -> list[Candidate]:
     """Return ``width`` different continuations of a primer by beam search, the best first.
 
-    The arguments are those of :func:`~midirnn.best_of`; ``by`` puts the complete beams in order.
-    Probabilities are those that sampling draws with, its temperature and filters included. Beams
-    that are not ``stochastic`` keep the most probable tokens, and their music collapses.
-    ``progress`` is told (tenths of a second of music that all beams have reached, all).
+    The arguments are those of :func:`~midirnn.best_of`; ``by`` sorts the complete beams.
+    Probabilities are those of sampling, with its temperature and filters. Beams that are not
+    ``stochastic`` keep the most probable tokens, and their music collapses. ``progress`` is called
+    with (tenths of a second that all beams have reached, tenths in all).
     """
     if not 1 <= width <= WIDEST:
         raise OptionError(f"beam is {width}; allowed are 1 to {WIDEST}")
@@ -78,16 +78,16 @@ def beam_search(
 
 @dataclass
 class _Beam:
-    """A continuation that goes on, and how probable it is."""
+    """A continuation in progress, and its log-probability."""
 
     piece: Continuation
     log_probability: float = 0.0
     perturbed: float = 0.0
-    """The same with noise: the greatest of all that can still come of the beam."""
+    """The same with noise: the maximum over all continuations of the beam."""
 
 
 class _Search:
-    """The beams, the best first, and the continuations that wait to be used. Owns both."""
+    """The beams, the best first, and the continuations that are free to be used. Owns both."""
 
     def __init__(self, pieces: list[Continuation], rng: np.random.Generator | None) -> None:
         self._beams = [_Beam(pieces[0])]
@@ -105,12 +105,12 @@ class _Search:
         return [beam.piece for beam in self._beams]
 
     def reached(self) -> tuple[int, int]:
-        """Return how far the last beam has come, and how far it has to, in tenths of a second."""
+        """Return the time that the last beam has reached and its end, in tenths of a second."""
         last = min((beam.piece for beam in self._beams), key=lambda piece: piece.seconds)
         return int(10 * last.seconds), int(10 * last.end_seconds)
 
     def advance(self) -> None:
-        """Go on by a token with the best of all ways to go on."""
+        """Extend the beams by one token, keeping the best of all extensions."""
         rows = [self._ways(number, beam) for number, beam in enumerate(self._beams)]
         owner, token, log_probability, perturbed = map(np.concatenate, zip(*rows, strict=True))
         best = np.argsort(-perturbed, kind="stable")[: self._width]
@@ -122,7 +122,7 @@ class _Search:
         for way in best.tolist():
             number = int(owner[way])
             piece = old[number].piece
-            if number in taken:  # another beam goes on from there, too
+            if number in taken:  # another beam extends this one already
                 piece = self._free.pop()
                 piece.copy(old[number].piece)
             taken.add(number)
@@ -134,7 +134,7 @@ class _Search:
                 piece.add(drawn)
 
     def _ways(self, number: int, beam: _Beam) -> tuple[npt.NDArray[Any], ...]:
-        """Return the best ways to go on: whose they are, the tokens, and what they are worth."""
+        """Return a beam's best extensions: its number, tokens, log-probabilities, with noise."""
         if beam.piece.is_complete:
             token, log_probability = np.array([COMPLETE]), np.array([beam.log_probability])
             return np.array([number]), token, log_probability, np.array([beam.perturbed])
@@ -152,12 +152,12 @@ class _Search:
 def with_noise(
     log_probabilities: FloatVector, greatest: float, rng: np.random.Generator
 ) -> FloatVector:
-    """Return log-probabilities with Gumbel noise whose greatest sum is the given one.
+    """Return log-probabilities with Gumbel noise, whose maximum is ``greatest``.
 
     Kool et al. (2019), section 4.1, in the numerically stable form of their appendix B.3.
     """
     noisy = log_probabilities + rng.gumbel(size=len(log_probabilities))
-    with np.errstate(divide="ignore"):  # for the greatest the logarithm of 0 is meant
+    with np.errstate(divide="ignore"):  # log 0 is intended for the maximum
         v = greatest - noisy + np.log1p(-np.exp(noisy - noisy.max()))
     result: FloatVector = greatest - np.maximum(v, 0.0) - np.log1p(np.exp(-np.abs(v)))
     return result

@@ -26,7 +26,7 @@ from midirnn.sampling.together import Steps, together
 
 MOST = 1024
 LANES = 64
-"""So many candidates are in progress at once."""
+"""At most this many candidates are in progress at once."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Candidate(Played):
 
 
 def candidate_seed(seed: int, number: int) -> int:
-    """Return the seed of a candidate; the first has the seed of the piece."""
+    """Return the seed of a candidate; the first has the given one."""
     return seed if number == 0 else int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
@@ -63,8 +63,7 @@ def best_of(
 
     ``model`` is a loaded model, or the name or folder of one; ``by`` is a measure or its name;
     ``primer`` a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file. The
-    candidates do not depend
-    on how many there are. ``engine`` is as for
+    candidates do not depend on how many there are. ``engine`` is as for
     :meth:`~midirnn.engines.load.Model.lanes`.
     """
     request, primer = request or Request(), as_primer(primer)
@@ -108,7 +107,7 @@ def measured(
 
 
 def heard_of(made: Generated, request: Request, primer: Performance | None) -> Heard:
-    """Return a continuation as measures take it."""
+    """Return a continuation in the form that measures take."""
     rules = request.constraints
     asked = rules.key if rules is not None else None
     weights = request.controls.weights if request.controls is not None else None

@@ -1,8 +1,8 @@
-"""Form: music in sections, of which some come back varied.
+"""Form: music in sections, some of which come back varied.
 
 Where a section begins for the first time, the model's state is stored. Where it comes back, the
-model goes on from that state, and the notes that it played then are recalled: each is favoured in
-its time, by so much that the model often plays it, and sometimes something that it finds likelier.
+model goes on from that state, and the notes that it played then are favoured, each at its time: by
+a bias with which the model often plays it, and sometimes something that it finds likelier.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ MOST_SECTIONS = 64
 SHORTEST_SECONDS = 2.0
 
 CLOSE_SECONDS = 3.0
-"""So much before its end a piece whose last section comes back is led to a close, and nothing is
-recalled any more; at most a quarter of the section. Other endings begin earlier, but here the notes
-that are recalled lead there, too."""
+"""If the last section is one that comes back, the approach to an ending begins this long before the
+end, or a quarter of the section if that is less, and earlier notes are no longer favoured. Other
+endings begin earlier, but here the favoured notes lead there, too."""
 
 _EARLY_SECONDS, _LATE_SECONDS = 0.02, 0.15
-"""A recalled note may begin so much before and after its time."""
+"""How long before and after its time a favoured note may begin."""
 
 _STRONGEST = 8.0
-"""What is recalled is favoured by so much (nats) where nothing is to be varied."""
+"""The bias in nats towards a favoured note at a variation of 0."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a piece, and how like the first of its letter it is."""
+    """A section of a piece, and how similar it is to the first of its letter."""
 
     letter: str
     begin_seconds: float
     end_seconds: float
     likeness: float | None
-    """Of a section that comes back, to when it came first; see :func:`likeness`."""
+    """The similarity to its first occurrence, if it is a repeat; see :func:`likeness`."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class InForm(Played):
 class Form:
     """The form of a piece: a letter for each section, such as AABA.
 
-    A letter that was there before comes back. Raises :class:`OptionError` for what is no form.
+    A letter that occurred before comes back. Raises :class:`OptionError` for an invalid form.
     """
 
     letters: str
     section_seconds: float = DEFAULT_SECTION_SECONDS
     variation: float = DEFAULT_VARIATION
-    """How freely a section comes back, 0 to 1."""
+    """How much a section varies when it comes back, 0 to 1."""
 
     def __post_init__(self) -> None:
         letters = "".join(self.letters.split())
@@ -118,11 +118,11 @@ def generate_form(
     engine: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> InForm:
-    """Return new music in sections, a letter each; a letter that was there before comes back.
+    """Return new music in sections, a letter each; a letter that occurred before comes back.
 
     ``primer`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
-    ``variation``, 0 to 1, says how freely. The length of the music is that of its sections,
-    whatever the request says; the rest of the request holds throughout.
+    ``variation``, 0 to 1, is how much a section varies when it comes back. The length of the music
+    is that of its sections, whatever the request says; the rest of the request applies throughout.
     """
     wanted = Form(form, section_seconds, variation)
     model = load(model) if isinstance(model, str | os.PathLike) else model
@@ -148,7 +148,7 @@ def begin_form(
     seed: int,
     progress: Progress | None = None,
 ) -> Steps[InForm]:
-    """Draw a piece in sections token by token, and stop after each; see :func:`generate_form`.
+    """Draw a piece in sections token by token, yielding after each; see :func:`generate_form`.
 
     Raises :class:`OptionError` for a codec without notes.
     """
@@ -163,7 +163,7 @@ def begin_form(
 
 
 class _Sections:
-    """Draws a piece section by section. Owns what is stored of each letter."""
+    """Draws a piece section by section. Owns the state stored for each letter."""
 
     def __init__(self, piece: Continuation, form: Form) -> None:
         self._piece, self._letters = piece, form.letters
@@ -176,7 +176,7 @@ class _Sections:
             piece.approach_seconds = self._close_seconds
 
     def steps(self) -> Steps[None]:
-        """Draw all of the piece, and stop after each token."""
+        """Draw all of the piece, yielding after each token."""
         piece, sampler = self._piece, self._piece.sampler
         second = sampler.codec.steps_per_second
         number = -1
@@ -199,7 +199,7 @@ class _Sections:
             yield
 
     def _begin(self, number: int, step: int) -> None:
-        """Begin a section: store the state, or go back to it."""
+        """Begin a section: store the state or, if it comes back, restore it."""
         sampler, letter = self._piece.sampler, self._letters[number]
         sampler.favoured = self._recall = None
         if letter not in self._stored:
@@ -230,7 +230,7 @@ class _Sections:
 
 
 class _Recall:
-    """Favours what was played at the same time of the section. Owns what is still to come."""
+    """Favours the notes played at the same time of the section. Owns those still to come."""
 
     def __init__(
         self, codec: PerformanceCodec, notes: npt.NDArray[np.int64], begin: int, variation: float
@@ -248,7 +248,7 @@ class _Recall:
         self._velocity = groups.get("velocity")
 
     def favoured(self, state: GrammarState, allowed: BoolArray) -> npt.NDArray[np.float32]:
-        """Return what is added to the logits now, of the tokens that may come; shape ``(V,)``."""
+        """Return the bias to add to the logits now, for the tokens allowed; shape ``(V,)``."""
         now = state.step - self._begin
         onset, _, pitch, velocity_bin = self._notes.T
         self._waits &= onset >= now - self._late
@@ -269,7 +269,7 @@ class _Recall:
     def _wait(
         self, now: int, most: int, state: GrammarState, bonus: npt.NDArray[np.float32]
     ) -> None:
-        """Favour the time shift to what comes next, ``most`` steps at most."""
+        """Favour the time shift to the next event, at most ``most`` steps."""
         onsets = self._notes[self._waits, 0]
         ends = self._ends[state.held & (self._ends > now)]
         coming = [int(times.min()) - now for times in (onsets[onsets > now], ends) if len(times)]
@@ -278,7 +278,7 @@ class _Recall:
             bonus[self._shift + min(steps, self._longest) - 1] = self._bonus
 
     def hear(self, token: int, state: GrammarState) -> None:
-        """Take in what was drawn: a note that was due is no longer."""
+        """Take note of a drawn token: a note that was due is no longer."""
         pitch = token - self._on
         if not 0 <= pitch < 128:
             return
@@ -292,7 +292,7 @@ class _Recall:
 
 
 def _sections_of(made: Generated, form: Form) -> list[Section]:
-    """Return the sections of a piece, and how like their firsts they are."""
+    """Return the sections of a piece, and how similar each is to the first of its letter."""
     firsts: dict[str, Performance] = {}
     found, seconds = [], form.section_seconds
     for number, letter in enumerate(form.letters):

@@ -18,7 +18,7 @@ MAX_AMOUNT = 1.5
 MIN_BPM, MAX_BPM = 5.0, 1000.0
 
 TEMPERATURE = 0.7
-"""Of sampling: below 1 chance has less to say."""
+"""Sampling temperature; below 1 is less random."""
 
 
 def humanize(
@@ -72,7 +72,7 @@ def sample(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Expression:
-    """Return an expression that is drawn from the engine's probabilities, note by note."""
+    """Return an expression drawn from the engine's probabilities, note by note."""
     generator = np.random.default_rng(seed)
     return engine.play(
         score, lambda quantity, probabilities: draw(quantity, probabilities, generator), progress
@@ -80,7 +80,7 @@ def sample(
 
 
 def draw(quantity: Quantity, probabilities: Array, generator: np.random.Generator) -> float:
-    """Draw a class, and a value in it: anywhere up to halfway to the centres beside it."""
+    """Draw a class, and a value in it: anywhere up to halfway to the neighbouring centres."""
     weights = probabilities ** (1 / TEMPERATURE)
     shares = np.cumsum(weights)
     picked = int(np.searchsorted(shares, generator.random() * shares[-1], side="right"))

@@ -1,4 +1,4 @@
-"""Rewrite a stretch of a piece, so that it leads from what is before to what comes after."""
+"""Rewrite a stretch of a piece, such that it leads from what comes before to what comes after."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from pretty_midi import PrettyMIDI
 
 BEFORE_SECONDS = 30.0
-"""So much before the stretch the model hears."""
+"""How much of the music before the stretch the model hears."""
 
 AFTER_SECONDS = 8.0
-"""By so much of what comes after the stretch the candidates are judged."""
+"""How much of the music after the stretch the candidates are judged by."""
 
 LONGEST_RING = 1.0
-"""A new note that sounds at the end of the stretch lasts until the next one, or so many seconds."""
+"""A new note that sounds at the end of the stretch lasts until the next note, at most this long."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def infill(
     """Return a piece with a stretch rewritten in several ways, the best first.
 
     ``piece`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
-    The best is the one after which the model finds what follows likeliest. Notes that sound where
-    the stretch begins or ends are kept; the pedal is applied. Raises :class:`OptionError` for a
-    stretch that is not within the piece.
+    The best is the one after which the music that follows is most likely under the model. Notes
+    that sound where the stretch begins or ends are kept; the pedal is applied. Raises
+    :class:`OptionError` for a stretch that is not within the piece.
     """
     original = as_music(piece)
     model = load(model) if isinstance(model, str | os.PathLike) else model
@@ -104,7 +104,7 @@ def infill(
 
 
 class _Frame:
-    """What is around a stretch: the notes that are kept."""
+    """The notes around a stretch, which are kept."""
 
     def __init__(self, kept: Performance, begin: float, end: float) -> None:
         self.kept, self.begin, self.end = kept, begin, end
@@ -118,16 +118,16 @@ class _Frame:
             self.primer = self.primer.replace(unreleased=cut.unreleased)
         length = 0.0 if self.primer is None else self.primer.duration
         self.origin = self.first + length
-        """Where the new music begins: where the notes before end."""
+        """Where the new music begins: where the notes before it end."""
 
     @property
     def seconds(self) -> float:
-        """How long the new music is."""
+        """The length of the new music."""
         return self.end - self.origin
 
     @property
     def constraints(self) -> Constraints:
-        """What new notes must keep to: to what is kept, and to where the stretch begins."""
+        """Constraints on new notes: no clash with kept notes, and none before the stretch."""
         gap = self.begin - self.origin
         near = self.kept.select(
             (self.kept.end > self.origin) & (self.kept.start < self.end + LONGEST_RING)
@@ -167,7 +167,7 @@ class _Frame:
 def _following_nats(
     codec: Any, music: Performance, frame: _Frame, engine: StepEngine
 ) -> Steps[float]:
-    """Return how unlikely the model finds what comes after a stretch; stop after every token."""
+    """Return the negative log-likelihood of what follows a stretch; yield after every token."""
     heard = music.slice(frame.first, min(music.duration, frame.end + AFTER_SECONDS))
     tokens = codec.encode(heard)
     steps = np.cumsum(codec.token_steps[tokens])

@@ -19,7 +19,7 @@ from midirnn.performance import Performance
 from midirnn.sampling.ending import MAJOR_PROFILE, MINOR_PROFILE
 
 HEARD_SECONDS = 30.0
-"""So much of a primer is compared, up to its end."""
+"""The last seconds of a primer that are compared."""
 
 SCALE = {
     "density": 0.65,
@@ -28,8 +28,8 @@ SCALE = {
     "pitch_classes": 0.38,
     "rhythm": 0.40,
 }
-"""The mean distance between passages of different pieces, so that features count alike: of 30 s of
-40 performances of the test split, as ``evaluate --continuations`` measures it."""
+"""The mean distance between passages of different pieces, by which features are scaled to count
+alike: over 30 s of 40 performances of the test split, as ``evaluate --continuations`` measures."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Heard:
 
     primer: Performance
     new: Performance
-    """The new notes, from 0 s on."""
+    """The new notes, starting at 0 s."""
     seconds: float
     log_likelihood: float
     """Of the new tokens, in nats."""
     new_tokens: int
     controls: Controls | None
     key: frozenset[int] | None
-    """The pitch classes that were asked for."""
+    """The pitch classes that were requested."""
 
 
 Measure = Callable[[Heard], float]
@@ -57,7 +57,7 @@ def likelihood(heard: Heard) -> float:
 
 
 def continuity(heard: Heard) -> float:
-    """Return how near the new music is to the end of its primer; 0 is equal, -1 another piece.
+    """Return how near the new music is to the end of its primer; 0 is equal, -1 unrelated.
 
     The mean over density, loudness, register, pitch classes and inter-onset intervals.
     """
@@ -79,7 +79,7 @@ def continuity(heard: Heard) -> float:
 def key(heard: Heard) -> float:
     """Return how clearly the new music is in a key.
 
-    That is the share of its time in the pitch classes that were asked for or, where none were, the
+    That is the share of its time in the pitch classes that were requested or, if none were, the
     correlation with the profile of the key that fits best (C. Krumhansl, 1990).
     """
     lengths = heard.new.end - heard.new.start
@@ -89,7 +89,7 @@ def key(heard: Heard) -> float:
     if heard.key is not None:
         return float(shares[sorted(heard.key)].sum() / shares.sum())
     if np.ptp(shares) < 1e-9:
-        return 0.0  # all alike
+        return 0.0  # all equal
     profiles = [
         np.roll(profile, root) for profile in (MAJOR_PROFILE, MINOR_PROFILE) for root in range(12)
     ]
@@ -97,7 +97,7 @@ def key(heard: Heard) -> float:
 
 
 def density(heard: Heard) -> float:
-    """Return how near the new music is in notes per second to what was asked for, or to its primer.
+    """Return how near the new music is to the requested notes per second, or to its primer's.
 
     0 is equal, -1 twice or half as many.
     """
@@ -124,8 +124,8 @@ MEASURES: dict[str, Measure] = {
 def find_measure(name: str) -> Measure:
     """Return a measure by its name, or a function in a file: "FILE.py:function".
 
-    Such a function is given the new music, a :class:`Performance` from 0 s on, and returns a
-    number. Raises :class:`OptionError` where there is none.
+    The function is called with the new music, a :class:`Performance` starting at 0 s, and returns a
+    number. Raises :class:`OptionError` if there is no such measure.
     """
     if name in MEASURES:
         return MEASURES[name]

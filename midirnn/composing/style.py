@@ -1,4 +1,4 @@
-"""Go on from a mixture of two states: between the style of one piece and that of another."""
+"""Continue from a mixture of two states: between the style of one piece and that of another."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
 PRIMER_SECONDS = 30.0
-"""So much of each piece is heard, from its start."""
+"""How much of each piece the model hears, from its start."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A primer, and the state of a sampler that has heard it."""
+    """A primer, and the state of a sampler after it."""
 
     primer: Performance
     state: SamplerState
@@ -56,10 +56,10 @@ def continue_between(
     """Return music that goes on from a mixture of the states after two pieces.
 
     The state after ``b`` has a ``share`` from 0 to 1 of the mixture, that after ``a`` the rest.
-    Only the new music is returned. With ``follow`` above 0 the model is also told the style
-    between the two, as much as that says (:class:`~midirnn.Controls`); at 0 all comes from the
-    state. ``request`` is what else is asked for. Raises :class:`OptionError` for a share or a piece
-    that cannot be.
+    Only the new music is returned. With ``follow`` above 0 the model's controls also ask for the
+    style between the two, that closely (:class:`~midirnn.Controls`); at 0 all comes from the
+    state. ``request`` holds everything else. Raises :class:`OptionError` for a share that is not
+    allowed and for a piece without notes.
     """
     from midirnn.engines.load import load
 
@@ -73,7 +73,7 @@ def continue_between(
 
 
 def check_share(share: float) -> None:
-    """Raise :class:`OptionError` for a share that is none."""
+    """Raise :class:`OptionError` for a share outside 0 to 1."""
     if not 0.0 <= share <= 1.0:
         raise OptionError(f"the share of the second state is {share:g}; allowed are 0 to 1")
 
@@ -81,7 +81,7 @@ def check_share(share: float) -> None:
 def hear(
     engine: StepEngine, codec: Codec[Any], piece: Performance, primer_seconds: float | None = None
 ) -> Heard:
-    """Have the model hear a piece, from its start. Raises :class:`OptionError` without notes."""
+    """Feed a piece to the model, from its start. Raise :class:`OptionError` without notes."""
     stream = require(codec, NoteStream, "a mixture of styles", "notes")
     primer = passage(piece.without_drums().apply_sustain(), 0.0, primer_seconds)
     if not len(primer):
@@ -103,7 +103,10 @@ def blended(
     request: Request,
     seed: int | None,
 ) -> Generated:
-    """Return a continuation from the mixture of two states. What still sounds is of the larger."""
+    """Return a continuation from a mixture of two states.
+
+    The primer, and the notes that still sound, are those of the state with the larger share.
+    """
     base = b if share > 0.5 else a
     mixed = replace(base.state, engine=blend(a.state.engine, b.state.engine, share))
     controls = request.controls
@@ -122,7 +125,7 @@ def blended(
 
 
 def style_between(a: Style, b: Style, share: float) -> Style:
-    """Return the style whose traits lie between those of two; a share of 0 is the first."""
+    """Return the style with traits between those of two; at a share of 0 the first."""
     values: dict[str, float | tuple[float, ...]] = {}
     for name in a.values.keys() & b.values.keys():
         first, second = np.asarray(a.values[name]), np.asarray(b.values[name])
@@ -135,7 +138,7 @@ MEASURES = ("density", "loudness", "register")
 
 
 def measures_of(piece: Performance, seconds: float) -> dict[str, float]:
-    """Return notes per second, mean velocity and mean pitch of music of that length."""
+    """Return the notes per second, mean velocity and mean pitch of music of this length."""
     count = len(piece)
     return {
         "density": count / max(seconds, 1e-9),

@@ -1,4 +1,4 @@
-"""Vary a piece: draw velocities, pitches, durations or times of its notes anew, note for note."""
+"""Vary a piece: redraw velocities, pitches, durations or times of its notes, note by note."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from midirnn.sampling.arguments import as_music, as_sampling
 from midirnn.sampling.filters import SamplingConfig, draw, probabilities
 
 ASPECTS = ("velocity", "timing", "pitch", "duration")
-"""What of the notes can be varied."""
+"""The aspects of notes that can be varied."""
 
 HANDS = ("left", "right")
 MIDDLE_C = 60
 """The right hand plays from here on."""
 
 FARTHEST_PITCH = 12
-"""A varied pitch is so many semitones away at most."""
+"""The most semitones by which a pitch is varied."""
 
 FARTHEST_SECONDS = 0.06
-"""Notes are moved by so much at most."""
+"""The most by which notes are moved."""
 
 Progress = Callable[[int, int], None]
 BoolArray = npt.NDArray[np.bool_]
@@ -48,12 +48,12 @@ def vary(
     engine: str = "auto",
     progress: Progress | None = None,
 ) -> Performance:
-    """Return a piece of which a share of the notes has another velocity, time, pitch or duration.
+    """Return a piece with the velocity, time, pitch or duration of some of its notes varied.
 
     ``piece`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
-    ``amount`` is the share of notes, chosen at random, for which ``what`` is drawn anew, given all
-    that comes before; ``hand`` takes only notes below middle C, or from there on. Everything else
-    stays as it is, to the last bit. With ``timing`` notes that begin together stay together.
+    ``amount`` is the share of notes, chosen at random, for which ``what`` is redrawn, given all
+    that comes before; ``hand`` limits it to notes below middle C, or from there on. Everything else
+    stays as it is, to the last bit. With ``timing``, notes that begin together stay together.
     """
     music, settings = as_music(piece), as_sampling(sampling) or SamplingConfig()
     model = load(model) if isinstance(model, str | os.PathLike) else model
@@ -80,9 +80,9 @@ def vary(
 
 
 class _Walk(ABC):
-    """Goes through the notes of a piece, event by event; what to draw is up to its subclasses.
+    """Goes through a piece event by event; subclasses decide what to draw.
 
-    Owns the notes on the grid of the codec, and where the token stream stands.
+    Owns the notes on the grid of the codec, and the state of the grammar.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class _Walk(ABC):
         self.heard = ~np.isin(piece.part, drums)
 
     def run(self, progress: Progress | None) -> None:
-        """Hear the piece from its start to its end."""
+        """Feed the piece to the engine from its start to its end."""
         self.engine.set_controls(None)
         self.engine.reset()
         sounding: list[int] = []
@@ -127,7 +127,7 @@ class _Walk(ABC):
                 sounding = self._strike(note, sounding)
             if progress is not None and number % 50 == 0:
                 progress(number, len(steps))
-        self.engine.logits()  # a step that waits would hold on to the engine
+        self.engine.logits()  # a pending step would hold on to the engine
 
     @abstractmethod
     def result(self) -> Performance:
@@ -142,14 +142,14 @@ class _Walk(ABC):
         return bool(self.end[note] <= step)
 
     def choose(self, note: int) -> None:  # noqa: B027 - some draw at other moments
-        """Draw what is to be varied of a note that begins now."""
+        """Redraw the varied aspect of a note that begins now."""
 
     def _strike(self, note: int, sounding: list[int]) -> list[int]:
         if self.chosen[note]:
             self.choose(note)
         pitch = int(self.pitch[note])
         if self.state.held[pitch]:
-            return sounding  # a second note of that pitch is not heard
+            return sounding  # a second note of that pitch is not fed
         velocity_bin = int(self.codec.velocity_bin(self.velocity[note]))
         if self.codec.velocity_bins and velocity_bin != self.state.velocity_bin:
             self.feed(self.bins.start + velocity_bin - 1)
@@ -157,18 +157,18 @@ class _Walk(ABC):
         return [*sounding, note]
 
     def wait(self, step: int) -> None:
-        """Hear time pass up to a step."""
+        """Feed time shifts up to a step."""
         longest = self.codec.max_shift_steps
         while self.state.step < step:
             self.feed(self.shift + min(step - self.state.step, longest) - 1)
 
     def feed(self, token: int) -> None:
-        """Hear a token."""
+        """Feed a token to the grammar and the engine."""
         self.grammar.advance(self.state, token)
         self.engine.feed(token, self.state.held)
 
     def draw(self, tokens: npt.ArrayLike) -> int:
-        """Draw one of some tokens."""
+        """Draw one of the tokens."""
         mask = np.zeros(self.codec.vocab_size, dtype=bool)
         mask[np.asarray(tokens)] = True
         p = probabilities(self.engine.logits(), mask, self.config)
@@ -177,7 +177,7 @@ class _Walk(ABC):
 
 class _Velocities(_Walk):
     def choose(self, note: int) -> None:
-        """Draw a velocity, or that of the note before."""
+        """Draw a velocity, possibly that of the note before."""
         same = self.on + int(self.pitch[note])
         in_force = self.state.velocity_bin
         tokens = [*range(self.bins.start, self.bins.stop), *([same] if in_force else [])]
@@ -211,7 +211,7 @@ class _Pitches(_Walk):
 
 class _Durations(_Walk):
     def run(self, progress: Progress | None) -> None:
-        """Hear the piece; a note ends at its latest where its pitch is struck again."""
+        """Feed the piece; a note ends at the latest where its pitch is struck again."""
         self.seconds = self.piece.end.copy()
         self._latest = np.full(len(self.piece), np.iinfo(np.int64).max)
         for pitch in np.unique(self.pitch):
@@ -220,7 +220,7 @@ class _Durations(_Walk):
         super().run(progress)
 
     def ends(self, note: int, step: int, following: int | None) -> bool:
-        """Return whether a note ends: of those to be varied, as the model would have it."""
+        """Return whether a note ends; if it is to be varied, the model decides."""
         if not self.chosen[note]:
             return super().ends(note, step, following)
         if self.start[note] == step:
@@ -240,14 +240,14 @@ class _Durations(_Walk):
 
 class _Times(_Walk):
     def run(self, progress: Progress | None) -> None:
-        """Hear the piece; what happens in a step is moved together."""
+        """Feed the piece; the events of a step are moved together."""
         self._moved: dict[int, int] = {}
         super().run(progress)
 
     def time(self, step: int, following: int | None) -> int:
-        """Draw when the notes of a step begin: after what is before, and before what follows."""
+        """Draw when the notes of a step begin: after the step before, and before the next one."""
         begun = (self.start == step) & self.heard
-        # The last shift is drawn; before it there may be longest ones.
+        # The last time shift is drawn; it may follow some of the longest.
         rest = step - self.state.step
         farthest = round(FARTHEST_SECONDS * self.codec.steps_per_second)
         low = max(1, rest - farthest)

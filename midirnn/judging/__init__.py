@@ -1,4 +1,4 @@
-"""Judge generated music in numbers: beside real music, and for copies of training pieces."""
+"""Judge generated music in numbers: compared with real music, and searched for copies."""
 
 from __future__ import annotations
 

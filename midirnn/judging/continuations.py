@@ -1,4 +1,4 @@
-"""Whether a continuation goes on in the style of its primer, beside the pianist's own."""
+"""How closely continuations keep to the style of their primers, compared with the pianist's own."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ Span = tuple[float, float]
 """Seconds after the end of the primer: where a passage begins and where it ends."""
 
 COLUMNS = ("all", *(feature.name for feature in STYLE))
-"""The mean of the features, and each."""
+"""The mean of the features, and each feature."""
 
 PIANIST = "pianist"
-"""The name of the pianist's own continuations among others."""
+"""The name of the pianist's own continuations."""
 
 ANOTHER_PIECE = "another piece"
-"""The name of what follows the primers of other pieces: what returns by coincidence."""
+"""The name of the continuations of other pieces' primers, in which a primer returns by chance."""
 
 QUANTILES = {"median": 0.5, "p90": 0.9, "max": 1.0}
 
 RESAMPLES = 400
-"""How often pieces are drawn again, to find out how much medians depend on their choice."""
+"""The number of bootstrap resamples for the standard errors of medians."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where in a performance the primer is, and which passages behind it are compared with it."""
+    """Where in a performance the primer is, and which passages after it are compared with it."""
 
     skip_seconds: float = 20.0
-    """The primer begins so late: the first seconds of a piece are often unlike the rest."""
+    """Where the primer begins: the first seconds of a piece are often unlike the rest."""
     primer_seconds: float = 30.0
     headline: Span = (0.0, 30.0)
     spans: tuple[Span, ...] = ((0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 60.0))
@@ -58,7 +58,7 @@ class Timing:
 
     @property
     def new_seconds(self) -> float:
-        """How much must be generated behind a primer."""
+        """How much must be generated after a primer."""
         return max(end for _, end in self.all_spans)
 
     @property
@@ -87,11 +87,11 @@ def excerpt(piece: Performance, composition: str, timing: Timing) -> Excerpt:
 
 
 def compositions(paths: Sequence[str]) -> list[str]:
-    """Return which composition each performance is of, as far as its path tells.
+    """Return the composition that each performance is of, as far as its path shows.
 
-    The performances in a folder are of one composition; if all are in the same folder, each is of
-    its own. A data set stores paths, and no names of compositions: where a folder holds an album,
-    as in PiJAMA, all its pieces count as one composition, so that "another piece" is never from the
+    Performances in one folder count as one composition, but if all are in the same folder, each as
+    its own. A data set stores paths, not names of compositions: where a folder holds an album, as
+    in PiJAMA, all its pieces count as one composition, so that "another piece" is never from the
     same album.
     """
     folders = [str(PurePosixPath(path).parent) for path in paths]
@@ -101,8 +101,8 @@ def compositions(paths: Sequence[str]) -> list[str]:
 def pick(compositions: Sequence[str], count: int) -> list[int]:
     """Return the indices of up to ``count`` performances, as few of each composition as possible.
 
-    One of each, then another of each that has more, and so on. Where a round has more than are
-    needed, these are spread evenly over it.
+    One of each, then another of each that has more, and so on. If a round has more than are needed,
+    the picks are spread evenly over it.
     """
     members: dict[str, list[int]] = {}
     for index, name in enumerate(compositions):
@@ -122,8 +122,8 @@ def judge_continuations(
 ) -> dict[str, Any]:
     """Return how far continuations are from their primers, and what they copy, for JSON.
 
-    ``made`` has the continuations of others than the pianists by name, each from 0 s on.
-    ``reference`` are the excerpts between which distances have a mean of 1.
+    ``made`` holds continuations by anyone but the pianists, by name, each starting at 0 s.
+    ``reference`` are the excerpts by which distances are scaled: between them the mean is 1.
     """
     rows = {PIANIST: [e.continuation for e in excerpts], **made}
     primers = [passage(e.primer, 0.0, timing.primer_seconds) for e in excerpts]
@@ -176,12 +176,12 @@ def judge_continuations(
 
 
 def span_name(span: Span) -> str:
-    """Return a span in words: ``0-30``."""
+    """Return a span as text, such as ``0-30``."""
     return f"{span[0]:g}-{span[1]:g}"
 
 
 def _standard_error(values: FloatArray) -> FloatArray:
-    """Return the standard errors of the medians of columns, by the bootstrap; (N, D) to (D,)."""
+    """Return the bootstrap standard errors of the medians of columns; (N, D) to (D,)."""
     rng = np.random.default_rng(0)
     drawn = values[rng.integers(0, len(values), (RESAMPLES, len(values)))]
     errors: FloatArray = np.median(drawn, axis=1).std(axis=0)
@@ -197,7 +197,7 @@ def _named(values: FloatArray) -> dict[str, float]:
 
 
 def _scale(reference: Sequence[Excerpt], span: Span, timing: Timing) -> FloatArray:
-    """Return the mean distance of primers to such passages of other pieces; shape ``(6,)``."""
+    """Return the mean distance of primers to this span of other pieces; shape ``(6,)``."""
     names = [e.composition for e in reference]
     if len(set(names)) < 2:
         raise OptionError("there must be performances of 2 compositions or more, to compare with")
@@ -237,7 +237,7 @@ def _others(excerpts: Sequence[Excerpt]) -> list[Excerpt]:
 def _recurrence(
     primers: Sequence[Performance], continuations: Sequence[Performance], span: Span
 ) -> dict[str, list[float]]:
-    """Return for each primer what of it returns in a span of its continuation."""
+    """Return for each primer how much of it returns in a span of its continuation."""
     pairs = [
         (primer, passage(piece, *span))
         for primer, piece in zip(primers, continuations, strict=True)

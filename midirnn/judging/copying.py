@@ -1,7 +1,7 @@
 """How much of a piece is copied from other pieces, note for note: exact, for millions of notes.
 
-A run is a sequence of consecutive pitches, in the order of a performance's notes. All runs of a
-length are searched at once, then made longer by a note while any are left: few are after 15 notes.
+A run is a sequence of consecutive pitches, in the order of a performance's notes. All runs of one
+length are searched at once, then lengthened by a note while any are left: few exceed 15 notes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ Symbols = npt.NDArray[np.uint8]
 """Pitches, or intervals from pitch to pitch: anything below :data:`BORDER`."""
 
 BORDER = 255
-"""Follows every piece where many are laid end to end; no run crosses it."""
+"""Follows every piece where pieces are laid end to end; no run crosses it."""
 
-_GRAM = 8  # symbols that fit into 64 bits: the length from which runs are lengthened
+_GRAM = 8  # symbols that fit into 64 bits: the length at which the search starts
 _CHUNK = 1 << 20  # windows that are looked up at a time, so that memory stays modest
 
 
 @dataclass(frozen=True)
 class Run:
-    """The longest run of a piece that occurs in a corpus: its length, and in which piece (or -1).
+    """The longest run of a piece that occurs in a corpus.
 
-    ``start`` is where it begins in the piece, ``source_start`` where in the piece of the corpus.
+    ``source`` is the index of the piece of the corpus, or -1. The run begins at ``start`` in the
+    piece and at ``source_start`` in the source.
     """
 
     length: int = 0
@@ -41,7 +42,7 @@ class Run:
 def pitches(codec: NoteStream, tokens: Tokens) -> Symbols:
     """Return the pitches that tokens strike, in the order of a performance's notes; shape ``(N,)``.
 
-    Those of one step of the grid go up, as in the performance that the tokens decode to.
+    Those of one step of the grid are in ascending order, as in the decoded performance.
     """
     ons = codec.note_ons
     step = np.cumsum(codec.token_steps[tokens])
@@ -64,7 +65,7 @@ class Corpus:
     def longest_runs(self, pieces: Sequence[Symbols]) -> list[Run]:
         """Return the longest run of each piece that occurs in one piece of the corpus.
 
-        Of several that long it is one of them, the same each time.
+        If several are equally long it is one of them, always the same.
         """
         found = [Run()] * len(pieces)
         # Pieces without a run as long as a gram are searched again, from single symbols on.
@@ -91,7 +92,7 @@ class Corpus:
                 source = _piece_of(at, self.starts)
                 start, source_start = begin - starts[index], at - self.starts[source]
                 longest[index] = Run(length, int(start), int(source), int(source_start))
-            # A longer run is a run as long as before and a symbol: its name is made of both.
+            # A longer run is a run of the last length plus a symbol: its name is made of both.
             after, there_after = symbols[here + length], self.symbols[there + length]
             keep, there_keep = after != BORDER, there_after != BORDER
             here, there = here[keep], there[there_keep]
@@ -122,7 +123,7 @@ def _piece_of(place: npt.ArrayLike, starts: _Index) -> _Index:
 
 
 def _whole(symbols: Symbols, length: int) -> npt.NDArray[np.bool_]:
-    """Return where the next ``length`` symbols hold no border; shape as ``symbols``."""
+    """Return where the next ``length`` symbols hold no border, as a mask of ``symbols``."""
     borders = np.cumsum(symbols == BORDER)
     whole = np.zeros(len(symbols), dtype=bool)
     count = max(0, len(symbols) - length + 1)
@@ -167,7 +168,7 @@ def _match(
     there: _Index,
     there_keys: npt.NDArray[np.uint64],
 ) -> tuple[int, _Named, _Named]:
-    """Return the number of names, and the named places on both sides with keys in common."""
+    """Return the number of names, and on both sides the named places whose keys are in both."""
     known, name = np.unique(keys, return_inverse=True)
     index = np.searchsorted(known, there_keys)
     found = index < len(known)
@@ -180,7 +181,7 @@ def _match(
 
 
 class _Sieve:
-    """Passes all of some keys and few others, in a fraction of the time of a search."""
+    """Passes all known keys and few others, in a fraction of the time of a search."""
 
     _BITS = 24
 

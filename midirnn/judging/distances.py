@@ -1,4 +1,4 @@
-"""How far two sets of pieces are from one another, by the distances between their pieces.
+"""Compare two sets of pieces by the distances between their pieces.
 
 Source: L.-C. Yang and A. Lerch, "On the evaluation of generative models in music" (Neural Computing
 and Applications 32, 2020), section 3.3: distances within a set (intra) and between sets (inter) are
@@ -20,17 +20,17 @@ GRID = 512
 """Points at which densities are compared."""
 
 _BINS = 4 * GRID
-_SMALLEST = 1e-100  # a span below it would make densities that are too large to write down
+_SMALLEST = 1e-100  # densities over a smaller span would overflow
 _TAIL = 5.0  # kernel widths that the grid reaches beyond the distances
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One feature of a set of pieces against that of a reference set.
+    """One feature of a set of pieces, compared with that of a reference set.
 
-    Where a set is like the reference, distances between the two are like those within either:
-    overlapping areas are near 1, divergences (nats) near 0. A set less varied than the reference
-    shows in ``own_overlapping_area``.
+    If the set is like the reference, distances between the two are like those within either:
+    overlapping areas are near 1, divergences (nats) near 0. A set that is less varied than the
+    reference shows in ``own_overlapping_area``.
     """
 
     intra_distance: float
@@ -42,7 +42,7 @@ class Comparison:
     kl_divergence: float
     """From the density of distances within the reference to that of those between the sets."""
     own_overlapping_area: float
-    """As ``overlapping_area``, with the distances within the set."""
+    """The same with the distances within the set, instead of within the reference."""
     own_kl_divergence: float
 
 
@@ -86,7 +86,7 @@ def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
     low = float(min(values.min(), others.min()))
     high = float(max(values.max(), others.max()))
     span = high - low if high - low > _SMALLEST else 1.0
-    # Values that are all the same have no width of their own; the grid must not step over them.
+    # Values that are all the same have zero width; the grid must not step over them.
     widths = [max(kernel_width(v), 4 * span / GRID) for v in (values, others)]
     pad = _TAIL * max(widths)
     grid = np.linspace(low - pad, high + pad, GRID)
@@ -98,22 +98,22 @@ def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
 
 
 def kernel_width(values: FloatArray) -> float:
-    """Return the standard deviation of the kernels, by D. W. Scott's rule (1992)."""
+    """Return the standard deviation of the kernels by Scott's rule (D. W. Scott, 1992)."""
     return float(values.std(ddof=1)) * len(values) ** -0.2 if len(values) > 1 else 0.0
 
 
 def log_density(values: FloatArray, width: float, at: FloatArray) -> FloatArray:
-    """Return the log density of ``values`` at some points, by Gaussian kernels."""
+    """Return the log density of ``values`` at the given points, with Gaussian kernels."""
     centres, shares = _binned(values)
     exponents = np.log(shares) - 0.5 * ((at[:, None] - centres) / width) ** 2  # (len(at), bins)
-    top = exponents.max(axis=1)  # where all are too small to write down, their logarithm is not
+    top = exponents.max(axis=1)  # the densities may underflow, their logarithms do not
     logs: FloatArray = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
     logs -= np.log(width * np.sqrt(2 * np.pi))
     return logs
 
 
 def _binned(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return values and the share of each; many are put into bins narrower than any kernel."""
+    """Return values and the share of each; if many, bins that are narrower than any kernel."""
     if len(values) <= _BINS:
         return values, np.full(len(values), 1 / len(values))
     counts, edges = np.histogram(values, _BINS)

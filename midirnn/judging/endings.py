@@ -1,4 +1,4 @@
-"""How pieces end: the last ten seconds in a few numbers, to compare endings with real ones."""
+"""How pieces end: features of the last ten seconds, to compare endings with real ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from midirnn.judging.report import compare_sets
 from midirnn.performance import Performance
 
 ENDING_SECONDS = 10.0
-"""So much before its end is how a piece ends."""
+"""The last seconds of a piece, which count as its ending."""
 
 LAST_NOTES = 8
-"""The pitch classes of so many notes, over the lowest of them, are those that a piece ends on."""
+"""The number of last notes whose pitch classes, relative to the lowest, a piece ends on."""
 
 LAST_ONSETS = 4
-"""So many of the last inter-onset times are compared with those before."""
+"""The number of last inter-onset times that are compared with those before."""
 
 _SAME_ONSET_SECONDS = 0.03
 
 
 def ending_of(piece: Performance) -> Performance:
-    """Return the notes that begin in the last ten seconds, to the end of the last note, from 0."""
+    """Return the notes that begin in the last ten seconds before the last note ends, from 0."""
     end = float(piece.end.max(initial=0.0))
     begin = max(0.0, end - ENDING_SECONDS)
     return piece.slice(begin, end)
@@ -36,7 +36,7 @@ def last_sound_seconds(ending: Performance, seconds: float) -> float:
 
 
 def slowing(ending: Performance, seconds: float) -> float:
-    """Return by how many octaves the last inter-onset times are longer than those before."""
+    """Return by how many powers of two the last inter-onset times exceed those before."""
     gaps = np.diff(ending.start)
     gaps = gaps[gaps > _SAME_ONSET_SECONDS]
     if len(gaps) <= LAST_ONSETS:
@@ -73,9 +73,9 @@ ENDING_FEATURES = (
 def compare_endings(
     sets: Mapping[str, Sequence[Performance]], reference: str
 ) -> dict[str, dict[str, Any]]:
-    """Return each set's endings beside those of the reference set; figures for JSON.
+    """Compare each set's endings with those of the reference set; return figures for JSON.
 
-    For histograms there is also ``from_reference``, the total variation of the sets' means.
+    For histograms there is also ``from_reference``, the total variation between the sets' means.
     """
     endings = {name: [ending_of(piece) for piece in pieces] for name, pieces in sets.items()}
     compared = compare_sets(endings, reference, ENDING_SECONDS, ENDING_FEATURES)

@@ -1,4 +1,4 @@
-"""How near an expression that was predicted comes to how pianists played, and two baselines."""
+"""How near a predicted expression is to what pianists played, and two baselines."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class Agreement:
 
 
 def ranks(values: FloatArray) -> FloatArray:
-    """Return the rank of each value; equal values share the mean of theirs."""
+    """Return the rank of each value; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return ((ends - counts + ends - 1) / 2)[inverse]
 
 
 def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Return Spearman's rank correlation; 0 if either is constant, which orders nothing."""
+    """Return Spearman's rank correlation; 0 if either is constant."""
     x, y = ranks(a) - (len(a) - 1) / 2, ranks(b) - (len(b) - 1) / 2
     size = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / size if size > 0 else 0.0
 
 
 def agreement(pair: Pair, predicted: dict[str, FloatArray]) -> dict[str, Agreement]:
-    """Return how well a prediction agrees with a performance, over the notes that are known."""
+    """Return how well a prediction agrees with a performance, over the known values."""
     result = {}
     for name in MEASURED:
         played = pair.column(name)
@@ -83,7 +83,7 @@ def as_written(pair: Pair) -> dict[str, FloatArray]:
 class CellMeans:
     """The second baseline: the mean by metrical position, pitch and local density.
 
-    A cell that few notes of the training data fall into is drawn towards the mean of all.
+    The mean of a cell with few notes of training data is shrunk towards the mean of all.
     """
 
     def __init__(self, pairs: Sequence[Pair], *, prior_notes: float = 20.0) -> None:

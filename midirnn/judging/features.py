@@ -1,4 +1,4 @@
-"""Features of a piece, in a few numbers, by which sets of pieces are compared."""
+"""Features of a piece, each a few numbers, by which sets of pieces are compared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pitch_class_histogram(piece: Performance, seconds: float) -> FloatArray:
 
 
 def pitch_range(piece: Performance, seconds: float) -> float:
-    """Return the semitones from the lowest note to the highest."""
+    """Return the number of semitones from the lowest note to the highest."""
     return float(np.ptp(piece.pitch.astype(np.int64))) if len(piece) else 0.0
 
 
@@ -45,7 +45,7 @@ def notes_per_second(piece: Performance, seconds: float) -> float:
 
 
 def polyphony(piece: Performance, seconds: float) -> float:
-    """Return the mean number of notes that sound, over the time in which any does."""
+    """Return the mean number of notes that sound, over the time in which any sounds."""
     sounding = seconds - float(silences(piece, seconds).sum())
     return float((piece.end - piece.start).sum()) / sounding if sounding > 0 else 0.0
 
@@ -61,13 +61,13 @@ def velocity_spread(piece: Performance, seconds: float) -> float:
 
 
 def inter_onset_seconds(piece: Performance, seconds: float) -> float:
-    """Return the mean time from onset to onset; notes that begin together are one."""
+    """Return the mean time between onsets; notes that begin together are one onset."""
     gaps = _onset_gaps(piece)
     return float(gaps.mean()) if len(gaps) else seconds
 
 
 def inter_onset_histogram(piece: Performance, seconds: float) -> FloatArray:
-    """Return the shares of times from onset to onset, by octaves of time; shape ``(12,)``."""
+    """Return the shares of inter-onset times, in bins of a factor of two; shape ``(12,)``."""
     return _time_histogram(_onset_gaps(piece))
 
 
@@ -77,7 +77,7 @@ def duration_seconds(piece: Performance, seconds: float) -> float:
 
 
 def duration_histogram(piece: Performance, seconds: float) -> FloatArray:
-    """Return the shares of the times that notes sound, by octaves of time; shape ``(12,)``."""
+    """Return the shares of durations, in bins of a factor of two; shape ``(12,)``."""
     return _time_histogram(piece.end - piece.start)
 
 
@@ -104,7 +104,7 @@ def silences(piece: Performance, seconds: float) -> FloatArray:
 
 
 def onset_gaps(piece: Performance, seconds: float) -> FloatArray:
-    """Return the times between onsets, and those before the first and after the last."""
+    """Return the times between onsets, before the first and after the last."""
     return np.diff(piece.start, prepend=0.0, append=max(seconds, piece.start.max(initial=0.0)))
 
 
@@ -119,5 +119,5 @@ def _shares(counts: npt.NDArray[np.int64]) -> FloatArray:
 
 
 def _time_histogram(values: FloatArray) -> FloatArray:
-    """Return shares by octaves of time; what is beyond the edges is in the outer bins."""
+    """Return shares in bins of a factor of two; the outer bins hold all beyond the edges."""
     return _shares(np.bincount(np.searchsorted(_TIME_EDGES, values), minlength=12))

@@ -1,4 +1,4 @@
-"""How alike two passages are: the notes that both have, in the same order."""
+"""The similarity of two passages: the notes that both have, in the same order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def likeness(a: Performance, b: Performance) -> float:
 
 
 def _pitches(piece: Performance) -> npt.NDArray[np.uint8]:
-    """Return the pitches in order: chord after chord, and each from its lowest note on."""
+    """Return the pitches in order: chord by chord, each from its lowest note up."""
     chord: list[int] = []
     begun = -np.inf
     number = -1

@@ -12,16 +12,16 @@ from midirnn.judging.troubles import Troubles, troubles
 from midirnn.performance import Performance
 
 MAX_GAP_SECONDS = 6.0
-"""A piece in which no note begins for longer falls silent."""
+"""A piece in which no note begins for longer than this falls silent."""
 
 MAX_NOTES_PER_SECOND = 50.0
-"""A piece that is denser for 10 seconds babbles: the densest piano performance has 42."""
+"""A piece that is denser than this for 10 seconds babbles: the densest piano performance has 42."""
 
 MAX_LOOP_SECONDS = 10.0
-"""A piece that repeats one pattern for longer loops."""
+"""A piece that repeats one pattern for longer than this loops."""
 
 MAX_COPIED_NOTES = 24
-"""A piece with more consecutive pitches from one training piece copies."""
+"""A piece with more consecutive pitches than this from one training piece copies."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Copying:
 
 @dataclass(frozen=True)
 class PieceJudgement:
-    """What was measured in one piece."""
+    """The measurements of one piece."""
 
     notes: int
     troubles: Troubles
@@ -73,7 +73,7 @@ class PieceJudgement:
 
 
 class Judge:
-    """Judges pieces of ``seconds``. Owns the pitches and intervals of the training pieces."""
+    """Judges pieces of this length. Owns the pitches and intervals of the training pieces."""
 
     def __init__(self, seconds: float, training: Sequence[Symbols]) -> None:
         self.seconds = seconds

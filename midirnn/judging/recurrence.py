@@ -11,11 +11,11 @@ CHORD_SECONDS = 0.04
 """Notes that begin within this time of a chord's first note belong to the chord."""
 
 PATTERN_INTERVALS = 4
-"""Intervals of a pattern: between 5 notes in a row of the top voice."""
+"""The number of intervals in a pattern: between 5 consecutive notes of the top voice."""
 
 
 def top_voice(piece: Performance) -> Symbols:
-    """Return the highest pitch of each chord, in order. A note alone is a chord of one."""
+    """Return the highest pitch of each chord, in order. A single note counts as a chord."""
     voice: list[int] = []
     chord_seconds = -np.inf
     for start, pitch in zip(piece.start.tolist(), piece.pitch.tolist(), strict=True):
@@ -28,7 +28,7 @@ def top_voice(piece: Performance) -> Symbols:
 
 
 def patterns(piece: Performance) -> frozenset[bytes]:
-    """Return the patterns of a piece's top voice: every 4 intervals in a row, in semitones."""
+    """Return the patterns of a piece's top voice: all 4 consecutive intervals, in semitones."""
     steps = pitch_steps(top_voice(piece)).tobytes()
     places = range(len(steps) - PATTERN_INTERVALS + 1)
     return frozenset(steps[place : place + PATTERN_INTERVALS] for place in places)
@@ -40,9 +40,9 @@ def returning_share(primer: frozenset[bytes], continuation: frozenset[bytes]) ->
 
 
 def longest_copy(primer: Performance, continuation: Performance) -> int:
-    """Return the length of the longest run of pitches that the continuation has from the primer.
+    """Return the length of the longest run of pitches that a continuation copies from its primer.
 
-    A run is consecutive notes in the order of a performance's notes, chords and all.
+    A run is consecutive notes in the order of a performance's notes, including those of chords.
     """
     (run,) = Corpus([primer.pitch]).longest_runs([continuation.pitch])
     return run.length

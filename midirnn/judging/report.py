@@ -1,4 +1,4 @@
-"""Judge generated pieces: beside real ones, and for copies of training pieces."""
+"""Judge generated pieces: compare them with real ones, and search for copies of training pieces."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def judge(
     training: Sequence[Tokens],
     seconds: float,
 ) -> dict[str, Any]:
-    """Judge samples of ``seconds``, and real music beside them; return figures for JSON.
+    """Judge samples of ``seconds``, compared with real music; return figures for JSON.
 
     ``features`` compares the samples, and the other sets of ``real`` pieces, with the set
-    ``reference`` of ``real``. ``found`` says how many of the samples and of that set fall silent,
-    babble, loop, or copy from ``training``; ``each`` has the figures of each sample.
+    ``reference`` of ``real``. ``found`` holds the shares of the samples and of that set that fall
+    silent, babble, loop, or copy from ``training``; ``each`` has the figures of each sample.
     """
     pieces = Judge(seconds, [pitches(codec, tokens) for tokens in training])
     judgements = pieces.judge([*samples, *real[reference]])
@@ -67,7 +67,7 @@ def judge(
 
 
 def summary(judgements: Sequence[PieceJudgement]) -> dict[str, Any]:
-    """Return figures of a set of pieces: shares of them, and quantiles."""
+    """Return figures of a set of pieces: shares of pieces, and quantiles."""
     rows = [judgement.to_dict() for judgement in judgements]
     return {
         "pieces": len(judgements),
@@ -107,14 +107,14 @@ def _compare(
 
 
 def _describe(feature: Feature, values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return the mean of a feature over a set; of single numbers the standard deviation too."""
+    """Return the mean of a feature over a set and, except for histograms, the deviation."""
     if feature.is_histogram:
         return {"mean": values.mean(axis=0).tolist()}
     return {"mean": float(values.mean()), "deviation": float(values.std())}
 
 
 def table(findings: Mapping[str, Any], reference: str) -> list[str]:
-    """Return a table of what :func:`judge` returned: samples beside real music."""
+    """Return the result of :func:`judge` as a table, with samples next to real music."""
     short = "{:<26}{:>20}{:>20}"
     row = short + "{:>8}" * 4
     near = ("OA", "own OA")
@@ -147,7 +147,7 @@ _SHARES = {
 
 
 def _mean(described: Mapping[str, Any]) -> str:
-    """Return a mean and a deviation as text; nothing for a histogram."""
+    """Return a mean and a deviation as text; empty for a histogram."""
     if "deviation" not in described:
         return ""
     return f"{described['mean']:.2f} +- {described['deviation']:.2f}"

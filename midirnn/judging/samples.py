@@ -1,4 +1,4 @@
-"""What a tuned model plays: how varied it is, and how much of it stands in what it learned from."""
+"""Judge what a tuned model plays: how varied it is, and how much it copies from its recordings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from midirnn.codecs import NoteStream, Tokens
 from midirnn.judging.copying import Corpus, pitch_steps, pitches
 
 FIGURE = 4
-"""Notes of a figure."""
+"""The number of notes in a figure."""
 
 
 def judge_samples(
@@ -18,9 +18,9 @@ def judge_samples(
 ) -> dict[str, float]:
     """Return the ``distinct_share`` and the ``longest_copy`` of pieces.
 
-    The first is how many different figures of four notes there are, in any key, divided by the
-    number of figures: 1 if none comes twice. The second is the longest run of consecutive pitches
-    of a piece that stands in the recordings, in notes.
+    The first is the number of different figures of four notes, in any key, divided by the number of
+    figures: 1 if none comes twice. The second is the length in notes of the longest run of
+    consecutive pitches that also occurs in the recordings.
     """
     played = [pitches(codec, piece) for piece in samples]
     figures = [

@@ -10,10 +10,10 @@ from midirnn.judging.report import compare_sets
 from midirnn.performance import Performance
 
 FEWEST_PIECES = 2
-"""A set needs as many, for distances within it."""
+"""The fewest pieces of a set, so that there are distances within it."""
 
 FEWEST_FOR_SCALE = 4
-"""With so many pieces the second set is also compared with itself, half against half."""
+"""With this many pieces the second set is also compared with itself, half against half."""
 
 
 def compare_two(
@@ -21,9 +21,9 @@ def compare_two(
 ) -> dict[str, Any]:
     """Compare the first ``seconds`` of each piece of two sets; return figures for JSON.
 
-    ``features`` has for each feature what both sets are like, and how far the first is from the
-    second; ``scale`` how far one half of the second set is from its other half, where it has
-    pieces enough: no two sets of the same kind can be expected to be closer.
+    ``features`` describes both sets by each feature, and how far the first is from the second.
+    ``scale`` is how far one half of the second set is from the other half, if it has enough pieces:
+    no two sets of the same kind can be expected to be closer.
     """
     for name, pieces in (("first", first), ("second", second)):
         if len(pieces) < FEWEST_PIECES:
@@ -44,7 +44,7 @@ def compare_two(
 
 
 def table_of_two(report: Mapping[str, Any], first: str, second: str) -> Iterator[str]:
-    """Yield the lines of a table of what :func:`compare_two` returned."""
+    """Yield the lines of a table of the result of :func:`compare_two`."""
     row = "{:<22}{:>18}{:>18}{:>9}{:>8}{:>14}"
     yield row.format("", _short(first), _short(second), "overlap", "KL", "second alone")
     scale = report.get("scale", {})
@@ -65,7 +65,7 @@ def _short(name: str, most: int = 16) -> str:
 
 
 def _mean(described: Mapping[str, Any]) -> str:
-    """Return a mean and a deviation as text; nothing for a histogram."""
+    """Return a mean and a deviation as text; empty for a histogram."""
     if "deviation" not in described:
         return ""
     return f"{described['mean']:.2f} +- {described['deviation']:.2f}"

@@ -1,7 +1,7 @@
-"""How far the style of one passage is from that of another: six features and their scale.
+"""The distance between the styles of two passages: six features and their scale.
 
-The distances of one feature cannot be compared with those of another, so each is divided by its
-mean between passages of different pieces: 1 is as far as another piece.
+Distances of different features cannot be compared, so each is divided by its mean between passages
+of different pieces: 1 is as far as another piece.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StyleFeature(Feature):
 
 
 def log_notes_per_second(piece: Performance, seconds: float) -> float:
-    """Return the logarithm of the notes per second; of no notes that of a single one."""
+    """Return the logarithm of the notes per second; without notes that of a single one."""
     return float(np.log(max(notes_per_second(piece, seconds), 1 / seconds)))
 
 
@@ -49,7 +49,7 @@ def mean_pitch(piece: Performance, seconds: float) -> float:
 
 
 def log_polyphony(piece: Performance, seconds: float) -> float:
-    """Return the logarithm of the number of notes that sound at once where any does."""
+    """Return the logarithm of the mean number of notes that sound, where any sounds."""
     return float(np.log(max(polyphony(piece, seconds), 1.0)))
 
 
@@ -61,7 +61,7 @@ STYLE = (
     StyleFeature("pitch_classes", pitch_class_histogram, is_histogram=True),
     StyleFeature("rhythm", inter_onset_histogram, is_histogram=True, fewest_onsets=2),
 )
-"""What passages are compared by, in the order of columns. Chords count once in the rhythm."""
+"""The features that passages are compared by, in column order. Rhythm counts a chord once."""
 
 Styles = Mapping[str, FloatArray]
 """The features of N passages by name; shape ``(N, D)`` each."""
@@ -79,7 +79,7 @@ def _on_grid(seconds: FloatArray) -> FloatArray:
 
 
 def measure(passages: Sequence[Performance], seconds: float) -> Styles:
-    """Return the features of passages of so many seconds."""
+    """Return the features of passages of this length."""
     return {
         feature.name: np.stack([feature.of(piece, seconds) for piece in passages])
         for feature in STYLE
@@ -87,7 +87,7 @@ def measure(passages: Sequence[Performance], seconds: float) -> Styles:
 
 
 def distances(styles: Styles, others: Styles) -> FloatArray:
-    """Return the distance of each passage to the other in the same place; shape ``(N, 6)``.
+    """Return the distance of each passage to the other at the same index; shape ``(N, 6)``.
 
     Histograms are compared by total variation, single numbers by their absolute difference. NaN
     where a passage has no value.
@@ -98,8 +98,8 @@ def distances(styles: Styles, others: Styles) -> FloatArray:
 def mean_between_pieces(styles: Styles, others: Styles, pieces: Sequence[str]) -> FloatArray:
     """Return the mean distance of passages to others of different pieces; shape ``(6,)``.
 
-    ``pieces`` (N) names the piece of each passage, in ``styles`` and in ``others``. The mean is 1
-    where there is nothing to scale by.
+    ``pieces`` (N) names the piece of each passage, both in ``styles`` and in ``others``. The mean
+    is 1 where there is nothing to scale by.
     """
     name = np.asarray(pieces)
     different = name[:, None] != name  # (N, N)
@@ -118,6 +118,6 @@ def scaled(distance: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 def _differences(feature: Feature, values: FloatArray, others: FloatArray) -> FloatArray:
-    """Return how far values are apart, over the last axis: it is not in the result."""
+    """Return the distances between values, summed over the last axis."""
     apart: FloatArray = np.abs(values - others).sum(axis=-1)
     return apart / 2 if feature.is_histogram else apart

@@ -11,16 +11,16 @@ from midirnn.judging.features import onset_gaps, silences
 from midirnn.performance import Performance
 
 DENSE_SECONDS = 10.0
-"""The length of the passage in which a piece is densest."""
+"""The length of the window in which the densest passage is searched."""
 
 GRAM = 8
-"""Notes in the groups of which repetitions are counted."""
+"""The number of notes in the groups whose repetitions are counted."""
 
 LOOP_ROUNDS = 4
-"""How often a pattern of notes must be played in a row to count as a loop."""
+"""How many times in a row a pattern of notes must be played to count as a loop."""
 
 LONGEST_PATTERN = 256
-"""Notes in the longest pattern that is searched for loops."""
+"""The number of notes in the longest pattern that loops are searched for."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Troubles:
     """How silent, how dense and how repetitive a piece is."""
 
     longest_onset_gap_seconds: float
-    """The longest time in which no note begins, at either end of the piece too."""
+    """The longest time in which no note begins, including both ends of the piece."""
     longest_silence_seconds: float
     """The longest time in which no note sounds."""
     densest_notes_per_second: float

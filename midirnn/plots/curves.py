@@ -61,9 +61,9 @@ def plot_curves(
 ) -> None:
     """Draw the curves of training runs (folders) into a PNG, SVG or PDF file.
 
-    The loss is drawn over the tokens seen: in training raw and smoothed, in validation as points;
-    the learning rate and the speed are below it. Raises :class:`CheckpointError` for a run without
-    metrics, and :class:`OptionError` for a file name without a known suffix.
+    The loss is drawn over the tokens seen: the training loss raw and smoothed, the validation loss
+    as points, with the learning rate and the speed below. Raises :class:`CheckpointError` for a run
+    without metrics, and :class:`OptionError` for a file name without a known suffix.
     """
     target = check_suffix(path)
     loaded = read_runs(runs)
@@ -88,7 +88,7 @@ def plot_curves(
 
 
 def read_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """Read the runs in some folders; their names differ."""
+    """Read the runs in some folders; each gets a different name."""
     folders = [Path(path) for path in paths]
     if not folders:
         raise CheckpointError("there is no run to draw; name at least one folder of a run")
@@ -101,7 +101,7 @@ def read_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
 def _read_metrics(path: Path) -> tuple[dict[str, Any], ...]:
     """Read the records of a metrics file: the last of each step, in order.
 
-    A last line that is cut off is skipped: a run that was killed may leave one.
+    A truncated last line is skipped: a run that was killed may leave one.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -188,7 +188,7 @@ def _smooth(values: FloatArray) -> FloatArray:
 
 
 def _loss_limits(runs: Sequence[Run]) -> tuple[float | None, float | None]:
-    """Return limits of the loss that leave out the first steps, which are far above the rest."""
+    """Return axis limits that leave out the loss of the first steps, far above the rest."""
     losses = [loss[np.isfinite(loss)] for run in runs for loss in [run.series(_LOSS)[1]]]
     checks = [loss[np.isfinite(loss)] for run in runs for loss in [run.series(_VALIDATION)[1]]]
     shown = np.concatenate([*(loss[len(loss) // 50 :] for loss in losses), *checks])

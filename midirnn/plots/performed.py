@@ -44,8 +44,8 @@ def plot_performed(
 ) -> None:
     """Draw a score above its performance, with pedal and tempo, into a PNG, SVG or PDF file.
 
-    Both are drawn in seconds of their own. The tempo is that of the performance's file, smoothed
-    over a second. Raises :class:`OptionError` for a file name without a known suffix.
+    Each has its own time axis. The tempo is that of the performance's tempo map, smoothed over a
+    second. Raises :class:`OptionError` for a file name without a known suffix.
     """
     target = check_suffix(path)
     ends = [max(piece.duration, 1.0) for piece in (written, played)]

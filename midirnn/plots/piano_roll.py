@@ -99,7 +99,7 @@ def pitch_range(performance: Performance) -> tuple[int, int]:
 
 @dataclass(frozen=True, eq=False)
 class NoteColors:
-    """What the colour of a note says; the notes with high values are drawn on top."""
+    """What the colours of notes mean; the notes with high values are drawn on top."""
 
     label: str
     values: npt.NDArray[np.float64]
@@ -109,7 +109,7 @@ class NoteColors:
 
 
 def by_velocity(performance: Performance) -> NoteColors:
-    """Return colours that say how loud each note is."""
+    """Return colours that show how loud each note is."""
     return NoteColors("velocity", performance.velocity.astype(float), 127, (1, 32, 64, 96, 127), 1)
 
 
@@ -139,7 +139,7 @@ def draw_keys(axes: Axes, low: int, high: int) -> None:
 def draw_notes(
     axes: Axes, performance: Performance, colors: NoteColors, end: float
 ) -> PolyCollection:
-    """Draw a bar for each note, those of high values on top, none too short to be seen."""
+    """Draw a bar for each note, long enough to be seen; those of high values are on top."""
     order = np.argsort(colors.values, kind="stable")
     start, pitch = performance.start[order], performance.pitch[order].astype(float)
     stop = np.maximum(performance.end[order], start + end / 1500)
@@ -172,7 +172,7 @@ def _rectangles(
 def draw_colors(
     figure: Figure, notes: PolyCollection, colors: NoteColors, axes: list[Axes]
 ) -> None:
-    """Draw what the colours of notes mean, to the right of the axes."""
+    """Draw the legend of the notes' colours, to the right of the axes."""
     bar = figure.colorbar(notes, ax=axes, pad=0.01, aspect=30)
     bar.set_label(colors.label, color=INK)
     bar.outline.set_visible(False)

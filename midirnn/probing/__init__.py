@@ -1,4 +1,4 @@
-"""What the units of a model stand for: their states while it reads pieces, and what they follow."""
+"""What the units of a model encode: their states while it reads pieces, and what they follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear probes: how much of a signal can be read off the state of each layer, on unseen pieces.
+"""Linear probes: how well a signal can be predicted from each layer's state, on unseen pieces.
 
 A probe is a ridge regression from the state of one layer to a signal (G. Alain and Y. Bengio,
 "Understanding intermediate layers using linear classifier probes", 2016). Its R2 is the share of
@@ -22,11 +22,11 @@ from midirnn.probing.units import LEAST_TOKENS, names_of
 FloatArray = npt.NDArray[np.float64]
 
 LEAST_PIECES = 4
-"""A probe is fitted on half of so many pieces at least."""
+"""The fewest pieces for a probe; it is fitted on half of them."""
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Of the squared weights, in terms of the variance of a state: the best is chosen on pieces that
-are kept aside."""
+"""Penalties of the squared weights, relative to the variance of a state: the best is chosen on
+pieces that are held out."""
 
 TOKEN = "token"
 """The row for the last token alone, without a state."""
@@ -34,10 +34,10 @@ TOKEN = "token"
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a signal can be read off a layer."""
+    """How well a signal can be predicted from a layer."""
 
     signal: str
-    """Of the twelve pitch classes, which are one row, R2 is the mean."""
+    """The twelve pitch classes are one signal, with their mean R2."""
     layer: int | None
     """From 0; None for the last token alone, without a state."""
     r2: float
@@ -51,9 +51,9 @@ class Probe:
 def probe(traces: Sequence[Trace], vocab_size: int | None = None) -> list[Probe]:
     """Return how much of each signal the state of each layer holds, and the last token alone.
 
-    The state of a layer is all its numbers: h and, of an LSTM, c. Probes are fitted on every other
-    piece, and their R2 is that on the first, third and so on. The row of the last token is left out
-    without a ``vocab_size``. Raises :class:`OptionError` for less than :data:`LEAST_PIECES` pieces.
+    The state of a layer is h and, for an LSTM, c. Probes are fitted on every other piece, and R2 is
+    measured on the first, third and so on. Without a ``vocab_size`` the row of the last token is
+    left out. Raises :class:`OptionError` for fewer than :data:`LEAST_PIECES` pieces.
     """
     if len(traces) < LEAST_PIECES:
         raise OptionError(
@@ -77,7 +77,7 @@ def probe(traces: Sequence[Trace], vocab_size: int | None = None) -> list[Probe]
 
 
 def _alike(traces: Sequence[Trace]) -> list[list[str]]:
-    """Return the names of the signals, those together that have values at the same tokens."""
+    """Return the names of the signals, grouped by the tokens at which they have values."""
     groups: dict[tuple[bytes, ...], list[str]] = {}
     for name in names_of(traces):
         where = tuple(
@@ -89,7 +89,7 @@ def _alike(traces: Sequence[Trace]) -> list[list[str]]:
 
 
 def _by_row(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values, with the mean of the pitch classes as one of them."""
+    """Return the values, with those of the pitch classes replaced by their mean."""
     rows: dict[str, list[float]] = {}
     for name, value in values.items():
         rows.setdefault(PITCH_CLASS if name.startswith(PITCH_CLASS) else name, []).append(value)
@@ -97,11 +97,11 @@ def _by_row(values: Mapping[str, float]) -> dict[str, float]:
 
 
 Pieces = tuple[Sequence[Trace], Sequence[FloatArray]]
-"""Pieces, and what a probe reads at each of their tokens."""
+"""Pieces, and the input of a probe at each of their tokens."""
 
 
 def _inputs(traces: Sequence[Trace], layer: int | None, vocab_size: int) -> list[FloatArray]:
-    """Return what a probe reads of each piece (T, D): the state of a layer, or the last token."""
+    """Return a probe's input for each piece (T, D): the state of a layer, or the last token."""
     if layer is None:
         return [np.eye(vocab_size)[one.tokens] for one in traces]
     return [
@@ -111,7 +111,7 @@ def _inputs(traces: Sequence[Trace], layer: int | None, vocab_size: int) -> list
 
 
 def _r2(names: Sequence[str], fit: Pieces, unseen: Pieces) -> dict[str, float]:
-    """Return the R2 on unseen pieces of signals that are alike; none where it cannot be told."""
+    """Return the R2 on unseen pieces of one group of signals, where it can be computed."""
     first, aside, last = (_known(names, part) for part in (*_split(fit), unseen))
     if min(len(y) for _, y in (first, aside, last)) < LEAST_TOKENS:
         return {}
@@ -127,7 +127,7 @@ def _r2(names: Sequence[str], fit: Pieces, unseen: Pieces) -> dict[str, float]:
 
 
 def _split(pieces: Pieces) -> tuple[Pieces, Pieces]:
-    """Return all pieces but every third, and these."""
+    """Return all pieces but every third, and every third."""
     traces, inputs = pieces
     aside = [index for index in range(len(traces)) if index % 3 == 2] or [len(traces) - 1]
     rest = [index for index in range(len(traces)) if index not in aside]
@@ -138,7 +138,7 @@ def _split(pieces: Pieces) -> tuple[Pieces, Pieces]:
 
 
 def _known(names: Sequence[str], pieces: Pieces) -> tuple[FloatArray, FloatArray]:
-    """Return inputs (N, D) and values (N, S) of signals that are alike, where they have any."""
+    """Return inputs (N, D) and values (N, S) of a group of signals, where they have values."""
     rows, values = [np.zeros((0, pieces[1][0].shape[1]))], [np.zeros((0, len(names)))]
     for one, inputs in zip(*pieces, strict=True):
         if names[0] in one.signals:
@@ -150,7 +150,7 @@ def _known(names: Sequence[str], pieces: Pieces) -> tuple[FloatArray, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """What a ridge regression has found: ``x @ weights + offset``."""
+    """The result of a ridge regression: ``x @ weights + offset``."""
 
     weights: FloatArray
     """``(D, S)``"""
@@ -177,7 +177,7 @@ def ridge(x: FloatArray, y: FloatArray, penalties: Sequence[float]) -> list[Line
 def explained(line: Line, x: FloatArray, y: FloatArray) -> FloatArray:
     """Return the R2 (S,) of a line on other data: below 0 where the mean would be better.
 
-    It is not a number for what does not change there.
+    NaN for a signal that does not change there.
     """
     error = ((y - x @ line.weights - line.offset) ** 2).sum(axis=0)
     variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)

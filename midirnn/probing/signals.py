@@ -1,8 +1,8 @@
-"""What a piece does at each of its tokens, in numbers that a unit may follow.
+"""Describe a piece at each of its tokens, in numbers that a unit may follow.
 
-Each *signal* is a number for each token, which depends on that token and those before it alone:
-what a state may know. It is not a number (NaN) where it has no meaning yet, such as the loudness
-in the first seconds. The pedal is the file's: tokens do not hold it.
+Each *signal* is a number for each token, which depends only on that token and those before it: on
+what a state may know. It is NaN where it has no meaning yet, such as the loudness in the first
+seconds. The pedal is taken from the file, since tokens do not hold it.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ Signals = Mapping[str, FloatArray]
 """The values (T,) of each signal, by its name."""
 
 RECENT_SECONDS = 2.0
-"""Loudness, density, register and pitch classes are those of the notes of so many seconds."""
+"""Loudness, density, register and pitch classes are measured over the notes of this time."""
 
 CHORD_SECONDS = 0.05
-"""Notes that begin so close together are one onset of a phrase."""
+"""Notes that begin this close together are one onset of a phrase."""
 
 PHRASE_SECONDS, PHRASE_RATIO, PHRASE_ONSETS = 0.4, 3.0, 8
-"""A phrase begins after a gap of so many seconds at least, which is also so many times the median
-of so many gaps before it."""
+"""A phrase begins after a gap of at least this many seconds that is also at least this many times
+the median of this many gaps before it."""
 
 PITCH_CLASS = "pitch class"
-"""How the names of the pitch classes' signals begin."""
+"""The prefix of the names of the pitch classes' signals."""
 
 PITCH_CLASS_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
 @dataclass(frozen=True, eq=False)
 class Onsets:
-    """The notes of a piece as its tokens begin them, and how many have begun at each token."""
+    """The notes of a piece in the order of their tokens, and how many have begun at each token."""
 
     seconds: FloatArray
     """When each note begins; shape ``(N,)``."""
@@ -56,7 +56,7 @@ class Onsets:
 
     @property
     def is_under_way(self) -> npt.NDArray[np.bool_]:
-        """Whether the first note is :data:`RECENT_SECONDS` past at each token; shape ``(T,)``."""
+        """Whether :data:`RECENT_SECONDS` have passed since the first note; shape ``(T,)``."""
         under_way: npt.NDArray[np.bool_] = self.now >= self.seconds[0] + RECENT_SECONDS
         return under_way
 
@@ -68,7 +68,7 @@ class Onsets:
     def recent_mean(self, values: FloatArray) -> FloatArray:
         """Return the mean of values (N,) over the recent notes at each token; shape ``(T,)``.
 
-        Where none is recent it is that of the last note.
+        Where none is recent, the value of the last note.
         """
         sums = np.concatenate([[0.0], np.cumsum(values)])
         first = np.minimum(self.first_recent, np.maximum(self.begun - 1, 0))
@@ -84,9 +84,8 @@ class Onsets:
 def measure_signals(codec: Codec[Any], tokens: Tokens, piece: Any = None) -> Signals:
     """Return the signals of a piece, each of shape ``(T,)``, by their names.
 
-    Of music they are those of :data:`MUSIC`, a share of the notes for each pitch class and, if
-    ``piece`` is a performance with a pedal, the pedal; of text those of :data:`TEXT`. A signal that
-    never changes is left out.
+    For music they are those of :data:`MUSIC` and, if ``piece`` is a performance with a pedal, the
+    pedal; for text those of :data:`TEXT`. A signal that never changes is left out.
     """
     if isinstance(codec, NoteStream):
         onsets = onsets_of(codec, tokens)
@@ -121,7 +120,7 @@ def onsets_of(codec: Any, tokens: Tokens) -> Onsets:
 
 
 def _velocities(codec: Codec[Any], tokens: Tokens) -> FloatArray:
-    """Return the velocity in force at each token, from 0 to 127; all 0 if the codec has none."""
+    """Return the velocity in effect at each token, from 0 to 127; all 0 if the codec has none."""
     ids = codec.groups().get("velocity", slice(0, 0))
     bins = ids.stop - ids.start
     is_velocity = (tokens >= ids.start) & (tokens < ids.stop)
@@ -136,7 +135,7 @@ def loudness(onsets: Onsets) -> FloatArray:
 
 
 def density(onsets: Onsets) -> FloatArray:
-    """Return how many notes a second have begun recently, as log2(1 + n)."""
+    """Return how many notes per second have begun recently, as log2(1 + n)."""
     count = onsets.begun - np.minimum(onsets.first_recent, onsets.begun)
     return np.where(onsets.is_under_way, np.log2(1.0 + count / RECENT_SECONDS), np.nan)
 
@@ -158,7 +157,7 @@ def phrase_position(onsets: Onsets) -> FloatArray:
 
 
 def phrase_starts(seconds: FloatArray) -> FloatArray:
-    """Return for each note (N,) when its phrase began, known as soon as it begins."""
+    """Return for each note (N,) when its phrase began, computed from the notes up to it."""
     starts = np.empty(len(seconds))
     start, last, gaps = 0.0, -np.inf, list[float]()
     for index, second in enumerate(seconds.tolist()):
@@ -175,7 +174,7 @@ def phrase_starts(seconds: FloatArray) -> FloatArray:
 
 
 def pitch_class_share(pitch_class: int) -> Callable[[Onsets], FloatArray]:
-    """Return what measures the share of a pitch class among the recent notes."""
+    """Return a function that measures the share of a pitch class among the recent notes."""
 
     def share(onsets: Onsets) -> FloatArray:
         return onsets.recent_mean((onsets.pitch % 12 == pitch_class).astype(np.float64))
@@ -201,19 +200,19 @@ MUSIC: dict[str, Callable[[Onsets], FloatArray]] = {
     "since onset": since_onset,
     "phrase position": phrase_position,
 } | {f"{PITCH_CLASS} {name}": pitch_class_share(n) for n, name in enumerate(PITCH_CLASS_NAMES)}
-"""The signals of music, beside the pedal."""
+"""The signals of music, except the pedal."""
 
 
 # Text.
 
 
 def line_position(text: str) -> FloatArray:
-    """Return how many characters the line has so far."""
+    """Return the number of characters in the line so far."""
     return _since(text, "\n")
 
 
 def bar_position(text: str) -> FloatArray:
-    """Return how many characters stand since the last bar line of a tune in ABC notation."""
+    """Return the number of characters since the last bar line of a tune in ABC notation."""
     return _since(text, "|") if "|" in text else np.zeros(len(text))
 
 
@@ -232,7 +231,7 @@ def in_quotes(text: str) -> FloatArray:
 def nesting(text: str) -> FloatArray:
     """Return how many brackets are open. An empty line closes all.
 
-    Those of ABC's tuplets and endings, such as ``(3`` and ``[1``, count until their digit.
+    The brackets of ABC's tuplets and endings, such as ``(3`` and ``[1``, close at their digit.
     """
     depth, values = 0, np.zeros(len(text))
     for index, character in enumerate(text):
@@ -248,7 +247,7 @@ def nesting(text: str) -> FloatArray:
 
 
 def _since(text: str, mark: str) -> FloatArray:
-    """Return how many characters stand since the last mark; the mark itself is 0."""
+    """Return the number of characters since the last mark, which itself is 0."""
     at = np.arange(len(text), dtype=np.float64)
     marks = np.array([character == mark for character in text], bool)
     last = np.maximum.accumulate(np.where(marks, at, -1.0))

@@ -1,7 +1,7 @@
-"""The state after a primer as a place: similar primers lie near each other.
+"""The state after a primer as a point: similar primers lie near each other.
 
-A single state mostly says which note was last. So the place of a primer is the mean of h over its
-last tokens, all layers side by side, each number in terms of its spread over all primers.
+A single state mostly encodes the last note. So the point of a primer is the mean of h over its last
+tokens, with all layers concatenated and each number scaled by its spread over all primers.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from midirnn.probing.tracing import Trace
 FloatArray = npt.NDArray[np.float64]
 
 MEAN_TOKENS = 200
-"""A place is the mean of the states after so many tokens, the last ones."""
+"""The number of last tokens over which states are averaged."""
 
 PRIMER_SECONDS = 30.0
-"""So much of each piece is heard."""
+"""How much of each piece is read."""
 
 COMPONENTS = 20
-"""Nearest neighbours are looked for along so many principal components."""
+"""The number of principal components in which nearest neighbours are searched."""
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where a piece lies."""
+    """A piece as a point on the map."""
 
     label: str
-    """Its composer, or what else its kind is called."""
+    """Its composer, or another name for its kind."""
     name: str
     group: str
-    """Pieces of one group, such as performances of one composition, are no neighbours."""
+    """Pieces of one group, such as performances of one composition, do not count as neighbours."""
     state: FloatArray
     """``(num_layers * H,)``"""
 
 
 @dataclass(frozen=True, eq=False)
 class StyleMap:
-    """The principal components of some places."""
+    """The principal components of a set of states."""
 
     mean: FloatArray
     spread: FloatArray
     axes: FloatArray
-    """``(components, D)``, the first two span the picture."""
+    """``(components, D)``; the first two are the axes of the picture."""
     explained: FloatArray
     """The share of the variance along each axis."""
 
     @classmethod
     def fit(cls, states: Sequence[FloatArray]) -> StyleMap:
-        """Return the map of some states (D,). Raises :class:`OptionError` for less than three."""
+        """Return the map of some states (D,). Raise :class:`OptionError` for fewer than three."""
         if len(states) < 3:
             raise OptionError(f"a map needs at least 3 pieces; {len(states)} were given")
         rows = np.array(states)
@@ -69,21 +69,21 @@ class StyleMap:
         return cls(mean, spread, axes[:count], explained[:count])
 
     def project(self, states: Sequence[FloatArray] | FloatArray) -> FloatArray:
-        """Return where states lie; shape ``(N, components)``."""
+        """Return the coordinates of states; shape ``(N, components)``."""
         placed: FloatArray = ((np.array(states) - self.mean) / self.spread) @ self.axes.T
         return placed
 
 
 def place_of(one: Trace) -> FloatArray:
-    """Return the place of a primer that was read; shape ``(num_layers * H,)``."""
+    """Return the mean state of a primer that was read; shape ``(num_layers * H,)``."""
     mean: FloatArray = one.states["h"][-MEAN_TOKENS:].mean(axis=0, dtype=np.float64).ravel()
     return mean
 
 
 def nearest(known: FloatArray, asked: FloatArray, excluded: npt.NDArray[np.bool_]) -> list[int]:
-    """Return for each asked place (A, D) the index of the nearest known one (K, D).
+    """Return for each point in ``asked`` (A, D) the index of the nearest of ``known`` (K, D).
 
-    ``excluded`` (A, K) are those that do not count.
+    ``excluded`` (A, K) marks pairs that do not count.
     """
     squares = ((asked[:, None] - known[None]) ** 2).sum(axis=2)
     return [int(index) for index in np.where(excluded, np.inf, squares).argmin(axis=1)]
@@ -91,16 +91,16 @@ def nearest(known: FloatArray, asked: FloatArray, excluded: npt.NDArray[np.bool_
 
 @dataclass(frozen=True)
 class Recognition:
-    """How often the nearest neighbour of a piece has its label, beside guessing."""
+    """How often the nearest neighbour of a piece has its label, compared with guessing."""
 
     pieces: int
     labels: int
     right: float
-    """The share of pieces whose nearest neighbour is of the same label."""
+    """The share of pieces whose nearest neighbour has the same label."""
     guessed: float
-    """What guessing would give: each label as often as there are neighbours of it."""
+    """The share that guessing would give, each label as often as it occurs among the neighbours."""
     most_frequent: float
-    """What always saying the most frequent label would give."""
+    """The share that always guessing the most frequent label would give."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON."""
@@ -108,10 +108,10 @@ class Recognition:
 
 
 def recognize(known: Sequence[Place], asked: Sequence[Place] | None = None) -> Recognition:
-    """Return how often the nearest of the known places has the label of an asked one.
+    """Return how often the nearest of the known pieces has the label of an asked one.
 
-    Without ``asked`` each known place is asked for, among the others. Only labels with a neighbour
-    to be found count.
+    Without ``asked``, each known piece is compared with the others. Only pieces with a neighbour of
+    the same label count.
     """
     fitted = StyleMap.fit([place.state for place in known])
     asked = known if asked is None else asked
@@ -143,9 +143,9 @@ def recognize(known: Sequence[Place], asked: Sequence[Place] | None = None) -> R
 
 
 def path_of(model: Model, tokens: Sequence[int], new_tokens: int, seed: int) -> FloatArray:
-    """Return the way of a continuation from the place of its primer; shape ``(N, num_layers * H)``.
+    """Return the path of a continuation from its primer's point; shape ``(N, num_layers * H)``.
 
-    The model plays on from the tokens without being told to keep to their style.
+    The model continues the tokens without controls that keep to their style.
     """
     from midirnn.sampling.sampler import Sampler
 

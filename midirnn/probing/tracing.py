@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
 Progress = Callable[[int, int], None]
-"""Called with the tokens that are read, and all."""
+"""Called with the number of tokens read, and of all."""
 
 _PROGRESS_EVERY = 256
 
@@ -35,16 +35,16 @@ class Trace:
     tokens: Tokens
     """The tokens that were read; shape ``(T,)``."""
     states: Mapping[str, FloatMatrix]
-    """After each token the state of each unit, by the names of the cell's states: h, and of an LSTM
-    c too; shape ``(T, num_layers, H)`` each."""
+    """The state of each unit after each token, by the names of the cell's states: h, and for an
+    LSTM also c; shape ``(T, num_layers, H)`` each."""
     signals: Signals
-    """What the piece does at each token; see :func:`~midirnn.probing.signals.measure_signals`."""
+    """The piece at each token; see :func:`~midirnn.probing.signals.measure_signals`."""
     seconds: np.ndarray[Any, np.dtype[np.float64]] | None = None
-    """The time of each token; shape ``(T,)``. None of text."""
+    """The time of each token; shape ``(T,)``. None for text."""
     performance: Performance | None = None
-    """The piece as it was played, with its pedal; None of text."""
+    """The piece as it was played, with its pedal; None for text."""
     text: str | None = None
-    """The piece, of text."""
+    """The piece, if it is text."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -61,9 +61,9 @@ def trace(
 ) -> Trace:
     """Read a piece, or the file of one, with a model, from a zero state and without controls.
 
-    Only the first ``seconds`` of music are read, and at most ``most_tokens``. ``states`` are those
-    that are kept; by default all that the cell has. Raises :class:`OptionError` for a piece in
-    which there is nothing to read.
+    Only the first ``seconds`` of music are read, and at most ``most_tokens``. ``states`` names the
+    states to keep; by default all that the cell has. Raises :class:`OptionError` for an empty
+    piece.
     """
     from midirnn.engines.load import load
 
@@ -99,7 +99,7 @@ def trace(
 
 
 def times_of(codec: Codec[Any], tokens: Tokens) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """Return the time of each token in seconds; None where the codec has no time."""
+    """Return the time of each token in seconds; None if the codec has no time."""
     if not isinstance(codec, NoteStream):
         return None
     return np.cumsum(codec.token_steps[tokens]) / codec.steps_per_second

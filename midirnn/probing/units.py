@@ -1,4 +1,4 @@
-"""Which units follow which signals: chosen on one half of the data and shown on the other."""
+"""Which units follow which signals: chosen on one half of the data, verified on the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Span = tuple[Trace, slice]
 """Some tokens of a piece."""
 
 LEAST_TOKENS = 40
-"""So many tokens of a half are the least that a correlation is taken of."""
+"""The fewest tokens of a half from which a correlation is computed."""
 
 
 class Unit(NamedTuple):
@@ -31,7 +31,7 @@ class Unit(NamedTuple):
     layer: int
     """From 0."""
     place: int
-    """Where it stands in the layer, from 0."""
+    """Its index in the layer, from 0."""
 
     def __str__(self) -> str:
         return f"{self.state}{self.layer + 1}[{self.place}]"
@@ -39,20 +39,20 @@ class Unit(NamedTuple):
 
 @dataclass(frozen=True)
 class FoundUnit:
-    """A unit, and the signal that it follows more closely than all others do."""
+    """A unit, and the signal that it follows more closely than other units do."""
 
     signal: str
     unit: Unit
     fitted: float
     """Its correlation with the signal on the half of the data where it was chosen, -1 to 1."""
     shown: float
-    """The same on the other half, which had no part in the choice."""
+    """The same on the other half, which was not used to choose it."""
     slope: float
     """The signal is about ``slope * state + offset``, fitted where it was chosen."""
     offset: float
 
     def predict(self, state: FloatMatrix) -> FloatMatrix:
-        """Return the signal as the unit tells it."""
+        """Return the signal as predicted from the unit's state."""
         return state * np.float32(self.slope) + np.float32(self.offset)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class FoundUnit:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums from which correlations of all units (U,) with one signal follow."""
+    """Sums from which the correlations of all units (U,) with one signal are computed."""
 
     count: float
     sum_x: FloatArray
@@ -113,7 +113,7 @@ class Moments:
         return self.sum_yy / n - (self.sum_y / n) ** 2 > 1e-12
 
     def line(self, unit: int) -> tuple[float, float]:
-        """Return slope and offset of the line that predicts the signal from a unit."""
+        """Return the slope and offset of the line that predicts the signal from a unit."""
         n = max(self.count, 1.0)
         mean, of_signal = self.sum_x[unit] / n, self.sum_y / n
         variance = self.sum_xx[unit] / n - mean**2
@@ -127,10 +127,10 @@ def find_units(
 ) -> dict[str, list[FoundUnit]]:
     """Return for each signal the ``each`` units that follow it most closely, by its name.
 
-    They are chosen by the correlation on one half of the data, and their correlation on the other
-    is beside it; see :func:`halves`. The signals are in the order of the pieces'. With ``state``
-    (``h`` or ``c``) only these numbers of the cell's state are looked at. Raises
-    :class:`OptionError` for pieces that are too short, and for a state that the cell lacks.
+    They are chosen by their correlation on one half of the data, and come with their correlation on
+    the other; see :func:`halves`. The signals keep the order of the pieces. ``state`` (``h`` or
+    ``c``) limits the search to one of the cell's states. Raises :class:`OptionError` for pieces
+    that are too short, and for a state that the cell lacks.
     """
     check_state(traces[0], state)
     if sum(map(len, traces)) < 2 * LEAST_TOKENS:
@@ -167,13 +167,13 @@ def check_state(one: Trace, state: str | None) -> None:
 
 
 def rows_of(one: Trace, state: str | None) -> FloatMatrix:
-    """Return the states (T, U) of all units side by side: of one kind of state, or of all."""
+    """Return the states (T, U) of all units, concatenated: of one kind of state, or of all."""
     arrays = [one.states[state]] if state else list(one.states.values())
     return np.concatenate([array.reshape(len(one), -1) for array in arrays], axis=1)
 
 
 def unit_at(one: Trace, state: str | None, place: int) -> Unit:
-    """Return which unit a column of :func:`rows_of` is."""
+    """Return the unit of a column of :func:`rows_of`."""
     names = [state] if state else list(one.states)
     _, layers, size = one.states[names[0]].shape
     which, layer, within = np.unravel_index(place, (len(names), layers, size))
@@ -186,10 +186,10 @@ def names_of(traces: Iterable[Trace]) -> list[str]:
 
 
 def halves(traces: Sequence[Trace]) -> tuple[list[Span], list[Span]]:
-    """Return where units are chosen, and where they are shown.
+    """Return the data on which units are chosen, and that on which they are verified.
 
-    Of a single piece these are its first and its second half. Of several pieces every other one is
-    for choosing, and the first, third and so on are for showing.
+    For a single piece these are its first and its second half. Of several pieces, the second,
+    fourth and so on are for choosing, and the first, third and so on for verifying.
     """
     if len(traces) == 1:
         (one,) = traces
@@ -200,7 +200,7 @@ def halves(traces: Sequence[Trace]) -> tuple[list[Span], list[Span]]:
 
 
 def moments_of(spans: Sequence[Span], signal: str, state: str | None) -> Moments:
-    """Return the sums over the spans of those pieces that have a signal."""
+    """Return the sums over the spans of the pieces that have the signal."""
     sums = [
         Moments.of(rows_of(one, state)[part], one.signals[signal][part])
         for one, part in spans
@@ -217,14 +217,14 @@ def _sum(moments: Sequence[Moments]) -> Moments:
 
 
 def liveliest(one: Trace, count: int, *, state: str = "h") -> list[Unit]:
-    """Return the units whose states vary most, in the order of layers and places."""
+    """Return the units whose states vary most, in the order of layers and units."""
     rows = rows_of(one, state)
     places = np.sort(np.argsort(-rows.std(axis=0), kind="stable")[:count])
     return [unit_at(one, state, int(place)) for place in places]
 
 
 def strongest(found: Mapping[str, list[FoundUnit]]) -> list[FoundUnit]:
-    """Return the best unit of each signal; of the pitch classes only that of the closest."""
+    """Return the best unit of each signal; of all pitch classes only the best one."""
     best = [units[0] for units in found.values()]
     classes = [one for one in best if one.signal.startswith(PITCH_CLASS)]
     kept = max(classes, key=lambda one: abs(one.fitted), default=None)

@@ -1,4 +1,4 @@
-"""The units of a model that are worth watching while it plays: a file beside its weights.
+"""The units of a model that are worth watching while it plays: a file next to its weights.
 
 ``midirnn cells MODEL FILES --save`` writes it. The model process reads the values of these units
 after each step, which costs a few microseconds; see :mod:`midirnn.live.view.units`.
@@ -30,23 +30,23 @@ UNITS_FILE = "units.json"
 FORMAT_VERSION = 1
 
 LEAST_CORRELATION = 0.3
-"""A unit that follows its signal less than this, where it was not chosen, is not watched."""
+"""The least correlation with its signal, on the data not used to choose it, of a watched unit."""
 
 USUAL = (5.0, 95.0)
-"""Percentiles: between these a unit's value goes from 0 to 1."""
+"""The percentiles between which a unit's value goes from 0 to 1."""
 
 DIGITS = 3
 
 
 @dataclass(frozen=True)
 class WatchedUnit:
-    """A unit that means something. Its value is 0 at ``low`` and 1 at ``high``, cut off there.
+    """A unit that follows a signal. Its value is 0 at ``low`` and 1 at ``high``, clipped there.
 
-    ``low`` is above ``high`` for a unit that falls when its signal rises: the value rises then.
+    ``low`` is above ``high`` for a unit that falls when its signal rises, so that its value rises.
     """
 
     signal: str
-    """What it follows: loudness, density, ..."""
+    """The signal that it follows: loudness, density, ..."""
     state: str
     layer: int
     """From 0."""
@@ -54,7 +54,7 @@ class WatchedUnit:
     low: float
     high: float
     correlation: float
-    """With its signal, where it was not chosen."""
+    """With its signal, on the data not used to choose it."""
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ class WatchedUnit:
 
 
 class Watcher:
-    """Reads the values of some units off the states of an engine. Stateless."""
+    """Reads the values of some units from the states of an engine. Stateless."""
 
     def __init__(self, units: Sequence[WatchedUnit], config: ModelConfig) -> None:
         states = find_cell(config.cell).states
@@ -72,9 +72,9 @@ class Watcher:
         self._span = np.array([unit.high - unit.low or 1.0 for unit in units])
 
     def values(self, state: EngineState) -> tuple[float, ...]:
-        """Return the value of each unit, from 0 to 1; none if the state is still to be computed.
+        """Return the value of each unit, from 0 to 1; empty if the state is not computed yet.
 
-        It never computes a step, so that nothing waits for it.
+        It never computes a step, so that it never blocks.
         """
         if not (self._where and state.is_computed):
             return ()
@@ -87,7 +87,7 @@ class Watcher:
 def watched_of(
     traces: Sequence[Trace], found: Mapping[str, list[FoundUnit]]
 ) -> tuple[WatchedUnit, ...]:
-    """Return the units to watch: the best of each signal, if it follows that anywhere.
+    """Return the units to watch: the best of each signal, if it follows it on unseen data too.
 
     Raises :class:`OptionError` if none does.
     """
@@ -130,10 +130,10 @@ def write_watched(folder: Path, units: Sequence[WatchedUnit]) -> None:
 
 
 def read_watched(folder: Path, config: ModelConfig) -> tuple[WatchedUnit, ...]:
-    """Return the units to watch of the model in a folder; none if nobody has looked for them.
+    """Return the units to watch of the model in a folder; none if it has no such file.
 
-    A tuned model has those of its base. Raises :class:`CheckpointError` for a damaged file, and for
-    units that the model lacks.
+    A tuned model without one has those of its base. Raises :class:`CheckpointError` for a damaged
+    file, and for units that the model lacks.
     """
     path = folder / UNITS_FILE
     if not path.exists():
