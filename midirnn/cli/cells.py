@@ -45,12 +45,12 @@ def cells(
     ] = None,
     state: Annotated[
         str | None,
-        Parameter(help="Look only at this state of the cells: h or, of an LSTM, c. [all]"),
+        Parameter(help="Look only at this state of the cells: h or, for an LSTM, c. [all]"),
     ] = None,
-    each: Annotated[int, Parameter(help="How many units are listed for each signal.")] = 1,
+    each: Annotated[int, Parameter(help="List this many units for each signal.")] = 1,
     heat: Annotated[
         int,
-        Parameter(help="How many other units are drawn below, those that change most."),
+        Parameter(help="Also draw this many other units, those that change most."),
     ] = 24,
     seconds: Annotated[
         float | None, Parameter(help="Read only the first SECONDS of music. [all]")
@@ -76,21 +76,21 @@ def cells(
         Parameter(
             negative="",
             show_default=False,
-            help="Also write the units into the model's folder, as units.json: what plays live "
-            "shows their values.",
+            help="Also write the units into the model's folder, as units.json: live sessions then "
+            "show their values.",
         ),
     ] = False,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
 ) -> None:
-    """Show which hidden units of a model follow what the music does.
+    """Show which hidden units of a model follow which features of the music.
 
-    Each file is read from its start by the model. For loudness, density, register, pitch class,
-    time since the last onset, position in the phrase and the pedal (of text: quotes, nesting,
-    length of the line and of the bar) the unit is listed whose value correlates most with it. It is
-    chosen on the first half of the file; the correlation on the second half is beside it. Of
-    several files every other one is for choosing, and the first, third and so on for showing.
+    The model reads each file from its start. For loudness, density, register, pitch class, time
+    since the last onset, position in the phrase and the pedal (for text: quotes, nesting, length of
+    the line and of the bar), the unit whose value correlates most with it is listed. It is chosen
+    on the first half of the file, and its correlation is also shown on the second half. With
+    several files, it is chosen on every other file, and shown on the first, third and so on.
     """
     from midirnn.engines.load import load
     from midirnn.probing.units import check_state, find_units, liveliest, strongest
@@ -191,7 +191,7 @@ def _probe(
 
 
 def _short_name(model: str, models: Sequence[str]) -> str:
-    """Return the last part of a model's path, if that is its alone."""
+    """Return the last part of a model's path, if no other model has the same."""
     short = [Path(name).name for name in dict.fromkeys(models)]
     own = Path(model).name
     return own if short.count(own) == 1 else model

@@ -48,15 +48,15 @@ def clean(
         Parameter(help="The address of a Dask scheduler, whose workers read the files instead."),
     ] = None,
 ) -> None:
-    """Find duplicates and performances of one composition, and write a table of splits.
+    """Find duplicates and performances of the same composition, and write a table of splits.
 
-    Pieces are compared by their notes, whatever their names. The table has a row for each piece
-    that can be used: its split, its composition (group), and of which longer version it is a
-    duplicate. Encode with it:
+    Pieces are compared by their notes, not by their names. The table has a row for each usable
+    piece: its split, its composition (group), and the longer version that it duplicates, if any.
+    Encode with it:
 
     midirnn encode SOURCE -o DATASET --splits TABLE --where duplicate_of=
 
-    If the command is killed, the same command goes on where it was.
+    If the command is killed, run it again to resume.
     """
     from midirnn.datasets import SplitShares, clean_files
     from midirnn.datasets.report import counted, refusal_lines
@@ -88,7 +88,7 @@ def clean(
 
 
 def _naming(sources: tuple[str, ...], output: Path) -> Callable[[str], str]:
-    """Return how pieces are named in the table: encode seeks them from its folder or the source."""
+    """Return a function that names pieces in the table, relative to its folder or the source."""
     from midirnn.datasets.remote import remote_url
 
     if len(sources) == 1 or any(map(remote_url, sources)):

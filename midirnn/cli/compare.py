@@ -24,19 +24,19 @@ def compare(
     *,
     seconds: Annotated[float, Parameter(help="Use the first SECONDS of each file.")] = 60.0,
     plot: Annotated[
-        Path | None, Parameter(help="Also draw the features of both sets, into this file.")
+        Path | None, Parameter(help="Also draw the features of both sets into this file.")
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
 ) -> None:
-    """Compare two sets of MIDI files: generated music with real music, say, or two composers.
+    """Compare two sets of MIDI files, such as generated and real music, or two composers.
 
-    For ten features it prints the mean and standard deviation of both sets, and how alike the sets
-    are: distances between pieces of A and B should be spread like those within B. The overlap of
-    the two distributions is 1 and their Kullback-Leibler divergence (KL) 0 where they are. The last
-    column is the overlap of one half of B with the other, as a scale. Files that cannot be read are
-    named and left out.
+    For each of ten features it prints the mean and standard deviation of both sets, and how similar
+    they are. In similar sets, distances between pieces of A and B are distributed like those within
+    B: the overlap of the two distributions is near 1, and their Kullback-Leibler divergence (KL)
+    near 0. The last column is the overlap of one half of B with the other, as a scale. Files that
+    cannot be read are listed and left out.
     """
     from midirnn.judging.sets import FEWEST_PIECES, compare_two, table_of_two
 
@@ -53,7 +53,7 @@ def compare(
                 f"{folder} holds {len(pieces)} MIDI files with notes; at least {FEWEST_PIECES} are "
                 "needed"
             )
-    # What is counted per second must not count time after the end of all files.
+    # Features per second must not count time after the end of all files.
     seconds = min(seconds, max(piece.duration for pieces in sets for piece in pieces))
     report = compare_two(*sets, seconds)
     if json_output:

@@ -22,14 +22,14 @@ _PITCH = re.compile(r"([A-Ga-g][#b]*)(-?\d+)")
 
 @dataclass(frozen=True)
 class ConstraintFlags:
-    """What every new note must keep to."""
+    """Constraints that every new note keeps to."""
 
     key: Annotated[
         str | None,
         Parameter(
             group=GROUP,
-            help="Only pitches of a key or scale, 'D minor', 'F# dorian', or of a set, 'C E G'. "
-            "With --chords they are passing notes.",
+            help="Allow only pitches of a key or scale ('D minor', 'F# dorian') or of a set "
+            "('C E G'). With --chords they are passing notes.",
         ),
     ] = None
     pitch_range: Annotated[
@@ -47,8 +47,8 @@ class ConstraintFlags:
         str | None,
         Parameter(
             group=GROUP,
-            help="A chord chart, 'C | Am7 | F G7', or a .txt file with one. It is repeated to the "
-            "end.",
+            help="A chord chart such as 'C | Am7 | F G7', or a .txt file with one. It repeats until "
+            "the end.",
         ),
     ] = None
     tempo: Annotated[
@@ -69,8 +69,8 @@ class ConstraintFlags:
             group=GROUP,
             negative_iterable=(),
             show_default=False,
-            help="When nothing sounds, in seconds of the new music: '10-12.5'. May be given "
-            "several times.",
+            help="A span in which nothing sounds, in seconds of the new music: '10-12.5'. Can be "
+            "repeated.",
         ),
     ] = ()
     exact: Annotated[
@@ -79,12 +79,12 @@ class ConstraintFlags:
             group=GROUP,
             negative="",
             show_default=False,
-            help="The new music lasts exactly --seconds; its last second is a rest.",
+            help="Make the new music exactly --seconds long; its last second is a rest.",
         ),
     ] = False
 
     def constraints(self, seconds: float) -> Constraints:
-        """Return the constraints on so many seconds of music."""
+        """Return the constraints on music of this length."""
         from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale, read_curves
 
         if self.chords is None and self.tempo is not None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from midirnn.performance import Performance
 
 SCALE_PERFORMANCES = 256
-"""The scale is measured on so many performances, if the split has them, however few are played."""
+"""The number of performances that the scale is measured on, however few are continued."""
 
 MODEL = "model"
 """The name of the model's row."""
 
 SCALE = "scale"
-"""The name of the row that says what 1.00 stands for."""
+"""The name of the row with the distances that count as 1.00."""
 
 
 def evaluate_continuations(
@@ -48,7 +48,7 @@ def evaluate_continuations(
     json_output: bool,
     timing: Timing | None = None,
 ) -> None:
-    """Print how far the model's continuations, and the pianists' own, are from their primers."""
+    """Print how far the continuations by the model and by the pianists are from their primers."""
     from midirnn.judging.continuations import Timing, judge_continuations
 
     timing = timing or Timing()
@@ -122,7 +122,7 @@ def _excerpts(
 
 
 def _pick(excerpts: Sequence[Excerpt], count: int) -> list[int]:
-    """Return the indices of the excerpts that are played."""
+    """Return the indices of the excerpts to continue."""
     from midirnn.judging.continuations import pick
 
     return pick([e.composition for e in excerpts], count)
@@ -141,7 +141,7 @@ def _continue(
     workers: int,
     save: Path | None,
 ) -> list[Performance]:
-    """Return what the model plays after each primer, from 0 s on."""
+    """Return what the model plays after each primer, starting at 0 s."""
     from midirnn.midifile import write_midi
     from midirnn.sampling.many import continue_many
     from midirnn.sampling.requests import Request
@@ -172,7 +172,7 @@ def _continue(
 
 
 def _print_tables(report: Mapping[str, Any], dataset: Path | str) -> None:
-    """Print the distances, and what returns of the primers."""
+    """Print the tables of distances and recurrence."""
     from rich.console import Console
 
     print(
@@ -197,7 +197,8 @@ def _print_tables(report: Mapping[str, Any], dataset: Path | str) -> None:
 def _distance_table(report: Mapping[str, Any]) -> Table:
     """Return the distances: a row for each passage and each player, and the scale of each passage.
 
-    The scale is what 1.00 stands for, as :data:`midirnn.judging.style.STYLE` measures it.
+    The scale is the distance that counts as 1.00, in the units of
+    :data:`midirnn.judging.style.STYLE`.
     """
     from midirnn.judging.continuations import COLUMNS
 
@@ -212,7 +213,7 @@ def _distance_table(report: Mapping[str, Any]) -> Table:
 
 
 def _recurrence_table(report: Mapping[str, Any]) -> Table:
-    """Return what comes back of the primers: a row for each player."""
+    """Return how much of the primers comes back: a row for each player."""
     seconds = f"of the primer, in {report['headline']} s"
     table = _table(seconds, "player", "median", "90 %", "largest", words=2)
     for key, title, form in (

@@ -31,7 +31,7 @@ def decode(
         str | None,
         Parameter(
             name="ID",
-            help="The piece: the path under which it is stored, or SPLIT:NUMBER, from train:0 on.",
+            help="The piece: the path under which it is stored, or SPLIT:NUMBER, such as train:0.",
         ),
     ] = None,
     /,
@@ -41,18 +41,18 @@ def decode(
         Parameter(
             name=["--output", "-o"],
             allow_leading_hyphen=True,
-            help="The file to write; one that ends in .json gets the token ids. A dash (-) writes "
-            "to standard output.",
+            help="The file to write; a .json file gets the token ids. A dash (-) writes to "
+            "standard output.",
         ),
     ],
     format: Annotated[
         str | None,
-        Parameter(help="Whose token ids a JSON file holds: magenta (note-seq) or miditok."),
+        Parameter(help="Format of the token ids in a JSON file: magenta (note-seq) or miditok."),
     ] = None,
 ) -> None:
-    """Write a piece of a data set as a file: what a model reads of it.
+    """Write a piece of a data set to a file, as a model reads it.
 
-    Of a MIDI file these are the notes on the grid of the encoding, with the pedal applied. With
+    For MIDI files these are the notes on the grid of the encoding, with the pedal applied. With
     --format the token ids come from a JSON file that another program wrote: a list, or an object
     with "ids".
     """
@@ -83,7 +83,7 @@ def decode(
 
 
 def _decode_ids(path: Path, format: str, output: Path) -> None:
-    """Write as MIDI what the ids in a JSON file stand for."""
+    """Decode the token ids in a JSON file, and write the piece."""
     if format not in FORMATS:
         raise OptionError(f"--format is {format!r}; it can be {' or '.join(FORMATS)}")
     codec = codec_from_settings(FORMATS[format])

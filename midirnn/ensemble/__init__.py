@@ -1,4 +1,4 @@
-"""Several players: a network says what each does next, and each does it with the piano model."""
+"""Several players: a network decides what each does next, and the piano model plays it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conductor: what each player does next, second by second, as its network says."""
+"""The conductor: its network decides what each player does, second by second."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ Row = tuple[int, ...]
 """The gesture of each seat in a second."""
 
 REMEMBERED_SECONDS = 16
-"""How far back notes of the person are looked for that still sound."""
+"""How far back to look for notes of the person that still sound."""
 FORGETS_AFTER_SECONDS = 30
-"""After so long without a second that was played, a new piece begins."""
+"""After a longer gap between seconds that were played, a new piece begins."""
 
 SILENT = 0
 _SAMPLING = SamplingConfig(top_p=1.0)
 _STREAM = 1
-"""Sets the random numbers of the conductor apart from those of a plan."""
+"""Separates the random numbers of the conductor from those of a plan."""
 
 
 def load_network(model: str | os.PathLike[str] = "ensemble") -> Model:
-    """Load the network of an ensemble. Raises :class:`CodecError` for a model of other tokens."""
+    """Load the network of an ensemble. Raise :class:`CodecError` for a model of another codec."""
     network = load(model)
     require(network.codec, EnsembleCodec, "an ensemble", "gestures")
     return network
 
 
 class Conductor:
-    """Says what every seat does in a second. Owns the network's state, and what was heard.
+    """Decides what every seat does in a second. Owns the network's state, and what was heard.
 
-    What is said of a second depends on the seed, on what was done in the seconds before, and on
-    nothing else. Seconds that are over are fed to the network with what the person did in them;
-    for one that is not over yet, that is what was heard of it so far, or else what the network
-    expects. ``notes`` are heard in steps, ``steps_per_second`` of them.
+    A decision depends only on the seed and on what was done in the seconds before. Seconds that are
+    over are fed to the network with what the person did in them; for one that is not over yet, that
+    is what was heard so far, or else what the network expects. Notes are heard in steps, of which a
+    second has ``steps_per_second``.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Conductor:
         self._sampler: Sampler[Any] = Sampler(network.engine("numpy"), self._codec, _SAMPLING)
         self._settled: SamplerState = self._sampler.snapshot()
         self._next = begin // steps_per_second
-        """The first second that the network has not been fed."""
+        """The first second that has not been fed to the network."""
         self._heard: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._said: dict[tuple[int, Row | None], tuple[SamplerState, Row]] = {}
 
     def hear(self, step: int, note_offs: Sequence[int], note_ons: Sequence[int]) -> None:
-        """Hear the pitches that the person ended and began in a step, or what is new in it."""
+        """Add pitches that the person ended and began in a step."""
         offs, ons = self._heard.get(step, ((), ()))
         self._heard[step] = (
             tuple(dict.fromkeys((*offs, *note_offs))),
@@ -73,13 +73,13 @@ class Conductor:
         self._said.clear()
 
     def go_on_from(self, rows: npt.ArrayLike) -> None:
-        """Go on from what each seat did in the seconds before, from the first on."""
+        """Go on after ``rows``: what each seat did in every second so far (seconds, seats)."""
         table = np.asarray(rows, np.int64)
         self._sampler.hear(self._codec.from_gestures(table).tolist())
         self._settled, self._next = self._sampler.snapshot(), len(table)
 
     def settle(self, second: int, rows: Mapping[int, Row]) -> None:
-        """Feed the seconds before this one, which are over, with what was said of them."""
+        """Feed the seconds before this one, which are over, with the rows decided for them."""
         if second <= self._next:
             return
         sampler = self._at(self._settled)
@@ -94,7 +94,7 @@ class Conductor:
         self._heard = {step: notes for step, notes in self._heard.items() if step >= oldest}
 
     def say(self, second: int, rows: Mapping[int, Row]) -> Row:
-        """Return what each seat does in a second, given what was said of those before."""
+        """Return what each seat does in a second, given the rows decided for those before."""
         if second in rows or second < self._next:
             return rows.get(second, self._silence)
         return self._say(second, rows)[1]
@@ -104,7 +104,7 @@ class Conductor:
         return (SILENT,) * self._codec.players
 
     def _say(self, second: int, rows: Mapping[int, Row]) -> tuple[SamplerState, Row]:
-        """Return the state of the network before a second, and what it says of it."""
+        """Return the state of the network before a second, and the row that it decides."""
         before = None if second == self._next else rows.get(second - 1)
         key = (second, before)
         if key not in self._said:
@@ -119,7 +119,7 @@ class Conductor:
         return self._said[key]
 
     def _draw(self, state: SamplerState, second: int) -> Row:
-        """Return what the network says next; seats that nobody has are silent."""
+        """Return the next row drawn from the network; empty seats are silent."""
         sampler = self._at(state)
         spawned = np.random.SeedSequence(self._seed, spawn_key=(_STREAM, second))
         sampler.rng = np.random.default_rng(spawned)
@@ -129,7 +129,7 @@ class Conductor:
         return tuple(gesture if seat in taken else SILENT for seat, gesture in enumerate(row))
 
     def _done(self, second: int, said: Row | None, *, is_over: bool = True) -> Row:
-        """Return what was done in a second: of the person, what was heard."""
+        """Return what was done in a second: the row decided, but what was heard of the person."""
         row = list(said or self._silence)
         if self.seats.person:
             heard = self._gesture_heard(second)
@@ -138,7 +138,7 @@ class Conductor:
         return tuple(row)
 
     def _gesture_heard(self, second: int) -> int:
-        """Return what the person did in a second, as far as it was heard."""
+        """Return what the person did in a second, as far as heard."""
         origin = second - REMEMBERED_SECONDS
         since: dict[int, float] = {}
         notes: list[tuple[float, float, int]] = []
@@ -177,7 +177,7 @@ class Conductor:
 
 
 def notes_per_second(row: Row, seats: Seats) -> float:
-    """Return how many notes the players begin in a second in which they do this."""
+    """Return how many notes the players begin in a second with these gestures."""
     return float(sum(GESTURES[row[seat]].onsets for seat in seats.played))
 
 

@@ -1,4 +1,4 @@
-"""Generate the music of an ensemble: the network says what, the piano model plays it."""
+"""Generate the music of an ensemble: the network decides what, the piano model plays it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from midirnn.sampling.generate import DEFAULT_SECONDS, MAX_SECONDS
 from midirnn.sampling.generated import Generated
 
 Progress = Callable[[int, int], None]
-"""Called with the seconds of new music that are done, and of all."""
+"""Called with the seconds of new music done, and the seconds in all."""
 
 
 def generate_ensemble(
@@ -43,11 +43,11 @@ def generate_ensemble(
 ) -> Generated:
     """Return music of several players, each a part on a channel of its own.
 
-    The ``network`` says what each player does in each second, and ``model`` plays it, in that
-    player's register. With a ``primer`` its first parts are the players, and what they did is gone
-    on with, from the next whole second on. The same seed gives the same music, with the same
-    ``engine`` on one machine. Raises :class:`OptionError` for a number of players or seconds that
-    cannot be, or a primer without notes.
+    The ``network`` decides what each player does in each second, and ``model`` plays it, in that
+    player's register. The first parts of a ``primer`` are the players; the music continues from the
+    next whole second after it. The same seed gives the same music, with the same ``engine`` on one
+    machine. Raises :class:`OptionError` for a number of players or seconds that is out of range,
+    and for a primer without notes.
     """
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
@@ -86,7 +86,7 @@ def generate_ensemble(
 def _heard(primer: Performance, network: Model, players: int) -> tuple[Any, Performance]:
     """Return what the players of a primer do (seconds, seats), and their notes alone.
 
-    The number of a note's part is then that of its player.
+    The part of a note is then the number of its player.
     """
     codec = require(network.codec, EnsembleCodec, "an ensemble")
     seat_of = np.full(len(primer.parts), players)
@@ -127,7 +127,7 @@ class _Notes:
     def add(
         self, word: tuple[TokenType, int], step: int, velocity: int, source: EnsembleSource
     ) -> None:
-        """Take note of a token that was drawn in a step."""
+        """Add a token that was drawn at a step."""
         kind, pitch = word
         if kind is TokenType.NOTE_ON:
             self._sounding[pitch] = (step, pitch, velocity, source.seat_of(pitch))
@@ -136,7 +136,7 @@ class _Notes:
             self._rows.append((begin, step, *rest))  # type: ignore[arg-type]
 
     def performance(self, end: int) -> Performance:
-        """Return the music, the primer first; what still sounds ends with it."""
+        """Return the music, the primer first; notes that still sound end at step ``end``."""
         left = [(begin, end, *rest) for begin, *rest in self._sounding.values()]
         columns = np.array([*self._rows, *left], np.int64).reshape(-1, 5)
         new = Performance(

@@ -1,4 +1,4 @@
-"""Who sits where: the registers and the channels of the players of an ensemble."""
+"""Seats: the registers and the channels of the players of an ensemble."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from midirnn.errors import OptionError
 from midirnn.performance import Part
 
 REACH = 9
-"""How many semitones above and below the middle of their register players go."""
+"""How many semitones players go above and below the middle of their register."""
 
 _CHANNELS = 16
 
@@ -19,8 +19,8 @@ _CHANNELS = 16
 class Seats:
     """The players of an ensemble, numbered from the highest register, 0, to the lowest.
 
-    With a person, who has the first seat, the network plays the ``players`` next ones, else the
-    ``players`` first. Seats that nobody has are silent.
+    A person has the first seat, and the network plays the next ``players`` ones; without a person,
+    the first ``players``. Empty seats are silent.
     """
 
     players: int = 3
@@ -29,7 +29,7 @@ class Seats:
     """Whether a person plays along."""
 
     def check(self, codec: EnsembleCodec) -> None:
-        """Raise :class:`OptionError` if a network of this codec has not as many seats."""
+        """Raise :class:`OptionError` if a network of this codec has too few seats."""
         most = codec.players - self.person
         if not 1 <= self.players <= most:
             beside = " beside yours" if self.person else ""
@@ -44,7 +44,7 @@ class Seats:
 
 
 def pitches_of(seat: int, gesture: int) -> range:
-    """Return the pitches in which a player makes a gesture."""
+    """Return the pitches that a player uses for a gesture."""
     middle = REGISTERS[seat]
     return (
         range(middle, middle + REACH) if GESTURES[gesture].high else range(middle - REACH, middle)
@@ -53,6 +53,6 @@ def pitches_of(seat: int, gesture: int) -> range:
 
 @cache
 def channel_of(seat: int, first: int = 0) -> int:
-    """Return the channel (0 to 15) of a seat: ``first``, then those after it, without drums."""
+    """Return the channel (0 to 15) of a seat: ``first``, then the next ones, except drums."""
     others = ((first + number) % _CHANNELS for number in range(1, _CHANNELS))
     return [first, *(c for c in others if not Part(channel=c).is_drum)][seat]

@@ -1,9 +1,9 @@
-"""Narrows what a piano model may play to what the players of an ensemble are doing.
+"""Limit what a piano model may play to what the players of an ensemble are doing.
 
-All players' notes are one stream of tokens, so that each is chosen knowing all the others. Each
-player has one note at a time. The network says how many a player begins in a second, how long they
-sound and in which part of the register; the piano model chooses when exactly, how loud, and which
-pitches.
+The notes of all players are one stream of tokens, so that each is chosen with knowledge of the
+others. Each player has one note at a time. The network decides how many a player begins in a
+second, how long they sound and in which part of the register; the piano model chooses the exact
+times, the velocities and the pitches.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from midirnn.ensemble.seats import Seats, pitches_of
 from midirnn.sampling import Sampler
 
 ONSET_SHARE = 0.5
-"""In this share of its time, from the start on, a note begins."""
+"""A note begins within this share of the time it has, counted from the start."""
 SHORTEST, LONGEST = 0.8, 1.4
-"""How long a note sounds, as a share of what its gesture says."""
+"""How long a note may sound, relative to the length that its gesture gives."""
 
 _KEPT_SECONDS = 40
 _KEPT_NOTES = 64
@@ -43,14 +43,14 @@ class PlayedNote(NamedTuple):
 
 
 class Span(NamedTuple):
-    """From which step to which something has to happen."""
+    """The steps between which something has to happen."""
 
     first: int
     last: int
 
 
 class Onset(NamedTuple):
-    """A note that a player has to begin: the number of it in its second, and what it is part of."""
+    """A note that a player has to begin: when, its number in its second, and its gesture."""
 
     span: Span
     number: int
@@ -59,23 +59,23 @@ class Onset(NamedTuple):
 
 @dataclass(frozen=True)
 class EnsembleSource:
-    """Takes the tokens with which the players do what the conductor says.
+    """Accepts the tokens with which the players do what the conductor decides.
 
-    Frozen: each token gives the source for the next one, so that a snapshot can hold it.
-    :meth:`at` says what time it is, before each token.
+    Immutable: each token returns the source for the next one, so that a snapshot can hold it. Call
+    :meth:`at` before each token, to set the time.
     """
 
     pedals: ClassVar[bool] = False
-    """Its players are not at a piano."""
+    """The players have no pedal."""
 
     conductor: Conductor
     steps_per_second: int
     step: int = 0
     second: int = -1
     rows: Mapping[int, Row] = field(default_factory=dict)
-    """What was said of the present second, and of those before."""
+    """The rows decided for the present second, and for those before."""
     begun: tuple[int, ...] = ()
-    """How many of its notes of the present second each seat has begun, or let pass."""
+    """How many of its notes of the present second each seat has begun or skipped."""
     notes: tuple[PlayedNote, ...] = ()
     """The latest note of each pitch."""
 
@@ -107,7 +107,7 @@ class EnsembleSource:
         return replace(self, step=step, second=second, rows=rows, begun=(0,) * len(row))
 
     def narrow(self, allowed: BoolArray, sampler: Sampler[PerformanceCodec]) -> BoolArray:
-        """Return which of the ``allowed`` (V,) the players take; never none."""
+        """Return which of the ``allowed`` tokens (V,) the players accept; never empty."""
         slice_of = sampler.codec.vocabulary.slice_of
         ons, offs, shifts, velocities = (
             slice_of(kind)
@@ -149,7 +149,7 @@ class EnsembleSource:
         return self._otherwise(allowed, ons, shifts)
 
     def after(self, word: tuple[TokenType, int]) -> EnsembleSource:
-        """Return the source after a token: a note has a player."""
+        """Return the source after a token; a note-on is assigned to a player."""
         kind, value = word
         if kind is TokenType.NOTE_ON:
             seat = self._player(value)
@@ -164,20 +164,20 @@ class EnsembleSource:
         return self.struck([value]) if kind is TokenType.NOTE_OFF else self
 
     def struck(self, pitches: Sequence[int]) -> EnsembleSource:
-        """Return the source after notes of these pitches have ended: the person has struck them."""
+        """Return the source after notes of these pitches ended, or the person struck them."""
         notes = tuple(
             note._replace(sounds=note.sounds and note.pitch not in pitches) for note in self.notes
         )
         return replace(self, notes=notes)
 
     def ending_with(self, pitches: Iterable[int]) -> set[int]:
-        """Return no notes: none ends because a note of the person does."""
+        """Return no pitches: no note ends because one of the person does."""
         return set()
 
     def hear(
         self, step: int, note_offs: Sequence[int], note_ons: Sequence[tuple[int, int]]
     ) -> EnsembleSource:
-        """Let the conductor hear what the person did in a step."""
+        """Tell the conductor what the person did in a step."""
         self.conductor.hear(step, note_offs, [pitch for pitch, _ in note_ons])
         return self
 
@@ -189,7 +189,7 @@ class EnsembleSource:
         return replace(controls, notes_per_second=density)
 
     def seat_of(self, pitch: int) -> int:
-        """Return whose the latest note of a pitch is."""
+        """Return the seat that played the latest note of a pitch."""
         return next((note.seat for note in self.notes if note.pitch == pitch), 0)
 
     def _earliest(self, allowed: BoolArray, shifts: slice) -> int:
@@ -214,7 +214,7 @@ class EnsembleSource:
         return None
 
     def _ending(self, note: PlayedNote, onset: Onset | None) -> Span:
-        """Return when a note has to end: when the player's next one has to begin at the latest."""
+        """Return when a note has to end: at the latest when the player's next one has to begin."""
         length = GESTURES[note.gesture].length * self.steps_per_second
         first, last = (note.onset + max(1, round(share * length)) for share in (SHORTEST, LONGEST))
         next_second = note.onset // self.steps_per_second + 1
@@ -225,7 +225,7 @@ class EnsembleSource:
         return Span(min(first, last), last)
 
     def _shifts(self, spans: Sequence[Span], longest: int) -> BoolArray:
-        """Return which time shifts (1 to ``longest`` steps) lead to where something may happen."""
+        """Return which time shifts (1 to ``longest`` steps) lead to when something may happen."""
         after = self.step + 1 + np.arange(longest)
         kept = after >= min((span.first for span in spans), default=self.step + longest)
         kept[-1] = True
@@ -233,7 +233,7 @@ class EnsembleSource:
         return kept
 
     def _otherwise(self, allowed: BoolArray, ons: slice, shifts: slice) -> BoolArray:
-        """Return the shortest way on, where no player can do what is due."""
+        """Return a fallback where no player can do what is due: the shortest shift, if any."""
         kept = np.zeros_like(allowed)
         if allowed[shifts].any():
             kept[shifts.start + int(allowed[shifts].argmax())] = True
@@ -245,7 +245,7 @@ class EnsembleSource:
         return kept if kept.any() else allowed
 
     def _player(self, pitch: int) -> int:
-        """Return who plays a pitch: whose turn it is, and whose register is nearest."""
+        """Return the seat that plays a pitch: first by turn, then by the nearest register."""
 
         def distance(seat: int) -> tuple[bool, bool, int]:
             onset = self._next_onset(seat, self.step)

@@ -25,7 +25,7 @@ _METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """Return a figure of that size in inches, whose axes lay themselves out."""
+    """Return a figure of this size in inches, with automatic layout."""
     layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.1, hspace=0.0)
     return Figure(figsize=(width, height), layout=layout)
 
@@ -63,7 +63,7 @@ _FALLBACK_FONTS = (
 def write_title(axes: Axes, title: str) -> None:
     """Write a title at the left. A character that no installed font has is written as an escape.
 
-    So is what Python makes of the bytes in a file name that is not UTF-8.
+    So are the surrogates that stand for bytes of a file name that is not UTF-8.
     """
     installed = set(font_manager.get_font_names())
     families = ["DejaVu Sans", *(name for name in _FALLBACK_FONTS if name in installed)]

@@ -1,4 +1,4 @@
-"""Sets of pieces beside each other: how their features are spread."""
+"""The distributions of features of two sets of pieces."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _COLUMNS = 5
 _WHITE_KEYS = {0: "C", 2: "D", 4: "E", 5: "F", 7: "G", 9: "A", 11: "B"}
 _TIMES = {1: "40 ms", 4: "0.3 s", 7: "2.6 s", 10: "20 s"}
 """The bins of times double from 20 ms on."""
-_NARROWEST = 0.02  # of what is drawn: equal values have no width of their own
+_NARROWEST = 0.02  # of the range that is drawn: equal values have zero width
 
 
 def plot_sets(
     sets: Mapping[str, Sequence[Performance]], seconds: float, path: str | os.PathLike[str]
 ) -> None:
-    """Draw the features of the first ``seconds`` of two sets of pieces, a panel for each.
+    """Draw each feature of the first ``seconds`` of two sets of pieces, in a panel of its own.
 
     A feature of one number is drawn as a density over the pieces, with a tick for each piece; a
     histogram as its mean. Raises :class:`OptionError` for a file name without a known suffix.
@@ -59,7 +59,7 @@ def _draw(axes: Axes, feature: Feature, values: Sequence[FloatArray]) -> None:
 
 
 def _ticks(feature: Feature) -> tuple[list[float], list[str]]:
-    """Return where to label the bins of a histogram, and with what."""
+    """Return the positions and the texts of the labels for a histogram's bins."""
     if "pitch_class" in feature.name:
         return [bin_ + 0.5 for bin_ in _WHITE_KEYS], list(_WHITE_KEYS.values())
     return [bin_ + 0.5 for bin_ in _TIMES], list(_TIMES.values())
@@ -68,7 +68,7 @@ def _ticks(feature: Feature) -> tuple[list[float], list[str]]:
 def _draw_density(
     axes: Axes, values: FloatArray, color: str, all_values: Sequence[FloatArray]
 ) -> None:
-    """Draw how often a set has which value, and a tick for each piece."""
+    """Draw the density of a set's values, and a tick for each piece."""
     together = np.concatenate(all_values)
     span = float(np.ptp(together)) or 1.0
     width = max(kernel_width(values), _NARROWEST * span)

@@ -1,4 +1,4 @@
-"""Primers as places in two dimensions, coloured by composer, and the way of a continuation."""
+"""Primers as points in two dimensions, coloured by composer, and the paths of continuations."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def plot_style_map(
     explained: Sequence[float] = (),
     title: str | None = None,
 ) -> None:
-    """Draw places (N, 2 or more) coloured by their labels into a PNG, SVG or PDF file.
+    """Draw points (N, 2 or more) coloured by their labels into a PNG, SVG or PDF file.
 
-    ``ways`` are names and places (M, 2 or more) of what is played on from a primer: each is a line
-    from a circle to an arrow. Raises :class:`OptionError` for a file name without a known suffix.
+    ``ways`` are the names and paths (M, 2 or more) of continuations: each is a line from a circle
+    to an arrow. Raises :class:`OptionError` for a file name without a known suffix.
     """
     target = check_suffix(path)
     figure = make_figure(8.6, 6.2)
@@ -81,7 +81,7 @@ def plot_style_map(
 
 
 def _draw_way(axes: Axes, name: str, way: Floats) -> None:
-    """Draw the way of a continuation, from where its primer ends."""
+    """Draw the path of a continuation, from the end of its primer."""
     axes.plot(way[:, 0], way[:, 1], color=INK, linewidth=1.1, zorder=4)
     axes.scatter(
         way[0, 0], way[0, 1], s=70, facecolors="none", edgecolors=INK, linewidths=1.4, zorder=5

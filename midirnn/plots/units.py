@@ -1,4 +1,4 @@
-"""Hidden units over time, beside what they follow, below the piano roll or the text."""
+"""Hidden units over time, with the signals they follow, below the piano roll or the text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNIT_COLOR, SIGNAL_COLOR = "#4361ee", "#b9b9c6"
 _FITTED_SHADE = "#f3efe4"
 _ROLL_INCHES, _STRIP_INCHES, _PEDAL_INCHES, _INCHES_PER_UNIT = 2.6, 0.62, 0.14, 0.11
 _CHARACTERS_BEFORE, _CHARACTERS_AFTER = 50, 130
-"""Of a text so many characters are drawn, before and after the middle."""
+"""How many characters of a text are drawn before and after its middle."""
 _TEXT_WIDTH = 22.0
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -56,11 +56,11 @@ def plot_units(
 ) -> None:
     """Draw units of a piece over time into a PNG, SVG or PDF file.
 
-    There is a strip for each unit in ``found``: in blue what it says of the signal that it follows,
-    in grey the signal. If the piece ``is_halved``, it was chosen on the first half, which is
-    shaded. ``others`` are rows of a heat map below. Above all is the piano roll; of a text some
-    lines around its middle are drawn. Raises :class:`OptionError` for a file name without a known
-    suffix.
+    There is a strip for each unit in ``found``: in blue its prediction of the signal that it
+    follows, in grey the signal. If the piece ``is_halved``, units were chosen on its first half,
+    which is shaded. ``others`` are rows of a heat map below. The piano roll is on top; of a text,
+    some lines around its middle are drawn. Raises :class:`OptionError` for a file name without a
+    known suffix.
     """
     target = check_suffix(path)
     is_music = one.performance is not None
@@ -104,7 +104,7 @@ def _width(one: Trace) -> float:
 
 
 def _places(one: Trace) -> tuple[Floats, slice]:
-    """Return where each token stands on the axis, and which tokens are drawn."""
+    """Return the position of each token on the axis, and which tokens are drawn."""
     if one.seconds is not None:
         return one.seconds, slice(None)
     middle = len(one) // 2
@@ -113,7 +113,7 @@ def _places(one: Trace) -> tuple[Floats, slice]:
 
 
 def _draw_roll(panels: list[Axes], one: Trace) -> None:
-    """Draw the piano roll, and the pedal, and take their panels from the list."""
+    """Draw the piano roll and the pedal, and remove their panels from the list."""
     assert one.performance is not None and one.seconds is not None
     end = float(one.seconds[-1])
     played = one.performance
@@ -132,7 +132,7 @@ def _draw_roll(panels: list[Axes], one: Trace) -> None:
 def _draw_strip(
     axes: Axes, one: Trace, found: FoundUnit, at: Floats, part: slice, is_halved: bool
 ) -> None:
-    """Draw a signal, and what a unit says of it."""
+    """Draw a signal, and a unit's prediction of it."""
     style_axes(axes)
     at = at[part]
     unit = found.unit
@@ -212,7 +212,7 @@ def _label_characters(top: Axes, last: Axes, one: Trace, part: slice) -> None:
 
 
 def _explain(figure: Figure, is_halved: bool) -> None:
-    """Say below the picture what the colours mean."""
+    """Explain the colours below the picture."""
     where = "the first half (shaded), shown on the second" if is_halved else "other pieces"
     figure.supxlabel(
         f"blue: the unit, scaled to the signal; grey: the signal. Chosen on {where}",
