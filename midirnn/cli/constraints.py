@@ -47,8 +47,8 @@ class ConstraintFlags:
         str | None,
         Parameter(
             group=GROUP,
-            help="A chord chart such as 'C | Am7 | F G7', or a .txt file with one. It repeats until "
-            "the end.",
+            help="A chord chart such as 'C | Am7 | F G7', or a .txt file with one. It repeats "
+            "until the end.",
         ),
     ] = None
     tempo: Annotated[

@@ -33,13 +33,13 @@ def doctor(
     loopback: Annotated[
         str | None,
         Parameter(
-            help="Measure only this: how long notes take to this MIDI output and back. Connect it "
-            "to the input of the same name, by a cable. It plays a few notes."
+            help="Only measure how long notes take to this MIDI output and back. Connect it by "
+            "cable to the input of the same name. It plays a few notes."
         ),
     ] = None,
     loopback_input: Annotated[
         str | None,
-        Parameter(help="The MIDI input on which they come back. [the one named as the output]"),
+        Parameter(help="The MIDI input on which they come back. [that of the output's name]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
@@ -68,7 +68,7 @@ def doctor(
 
 
 def _measure_loop(output: str, back: str | None, api: str | None, *, json_output: bool) -> None:
-    """Print how long messages take there and back, and what to tell midirnn live."""
+    """Print the round-trip time of messages, and the option to set for midirnn live."""
     from midirnn.live.checkup import Spread, time_there_and_back
 
     found = Spread.of(time_there_and_back(output, back, api))
@@ -84,7 +84,7 @@ def _measure_loop(output: str, back: str | None, api: str | None, *, json_output
 
 
 def lines(found: Checkup) -> list[str]:
-    """Return what was found, in words, and the verdict."""
+    """Return the findings as text, and the verdict."""
     from midirnn.live.checkup import advice
 
     ports = [f"{port['direction']} {port['name']!r} ({port['api']})" for port in found.ports]

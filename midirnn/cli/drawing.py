@@ -30,13 +30,13 @@ class DrawingFlags:
     count: Annotated[
         int, Parameter(help="Number of pieces to generate: out-1.mid, out-2.mid, ...")
     ] = 1
-    workers: Annotated[int, Parameter(help="With --count: so many processes share the pieces.")] = 1
+    workers: Annotated[int, Parameter(help="With --count: number of processes.")] = 1
     batch: Annotated[
         int | None,
         Parameter(
-            help="With --count: so many pieces are in progress at once, in numpy unless --engine "
-            "says otherwise (native is the fastest). The music does not depend on how many, nor on "
-            "--workers. [one after another]"
+            help="With --count: number of pieces in progress at once, computed in numpy unless "
+            "--engine says otherwise (native is the fastest). The music depends neither on it nor "
+            "on --workers. [one after another]"
         ),
     ] = None
     resume: Annotated[
@@ -50,36 +50,36 @@ class DrawingFlags:
     ] = False
     best_of: Annotated[
         int,
-        Parameter(help="Draw so many candidates in one batch, and keep the best."),
+        Parameter(help="Draw this many candidates in one batch, and keep the best."),
     ] = 1
     beam: Annotated[
         int | None,
         Parameter(
-            help="Draw so many candidates by stochastic beam search, which never draws one twice, "
-            "and keep the best."
+            help="Draw this many candidates by stochastic beam search, which never draws one "
+            "twice, and keep the best."
         ),
     ] = None
     by: Annotated[
         str,
         Parameter(
-            help="What --best-of and --beam choose by: likelihood, continuity (nearness to the "
-            "primer), key, density, or FILE.py:function, which is given a Performance and returns "
-            "a number."
+            help="Measure by which --best-of and --beam choose: likelihood, continuity (nearness "
+            "to the primer), key, density, or FILE.py:function, which takes a Performance and "
+            "returns a number."
         ),
     ] = "likelihood"
     sections: Annotated[
         str | None,
         Parameter(
-            help="The form of the music, a letter for each section: AABA. A section that was there "
-            "before comes back varied, and --end is implied."
+            help="The form of the music, a letter for each section, such as AABA. A section whose "
+            "letter occurs again comes back varied. Implies --end."
         ),
     ] = None
     section_seconds: Annotated[
-        float, Parameter(help="With --sections: the length of each in seconds.")
+        float, Parameter(help="With --sections: length of each section in seconds.")
     ] = 20.0
     variation: Annotated[
         float,
-        Parameter(help="With --sections: how much one that comes back is varied, 0 to 1."),
+        Parameter(help="With --sections: how much a section varies when it comes back, 0 to 1."),
     ] = 0.3
 
     def check(self, seed: int | None, seconds: float | None, tokens: int | None) -> None:
@@ -146,7 +146,7 @@ class DrawingFlags:
     def draw(
         self, model: Model, request: Request, heard: Any, seeds: Sequence[int], engine: str
     ) -> Iterator[Generated] | None:
-        """Yield a piece of music for each seed; None where it is drawn in the ordinary way."""
+        """Yield a piece of music for each seed; None if none of these flags is given."""
         from midirnn.codecs import NoteStream
 
         if not self.ways():
@@ -197,7 +197,7 @@ class DrawingFlags:
         seeds: Sequence[int],
         engine: str,
     ) -> Iterator[Generated]:
-        """Yield a piece in sections for each seed, and print how alike they are."""
+        """Yield a piece in sections for each seed, and print how similar the sections are."""
         from midirnn.composing import Form, begin_form, generate_form
 
         wanted = Form(form, self.section_seconds, self.variation)
@@ -234,7 +234,7 @@ class DrawingFlags:
         seeds: Sequence[int],
         engine: str,
     ) -> Iterator[T]:
-        """Yield a piece for each seed, of several that are in progress."""
+        """Yield a piece for each seed, with several in progress at once."""
         from midirnn.sampling.many import draw_many
 
         made = draw_many(
@@ -255,7 +255,7 @@ class DrawingFlags:
 
 
 def _print_sections(made: InForm, before: str) -> None:
-    """Print the sections of a piece, a line each, and how alike they are."""
+    """Print the sections of a piece, a line each, and how similar they are."""
     for section in made.sections:
         times = f"{section.begin_seconds:g} to {section.end_seconds:g} s"
         alike = ""

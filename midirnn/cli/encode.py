@@ -104,7 +104,7 @@ def encode(
         int | None,
         Parameter(
             group="Codec",
-            help="Number of velocities that are told apart; 0 for none. [performance: 32]",
+            help="Number of velocities that are distinguished; 0 for none. [performance: 32]",
         ),
     ] = None,
     workers: Annotated[
@@ -117,14 +117,14 @@ def encode(
         ),
     ] = None,
     file_seconds: Annotated[
-        float, Parameter(help="Set a file aside that takes longer than this.")
+        float, Parameter(help="Set aside files that take longer than this, in seconds.")
     ] = 30.0,
     on_damage: Annotated[
         str,
-        Parameter(help="Damaged files: refuse them, or recover what is whole (refuse, recover)."),
+        Parameter(help="Damaged files: refuse them, or recover what is intact (refuse, recover)."),
     ] = "refuse",
     file_gigabytes: Annotated[
-        float, Parameter(help="Set a file aside that needs more memory than this.")
+        float, Parameter(help="Set aside files that need more memory than this, in gigabytes.")
     ] = 4.0,
     group_compositions: Annotated[
         bool,
@@ -144,7 +144,7 @@ def encode(
     pieces: Annotated[PieceFilter | None, Parameter(name="*", group="Filters", negative="")] = None,
     part_tokens: Annotated[
         int,
-        Parameter(help="A split of more than about this many tokens gets several Parquet files."),
+        Parameter(help="Split into several Parquet files after about this many tokens."),
     ] = 100_000_000,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")
@@ -152,8 +152,8 @@ def encode(
 ) -> None:
     """Encode MIDI files, or texts with --codec text, as a data set of tokens.
 
-    The characters of texts are those of the training text. A text is cut by position: the first
-    90 % are for training. Of files named .abc each tune is a piece of its own.
+    The vocabulary of texts is the characters of the training text. A text is split by position: the
+    first 90 % are for training. In .abc files each tune is a piece of its own.
 
     Writes Parquet files for each split, dataset.json, and refused.jsonl, which lists the files
     that could not be used and why. The folder appears when it is complete.
@@ -219,7 +219,7 @@ def _parse_setting(text: str) -> tuple[str, int | float | str]:
 def _make_codec(name: str, settings: dict[str, Any]) -> Codec[Any]:
     """Return the codec of that name with these settings.
 
-    Raises :class:`CodecError` for a codec that is not known, or settings that it does not have.
+    Raises :class:`CodecError` for an unknown codec, or settings that it does not have.
     """
     known = find_codec(name)().settings()
     unknown = [setting for setting in settings if setting not in known or setting == "name"]

@@ -19,7 +19,7 @@ PRIMER_SECONDS = (20.0, 40.0)
 """The passage of each performance that is continued."""
 
 NEW_SECONDS = 20.0
-"""How long the music behind it is that is brought to an end."""
+"""The length of the new music after it, which is brought to an end."""
 
 MOST_REAL = 256
 
@@ -36,7 +36,7 @@ def evaluate_endings(
     sampling: SamplingConfig,
     json_output: bool,
 ) -> None:
-    """Print how pieces of the model end, beside those of a split."""
+    """Print how pieces of the model end, compared with those of a split."""
     from midirnn.codecs import NoteStream, require
     from midirnn.datasets.draws import evenly
     from midirnn.judging.endings import compare_endings

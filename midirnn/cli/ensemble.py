@@ -1,4 +1,4 @@
-"""The flags of ``midirnn generate`` for an ensemble of several players, and its generating."""
+"""The flags of ``midirnn generate`` for an ensemble of several players, and the generation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALONE, ENSEMBLE = "alone", "ensemble"
 
 @dataclass(frozen=True)
 class EnsembleFlags:
-    """Whether there are several players, and which network says what they do."""
+    """Whether there are several players, and which network decides what they do."""
 
     mode: Annotated[
         str,
@@ -36,19 +36,19 @@ class EnsembleFlags:
         ),
     ] = ALONE
     players: Annotated[
-        int | None, Parameter(group=GROUP, help="Number of players in the mode ensemble. [4]")
+        int | None, Parameter(group=GROUP, help="Number of players with --mode ensemble. [4]")
     ] = None
     network: Annotated[
         str | None,
         Parameter(
             group=GROUP,
-            help="Model that says what the players of the mode ensemble do: its name or folder. "
-            "[ensemble]",
+            help="With --mode ensemble: name or folder of the model that decides what the players "
+            "do. [ensemble]",
         ),
     ] = None
 
     def check(self, drawing: DrawingFlags) -> None:
-        """Raise :class:`OptionError` for an unknown mode, and for flags that it does not know."""
+        """Raise :class:`OptionError` for an unknown mode, and for flags that it does not take."""
         if self.mode not in (ALONE, ENSEMBLE):
             raise OptionError(f"there is no mode {self.mode!r}; known are {ALONE} and {ENSEMBLE}")
         for flag, value in (("players", self.players), ("network", self.network)):
@@ -70,7 +70,7 @@ class EnsembleFlags:
         seeds: Sequence[int],
         engine: str,
     ) -> list[Generated]:
-        """Return a piece for each seed. Raises :class:`OptionError` for what has no effect here."""
+        """Return a piece for each seed. Raise :class:`OptionError` for what has no effect here."""
         from midirnn.ensemble import generate_ensemble, load_network
         from midirnn.sampling.constraints import Constraints
 

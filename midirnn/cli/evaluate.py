@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from midirnn.performance import Performance
 
 FEWEST_OPENINGS = 64
-"""The least number of real pieces to judge beside samples, if there are as many."""
+"""The fewest real pieces to compare samples with, if there are as many."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class LikelihoodConfig:
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1
     stateless: Annotated[
         bool,
-        Parameter(negative="", help="Read each window afresh, as train --stateless does."),
+        Parameter(negative="", help="Reset the state at each window, as train --stateless does."),
     ] = False
     window: Annotated[
-        int, Parameter(help="Tokens of a window, which only matters with --stateless.")
+        int, Parameter(help="Number of tokens in a window; only matters with --stateless.")
     ] = 256
     bf16: Annotated[
         bool,
         Parameter(
             negative="",
             show_default=False,
-            help="Multiply in bfloat16: faster on processors that can, and equal to about five "
-            "digits.",
+            help="Multiply in bfloat16: faster on processors that support it, and equal to about "
+            "five digits.",
         ),
     ] = False
 
@@ -65,14 +65,12 @@ class SamplesConfig:
     ] = 0
     continuations: Annotated[
         int,
-        Parameter(
-            help="Number of performances to continue, and to compare the music with their primers."
-        ),
+        Parameter(help="Number of performances to continue, and to compare with their primers."),
     ] = 0
     endings: Annotated[
         int,
         Parameter(
-            help="Number of performances to continue to an end, and to compare with real endings."
+            help="Number of performances to bring to an end, and to compare with real endings."
         ),
     ] = 0
     follow: Annotated[
@@ -82,11 +80,12 @@ class SamplesConfig:
     follow_seconds: Annotated[
         float | None,
         Parameter(
-            help="With --continuations: let go of that style within so many seconds. [never]"
+            help="With --continuations: gradually let go of that style over this many seconds. "
+            "[never]"
         ),
     ] = None
     sample_seconds: Annotated[
-        float, Parameter(help="Length of each piece, and of the real music beside it.")
+        float, Parameter(help="Length of each piece, and of the real music it is compared with.")
     ] = 180.0
     seed: Annotated[
         int, Parameter(help="Random seed of the first piece; each next piece has the next seed.")
@@ -113,7 +112,7 @@ def evaluate(
     *,
     split: Annotated[
         str | None,
-        Parameter(help="The split to use. [validation; of what is generated: test]"),
+        Parameter(help="The split to use. [validation; for generated music: test]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
@@ -125,19 +124,19 @@ def evaluate(
     """Measure how well a model predicts a data set, how it plays, or how it continues a primer.
 
     Without --samples it prints the negative log-likelihood in nats: lower is better. Each piece is
-    read from start to end, and the state is carried through; it begins in the state that a tuned
-    model has learned to begin in. With --samples pieces are generated
-    without a primer and compared with the beginnings of real ones: what they are like, and whether
-    they fall silent, babble, loop, or copy from the split 'train'. The same figures for real music
-    against real music are printed as the scale.
+    read from start to end, and the state is carried through; a tuned model starts in the initial
+    state that it has learned. With --samples, pieces are generated without a primer and compared
+    with the beginnings of real ones: by their features, and by whether they fall silent, babble,
+    loop, or copy from the split 'train'. As a scale, the same figures are printed for real music
+    compared with real music.
 
-    With --continuations the model hears 30 s of performances of the split, from second 20 on, and
-    plays for 60 s. The report says how far that is from what was heard, in density, velocity,
-    register, polyphony, pitch classes and rhythm; the pianist's own continuation is measured the
-    same way, and 1.00 is as far as another piece of the split.
+    With --continuations the model hears 30 s of performances of the split, starting at 20 s, and
+    plays for 60 s. The report says how far that is from the primer, in density, velocity, register,
+    polyphony, pitch classes and rhythm; the pianist's own continuation is measured the same way,
+    and 1.00 is as far as another piece of the split.
 
-    With --endings the model is told when 20 s more will be over (see generate --end), and the last
-    10 s of what it plays are compared with those of real performances.
+    With --endings the model continues for 20 s and is told how far the end is (see generate --end);
+    the last 10 s of what it plays are compared with those of real performances.
     """
     from midirnn.datasets import Dataset
     from midirnn.engines.load import load
@@ -309,7 +308,7 @@ def _judge_samples(
     sampling: SamplingConfig,
     json_output: bool,
 ) -> None:
-    """Print figures of generated pieces, beside real ones of a split."""
+    """Print figures of generated pieces, compared with real ones of a split."""
     from midirnn.codecs import NoteStream, require
     from midirnn.judging import judge, openings, table
 
@@ -355,7 +354,7 @@ def _judge_samples(
 
 
 def _engine_of(model: Model, engine: str) -> str:
-    """Return the name of the engine; of ``auto`` the one that it stands for."""
+    """Return the name of the engine; for ``auto`` the one that it selects."""
     return model.engine(engine).name if engine == "auto" else engine
 
 

@@ -33,8 +33,8 @@ def export(
 ) -> None:
     """Write a model as an ONNX file: one step, with weights in int8.
 
-    The file runs in ONNX Runtime 1.23 or newer, from any language. Its inputs are a token, the
-    features beside it (held notes, for example) and the state; its outputs are the logits and the
+    The file runs in ONNX Runtime 1.23 or newer, from any language. Its inputs are a token, its
+    additional features (held notes, for example) and the state; its outputs are the logits and the
     next state. midirnn itself does not need such a file.
     """
     from midirnn.engines.export import export_onnx

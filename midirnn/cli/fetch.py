@@ -20,13 +20,13 @@ def fetch(
     ] = None,
     encode: Annotated[
         Path | None,
-        Parameter(help="Encode it too, with the publisher's splits, as this data set."),
+        Parameter(help="Also encode it as this data set, with the publisher's splits."),
     ] = None,
 ) -> None:
     """Download a data set of MIDI files from its publisher.
 
-    The archive is checked against the publisher's SHA-256. A download that was interrupted goes on
-    where it was. Mind the licence, which is printed.
+    The archive is checked against the publisher's SHA-256. An interrupted download resumes where it
+    stopped. Mind the licence, which is printed.
     """
     from midirnn.datasets.fetch import fetch as download
 

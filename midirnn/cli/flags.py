@@ -20,8 +20,8 @@ def with_flags(
 ) -> Callable[[F], F]:
     """Give a command that takes ``**given`` a flag for each option; ``others`` are its own flags.
 
-    The command is called with those that were given, and none that was left out. ``help_of`` is
-    the help of those that need another than their declaration has.
+    The command is called only with the flags that were given. ``help_of`` replaces the help that
+    options have in their declaration.
     """
 
     def decorate(command: F) -> F:
@@ -36,7 +36,7 @@ def with_flags(
 
 
 def flag(keyword: str, hint: Any, default: Any, /, **about: Any) -> inspect.Parameter:
-    """Return a flag that is no option of a dataclass; ``about`` is for cyclopts' ``Parameter``."""
+    """Return a flag that is not from a dataclass; ``about`` is for cyclopts' ``Parameter``."""
     annotation = Annotated[hint, Parameter(**about)]
     return inspect.Parameter(
         keyword, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -57,7 +57,7 @@ def _flag(option: Option, help: str | None) -> inspect.Parameter:
 
 
 def _read_old_values_too(old_values: tuple[str, ...]) -> Callable[[Any, Sequence[Token]], Any]:
-    """Return a converter to the flag's type that lets old values through; the help has none."""
+    """Return a converter to the flag's type that also accepts old values, unlike the help."""
 
     def read(hint: Any, tokens: Sequence[Token]) -> Any:
         return tokens[0].value if tokens[0].value in old_values else convert(hint, tokens)

@@ -35,8 +35,8 @@ def generate(
     tokens: Annotated[
         int | None,
         Parameter(
-            help="Number of new tokens, with a codec that has no time, such as text; a tune may "
-            "end before. [1000]"
+            help="Number of new tokens, with a codec without time, such as text; a tune may end "
+            "earlier. [1000]"
         ),
     ] = None,
     end: Annotated[
@@ -61,10 +61,11 @@ def generate(
     sampling: Sampling = None,
     ensemble: Annotated[EnsembleFlags | None, Parameter(name="*")] = None,
 ) -> None:
-    """Generate MIDI files, or texts, that continue a primer or start from nothing.
+    """Generate MIDI files, or texts, that continue a primer or start from scratch.
 
-    The file begins with the primer. Of MIDI its pedal is applied and its tempo map kept; the model
-    ends the notes that still sound at its end, and the new notes are on a track of their own.
+    The file begins with the primer. For MIDI, the primer's pedal is applied and its tempo map kept;
+    the model ends the notes that still sound at its end, and the new notes are on a track of their
+    own.
     """
     from midirnn.engines.load import load
     from midirnn.sampling.requests import Request
@@ -148,7 +149,7 @@ def _one_by_one(
 
 
 def _end_of(has_controls: bool) -> str:
-    """Return how a model ends that was never told in training how far the end is."""
+    """Return what --end does with a model that was not trained to know how far the end is."""
     untold = "it was not trained to know how far the end is (--style-inputs), so"
     if has_controls:
         return f"{untold} --end asks it for fewer notes and the tonic only"

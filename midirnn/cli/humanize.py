@@ -97,7 +97,7 @@ def humanize(
 
 
 def _read(score: Path) -> Score:
-    """Return the score in a file, or in what comes in through standard input."""
+    """Return the score in a file, or from standard input."""
     from midirnn.scores import read_score
 
     if score != STDIN:

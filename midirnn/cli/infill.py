@@ -30,17 +30,17 @@ def infill(
     begin: Annotated[float, Parameter(name="--from", help="Where the stretch begins, in seconds.")],
     end: Annotated[float, Parameter(name="--to", help="Where it ends, in seconds.")],
     candidates: Annotated[
-        int, Parameter(help="Draw so many, and keep the one that leads best to what follows.")
+        int, Parameter(help="Draw this many, and keep the one that leads best to what follows.")
     ] = 8,
     seed: Seed = None,
     model: ModelName = "piano",
     engine: EngineName = "auto",
     sampling: Sampling = None,
 ) -> None:
-    """Rewrite a stretch of a MIDI file, so that it leads from what is before to what comes after.
+    """Rewrite a stretch of a MIDI file, such that it connects what comes before and after.
 
-    Candidates are drawn in one batch; the best is the one after which the model finds the next
-    seconds of the piece likeliest. Notes that sound where the stretch begins or ends are kept. The
+    Candidates are drawn in one batch; the best is the one after which the next seconds of the piece
+    are most likely under the model. Notes that sound where the stretch begins or ends are kept. The
     pedal is applied, and drums are left out.
     """
     from midirnn.composing.infill import infill as rewrite

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Rows = Mapping[str, Any]
 
 LOG_SUFFIX = ".jsonl"
-"""So end the names of the event logs that midirnn live --record writes."""
+"""The suffix of the event logs that midirnn live --record writes."""
 
 ROLL = "piano_roll"
 """The lines of a piano roll, which are printed after the figures, and are not in the JSON."""
@@ -42,10 +42,10 @@ def info(
 ) -> None:
     """Print what is in MIDI files, recordings, models and data sets.
 
-    Of a MIDI file: its length, notes, parts, tempos and signatures, its style, and that of its last
-    20 s, which generate --primer asks for, and a piano roll. Of a recording: who played how much.
-    Of a model: its network, codec, weights, and how it was trained and measured. Of a data set: its
-    splits and its codec.
+    For a MIDI file: its length, notes, parts, tempos and signatures, its style, the style of its
+    last 20 s (which generate --primer keeps to), and a piano roll. For a recording: who played how
+    much. For a model: its network, codec, weights, and how it was trained and evaluated. For a data
+    set: its splits and its codec.
     """
     found = {source: _describe(source) for source in sources}
     rolls = {source: rows.get(ROLL, []) for source, rows in found.items()}
@@ -142,7 +142,7 @@ _UNITS: dict[str, tuple[str, Callable[[float], float]]] = {
     "polyphony": ("notes_at_once", lambda value: 2.0**value - 1.0),
     "articulation": ("duration_to_next_onset", lambda value: 2.0**value),
 }
-"""The traits that are a number: what it is called, and how it is got from the trait's value."""
+"""The numeric traits: the name of the figure, and how to compute it from the trait's value."""
 
 _PITCH_CLASSES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"]
 
@@ -219,7 +219,7 @@ def _dataset(folder: Path) -> Rows:
 
 
 def _without_samples(rows: Rows) -> Rows:
-    """Return the figures without what was measured on samples, which fill pages."""
+    """Return the figures without those measured on samples, which would fill pages."""
     if not isinstance(rows.get("info"), Mapping):
         return rows
     measured = rows["info"].get("evaluation", {})
@@ -228,11 +228,11 @@ def _without_samples(rows: Rows) -> Rows:
 
 
 MOST_ROWS = 8
-"""Of a list, such as the tempos of a performance; the rest is counted."""
+"""The most rows that are printed of a list, such as tempos; the rest is counted."""
 
 
 def _lines(rows: Rows, indent: str = "") -> Iterator[str]:
-    """Yield a line for each figure; what is inside a figure is set in below it."""
+    """Yield a line for each figure, with nested figures indented below it."""
     for name, value in rows.items():
         label = f"{indent}{str(name).replace('_', ' ')}"
         if isinstance(value, Mapping) and value:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from midirnn.performance import Performance
 
 STDIN = Path("-")
-"""As the name of a file: standard input."""
+"""The file name that stands for standard input."""
 
 
 def read_music(path: Path, *, drums: bool = False) -> Performance:
-    """Return the performance in a MIDI file, or in what comes in through standard input."""
+    """Return the performance in a MIDI file, or from standard input."""
     from midirnn.midifile import read_midi
 
     if path != STDIN:

@@ -1,4 +1,4 @@
-"""Ctrl-C that comes while an object is freed: it must end the command all the same."""
+"""Handle a Ctrl-C that arrives while an object is freed: it must still end the command."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 AGAIN_SECONDS = 0.05
-"""So long after it was lost a Ctrl-C is repeated; by then the object is freed."""
+"""How long after it was lost a Ctrl-C is repeated; by then the object is freed."""
 
 
 @contextmanager
 def repeating_lost_interrupts() -> Iterator[None]:
-    """Repeat a Ctrl-C that Python drops because it came while a ``__del__`` ran."""
+    """Repeat a Ctrl-C that Python drops because it arrived in a ``__del__``."""
     before = sys.unraisablehook
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:

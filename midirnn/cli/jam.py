@@ -18,7 +18,7 @@ PORT = flag(
     int | None,
     None,
     group=PAGE,
-    help="Port of the page on this machine. 0 takes any that is free. [8642 if that is free]",
+    help="Port of the page on this machine. 0 takes any free port. [8642 if it is free]",
 )
 OPEN = flag(
     "open_page",
@@ -37,7 +37,7 @@ SHARED = flag(
     negative="",
     group=PAGE,
     show_default=False,
-    help="Let every open page play. [one at a time, the others watch]",
+    help="Let all open pages play. [one plays, the others watch]",
 )
 
 

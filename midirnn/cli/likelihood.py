@@ -52,7 +52,7 @@ def likelihood(
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
 ) -> None:
-    """Print how likely a model finds music: nats per token, per note and per second.
+    """Print how likely music is under a model: nats per token, per note and per second.
 
     Lower is more likely. Each file is read from its start to its end, as midirnn evaluate reads the
     pieces of a data set: the pedal is applied and times are rounded to the codec's grid. The
@@ -130,7 +130,7 @@ def _as_json(measured: Sequence[Measured]) -> str:
 
 
 def _write_notes(target: Path, measured: Sequence[Measured]) -> None:
-    """Write a row for each note: what it is, and its surprise in nats, by part and in sum."""
+    """Write a row for each note, with the parts and the sum of its surprise in nats."""
     from midirnn.sampling.surprise import NOTE_COLUMNS
 
     text = io.StringIO(newline="")

@@ -15,7 +15,7 @@ CONFIG = flag(
     "config",
     Path | None,
     None,
-    help="TOML file with any of these options, one a line: silence_seconds = 0.5. Flags override "
+    help="TOML file with any of these options, one per line: silence_seconds = 0.5. Flags override "
     "the file.",
 )
 LEARN = flag(
@@ -32,7 +32,7 @@ QUIET = flag(
     name=["--quiet", "-q"],
     negative="",
     show_default=False,
-    help="Print nothing but errors.",
+    help="Print only errors.",
 )
 MODE_HELP = " ".join(f"{name}: {mode.summary}" for name, mode in MODES.items())
 
@@ -70,7 +70,7 @@ def live(**given: Any) -> None:
 
 
 def _learn(knob: str, config: Any, status: Any) -> None:
-    """Learn what moves a knob, on the input of the configuration."""
+    """Learn which controller moves a knob, on the input of the configuration."""
     from midirnn.live.controls.learn import learn
     from midirnn.ports.port_set import PortSet
 

@@ -1,4 +1,4 @@
-"""The command ``midirnn``: finds the command that was asked for and tells errors in one line.
+"""The command ``midirnn``: runs the command that was given and prints errors in one line.
 
 Nothing is imported that the command does not need: cyclopts loads ``midirnn.cli.NAME`` when
 command NAME runs, and that module imports what it needs inside its function.
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 COMMANDS = {
     "encode": "Make a data set of tokens from MIDI files.",
     "fetch": "Download a data set of MIDI files from its publisher.",
-    "clean": "Find duplicates, and performances of one composition.",
+    "clean": "Find duplicates and performances of the same composition.",
     "stats": "Print what is in a data set: hours, notes, tokens, density.",
-    "decode": "Write a piece of a data set as a MIDI file.",
+    "decode": "Write a piece of a data set to a MIDI file.",
     "train": "Train a model on a data set.",
     "tune": "Tune a model to your own playing.",
     "evaluate": "Measure how well a model predicts a data set, and how it plays.",
-    "generate": "Write MIDI files that go on from a primer, or from nothing.",
+    "generate": "Write MIDI files that continue a primer or start from scratch.",
     "infill": "Rewrite a stretch of a MIDI file.",
     "vary": "Vary velocity, timing, pitch or duration in a MIDI file.",
     "humanize": "Play a score (MIDI or MusicXML) as a pianist might.",
-    "style": "Go on between the styles of two MIDI files, or map styles.",
-    "render": "Make sound files of MIDI files.",
+    "style": "Continue between the styles of two MIDI files, or map styles.",
+    "render": "Render MIDI files to sound files.",
     "info": "Print what is in MIDI files, models and data sets.",
-    "likelihood": "Measure how likely a model finds MIDI files, note by note.",
-    "cells": "Show which hidden units of a model follow what the music does.",
+    "likelihood": "Measure how likely MIDI files are under a model, note by note.",
+    "cells": "Show which hidden units follow which features of the music.",
     "compare": "Compare two sets of MIDI files by ten features.",
     "export": "Write a model as an ONNX file with weights in int8.",
     "plot": "Draw a piano roll of a MIDI file, or curves of training runs.",
@@ -55,13 +55,13 @@ COMMANDS = {
     "replay": "Replay a recorded session, and compare it note for note.",
     "doctor": "Check this machine before a concert: ports, speed, lateness.",
 }
-"""Each command's one line of help. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
+"""The one-line help of each command. ``NAME`` is the function ``midirnn.cli.NAME:NAME``."""
 
 HEAD_STARTS = {
     "live": ("midirnn.live.model_process.child",),
     "jam": ("midirnn.web.child", "midirnn.live.model_process.child"),
 }
-"""What a command is going to run in processes of their own: they start before its own code does."""
+"""The modules that a command runs in child processes, which start before its own code loads."""
 
 EXTRAS = {
     "datasketch": "clean",
@@ -88,13 +88,13 @@ _HELP_AND_VERSION = ("--help", "-h", "--version")
 
 
 class UsageError(MidirnnError):
-    """A command line that means nothing."""
+    """An invalid command line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; return 0, 1 (an error), 2 (wrong usage) or 130 (Ctrl-C).
 
-    Ctrl-C ends ``midirnn live`` and ``midirnn jam`` in the ordinary way: it returns 0.
+    Ctrl-C is the normal end of ``midirnn live`` and ``midirnn jam``: they return 0.
     """
     _print_anything()
     tokens = list(sys.argv[1:] if argv is None else argv)
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return _fail("interrupted", EXIT_INTERRUPTED, error, show_traceback)
     except BrokenPipeError:
-        # Whoever read the output has gone; the interpreter must not flush into the pipe at exit.
+        # The reader of the output is gone; the interpreter must not flush into the pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except UsageError as error:
@@ -141,7 +141,7 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def _processes_of(tokens: Sequence[str]) -> tuple[str, ...]:
-    """Return what a command line is going to run in processes of their own."""
+    """Return the modules that a command line is going to run in child processes."""
     asks_for_help = any(token in _HELP_AND_VERSION for token in tokens)
     return () if asks_for_help or not tokens else HEAD_STARTS.get(tokens[0], ())
 
@@ -158,15 +158,16 @@ def _run(tokens: Sequence[str]) -> int:
 
 
 def make_app(asked: str | None = None) -> App:
-    """Make the command line, with every command but none of their modules.
+    """Make the command line with every command, without importing the commands' modules.
 
-    The help of the command ``asked`` for is its docstring, that of the others their line.
+    Only ``asked`` is imported: its help is its docstring, that of the others their line.
     """
     from cyclopts import App
 
     app = App(
         name="midirnn",
-        help="Plays on where you stop: a real-time MIDI music generator on recurrent networks.",
+        help="You play; when you stop, it plays on: a real-time MIDI music generator built on "
+        "recurrent networks.",
         help_epilogue="Any command takes --traceback, which shows where an error came from.",
         help_format="plaintext",
         version=_version,
@@ -180,7 +181,7 @@ def make_app(asked: str | None = None) -> App:
 
 
 def _whole_help(name: str) -> str:
-    """Return the docstring of a command, a line for each paragraph."""
+    """Return the docstring of a command, with each paragraph on one line."""
     command = getattr(importlib.import_module(f"midirnn.cli.{name}"), name)
     paragraphs = (inspect.getdoc(command) or "").replace("``", "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
@@ -200,9 +201,9 @@ def _unknown_command(token: str) -> str:
 
 
 def _fail(line: str, code: int, error: BaseException, show_traceback: bool) -> int:
-    """Say in one line, and if wanted in full, what went wrong; the exit code comes back.
+    """Print what went wrong in one line, and if wanted in full; return the exit code.
 
-    Of the processes that torchrun starts with the same command line only the first says it.
+    Of the processes that torchrun starts with the same command line, only the first prints it.
     """
     if is_first_process():
         if show_traceback:
@@ -217,12 +218,12 @@ def is_first_process() -> bool:
 
 
 def print_error(line: str) -> None:
-    """Tell the error of a process beside the first, of which :func:`main` says nothing."""
+    """Print the error of a process other than the first, for which :func:`main` prints none."""
     _say(f"error: {line}")
 
 
 def _say(line: str) -> None:
-    """Print why the process ends. torchrun, if it started it, repeats that in its own report."""
+    """Print why the process ends. If torchrun started it, that is repeated in torchrun's report."""
     said = f"midirnn: {_printable(line)}"
     print(said, file=sys.stderr, flush=True)
     report = os.environ.get("TORCHELASTIC_ERROR_FILE")
@@ -242,7 +243,7 @@ def _printable(text: str) -> str:
 
 
 def _missing_extra(error: BaseException, command: str) -> str:
-    """Say how to install a missing optional library; empty if that is not the error."""
+    """Return how to install a missing optional library; empty if that is not the error."""
     for cause in _chain(error):
         library = (getattr(cause, "name", None) or "").partition(".")[0]
         if isinstance(cause, ModuleNotFoundError) and library in EXTRAS:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from midirnn.codecs import Codec
 
 STDOUT = Path("-")
-"""As --output: standard output."""
+"""The value of --output that stands for standard output."""
 
 
 def with_format(output: Path, format: str | None) -> Path:
-    """Return the name of the output, with the suffix of the format where it has none."""
+    """Return the path of the output, with the suffix of the format if it has none."""
     if format is None or output == STDOUT:
         return output
     suffix = f".{format}"
@@ -29,14 +29,14 @@ def with_format(output: Path, format: str | None) -> Path:
 
 
 def _suffixes(codec: Codec[Any]) -> list[str]:
-    """Return how the names of the files end that a codec writes."""
+    """Return the suffixes of the files that a codec writes."""
     from midirnn.codecs import Translates
 
     return [*codec.suffixes, *(codec.written if isinstance(codec, Translates) else ())]
 
 
 def check_output(output: Path, codec: Codec[Any] | None) -> None:
-    """Raise :class:`OptionError` if the codec, or none that is known, can write that file."""
+    """Raise :class:`OptionError` if the codec (None: any codec) cannot write that file."""
     from midirnn.codecs import CODECS
 
     if output == STDOUT:
@@ -46,7 +46,7 @@ def check_output(output: Path, codec: Codec[Any] | None) -> None:
 
 
 def format_of_stdout(codec: Codec[Any], format: str | None) -> str:
-    """Return the suffix of a file like what goes to standard output."""
+    """Return the suffix of the format that goes to standard output."""
     suffixes = _suffixes(codec)
     suffix = suffixes[0] if format is None else f".{format}"
     if suffix not in suffixes:

@@ -1,4 +1,4 @@
-"""Parameters that several commands which make music have, and what they do with them."""
+"""Parameters that the commands that make music share, and what they do with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MusicFile = Annotated[
     Path,
-    Parameter(name="FILE", allow_leading_hyphen=True, help="A MIDI file. A dash: standard input."),
+    Parameter(name="FILE", allow_leading_hyphen=True, help="A MIDI file (-: standard input)."),
 ]
 
 MidiOutput = Annotated[
@@ -43,8 +43,8 @@ EngineName = Annotated[
     str,
     Parameter(
         help="What runs the model: onnxruntime (fast, int8 weights), native (the same in C++, "
-        "compiled at first use) or numpy (exact). Each gives its own music for a seed. [auto: "
-        "onnxruntime if it is installed; in batches numpy]",
+        "compiled on first use) or numpy (exact). Each gives different music for the same seed. "
+        "[auto: onnxruntime if it is installed; in batches numpy]",
         show_default=False,
     ),
 ]
@@ -60,7 +60,7 @@ def seed_or_random(seed: int | None) -> int:
 
 
 def write_music(codec: Codec[Any], piece: Any, output: Path, told: str) -> None:
-    """Write a piece to a file or to standard output, and say so where that is not."""
+    """Write a piece to a file or to standard output, and print a line about it elsewhere."""
     if output == STDOUT:
         print_piece(codec, piece, codec.suffixes[0])
         print(told, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The flags of ``midirnn generate`` that say what is written, and the writing itself."""
+"""The flags of ``midirnn generate`` for what is written, and the writing itself."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class OutputFlags:
             name=["--output", "-o"],
             allow_leading_hyphen=True,
             help="The file to write; with --count a number is added to its name. A dash (-) "
-            "writes to standard output. May be left out with --audio.",
+            "writes to standard output. Optional with --audio.",
         ),
     ] = None
     format: Annotated[
         str | None,
         Parameter(
-            help="How the file is written: mid, or txt or abc with a model of text. A model of "
-            "tunes in ABC notation has both. [as the name of --output ends]"
+            help="Format of the file: mid, or txt or abc with a text model. A model of tunes in "
+            "ABC notation writes both MIDI and text. [by the suffix of --output]"
         ),
     ] = None
     only_new: Annotated[
@@ -45,7 +45,7 @@ class OutputFlags:
     ] = False
     plot: Annotated[
         Path | None,
-        Parameter(help="Also draw a piano roll of the (first) piece, into this file."),
+        Parameter(help="Also draw a piano roll of the (first) piece into this file."),
     ] = None
     audio: Annotated[
         Path | None,
@@ -63,7 +63,7 @@ class OutputFlags:
 
     @property
     def writes(self) -> bool:
-        """Whether pieces are written, and not their sound alone."""
+        """Whether pieces are written, and not only their sound."""
         return self.output is not None
 
     def paths(self, count: int) -> list[Path]:
@@ -74,7 +74,7 @@ class OutputFlags:
         return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
 
     def check(self) -> None:
-        """Raise a :class:`MidirnnError` for what cannot be written, before the work."""
+        """Raise a :class:`MidirnnError` for what cannot be written, before the work begins."""
         if self.output is None and self.audio is None:
             raise UsageError(
                 "--output requires an argument: the file to write. See: midirnn generate --help"
@@ -103,7 +103,7 @@ class OutputFlags:
             raise OptionError(f"--only-new is for music; the codec {codec.name!r} has no notes")
 
     def write(self, codec: Codec[Any], made: Generated, path: Path, seed: int) -> None:
-        """Write a piece, and say so."""
+        """Write a piece, and print a line about it."""
         piece = made.continuation if self.only_new else made.piece
         told = f"{made.summary()} (seed {seed})"
         if not self.writes:
@@ -116,7 +116,7 @@ class OutputFlags:
             print(f"{path}: {told}")
 
     def show(self, made: Generated, path: Path, *, has_primer: bool) -> None:
-        """Draw a piece of music, and write its sound, where that was asked for."""
+        """Draw a piece of music, and write its sound, if that was asked for."""
         stream = sys.stderr if self.path == STDOUT else sys.stdout
         if self.plot is not None:
             from midirnn.plots import plot_piano_roll

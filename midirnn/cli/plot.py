@@ -67,7 +67,7 @@ def plot(
 
 
 def _output_of(sources: tuple[Path, ...]) -> Path:
-    """Return the default picture, which only a single run has."""
+    """Return the default output, which only a single run has."""
     if len(sources) == 1 and sources[0].is_dir():
         return sources[0] / "curves.png"
     raise OptionError(

@@ -19,9 +19,8 @@ def ports(
 ) -> None:
     """List the MIDI inputs and outputs of this machine.
 
-    midirnn listens to an input and plays on an output, which are named by part of their name or by
-    the number before them. A MIDI system that is not available is
-    named with the reason.
+    midirnn listens to an input and plays on an output. Choose them by part of their name, or by the
+    number before it. A MIDI system that is not available is listed with the reason.
     """
     from midirnn.ports import list_ports
 
@@ -31,7 +30,7 @@ def ports(
 
 
 def _lines(listing: PortListing) -> list[str]:
-    """Return the listing, and advice where there is nothing to open."""
+    """Return the listing, and advice if there is nothing to open."""
     lines: list[str] = []
     for direction in ("input", "output"):
         rows = [row for row in listing.ports if row.direction == direction]
@@ -48,7 +47,7 @@ def _lines(listing: PortListing) -> list[str]:
 
 
 def _advice() -> list[str]:
-    """Say how to get ports."""
+    """Return advice on how to get ports."""
     from midirnn.ports.advice import how_to_hear
 
     return [

@@ -1,4 +1,4 @@
-"""The flags of ``midirnn generate`` that say what is continued."""
+"""The flags of ``midirnn generate`` for what is continued."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from midirnn.codecs import Codec
 
 LONG_PRIMER = 2000
-"""Notes; of longer primers a line says that they take some seconds."""
+"""Notes; longer primers take some seconds, which a line announces."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,16 @@ class PrimerFlags:
         Path | None,
         Parameter(
             allow_leading_hyphen=True,
-            help="A file to continue: MIDI (a dash, -, reads it from standard input) or, with a "
-            "model of text, text.",
+            help="A file to continue: MIDI (-: standard input) or, with a text model, text.",
         ),
     ] = None
     primer_text: Annotated[
         str | None,
-        Parameter(help=r"A text to continue, with a model of text; \n begins a new line."),
+        Parameter(help=r"A text to continue, with a text model; \n begins a new line."),
     ] = None
     primer_from: Annotated[
         float | None,
-        Parameter(help="Begin the primer at this second of the file; below 0, before its end."),
+        Parameter(help="Begin the primer at this second of the file; below 0, from its end."),
     ] = None
     primer_seconds: Annotated[
         float | None, Parameter(help="Length of the primer in seconds. [to the end of the file]")
@@ -47,7 +46,7 @@ class PrimerFlags:
         Parameter(
             negative="",
             show_default=False,
-            help="Use the primer's channel 10 as notes. Without it they are drums and left out.",
+            help="Use the primer's channel 10 as notes. By default it is drums, and left out.",
         ),
     ] = False
 
@@ -57,7 +56,7 @@ class PrimerFlags:
             raise OptionError("--primer and --primer-text are two primers; choose one")
 
     def read(self, codec: Codec[Any]) -> Any:
-        """Return what is continued, and say what of it is not used; None for nothing."""
+        """Return what is continued (None for nothing), and print what of it is not used."""
         if self.primer_text is not None:
             return _text(codec, self.primer_text)
         return self._passage(codec)

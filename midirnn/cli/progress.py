@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a function that takes (done, total) and draws a bar; None if stderr is no terminal."""
+    """Yield a function of (done, total) that draws a bar; None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -18,7 +18,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
 
     console = Console(stderr=True)
     columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # What is printed meanwhile goes above the bar, but only where both are the same terminal.
+    # Lines printed meanwhile go above the bar, but only if both are on the same terminal.
     shares = sys.stdout.isatty()
     with Progress(*columns, console=console, transient=True, redirect_stdout=shares) as progress:
         task = progress.add_task(what, total=None)

@@ -34,10 +34,10 @@ def render(
         Path | None, Parameter(help="SoundFont file (.sf2, .sf3). [the best that is installed]")
     ] = None,
 ) -> None:
-    """Make sound files of MIDI files, with FluidSynth.
+    """Render MIDI files to sound files, with FluidSynth.
 
-    All sounds are made as loud as streamed music (-16 LUFS); peaks that would be distorted are
-    turned down. Needs FluidSynth and pip install 'midirnn[audio]'.
+    Sound files are normalized to the loudness of streamed music (-16 LUFS); peaks that would clip
+    are turned down. Needs FluidSynth and pip install 'midirnn[audio]'.
     """
     check_sound(output, soundfont)
     for number, path in enumerate(files, 1):

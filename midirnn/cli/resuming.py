@@ -1,4 +1,4 @@
-"""Resuming a set of pieces: the settings that they are made with are kept beside them."""
+"""Resume a set of pieces: the settings that they are made with are stored next to them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 SUFFIX = ".settings.json"
 
 FLAGS = {"pitch_range": "range"}
-"""The names of flags that are other than their fields'."""
+"""The flags whose names differ from those of their fields."""
 
 LEFT_OUT = (
     *("count", "workers", "resume"),
     *("primer", "primer_text", "primer_from", "primer_seconds", "primer_drums"),
 )
-"""Flags on which the music of a seed does not depend, and those that the primer stands for."""
+"""Flags that do not change the music of a seed, and those that only choose the primer."""
 
 
 def settings_of(
     model: Model, primer: Any, engine: str, groups: Sequence[Any], **others: Any
 ) -> dict[str, Any]:
-    """Return all that the pieces of a seed depend on, as JSON holds it, by their flags.
+    """Return all that the pieces of a seed depend on, as JSON values by flag.
 
     ``groups`` are dataclasses of flags.
     """
@@ -58,9 +58,9 @@ def settings_of(
 def missing_pieces(
     output: Path, paths: Sequence[Path], settings: Mapping[str, Any], *, resume: bool
 ) -> list[int]:
-    """Return the numbers of the pieces to make, and keep the settings beside them.
+    """Return the indices of the pieces to make, and store the settings next to them.
 
-    To ``resume``, those are the pieces whose files are missing. Raises :class:`OptionError` where
+    With ``resume`` those are the pieces whose files are missing. Raises :class:`OptionError` if
     those that exist were made with other settings.
     """
     wanted = [number for number, path in enumerate(paths) if not (resume and path.exists())]
@@ -74,7 +74,7 @@ def missing_pieces(
 
 
 def settings_file(output: Path) -> Path:
-    """Return where the settings of a set of pieces are kept."""
+    """Return the file in which the settings of a set of pieces are stored."""
     return output.with_suffix(SUFFIX)
 
 
@@ -105,7 +105,7 @@ def _difference(flag: str, before: Any, now: Any, path: Path) -> str:
 
 
 def _resolved(engine: str) -> str:
-    """Return the engine that "auto" stands for."""
+    """Return the engine that "auto" selects."""
     if engine != "auto":
         return engine
     from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What ``midirnn live`` prints of a session, or shows on a terminal."""
+"""What ``midirnn live`` prints about a session, or shows on a terminal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stderr_as_lines(tell: Callable[[str], None]) -> Iterator[None]:
-    """Give each line that this process writes to standard error to ``tell`` as long as this lasts.
+    """Within the block, pass each line that this process writes to standard error to ``tell``.
 
-    The libraries of JACK and ALSA write there, and would push up what is drawn on the terminal.
+    The libraries of JACK and ALSA write there, and would scroll what is drawn on the terminal.
     """
     reading, writing = os.pipe()
     kept = os.dup(2)
@@ -46,9 +46,9 @@ def stderr_as_lines(tell: Callable[[str], None]) -> Iterator[None]:
 
 
 class Status:
-    """Prints what goes on: the ``Report`` of a rig. While a terminal is drawn, it shows the lines.
+    """Prints what happens: the ``Report`` of a rig. While the session is drawn, it shows the lines.
 
-    On a terminal that is not drawn, the last line changes in place.
+    On a terminal without the drawing, the last line changes in place.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -88,7 +88,7 @@ class Status:
 
     @contextmanager
     def showing(self, rig: Rig) -> Iterator[None]:
-        """Draw the session as long as this lasts, if this is a terminal."""
+        """Draw the session within the block, if this is a terminal."""
         if not self._in_place or self._quiet:
             yield
             return

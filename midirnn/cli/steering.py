@@ -1,4 +1,4 @@
-"""The flags of ``midirnn generate`` that ask the model for density, loudness, key and style."""
+"""The flags of ``midirnn generate`` for the model's controls: density, loudness, key, style."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUP = "Controls"
 
 @dataclass(frozen=True)
 class ControlFlags:
-    """What the model is asked for."""
+    """The model's controls."""
 
     notes_per_second: Annotated[
         float | None, Parameter(group=GROUP, help="Notes per second. [up to the model]")
@@ -41,8 +41,7 @@ class ControlFlags:
         float | None,
         Parameter(
             group=GROUP,
-            help="Let go of the primer's style bit by bit, to be free of it after so many seconds. "
-            "[never]",
+            help="Gradually let go of the primer's style over this many seconds. [never]",
         ),
     ] = None
 

@@ -48,21 +48,21 @@ def style(
     ] = 0.5,
     seconds: Annotated[float, Parameter(help="Length of the new music in seconds.")] = 30.0,
     primer_seconds: Annotated[
-        float, Parameter(help="So much of each file is heard, from its start.")
+        float, Parameter(help="How many seconds of each file the model hears, from its start.")
     ] = 30.0,
     follow: Annotated[
         float,
         Parameter(
-            help="How much the model is also told the style between the two, by controls, 0 to 1. "
-            "At 0 all comes from the state."
+            help="How closely the controls also keep the music to the style between the two, 0 to "
+            "1. At 0 all comes from the state."
         ),
     ] = 0.0,
     map_picture: Annotated[
         Path | None,
         Parameter(
             name="--map",
-            help="Draw where the state is after pieces of each folder, in two dimensions, into "
-            "this file: .png, .svg or .pdf.",
+            help="Draw the states after the pieces of each folder, in two dimensions, into this "
+            "file: .png, .svg or .pdf.",
         ),
     ] = None,
     seed: Seed = None,
@@ -73,14 +73,14 @@ def style(
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
     ] = False,
 ) -> None:
-    """Go on from a mixture of the states after two pieces, or map the states after many.
+    """Continue from a mixture of the states after two pieces, or map the states after many.
 
     The state of the network after a piece is all that it knows of its style. The mean of two such
-    states is a state too: the model goes on from it, and only the new music is written.
+    states is a state too: the model continues from it, and only the new music is written.
 
     With --map the states after the first seconds of many pieces are projected to two dimensions
-    (PCA) and coloured by folder, with the way of a continuation from one piece of each of the
-    first two. It is printed how often the nearest piece is of the same folder.
+    (PCA) and coloured by folder, with the path of a continuation of one piece from each of the
+    first two folders. It prints how often the nearest piece is from the same folder.
     """
     if map_picture is not None:
         if output is not None:
@@ -141,7 +141,7 @@ def _map(
     *,
     as_json: bool,
 ) -> None:
-    """Draw where the state is after pieces of some folders, and print what it says of them."""
+    """Draw the states after the pieces of some folders, and print how often neighbours match."""
     from midirnn.engines.load import load
     from midirnn.plots.saving import check_suffix
     from midirnn.plots.style_map import plot_style_map
@@ -205,7 +205,7 @@ def _files_of(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
 def _places(
     files: Sequence[tuple[Path, Path]], model: Model, seconds: float
 ) -> tuple[list[Place], list[list[int]]]:
-    """Return where each piece lies, and the tokens of its primer. What cannot be read is told."""
+    """Return the place of each piece and the tokens of its primer. Print what cannot be read."""
     from midirnn.probing.style_map import Place, place_of
     from midirnn.probing.tracing import trace
 
@@ -218,7 +218,7 @@ def _places(
             except (MidiFileError, OptionError) as error:
                 print(f"left out: {path}: {error}", file=sys.stderr)
                 continue
-            # Performances beside each other in a folder below are of one composition.
+            # Performances in the same subfolder are of one composition.
             group = str(path if path.parent == folder else path.parent)
             places.append(Place(folder.name, path.name, group, place_of(one)))
             primers.append(one.tokens.tolist())

@@ -1,4 +1,4 @@
-"""Check where a command writes before it does the work."""
+"""Check where a command is going to write, before it does the work."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def check_file(path: Path, suffixes: Collection[str] = ()) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Raise :class:`OptionError` if ``path`` is no folder to write into, and none can be made."""
+    """Raise :class:`OptionError` if ``path`` is not a writable folder and cannot become one."""
     with one_line_errors(path, OptionError):
         _check_place(path.absolute())
 
 
 def _check_place(folder: Path) -> None:
-    """Check the nearest folder that exists: those below it are made when something is written."""
+    """Check the nearest folder that exists; those below it are created on writing."""
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     for number, fits in (
         (errno.ENOTDIR, nearest.is_dir()),

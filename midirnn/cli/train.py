@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 PLAYABLE: dict[str, type[ModelConfig]] = {
     kind.architecture: kind for kind in (ModelConfig, ConvolutionConfig, AttentionConfig)
 }
-"""The architectures that go on from tokens, by the value of ``--architecture``."""
+"""The architectures that continue tokens, by the value of ``--architecture``."""
 
 NO_BF16 = "this processor does not support bfloat16"
 
 
 class _Flags:
-    """Remembers which fields were given as flags, also those that were given their default."""
+    """Remembers which fields were given as flags, even if with their default."""
 
     given: frozenset[str]
 
@@ -57,7 +57,7 @@ class _Flags:
 
 @dataclass(frozen=True)
 class ModelFlags(_Flags, ModelConfig):
-    """The fields of a model's config as flags, but for the sizes that are the data set's."""
+    """The fields of a model's config as flags, except for the sizes that the data set gives."""
 
     vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
     longest_shift: Annotated[int, Parameter(parse=False)] = ModelConfig.longest_shift
@@ -65,13 +65,13 @@ class ModelFlags(_Flags, ModelConfig):
 
 @dataclass(frozen=True)
 class WindowFlags(_Flags):
-    """What models that look back on a window have beside the fields of the others."""
+    """The additional fields of models that look back on a window."""
 
     architecture: Annotated[
         str,
         Parameter(
-            help="What stands between input and output: language_model (recurrent layers), "
-            "convolution (causal dilated convolutions) or attention (a small transformer)."
+            help="Kind of network: language_model (recurrent layers), convolution (causal dilated "
+            "convolutions) or attention (a small transformer)."
         ),
     ] = ModelConfig.architecture
     longest_dilation: Annotated[
@@ -111,7 +111,7 @@ def train(
         Parameter(
             name="DATASET",
             required=True,
-            help="Data sets: folders made by midirnn encode, each with a weight if you like "
+            help="Data sets: folders made by midirnn encode, each with an optional weight "
             "(FOLDER:0.5 is read half as often as its size suggests).",
         ),
     ],
@@ -122,7 +122,7 @@ def train(
     ] = False,
     start_from: Annotated[
         str | None,
-        Parameter(help="Start from the weights of a model of the same size: name, folder, run."),
+        Parameter(help="Start from the weights of a model of the same size: name, folder or run."),
     ] = None,
     decay_from: Annotated[
         Path | None,
@@ -143,7 +143,7 @@ def train(
     window_model: Annotated[WindowFlags | None, Parameter(name="*", group="Model")] = None,
     recipe: Annotated[RecipeFlags | None, Parameter(name="*", group="Recipe")] = None,
 ) -> None:
-    """Train a model on one data set or several.
+    """Train a model on one or more data sets.
 
     The run's folder holds checkpoints (``last``, ``best``), metrics.jsonl and curves.png. Ctrl-C
     saves and stops; --resume continues exactly there, with the run's own settings. With torchrun
@@ -169,7 +169,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the command line asks for."""
+    """The arguments of the command line."""
 
     model: ModelFlags
     window_model: WindowFlags
@@ -182,7 +182,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is trained, and on what."""
+    """What is trained, on which data."""
 
     mixture: Mixture
     config: ModelConfig
@@ -190,7 +190,7 @@ class _Plan:
 
 
 def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
-    """Open the data sets and settle the settings; raise an error if the run cannot start."""
+    """Open the data sets and work out the settings; raise an error if the run cannot start."""
     from midirnn.datasets.mixture import Mixture
 
     mixture = Mixture.open(datasets)
@@ -209,7 +209,7 @@ def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
 
 
 def _check(asked: _Asked) -> None:
-    """Raise an error if the run cannot start, or not be resumed, in its folder."""
+    """Raise an error if the run cannot start, or cannot be resumed, in its folder."""
     from midirnn.engines.load import find_model
     from midirnn.training.folder import holds_run
 
@@ -232,7 +232,7 @@ def _check(asked: _Asked) -> None:
 def _inherit(
     run: Path, config: ModelConfig, recipe: TrainingConfig, asked: _Asked, own: Sequence[str]
 ) -> tuple[ModelConfig, TrainingConfig]:
-    """Return a run's settings, but for those that were given as flags and those of ``own``."""
+    """Return a run's settings, except for those given as flags and those in ``own``."""
     from midirnn.models.checkpoint import read_checkpoint
     from midirnn.training.folder import last_checkpoint
 
@@ -364,7 +364,7 @@ def _print_report(report: Report) -> None:
 
 
 def _of_each(values: dict[str, float]) -> str:
-    """Return what a validation says of each data set, where there are several."""
+    """Return the result of a validation on each data set, if there are several."""
     each = [(name.partition("/")[2], value) for name, value in values.items() if "/" in name]
     return f" ({', '.join(f'{name} {value:.4f}' for name, value in each)})" if each else ""
 

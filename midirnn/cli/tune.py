@@ -24,7 +24,7 @@ SAMPLE_ROWS = {
     "distinct_share": "different figures of 4",
     "longest_copy": "longest copy, notes",
 }
-"""What is printed of the pieces: see :func:`midirnn.judging.samples.judge_samples`."""
+"""The printed names of the figures of :func:`midirnn.judging.samples.judge_samples`."""
 
 NO_BETTER = (
     "it is no better on the end of your playing: that part is unlike the rest, or there is too "
@@ -38,13 +38,13 @@ PERFORMER, MODEL = "performer", "model"
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 
 OWN_PIECES, OWN_SECONDS = 24, 40.0
-"""How much of its own music the model plays first, to be mixed in and to measure with."""
+"""How much of its own music the model plays first, to mix into the training and to measure on."""
 
 JUDGED_PIECES = 8
-"""So many of them are judged beside what the tuned model plays."""
+"""How many of them are judged, and as many pieces of the tuned model."""
 
 TEST_TOKENS = 20_000
-"""How much of a data set's test split the price is measured on."""
+"""How many tokens of a data set's test split forgetting is measured on."""
 
 ROWS = {
     "yours": "your playing, kept aside",
@@ -52,8 +52,8 @@ ROWS = {
     "own": "the model's own music",
     "base_test": "{dataset}, test split",
 }
-"""What is printed of the measurements, by their names in midirnn.training.tuning, which needs
-torch."""
+"""The printed names of the measurements, by their names in midirnn.training.tuning (which needs
+torch)."""
 
 
 def tune(
@@ -70,34 +70,34 @@ def tune(
     kind: Annotated[
         str,
         Parameter(
-            help="What changes: state (only the state in which pieces begin: seconds, a few "
-            "kilobytes), adapter (all weights, by matrices of a low rank: minutes, a megabyte) or "
-            "all (all weights as they are: minutes, 17 megabytes for piano)."
+            help="What to tune: state (only the initial state: seconds, a few kilobytes), adapter "
+            "(all weights, by low-rank matrices: minutes, a megabyte) or all (all weights in full: "
+            "minutes, 17 megabytes for piano)."
         ),
     ] = "adapter",
     of: Annotated[
         str,
         Parameter(
             help="Whose notes of a recorded session to learn from: performer, or both (the model's "
-            "too). Other files are learned from whole."
+            "too). Other files are used as a whole."
         ),
     ] = PERFORMER,
     price_on: Annotated[
         Path | None,
-        Parameter(help="Data set on whose test split to measure what is forgotten, too."),
+        Parameter(help="Data set on whose test split to also measure what is forgotten."),
     ] = None,
     minutes: Annotated[
         float,
         Parameter(
-            help="Train for so many minutes at most, and no more than 240 steps; it stops when it "
-            "gets no better."
+            help="Train for at most this many minutes, and at most 240 steps; training stops when "
+            "it no longer improves."
         ),
     ] = 3.0,
     steps: Annotated[
         int,
         Parameter(
-            help="Train for so many steps at most instead, which gives the same on a slow or busy "
-            "machine (0: by minutes)."
+            help="Train for at most this many steps instead, which gives the same result on a slow "
+            "or busy machine (0: by minutes)."
         ),
     ] = 0,
     learning_rate: Annotated[float, Parameter(help="Peak learning rate.")] = 6e-4,
@@ -105,25 +105,25 @@ def tune(
         int, Parameter(help="Rank at which an adapter keeps the change of each matrix.")
     ] = 16,
     validation_share: Annotated[
-        float, Parameter(help="Share of your playing that says when to stop: that before the last.")
+        float, Parameter(help="Share of your playing, before the last, that decides when to stop.")
     ] = 0.15,
     test_share: Annotated[
         float,
-        Parameter(help="Share of your playing, its end, that serves only to measure the gain."),
+        Parameter(help="Share of your playing, at its end, that is only used to measure the gain."),
     ] = 0.15,
     base_share: Annotated[
         float,
-        Parameter(help="Share of the model's own music in the training, against forgetting."),
+        Parameter(help="Share of the model's own music in the training, to prevent forgetting."),
     ] = 0.3,
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1,
     seed: Annotated[int, Parameter(help="Random seed.")] = 0,
 ) -> None:
     """Tune a model to your playing.
 
-    It learns from what you played, in a few minutes, and the result is a small folder that live,
-    jam and generate take as --model. What is printed: nats per token on the end of your playing,
-    from which it learned nothing, and on music of the model's own, before and after; how varied
-    what it plays is; and how much of that stands in your recordings.
+    It learns from what you played, in a few minutes. The result is a small folder that live, jam
+    and generate take as --model. It prints nats per token, before and after, on the end of your
+    playing, which it did not learn from, and on the model's own music; how varied its playing is;
+    and how much of that is copied from your recordings.
     """
     from midirnn.codecs import PerformanceCodec, require
     from midirnn.engines.adapters import ADAPTER_FILE, write_adapter
@@ -184,8 +184,8 @@ def tune(
 def _all_played(codec: PerformanceCodec, paths: Sequence[Path], of: str) -> list[Performance]:
     """Return what was played in files and in the files of folders.
 
-    Of a folder, a file that cannot be learned from is left out, with a line; one that was named is
-    an error.
+    A file of a folder that cannot be learned from is left out, and a line says so; for a file that
+    was named it is an error.
     """
     pieces, reason = [], None
     for path in paths:
@@ -204,7 +204,7 @@ def _all_played(codec: PerformanceCodec, paths: Sequence[Path], of: str) -> list
 
 
 def _midi_files(folder: Path) -> list[Path]:
-    """Return the MIDI files of a folder by their names: by time, for recordings."""
+    """Return the MIDI files of a folder in order of their names: for recordings, by time."""
     found = sorted(each for each in folder.rglob("*") if each.suffix.lower() in MIDI_SUFFIXES)
     if not found:
         raise OptionError(f"{folder} holds no MIDI file")
@@ -269,7 +269,7 @@ def _play(model: Model, seed: int, count: int) -> list[Performance]:
 def _judge(
     codec: PerformanceCodec, made: dict[str, list[Performance]], recordings: Sequence[Performance]
 ) -> dict[str, dict[str, float]]:
-    """Return what is measured of the pieces that the model played before and after."""
+    """Return the figures of the pieces that the model played before and after."""
     from midirnn.judging.samples import judge_samples
 
     known = [codec.encode(piece) for piece in recordings]

@@ -26,8 +26,8 @@ def vary(
     /,
     *,
     output: MidiOutput,
-    what: Annotated[str, Parameter(help="What to draw anew: velocity, timing, pitch or duration.")],
-    amount: Annotated[float, Parameter(help="The share of notes that are varied, up to 1.")] = 0.3,
+    what: Annotated[str, Parameter(help="What to redraw: velocity, timing, pitch or duration.")],
+    amount: Annotated[float, Parameter(help="Share of the notes to vary, up to 1.")] = 0.3,
     hand: Annotated[
         str | None,
         Parameter(help="Only notes below middle C (left), or from there on (right). [both]"),
@@ -37,11 +37,11 @@ def vary(
     engine: EngineName = "auto",
     sampling: Sampling = None,
 ) -> None:
-    """Vary a MIDI file: draw the velocity, time, pitch or duration of some of its notes anew.
+    """Vary a MIDI file: redraw the velocity, time, pitch or duration of some of its notes.
 
     The model reads the piece from its start and draws what is varied, given all that comes before.
-    Everything else stays as it is: notes, pedals and controllers. Pitches move by an octave at
-    most, times by 60 ms.
+    Everything else stays as it is: notes, pedals and controllers. Pitches move by at most an
+    octave, times by at most 60 ms.
     """
     from midirnn.composing.vary import vary as varied
     from midirnn.engines.load import load

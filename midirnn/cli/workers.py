@@ -1,4 +1,4 @@
-"""Where the commands that read many files have them read."""
+"""The workers of commands that read many files."""
 
 from __future__ import annotations
 

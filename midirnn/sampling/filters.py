@@ -50,28 +50,28 @@ class SamplingConfig:
     min_p: float = 0.0
     """Sample only from tokens at least this share as likely as the most likely (0 disables)."""
     typical_p: float = 1.0
-    """Sample only from the tokens whose surprise is nearest to what was to be expected, and that
+    """Sample only from the tokens whose surprise is nearest to the expected surprise, and that
     together have this probability (1 disables). Applied after min-p, before top-p."""
     repetition_penalty: float = 1.0
-    """Divide the odds of pitches among the last 16 notes by this (1 disables)."""
+    """Divide the odds of the pitches of the last 16 notes by this (1 disables)."""
     rhythm_temperature: float = 1.0
-    """Temperature of which time shift comes, when one does."""
+    """Temperature among time shifts: it changes which one comes, not how often one comes."""
     pitch_temperature: float = 1.0
-    """Temperature of which pitch begins, when one does."""
+    """Temperature among pitches: it changes which one comes, not how often one comes."""
     velocity_temperature: float = 1.0
-    """Temperature of which velocity comes, when one does."""
+    """Temperature among velocities: it changes which one comes, not how often one comes."""
     rhythm_top_k: int = 0
-    """Only the k most likely time shifts, when one comes (0 disables)."""
+    """When a time shift comes, choose only among the k most likely ones (0 disables)."""
     pitch_top_k: int = 0
-    """Only the k most likely pitches, when one begins (0 disables)."""
+    """When a note begins, choose only among the k most likely pitches (0 disables)."""
     velocity_top_k: int = 0
-    """Only the k most likely velocities, when one comes (0 disables)."""
+    """When a velocity comes, choose only among the k most likely ones (0 disables)."""
     rhythm_top_p: float = 1.0
-    """Only the most likely time shifts that together have this share of them (1 disables)."""
+    """When a time shift comes, choose by top-p among the time shifts alone (1 disables)."""
     pitch_top_p: float = 1.0
-    """Only the most likely pitches that together have this share of them (1 disables)."""
+    """When a note begins, choose its pitch by top-p among the pitches alone (1 disables)."""
     velocity_top_p: float = 1.0
-    """Only the most likely velocities that together have this share of them (1 disables)."""
+    """When a velocity comes, choose by top-p among the velocities alone (1 disables)."""
     max_note_seconds: float = 20.0
     """The longest that a note may sound, in seconds."""
     max_sounding: int = 32
