@@ -10,12 +10,12 @@ namespace {
 
 constexpr double NEVER = std::numeric_limits<double>::infinity();
 
-// When a pedal goes down, and when up again.
+// When a pedal goes down, and when it comes up again.
 struct Pedal {
     std::vector<double> downs, ups;
 
     // Returns when it next goes up; NaN if it is up at this time. `hint` is the number of times it
-    // went down before some time near by.
+    // went down before some nearby time.
     double next_up(double time, size_t& hint) const {
         while (hint < downs.size() && downs[hint] <= time) ++hint;
         while (hint > 0 && downs[hint - 1] > time) --hint;
@@ -32,7 +32,7 @@ Pedal intervals(const double* time, const uint8_t* value, int64_t count, bool as
             has_up |= value[stop] < 64;
         }
         const bool is_down = as_note_seq ? !has_up : value[stop - 1] >= 64;
-        // A pedal that goes up and down at one moment ends an interval there and begins another.
+        // A pedal that goes up and down at one time ends an interval and begins another.
         if (was_down && has_up) pedal.ups.push_back(time[begin]);
         if (is_down && (has_up || !was_down)) pedal.downs.push_back(time[begin]);
         was_down = is_down;
@@ -49,7 +49,7 @@ extern "C" void sustained_ends(const double* start, const double* end, const uin
                                int64_t notes, const double* time, const uint8_t* value,
                                int64_t pedals, int as_note_seq, double* ends) {
     const Pedal pedal = intervals(time, value, pedals, as_note_seq);
-    double restrikes[256];  // of each pitch the next strike with the pedal down
+    double restrikes[256];  // for each pitch the next strike with the pedal down
     std::fill(std::begin(restrikes), std::end(restrikes), NEVER);
     size_t at_start = pedal.downs.size(), at_end = at_start;
     for (int64_t note = notes - 1; note >= 0; --note) {

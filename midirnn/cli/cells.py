@@ -50,7 +50,7 @@ def cells(
     each: Annotated[int, Parameter(help="List this many units for each signal.")] = 1,
     heat: Annotated[
         int,
-        Parameter(help="Also draw this many other units, those that change most."),
+        Parameter(help="With --output: draw this many other units too, those that change most."),
     ] = 24,
     seconds: Annotated[
         float | None, Parameter(help="Read only the first SECONDS of music. [all]")

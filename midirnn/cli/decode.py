@@ -52,9 +52,9 @@ def decode(
 ) -> None:
     """Write a piece of a data set to a file, as a model reads it.
 
-    For MIDI files these are the notes on the grid of the encoding, with the pedal applied. With
-    --format the token ids come from a JSON file that another program wrote: a list, or an object
-    with "ids".
+    A MIDI file is written with its notes on the grid of the encoding, and with the pedal applied.
+    With --format the token ids come from a JSON file that another program wrote: a list, or an
+    object with "ids".
     """
     from midirnn.datasets import Dataset
 

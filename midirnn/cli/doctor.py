@@ -39,7 +39,7 @@ def doctor(
     ] = None,
     loopback_input: Annotated[
         str | None,
-        Parameter(help="The MIDI input on which they come back. [that of the output's name]"),
+        Parameter(help="The MIDI input on which they come back. [the one of the same name]"),
     ] = None,
     json_output: Annotated[
         bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")

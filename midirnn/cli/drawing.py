@@ -30,7 +30,7 @@ class DrawingFlags:
     count: Annotated[
         int, Parameter(help="Number of pieces to generate: out-1.mid, out-2.mid, ...")
     ] = 1
-    workers: Annotated[int, Parameter(help="With --count: number of processes.")] = 1
+    workers: Annotated[int, Parameter(help="With --count: number of worker processes.")] = 1
     batch: Annotated[
         int | None,
         Parameter(

@@ -144,7 +144,7 @@ def encode(
     pieces: Annotated[PieceFilter | None, Parameter(name="*", group="Filters", negative="")] = None,
     part_tokens: Annotated[
         int,
-        Parameter(help="Split into several Parquet files after about this many tokens."),
+        Parameter(help="Begin another Parquet file of a split after about this many tokens."),
     ] = 100_000_000,
     overwrite: Annotated[
         bool, Parameter(negative="", show_default=False, help="Replace the data set at --output.")

@@ -46,7 +46,7 @@ def humanize(
     amount: Annotated[
         float,
         Parameter(
-            help="How much expression: 0 plays in exact time and equally loud, 1.5 exaggerates."
+            help="Amount of expression: 0 plays in exact time and equally loud, 1.5 exaggerates."
         ),
     ] = 1.0,
     tempo: Annotated[

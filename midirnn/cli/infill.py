@@ -37,7 +37,7 @@ def infill(
     engine: EngineName = "auto",
     sampling: Sampling = None,
 ) -> None:
-    """Rewrite a stretch of a MIDI file, such that it connects what comes before and after.
+    """Rewrite a stretch of a MIDI file, so that it connects what comes before and after.
 
     Candidates are drawn in one batch; the best is the one after which the next seconds of the piece
     are most likely under the model. Notes that sound where the stretch begins or ends are kept. The

@@ -36,7 +36,7 @@ class PrimerFlags:
     ] = None
     primer_from: Annotated[
         float | None,
-        Parameter(help="Begin the primer at this second of the file; below 0, from its end."),
+        Parameter(help="Begin the primer at this second of the file; below 0 counts from its end."),
     ] = None
     primer_seconds: Annotated[
         float | None, Parameter(help="Length of the primer in seconds. [to the end of the file]")

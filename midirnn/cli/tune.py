@@ -84,7 +84,7 @@ def tune(
     ] = PERFORMER,
     price_on: Annotated[
         Path | None,
-        Parameter(help="Data set on whose test split to also measure what is forgotten."),
+        Parameter(help="Also measure what is forgotten, on the test split of this data set."),
     ] = None,
     minutes: Annotated[
         float,
@@ -105,7 +105,7 @@ def tune(
         int, Parameter(help="Rank at which an adapter keeps the change of each matrix.")
     ] = 16,
     validation_share: Annotated[
-        float, Parameter(help="Share of your playing, before the last, that decides when to stop.")
+        float, Parameter(help="Share of your playing, before --test-share, that says when to stop.")
     ] = 0.15,
     test_share: Annotated[
         float,

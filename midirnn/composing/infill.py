@@ -1,4 +1,4 @@
-"""Rewrite a stretch of a piece, such that it leads from what comes before to what comes after."""
+"""Rewrite a stretch of a piece, so that it leads from what comes before to what comes after."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 //
 // midirnn/sampling/native_draw.py compiles this file and calls the functions at its end through
 // ctypes. They do the same in the same order, in doubles; but sums are taken in another order, so
-// that the last digit may differ. Nothing is sorted where it can be avoided, and few branches hang
-// on the numbers: no processor foresees how comparisons of probabilities end.
+// that the last digit may differ. Sorting is avoided where possible, and few branches depend on the
+// numbers: processors cannot predict the comparisons of probabilities.
 
 #include <algorithm>
 #include <cstdint>
@@ -31,7 +31,7 @@ void normalise(Probabilities p) {
     for (int id = 0; id < p.size; ++id) p.of[id] /= sum;
 }
 
-// Tokens in order: the likeliest first, and of equally likely ones the lower id.
+// Order of tokens: the most likely first, and of equally likely ones the lower id.
 auto likeliest_first(Probabilities p) {
     return [p](int a, int b) { return p.of[a] > p.of[b] || (p.of[a] == p.of[b] && a < b); };
 }
@@ -49,7 +49,7 @@ void keep_min_p(Probabilities p, double share) {
     for (int id = 0; id < p.size; ++id) p.of[id] = p.of[id] >= least ? p.of[id] : 0.0;
 }
 
-// Probabilities from 1 down, 16 bins for each power of 2: the first bits of a double.
+// Bins of probabilities from 1 down, 16 for each power of 2: the first bits of a double.
 constexpr int BINS = 1024;
 
 int bin_of(double p) {
@@ -61,8 +61,8 @@ int bin_of(double p) {
     return int(std::min<std::int64_t>(std::max<std::int64_t>(bin, 0), BINS - 1));
 }
 
-// Keep the likeliest tokens that together reach `top_p`, at least one: all in the bins before the
-// one that the last of them is in, and some of that bin, which are sorted.
+// Keep the most likely tokens that together reach `top_p`, at least one: all in the bins before the
+// bin of the last one, and some of that bin, which is sorted.
 void keep_top_p(Probabilities p, double top_p) {
     normalise(p);
     double sums[BINS] = {};
@@ -86,11 +86,11 @@ void keep_top_p(Probabilities p, double top_p) {
     }
 }
 
-// exp(x) for x up to 0, but for the last digit: 2^n times a polynomial for the rest. Without branches
-// or calls, so that a compiler makes several at once of it.
+// exp(x) for x up to 0, except for the last digit: 2^n times a polynomial for the rest. Without
+// branches or calls, so that a compiler can vectorize it.
 inline double exponential(double x) {
-    constexpr double to_integer = 6755399441055744.0;  // 1.5 * 2^52: what is added to it is rounded
-    constexpr double least = -700.0;                   // exp of less is taken to be 0
+    constexpr double to_integer = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds
+    constexpr double least = -700.0;                   // exp of less counts as 0
     const double some = x < least ? least : x;
     const double shifted = some * 1.4426950408889634 + to_integer, n = shifted - to_integer;
     const double rest = (some - n * 0.69314718036912381649) - n * 1.90821492927058770002e-10;
@@ -107,7 +107,7 @@ inline double exponential(double x) {
     sum = sum * rest + 0.5;
     sum = sum * rest + 1.0;
     sum = sum * rest + 1.0;
-    std::uint64_t bits;  // n stands in the last ones
+    std::uint64_t bits;  // n is in the last ones
     std::memcpy(&bits, &shifted, sizeof bits);
     bits = (bits + 1023) << 52;
     double power;
@@ -115,7 +115,7 @@ inline double exponential(double x) {
     return x < least ? 0.0 : sum * power;
 }
 
-// exp(logit / temperature) of the tokens that may come, 1 for the greatest; at 0 for that alone.
+// exp(logit / temperature) of the tokens that may come, 1 for the greatest; at 0 only for that one.
 void soften(const float *logits, const std::uint8_t *mask, double temperature, Probabilities p) {
     constexpr double never = -std::numeric_limits<double>::infinity();
     for (int id = 0; id < p.size; ++id) p.of[id] = mask[id] ? double(logits[id]) : never;
