@@ -60,7 +60,7 @@ def seed_or_random(seed: int | None) -> int:
 
 
 def write_music(codec: Codec[Any], piece: Any, output: Path, told: str) -> None:
-    """Write a piece to a file or to standard output, and print a line about it elsewhere."""
+    """Write a piece to a file or to standard output, and print a line about it."""
     if output == STDOUT:
         print_piece(codec, piece, codec.suffixes[0])
         print(told, file=sys.stderr)

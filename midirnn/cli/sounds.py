@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_sound(path: Path, soundfont: Path | None = None) -> None:
-    """Raise a :class:`MidirnnError` if no sound can be made, or not be written to ``path``."""
+    """Raise a :class:`MidirnnError` if no sound can be made, or none written to ``path``."""
     from midirnn.audio.rendering import FORMATS
     from midirnn.audio.synthesizer import find_soundfont, load_fluidsynth
 

@@ -122,7 +122,7 @@ class _Search:
         for way in best.tolist():
             number = int(owner[way])
             piece = old[number].piece
-            if number in taken:  # another beam extends this one already
+            if number in taken:  # another extension has taken this beam's continuation
                 piece = self._free.pop()
                 piece.copy(old[number].piece)
             taken.add(number)
@@ -134,7 +134,7 @@ class _Search:
                 piece.add(drawn)
 
     def _ways(self, number: int, beam: _Beam) -> tuple[npt.NDArray[Any], ...]:
-        """Return a beam's best extensions: its number, tokens, log-probabilities, with noise."""
+        """Return a beam's best extensions: its number, tokens, log-probabilities, with noise too."""
         if beam.piece.is_complete:
             token, log_probability = np.array([COMPLETE]), np.array([beam.log_probability])
             return np.array([number]), token, log_probability, np.array([beam.perturbed])

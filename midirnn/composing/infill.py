@@ -37,7 +37,7 @@ AFTER_SECONDS = 8.0
 """How much of the music after the stretch the candidates are judged by."""
 
 LONGEST_RING = 1.0
-"""A new note that sounds at the end of the stretch lasts until the next note, at most this long."""
+"""How long a new note may sound beyond the end of the stretch, if no note begins before."""
 
 
 @dataclass(frozen=True)

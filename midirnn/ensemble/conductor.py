@@ -129,7 +129,10 @@ class Conductor:
         return tuple(gesture if seat in taken else SILENT for seat, gesture in enumerate(row))
 
     def _done(self, second: int, said: Row | None, *, is_over: bool = True) -> Row:
-        """Return what was done in a second: the row decided, but what was heard of the person."""
+        """Return what was done in a second: the row decided, with what the person was heard to do.
+
+        While the second is not over, a silent person counts as the row says.
+        """
         row = list(said or self._silence)
         if self.seats.person:
             heard = self._gesture_heard(second)

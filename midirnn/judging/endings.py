@@ -24,7 +24,7 @@ _SAME_ONSET_SECONDS = 0.03
 
 
 def ending_of(piece: Performance) -> Performance:
-    """Return the notes that begin in the last ten seconds before the last note ends, from 0."""
+    """Return the notes that begin in the ten seconds before the last note ends, moved to 0."""
     end = float(piece.end.max(initial=0.0))
     begin = max(0.0, end - ENDING_SECONDS)
     return piece.slice(begin, end)

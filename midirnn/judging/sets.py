@@ -10,7 +10,7 @@ from midirnn.judging.report import compare_sets
 from midirnn.performance import Performance
 
 FEWEST_PIECES = 2
-"""The fewest pieces of a set, so that there are distances within it."""
+"""The fewest pieces in a set, so that there are distances within it."""
 
 FEWEST_FOR_SCALE = 4
 """With this many pieces the second set is also compared with itself, half against half."""

@@ -36,7 +36,7 @@ _HEARD_AT_A_TIME = 500  # tokens between two progress calls
 
 
 class Continuation:
-    """Music that a sampler continues. Owns its tokens, and the controls over time.
+    """Music that a sampler continues. Owns its tokens, and the controls as they change over time.
 
     To draw it, ask which tokens are :meth:`allowed`, have the sampler take one and pass it to
     :meth:`add`, until the music :attr:`is_complete`. ``heard_before`` holds the state of a sampler
@@ -113,7 +113,7 @@ class Continuation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the music has its length and, with an ending, its last notes are over."""
+        """Whether the music has its length and, with an ending, its last notes had time to end."""
         if self.seconds < self.end_seconds:
             return False
         latest = self.end_seconds + LONGEST_RELEASE_SECONDS

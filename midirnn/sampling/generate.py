@@ -1,4 +1,4 @@
-"""Generate music, or other pieces, with a model: from scratch, or as continuation of a primer."""
+"""Generate music, or other pieces, with a model: from scratch, or continuing a primer."""
 
 from __future__ import annotations
 

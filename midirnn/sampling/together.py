@@ -17,7 +17,7 @@ Begin = Callable[[StepEngine], Steps[T]]
 """Begins a piece with an engine."""
 
 _AHEAD = 2
-"""The most pieces, per lane, that are in progress or wait for one before them."""
+"""The most pieces per lane that are in progress, or complete and waiting for one before them."""
 
 
 def together(pieces: Iterable[Begin[T]], lanes: Sequence[StepEngine]) -> Iterator[T]:

@@ -144,8 +144,8 @@ class Masks:
     def narrow(self, state: GrammarState, mask: BoolArray, budget: Budget, due: bool) -> BoolArray:
         """Return a mask (V,) of the grammar, narrowed to what the constraints allow.
 
-        With ``due`` the grammar allows only the end of a note, and so do the constraints. Raises
-        :class:`OptionError` if nothing is left.
+        With ``due`` the grammar allows only the end of a note, and the mask is returned as it is.
+        Raises :class:`OptionError` if nothing is left.
         """
         if due:
             return mask
