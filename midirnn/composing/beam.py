@@ -134,7 +134,7 @@ class _Search:
                 piece.add(drawn)
 
     def _ways(self, number: int, beam: _Beam) -> tuple[npt.NDArray[Any], ...]:
-        """Return a beam's best extensions: its number, tokens, log-probabilities, with noise too."""
+        """Return a beam's best extensions: its number, tokens, log-probabilities, noisy ones."""
         if beam.piece.is_complete:
             token, log_probability = np.array([COMPLETE]), np.array([beam.log_probability])
             return np.array([number]), token, log_probability, np.array([beam.perturbed])
