@@ -52,7 +52,7 @@ class Begin(Protocol[T_co]):
         ...
 
 
-_AHEAD = 2  # pieces in progress or waiting, per process
+_AHEAD = 2  # groups of pieces (one without a batch) in progress or waiting, per process
 
 
 def generate_many(
