@@ -1,4 +1,4 @@
-"""Tunes in ABC notation: a subset of the standard 2.1 that holds melodies, read and played."""
+"""Reading and playing tunes in ABC notation: a subset of standard 2.1, for melodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from midirnn.performance import Performance
 def read_abc(text: str) -> Performance:
     """Return the music of the first tune in a text.
 
-    Raises :class:`CodecError`, with line and column, for what is no tune in ABC notation.
+    Raises :class:`CodecError`, with line and column, for a text that is not a tune in ABC notation.
     """
     return played(parse_tune(text))
 

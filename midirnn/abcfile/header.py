@@ -19,12 +19,12 @@ MODES = {
     "lyd": 1,
     "loc": -5,
 }
-"""How many sharps a mode has more than major, by its first three letters."""
+"""How many more sharps a mode has than major, by its first three letters."""
 
 ACCIDENTALS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 
 _PIPES = {"HP": 2, "Hp": 2}
-"""Keys of the Highland pipes, and their sharps."""
+"""Keys of the Highland pipes, and their number of sharps."""
 
 _KEY = re.compile(r"([A-G])([#b]?)\s*([A-Za-z]*)")
 _ALTERED = re.compile(r"(\^\^|__|[\^_=])([A-Ga-g])")
@@ -33,7 +33,7 @@ _CLEF = re.compile(r"(clef=|treble|bass|alto|tenor|none|perc)")
 
 @dataclass(frozen=True)
 class Key:
-    """A key signature: its sharps (flats are negative) and the semitones of altered letters."""
+    """A key signature: its number of sharps (negative for flats) and explicit accidentals."""
 
     sharps: int = 0
     minor: bool = False
@@ -42,7 +42,7 @@ class Key:
     """The pitch class of the tonic."""
 
     def alteration(self, letter: str) -> int:
-        """Return by how many semitones the key moves a letter, A to G."""
+        """Return by how many semitones the key alters a letter, A to G."""
         return dict(self.altered).get(letter, _of_signature(self.sharps, letter))
 
     @property
@@ -65,7 +65,7 @@ class Metre:
 
     @property
     def default_length(self) -> Fraction:
-        """The unit length of notes where no field ``L:`` gives one."""
+        """The unit length of notes if there is no field ``L:``."""
         return (
             Fraction(1, 16)
             if self.bar is not None and self.bar < Fraction(3, 4)

@@ -1,4 +1,4 @@
-"""Measure how a tune keeps to its metre and its key."""
+"""Measure how closely a tune keeps to its metre and its key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Keeping:
 def measure_keeping(tune: Tune) -> Keeping:
     """Count the bars and notes of a tune, as written.
 
-    A bar is right if it fills the metre. Beside a repeat, a double line, an ending or an end of the
-    tune, where the next part has an upbeat, it may be shorter; it is then not counted.
+    A bar is right if it fills the metre. Next to a repeat, a double line, an ending or an end of
+    the tune, where the next part has an upbeat, it may be shorter; such a bar is not counted.
     """
     bars = right = notes = in_key = 0
     metre, key = tune.metre, tune.key

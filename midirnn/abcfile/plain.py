@@ -1,4 +1,4 @@
-"""Write a tune in ABC notation plainly: metre, key and what is heard, and nothing else."""
+"""Write a tune in plain ABC notation: only the metre, the key and what is heard."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from midirnn.errors import CodecError
 
 
 def plain_tune(text: str) -> str:
-    """Return the first tune in a text, plainly: ``M:``, ``K:``, its notes and an empty line.
+    """Return the first tune in a text in plain form: ``M:``, ``K:``, notes and an empty line.
 
-    Titles, words, chord names, ornaments, slurs and marks are left out; notes have the unit length
-    that the metre gives. Raises :class:`CodecError` for what is no tune, and for a tune that
-    changes its key, metre or unit length.
+    Titles, words, chord names, ornaments, slurs and marks are left out; the unit length is the
+    default of the metre. Raises :class:`CodecError` for a text that is not a tune, and for a tune
+    that changes its key, metre or unit length.
     """
     tune = parse_tune(text)
     fields: dict[str, str] = {}
@@ -36,7 +36,7 @@ def plain_tune(text: str) -> str:
 
 
 def _key_text(text: str, key: Key) -> str:
-    """Return a key as G, Bb, Em or Ddor. Raises :class:`CodecError` for one that is not so."""
+    """Return a key as G, Bb, Em or Ddor. Raises :class:`CodecError` for any other kind of key."""
     found = re.match(r"([A-G][#b]?)\s*([A-Za-z]{0,3})", text)
     if found is None or key.altered:
         raise CodecError(f"the key {text!r} has no plain name")
@@ -46,10 +46,10 @@ def _key_text(text: str, key: Key) -> str:
 
 
 def _plain_line(line: str, scale: Fraction) -> str:
-    """Return what is heard of a line of notes, their lengths multiplied."""
+    """Return the audible part of a line of notes, with lengths multiplied by ``scale``."""
     written: list[str] = []
     tied: tuple[int, str] | None = None
-    """Where a note with a tie was written, and which one."""
+    """The position of a note with a tie, and the note."""
     for kind, found in scan(line):
         if kind in ("note", "chord", "rest") and tied is not None:
             _keep_tie(written, tied[0], same=kind == "note" and tied[1] == found[2] + found[3])
@@ -78,7 +78,7 @@ def _plain_line(line: str, scale: Fraction) -> str:
 
 
 def _keep_tie(written: list[str], place: int, *, same: bool) -> None:
-    """Leave out a tie to another note: old transcriptions write slurs like that."""
+    """Leave out a tie to a different note, which old transcriptions use as a slur."""
     if not same:
         written[place] = written[place].rstrip("-")
 

@@ -1,4 +1,4 @@
-"""Play a tune in ABC notation: its repeats written out, in seconds."""
+"""Play a tune in ABC notation: with its repeats, in seconds."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from midirnn.errors import CodecError
 from midirnn.performance import KeySignature, Part, Performance, Signature, Tempo, TimeSignature
 
 DEFAULT_TEMPO = 120.0
-"""Quarter notes per minute, where a tune has no field ``Q:``."""
+"""Quarter notes per minute, if a tune has no field ``Q:``."""
 
 VELOCITY, ACCENTED = 80, 96
-"""Of notes, and of those at the beginning of a bar."""
+"""Velocities of ordinary notes, and of those at the beginning of a bar."""
 
 MOST_SOUNDS = 100_000
-"""Notes of one tune with its repeats: more is a slip of the pen."""
+"""Most notes of one tune with its repeats: more is a mistake in the text."""
 
 
 def in_order(events: Sequence[Event]) -> Iterator[Event]:
     """Yield the events in the order in which they are heard, with repeats and endings.
 
-    A section ends at ``:|`` and begins at ``|:``, at the line that closed the one before, or with
-    the tune; it is played twice, or as often as its endings say.
+    A repeated section ends at ``:|``. It begins at ``|:``, at the bar line that closed the section
+    before, or at the start of the tune. It is played twice, or as often as its endings say.
     """
     place, start, time, in_ending = 0, 0, 1, False
     while place < len(events):
@@ -47,7 +47,7 @@ def in_order(events: Sequence[Event]) -> Iterator[Event]:
 
 
 def _next_ending(events: Sequence[Event], place: int) -> int:
-    """Return where the next ending stands, or what follows the line that ends this one."""
+    """Return the index of the next ending, or of what follows the line that ends this one."""
     while place < len(events):
         event = events[place]
         if isinstance(event, Volta):
@@ -59,7 +59,7 @@ def _next_ending(events: Sequence[Event], place: int) -> int:
 
 
 def _times(events: Sequence[Event], start: int, place: int) -> int:
-    """Return how often a section is played: as often as its endings say, else twice."""
+    """Return how often a section is played: as often as its endings say, otherwise twice."""
     most = 2
     for event in events[start:]:
         if isinstance(event, Bar) and event.begins and event is not events[start - 1]:
@@ -114,12 +114,12 @@ def played(tune: Tune) -> Performance:
 
 
 def _seconds(length: Fraction, tempo: float) -> float:
-    """Return how long a note of that length, in whole notes, lasts."""
+    """Return the duration in seconds of a length in whole notes."""
     return float(length) * 4.0 * 60.0 / tempo
 
 
 def _signatures(seconds: float, key: Key | None, metre: Metre | None) -> list[Signature]:
-    """Return what a MIDI file says of a key and a metre."""
+    """Return the MIDI signatures of a key and a metre."""
     found: list[Signature] = []
     if metre is not None and metre.beats:
         found.append(TimeSignature(seconds, metre.beats, metre.unit))

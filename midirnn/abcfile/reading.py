@@ -22,10 +22,10 @@ from midirnn.errors import CodecError
 
 MIDDLE_C = 60
 LONGEST = Fraction(64)
-"""No note is longer, in whole notes: a slip of the pen, not music."""
+"""The longest note, in whole notes: longer ones are mistakes in the text."""
 
 _TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
-"""In the time of how many p notes are played; of 5, 7 and 9 it depends on the metre."""
+"""The number of notes in whose time p notes are played; for 5, 7 and 9 the metre decides."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Sound:
     pitches: tuple[int, ...]
     length: Fraction
     tied: bool = False
-    """Whether it goes on in the next one."""
+    """Whether it is tied to the next one."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Volta:
-    """An ending for some of the times that a section is played."""
+    """An ending, for some of the repetitions of a section."""
 
     numbers: frozenset[int]
 
@@ -84,15 +84,15 @@ class _State:
     metre: Metre = field(default_factory=Metre)
     key: Key | None = None
     unit: Fraction | None = None
-    """The unit length, which the header's metre gives where no field ``L:`` does."""
+    """The unit length: that of the field ``L:``, otherwise the default of the header's metre."""
     tempo: str | None = None
     events: list[Event] = field(default_factory=list)
     accidentals: dict[str, int] = field(default_factory=dict)
-    """Of letters, until the bar line."""
+    """The accidentals of letters, valid until the bar line."""
     tuplet: tuple[int, Fraction] = (0, Fraction(1))
-    """For how many more notes, and by what their lengths are multiplied."""
+    """The number of remaining notes in a tuplet, and the factor of their lengths."""
     broken: Fraction = Fraction(1)
-    """By what a broken rhythm (``>``) multiplies the next note."""
+    """The factor of the next note's length in a broken rhythm (``>``)."""
 
     @property
     def unit_length(self) -> Fraction:
@@ -126,7 +126,7 @@ def parse_tune(text: str) -> Tune:
 
 
 def _read_field(state: _State, name: str, text: str) -> None:
-    """Read a field of the header or, once the key is known, of the body."""
+    """Read a field of the header or, after the key, of the body."""
     in_body = state.key is not None
     change = Change()
     if name == "K":
@@ -158,7 +158,7 @@ def _read_music(state: _State, line: str) -> None:
 
 
 def _add(state: _State, pitches: tuple[int, ...], factor: Fraction, tied: bool) -> None:
-    """Add a note, chord or rest; its length follows tuplet and broken rhythm."""
+    """Add a note, chord or rest, its length adjusted for tuplets and broken rhythm."""
     left, stretch = state.tuplet
     length = state.unit_length * factor * (stretch if left else 1) * state.broken
     state.tuplet, state.broken = (max(left - 1, 0), stretch), Fraction(1)
@@ -265,4 +265,4 @@ _READERS: dict[str, Callable[[_State, re.Match[str]], None]] = {
     "broken_rhythm": _broken_rhythm,
     "field": _inline_field,
 }
-"""What reads each kind of token; the other kinds are not heard."""
+"""The function that reads each kind of token; the other kinds are not audible."""

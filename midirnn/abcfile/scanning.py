@@ -30,7 +30,7 @@ _TOKENS = tuple(
         ("mark", rf"y{LENGTH}|[()\-.~HIJLMNOPRSTUVWuvwhijkln]"),
     )
 )
-"""What stands in a line of notes: the first kind that fits is the one meant."""
+"""The kinds of tokens in a line of notes; the first kind that matches is taken."""
 
 _FIELD = re.compile(r"([A-Za-z+]):(?![|:])")
 
@@ -55,7 +55,7 @@ def lines_of(text: str) -> Iterator[tuple[int, str, str]]:
 def scan(line: str) -> Iterator[tuple[str, re.Match[str]]]:
     """Yield the kind and the match of each token in a line of notes.
 
-    Raises :class:`CodecError`, with the column, for a character that means nothing.
+    Raises :class:`CodecError`, with the column, for an unknown character.
     """
     place = 0
     while place < len(line):
@@ -68,7 +68,7 @@ def scan(line: str) -> Iterator[tuple[str, re.Match[str]]]:
 
 
 def factor_of(text: str) -> Fraction:
-    """Return the factor that a note's length is written as: ``3/2``, ``2``, ``/`` or nothing."""
+    """Return the factor of a written note length: ``3/2``, ``2``, ``/`` or nothing."""
     number, *divisors = text.split("/")
     factor = Fraction(int(number or 1))
     for divisor in divisors:

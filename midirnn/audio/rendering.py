@@ -1,4 +1,4 @@
-"""Sound files: what a synthesizer makes of a performance, at the loudness of streamed music."""
+"""Sound files of performances, rendered by FluidSynth at the loudness of streamed music."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from pretty_midi import PrettyMIDI
 
 Samples = npt.NDArray[np.float32]
-"""Left and right, of 1 at full scale; shape ``(N, 2)``."""
+"""Left and right samples, with full scale at 1; shape ``(N, 2)``."""
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3"}
-"""What libsndfile calls the format of a file, by the end of its name."""
+"""libsndfile's name of each file format, by the suffix of the file name."""
 
 LOUDNESS = -16.0
-"""LUFS (ITU-R BS.1770): that of music that is streamed to headphones."""
+"""LUFS (ITU-R BS.1770), as for music that is streamed to headphones."""
 
 HIGHEST_PEAK = 0.89
-"""About -1 dB of full scale, so that a decoder of a lossy format does not clip either."""
+"""About -1 dB of full scale, so that decoders of lossy formats do not clip either."""
 
 TAIL_SECONDS = 3.0
-"""So long the last notes may die away."""
+"""Time for the last notes to die away."""
 
 SHORTEST_SECONDS = 0.4
 """Loudness is measured in blocks of this length."""
 
 Progress = Callable[[int, int], None]
-"""Called with the seconds that are rendered, and of all."""
+"""Called with the seconds that are rendered so far, and with the total."""
 
 _FULL_SCALE = 32768.0
 _QUIET_GAIN = 1.0  # so that FluidSynth, which gives 16 bits, does not clip
@@ -54,10 +54,10 @@ def render(
 ) -> Samples:
     """Return the sound of a performance, drums and controllers included, at -16 LUFS.
 
-    It may be a ``pretty_midi.PrettyMIDI``. The sound has a rate of 44.1 kHz; shape ``(N, 2)``.
-    Peaks above -1 dB are turned down for some milliseconds. Raises a :class:`MidirnnError` where
-    FluidSynth, a SoundFont or another library is missing, and :class:`OptionError` for a
-    performance without notes.
+    The performance may be a ``pretty_midi.PrettyMIDI``. The sample rate is 44.1 kHz; shape
+    ``(N, 2)``. Peaks above -1 dB are turned down for some milliseconds. Raises a
+    :class:`MidirnnError` if FluidSynth, a SoundFont or another library is missing, and
+    :class:`OptionError` for a performance without notes.
     """
     if not isinstance(performance, Performance):
         performance = from_pretty_midi(performance, drums=True)
@@ -73,7 +73,7 @@ def render(
 
 
 def write_sound(samples: Samples, path: Path) -> None:
-    """Write a sound file, whole or not at all, in the format that its name says."""
+    """Write a sound file atomically, in the format given by its suffix."""
     check_format(path)
     _, soundfile = _sound_libraries()
     buffer = io.BytesIO()
@@ -86,7 +86,7 @@ def write_sound(samples: Samples, path: Path) -> None:
 
 
 def check_format(path: Path) -> None:
-    """Raise :class:`OptionError` unless the name of a file is that of a sound file."""
+    """Raise :class:`OptionError` unless the file name has the suffix of a sound file."""
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"{path}: the name of a sound file must end in {', '.join(FORMATS)}")
 
@@ -96,7 +96,7 @@ def normalized(samples: Samples) -> Samples:
     meter = _sound_libraries()[0].Meter(SAMPLE_RATE)
     # Loudness is not measured below -70 LUFS.
     wanted = samples / max(float(np.abs(samples).max(initial=0.0)), 1e-9)
-    for _ in range(_LIMITER_ROUNDS):  # limiting takes away a little of the loudness
+    for _ in range(_LIMITER_ROUNDS):  # limiting reduces the loudness a little
         loudness = meter.integrated_loudness(wanted)
         if not np.isfinite(loudness):
             break
@@ -113,7 +113,7 @@ def limited(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     if needed.min() >= 1.0:
         return samples
     width = 2 * round(_LIMITER_SECONDS * SAMPLE_RATE / 2) + 1
-    # The mean of minima over a window that holds the sample is no greater than what it needs.
+    # The mean of minima over windows that contain the sample is at most the gain it needs.
     gain = uniform_filter1d(minimum_filter1d(needed, width), width)
     result: npt.NDArray[np.float64] = samples * gain[:, None]
     return result
@@ -122,7 +122,7 @@ def limited(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _played(
     performance: Performance, soundfont: Path | None, gain: float, progress: Progress | None
 ) -> Samples:
-    """Return what FluidSynth plays, and how it dies away."""
+    """Return what FluidSynth plays, including the decay of the last notes."""
     parts: list[npt.NDArray[np.int16]] = []
     total = int(performance.duration + TAIL_SECONDS) + 1
     seconds, shown = 0.0, -1
@@ -142,7 +142,7 @@ def _played(
 
 
 def _messages(performance: Performance) -> Iterator[tuple[float, list[int]]]:
-    """Yield the seconds to wait, and then a MIDI message; channels are as in a MIDI file."""
+    """Yield (seconds to wait, MIDI message); channels are as in a MIDI file."""
     import mido
 
     reached = 0.0
@@ -151,7 +151,7 @@ def _messages(performance: Performance) -> Iterator[tuple[float, list[int]]]:
         reached += message.time
         if message.is_meta:
             continue
-        # Waits are whole samples, of which the rounding must not add up.
+        # Waits are rounded to whole samples; the rounding errors must not add up.
         wait = round((reached - done) * SAMPLE_RATE) / SAMPLE_RATE
         done += wait
         yield wait, message.bytes()

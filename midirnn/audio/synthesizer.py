@@ -1,4 +1,4 @@
-"""Sound without a synthesizer: an output that FluidSynth plays in this process."""
+"""Sound without an external synthesizer: an output that FluidSynth plays in this process."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ SETTINGS: dict[str, int | float] = {
     "audio.period-size": 256,
     "audio.periods": 3,
 }
-"""Of FluidSynth: notes enough for a piano, and about 17 ms late."""
+"""FluidSynth's settings: enough voices for a piano, and a latency of about 17 ms."""
 
 DEFAULT_GAIN = 3.6
-"""FluidSynth's gain at which recorded piano performances are about -20 dB of full scale (the root
-mean square). :class:`Headroom` lowers it while loud chords would be distorted."""
+"""FluidSynth's gain at which recorded piano performances have an RMS level of about -20 dBFS.
+:class:`Headroom` lowers it while loud chords would be distorted."""
 
 DRIVERS: dict[str, tuple[str, ...]] = {
     "linux": ("pipewire", "pulseaudio", "alsa", "jack"),
     "darwin": ("coreaudio",),
     "win32": ("wasapi", "dsound"),
 }
-"""FluidSynth's ways to the loudspeakers, in the order in which they are tried."""
+"""FluidSynth's audio drivers for the loudspeakers, in the order in which they are tried."""
 
 FONT_FOLDERS = (
     "~/.local/share/soundfonts",
@@ -57,11 +57,11 @@ INSTALL_LIBRARY = (
 
 
 class Synthesizer:
-    """An output port that sounds. Owns FluidSynth's synthesizer and audio driver.
+    """An output port that plays sound. Owns FluidSynth's synthesizer and audio driver.
 
-    ``driver`` is one of FluidSynth's audio drivers (by default the first of :data:`DRIVERS` that
-    works), ``path`` the file that its driver ``file`` writes; with ``sounding`` false there is
-    none, and :meth:`render` gives the sound. The gain is lowered while chords sound that would be
+    ``driver`` is one of FluidSynth's audio drivers (default: the first of :data:`DRIVERS` that
+    works), ``path`` the file that its driver ``file`` writes. With ``sounding`` false there is no
+    driver, and :meth:`render` returns the sound. The gain is lowered while loud chords would be
     distorted, unless ``constant_gain`` is true.
     """
 
@@ -103,9 +103,9 @@ class Synthesizer:
         return self._name
 
     def send(self, message: Sequence[int]) -> None:
-        """Play a message. What no synthesizer plays, such as a clock, is ignored.
+        """Play a message. Messages that no synthesizer plays, such as a clock, are ignored.
 
-        Raises :class:`PortError` if it is no MIDI message or the synthesizer is closed.
+        Raises :class:`PortError` if it is not a MIDI message or the synthesizer is closed.
         """
         status, *data = check_message(message)
         if self._closed:
@@ -126,7 +126,7 @@ class Synthesizer:
             self._synth.system_reset()
 
     def render(self, seconds: float) -> Any:
-        """Render N samples of each channel, left and right in turn, 16 bits; shape ``(2 N,)``."""
+        """Render N samples per channel, left and right interleaved, 16 bits; shape ``(2 N,)``."""
         if self._rendered_seconds is not None:
             self._rendered_seconds += seconds
         return self._synth.get_samples(round(seconds * SAMPLE_RATE))
@@ -150,11 +150,11 @@ class Synthesizer:
         self.close()
 
     def _now(self) -> float:
-        """Return the time in seconds: that of the sound where it is rendered."""
+        """Return the time in seconds: that of the rendered sound, if there is no driver."""
         return time.monotonic() if self._rendered_seconds is None else self._rendered_seconds
 
     def _keep_headroom(self, velocity: int) -> None:
-        """Set the gain for a note that begins."""
+        """Adjust the gain for a note-on."""
         if self._headroom is None:
             return
         gain = self._headroom.note_on(velocity, self._now())
@@ -163,9 +163,9 @@ class Synthesizer:
             self._synth.setting("synth.gain", gain)
 
     def _start(self, drivers: Sequence[str]) -> None:
-        """Connect to the loudspeakers, by the first driver that can."""
+        """Connect to the loudspeakers with the first driver that works."""
         synth, tried = self._synth, []
-        os.environ.setdefault("JACK_NO_START_SERVER", "1")  # to try JACK is not to want a server
+        os.environ.setdefault("JACK_NO_START_SERVER", "1")  # trying JACK must not start a server
         for driver in drivers:
             with quiet_stderr() as printed:
                 synth.setting("audio.driver", driver)
@@ -203,7 +203,7 @@ def load_fluidsynth() -> Any:
 def find_soundfont(wanted: Path | None = None) -> Path:
     """Return a SoundFont: the given one, the best that is installed, or pretty_midi's own.
 
-    Raises :class:`OptionError` where it is not there.
+    Raises :class:`OptionError` if there is none.
     """
     if wanted is not None:
         if not wanted.is_file():
@@ -219,7 +219,7 @@ def find_soundfont(wanted: Path | None = None) -> Path:
 
 
 def _installed_fonts() -> Iterator[Path]:
-    """Return the SoundFonts of this machine, the best first."""
+    """Yield the SoundFonts of this machine, the best first."""
     folders = [Path(folder).expanduser() for folder in FONT_FOLDERS]
     for name in BEST_FONTS:
         yield from (folder / name for folder in folders if (folder / name).is_file())

@@ -22,7 +22,7 @@ from midirnn.midievents.status import (
     SUSTAIN,
 )
 
-# Imported on first use: who needs but the numbers above does not wait for numpy.
+# Imported on first use, so that the constants above do not load numpy.
 _MODULES = {
     "MAX_DELTA": "events",
     "MAX_TICKS": "events",

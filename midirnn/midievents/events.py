@@ -1,4 +1,4 @@
-"""Channel messages of MIDI files, packed, and the tracks they stand in."""
+"""Channel messages of MIDI files, packed, and the tracks that contain them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_DELTA = 0x0FFFFFFF
-"""The longest delta time and the longest message: what four bytes of seven bits hold."""
+"""The longest delta time and the longest message: four bytes of seven bits each."""
 
 MAX_TICKS = 2**41 - 1
-"""A track that lasts longer counts as damaged: its ticks would not fit."""
+"""A longer track counts as damaged, because its ticks do not fit into a packed event."""
 
 Event = tuple[int, int, int, int]
 """(tick, status, data 1, data 2) of a channel message."""
@@ -94,5 +94,5 @@ class MidiChunks:
     format: int
     ticks_per_quarter: int
     seconds_per_tick: float | None
-    """Fixed by an SMPTE division; None where the tempo decides."""
+    """Fixed by an SMPTE division; None if it depends on the tempo."""
     tracks: list[Track]

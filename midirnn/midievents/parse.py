@@ -1,8 +1,8 @@
 """MIDI bytes to timed channel messages: the part of the file format below notes.
 
-Source: Standard MIDI Files 1.0 (RP-001). This is not left to a library because a reader must
-survive any bytes, say what is wrong with them, and keep what libraries drop: SMPTE time, format 2,
-and notes that are never released.
+Source: Standard MIDI Files 1.0 (RP-001). No library is used because the reader must survive any
+bytes, report what is wrong with them, and keep what libraries drop: SMPTE time, format 2, and notes
+that are never released.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from midirnn.midievents.scan import Scanned, is_for, scan_track
 
 MOST_CHANGES = 200_000
 """A file with more tempo changes and signatures counts as damaged: each takes about 350 bytes of
-memory, and with one every hundredth of a second they would last for half an hour."""
+memory, and at one every hundredth of a second they would last half an hour."""
 
 _NO_TEMPO = b"\0\0\0"
 _META = 0xFF
@@ -28,7 +28,7 @@ _META_TEMPO = 0x51
 _SIGNATURES = {0x58: 4, 0x59: 2}
 """Time and key signatures, and how many bytes they have."""
 _LEFT_OUT = (0xA0, 0xF0)
-"""Polyphonic key pressure; system messages have no place here anyway."""
+"""Polyphonic key pressure and system messages, which do not belong in a file."""
 _SYSEX = (0xF0, 0xF7)
 _ONE_DATA_BYTE = (0xC0, 0xD0)
 _SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
@@ -38,9 +38,9 @@ def parse_midi(data: bytes, source: str, losses: list[str] | None = None) -> Mid
     """Parse the bytes of a MIDI file into tracks of channel messages.
 
     System messages and polyphonic key pressure are left out. Tracks beyond the number that the
-    header gives are read too. Raises :class:`MidiFileError`,
-    naming ``source``, for bytes that are not a MIDI file, are cut off or break the format. With a
-    list of ``losses`` what is whole is read, and the list says what is not.
+    header gives are read too. Raises :class:`MidiFileError`, naming ``source``, for bytes that are
+    not a MIDI file, are cut off or violate the format. With a list of ``losses`` the intact parts
+    are read, and descriptions of what is lost are added to the list.
     """
     if not data:
         raise MidiFileError(source, "is empty (0 bytes)")
@@ -75,7 +75,7 @@ def parse_midi(data: bytes, source: str, losses: list[str] | None = None) -> Mid
 
 
 def _unwrap(data: bytes) -> bytes | None:
-    """Return the MIDI file in a RIFF wrapper (RMID): its chunk ``data``, if it has one."""
+    """Return the MIDI file in a RIFF wrapper (RMID), its chunk ``data``; None if there is none."""
     position = 12
     while position + 8 <= len(data):
         (size,) = struct.unpack("<I", data[position + 4 : position + 8])
@@ -86,14 +86,14 @@ def _unwrap(data: bytes) -> bytes | None:
 
 
 def wrap(data: bytes) -> bytes:
-    """Return a MIDI file in a RIFF wrapper, as files named ``.rmi`` hold it."""
+    """Return a MIDI file in a RIFF wrapper, as used in ``.rmi`` files."""
     padded = data + b"\0" * (len(data) % 2)
     body = b"RMIDdata" + struct.pack("<I", len(data)) + padded
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def _time_division(division: int, source: str) -> tuple[int, float | None]:
-    """Return the ticks per quarter note, or of an SMPTE division the seconds per tick."""
+    """Return the ticks per quarter note, and for an SMPTE division the seconds per tick."""
     if division == 0:
         raise MidiFileError(source, "has a time division of 0 ticks per quarter note")
     if not division & 0x8000:
@@ -113,7 +113,7 @@ def _track_bodies(
 ) -> list[tuple[int, int]]:
     """Return where the bytes of each track chunk begin and end; chunks of other kinds are skipped.
 
-    Behind the last track that the header counts only further tracks are read.
+    After the last track that the header counts, only track chunks are read.
     """
     bodies: list[tuple[int, int]] = []
     while len(bodies) < count or data[position : position + 4] == b"MTrk":
@@ -134,7 +134,7 @@ def _track_bodies(
 
 
 def _lose(reason: str, source: str, losses: list[str] | None) -> None:
-    """Note a loss, or raise :class:`MidiFileError` where none is allowed."""
+    """Record a loss, or raise :class:`MidiFileError` if losses are not allowed."""
     if losses is None:
         raise MidiFileError(source, reason)
     losses.append(reason)
@@ -147,7 +147,7 @@ def _parse_track(
     losses: list[str] | None = None,
     most_changes: int = MOST_CHANGES,
 ) -> Track:
-    """Parse one track: in C++ if that is there and the track is whole, else in Python."""
+    """Parse one track: in C++ if available and if the track is intact, otherwise in Python."""
     scanned = scan_track(body) if is_for(len(body)) else None
     if (
         scanned is None
@@ -185,7 +185,7 @@ def _parse_bytes(
     losses: list[str] | None = None,
     most_changes: int = MOST_CHANGES,
 ) -> Track:
-    """Parse one track. One long sequence, for speed: it sees every byte."""
+    """Parse one track. One long function, for speed, because it handles every byte."""
     events = array("q")
     tempos: list[tuple[int, int]] = []
     signatures: list[tuple[int, bytes]] = []

@@ -1,7 +1,7 @@
-"""The bytes of a whole track to packed events in C++: ``scan.cpp``.
+"""Bytes of an intact track to packed events in C++: ``scan.cpp``.
 
-Compiled when it is first used; without a compiler there is only the Python loop. It gives up where
-a track is not whole, so that one loop alone decides what counts as damage.
+Compiled on first use; without a compiler only the Python loop is used. The C++ gives up on tracks
+that are not intact, so that only the Python loop decides what counts as damage.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from midirnn.midievents.events import Events
 SOURCE = Path(__file__).with_name("scan.cpp")
 
 LONG_TRACK = 8192
-"""Bytes; shorter tracks are not worth the C++."""
+"""Bytes; shorter tracks are parsed in Python."""
 
 _MOST_METAS = 100_000
-"""With more tempos, signatures and names a track is left to the Python loop."""
+"""A track with more tempos, signatures and names is left to the Python loop."""
 
 
 class Scanned(NamedTuple):
@@ -49,13 +49,13 @@ def scan_track(body: bytes) -> Scanned | None:
 
 
 def is_for(size: int) -> bool:
-    """Return whether so many bytes are for the C++."""
+    """Return True if a track of this many bytes is worth the C++."""
     return native.for_so_many(load_library, size, LONG_TRACK)
 
 
 @functools.cache
 def load_library() -> ctypes.CDLL | None:
-    """Return the C++, compiled if it was not before; None without a compiler."""
+    """Return the C++ library, compiled if necessary; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""Channels: what tracks say to one another, and which part is written to which."""
+"""Channels: messages of one track that affect others, and the channels of written parts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MARK = (SHARED_SUSTAIN ^ SUSTAIN) << 7
 
 
 def share_channels(tracks: Sequence[Track]) -> list[Track]:
-    """Return the tracks, each with what other tracks say to the channels it plays on.
+    """Return the tracks, each with the messages of other tracks on the channels that it uses.
 
-    At one tick a program of the track itself counts, the pedals of a channel go in the order of
-    the tracks, and a note survives what ends the notes in another track. Drums take no pedal from
-    another track.
+    At the same tick, a track's own program takes precedence, the pedals of a channel are in the
+    order of the tracks, and a note is not ended by the messages of another track that end notes.
+    Drums take no pedal from another track.
     """
     if sum(len(track.events) > 0 for track in tracks) < 2:
         return list(tracks)
@@ -56,10 +56,10 @@ def share_channels(tracks: Sequence[Track]) -> list[Track]:
 
 
 def share_out_channels(parts: Sequence[Part]) -> list[Part]:
-    """Return the parts, each on a channel of its own while there are 15; drums stay on theirs.
+    """Return the parts, up to 15 of them each on a channel of its own; drums stay on theirs.
 
     A part keeps its channel if no part before it has the same. Parts for which no channel is left
-    share one with a part of their program, if there is one.
+    share one with a part of the same program, if there is one.
     """
     first_on = {part.channel: index for index, part in reversed(list(enumerate(parts)))}
     free = [channel for channel in range(16) if channel not in first_on and channel != 9]

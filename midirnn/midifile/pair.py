@@ -17,14 +17,14 @@ from midirnn.performance import order_of
 SOURCE = Path(__file__).with_name("pair.cpp")
 
 LEAST_NATIVE = 2000
-"""Fewer events or notes are not worth the C++."""
+"""Fewer events or notes than this are handled in numpy."""
 
 _MOST_PARTS = 512
 """A track with more parts is left to numpy."""
 
 
 class PairedNotes(NamedTuple):
-    """The notes of a track, in ticks: those that are released first."""
+    """The notes of a track, in ticks; those that are released come first."""
 
     start: IntArray
     end: IntArray
@@ -32,7 +32,7 @@ class PairedNotes(NamedTuple):
     velocity: npt.NDArray[np.uint8]
     part: npt.NDArray[np.int32]
     released: int
-    """How many are released."""
+    """The number of notes that are released."""
     parts: list[int]
     """The key of each part: its channel, bank and program."""
 
@@ -96,7 +96,7 @@ def control_columns(
 def note_order(
     start: npt.NDArray[np.float64], pitch: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int64] | None:
-    """Return the order of notes by start, then by pitch; None if they are in it."""
+    """Return the order of notes by start, then by pitch; None if they are already sorted."""
     library = load_library() if is_for(len(start)) else None
     if library is None:
         return order_of(start, pitch)
@@ -106,19 +106,19 @@ def note_order(
 
 
 def _packed(events: Events) -> tuple[int, int]:
-    """Return the address of the packed events, and how many there are."""
+    """Return the address and the number of the packed events."""
     assert events.packed.flags.c_contiguous
     return events.packed.ctypes.data, len(events)
 
 
 def is_for(count: int) -> bool:
-    """Return whether so many events or notes are for the C++."""
+    """Return True if this many events or notes are worth the C++."""
     return native.for_so_many(load_library, count, LEAST_NATIVE)
 
 
 @functools.cache
 def load_library() -> ctypes.CDLL | None:
-    """Return the C++, compiled if it was not before; None without a compiler."""
+    """Return the C++ library, compiled if necessary; None without a compiler."""
     library = native.compiled(SOURCE)
     if library is not None:
         integer, pointer = ctypes.c_int64, ctypes.c_void_p

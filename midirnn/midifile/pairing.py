@@ -1,6 +1,7 @@
 """Note-ons and note-offs to notes; pedals and controllers with their resets.
 
-All arrays, in chunks: a file of 13 million events must not need a Python object for each.
+Everything is in arrays, in chunks: a file of 13 million events must not need a Python object for
+each.
 """
 
 from __future__ import annotations
@@ -38,23 +39,23 @@ from midirnn.performance import ARRAYS, CHANNEL_PRESSURE, PITCH_BEND
 from midirnn.sustain import SUSTAIN_DOWN
 
 CHUNK = 250_000
-"""So many events are paired at a time."""
+"""Number of events that are paired at a time."""
 
 SHARED_SUSTAIN = SUSTAIN | 0x80
-"""Stands for the sustain pedal of another track in the events of a track."""
+"""Marks the sustain pedal of another track in the events of a track."""
 
 NEUTRAL = {1: 0, 11: 127, 65: 0, 66: 0, 67: 0, PITCH_BEND: 0, CHANNEL_PRESSURE: 0}
-"""What CC 121 sets controllers to, beside the sustain pedal (RP-015)."""
+"""The values to which CC 121 resets controllers, apart from the sustain pedal (RP-015)."""
 
 _IS_MODE = np.isin(np.arange(256), [*MODE_MESSAGES])
 _IS_PEDAL_RESET = np.isin(np.arange(256), [*PEDAL_RESETS])
 _IS_CONTROL = np.isin(np.arange(256), [*range(120)]) & ~np.isin(
     np.arange(256), [SUSTAIN, BANK_MSB, BANK_LSB]
 )
-"""By the number of a controller."""
+"""The neutral value by the number of the controller."""
 
 _NEVER = np.iinfo(np.int64).max
-_PROGRAM_BITS = 21  # of a sound: the bank (14 bits) and the program (7 bits)
+_PROGRAM_BITS = 21  # the bank (14 bits) and the program (7 bits)
 _CENTRE = 8192
 
 BoolArray = npt.NDArray[np.bool_]
@@ -87,7 +88,7 @@ class Notes:
         *,
         unreleased: bool = False,
     ) -> None:
-        """Add notes, with the tick at which each ends, and the key of its part."""
+        """Add notes, with the tick at which each one ends and the key of its part."""
         keys, first, inverse = np.unique(sound, return_index=True, return_inverse=True)
         for key in keys[np.argsort(first)].tolist():
             self.parts.setdefault(key, len(self.parts))
@@ -100,7 +101,7 @@ class Notes:
         self.unreleased.append(np.full(len(note_ons), unreleased))
 
     def take(self, name: str) -> npt.NDArray[Any]:
-        """Return an array of all notes, and forget its chunks."""
+        """Return an array of all notes, and free its chunks."""
         chunks = getattr(self, name)
         joined = np.concatenate(chunks) if chunks else np.empty(0, ARRAYS[name])
         chunks.clear()
@@ -111,9 +112,9 @@ def pair_notes(events: Events, last_tick: int, seconds: Seconds) -> Notes:
     """Return the notes of a track.
 
     A note-off ends all notes of its channel and pitch that began at an earlier tick. Notes that
-    began at its own tick are dropped if there are no earlier ones, else they go on. A channel mode
-    message (CC 120, 123 to 127) is a note-off for every note of its channel. A note has the bank
-    and the program in force where it ends, as in pretty_midi.
+    began at its own tick are dropped if there are no earlier ones; otherwise they go on. A channel
+    mode message (CC 120, 123 to 127) is a note-off for every note of its channel. A note has the
+    bank and the program in force where it ends, as in pretty_midi.
     """
     if len(events) <= CHUNK and is_for(len(events)) and (found := paired_notes(events, last_tick)):
         return _in_seconds(found, seconds)
@@ -157,7 +158,7 @@ def _in_seconds(found: PairedNotes, seconds: Seconds) -> Notes:
 
 
 def _may_end(open_notes: Events, events: Events) -> BoolArray:
-    """Return for which notes some events hold what could end them."""
+    """Return a mask of the notes that some of the events could end."""
     kind, channel = events.kind, events.channel
     ends = np.zeros((16, 128), dtype=bool)
     off = (kind <= NOTE_ON) & ((kind < NOTE_ON) | (events.second == 0))
@@ -168,7 +169,7 @@ def _may_end(open_notes: Events, events: Events) -> BoolArray:
 
 
 class _Banks:
-    """The bank and program of each channel. Owns those in force after the chunks so far."""
+    """The bank and program of each channel. Owns those in force after the last chunk."""
 
     def __init__(self) -> None:
         self._program = np.zeros(16, np.int64)  # bank << 7 | program
@@ -214,7 +215,7 @@ class _Banks:
 
 
 def _pair(events: Events) -> tuple[IntArray, IntArray, IntArray]:
-    """Return where notes begin and where these end, in order of their ends; and where others begin.
+    """Return where notes begin and end, in order of their ends, and where others begin.
 
     The others are not released within these events.
     """
@@ -256,7 +257,7 @@ def _pair(events: Events) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def _pair_one_by_one(events: Events, notes: IntArray, modes: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the same for keys with a note-off at the tick of a note-on: (begin, end)."""
+    """Return (begin, end) for keys with a note-off at the tick of a note-on."""
     begins: list[int] = []
     ends: list[int] = []
     sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -296,7 +297,7 @@ class Changes:
     number: npt.NDArray[np.uint8]
     value: npt.NDArray[np.int16]
     shared: BoolArray
-    """True for what came from another track, or from a reset."""
+    """True for values from another track or from a reset."""
 
 
 NO_CHANGES = Changes(
@@ -307,7 +308,7 @@ NO_CHANGES = Changes(
 def pedals_of(events: Events, channel: int) -> Changes:
     """Return the sustain pedal of a channel.
 
-    CC 120, 121 and 124 to 127 put it up where it is down.
+    CC 120, 121 and 124 to 127 put it up if it is down.
     """
     if is_for(len(events)) and (columns := pedal_columns(events, channel)):
         tick, level, is_shared = columns
@@ -318,7 +319,7 @@ def pedals_of(events: Events, channel: int) -> Changes:
     is_reset = _IS_PEDAL_RESET[first]
     own, is_reset = own[is_pedal | is_reset], is_reset[is_pedal | is_reset]
     value = np.where(is_reset, 0, own.second).astype(np.int16)
-    # A reset counts behind a pedal that is down.
+    # A reset counts only after a pedal that is down.
     was_down = np.append(False, (value >= SUSTAIN_DOWN)[:-1])
     keep = ~is_reset | was_down
     shared = is_reset | (own.first == SHARED_SUSTAIN)
@@ -328,9 +329,9 @@ def pedals_of(events: Events, channel: int) -> Changes:
 
 
 def controls_of(events: Events, channel: int) -> Changes:
-    """Return the other controllers of a channel, pitch bend and pressure.
+    """Return the other controllers of a channel, with pitch bend and pressure.
 
-    CC 121 gives those that it resets their neutral value, where they have another. Banks belong to
+    CC 121 sets those that it resets to their neutral value, if they have another. Banks belong to
     the program, and channel mode messages to notes and pedals.
     """
     if is_for(len(events)) and (columns := control_columns(events, channel)):
@@ -365,7 +366,7 @@ def _resets(
     value: npt.NDArray[np.int16],
     resets: IntArray,
 ) -> Iterator[tuple[IntArray, npt.NDArray[np.uint8], npt.NDArray[np.int16]]]:
-    """Yield where each controller that a reset concerns goes back to its neutral value."""
+    """Yield where each controller that a reset affects goes back to its neutral value."""
     for which, neutral in NEUTRAL.items():
         own = np.flatnonzero(number == which)
         before = np.searchsorted(place[own], resets) - 1

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     import pretty_midi
 
 _NO_CONTROLS = {SUSTAIN, BANK_MSB, BANK_LSB, *range(120, 128)}
-"""Pedals, banks and channel mode messages are no controls of a performance."""
+"""Pedal, banks and channel mode messages, which are not controls of a performance."""
 
 
 def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
     """Return a ``pretty_midi.PrettyMIDI`` with an instrument for each part and CC 64 as pedal.
 
-    Controllers, pitch bend, tempos and signatures go with it.
+    Controllers, pitch bend, tempos and signatures are included.
     """
     import pretty_midi
 
@@ -78,7 +78,7 @@ def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
             value = int(performance.control_value[i])
             if number == PITCH_BEND:
                 instrument.pitch_bends.append(pretty_midi.PitchBend(value, time))
-            elif number != CHANNEL_PRESSURE:  # of which pretty_midi knows nothing
+            elif number != CHANNEL_PRESSURE:  # which pretty_midi does not support
                 instrument.control_changes.append(pretty_midi.ControlChange(number, value, time))
         result.instruments.append(instrument)
     return result

@@ -30,16 +30,16 @@ from midirnn.performance import (
 )
 
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
-"""The names of MIDI files end in one of these, in upper or lower case.
+"""Suffixes of MIDI files, in upper or lower case.
 
-Files named ``.kar`` hold lyrics too, and ``.rmi`` is a MIDI file in a RIFF wrapper.
+``.kar`` files also hold lyrics, and ``.rmi`` is a MIDI file in a RIFF wrapper.
 """
 
 MAX_HOURS = 24.0
-"""A file that lasts longer counts as damaged."""
+"""Longer files count as damaged."""
 
 MAX_LOSSES = 5
-"""So many losses of a damaged file are named."""
+"""Number of losses of a damaged file that are named."""
 
 MAX_DENOMINATOR_POWER = 7
 """Time signatures with a denominator over 128 count as damaged and are left out."""
@@ -62,9 +62,9 @@ def read_midi(
     markers, system exclusive messages, key pressure.
 
     Raises :class:`MidiFileError` for a file that cannot be read, is not MIDI, or is cut off. With
-    ``recover`` what is whole before and after the damage is read, and a warning says what is lost:
-    a track ends where it is cut off, data bytes over 127 count as 127, and bytes before the header
-    are skipped.
+    ``recover`` the intact parts before and after the damage are read, and a warning says what is
+    lost: a track ends where it is cut off, data bytes over 127 count as 127, and bytes before the
+    header are skipped.
     """
     losses: list[str] | None = [] if recover else None
     name, performance = _read(source, losses)
@@ -80,7 +80,7 @@ def read_midi(
 def _read(
     source: str | os.PathLike[str] | bytes, losses: list[str] | None
 ) -> tuple[str, Performance]:
-    """Return a name for the source, and what it holds."""
+    """Return a name for the source, and its performance."""
     data, name = _load(source)
     chunks = parse_midi(data, name, losses)
     del data
@@ -88,7 +88,7 @@ def _read(
 
 
 def hours_of(performance: Performance) -> float:
-    """Return how long a performance lasts with its pedal, in hours."""
+    """Return the duration of a performance, including its pedal, in hours."""
     return max(performance.duration, float(performance.pedal_time.max(initial=0.0))) / 3600
 
 
@@ -111,7 +111,7 @@ class _TickClock:
     """Converts ticks to seconds, by tempo changes or by a fixed length of a tick."""
 
     def __init__(self, chunks: MidiChunks, tempos: Iterable[tuple[int, int]]) -> None:
-        # Of several changes at one tick the last counts.
+        # If there are several changes at one tick, the last counts.
         changes = {0: _DEFAULT_TEMPO} | dict(sorted(tempos, key=lambda change: change[0]))
         if chunks.seconds_per_tick is not None:
             changes = {0: _DEFAULT_TEMPO}
@@ -153,9 +153,9 @@ def _tpq(chunks: MidiChunks) -> int:
 
 
 def assemble(chunks: MidiChunks, *, shared_channels: bool = True) -> Performance:
-    """Return one performance of all tracks, which are taken out of ``chunks``.
+    """Return one performance of all tracks, which are removed from ``chunks``.
 
-    Without ``shared_channels`` each track has channels of its own, as if it were on a port of its
+    Without ``shared_channels`` each track has separate channels, as if it were on a port of its
     own.
     """
     if chunks.format == 2:
@@ -188,7 +188,7 @@ def _one_after_another(chunks: MidiChunks) -> Performance:
 
 
 def _signatures(tracks: Sequence[Track], clock: _TickClock) -> tuple[Signature, ...]:
-    """Return the signatures of all tracks that make sense; of several at one tick the last."""
+    """Return the valid signatures of all tracks; of several at one tick, the last."""
     events = [event for track in tracks for event in track.signatures]
     last = {(tick, len(payload)): payload for tick, payload in events}
     signatures: list[Signature] = []
@@ -203,7 +203,7 @@ def _signatures(tracks: Sequence[Track], clock: _TickClock) -> tuple[Signature, 
 
 
 def _combine(pieces: list[Performance], tempos: tuple[Tempo, ...]) -> Performance:
-    """Return the pieces as one in which they sound together, with the parts of all."""
+    """Return one performance in which all pieces sound together, with the parts of all."""
     pieces = [piece for piece in pieces if len(piece)]
     if len(pieces) < 2:
         return (pieces or [Performance()])[0].replace(tempos=tempos)
@@ -241,7 +241,7 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
         array.flags.writeable = False
     del arrays["control_shared"], arrays["pedal_number"]
     parts = tuple(Part(program, channel, name_of_track, bank) for channel, bank, program in keys)
-    if len(parts) == 1:  # those of several parts have yet to be put in order
+    if len(parts) == 1:  # with several parts they still have to be sorted
         return Performance.unchecked(parts, **arrays).replace(tempos=clock.tempos)
     return Performance(**arrays, parts=parts, tempos=clock.tempos)
 

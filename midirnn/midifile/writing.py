@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TICKS_PER_QUARTER = 960
 
 _LEAST_MICROSECONDS = math.ceil(3600e6 * MAX_HOURS * TICKS_PER_QUARTER / MAX_TICKS)
-"""Faster tempos are written as this one, so that a long file does not have too many ticks."""
+"""Faster tempos are written as this, so that a long file does not have too many ticks."""
 
 _Timed = tuple[int, int, "mido.Message"]
 """(tick, rank among equals, message)"""
@@ -43,12 +43,11 @@ _Timed = tuple[int, int, "mido.Message"]
 def write_midi(performance: Performance, path: str | os.PathLike[str]) -> None:
     """Write a performance as a MIDI file of format 1: a tempo track, then a track for each part.
 
-    Each part gets a channel of its own while there are 15 (its own one if that is free), and all
-    drums channel 10. Tempos and controllers behind the last note or pedal are left out. Times are
-    rounded to ticks of 1/960 of a quarter note (0.52 ms at 120 per minute). Missing folders are
-    made, and the file is written whole or not at all. Raises :class:`MidiFileError` if it cannot be
-    written, or if no reader would take it (it lasts over 24 hours).
-    A name that ends in ``.rmi`` gets the RIFF wrapper.
+    Up to 15 parts get a channel each (their own one if that is free), and all drums channel 10.
+    Tempos and controllers after the last note or pedal are left out. Times are rounded to ticks of
+    1/960 of a quarter note (0.52 ms at 120 per minute). Missing folders are created, and the file
+    is written atomically. Raises :class:`MidiFileError` if it cannot be written, or if no reader
+    would accept it (it lasts over 24 hours). A name that ends in ``.rmi`` gets the RIFF wrapper.
     """
     hours = hours_of(performance)
     if hours > MAX_HOURS:
@@ -131,7 +130,7 @@ def _sound_events(part: Part) -> Iterator[_Timed]:
 def _note_events(
     performance: Performance, index: int, part: Part, clock: _TempoMap
 ) -> Iterator[_Timed]:
-    """Yield the note-ons and note-offs of a part; each note lasts a tick at least."""
+    """Yield the note-ons and note-offs of a part; each note lasts at least a tick."""
     import mido
 
     own = performance.select(performance.part == index)
@@ -194,7 +193,7 @@ def _signature_message(signature: Signature) -> mido.MetaMessage:
 def _to_track(events: list[_Timed], name: str = "") -> mido.MidiTrack:
     """Return a track from (tick, rank among equals, message).
 
-    Empty texts split a wait that is too long for one delta time.
+    A wait that is too long for one delta time is split by empty text events.
     """
     import mido
 

@@ -1,6 +1,6 @@
 """MIDI ports: those of this machine, and ports in memory for tests.
 
-Nothing here loads python-rtmidi before a port is listed or opened.
+python-rtmidi is loaded only when a port is listed or opened.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from midirnn.lazy import lazy_names as _lazy_names
 
-# Imported on first use: the model process needs only what a message is, and starts sooner.
+# Imported on first use: the model process only needs the message types, and starts sooner.
 _MODULES = {
     "Clock": "base",
     "Direction": "matching",

@@ -1,4 +1,4 @@
-"""MIDI ports: the protocols, the form of a message, and what is filtered."""
+"""MIDI ports: the protocols, the form of a message, and the filter of inputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Clock: TypeAlias = Callable[[], float]
 """Seconds that never run backwards, such as ``time.monotonic``."""
 
 InputCallback: TypeAlias = Callable[[Message, float], None]
-"""Told each message and the second at which it arrived, on the port's own thread."""
+"""Called with each message and the clock time of its arrival, on the port's own thread."""
 
 log = logging.getLogger("midirnn.ports")
 
@@ -78,7 +78,7 @@ class OutputPort(Port, Protocol):
 
 @dataclass(frozen=True)
 class Ignored:
-    """Which kinds of message an input drops before its callback.
+    """Which kinds of messages an input drops before its callback.
 
     ``clock`` covers timing clock and MIDI time code quarter frames.
     """
@@ -123,10 +123,10 @@ def _fault(message: Message) -> str | None:
 
 
 class Receiver:
-    """Stamps what arrives and hands it to a callback; owns what became of the callback.
+    """Stamps incoming messages and hands them to a callback. Owns the callback's first error.
 
-    An exception must not travel into the MIDI library, where it would vanish:
-    the first one is logged with its traceback and kept in ``error``.
+    An exception must not reach the MIDI library, where it would be lost: the first one is logged
+    with its traceback and kept in ``error``.
     """
 
     def __init__(self, callback: InputCallback, clock: Clock, port_name: str) -> None:
@@ -138,7 +138,7 @@ class Receiver:
         self._running_on: int | None = None
 
     def receive(self, message: Iterable[int]) -> None:
-        """Stamp the message with the present time and hand it to the callback."""
+        """Stamp the message with the current time and hand it to the callback."""
         seconds = self._clock()
         if not self._open:
             return

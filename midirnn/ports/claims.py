@@ -1,4 +1,4 @@
-"""Which outputs other processes of midirnn play on: two sessions on one port are noticed."""
+"""Claims on outputs, so that two midirnn sessions on one port are noticed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 
 def claims_folder() -> Path:
-    """Return the folder of the files that processes hold a lock on while they play."""
+    """Return the folder of the files that processes lock while they play."""
     return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
 
 
 @contextmanager
 def claimed(port_name: str) -> Iterator[bool]:
-    """Claim an output as long as this lasts; yield False if another process has it already.
+    """Claim an output for the ``with`` block; yield False if another process has it already.
 
-    The claim is a lock on a file, which goes with the process, however that ends. True where there
-    are no such locks.
+    The claim is a lock on a file, which is released when the process ends in any way. Yields True
+    on systems without such locks.
     """
     digest = hashlib.sha256(port_name.encode()).hexdigest()[:16]
     user = os.getuid() if hasattr(os, "getuid") else 0

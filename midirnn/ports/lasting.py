@@ -1,6 +1,6 @@
-"""Ports that outlive their device: it may vanish and return, and so may a JACK server.
+"""Ports that survive when their device, or the JACK server, vanishes and returns.
 
-The rest of the program notices nothing. While the device is gone, what is sent is lost; once it is
+The rest of the program does not notice. While the device is gone, what is sent is lost; once it is
 back, even under another number, it is opened again, and notes that sounded on it are ended.
 """
 
@@ -24,10 +24,10 @@ NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE = 0x80, 0x90, 0xB0, 0xC0
 SUSTAIN, ALL_NOTES_OFF = 64, 123
 
 UNNOTICED_SECONDS = 3.0
-"""What was sent so shortly before a device was known to be gone may not have reached it."""
+"""Messages sent this shortly before the loss of a device was noticed may not have reached it."""
 
 OPPOSITE: dict[Direction, Direction] = {"input": "output", "output": "input"}
-"""Where others see what we have: our output is an input for them."""
+"""The direction of our port as others see it: our output is an input for them."""
 
 log = logging.getLogger("midirnn.ports")
 
@@ -41,7 +41,7 @@ class SystemPort(Port, Protocol):
         ...
 
     def abandon(self) -> None:
-        """Leave the port as it is, since closing it would go wrong."""
+        """Leave the port open, because closing it would fail."""
         ...
 
 
@@ -57,7 +57,7 @@ P = TypeVar("P", bound=SystemPort)
 
 
 def own_port_is_listed(row: PortRow, own: str) -> bool:
-    """Return True if a row is a port of ours of that name, whatever its client and numbers."""
+    """Return True if a row is our own port of that name, with any client and numbers."""
     name = stable_name(row.name)
     return name == own or name.endswith(f":{own}")
 
@@ -70,7 +70,7 @@ def answers(listing: PortListing, api: str) -> bool:
 def our_end_is_there(listing: PortListing, port: PortRow, own: str) -> bool:
     """Return True if our own end is listed (only JACK and virtual ports can lose it).
 
-    A JACK server that was started anew between two listings has the devices, but not our end.
+    A JACK server that was restarted between two listings has the devices, but not our end.
     """
     return answers(listing, port.api) and any(
         row.api == port.api
@@ -81,7 +81,7 @@ def our_end_is_there(listing: PortListing, port: PortRow, own: str) -> bool:
 
 
 def same_device(listing: PortListing, port: PortRow) -> list[PortRow]:
-    """Return the ports that may be this one: those of its name, whatever their numbers."""
+    """Return the ports that may be this one: those with its name, with any numbers."""
     return [
         row
         for row in listing.ports
@@ -91,9 +91,9 @@ def same_device(listing: PortListing, port: PortRow) -> list[PortRow]:
 
 
 class _LastingPort(Port, Generic[P]):
-    """What inputs and outputs share. Owns the port, and reopens it when its device returns.
+    """The base of inputs and outputs. Owns the port, and reopens it when its device returns.
 
-    ``reopen`` gives a port for (name, api). ``tell`` is given a line when something happens.
+    ``reopen`` opens a port from (name, api). ``tell`` is called with a line when something happens.
     """
 
     direction: Direction
@@ -111,7 +111,7 @@ class _LastingPort(Port, Generic[P]):
         self._virtual = virtual
         self._tell = tell
         self.on_return: Callable[[], None] = lambda: None
-        """Called, in the thread that looks, when the device is back; its name may be another."""
+        """Called in the watching thread when the device is back, perhaps under another name."""
         self._present = True
         self._failing = False
         self._closed = False
@@ -122,7 +122,7 @@ class _LastingPort(Port, Generic[P]):
 
     @property
     def name(self) -> str:
-        """The port's full name, as the system gave it last."""
+        """The port's full name, as last reported by the system."""
         return self._row.name
 
     @property
@@ -136,7 +136,7 @@ class _LastingPort(Port, Generic[P]):
         return self._present
 
     def look(self, sight: Sight) -> None:
-        """Look what became of the port, and open it again if it is back."""
+        """Check what happened to the port, and open it again if it is back."""
         if self._closed or sight.seconds < self._opened_seconds:
             return
         if self._present and (self._failing or not self._is_there(sight.listing)):
@@ -155,7 +155,7 @@ class _LastingPort(Port, Generic[P]):
                 self._port.close()
 
     def _is_there(self, listing: PortListing) -> bool:
-        """Return True if the port leads somewhere: its device is present, and our end of it."""
+        """Return True if both the device and our end of the port are present."""
         if (self._virtual or self._row.api == "jack") and not self._our_end_is_there(listing):
             return False
         return self._virtual or self._row in listing.ports
@@ -167,7 +167,7 @@ class _LastingPort(Port, Generic[P]):
         return our_end_is_there(listing, self._row, own)
 
     def _returning(self, listing: PortListing) -> str | None:
-        """Return the name by which the port can be opened again; None if it is not back."""
+        """Return the name under which the port can be opened again; None if it is not back."""
         if self._virtual:
             return self._row.name if answers(listing, self._row.api) else None
         found = [row.name for row in same_device(listing, self._row) if row not in self._twins]
@@ -207,14 +207,14 @@ class _LastingPort(Port, Generic[P]):
         self.on_return()
 
     def _lost(self) -> None:
-        """Do what else is needed when the device is gone."""
+        """React to the loss of the device."""
 
     def _returned(self) -> None:
-        """Do what else is needed when the device is back, before anything is sent."""
+        """React to the return of the device, before anything is sent."""
 
 
 class LastingOutput(_LastingPort[SystemOutput]):
-    """An output that outlives its device. Owns what is known of it: notes, programs, the song."""
+    """An output that survives its device. Owns its known state: notes, programs, the song."""
 
     direction: Direction = "output"
 
@@ -267,9 +267,10 @@ class LastingOutput(_LastingPort[SystemOutput]):
         self._lost_seconds = time.monotonic()
 
     def _returned(self) -> None:
-        """End what sounded when the device went: it may not have noticed that we were gone.
+        """End the notes that sounded when the device vanished, and restore programs and song.
 
-        It may have been switched off, too, and has its own sound again.
+        The device may not have noticed the interruption, or it may have been switched off and have
+        its default sound again.
         """
         unsure = self._lost_seconds - UNNOTICED_SECONDS
         ended = [key for key, seconds in self._ended.items() if seconds > unsure]
@@ -286,9 +287,9 @@ class LastingOutput(_LastingPort[SystemOutput]):
 
 
 class LastingInput(_LastingPort[SystemInput]):
-    """An input that outlives its device. Lets go of what is held down when the device goes.
+    """An input that survives its device. Releases what is held down when the device vanishes.
 
-    ``held`` is the :class:`HeldDown` that the port has as its callback.
+    ``held`` is the :class:`HeldDown` that is the port's callback.
     """
 
     direction: Direction = "input"
@@ -335,7 +336,7 @@ class HeldDown:
         self._callback(message, seconds)
 
     def let_go(self) -> None:
-        """Tell the callback that everything is released."""
+        """Send the callback the release of everything that is held."""
         seconds = self._clock()
         for channel, pitch in list(self._keys):
             self((NOTE_OFF | channel, pitch, 0), seconds)

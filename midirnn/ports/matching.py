@@ -1,4 +1,4 @@
-"""Finding the port that a loosely written name means."""
+"""Finding the port that an approximate name refers to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOING_WITHOUT: dict[Direction, str] = {
 
 _ALSA_NUMBERS = re.compile(r"\s+\d+:\d+$")
 _NUMBER = re.compile(r"[1-9]\d{0,3}")
-"""A port by its number in the listing, from 1 in each direction."""
+"""The number of a port in the listing, from 1 in each direction."""
 
 _NOT_AN_INSTRUMENT = ("midi through", "midirnn")
 
@@ -29,14 +29,14 @@ _NOT_AN_INSTRUMENT = ("midi through", "midirnn")
 class PortRow:
     """One port of this machine, as ``midirnn ports`` lists it.
 
-    ``direction`` is seen from here: messages come from an ``input`` and are sent to an ``output``.
+    ``direction`` is midirnn's view: messages come from an ``input`` and are sent to an ``output``.
     """
 
     api: str
     direction: Direction
     name: str
     twin: int = 0
-    """How many ports of that name come before it in the same system and direction."""
+    """The number of ports of that name before it in the same system and direction."""
 
 
 def stable_name(name: str) -> str:
@@ -60,7 +60,7 @@ _TIERS: tuple[Callable[[str, str], bool], ...] = (
     lambda query, name: _stable(query) in _stable(name),
     lambda query, name: all(word in _stable(name) for word in _stable(query).split()),
 )
-"""Ways for a query to mean a name, best first: exact, prefix, substring, every word somewhere."""
+"""Ways to match a query with a name, best first: exact, prefix, substring, all words."""
 
 
 def best_matches(query: str, names: Sequence[str]) -> list[int]:
@@ -81,12 +81,12 @@ def choose_port(
     *,
     why_none: str = "",
 ) -> PortRow:
-    """Return the one port that the query means; raise PortError if it is none or several.
+    """Return the port that the query matches; raise PortError for no match or several.
 
-    A query that is a number means the port of that number in the listing, unless a port has that
-    very name. Without a query it is the only port, not counting ALSA's through port and
-    our own. Of equally good matches in two MIDI systems, the system that is
-    listed first wins. ``why_none`` is said when there are no ports at all.
+    A query that is a number is the number of a port in the listing, unless a port has this very
+    name. Without a query it is the only port, not counting ALSA's through port and our own. Of
+    equally good matches in two MIDI systems, the system that is listed first wins. ``why_none`` is
+    part of the error when there are no ports at all.
     """
     rows = [row for row in rows if row.direction == direction]
     names = [row.name for row in rows]

@@ -1,4 +1,4 @@
-"""Ports in memory, for tests: feed an input by hand, read what an output was sent."""
+"""Ports in memory, for tests: feed an input by hand, and read what was sent to an output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from midirnn.ports.base import (
 
 
 class _MemoryPort(Port):
-    """What both directions share: a name, and whether the port is open and plugged in."""
+    """The base of both directions: a name, and whether the port is open and plugged in."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,7 +26,7 @@ class _MemoryPort(Port):
 
     @property
     def name(self) -> str:
-        """The name the port was made with."""
+        """The name that the port was made with."""
         return self._name
 
     def vanish(self) -> None:
@@ -43,7 +43,7 @@ class _MemoryPort(Port):
 
 
 class MemoryInput(_MemoryPort):
-    """An input that hears what ``feed`` is given."""
+    """An input that receives the messages given to ``feed``."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class MemoryInput(_MemoryPort):
     def feed(self, message: Sequence[int], time: float | None = None) -> None:
         """Hand a message to the callback, stamped with ``time`` or the clock.
 
-        A closed or vanished port hears nothing. What the callback raises is
-        kept in ``callback_error`` as on a real port, and raised here besides.
+        A closed or vanished port receives nothing. An exception of the callback is kept in
+        ``callback_error`` as on a real port, and also raised here.
         """
         whole = check_message(message)
         seconds = self._clock() if time is None else time
@@ -77,7 +77,7 @@ class MemoryInput(_MemoryPort):
 
 
 class MemoryOutput(_MemoryPort):
-    """An output that remembers what it was sent, and when, in ``sent``."""
+    """An output that records messages and their times in ``sent``."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class MemoryOutput(_MemoryPort):
         self._clock = clock
         self._on_send = on_send
         self.failure: str | None = None
-        """Why it takes no messages, if it does not."""
+        """The reason of the failure; None while messages are accepted."""
 
     @property
     def messages(self) -> list[Message]:
@@ -99,7 +99,7 @@ class MemoryOutput(_MemoryPort):
         return [message for _, message in self.sent]
 
     def fail(self, reason: str = "the device does not answer") -> None:
-        """Let ``send`` raise PortError from now on."""
+        """Make ``send`` raise PortError from now on."""
         self.failure = reason
 
     def restore(self) -> None:
@@ -129,6 +129,6 @@ def loopback_pair(
     ignored: Ignored | None = None,
     name: str = "loopback",
 ) -> tuple[MemoryOutput, MemoryInput]:
-    """Return an output and an input: what is sent to the one arrives at the other at once."""
+    """Return an output and an input: what is sent to the output arrives at the input at once."""
     heard = MemoryInput(callback, clock=clock, ignored=ignored, name=f"{name} in")
     return MemoryOutput(clock=clock, name=f"{name} out", on_send=heard.feed), heard

@@ -25,14 +25,14 @@ def song_position(sixteenth: int) -> Message:
 
 
 def sixteenth_of(message: Sequence[int]) -> int:
-    """Return where the song is, in sixteenths, as a song position message says."""
+    """Return the position of a song position message, in sixteenths."""
     return message[1] + 128 * message[2]
 
 
 class Song:
-    """The position of the song that is sent to a device, and whether it runs.
+    """The song position of a device that is sent a MIDI clock, and whether the song runs.
 
-    A device that has been away is given it by :meth:`rejoin`.
+    After :meth:`rejoin`, a device that was gone is sent the position again.
     """
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Song:
         self._rejoins = False
 
     def rejoin(self) -> None:
-        """Take note that the device no longer knows where the song is."""
+        """Note that the device no longer knows the song position."""
         self._rejoins = True
 
     def go_on(self, message: Message) -> tuple[Message, ...]:
-        """Return what the device must be told just before a message, which may move the song."""
+        """Return the messages to send just before a message, which may move the song."""
         sixteenth, within = divmod(self._clocks, CLOCKS_PER_SIXTEENTH)
         if message[0] == CLOCK and self._runs:
             self._clocks += 1

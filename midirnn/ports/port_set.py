@@ -20,8 +20,8 @@ WORDS = {"input": "in", "output": "out"}
 class PortSet:
     """Opens ports and owns them. Use it in a ``with`` statement, which closes them.
 
-    Ports of the machine are reopened when their devices return, once :meth:`watch` was called;
-    ``tell`` is given a line about each that vanishes or returns.
+    Once :meth:`watch` was called, ports of the machine are reopened when their devices return;
+    ``tell`` is called with a line about each that vanishes or returns.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class PortSet:
     def open_input(
         self, name: str | None, callback: InputCallback, *, clock: bool = False
     ) -> InputPort:
-        """Open the MIDI input of that name; with ``clock`` MIDI clock reaches the callback, too."""
+        """Open the MIDI input of that name; with ``clock``, the callback also gets MIDI clock."""
         held = HeldDown(callback)
         ignored = Ignored(clock=not clock)
         port: InputPort = open_input(
@@ -71,13 +71,13 @@ class PortSet:
         return self._stack.enter_context(lasting)
 
     def keep(self, what: str, port: P) -> P:
-        """Take over a port that cannot vanish, ``"in"`` or ``"out"``, and return it."""
+        """Take ownership of a port that cannot vanish, ``"in"`` or ``"out"``, and return it."""
         self._others.append((what, port.name, True))
         self._stack.enter_context(port)
         return port
 
     def watch(self) -> None:
-        """Begin to look for ports that vanish or return."""
+        """Start watching for ports that vanish or return."""
         systems = {port.api for port in self._lasting}
         if systems:
             api = systems.pop() if len(systems) == 1 else None
@@ -89,7 +89,7 @@ class PortSet:
         return (*self._others, *lasting)
 
     def close(self) -> None:
-        """Close all ports, the latest first."""
+        """Close all ports, the last opened first."""
         self._stack.close()
 
     def __enter__(self) -> Self:

@@ -1,15 +1,14 @@
 """MIDI ports of the machine, through python-rtmidi.
 
-What the library does not do by itself is done here: an exception in a callback
-is kept, messages are stamped when they arrive, open ports are not collected,
-and a port is closed once only, since python-rtmidi crashes after that.
+This module adds what the library lacks: exceptions in callbacks are kept, messages are stamped when
+they arrive, open ports are not garbage-collected, and a port is closed only once, because
+python-rtmidi crashes on the second time.
 
-python-rtmidi holds Python's global lock while it closes a port. A message that
-waits for the lock at that moment would wait forever, so closing an input first
-takes away the callback and lets such a message through. What is left is a
-MIDI system that is itself stuck (a JACK server that was stopped, say): then
-``close`` waits for it and the process with it. That wait has a limit, after
-which the process ends: a stuck instrument can be started again.
+python-rtmidi holds Python's global lock while it closes a port. A message that waits for the lock
+then would wait forever, so closing an input first removes the callback and lets such a message
+through. If the MIDI system itself is stuck (a JACK server that was stopped, say), ``close`` blocks,
+and the process with it. This wait has a limit, after which the process ends: a stuck instrument can
+be started again.
 """
 
 from __future__ import annotations
@@ -50,17 +49,17 @@ from midirnn.ports.time_limit import CLOSE_LIMIT_SECONDS, time_limit
 
 CLIENT_NAME = "midirnn"
 EXIT_LIMIT_SECONDS = 2.0
-"""How long the end of the process waits for ports to close, before it ends all the same."""
+"""How long the process waits for ports to close at exit, before it ends anyway."""
 
 _LET_THROUGH_SECONDS = 0.05
-"""Long enough for a waiting message to get Python's lock among several busy threads."""
+"""Long enough for a waiting message to get Python's lock despite several busy threads."""
 
 _open_ports: set[_RtMidiPort] = set()
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A port and the client that is to open it."""
+    """A port and the client that will open it."""
 
     client: RtMidi
     row: PortRow
@@ -73,7 +72,7 @@ class _Found:
 
 
 class _RtMidiPort(Port):
-    """What both directions share. Owns one client of python-rtmidi and closes it once."""
+    """The base of both directions. Owns one client of python-rtmidi and closes it once."""
 
     def __init__(self, found: _Found) -> None:
         self._client = found.client
@@ -110,10 +109,10 @@ class _RtMidiPort(Port):
             self._shut()
 
     def abandon(self) -> None:
-        """Count the port as closed, and leave it as it is until the process ends.
+        """Treat the port as closed, but leave the client open until the process ends.
 
-        A client of a JACK server that has died takes a second to close, during which no thread
-        runs, and may take the process with it.
+        Closing a client of a dead JACK server takes a second, during which no thread runs, and may
+        crash the process.
         """
         with self._lock:
             if self._closed:
@@ -137,7 +136,7 @@ class RtMidiInput(_RtMidiPort):
     def __init__(self, found: _Found, receiver: Receiver) -> None:
         super().__init__(found)
         self._receiver = receiver
-        # A message that is on its way still uses what python-rtmidi drops with the callback.
+        # A message in progress still uses objects that python-rtmidi drops with the callback.
         self._in_use_by_rtmidi = gc.get_referents(found.client)
 
     @property
@@ -188,11 +187,10 @@ def open_input(
 ) -> RtMidiInput:
     """Open an input that hands each message to the callback, stamped with ``clock``.
 
-    ``name`` may be written loosely; without one, the only port there is. With
-    ``virtual``, a port of our own under that name, for others to connect to.
-    ``api`` is one of ``alsa``, ``jack``, ``coremidi`` and ``winmm``; by
-    default, the first that answers and has the port. The callback runs on the
-    MIDI system's thread: it should queue the message and return. Raises
+    ``name`` may be approximate; without one, the only port is opened. With ``virtual``, a port of
+    our own is created under that name, for others to connect to. ``api`` is one of ``alsa``,
+    ``jack``, ``coremidi`` and ``winmm``; the default is the first that answers and has the port.
+    The callback runs on the MIDI system's thread: it should queue the message and return. Raises
     PortError if the port cannot be opened.
     """
     drop = ignored or Ignored()
@@ -211,7 +209,7 @@ def open_output(
     api: str | None = None,
     client_name: str = CLIENT_NAME,
 ) -> RtMidiOutput:
-    """Open an output; ``name``, ``virtual`` and ``api`` are those of ``open_input``."""
+    """Open an output; ``name``, ``virtual`` and ``api`` are as in ``open_input``."""
     found = _find("output", name, virtual, api, client_name)
     _connect(found)
     return RtMidiOutput(found)
@@ -220,7 +218,7 @@ def open_output(
 def _find(
     direction: Direction, name: str | None, virtual: bool, api: str | None, client_name: str
 ) -> _Found:
-    """Find the port that was asked for, and a client that can open it; raise PortError if none."""
+    """Find the requested port and a client that can open it; raise PortError if there is none."""
     rtmidi = load_rtmidi()
     if virtual:
         return _find_virtual(rtmidi, direction, name, api, client_name)
@@ -236,7 +234,7 @@ def _find(
 def _find_virtual(
     rtmidi: RtMidi, direction: Direction, name: str | None, api: str | None, client_name: str
 ) -> _Found:
-    """Find the first system that answers and can have a virtual port."""
+    """Find the first system that answers and supports virtual ports."""
     own_name = short_name(name or f"midirnn {direction.removesuffix('put')}")
     failures = []
     for system in usable_systems(rtmidi, api):
@@ -256,7 +254,7 @@ def _find_virtual(
 
 
 def _connect(found: _Found) -> None:
-    """Open the port. Raises PortError if that fails, and closes the client."""
+    """Open the port. If that fails, closes the client and raises PortError."""
     client, row = found.client, found.row
     try:
         with quiet_stderr():
@@ -274,7 +272,7 @@ def _connect(found: _Found) -> None:
 
 
 def _close_all() -> None:
-    """Close every port of this process, at its exit."""
+    """Close every port of this process at exit."""
     mine = [port for port in _open_ports if port._process_id == os.getpid()]
     if not mine:
         return
@@ -283,4 +281,4 @@ def _close_all() -> None:
             port.close()
 
 
-atexit.register(_close_all)  # once, so that what is registered later still finds the ports open
+atexit.register(_close_all)  # once, so that handlers registered later still find the ports open

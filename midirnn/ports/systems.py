@@ -1,8 +1,8 @@
 """The MIDI systems of this machine through python-rtmidi: which answer, and what ports they have.
 
-python-rtmidi is imported inside functions: a program that opens no port does
-not need it. ``rtmidi.MidiIn()`` without an API raises where the first one
-compiled in is dead, so each is asked by name.
+python-rtmidi is imported inside functions: a program that opens no port does not need it.
+``rtmidi.MidiIn()`` without an API raises if the first one compiled in is dead, so each is requested
+by name.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SYSTEMS = (
     ),
     MidiSystem("jack", "API_UNIX_JACK", dead="no server is running", hint="start a JACK server"),
 )
-"""In the order in which the automatic choice tries them."""
+"""The systems in the order in which the automatic choice tries them."""
 
 _INITIALIZE_FAILED = re.compile(r"error creating \w+ sequencer client|server not running")
 _CLIENT_REFUSED = re.compile(r"^Cannot open .* client$")
@@ -63,7 +63,7 @@ _PACKAGES = {
     "libasound.so.2": "apt-get install libasound2 (libasound2t64 from Debian 13 and Ubuntu 24.04)"
 }
 _NAME_BYTES = 56
-"""JACK refuses longer client names, saying that no server runs."""
+"""JACK refuses longer client names, with the message that no server runs."""
 
 _stderr_lock = threading.RLock()
 
@@ -101,7 +101,7 @@ class PortListing:
 
 
 class DeadSystemError(Exception):
-    """One MIDI system cannot be used; it never leaves this package."""
+    """One MIDI system cannot be used. Never raised outside this package."""
 
     def __init__(self, failure: SystemFailure) -> None:
         super().__init__(str(failure))
@@ -155,9 +155,9 @@ def open_client(
 ) -> RtMidi:
     """Make a ``MidiIn`` or ``MidiOut`` of that system; raise DeadSystemError if it is dead.
 
-    A JACK server under load now and then refuses a client and takes the next,
-    and python-rtmidi reports this, too, as a server that is not running. One that
-    the server cannot reach is made again as well.
+    A JACK server under load occasionally refuses a client and accepts the next, which python-rtmidi
+    also reports as a server that is not running. A client that the server cannot reach is made
+    again, too.
     """
     factory = rtmidi.MidiIn if direction == "input" else rtmidi.MidiOut
     number, name = getattr(rtmidi, system.constant), short_name(client_name)
@@ -182,7 +182,7 @@ def open_client(
 
 
 def _failure(system: MidiSystem, error: Exception, printed: list[str]) -> SystemFailure:
-    """Say why there is no client of that system, from the exception and what JACK printed."""
+    """Return why there is no client of that system, from the exception and what JACK printed."""
     if not _INITIALIZE_FAILED.search(str(error)):
         return SystemFailure(system.name, reason_of(error))
     if any(_CLIENT_REFUSED.search(line) for line in printed):
@@ -243,14 +243,14 @@ def scan(rtmidi: RtMidi, systems: list[MidiSystem], direction: Direction, client
 
 
 def rows_of(api: str, direction: Direction, names: list[str]) -> list[PortRow]:
-    """Return the ports of these names, those of one name told apart."""
+    """Return the ports of these names; ports of the same name are numbered."""
     return [
         PortRow(api, direction, name, names[:place].count(name)) for place, name in enumerate(names)
     ]
 
 
 def open_port(client: RtMidi, row: PortRow) -> None:
-    """Have the client open that port. Raises ValueError if it is not there any more."""
+    """Open that port with the client. Raises ValueError if it no longer exists."""
     places = [place for place, name in enumerate(port_names(client)) if name == row.name]
     if not places:
         raise ValueError(f"{row.name!r} is not there")
@@ -258,21 +258,21 @@ def open_port(client: RtMidi, row: PortRow) -> None:
 
 
 def port_names(client: RtMidi) -> list[str]:
-    """Return the names a client sees, each at the index that opens it."""
+    """Return the names that a client sees; their index opens the port."""
     return [name or "" for name in client.get_ports()]
 
 
 def short_name(name: str) -> str:
-    """Return the name cut to what every MIDI system takes."""
+    """Return the name, cut to a length that every MIDI system accepts."""
     return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[list[str]]:
-    """Collect the lines that the process writes to stderr while this lasts.
+    """Collect the lines that the process writes to stderr in the ``with`` block.
 
-    They go to the debug log instead. JACK's and ALSA's libraries write to the
-    file descriptor itself.
+    They go to the debug log instead. JACK's and ALSA's libraries write directly to the file
+    descriptor.
     """
     printed: list[str] = []
     with _stderr_lock, tempfile.TemporaryFile() as caught:

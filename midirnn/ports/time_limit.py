@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 CLOSE_LIMIT_SECONDS = 10.0
-"""How long closing a port may take. A JACK server that has died takes a second of it."""
+"""How long closing a port may take. With a dead JACK server it takes a second."""
 
 _one_at_a_time = threading.RLock()
 _is_limited = False
@@ -19,11 +19,11 @@ _is_limited = False
 
 @contextmanager
 def time_limit(seconds: float, *, quiet: bool = False) -> Iterator[None]:
-    """End the process, with exit code 1, if what is within takes longer.
+    """End the process with exit code 1 if the ``with`` block takes longer.
 
-    No thread of Python could do that while python-rtmidi holds the lock, so it is
-    :mod:`faulthandler` that watches, from a thread in C. Unless it is to be ``quiet``, standard
-    error tells which call it was. Within another limit there is no second one.
+    No Python thread could do this while python-rtmidi holds the lock, so :mod:`faulthandler` does
+    it, from a thread in C. Unless ``quiet``, the traceback on standard error shows which call it
+    was. A limit within another limit has no effect.
     """
     global _is_limited
     with _one_at_a_time, _nowhere() if quiet else _standard_error() as told:
@@ -44,7 +44,7 @@ def _nowhere() -> TextIO:
 
 
 def _standard_error() -> TextIO:
-    """Open what is standard error now, wherever it may lead in the meantime."""
+    """Return a duplicate of standard error, which stays valid if that is redirected later."""
     try:
         return os.fdopen(os.dup(2), "w")
     except OSError:  # a process without one, such as pythonw

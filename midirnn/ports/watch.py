@@ -1,9 +1,9 @@
 """Watching for MIDI ports that come and go, in a process of its own.
 
-Nobody says that a device was unplugged or that a JACK server has died: sending goes on into
-nothing, and a client that was there before still sees the old ports. So the names must be listed
-anew, by clients that are made anew, which holds up every thread of the process that does it for
-tens of milliseconds. A small child does it, and writes down each listing for its parent.
+MIDI systems do not report that a device was unplugged or that a JACK server has died: messages are
+lost silently, and an existing client still sees the old ports. So the ports must be listed again
+and again by new clients, which blocks all threads of the process for tens of milliseconds. A small
+child process does this, and writes each listing to its parent.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from midirnn.ports.systems import (
 )
 
 POLL_SECONDS = 0.6
-"""From one listing to the next. What vanishes or returns is known within twice that time."""
+"""Time between two listings. A port that vanishes or returns is noticed within twice that."""
 
 RESTART_SECONDS = 1.0
-"""How long after a child has died the next is started."""
+"""How long after the death of a child the next one is started."""
 
 SILENT_SECONDS = 8.0
-"""A child that says nothing for this long is ended: its MIDI system is stuck."""
+"""A child that is silent for this long is ended, because its MIDI system is stuck."""
 
 END_SECONDS = 2.0
 """How long a child may take to end before it is killed."""
 
 FORGETFUL = ("jack",)
-"""Systems whose clients do not see what becomes of their server: each listing has new ones."""
+"""Systems whose clients do not notice changes of their server: each listing makes new ones."""
 
 CLIENT_NAME = "midirnn watch"
 
@@ -57,7 +57,7 @@ _CHILD = "from midirnn.ports.watch import tell; tell({api!r}, {poll_seconds!r})"
 
 @dataclass(frozen=True)
 class Sight:
-    """The ports that were there at a time of ``time.monotonic``, or a little later."""
+    """The ports that existed at a time of ``time.monotonic``, or a little later."""
 
     seconds: float
     listing: PortListing
@@ -78,14 +78,14 @@ class Sight:
 
 
 Look = Callable[[Sight], None]
-"""Told again and again what ports there are, on a thread of the watch."""
+"""Called with each listing of the ports, on a thread of the watch."""
 
 
 class PortWatch:
-    """Says which ports there are. Owns the child, and the thread that reads it.
+    """Reports which ports exist. Owns the child process and the thread that reads it.
 
-    ``api`` is the one MIDI system that is watched (by default all), ``command`` what the child
-    runs. A child that dies is started again.
+    ``api`` is the only MIDI system to watch (default: all), ``command`` the command of the child. A
+    child that dies is restarted.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class PortWatch:
         return child.pid if child else None
 
     def close(self) -> None:
-        """End the child; nobody is told anything more."""
+        """End the child and stop reporting."""
         with self._lock:
             self._closing.set()
             child = self._child
@@ -141,7 +141,7 @@ class PortWatch:
             self._closing.wait(RESTART_SECONDS)
 
     def _read(self) -> None:
-        """Tell what one child says, until it ends."""
+        """Report the listings of one child until it ends."""
         with self._lock:
             if self._closing.is_set():
                 return
@@ -176,9 +176,9 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
 
 
 def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
-    """Yield what a child says until it ends; one that is silent for too long is ended.
+    """Yield the lines of a child until it ends; end it if it is silent for too long.
 
-    A JACK server that dies while a client is being made can leave it waiting for ever.
+    A JACK server that dies while a client is being made can leave the client waiting forever.
     """
     has_spoken = threading.Event()
 
@@ -209,14 +209,14 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 @dataclass
 class Lister:
-    """Lists the ports. Owns the clients of the systems that need no new ones each time."""
+    """Lists the ports. Owns the clients of the systems that do not need new ones each time."""
 
     rtmidi: RtMidi
     api: str | None = None
     kept: dict[str, Scan] = field(default_factory=dict)
 
     def listing(self) -> PortListing | None:
-        """Return the present ports; None if a server is too busy to say."""
+        """Return the present ports; None if a server is too busy to answer."""
         rows: list[PortRow] = []
         failures: dict[str, SystemFailure] = {}
         for direction in DIRECTIONS:
@@ -250,7 +250,7 @@ class Lister:
 
 
 def tell(api: str | None = None, poll_seconds: float = POLL_SECONDS) -> None:
-    """Run the child: tell what ports there are, until its standard input ends."""
+    """Run the child: print the ports again and again, until its standard input ends."""
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         lister = Lister(load_rtmidi(), api)
@@ -265,6 +265,6 @@ def tell(api: str | None = None, poll_seconds: float = POLL_SECONDS) -> None:
 
 
 def _end_with_input() -> None:
-    """End this process with its standard input, however stuck its MIDI system is."""
+    """End this process when its standard input ends, even if its MIDI system is stuck."""
     sys.stdin.read()
     os._exit(0)

@@ -1,9 +1,9 @@
-"""Scores: written notes, what performers make of them, and the way from one to the other.
+"""Scores, performances of scores, and the conversion between the two.
 
 The modules build on one another in this order: ``score`` (notes in quarter notes), ``marks`` (what
 dynamics, wedges and accents mean), ``reading`` (MIDI and MusicXML), ``matching`` (which played note
-is which written one), ``expression`` (what a performance adds to its score, and a performance made
-from it), ``traits`` (what a network reads of a score).
+belongs to which written one), ``expression`` (what a performance adds to its score, and the
+performance of a score), ``traits`` (what a network reads of a score).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from midirnn.lazy import lazy_names as _lazy_names
 
-# Imported on first use: the config of a network that plays scores needs but their traits.
+# Imported on first use: the config of a network that plays scores only needs the traits.
 _MODULES = {
     "Expression": "expression",
     "Meter": "score",

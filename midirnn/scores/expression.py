@@ -18,35 +18,36 @@ from midirnn.scores.score import IntArray, Score
 from midirnn.sustain import SUSTAIN_DOWN
 
 MEAN_VELOCITY = 64.0
-"""The velocity that deviations are added to when a score is performed."""
+"""The velocity to which deviations are added when a score is performed."""
 
 UP, HELD, RENEWED = 0.0, 1.0, 2.0
-"""The pedal during a chord: up, down since before it began, or put down after it began."""
+"""The pedal during a chord: up, held down from before, or pressed again after it began."""
 
 MAX_TEMPO = 2.0
 MAX_TIMING = 0.3
 MAX_ARTICULATION = 4.0
-"""Larger deviations are faults of an alignment, and count as unknown. See :class:`Expression`."""
+"""Larger deviations are alignment errors and count as unknown. See :class:`Expression`."""
 
 _PEDAL_PLACE = 0.6
-"""Where between two chords the pedal is looked at, as a share of the time between them."""
+"""When the pedal is sampled between two chords, as a share of the time between them."""
 _PEDAL_DELAY = 0.1
-"""Seconds after a chord at which the pedal goes down again; at most this share of the time."""
+"""Seconds after a chord until the pedal goes down again, and the largest share of the time to the
+next chord."""
 _SHORTEST = 0.02
-"""Seconds. No note is shorter."""
+"""The shortest note, in seconds."""
 _ROOM = 0.45
-"""Share of the time to the chord before or after by which a note may be early or late."""
+"""How early or late a note may be, as a share of the time to the neighbouring chord."""
 
 
 @dataclass(frozen=True, eq=False)
 class Expression:
     """How the notes of a score are played; NaN where it is not known.
 
-    ``tempo`` (C,) is the natural logarithm of how much longer than written the time to the next
-    chord is, of the mean tempo: 0.1 is about 10 % slower. ``pedal`` (C,) is :data:`UP`,
-    :data:`HELD` or :data:`RENEWED`. ``timing`` (N,) is how much later a note is than its chord, in
-    seconds; ``velocity`` (N,) is its distance from the mean velocity; ``articulation`` (N,) is
-    log2 of its duration, as a share of the time that its written duration takes.
+    ``tempo`` (C,) is the natural logarithm of the time to the next chord over the written time at
+    the mean tempo: 0.1 is about 10 % slower. ``pedal`` (C,) is :data:`UP`, :data:`HELD` or
+    :data:`RENEWED`. ``timing`` (N,) is how much later a note is than its chord, in seconds;
+    ``velocity`` (N,) is its distance from the mean velocity; ``articulation`` (N,) is log2 of its
+    duration over the time that its written duration takes.
     """
 
     tempo: FloatArray
@@ -62,19 +63,20 @@ class Expression:
         return cls(chords, chords.copy(), notes, notes.copy(), notes.copy())
 
     def scaled(self, amount: float) -> Expression:
-        """Return it with deviations that are so many times as large; 0 is the plain score."""
+        """Return the expression with its deviations multiplied; 0 gives the plain score."""
         each = {f.name: getattr(self, f.name) * amount for f in fields(self)}
         return Expression(**each | {"pedal": self.pedal * (amount > 0)})
 
     def accented(self, louder: FloatArray) -> Expression:
-        """Return it with the velocity of each note multiplied by so much; ``(N,)``."""
+        """Return the expression with the velocity of each note multiplied by ``louder`` (N,)."""
         return replace(self, velocity=(MEAN_VELOCITY + self.velocity) * louder - MEAN_VELOCITY)
 
 
 def measure(score: Score, performance: Performance, matched: IntArray) -> Expression:
-    """Return the expression of a performance, given which of its notes each written one is.
+    """Return the expression of a performance.
 
-    ``matched`` has -1 for a note that was not played.
+    ``matched`` is the index of the played note of each written one, -1 for a note that was not
+    played.
     """
     there = matched >= 0
     start, end, velocity = (
@@ -112,7 +114,7 @@ def _chord_times(score: Score, start: FloatArray) -> FloatArray:
 
 
 def _tempo(score: Score, time: FloatArray) -> FloatArray:
-    """Return the logarithm of each chord's time to the next, over the written one; ``(C,)``."""
+    """Return the logarithm of each chord's time to the next over the written time; ``(C,)``."""
     tempo = np.full(len(time), np.nan)
     known = np.flatnonzero(~np.isnan(time))
     if len(known) < 2:
@@ -127,7 +129,7 @@ def _tempo(score: Score, time: FloatArray) -> FloatArray:
 
 
 def _warp(seconds: FloatArray, time: FloatArray) -> Callable[[FloatArray], FloatArray]:
-    """Return what gives the played time of written times, which go on at the tempo of the ends."""
+    """Return a function from written to played times, extrapolated at the tempo of the ends."""
     known = ~np.isnan(time)
     x, y = seconds[known], np.maximum.accumulate(time[known]) if known.any() else time[known]
     if len(x) < 2:
@@ -154,7 +156,7 @@ def _pedal(performance: Performance, time: FloatArray) -> FloatArray:
 
 
 def _filled(time: FloatArray) -> FloatArray:
-    """Return times with those that are not known put between their neighbours, in order."""
+    """Return times in order, with unknown ones interpolated between their neighbours."""
     known = np.flatnonzero(~np.isnan(time))
     if not len(known):
         return np.arange(len(time), dtype=np.float64)
@@ -164,8 +166,8 @@ def _filled(time: FloatArray) -> FloatArray:
 def perform(score: Score, expression: Expression, bpm: float | None = None) -> Performance:
     """Return the score, played with an expression that is known everywhere.
 
-    It has exactly the notes of the score. ``bpm`` is the mean tempo in quarter notes per minute;
-    without it the performance takes as long as the score is written to.
+    The performance has exactly the notes of the score. ``bpm`` is the mean tempo in quarter notes
+    per minute; without it the performance lasts as long as written.
     """
     time = _times(score, expression.tempo, bpm)
     before = np.diff(time, prepend=time[0] - 1.0)
@@ -212,9 +214,9 @@ def _assembled(
     pedals: tuple[FloatArray, IntArray],
     tempos: tuple[Tempo, ...],
 ) -> Performance:
-    """Return the written notes with other times and velocities, and with a pedal for each part.
+    """Return the written notes with new times and velocities, and with a pedal for each part.
 
-    Drums and controllers follow the tempo, and so do the tempos of the file: its bars are still
+    Drums and controllers follow the tempo, and so do the tempos of the file, so that its bars are
     those of the score.
     """
     written = score.written

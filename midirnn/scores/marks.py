@@ -1,9 +1,9 @@
-"""What the marks of a notated score mean for its notes: how loud they are, and how short.
+"""What the marks of a notated score mean for the loudness and duration of its notes.
 
-They are given the numbers that notation programs play them with, since the network has learned from
-MIDI files that such programs wrote: dynamics are velocities, a wedge goes evenly from one to the
-next, an accent multiplies the velocity of its note, and a staccato dot halves its duration.
-Written velocities are what the network reads, not how loud a note is played.
+Marks have the values that notation programs play them with, because the network has learned from
+MIDI files of such programs: dynamics are velocities, a wedge goes evenly from one to the next, an
+accent multiplies the velocity of its note, and a staccato dot halves its duration. These velocities
+are what the network reads, not how loud a note is played.
 """
 
 from __future__ import annotations
@@ -25,29 +25,28 @@ UNMARKED = float(DYNAMICS["mf"])
 """The velocity before the first dynamics."""
 
 STEP = 16.0
-"""What a wedge changes if no dynamics say where it leads."""
+"""The velocity by which a wedge changes if no dynamics give its target."""
 
 REACH = 4.0
-"""Quarter notes after its end in which the dynamics that a wedge leads to may stand."""
+"""How far after the end of a wedge its target dynamics may be, in quarter notes."""
 
 AT_ONCE = {"fp": ("f", "p"), "sfp": ("f", "p"), "sfpp": ("f", "pp")}
-"""Dynamics that are one thing for the notes that begin there, and another one after them."""
+"""Dynamics that change right after the notes that begin there."""
 
 SUDDEN = ("sf", "sfz", "sffz", "fz", "rf", "rfz")
-"""Dynamics that are accents of the notes that begin there, and change no others."""
+"""Dynamics that are accents of the notes that begin there, and do not affect other notes."""
 
 
 class Articulation(NamedTuple):
     """What a sign at a note changes."""
 
     written: float = 1.0
-    """The velocity that the network reads is so many times what it would be."""
+    """Factor of the velocity that the network reads."""
     played: float = 1.0
-    """So is the velocity with which the note is played in the end, whatever the network makes of
-    it: a single note that is written louder changes next to nothing there. Pianists play accented
-    notes about 8 velocities louder than the notes around them."""
+    """Factor of the velocity that the network chooses, because it hardly reacts to a single louder
+    note. Pianists play accented notes about 8 velocities louder than the notes around them."""
     shorter: float = 1.0
-    """The note is read as so many times as long."""
+    """Factor of the duration that the network reads."""
 
 
 ACCENT = Articulation(written=1.2, played=1.1)
@@ -66,8 +65,8 @@ ARTICULATIONS = {
 
 _RISING, _FALLING = "crescendo", "diminuendo"
 _CLOSE = 1e-6
-_SUDDENLY = "midirnn_sudden"  # kept with a note of music21: there is an sf at it
-_SOON = 1e-3  # quarter notes: what stands here is for the notes after those that begin now
+_SUDDENLY = "midirnn_sudden"  # stored with a note of music21 that has an sf
+_SOON = 1e-3  # quarter notes: a mark this much later is for the notes after the present ones
 
 
 @dataclass(frozen=True, order=True)
@@ -104,10 +103,10 @@ class _Slope(NamedTuple):
 
 
 class Loudness:
-    """The velocity that dynamics and wedges ask for at each time.
+    """The velocity that results from dynamics and wedges at each time.
 
-    A wedge begins at what is in force there. It leads to the dynamics at its end, or up to
-    :data:`REACH` behind it; if there are none, or those of the other direction, it changes by
+    A wedge starts at the velocity in force. It leads to the dynamics at its end, or up to
+    :data:`REACH` after it; if there are none, or if they contradict its direction, it changes by
     :data:`STEP`. Dynamics within a wedge divide it.
     """
 
@@ -136,14 +135,14 @@ class Loudness:
         self._slopes.append(_Slope(mark.onset, mark.onset, mark.velocity, mark.velocity))
 
     def _divided(self, wedge: Wedge) -> Iterator[Wedge]:
-        """Yield the parts of a wedge between the dynamics that stand in it."""
+        """Yield the parts of a wedge between the dynamics within it."""
         inside = [m.onset for m in self._marks if wedge.begin < m.onset < wedge.end]
         for begin, end in itertools.pairwise([wedge.begin, *inside, wedge.end]):
             if end > begin + _CLOSE:
                 yield Wedge(begin, end, wedge.rises)
 
     def _led_to(self, wedge: Wedge, first: float, limit: float) -> float:
-        """Return the velocity at the end of a wedge that begins with one."""
+        """Return the velocity at the end of a wedge, given the one at its beginning."""
         far = min(wedge.end + REACH, max(limit, wedge.end))
         ahead = (m.velocity for m in self._marks if wedge.end - _CLOSE <= m.onset <= far + _CLOSE)
         target = next(ahead, first)
@@ -154,7 +153,7 @@ class Loudness:
 
 
 def articulation_of(element: Any) -> Articulation:
-    """Return what the signs at a note or chord of music21 change: of each change the greatest."""
+    """Return what the signs at a note or chord of music21 change: the largest of each kind."""
     signs = [ARTICULATIONS[s.name] for s in element.articulations if s.name in ARTICULATIONS]
     if element.hasEditorialInformation and element.editorial.get(_SUDDENLY):
         signs.append(ACCENT)
@@ -167,9 +166,9 @@ def articulation_of(element: Any) -> Articulation:
 
 
 def mark_velocities(parts: Sequence[Any]) -> None:
-    """Give each note of music21's parts the velocity that the marks mean: those of all parts.
+    """Set the velocity of each note of music21's parts from the marks of all parts.
 
-    This is done as the score is written, before its repeats are played: a bar is as loud each time.
+    This is done before repeats are expanded, so that a bar is equally loud each time.
     """
     from music21 import dynamics
 
@@ -186,7 +185,7 @@ def mark_velocities(parts: Sequence[Any]) -> None:
 
 
 def _marks(sign: Any) -> list[Mark]:
-    """Return what dynamics of music21 say; those that have no velocity say nothing."""
+    """Return the marks of music21 dynamics; those without a velocity give none."""
     onset = float(sign.offset)
     if sign.value in AT_ONCE:
         now, then = AT_ONCE[sign.value]

@@ -1,4 +1,4 @@
-"""Which note of a performance is which note of its score, given the beats of both."""
+"""Matching the notes of a performance with those of its score, given the beats of both."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from midirnn.performance import FloatArray
 IntArray = npt.NDArray[np.int64]
 
 _WINDOWS = (0.6, 0.25, 0.2)
-"""Seconds: how far a note may be from where it is expected, in each round."""
+"""Largest distance of a note from its expected time in each round, in seconds."""
 
 _NEIGHBOURS = 9
-"""Notes around a note that say how early or late it is expected in the next round."""
+"""Number of notes around a note that determine its expected time in the next round."""
 
 _APART = 1e6
-"""Seconds: puts the notes of each pitch into a stretch of time of their own."""
+"""Seconds by which the notes of different pitches are moved apart in time."""
 
 
 def match_notes(
@@ -24,10 +24,10 @@ def match_notes(
 ) -> IntArray:
     """Return the index of the played note of each written one, -1 where there is none; ``(N,)``.
 
-    ``expected`` are the seconds at which the notes of the score are expected by its beats, in
-    order, ``start`` and ``played`` the seconds and pitches of the performance's notes. Two notes
-    of one pitch are a pair if each is the nearest to the other of those that are not yet in one.
-    A second and a third round expect each note where the notes around it were found.
+    ``expected`` are the times in seconds at which the beats put the notes of the score, in order;
+    ``start`` and ``played`` are the times and pitches of the performance's notes. Two notes of the
+    same pitch are paired if each is the nearest unpaired one to the other. The second and third
+    rounds expect each note where the notes around it were found.
     """
     matched = np.full(len(expected), -1)
     if not len(start):
@@ -68,7 +68,7 @@ def _nearest(values: FloatArray, among: FloatArray) -> IntArray:
 
 
 def _lateness(expected: FloatArray, matched: IntArray, start: FloatArray) -> FloatArray:
-    """Return how much later than expected the notes around each one are: the median of a few."""
+    """Return the median lateness of the notes around each one."""
     found = np.flatnonzero(matched >= 0)
     if len(found) < _NEIGHBOURS:
         return np.zeros(len(expected))

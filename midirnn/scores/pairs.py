@@ -1,4 +1,4 @@
-"""Scores with their performances, as arrays for training and measuring."""
+"""Scores with their performances, as arrays for training and evaluation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _VERSION = 1
 class Pair:
     """A score with one performance of it, in order of the score's notes.
 
-    ``traits`` (N, F) is what a network reads of the score, ``values`` (N, Q) how each note was
-    played: a column for each of :data:`QUANTITIES`, NaN where it is not known. ``begins`` (N,) is
-    true for the first note of each chord, which has the values of its chord.
+    ``traits`` (N, F) is what a network reads of the score. ``values`` (N, Q) is how each note was
+    played: a column for each of :data:`QUANTITIES`, NaN if unknown. ``begins`` (N,) is true for the
+    first note of each chord, which has the values of its chord.
     """
 
     name: str
@@ -42,19 +42,19 @@ class Pair:
         return len(self.traits)
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
-        """Return a quantity's values; of one that a chord has, NaN beside its first note."""
+        """Return a quantity's values; one of a chord is NaN except at the chord's first note."""
         index = [quantity.name for quantity in QUANTITIES].index(name)
         values = self.values[:, index].astype(np.float64)
         return np.where(self.begins, values, np.nan) if QUANTITIES[index].of_chord else values
 
     def classes(self) -> IntArray:
-        """Return the class of each value, -1 where it is not known or not the chord's first."""
+        """Return the class of each value, -1 if unknown or not at the chord's first note."""
         columns = [quantity.classes(self.column(quantity.name)) for quantity in QUANTITIES]
         return np.stack(columns, axis=1)
 
 
 def make_pair(score: Score, expression: Expression, name: str, title: str, split: str) -> Pair:
-    """Return a score and an expression that was measured as a pair."""
+    """Return the pair of a score and a measured expression."""
     columns = [
         getattr(expression, q.name)[score.chord] if q.of_chord else getattr(expression, q.name)
         for q in QUANTITIES
@@ -70,14 +70,14 @@ def make_pair(score: Score, expression: Expression, name: str, title: str, split
 
 
 def save_pairs(path: Path, pairs: Iterable[Pair]) -> None:
-    """Write pairs to a file (numpy's .npz), whole or not at all."""
+    """Write pairs to a file (numpy's .npz) atomically."""
     pairs = list(pairs)
     with one_line_errors(path, DatasetError), replacing_file(path) as file:
         np.savez_compressed(file, **_content(pairs))  # type: ignore[arg-type]
 
 
 def _content(pairs: list[Pair]) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a file: the notes of all pairs one after another."""
+    """Return the arrays of a file: the notes of all pairs, concatenated."""
     content: dict[str, Any] = {
         "version": _VERSION,
         "trait_names": list(TRAITS),
@@ -103,7 +103,7 @@ def load_pairs(path: Path) -> list[Pair]:
             and content["trait_names"].tolist() == list(TRAITS)
             and content["quantities"].tolist() == [quantity.name for quantity in QUANTITIES]
         )
-    except Exception as error:  # numpy and zipfile have many
+    except Exception as error:  # numpy and zipfile raise many kinds
         raise DatasetError(
             f"{path} holds no scores with performances ({reason_of(error)})"
         ) from None

@@ -1,4 +1,4 @@
-"""The numbers of an expression as classes, which a network gives probabilities for."""
+"""The quantities of an expression as classes, for which a network gives probabilities."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ IntArray = npt.NDArray[np.int64]
 class Quantity:
     """A part of an expression and its classes.
 
-    Class k holds the values around ``centres[k]``, up to the middle between two centres.
-    ``of_chord`` says that a chord has one value, and not each of its notes. What the network reads
-    of a value is divided by ``scale``.
+    Class k holds the values around ``centres[k]``, up to the middle between two centres. With
+    ``of_chord`` a chord has one value, not each of its notes. The network reads values divided by
+    ``scale``.
     """
 
     name: str
@@ -27,17 +27,17 @@ class Quantity:
     of_chord: bool
     scale: float
     is_scale: bool = True
-    """Whether there are values between two centres."""
+    """Whether values between two centres are possible."""
 
     def classes(self, values: FloatArray) -> IntArray:
-        """Return the class of each value; -1 of one that is not known."""
+        """Return the class of each value, -1 if unknown."""
         edges = (np.array(self.centres)[1:] + np.array(self.centres)[:-1]) / 2
         return np.where(np.isnan(values), -1, np.searchsorted(edges, values))
 
     def value_in(self, index: int, share: float) -> float:
-        """Return the value at a share, 0 to 1, of the way through a class.
+        """Return the value at a relative position within a class, 0 to 1.
 
-        Where classes are steps and not places on a scale, it is the class's own value.
+        If values between the centres are not possible, this is the centre.
         """
         if not self.is_scale:
             return self.centres[index]
@@ -48,7 +48,7 @@ class Quantity:
 
 
 def _symmetric(most: float, count: int, power: float) -> tuple[float, ...]:
-    """Return so many centres from -most to most; with powers over 1 denser in the middle."""
+    """Return ``count`` centres from -most to most; with powers over 1 denser in the middle."""
     x = np.linspace(-1, 1, count)
     return tuple(float(value) for value in np.sign(x) * np.abs(x) ** power * most)
 
@@ -63,7 +63,7 @@ QUANTITIES = (
 """What a performance adds to a score, in the order of the network's outputs."""
 
 HISTORY = 2 * len(QUANTITIES)
-"""What a network reads of the note before: its quantities, and whether each is known."""
+"""Number of inputs for the note before: its quantities, and whether each is known."""
 
 SCALES = np.array([quantity.scale for quantity in QUANTITIES], np.float32)
 
@@ -73,7 +73,7 @@ _MOST = 4.0  # scales
 def history_of(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return what a network reads of how notes were played; ``(..., HISTORY)``.
 
-    ``values`` (..., Q) are the quantities of the notes, NaN where they are not known.
+    ``values`` (..., Q) are the quantities of the notes, NaN if unknown.
     """
     scaled = np.clip(np.nan_to_num(values / SCALES), -_MOST, _MOST)
     return np.concatenate([scaled, ~np.isnan(values)], axis=-1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Scores from files: MIDI, and MusicXML by way of music21."""
+"""Reading scores from files: MIDI, and MusicXML with music21."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ XML_SUFFIXES = (".musicxml", ".mxl", ".xml")
 SCORE_SUFFIXES = (*SUFFIXES, *XML_SUFFIXES)
 
 MAX_NOTES = 100_000
-"""A score with more notes is refused: it would be a day of music."""
+"""A score with more notes is refused: it would last a day."""
 
 GRACE = 0.125
-"""Quarter notes: what each grace note takes from the time before its main note."""
+"""Duration of each grace note before its main note, in quarter notes."""
 
 _DEFAULT_BPM = 120.0
 _STAVES = 2
@@ -38,10 +38,10 @@ _CHANNELS = [channel for channel in range(16) if channel != 9]
 def read_score(source: str | os.PathLike[str] | bytes) -> Score:
     """Read a score from a MIDI file (a path, or its bytes) or a MusicXML file.
 
-    In MIDI all tracks count, and drums are kept beside the notes. In MusicXML repeats are played,
-    tied notes are one note, and grace notes come before their main note. Raises
+    In MIDI all tracks are read, and drums are kept separately from the notes. In MusicXML repeats
+    are played, tied notes are one note, and grace notes come before their main note. Raises
     :class:`ScoreError` for a file that cannot be read or that has no notes to play, and
-    :class:`MissingExtraError` where music21 is needed and not installed.
+    :class:`MissingExtraError` if music21 is needed and not installed.
     """
     name = "standard input" if isinstance(source, bytes) else os.fspath(source)
     if not isinstance(source, bytes) and Path(source).suffix.lower() in XML_SUFFIXES:
@@ -56,7 +56,7 @@ def read_score(source: str | os.PathLike[str] | bytes) -> Score:
 
 
 def check_score(score: Score, name: str) -> None:
-    """Raise :class:`ScoreError` unless there is something to play, and not too much."""
+    """Raise :class:`ScoreError` if there are no notes, or too many."""
     if not len(score):
         only = "only drums" if len(score.written) else "no notes"
         raise ScoreError(f"{name} has {only}; a score for humanize needs notes with a pitch")
@@ -82,16 +82,16 @@ def _read_xml(path: Path, name: str) -> Score:
     try:
         for group in _groups(notation.parts):
             mark_velocities(group)
-    except Exception as error:  # whatever music21 makes of a file that is not quite MusicXML
+    except Exception as error:  # music21 raises many kinds for a file that is not quite MusicXML
         raise ScoreError(f"{name} cannot be read ({reason_of(error)})") from error
     try:
         parts = [part.expandRepeats() for part in notation.parts]
-    except Exception:  # repeats that do not fit together: as they stand
+    except Exception:  # inconsistent repeats: play the bars as written
         parts = list(notation.parts)
     try:
         notes = [note for index, part in enumerate(parts) for note in _notes(part, index)]
         meters, tempos = _meters(parts), _tempos(parts)
-    except Exception as error:  # whatever music21 makes of a file that is not quite MusicXML
+    except Exception as error:  # music21 raises many kinds for a file that is not quite MusicXML
         raise ScoreError(f"{name} cannot be read ({reason_of(error)})") from error
     clock = QuarterClock(tempos)
     onsets = np.array([note.onset for note in notes])
@@ -127,7 +127,7 @@ def _parse(path: Path, name: str) -> Notation:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             notation = converter.parse(path, format="musicxml", forceSource=True)
-    except Exception as error:  # XML errors, zip errors, and many of music21's own
+    except Exception as error:  # XML errors, zip errors, and many kinds from music21
         raise ScoreError(f"{name} is not a MusicXML file ({reason_of(error)})") from error
     if not isinstance(notation, stream.Score):
         raise ScoreError(f"{name} holds several works; give a MusicXML file with one")
@@ -135,10 +135,10 @@ def _parse(path: Path, name: str) -> Notation:
 
 
 def _notes(part: Any, index: int) -> Iterator[_Written]:
-    """Yield the notes of a part, grace notes in the time before their main note."""
+    """Yield the notes of a part, with grace notes before their main note."""
     from music21 import note as notes
 
-    graces: list[list[_Written]] = []  # those of one stem each
+    graces: list[list[_Written]] = []  # one list per stem
     part.stripTies(inPlace=True)
     for element in part.flatten().notes:
         written = [] if isinstance(element, notes.Unpitched) else _of_stem(element, index)
@@ -156,7 +156,7 @@ def _notes(part: Any, index: int) -> Iterator[_Written]:
 
 
 def _of_stem(element: Any, part: int) -> list[_Written]:
-    """Return the notes of a note or chord of music21."""
+    """Return the notes in a note or chord of music21."""
     _, louder, shorter = articulation_of(element)
     onset, duration = float(element.offset), float(element.quarterLength) * shorter
     velocity = int(element.volume.velocity)
@@ -166,7 +166,7 @@ def _of_stem(element: Any, part: int) -> list[_Written]:
 
 
 def _before(onset: float, graces: list[list[_Written]]) -> Iterator[_Written]:
-    """Yield grace notes, the last of which ends where the main note begins."""
+    """Yield grace notes, so that the last one ends where the main note begins."""
     length = min(GRACE, onset / len(graces)) if graces else 0.0
     for number, written in enumerate(graces):
         begin = onset - (len(graces) - number) * length

@@ -13,13 +13,13 @@ from midirnn.performance import FloatArray, Performance, Tempo, TimeSignature
 IntArray = npt.NDArray[np.int64]
 
 TOGETHER = 1 / 48
-"""Notes whose onsets are closer than this, in quarter notes, are of one chord."""
+"""Notes whose onsets are closer than this, in quarter notes, form a chord."""
 
 LONGEST_BAR = 64.0
-"""Quarter notes. A time signature with longer bars says nothing about the metre."""
+"""The longest bar, in quarter notes. Time signatures with longer bars are ignored."""
 
 _GRID = 6720.0
-"""Onsets are rounded to such parts of a quarter note: 64ths and tuplets of 3, 5 and 7 are exact."""
+"""Onsets are rounded to 1/6720 of a quarter note: 64ths and tuplets of 3, 5 and 7 are exact."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ class Meter:
 class Score:
     """The notes of a score, shape ``(N,)`` each, in order of (onset, pitch); no drums.
 
-    ``onset`` and ``duration`` are in quarter notes. ``written`` is the score as a player without
-    any expression would play it, with its parts, tempos and drums; ``of_note`` is the index of
-    each note in it.
+    ``onset`` and ``duration`` are in quarter notes. ``written`` is the score played without any
+    expression, with its parts, tempos and drums; ``of_note`` is the index of each note in it.
     """
 
     onset: FloatArray
@@ -58,16 +57,16 @@ class Score:
     written: Performance
     meters: tuple[Meter, ...] = (Meter(0.0),)
     louder: FloatArray | None = None
-    """How many times louder than otherwise each note is played: what accents ask for; ``(N,)``."""
+    """Factor of the velocity of each note, from its accents; ``(N,)``."""
 
     def __len__(self) -> int:
         return len(self.onset)
 
     @classmethod
     def from_performance(cls, written: Performance) -> Score:
-        """Return the score that exactly timed notes are, for instance those of a MIDI file.
+        """Return the score of exactly timed notes, for instance those of a MIDI file.
 
-        Quarter notes are counted by its tempos.
+        Quarter notes are counted with its tempos.
         """
         pitched = [index for index, part in enumerate(written.parts) if not part.is_drum]
         of_note = np.flatnonzero(np.isin(written.part, pitched))
@@ -88,17 +87,17 @@ class Score:
         )
 
     def with_notation(self, meters: tuple[Meter, ...], louder: FloatArray) -> Score:
-        """Return the same notes in other metres and with accents, of each note of ``written``."""
+        """Return the score with other metres, and with accents for each note of ``written``."""
         return replace(self, meters=meters, louder=louder[self.of_note])
 
     @cached_property
     def chord(self) -> IntArray:
-        """The number of the chord of each note, from 0 on: notes of one onset are a chord."""
+        """The number of each note's chord, from 0: notes with the same onset form a chord."""
         return np.cumsum(np.diff(self.onset, prepend=-1.0) > 0) - 1
 
     @cached_property
     def velocity(self) -> FloatArray:
-        """The velocity of each note as written: what stands in a MIDI file, or the dynamics."""
+        """The written velocity of each note: that of the MIDI file, or from the dynamics."""
         return self.written.velocity[self.of_note].astype(np.float64)
 
     @cached_property
@@ -123,19 +122,19 @@ class Score:
 
     @cached_property
     def clock(self) -> QuarterClock:
-        """Converts quarter notes to seconds at the score's own tempos."""
+        """The conversion of quarter notes to seconds at the score's own tempos."""
         return QuarterClock(self.written.tempos)
 
 
 def _joined(onset: FloatArray) -> FloatArray:
-    """Return onsets in order, with those that follow closely on another one moved to it."""
+    """Return sorted onsets, with those that closely follow another one moved to it."""
     begins = np.diff(onset, prepend=-1.0) > TOGETHER
     joined: FloatArray = onset[np.flatnonzero(begins)][np.cumsum(begins) - 1]
     return joined
 
 
 def _meters(written: Performance, clock: QuarterClock) -> tuple[Meter, ...]:
-    """Return the time signatures that make sense, the first of them at the start."""
+    """Return the valid time signatures, with the first one moved to the start."""
     signatures = [s for s in written.signatures if isinstance(s, TimeSignature)]
     onsets = clock.quarters(np.array([signature.seconds for signature in signatures]))
     meters = [

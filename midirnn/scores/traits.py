@@ -15,11 +15,11 @@ _MIDDLE = 64.0
 _OCTAVE = 12.0
 _NEAR = 2.0  # quarter notes before and after a note that count as its surroundings
 _FAR = 8.0
-_LONGEST = 16.0  # quarter notes: longer waits and durations count as this long
+_LONGEST = 16.0  # quarter notes: longer waits and durations are cut to this
 _SHORTEST = 1 / 32
 _PACE = 100.0  # quarter notes per minute
 _LOUDNESS = 64.0
-_CLOSE = 0.02  # quarter notes: a note that is so near a beat is on it
+_CLOSE = 0.02  # quarter notes: a note this close to a beat is on it
 
 
 def _log2(quarters: FloatArray) -> FloatArray:
@@ -28,7 +28,7 @@ def _log2(quarters: FloatArray) -> FloatArray:
 
 
 class _Reading:
-    """A score, and what several traits need of it."""
+    """A score, with values that several traits need."""
 
     def __init__(self, score: Score) -> None:
         self.score = score
@@ -46,11 +46,11 @@ class _Reading:
         self.total = max(end - self.onset[0], 1.0)
 
     def of_chord(self, values: FloatArray) -> FloatArray:
-        """Return for each note what its chord has."""
+        """Return the value of each note's chord."""
         return values[self.chord]
 
     def around(self, radius: float) -> tuple[IntArray, IntArray]:
-        """Return the range of the notes that begin within a radius in quarter notes."""
+        """Return the index range of the notes that begin within a radius in quarter notes."""
         return (
             np.searchsorted(self.onset, self.onset - radius, side="left"),
             np.searchsorted(self.onset, self.onset + radius, side="right"),
@@ -65,7 +65,7 @@ class _Reading:
 
 
 def _metre(score: Score) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return each note's place in its bar (0 to 1), the bar's length, and the beat's two."""
+    """Return each note's position in its bar (0 to 1), the bar's length, and both for the beat."""
     begins = np.array([meter.onset for meter in score.meters])
     which = np.maximum(np.searchsorted(begins, score.onset + 1e-3, side="right") - 1, 0)
     bar = np.array([meter.bar for meter in score.meters])[which]
@@ -75,7 +75,7 @@ def _metre(score: Score) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray
 
 
 def _steps(line: FloatArray, ahead: int) -> FloatArray:
-    """Return the interval to the value so many places ahead; 0 beyond the ends."""
+    """Return the interval to the value ``ahead`` positions later; 0 beyond the ends."""
     moved = np.roll(line, -ahead)
     moved[len(line) - ahead if ahead > 0 else 0 : len(line) if ahead > 0 else -ahead] = np.nan
     return np.nan_to_num(np.clip((moved - line) / _OCTAVE, -2, 2))
@@ -100,7 +100,7 @@ def _sounding(reading: _Reading) -> FloatArray:
 
 
 def _rest_before(reading: _Reading) -> FloatArray:
-    """Return how long nothing has sounded when each chord begins, in quarter notes."""
+    """Return the length of the silence before each chord, in quarter notes."""
     latest = np.maximum.accumulate(reading.onset + reading.score.duration)
     firsts = reading.score.firsts
     before = np.append(0.0, latest[firsts[1:] - 1])
@@ -109,12 +109,12 @@ def _rest_before(reading: _Reading) -> FloatArray:
 
 
 def _moved(values: FloatArray, by: int) -> FloatArray:
-    """Return the values of the chord so many places before (or after, negative)."""
+    """Return the values of the chord ``by`` positions before (negative: after)."""
     return values[np.clip(np.arange(len(values)) - by, 0, len(values) - 1)]
 
 
 def _scaled(logs: FloatArray) -> FloatArray:
-    """Return octaves in the scale of the other traits."""
+    """Return octaves, scaled like the other traits."""
     return logs / 2
 
 
@@ -129,7 +129,7 @@ def _density(r: _Reading, radius: float) -> FloatArray:
 
 
 def _wait_share(r: _Reading) -> FloatArray:
-    """Return how long each note is written, in waits for the next chord, in octaves."""
+    """Return log2 of each note's written duration over the wait for the next chord, scaled."""
     waits = r.of_chord(np.maximum(r.step, _SHORTEST))
     return np.clip(np.log2(r.score.duration / waits), -3, 3) / 2
 
@@ -138,7 +138,7 @@ Trait = Callable[[_Reading], FloatArray]
 
 
 def _cycle(name: str, wave: Any, times: int) -> Trait:
-    """Return a place from 0 to 1 as a sine or cosine of so many cycles."""
+    """Return a position from 0 to 1 as a sine or cosine of ``times`` cycles."""
     return lambda r: wave(2 * np.pi * times * getattr(r, f"{name}_place"))
 
 
@@ -187,13 +187,13 @@ TRAITS: dict[str, Trait] = {
     **_cycles("bar", 4),
     **_cycles("beat", 2),
 }
-"""The traits by their names: each gives a number for each note."""
+"""The traits by name: each gives a number for each note."""
 
 DYNAMICS_TRAITS = [list(TRAITS).index(name) for name in ("has_dynamics", "dynamics")]
-"""The traits that are 0 where a score says nothing about loudness."""
+"""The traits that are 0 if a score has no information about loudness."""
 
 PITCH_TRAIT = 0
-"""The only trait that a transposition changes, by 1 an octave."""
+"""The only trait that a transposition changes, by 1 per octave."""
 
 
 def traits_of(score: Score) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
-"""The server's process: reads what pages are told from its standard input, writes what they ask.
+"""The server's process: reads messages for pages from its input, and writes their requests.
 
-Started by :class:`~midirnn.web.server_process.ServerProcess`. Both ways go lines of JSON. It ends
-when its input does.
+Started by :class:`~midirnn.web.server_process.ServerProcess`. Input and output are lines of JSON.
+The process ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from midirnn.web.silence import LOOK_SECONDS
 
 LOOPBACK = "127.0.0.1"
 LOOKS_A_WORD = 2
-"""After so many looks at its pages it says that it runs."""
+"""Number of looks at the pages between two messages that say that the server is alive."""
 
 
 def main() -> None:
     """Serve pages until the input ends."""
     reading, writing = _own_pipes()
     first = reading.readline()
-    if not first:  # the session did not come to begin
+    if not first:  # the session ended before it began
         return
     settings = json.loads(first)[0]
 
     def ask(message: Message) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the reading end says when it is over
+        with contextlib.suppress(OSError, ValueError):  # the end of the input ends the server
             writing.write(line_of(message))
 
     try:
@@ -52,8 +52,8 @@ def main() -> None:
 
 
 def listen(port: int, *, spare: bool) -> socket.socket:
-    """Return a socket that listens on loopback; with ``spare`` at another port if need be."""
-    # Of TCP by name: only then asyncio sends what is small at once, and not up to 40 ms later.
+    """Return a socket listening on loopback; with ``spare``, on another port if this is taken."""
+    # Name TCP explicitly: otherwise asyncio may delay small writes by up to 40 ms.
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name == "posix":  # elsewhere it would let two servers share a port
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,7 +116,7 @@ async def _watch(pages: Pages, ask: Any) -> None:
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Take standard input and output for our own use; what others print goes to standard error."""
+    """Take over standard input and output; what other code prints goes to standard error."""
     reading = io.BufferedReader(io.FileIO(os.dup(0), "rb"))
     writing = io.FileIO(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

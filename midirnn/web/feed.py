@@ -1,17 +1,17 @@
-"""The feed: what happens in a session, as messages for pages.
+"""The feed: the events of a session, as messages for pages.
 
-Pages are told (times are seconds of the session's clock)::
+Pages receive (times are seconds of the session's clock)::
 
     {"t": "heard", "at", "m", "page"}   a message of the performer; the page it came from, or null
     {"t": "sent", "at", "due", "m"}     a message that was sent for the model
     {"t": "plan", "events", "until"}    events to come: [number, seconds, message]
-    {"t": "drop", "after", "at"}        events with higher numbers (null: all) do not come
+    {"t": "drop", "after", "at"}        events with higher numbers (null: all) are dropped
     {"t": "surprise", "notes"}          [seconds, pitch, nats] of notes that the model heard
     {"t": "line", "text", "trouble"}    something worth knowing
     {"t": "state", ...}                 the view of the session, when it has changed
     {"t": "about", ...}                 what does not change: knobs, modes, models
     {"t": "takes", "takes"}             what was recorded
-    {"t": "released"}                   what the pages held was released
+    {"t": "released"}                   the keys that the pages held were released
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from midirnn.ports.base import Message
 from midirnn.web import protocol
 
 MOST_WAITING = 20_000
-"""What waits longer than this is dropped, the oldest first: nobody reads it."""
+"""Most messages in the queue. Beyond that nobody is reading it, and the oldest are dropped."""
 
 
 class Feed:
-    """An observer of sessions that queues what pages are told. Owns the queue.
+    """An observer of sessions that queues messages for pages. Owns the queue.
 
-    Adding takes microseconds. :meth:`take` is for the one thread that passes it on.
+    Adding takes microseconds. :meth:`take` is for the one thread that passes the messages on.
     """
 
     def __init__(self) -> None:
@@ -62,14 +62,14 @@ class Feed:
         self._news.set()
 
     def take(self, seconds: float) -> list[protocol.Message]:
-        """Return what waits, after waiting for it at most so long."""
+        """Return the queued messages, after waiting at most this long for the first."""
         self._news.wait(seconds)
         self._news.clear()
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
     @contextmanager
     def playing(self, page: str) -> Iterator[None]:
-        """Say that what this thread plays now comes from a page."""
+        """Mark what this thread plays in the ``with`` block as coming from a page."""
         self._playing.page = page
         try:
             yield
@@ -77,34 +77,34 @@ class Feed:
             self._playing.page = None
 
     def follow(self, time_map: TimeMap, steps_per_second: int) -> None:
-        """Tell the times of a session's plans by this map, and the steps of its codec."""
+        """Convert the times of a session's plans by this map and the steps of its codec."""
         self._time, self._steps_per_second = time_map, steps_per_second
 
-    # What a session tells its observer.
+    # Called by the session.
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Tell a message of the performer."""
+        """Queue a message of the performer."""
         page = getattr(self._playing, "page", None)
         self.put({"t": "heard", "at": seconds, "m": message, "page": page})
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Tell a message that was sent for the model."""
+        """Queue a message that was sent for the model."""
         if player == MODEL:
             self.put({"t": "sent", "at": seconds, "due": due_seconds, "m": message})
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Take note that a model starts: nothing is planned."""
+        """Note that a model starts, so that nothing is planned."""
         self._plan, self._start = 0, settings.start_seconds
         self.put({"t": "drop", "after": None, "at": seconds})
 
     def asked(self, request: Request, seconds: float) -> None:
-        """Tell that what is planned is dropped, if this asks for it."""
+        """Queue that the plan is dropped, if the request does that."""
         if isinstance(request, Rewind):
             self._plan = request.plan
             self.put({"t": "drop", "after": request.after, "at": seconds})
 
     def answered(self, reply: Reply, seconds: float) -> None:
-        """Tell what is planned, and how surprising the performer's notes were."""
+        """Queue what is planned, or how surprising the performer's notes were."""
         if isinstance(reply, Planned) and reply.plan == self._plan and reply.events:
             if reply.units:
                 self._tell_units(self._time.seconds(reply.events[0].seconds), reply.units, True)
@@ -124,15 +124,15 @@ class Feed:
                 self.put({"t": "surprise", "notes": notes})
 
     def _tell_units(self, at: float, values: Sequence[float], planned: bool) -> None:
-        """Tell what the hidden units are that follow something, from a time on."""
+        """Queue the values of the hidden units that follow a signal, from a time on."""
         self.put({"t": "units", "at": at, "values": values, "planned": planned})
 
     def _at(self, step: int) -> float:
         return self._time.seconds(self._start + step / self._steps_per_second)
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Take note of the balance; the time map knows the tempo."""
+        """Note the balance; the time map has the tempo."""
         self._balance = delivery.balance
 
     def noted(self, text: str, seconds: float) -> None:
-        """Ignore it: what is to be read comes as a line."""
+        """Ignore the note: text for the reader comes as a line."""

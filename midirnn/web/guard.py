@@ -1,4 +1,4 @@
-"""Who is let in: requests from this machine, to this address, with the token."""
+"""Access control: only requests from this machine, to this address, with the token."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
-"""Names of this machine. Any other in a request means that a site's name was made to lead here."""
+"""Names of this machine. Any other host in a request is the sign of DNS rebinding."""
 
 OPEN_FOLDER = "/page/"
-"""What lies below holds no secret: scripts, styles and sounds, the same for everybody."""
+"""Needs no token: scripts, styles and sounds, which are the same for everybody."""
 
 NO_TOKEN = (
     "This page needs the address that midirnn jam printed, with its token. It is another one after "
@@ -22,7 +22,7 @@ NO_TOKEN = (
 
 
 def policy(port: int) -> str:
-    """Return the Content-Security-Policy: all comes from here, and no script stands in a page."""
+    """Return the Content-Security-Policy: only files of this server, no inline scripts."""
     sockets = " ".join(f"ws://{host}:{port}" for host in HOSTS if not host.startswith("["))
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -32,10 +32,10 @@ def policy(port: int) -> str:
 
 
 class Guard:
-    """Refuses requests from elsewhere, and those without the token; adds headers to answers.
+    """Refuses requests from elsewhere or without the token, and adds headers to responses.
 
-    Host and Origin have to be this server's own, so that a site that is open in the same browser
-    can neither read from it nor talk to it.
+    Host and Origin must be this server's own, so that a site that is open in the same browser can
+    neither read from it nor talk to it.
     """
 
     def __init__(self, app: ASGIApp, port: int, token: str) -> None:

@@ -1,4 +1,4 @@
-"""The jam: sessions, one after the other, that pages show and play."""
+"""The jam: consecutive sessions that pages show and play."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from midirnn.web.state import Facts, about, state
 from midirnn.web.takes import Keeper, Take
 
 PORT = 8642
-"""The port of the page, if it is free."""
+"""The default port of the page, if it is free."""
 
 GATHER_SECONDS = 0.003
-"""What happens within this time reaches the pages together."""
+"""Messages within this time are sent to the pages together."""
 
 BROWSER = "the browser"
 
 
 class BrowserOutput(OutputPort):
-    """An output for sessions whose model is heard in the browser alone: the feed tells pages."""
+    """An output for sessions whose model is heard only in the browser, by way of the feed."""
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class BrowserOutput(OutputPort):
         return BROWSER
 
     def send(self, message: Sequence[int]) -> None:
-        """Check the message. Raises :class:`PortError` if it is none."""
+        """Check the message. Raises :class:`PortError` if it is not a MIDI message."""
         check_message(message)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class BrowserOutput(OutputPort):
 
 
 class BrowserInput(InputPort):
-    """An input for sessions that are played from the browser alone."""
+    """An input for sessions that are played only from the browser."""
 
     callback_error: BaseException | None = None
 
@@ -74,8 +74,8 @@ class Jam:
     """Sessions that pages show and play. Owns the server's process, the session and the takes.
 
     Use it in a ``with`` statement; :meth:`run` plays until the end. ``url`` is the address of the
-    page. With ``shared`` every page may play, else one at a time. ``port`` is that of the server:
-    None takes :data:`PORT` if that is free, 0 any that is.
+    page. With ``shared`` every page may play, otherwise one at a time. ``port`` is that of the
+    server: None prefers :data:`PORT`, 0 takes any free port.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Jam:
 
     @property
     def takes(self) -> list[Take]:
-        """What was recorded."""
+        """The recorded takes."""
         return self._keeper.takes
 
     @property
@@ -138,7 +138,7 @@ class Jam:
             )
             self._keeper = Keeper(Path(folder), lambda: about_session(self.config), self.warn)
             stack.callback(lambda: self._keeper.close_log(time.monotonic()))
-            stack.enter_context(self._server)  # it starts while the model is read
+            stack.enter_context(self._server)  # it starts while the model is loaded
             stack.callback(self._over.set)
             self._prepare(self.config).begin_loading()
             stack.callback(self._close_prepared)
@@ -160,7 +160,7 @@ class Jam:
         self._stack.__exit__(kind, error, traceback)
 
     def run(self, signals: EndSignals) -> None:
-        """Play until a signal, :meth:`stop`, or the end of the seconds of the configuration."""
+        """Play until a signal, :meth:`stop`, or the end of the configured duration."""
         while self._next is not None and not self._stopping:
             config, self._next = self._next, None
             rig, self._prepared = self._prepared or self._make_rig(config), None
@@ -173,7 +173,7 @@ class Jam:
             self._tell_takes()
 
     def stop(self) -> None:
-        """Have :meth:`run` return soon. Thread-safe."""
+        """Make :meth:`run` return soon. Thread-safe."""
         self._stopping = True
         if self._rig is not None:
             self._rig.session.stop()
@@ -181,7 +181,7 @@ class Jam:
     # Sessions.
 
     def _prepare(self, config: LiveConfig) -> Rig:
-        """Make the rig of the next session. Raises what is not allowed, and opens nothing."""
+        """Make the rig of the next session. Raises an error for a bad config; opens nothing."""
         self._prepared, self._next = self._make_rig(config), config
         return self._prepared
 
@@ -201,7 +201,7 @@ class Jam:
         )
 
     def _begin(self, rig: Rig, knobs: dict[str, Value]) -> None:
-        """Take up a session, with the knobs as they were in the last one."""
+        """Begin a session, with the knobs as they were in the last one."""
         session = rig.session
         steps = session.model.codec.steps_per_second
         self.feed.follow(session.console.stretch.map, steps)
@@ -214,14 +214,14 @@ class Jam:
         stands = session.view().knobs
         for name, value in (asked | knobs).items():
             if KNOBS[name].scale is not Scale.SWITCH and name != "mode" and stands[name] != value:
-                with suppress(MidirnnError):  # what a flag may be and the knob may not
+                with suppress(MidirnnError):  # a flag allows values that the knob does not
                     session.turn(name, value)
         self._rig = rig
         if self._stopping:
             session.stop()
 
     def _change_model(self, name: str) -> None:
-        """Go on with another model, in a new session with the same ports, knobs and mode."""
+        """Continue with another model, in a new session with the same ports, knobs and mode."""
         rig = self._rig
         if rig is None or name == self.config.model:
             return
@@ -232,10 +232,10 @@ class Jam:
         self.tell(f"loading the model {name}")
         rig.session.stop()
 
-    # What pages ask.
+    # Requests of pages.
 
     def _take(self, message: protocol.Message) -> None:
-        """Do what a page asks, in the thread that reads. What is refused is told as a line."""
+        """Carry out a page's request, in the reading thread. A refusal is shown as a line."""
         kind, page = message["t"], message.get("page", "")
         if kind == "midi":
             self._performers.play(page, tuple(message["m"]), message["at"])
@@ -287,29 +287,29 @@ class Jam:
         with self.feed.playing(page):
             if message[0] == CONTROL_CHANGE or rig.config.input_channels == ():
                 rig.session.receive(message, seconds)
-            else:  # pages play on a channel that is listened to
+            else:  # use a channel that the session listens to
                 channel = rig.config.input_channels[0] - 1
                 rig.session.receive((message[0] | channel, *message[1:]), seconds)
 
-    # What pages are told.
+    # Messages to pages.
 
     def tell(self, line: str) -> None:
-        """Tell a line of information."""
+        """Report a line of information."""
         self._report.tell(line)
-        if self._rig is not None:  # what a rig says of itself as it is built, pages show anyway
+        if self._rig is not None:  # pages show anyway what a rig reports while it is built
             self.feed.put({"t": "line", "text": line, "trouble": False})
 
     def warn(self, text: str) -> None:
-        """Tell what went wrong and is being mended."""
+        """Report a problem that is being dealt with."""
         self._report.warn(text)
         self.feed.put({"t": "line", "text": text, "trouble": True})
 
     def change(self, stance: Stance) -> None:
-        """Tell what the model does from now on."""
+        """Report what the model does from now on."""
         self._report.change(stance)
 
     def _greet(self) -> None:
-        """Tell a server that has just started what stands."""
+        """Send the current state to a server that has just started."""
         config = self.config
         has_output = config.output is not None or config.virtual or config.audio
         playing = (PerformanceCodec.name, PedalCodec.name)
@@ -330,12 +330,12 @@ class Jam:
                 self._server.send(messages + self.feed.take(0.0))
 
     def _watch(self) -> None:
-        """Tell the state when it has changed, and look after the server."""
+        """Send the state when it has changed, and watch over the server."""
         facts = Facts()
         while not self._over.wait(LOOK_SECONDS):
             if self._server.silence.look() and self._performers.holding:
                 self._performers.leave_all()
-                self.feed.put({"t": "released"})  # for pages to hear if the server goes on
+                self.feed.put({"t": "released"})  # in case the server goes on
             self._server.kill_if_hung()
             now = state(self._rig, self.config.model, self._keeper.recording_since, facts)
             if now != self._state:
@@ -344,5 +344,5 @@ class Jam:
 
 
 def _open_browser_input(callback: InputCallback) -> InputPort:
-    """Return the input of pages, which play to the session by themselves."""
+    """Return the input for pages, which call the session directly."""
     return BrowserInput()

@@ -1,4 +1,4 @@
-"""The pages that are open: what each is still to be told, which of them plays, who has gone."""
+"""The open pages: their pending messages, which of them plays, and which are gone."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from midirnn.web.protocol import Message
 from midirnn.web.silence import Silence
 
 MOST_WAITING = 400
-"""A page that has this many batches to read is too slow: it is closed, and may come again."""
+"""A page with this many batches to read is too slow: it is closed, and may reconnect."""
 
 MOST_PAGES = 16
 
 HISTORY_SECONDS = 12.0
-"""How much of the past a page receives when it is opened."""
+"""How many seconds of the past a page receives when it is opened."""
 
 REQUESTS_PER_SECOND, BURST = 400.0, 800.0
-"""How much a page may ask: far more than ten fingers can."""
+"""Rate limit for the requests of a page: far more than ten fingers can play."""
 
 STANDING = ("about", "state", "takes")
-"""What is told once and then stands, until it is told anew."""
+"""Messages that stay valid until the next one of their kind; new pages get the last of each."""
 
 
 @dataclass(eq=False)
 class Page:
-    """An open page: its name, what it is to be told, and what it holds."""
+    """An open page: its name, its pending messages, and the keys that it holds."""
 
     name: str
     waiting: deque[str] = field(default_factory=deque)
@@ -60,7 +60,7 @@ class Page:
         return self._allowance >= 0.0
 
     def plays(self, message: list[int]) -> None:
-        """Take note of what it holds after a message that it played."""
+        """Update what the page holds after a message that it played."""
         status, first, second = message
         if status & 0xF0 == 0xB0:
             self.pedal = second >= 64
@@ -70,7 +70,7 @@ class Page:
             self.holding.discard(first)
 
     def let_go(self) -> bool:
-        """Take note that it holds nothing any more; return whether it did."""
+        """Note that the page holds nothing any more; return True if it did hold something."""
         held = bool(self.holding) or self.pedal
         self.holding.clear()
         self.pedal = False
@@ -78,16 +78,16 @@ class Page:
 
 
 class Pages:
-    """The open pages. Owns what they are told, and which of them plays.
+    """The open pages. Owns their messages, and which of them plays.
 
-    ``ask`` passes something on to the session.
+    ``ask`` passes a request on to the session.
     """
 
     def __init__(self, ask: Callable[[Message], None], *, shared: bool) -> None:
         self.shared = shared
         self.standing: dict[str, Message] = {}
         self.takes: dict[int, Message] = {}
-        """What was recorded, by number, with its log: which pages are not told."""
+        """The takes by number, with their logs, which pages are not told."""
         self._ask = ask
         self._numbers = itertools.count(1)
         self._open: list[Page] = []
@@ -109,7 +109,7 @@ class Pages:
         return page
 
     def leave(self, page: Page) -> None:
-        """Close a page: what it holds is released, and another may play."""
+        """Close a page: its keys are released, and another page may play."""
         if page not in self._open:
             return
         self._open.remove(page)
@@ -119,18 +119,18 @@ class Pages:
             self._tell_roles()
 
     def play_here(self, page: Page) -> None:
-        """Let this page be the one that plays."""
+        """Make this page the one that plays."""
         if self._player is not None and self._player is not page and not self.shared:
             self._release(self._player)
         self._player = page
         self._tell_roles()
 
     def may_play(self, page: Page) -> bool:
-        """Return True if what this page plays is heard."""
+        """Return True if this page is allowed to play."""
         return self.shared or page is self._player
 
     def tell(self, messages: Iterable[Message]) -> None:
-        """Tell all pages."""
+        """Queue messages for all pages."""
         now, told = time.monotonic(), [self._public(message) for message in messages]
         for message in told:
             if message["t"] in STANDING:
@@ -150,7 +150,7 @@ class Pages:
         return {**message, "takes": shown}
 
     def release_silent(self) -> None:
-        """Look for silent pages, and release what they hold: they speak ten times a second."""
+        """Release the keys of pages that have gone silent: they send ten messages a second."""
         for page in self._open:
             if page.silence.look() and (page.holding or page.pedal):
                 self._release(page)

@@ -1,4 +1,4 @@
-"""What pages play: which keys each of them holds, and letting go of them when a page is gone."""
+"""What pages play: which keys each page holds, and releasing them when it is gone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message
 
 OLDEST_SECONDS = 0.1
-"""A key that went down longer ago than this counts as pressed then: it was on its way too long."""
+"""A key press that took longer than this to arrive counts as played this long ago."""
 
 PEDAL_DOWN = 64
 
 Play: TypeAlias = Callable[[str, Message, float], None]
-"""Given the page, the message and the second of the clock at which it counts as played."""
+"""Called with the page, the message and the clock time at which it counts as played."""
 
 
 class Performers:
@@ -38,7 +38,7 @@ class Performers:
         return bool(self._pedals) or any(self._keys.values())
 
     def play(self, page: str, message: Message, seconds: float) -> None:
-        """Take a message that a page says was played at that second of the clock."""
+        """Play a message of a page, which gives the clock time at which it was played."""
         with self._lock:
             now = self._clock()
             at = min(max(seconds, now - OLDEST_SECONDS, self._last_seconds), now)
@@ -53,7 +53,7 @@ class Performers:
                 self._let_go(page, first, at)
 
     def leave(self, page: str) -> None:
-        """Release all that a page holds."""
+        """Release everything that a page holds."""
         with self._lock:
             now = self._clock()
             for pitch in sorted(self._keys.get(page, ())):
@@ -62,7 +62,7 @@ class Performers:
             self._press_pedal(page, 0, now)
 
     def leave_all(self) -> None:
-        """Release all that any page holds."""
+        """Release everything that any page holds."""
         with self._lock:
             for page in {*self._keys, *self._pedals}:
                 self.leave(page)

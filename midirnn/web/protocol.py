@@ -1,4 +1,4 @@
-"""What pages may ask: the form of each request, checked before anything is done about it.
+"""The protocol of pages: the form of each request, which is checked before it is carried out.
 
 A page sends JSON objects, one a WebSocket message, whose ``t`` says what they are::
 
@@ -9,7 +9,7 @@ A page sends JSON objects, one a WebSocket message, whose ``t`` says what they a
     {"t": "load", "preset": 1}                       load it
     {"t": "model", "name": "piano-small"}            change the model
     {"t": "record", "on": true}                      begin a take, or end it
-    {"t": "play_here"}                               let this page be the one that plays
+    {"t": "play_here"}                               make this page the one that plays
     {"t": "ping", "c": 1234.5}                       answered with the time of the clock
 
 ``at`` is the second of the session's clock at which a key went down, as far as the page knows.
@@ -26,20 +26,20 @@ from midirnn.errors import MidirnnError
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 
 Message: TypeAlias = dict[str, Any]
-"""A request of a page, or something that a page is told."""
+"""A request of a page, or a message to a page."""
 
 MOST_BYTES = 2048
 """A request that is longer is refused unread."""
 
 MOST_TEXT = 256
 MOST_PRESET = 999
-"""Far above what there are: how many there are, the session knows."""
+"""Far above the number of presets; the session checks the actual limit."""
 
 SWITCHES = ("panic", "reset", "undo", "untune", "switch", "your_turn", "my_turn")
 
 
 class RequestError(MidirnnError):
-    """A page has sent something that is no request."""
+    """A page has sent something that is not a request."""
 
 
 def _is_number(value: object) -> bool:
@@ -60,7 +60,7 @@ def _is_value(value: object) -> bool:
 
 
 def _is_music(value: object) -> bool:
-    """Return True for a note-on, a note-off or a movement of the sustain pedal, on channel 1."""
+    """Return True for a note-on, a note-off or a sustain pedal message, on channel 1."""
     if not (isinstance(value, list) and len(value) == 3 and all(type(b) is int for b in value)):
         return False
     status, first, second = value
@@ -82,11 +82,11 @@ REQUESTS: dict[str, dict[str, Check]] = {
     "play_here": {},
     "ping": {"c": _is_number},
 }
-"""The fields of each request beside ``t``, and what each may be."""
+"""The fields of each request in addition to ``t``, with a check for each value."""
 
 
 def read_request(text: str) -> Message:
-    """Return the request in a message of a page. Raises :class:`RequestError` if it is none."""
+    """Return the request in a page's message. Raises :class:`RequestError` if there is none."""
     try:
         found = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -115,7 +115,7 @@ def line_of(message: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of numpy as one of Python."""
+    """Return a numpy number as a Python number."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} is not JSON")

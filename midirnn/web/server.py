@@ -28,10 +28,10 @@ from midirnn.web.protocol import MOST_BYTES, Message, RequestError, read_request
 FOLDER = Path(__file__).parent / "page"
 
 MOST_REFUSED = 20
-"""A page that sends this many messages that are no requests is closed."""
+"""A page that sends this many invalid requests is closed."""
 
 REFUSED, TOO_SLOW, TOO_MANY = 1008, 1013, 1013
-"""Why a socket is closed (RFC 6455, 7.4.1): against the rules; come again later."""
+"""Status codes for closing a socket (RFC 6455, 7.4.1): policy violation; try again later."""
 
 
 def make_app(pages: Pages, ask: Callable[[Message], None], *, port: int, token: str) -> Starlette:
@@ -68,7 +68,7 @@ def make_app(pages: Pages, ask: Callable[[Message], None], *, port: int, token: 
 
 
 async def _serve(websocket: WebSocket, pages: Pages, ask: Callable[[Message], None]) -> None:
-    """Talk to a page until it goes."""
+    """Talk to a page until it disconnects."""
     page = pages.enter()
     await websocket.accept()
     if page is None:
@@ -87,7 +87,7 @@ async def _serve(websocket: WebSocket, pages: Pages, ask: Callable[[Message], No
 
 
 async def _tell(websocket: WebSocket, page: Page) -> None:
-    """Send a page what it is told."""
+    """Send a page its messages."""
     while True:
         await page.news.wait()
         page.news.clear()
@@ -101,7 +101,7 @@ async def _tell(websocket: WebSocket, page: Page) -> None:
 async def _listen(
     websocket: WebSocket, page: Page, pages: Pages, ask: Callable[[Message], None]
 ) -> None:
-    """Do what a page asks, until it goes or has sent too much that is no request."""
+    """Handle a page's requests, until it disconnects or has sent too many invalid ones."""
     refused = 0
     while refused < MOST_REFUSED:
         received = await websocket.receive()

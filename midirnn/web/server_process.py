@@ -18,13 +18,13 @@ from midirnn.web.protocol import Message, line_of
 from midirnn.web.silence import Silence
 
 COMMAND = command_of("midirnn.web.child")
-"""What runs as the server."""
+"""The command that runs the server."""
 
 START_SECONDS = 20.0
 END_SECONDS = 2.0
 
 HUNG_SECONDS = 5.0
-"""A server that says nothing for this long is killed, and another is started."""
+"""A server that sends nothing for this long is killed and restarted."""
 
 MOST_RESTARTS, RESTARTS_WITHIN_SECONDS = 5, 60.0
 
@@ -32,10 +32,11 @@ MOST_RESTARTS, RESTARTS_WITHIN_SECONDS = 5, 60.0
 class ServerProcess:
     """Serves pages from a process of its own. Owns the process, its pipes and a thread that reads.
 
-    ``settings`` are its port (0: any that is free; ``spare`` lets it take another than the given
-    one), token and so on. ``on_message`` is given what it passes on from pages, in a thread.
-    ``on_lost`` is called when it dies; then it is started again, at the same address, and
-    ``on_start`` is called. Nothing here waits for the server, except :meth:`send`.
+    ``settings`` are its port (0: any free port; with ``spare`` it may take another than the given
+    one), token and so on. ``on_message`` is called with the requests of pages, in a thread. When
+    the server dies, ``on_lost`` is called, the server is restarted at the same address, and
+    ``on_start`` is called. Only :meth:`wait_until_listening`, :meth:`send` and :meth:`close` wait
+    for the server.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class ServerProcess:
         self._failure = ""
         self._heard_at = time.monotonic()
         self.silence = Silence()
-        """How long it has said nothing, though it says ten times a second that it runs."""
+        """Counts how long the server has sent nothing; it sends ten messages a second."""
         self._restarts: list[float] = []
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -71,7 +72,7 @@ class ServerProcess:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long it has said nothing."""
+        """How long the server has sent nothing."""
         return time.monotonic() - self._heard_at
 
     def start(self) -> None:
@@ -79,7 +80,7 @@ class ServerProcess:
         self._heard_at = time.monotonic() + START_SECONDS
         self._listening.clear()
         child = start(self._command)
-        with self._sending:  # nothing that pages are told may come before the settings
+        with self._sending:  # no message may come before the settings
             self._child = child
             _write(child, [{"t": "settings", **self._settings}])
         self._thread = threading.Thread(
@@ -88,19 +89,19 @@ class ServerProcess:
         self._thread.start()
 
     def wait_until_listening(self) -> int:
-        """Wait until pages can be asked for; return the port. Raises :class:`PortError`."""
+        """Wait until the server listens; return the port. Raises :class:`PortError`."""
         if not self._listening.wait(START_SECONDS) or self._failure:
             raise PortError(self._failure or "the page's server did not start")
         return self.port
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send what pages are told. It waits while the server takes nothing."""
+        """Send messages for pages. Blocks while the server does not read."""
         with self._sending:
             if self._child is not None:
                 _write(self._child, messages)
 
     def kill_if_hung(self) -> None:
-        """Kill a server that has said nothing for long: then another is started."""
+        """Kill the server if it has been silent for too long, so that it is restarted."""
         if self._child is not None and self.silent_seconds > HUNG_SECONDS:
             self._child.kill()
 
@@ -120,7 +121,7 @@ class ServerProcess:
         if kind == "listening":
             self.port = self._settings["port"] = message["port"]
             self._settings["spare"] = False
-            self._on_start()  # first: those who wait may then tell pages more
+            self._on_start()  # before waiting callers go on, which may send more
             self._listening.set()
         elif kind == "failed":
             self._failure = message["why"]
@@ -130,7 +131,7 @@ class ServerProcess:
                 self._on_message(message)
 
     def _replace(self) -> None:
-        """Start another server, unless the last ones died too quickly."""
+        """Restart the server, unless the last ones died too quickly."""
         if self._failure:
             return
         now = time.monotonic()
@@ -150,9 +151,9 @@ class ServerProcess:
             self._thread.join(END_SECONDS)
 
     def _end(self, child: subprocess.Popen[bytes]) -> None:
-        """Close the process's input, at which it ends; kill it if it does not."""
+        """Close the input of the process, so that it ends; kill it if it does not."""
         if not self._sending.acquire(timeout=END_SECONDS):
-            child.kill()  # it takes nothing: then what is being sent to it fails
+            child.kill()  # it does not read; a pending write then fails
             self._sending.acquire()
         try:
             with contextlib.suppress(OSError):
@@ -180,7 +181,7 @@ class ServerProcess:
 
 
 def _write(child: subprocess.Popen[bytes], messages: Sequence[Message]) -> None:
-    """Write to a process's input. One that has died takes nothing: its reader knows of it."""
+    """Write to a process's input. Ignores a dead process, which its reader thread notices."""
     assert child.stdin is not None
     with contextlib.suppress(OSError, ValueError):
         left = memoryview(line_of(messages))

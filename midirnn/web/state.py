@@ -1,4 +1,4 @@
-"""What pages are told of a session: its state now, and what does not change."""
+"""What pages are told of a session: its present state, and what does not change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def about(config: LiveConfig, models: Sequence[str], *, has_output: bool) -> Mes
 
 
 def state(rig: Rig | None, model: str, recording_since: float | None, facts: Facts) -> Message:
-    """Return what stands now. Without a rig the session is still being built."""
+    """Return the present state. Without a rig the session is still being built."""
     if rig is None:
         return {"t": "state", "loading": True, "model": model}
     view, now = rig.session.view(), time.monotonic()
@@ -69,7 +69,7 @@ def state(rig: Rig | None, model: str, recording_since: float | None, facts: Fac
 
 
 class Facts:
-    """What a terminal shows, too. It is looked at once a second: that takes a millisecond."""
+    """Facts that a terminal shows, too. Cached for a second, because they take a millisecond."""
 
     def __init__(self) -> None:
         self._rig: Rig | None = None
@@ -77,7 +77,7 @@ class Facts:
         self._found: dict[str, Any] = {}
 
     def of(self, rig: Rig, now: float) -> dict[str, Any]:
-        """Return them as they were at most a second ago."""
+        """Return the facts, at most a second old."""
         if rig is not self._rig or now >= self._again:
             self._rig, self._again = rig, now + FACTS_SECONDS
             seen = rig.look(now)
@@ -93,7 +93,7 @@ class Facts:
 
 
 def _clock(rig: Rig, now: float) -> dict[str, Any] | None:
-    """Return the tempo, and a second at which a bar's first beat was; None without a clock."""
+    """Return the tempo, and the time of the first beat of a bar; None without a clock."""
     beats = rig.session.console.beats
     bpm, position = beats.bpm, beats.beat_at(now)
     if not bpm or not beats.running or position is None or not math.isfinite(position):
@@ -102,7 +102,7 @@ def _clock(rig: Rig, now: float) -> dict[str, Any] | None:
 
 
 def _tempo(view: SessionView) -> str:
-    """Return the tempo of the clock in words; empty without a clock. Beats are on the roll."""
+    """Return the tempo of the clock in words; empty without a clock. The roll shows the beats."""
     if view.bpm is None:
         return ""
     return f"{view.bpm:.0f} bpm" + ("" if view.clock_runs else ", stopped")

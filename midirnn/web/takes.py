@@ -1,8 +1,8 @@
-"""Takes: stretches of a session that are kept, as MIDI, as a log for replay, and to play back.
+"""Takes: recorded parts of a session, as MIDI, as a log for replay, and for playback.
 
 A session under ``midirnn jam`` always writes its event log, into a folder of its own. A take is a
-stretch of that log. What the model plays depends on all that it has heard before, so the log of a
-take begins with the session: then ``midirnn replay`` can compare it note for note.
+part of that log. What the model plays depends on everything that it has heard before, so the log of
+a take begins with the session, and ``midirnn replay`` can compare it note for note.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Take:
-    """A stretch of a session: its number, its log, and seconds of the session's clock."""
+    """A part of a session: its number, its log, and its start and end on the session's clock."""
 
     number: int
     log: Path
@@ -41,9 +41,9 @@ class Take:
 
 
 class Keeper(Observers):
-    """An observer that logs sessions, one after the other, into a folder. Owns the logs and takes.
+    """An observer that logs consecutive sessions into a folder. Owns the logs and takes.
 
-    ``tell`` is given a line when a log cannot be written: then there are no takes.
+    ``tell`` is called with a line when a log cannot be written; there are no takes then.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Keeper(Observers):
 
     @property
     def recording_since(self) -> float | None:
-        """The second at which the present take began; None without one."""
+        """When the present take began, in seconds; None without one."""
         return self._begun
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
@@ -95,7 +95,7 @@ class Keeper(Observers):
         return take
 
     def close_log(self, seconds: float) -> None:
-        """End the log of a session; the next one that starts gets another."""
+        """End the log of a session; the next session gets a new one."""
         self.end(seconds)
         self._observers = ()
         if self._log is not None:
@@ -104,7 +104,7 @@ class Keeper(Observers):
 
 
 def read_take(take: Take) -> Performance:
-    """Return what both played in a take, from its start: a part for each player and channel.
+    """Return what performer and model played in a take: a part for each player and channel.
 
     Raises :class:`RecordingError` if the log cannot be read.
     """
@@ -128,7 +128,7 @@ def read_log_of(take: Take) -> str:
 
 
 def notes_of_take(take: Take) -> list[list[Any]]:
-    """Return the notes of a take, as they are played back: [start, end, pitch, velocity, who]."""
+    """Return the notes of a take for playback: [start, end, pitch, velocity, player]."""
     music = read_take(take)
     rows = zip(music.start, music.end, music.pitch, music.velocity, music.part, strict=True)
     return [
