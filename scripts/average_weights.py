@@ -1,8 +1,8 @@
-"""Average the weights of a run and of one that was started from it: often better than either.
+"""Average the weights of a run and of one started from it, which is often better than either.
 
     python3 scripts/average_weights.py EARLIER LATER TARGET [--share 0.7]
 
-After M. Wortsman et al., "Model soups" (2022).
+Source: M. Wortsman et al., "Model soups" (2022).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
         for name, weight in later.weights.items()
     }
     info = later.info | {"averaged_with": arguments.earlier, "share": share}
-    info.pop("best_validation_nats_per_token", None)  # that of neither
+    info.pop("best_validation_nats_per_token", None)  # applies to neither
     with replacing_folder(arguments.target, CheckpointError) as fresh:
         write_checkpoint(fresh, later.config, later.codec, weights, info)
 

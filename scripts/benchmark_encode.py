@@ -1,12 +1,12 @@
-"""Time how fast MIDI files become tokens, beside what else one would use, on the same files.
+"""Compare how fast midirnn and other libraries encode the same MIDI files as tokens.
 
     python3 scripts/benchmark_encode.py FOLDER [--files 100] [--note-seq] [--json]
 
-Every library reads and encodes each file in one process; what counts is processor time. pretty_midi
-only reads. MidiTok (its MIDILike tokenizer) takes part where it is installed. note-seq (Performance
-RNN's tokens) needs old versions of other libraries: with --note-seq it is measured in an
-environment of its own, which is made once and kept in the user's cache folder; it is counted how
-many files have the same tokens in both.
+Every library reads and encodes each file in one process; processor time is measured. pretty_midi
+only reads. MidiTok (its MIDILike tokenizer) takes part if it is installed. note-seq (Performance
+RNN's tokens) needs old versions of other libraries: with --note-seq it is measured in a virtual
+environment of its own, which is made once and kept in the user's cache folder, and the report
+counts how many files have the same tokens in both.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from midirnn.native import cache_folder
 LIBRARIES = ("midirnn", "numpy", "pretty_midi", "miditok", "symusic")
 
 NOTE_SEQ = ("note-seq==0.0.5", "numpy<1.24", "setuptools<81")
-"""What the environment of note-seq needs; these versions are there up to Python 3.11."""
+"""The requirements of note-seq's environment; they can be installed up to Python 3.11."""
 
 COMPLETE = "complete"
-"""The file that says that the environment is whole."""
+"""The file that marks a complete environment."""
 
 PYTHONS = ("python3.11", "python3.10")
 
@@ -48,7 +48,7 @@ Encode = Callable[[bytes], Any]
 
 @dataclass(frozen=True)
 class Timing:
-    """How many files a library did in a second of processor time, and how long the median took."""
+    """The files per second of processor time of a library, and the median time of a file."""
 
     library: str
     files: int
@@ -62,7 +62,7 @@ def midirnn_encoder() -> Encode:
 
 
 def pretty_midi_reader() -> Encode:
-    with contextlib.redirect_stdout(io.StringIO()):  # it says where it finds FluidSynth
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds FluidSynth
         import pretty_midi
 
     return lambda data: pretty_midi.PrettyMIDI(io.BytesIO(data))
@@ -84,7 +84,7 @@ ENCODERS: dict[str, Callable[[], Encode]] = {
 
 
 def note_seq_python() -> Path:
-    """Return the Python of note-seq's environment, which is made if it is not there.
+    """Return the Python of note-seq's environment, which is made if necessary.
 
     Raises :class:`ImportError` if it cannot be made.
     """
@@ -95,7 +95,7 @@ def note_seq_python() -> Path:
 
 
 def make_environment(folder: Path) -> None:
-    """Install note-seq into a fresh environment, which is there when it is complete."""
+    """Install note-seq into a fresh environment, which appears only when it is complete."""
     python = next(filter(None, map(shutil.which, PYTHONS)), None)
     if python is None:
         raise ImportError(f"it needs one of {', '.join(PYTHONS)}, and none is installed")
@@ -114,7 +114,7 @@ def make_environment(folder: Path) -> None:
 
 
 def measure_note_seq(python: Path, datas: list[bytes]) -> tuple[Timing, str]:
-    """Time note-seq; return of how many files its tokens are ours, too."""
+    """Time note-seq; also return for how many files its tokens equal midirnn's."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = [folder / f"{number}.mid" for number in range(len(datas))]
@@ -182,7 +182,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def readable(path: Path) -> list[bytes]:
-    """Return the bytes of a file in a list, if it can be read."""
+    """Return a list with the bytes of a file, empty if it cannot be read."""
     data = path.read_bytes()
     try:
         read_midi(data)
@@ -205,7 +205,7 @@ def measure(name: str, encode: Encode, datas: list[bytes]) -> Timing:
 
 
 def timing(name: str, seconds: list[float]) -> Timing:
-    """Return the speed by the seconds that each file took."""
+    """Return the timing from the seconds that each file took."""
     median = sorted(seconds)[len(seconds) // 2]
     return Timing(name, len(seconds), len(seconds) / sum(seconds), 1000 * median)
 

@@ -1,9 +1,9 @@
-"""Measure how fast many pieces are generated, beside torch.nn.LSTM with the same sampling.
+"""Compare how fast many pieces are generated with torch.nn.LSTM and the same sampling.
 
-Tokens per second on one core and, with --workers 2, on two, for a model of random weights (3 layers
-of 384, 388 tokens, no further inputs) or one that is named: in numpy, the default of generate
---count, and with --engine native. Beside them are the same per second of
-processor time, which hang less on what else is running:
+Tokens per second on one core and, with --workers 2, on two, for a model with random weights (3
+layers of 384, 388 tokens, no further inputs) or a named one: in numpy, the default of generate
+--count, and with --engine native. The tokens per second of processor time are printed as well,
+because they depend less on other programs:
 
     python scripts/benchmark_generate.py --workers 2
     python scripts/benchmark_generate.py --workers 2 --model piano --json
@@ -40,7 +40,7 @@ CODEC = PerformanceCodec()
 
 
 def weights_of(model: str | None) -> tuple[ModelConfig, Weights]:
-    """Return a model: random weights, or those of one that is named."""
+    """Return a model with random weights, or the named one."""
     if model is not None:
         loaded = load(model)
         return loaded.config, loaded.weights
@@ -58,7 +58,7 @@ def midirnn_rate(model: str | None, batch: int, seconds: float) -> Rate:
 
 
 def native_rate(model: str | None, batch: int, seconds: float) -> Rate:
-    """Return the same with the engine in C++."""
+    """Return the rates of one process with the engine in C++."""
     return _batch_rate(NativeBatch(*weights_of(model)), batch, seconds)
 
 
@@ -68,9 +68,9 @@ def _batch_rate(group: LaneBatch, batch: int, seconds: float) -> Rate:
 
 
 def torch_rate(model: str | None, batch: int, seconds: float) -> Rate:
-    """Return the same of torch.nn.LSTM: the network alone is torch's, the sampling is midirnn's.
+    """Return the rates of torch.nn.LSTM with midirnn's sampling.
 
-    Features that a model has beside the token are left out.
+    Inputs of the model other than the token are left out.
     """
     import torch
 
@@ -108,11 +108,11 @@ class _Silent:
 
 
 Rate = tuple[float, float]
-"""Tokens per second, and per second of processor time."""
+"""Tokens per second, and tokens per second of processor time."""
 
 
 def _rate(step: Callable[[], object], batch: int, seconds: float) -> Rate:
-    """Return the rates of a step of so many pieces, after a few to warm up."""
+    """Return the rates of a step of ``batch`` pieces, after a few warm-up steps."""
     for _ in range(3):
         step()
     begin, cpu, steps = time.perf_counter(), time.process_time(), 0

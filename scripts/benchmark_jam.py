@@ -1,4 +1,4 @@
-"""Measure the page of ``midirnn jam`` in a headless Chromium: how soon, how exact, at what cost.
+"""Measure latency, timing and cost of the page of ``midirnn jam`` in a headless Chromium.
 
 python scripts/benchmark_jam.py
 python scripts/benchmark_jam.py --frames
@@ -29,7 +29,7 @@ ROWS = "QWERTYUIOP"
 RUNNING_SECONDS = 20.0
 FRAMES_SECONDS = 10.0
 LATE_FRAME_MS = 17.5
-"""A frame is late that comes so long after the last."""
+"""A frame that comes longer than this after the last one is late."""
 
 WATCH = """
 (() => {
@@ -131,7 +131,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def measure_keys(page: Any) -> None:
-    """Press keys in a duet: own sound, and the first planned note that the key brings."""
+    """Press keys in a duet: measure their own sound, and the first note planned in response."""
     page.get_by_role("radio", name="duet").click()
     for number in range(KEYS):
         key = f"Key{ROWS[number * 3 % len(ROWS)]}"
@@ -149,7 +149,7 @@ def measure_keys(page: Any) -> None:
 
 
 def measure_notes(page: Any, notes: int) -> None:
-    """Let the model play alone: when its notes are scheduled, beside when they are due."""
+    """Let the model play alone: compare when its notes are scheduled with when they are due."""
     page.evaluate("midirnn.bench.machine.length = 0; midirnn.link.messages = 0")
     page.get_by_role("radio", name="autopilot").click()
     page.evaluate("midirnn.panel.turnTo('density', 24)")
@@ -163,7 +163,7 @@ def measure_notes(page: Any, notes: int) -> None:
 
 
 def measure_cost(page: Any, server: int) -> None:
-    """Measure the share of a processor and the messages while the model plays."""
+    """Measure processor use and messages per second while the model plays."""
     page.evaluate("midirnn.link.messages = 0")
     busy, began = cpu_seconds(server), time.monotonic()
     page.wait_for_timeout(1000 * RUNNING_SECONDS)
@@ -176,7 +176,7 @@ def measure_cost(page: Any, server: int) -> None:
 
 
 def measure_frames(page: Any) -> None:
-    """Draw 200 notes in view: the browser's own time stamps of its frames, and what they cost."""
+    """Show 200 notes: measure the browser's time stamps of its frames, and their cost."""
     page.evaluate(FILL)
     page.evaluate(FRAMES)
     page.wait_for_timeout(1000)
@@ -191,7 +191,7 @@ def measure_frames(page: Any) -> None:
 
 
 def measure_empty_page(browser: Any) -> None:
-    """Count the frames of a page on which nothing is: what this machine's browser can do now."""
+    """Count the frames of an empty page, which is the most that the browser can do now."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.evaluate(FRAMES)
     page.wait_for_timeout(1000)
@@ -211,7 +211,7 @@ def count_frames(page: Any, of: str) -> NDArray[np.float64]:
 
 
 def measure_release(browser: Any, page: Any, address: str, server: int) -> None:
-    """Let a page that holds a key close, and the server hang: when does each key end?"""
+    """Measure when a held key ends after its page is closed, and after the server hangs."""
     closed, hung = [], []
     end = "midirnn.notes.all.findLast(n => n.who === 'you').end"
     for _ in range(RELEASES):
@@ -238,7 +238,7 @@ def measure_release(browser: Any, page: Any, address: str, server: int) -> None:
     report("the server hangs: the key ends on the page after", spread(hung))
 
 
-# The machinery.
+# Helpers.
 
 
 def browser_seconds(browser: Any) -> dict[str, float]:

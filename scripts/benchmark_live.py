@@ -1,9 +1,9 @@
-"""Measure playing live: how soon it reacts, how late it sends, how fast it recovers.
+"""Measure live playing: reaction time, lateness of events, and recovery.
 
     python3 scripts/benchmark_live.py [--model piano] [--jack] [--json]
 
-Each with the model in its own process, over ports in memory and, with --jack, over a JACK server
-that is started for it (as tests do).
+Each is measured with the model in its own process, over ports in memory and, with --jack, over a
+JACK server that is started for this purpose (as in the tests).
 
 reaction    from a note-on's arrival to the first message of the new plan being queued
 lateness    from the time a message was due to its having been sent, while the model plans at full
@@ -13,8 +13,8 @@ release     from the death of the model process to the last note-off of its note
 recovery    from that death to the first note of the model process that takes over: of the spare
             one, as in midirnn live, and of one that has to be started (--no-spare)
 
-Nothing is reported, and the exit code is 1, while other processes use more than a fifth of a core,
-unless --anyway says so.
+If other processes use more than a fifth of a core, nothing is reported and the exit code is 1,
+unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ LIMIT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Spread:
-    """Milliseconds of something that was measured so often."""
+    """The distribution of a number of measurements, in milliseconds."""
 
     what: str
     ports: str
@@ -80,7 +80,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where it plays: how to open an output, and an input that a key is struck on."""
+    """The kind of ports: how to open an output, and an input on which keys are struck."""
 
     name: str
     output: OutputPort
@@ -88,7 +88,7 @@ class Stage:
 
 
 class Watch:
-    """An observer that takes the time from a note-on to the plan that answers it."""
+    """An observer that measures the time from a note-on to the plan that answers it."""
 
     def __init__(self) -> None:
         self.reactions: list[float] = []
@@ -240,7 +240,7 @@ def spread(what: str, stage: Stage, seconds: list[float]) -> Spread:
 def measure_reaction(
     stage: Stage, arguments: argparse.Namespace, figures: dict[str, Any]
 ) -> Spread:
-    """Measure how soon notes are answered while the model plays along."""
+    """Measure how quickly notes are answered while the model plays along."""
     watch, rng = Watch(), random.Random(0)
     config = LiveConfig()
     with model_process(arguments) as process:
@@ -263,7 +263,7 @@ def measure_reaction(
 def measure_lateness(
     stage: Stage, arguments: argparse.Namespace, figures: dict[str, Any]
 ) -> Spread:
-    """Measure how late events are sent at a steady rate, while the model process never rests."""
+    """Measure how late steadily spaced events are sent while the model runs at full speed."""
     lateness: list[float] = []
     done = threading.Event()
 
@@ -294,7 +294,7 @@ def steady_notes(count: int) -> Iterator[Message]:
 
 
 def plan_at_full_speed(process: ModelProcess, done: threading.Event) -> None:
-    """Nothing, once ``done``; until then the model has always something to draw."""
+    """Keep the model generating until ``done`` is set."""
     answered = threading.Event()
     process.connect(answered.set)
     plan, step = 0, 0
@@ -313,7 +313,7 @@ def plan_at_full_speed(process: ModelProcess, done: threading.Event) -> None:
 
 
 def measure_recovery(arguments: argparse.Namespace, *, spare: bool) -> dict[str, Any]:
-    """Measure how long silence and playing again take when the model process is killed."""
+    """Measure how long the release of notes and playing again take after a kill of the model."""
     if not hasattr(signal, "SIGKILL"):
         return {}
     watch, output = Watch(), MemoryOutput()
@@ -343,7 +343,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 
 def describe(arguments: argparse.Namespace, other_cores: float) -> dict[str, Any]:
-    """Machine, versions, the model, and what else was running."""
+    """Return the machine, the versions, the model, and what else was running."""
     return {
         "model": arguments.model,
         "engine": load(arguments.model).playing_engine(arguments.engine),

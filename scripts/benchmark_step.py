@@ -2,11 +2,11 @@
 
     python3 scripts/benchmark_step.py [--model MODEL | --cell lstm --hidden-size 512 --num-layers 3]
 
-Each engine generates music, one token a step, in a tight loop and in one that sleeps between steps
-as live playing does, so that its caches are cold. torch.nn's layers run with oneDNN and without.
-Of a model with terms (--term-notes), the table also says what its structured output takes of a
-step, in numpy and in C++. While other processes use more than a fifth of a core, nothing is
-reported and the exit code is 1, unless --anyway is given.
+Each engine generates music, one token per step, in a tight loop and in one that sleeps between
+steps as in live playing, so that the caches are cold. torch.nn's layers run with and without
+oneDNN. For a model with terms (--term-notes), the table also shows how much of a step its
+structured output takes, in numpy and in C++. If other processes use more than a fifth of a core,
+nothing is reported and the exit code is 1, unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -57,20 +57,20 @@ class Timing:
 
 @dataclass(frozen=True)
 class TermTiming:
-    """Microseconds that the structured output takes of a step."""
+    """How much of a step the structured output takes, in microseconds."""
 
     way: str
     """numpy or C++."""
     pause_ms: float
     steps: int
     follow_us: float
-    """In the mean, to take in a token: the notes so far, and what they index until the next."""
+    """Mean time to process a token: update the notes so far and the indices they determine."""
     add_us: float
-    """In the mean, to index what changes with time, and to add up the weights."""
+    """Mean time to compute the indices that change with time, and to add up the weights."""
     index_us: float | None
-    """In the mean, the indexing part of it: in numpy, where it can be timed apart."""
+    """Mean time of the first of these alone: in numpy, where it can be timed separately."""
     median_us: float
-    """Of both."""
+    """Median of the sum of both."""
     p90_us: float
 
 
@@ -165,7 +165,7 @@ def measure_all(model: Model, arguments: argparse.Namespace) -> tuple[list[Timin
 
 
 def measure(name: str, sampler: Sampler[Any], seconds: float, pause_ms: float) -> Timing:
-    """Time as many steps as fit into that many seconds."""
+    """Time as many steps as fit into ``seconds``."""
     clock = time.perf_counter
     for _ in range(WARM_UP_STEPS):
         sampler.next()
@@ -181,7 +181,7 @@ def measure(name: str, sampler: Sampler[Any], seconds: float, pause_ms: float) -
 
 
 def measure_terms(model: Model, arguments: argparse.Namespace) -> Iterator[TermTiming]:
-    """Yield what the terms take of a step in numpy, and in C++ where there is a compiler."""
+    """Yield how much of a step the terms take in numpy, and in C++ if there is a compiler."""
     feature = next((f for f in model.config.features if isinstance(f, NoteTerms)), None)
     if feature is None:
         return
@@ -202,9 +202,10 @@ def measure_terms(model: Model, arguments: argparse.Namespace) -> Iterator[TermT
 def time_terms(
     step: Any, feature: NoteTerms, tokens: list[int], seconds: float, pause_ms: float
 ) -> list[tuple[float, float, float]]:
-    """Return the seconds that as many steps as fit take to follow, to add, and to index once more.
+    """Return the seconds that each step takes to follow, to add, and to index once more.
 
-    All ``feature.notes`` notes are remembered. The last is 0 where it cannot be timed apart.
+    As many steps as fit. The memory holds all ``feature.notes`` notes. Where the indexing cannot be
+    timed separately, the last is about 0.
     """
     weights = np.random.default_rng(0).standard_normal(feature.head_rows).astype(np.float32)
     logits = np.zeros(feature.terms.groups["velocity"].stop, np.float32)
@@ -227,7 +228,7 @@ def time_terms(
 
 
 def music(notes: int) -> Performance:
-    """Return music to look back on: phrases that come again, with up to eight notes at once."""
+    """Return music to look back on: phrases that recur, with up to eight notes at once."""
     rng = np.random.default_rng(0)
     phrases = rng.integers(45, 80, (20, 12))
     pitches = np.concatenate([phrases[i] for i in rng.integers(0, 20, notes // 12 + 1)])[:notes]
@@ -243,7 +244,7 @@ def music(notes: int) -> Performance:
 
 
 def describe(model: Model, other_cores: float) -> dict[str, Any]:
-    """Machine, versions, the model, and what else was running."""
+    """Return the machine, the versions, the model, and what else was running."""
     config = model.config
     return {
         "model": model.name,

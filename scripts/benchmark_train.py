@@ -1,13 +1,13 @@
-"""Tokens per second in training: midirnn's layers against torch.nn's, in one run.
+"""Compare the training speed of midirnn's layers with torch.nn's, in one run.
 
     python3 scripts/benchmark_train.py [--cell lstm] [--hidden-size 512 --num-layers 3] [--json]
 
 Each model is trained on random windows: forward, backward and update. The figure is the best of
-several steps, taken in turns, so that a change of the machine's speed affects all alike. An LSTM is
-also trained by its loop in PyTorch, which serves where there is no compiler. With --cpu-time the
-process's own seconds count, which other processes disturb less (with one thread). bf16 is left out
-where the processor has no instructions for it. While other processes use more than a fifth of a
-core, nothing is reported and the exit code is 1, unless --anyway is given.
+several steps, with the models alternating, so that a change of the machine's speed affects all
+alike. An LSTM is also trained by its loop in PyTorch, which is used when there is no compiler. With
+--cpu-time the processor time is measured, which other processes disturb less (with one thread).
+bf16 is left out if the processor has no instructions for it. If other processes use more than a
+fifth of a core, nothing is reported and the exit code is 1, unless --anyway is given.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LAYERS: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
 
 
 class Stack(nn.Module):
-    """The same model of torch.nn's layers, residual connections included."""
+    """The same model with torch.nn's layers, residual connections included."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Ours(nn.Module):
 
 
 class LoopInPyTorch(Ours):
-    """The same, whose layers run over time in PyTorch, as where there is no compiler."""
+    """midirnn's model with the loop over time in PyTorch, as without a compiler."""
 
     def forward(self, tokens: Tensor, held: Tensor) -> Tensor:
         with loop_in_pytorch():
@@ -117,7 +117,7 @@ def models_of(cell: str) -> dict[str, tuple[Make, bool]]:
 
 
 def training_step(model: nn.Module, bf16: bool, arguments: argparse.Namespace) -> Step:
-    """Return a function that makes one update, always on the same random windows."""
+    """Return a function that performs one update, always on the same random windows."""
     generator = torch.Generator().manual_seed(0)
     shape = (arguments.batch_size, arguments.window)
     tokens = torch.randint(388, shape, generator=generator)

@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[..., list[Candidate]]] = {
 
 
 def described(found: list[Candidate]) -> list[float]:
-    """Return what candidates are like: the figures of the table."""
+    """Return the figures of the table for some candidates."""
     pieces = [candidate.generated.continuation for candidate in found]
     seconds = found[0].generated.new_seconds
     return [
@@ -50,7 +50,7 @@ def described(found: list[Candidate]) -> list[float]:
 
 
 def alike(a: Performance, b: Performance) -> float:
-    """Return how alike two pieces are; two that are empty are the same."""
+    """Return how alike two pieces are; two empty ones are the same."""
     return likeness(a, b) if len(a) or len(b) else 1.0
 
 
@@ -60,7 +60,7 @@ COLUMNS = ("nats per token", "notes per second", "pitches", "alike")
 def measured(
     model: Model, paths: list[Path], width: int, seconds: float, seeds: int
 ) -> list[dict[str, float | str]]:
-    """Return a row for each kind: means over all primers and seeds."""
+    """Return a row for each kind, with means over all primers and seeds."""
     rows: list[dict[str, float | str]] = []
     for kind, draw in KINDS.items():
         figures = [

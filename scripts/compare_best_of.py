@@ -1,7 +1,7 @@
 """Measure what the best of N continuations gains, for N = 1, 4, 16 and 64.
 
-The first 30 seconds of each MIDI file are a primer, and 64 continuations are drawn once. Of the
-first N the best by a measure is measured by both:
+The first 30 seconds of each MIDI file are a primer, and 64 continuations are drawn once. For each
+of two measures, the best of the first N is chosen and evaluated by both:
 
     python scripts/compare_best_of.py data/examples/*.mid
 """

@@ -2,11 +2,11 @@
 
     python3 scripts/compare_cells.py DATASET RUNS [--tokens N] [--parameters N] [--picture PNG]
 
-All networks have about as many parameters: the hidden size follows from the cell and the number of
-layers. Each is trained with ``midirnn train``, one thread, into a folder of its own. The script can
-be stopped: runs that are there are resumed, or taken as they are. Afterwards the networks train
-again for some seconds, an update each in turn: tokens/s are the median of these updates. Prints a
-table.
+All networks have about the same number of parameters: the hidden size follows from the cell and the
+number of layers. Each is trained with ``midirnn train``, one thread, into a folder of its own. The
+script can be stopped: existing runs are resumed, or used as they are if finished. Afterwards the
+networks train again for some seconds, one update each in turn: tokens/s are the median of these
+updates. Prints a table.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Compared(Protocol):
 
 
 Size = tuple[int, int]
-"""Of a batch: its rows and the tokens of a window."""
+"""The size of a batch: rows, and tokens per window."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def parameters_of(config: ModelConfig) -> int:
 
 
 def network_of(template: ModelConfig, parameters: int) -> Network:
-    """Return the network of that kind whose number of parameters is nearest to the one wanted."""
+    """Return the network of that kind whose number of parameters is nearest to ``parameters``."""
     sizes = itertools.count(4, 4)
     made = (Network(replace(template, hidden_size=size)) for size in sizes)
     for smaller, larger in itertools.pairwise(made):
@@ -90,7 +90,7 @@ def network_of(template: ModelConfig, parameters: int) -> Network:
 def networks(
     cells: Iterable[str], layers: Iterable[int], vocab_size: int, parameters: int
 ) -> list[Network]:
-    """Return all rows of the table. Around a single layer there is nothing to connect."""
+    """Return all rows of the table. A single layer has no residual connection."""
     return [
         network_of(
             ModelConfig(
@@ -145,7 +145,7 @@ def finished(run: Path, steps: int) -> bool:
 
 
 def speeds(rows: Sequence[Compared], size: Size, rounds: int) -> dict[str, float]:
-    """Return the tokens/s of each network: the median over updates that they make in turns."""
+    """Return the tokens/s of each network: the median over updates, with networks alternating."""
     updates = {row.name: update_of(row.config, size) for row in rows}
     seconds: dict[str, list[float]] = {name: [] for name in updates}
     for update in updates.values():
@@ -177,7 +177,7 @@ def update_of(config: ModelConfig, size: Size) -> Callable[[], None]:
 
 
 def draw(rows: list[Network], nats: dict[str, float], speed: dict[str, float], path: Path) -> None:
-    """Draw both figures over the number of layers, residual connections in solid lines."""
+    """Draw both figures over the number of layers, with solid lines for residual connections."""
     figure = make_figure(9.0, 3.8)
     left, right = figure.subplots(1, 2)
     for axes, title, values in ((left, "nats per token", nats), (right, "tokens/s", speed)):

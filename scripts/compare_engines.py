@@ -2,8 +2,8 @@
 
     python3 scripts/compare_engines.py MODEL DATASET [--pieces 20] [--tokens 2000] [--json]
 
-The engines are fed in turns, so each one's weights push the other's out of the caches: to measure
-speed use scripts/benchmark_step.py.
+The engines alternate, so each one's weights push the other's out of the caches: to measure speed
+use scripts/benchmark_step.py.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Compare recurrent layers with convolutions and attention of equal parameters.
+"""Compare recurrent layers with convolutions and attention at equal numbers of parameters.
 
     python3 scripts/compare_windows.py DATASET RUNS [--tokens N] [--parameters N] [--no-training]
 
 Each network is trained with ``midirnn train``, one thread, into a folder of its own, on the same
-data with the same recipe. The script can be stopped: runs that are there are resumed, or taken as
-they are. Afterwards the networks train for some seconds, an update each in turn, and take some
+data with the same recipe. The script can be stopped: existing runs are resumed, or used as they are
+if finished. Afterwards the networks train for some seconds, one update each in turn, and take some
 steps in numpy, as in the live loop. Prints a table.
 """
 
@@ -32,12 +32,12 @@ from midirnn.models.windowed_config import AttentionConfig, ConvolutionConfig
 from midirnn.training.language_task import make_language_model
 
 STEPS = 600
-"""Steps of which the median is taken, once the window is full."""
+"""Number of timed steps, of which the median is taken, once the window is full."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """One row of the table: a kind of network, and how its width may grow."""
+    """One row of the table: a kind of network, and the steps in which its width grows."""
 
     name: str
     config: ModelConfig
@@ -50,7 +50,7 @@ class Network:
 
     @property
     def context(self) -> int | None:
-        """How many tokens back it sees at most; None for no limit."""
+        """The largest number of tokens that it sees back; None for no limit."""
         return getattr(self.config, "context", None)
 
     @property
@@ -59,7 +59,7 @@ class Network:
 
 
 def networks(vocab_size: int, parameters: int) -> list[Network]:
-    """Return the rows, each as wide as its parameters allow."""
+    """Return the rows, each as wide as the number of parameters allows."""
     shared = {"vocab_size": vocab_size, "embedding_size": EMBEDDING, "held_input": False}
     kinds = [
         Network("lstm", ModelConfig(num_layers=2, hidden_size=8, **shared)),  # type: ignore[arg-type]
@@ -70,7 +70,7 @@ def networks(vocab_size: int, parameters: int) -> list[Network]:
 
 
 def fitted(kind: Network, parameters: int) -> Network:
-    """Return the widest network of that kind with no more parameters than wanted."""
+    """Return the widest network of that kind with at most ``parameters`` parameters."""
     wider = kind
     while wider.parameters <= parameters:
         kind = wider

@@ -3,9 +3,9 @@
     python3 scripts/concert.py [--seconds 120] [-o FOLDER] [--mode MODE] [--json]
 
 It needs no hardware: the JACK server has a dummy sound card. The performer plays phrases of an
-example, waits for answers and turns knobs. What sounds is recorded (concert.wav), and what was
-played as well (MIDI and event log, by midirnn itself); the log is played again. The exit code
-is 1 if nothing sounds, the recording lacks a player, or the replay differs.
+example, waits for answers and turns knobs. The sound is recorded (concert.wav), and so is what was
+played (MIDI and event log, by midirnn itself); the log is then replayed. The exit code is 1 if
+there is no sound, a player is missing in the recording, or the replay differs.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ PROGRAMS = ("jackd", "jack_rec", "jack_lsp", "jack_connect", "fluidsynth")
 PERIOD = 256
 
 PHRASE_SECONDS, ANSWER_SECONDS = 4.0, 5.0
-"""The performer plays for so long, and then listens for so long."""
+"""How long the performer plays, and then listens."""
 
 KNOB_SECONDS = 0.5
 KNOB, MIDDLE, SWING = "temperature", 64, 12
-"""The performer turns one knob to and fro around its middle."""
+"""The performer turns one knob back and forth around its middle."""
 
 START_LIMIT_SECONDS, END_LIMIT_SECONDS = 60.0, 30.0
 SILENT_LEVEL = 1e-4
-"""Below this root mean square (-80 dB of full scale) nothing sounds."""
+"""A root mean square below this (-80 dBFS) counts as silence."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class Report:
 
     @property
     def identical(self) -> bool:
-        """Whether the replay gave the same notes."""
+        """Whether the replay produced the same notes."""
         return self.replay.startswith("identical")
 
     @property
     def succeeded(self) -> bool:
-        """Whether it sounded, both played, and the replay is the same."""
+        """Whether there was sound, both players played, and the replay is identical."""
         sounded = self.level_db > 20 * math.log10(SILENT_LEVEL)
         both = self.performer_notes > 0 and self.model_notes > 0
         return sounded and both and self.identical and self.exit_code == 0
@@ -187,7 +187,7 @@ def wait_for_port(part: str) -> str:
 
 
 def connect(source: str, destination: str) -> None:
-    """Connect two JACK ports, as soon as their clients are active: ports are listed before."""
+    """Connect two JACK ports once their clients are active, which is later than they are listed."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     command = ["jack_connect", source, destination]
     while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
@@ -209,7 +209,7 @@ def open_performers_output() -> OutputPort:
 
 
 def perform(keys: OutputPort, example: Performance, seconds: float) -> None:
-    """Play phrases, listen to what comes of them, and turn a knob meanwhile."""
+    """Play phrases, listen to the answers, and turn a knob at the same time."""
     start = time.monotonic()
     for at, message in script(example, seconds):
         time.sleep(max(0.0, start + at - time.monotonic()))
@@ -218,7 +218,7 @@ def perform(keys: OutputPort, example: Performance, seconds: float) -> None:
 
 
 def script(example: Performance, seconds: float) -> list[tuple[float, Message]]:
-    """(second, message) of all that the performer does, in order."""
+    """Return (second, message) of everything that the performer does, in order."""
     events: list[tuple[float, Message]] = []
     phrases = max(1, int(example.duration // PHRASE_SECONDS))
     for number in range(math.ceil(seconds / (PHRASE_SECONDS + ANSWER_SECONDS))):
@@ -239,7 +239,7 @@ def script(example: Performance, seconds: float) -> list[tuple[float, Message]]:
 
 
 def review(folder: Path, wav: Path, exit_code: int) -> Report:
-    """Check the files that the concert has left."""
+    """Check the files that the concert has written."""
     log = newest(folder, "*.jsonl")
     midi = log.with_suffix(".mid")
     performance = read_midi(midi)
@@ -274,7 +274,7 @@ def newest(folder: Path, pattern: str) -> Path:
 
 
 def measure(wav: Path) -> tuple[float, float, float]:
-    """Seconds, root mean square and peak of a recording, of 1 at full scale."""
+    """Return seconds, root mean square and peak of a recording, with full scale at 1."""
     with wave.open(str(wav), "rb") as file:
         frames, rate = file.getnframes(), file.getframerate()
         samples = np.frombuffer(file.readframes(frames), np.int16) / 32768.0

@@ -1,4 +1,4 @@
-"""Print for MIDI files how dense they are, how long their notes last and how long they rest.
+"""Print the density, the longest note and the longest rest of MIDI files.
 
 python3 scripts/describe_midi.py FILE.mid ...
 """

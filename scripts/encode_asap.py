@@ -3,8 +3,8 @@
     python3 scripts/encode_asap.py asap-dataset -o asap [--without-maestro]
 
 ASAP has no splits of its own. Here all performances of a work share one, and so do the movements of
-a sonata, and a prelude and its fugue. About half of the performances are cut from MAESTRO;
---without-maestro leaves these out, to train on both.
+a sonata, and a prelude and its fugue. About half of the performances are excerpts from MAESTRO;
+--without-maestro leaves these out, to train on both data sets.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def work_of(composer: str, title: str) -> str:
 
 
 def split_of(work: str) -> str:
-    """Return the split of all pieces of a work; a tenth of the works for each of the small ones."""
+    """Return the split of a work's pieces; validation and test get a tenth of the works each."""
     place = int(hashlib.sha256(work.encode()).hexdigest(), 16) % 10
     return {0: "validation", 1: "test"}.get(place, "train")
 

@@ -2,8 +2,8 @@
 
     python3 scripts/encode_folder.py FOLDER -o my-data
 
-A tenth of the files is for validation and testing, chosen by the hashes of their contents. Another
-codec is another object here: any class with the methods of midirnn.codecs.base.Codec will do.
+A tenth of the files is for validation and testing, chosen by the hashes of their contents. To use
+another codec, pass another object: any class with the methods of midirnn.codecs.base.Codec will do.
 """
 
 from __future__ import annotations

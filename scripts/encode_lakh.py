@@ -2,8 +2,8 @@
 
     python3 scripts/encode_lakh.py lmd_full -o lakh-piano
 
-A codec of one's own decides what is read of a file: here the parts with programs 0 to 7 (the pianos
-of General MIDI). Files without such parts are refused.
+A custom codec decides what is read from a file: here the parts with programs 0 to 7 (the pianos of
+General MIDI). Files without such parts are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PIANOS = range(8)
 
 
 def piano_parts(performance: Performance) -> Performance:
-    """Return the performance with the notes of pianos alone."""
+    """Return the performance with only the notes of pianos."""
     is_piano = np.array([part.program in PIANOS for part in performance.parts], dtype=bool)
     return performance.select(is_piano[performance.part])
 
@@ -31,7 +31,7 @@ def piano_parts(performance: Performance) -> Performance:
 class PianoCodec(PerformanceCodec):
     """The codec of performances, for the piano parts of a file.
 
-    Its tokens are those of the other, and the data set says no more: any command reads it.
+    Its tokens are the same, and the data set stores the ordinary codec, so any command reads it.
     """
 
     def read(self, path: Path) -> Performance:

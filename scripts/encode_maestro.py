@@ -1,4 +1,4 @@
-"""Encode MAESTRO (Hawthorne et al., 2019) with the splits that its publisher gives.
+"""Encode MAESTRO (Hawthorne et al., 2019) with its publisher's splits.
 
     python3 scripts/encode_maestro.py maestro-v3.0.0 -o maestro
 
@@ -26,7 +26,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def find_table(folder: Path) -> Path:
-    """Return the publisher's table; of several versions the latest."""
+    """Return the publisher's table; if there are several versions, the latest."""
     tables = sorted(folder.glob("maestro-v*.csv"))
     if not tables:
         raise DatasetError(f"{folder} holds no maestro-v*.csv; name a table with --splits")

@@ -1,4 +1,4 @@
-"""For scripts: ``midirnn jam`` in a process of its own, and its page in a headless Chromium."""
+"""Running ``midirnn jam`` and its page in a headless Chromium, for other scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERY_SAMPLE = "midirnn.sound.running && midirnn.sound.samples.loaded.size > 80"
 
 @dataclass(frozen=True)
 class RunningJam:
-    """A ``midirnn jam``: its process, the address of its page, and when the command was given."""
+    """A running ``midirnn jam``: its process, the address of its page, and its start time."""
 
     process: subprocess.Popen[str]
     address: str
@@ -34,7 +34,7 @@ class RunningJam:
 
 @contextmanager
 def jam(model: str, *flags: str, seed: int = 1) -> Iterator[RunningJam]:
-    """Run ``midirnn jam`` as long as the block lasts, from when it prints its address."""
+    """Run ``midirnn jam`` during the ``with`` block, once it has printed its address."""
     began = time.monotonic()
     command = [sys.executable, "-m", "midirnn", "jam", "--no-open", "--port", "0"]
     process = subprocess.Popen(
@@ -55,7 +55,7 @@ def jam(model: str, *flags: str, seed: int = 1) -> Iterator[RunningJam]:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Run a headless Chromium as long as the block lasts."""
+    """Run a headless Chromium during the ``with`` block."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -78,7 +78,7 @@ def open_page(browser: Any, address: str, **about: Any) -> Any:
 
 
 def wait(page: Any, condition: str) -> None:
-    """Wait until a condition in JavaScript holds. (What playwright has for this needs eval.)"""
+    """Wait until a JavaScript condition holds. (Playwright's own function for this needs eval.)"""
     end = time.monotonic() + PATIENCE_SECONDS
     while not page.evaluate(f"Boolean({condition})"):
         if time.monotonic() > end:

@@ -3,10 +3,10 @@
     python scripts/judge_session.py session.mid my-data --play 120
     python scripts/judge_session.py session.mid my-data
 
-With ``--play`` a script first plays for so many seconds on the page of ``midirnn jam`` in a
-headless Chromium, and the MIDI that it downloads there becomes the file. The file has a track for
-each player, as takes and recordings have. It is cut into excerpts, which are judged twice: what
-both played, and what the model played alone.
+With ``--play`` a script first plays for this many seconds on the page of ``midirnn jam`` in a
+headless Chromium, and downloads the MIDI file from there. The file has a track for each player,
+like takes and recordings. It is cut into excerpts, which are judged twice: with both players, and
+with the model alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MELODY, BASS = "QWERTYUIOP", "ZXCVBNM"
 NOTE_MS = (140, 140, 280, 420)
 SOFTEST, LOUDEST = 40, 90
 ANSWER_SECONDS = 8.0
-"""For how long an answer is waited for, and for its end."""
+"""How long to wait for an answer, and for its end."""
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def play(options: argparse.Namespace) -> dict[str, int]:
-    """Play on the page as somebody would who tries it out, and download what both played."""
+    """Play on the page like a person trying it out, and download what both played."""
     started = jam(options.model, "--mode", options.mode, seed=options.seed)
     with chromium() as browser, started as running:
         page = open_page(browser, running.address)
@@ -86,7 +86,7 @@ def play(options: argparse.Namespace) -> dict[str, int]:
 
 
 def play_phrases(page: Any, rng: random.Random, seconds: float) -> dict[str, int]:
-    """Play phrases, each until the model has answered it, for so many seconds."""
+    """Play phrases for ``seconds``, waiting for the model's answer after each."""
     end, phrases, answers = time.monotonic() + seconds, 0, 0
     while time.monotonic() < end:
         phrases += 1
@@ -97,7 +97,7 @@ def play_phrases(page: Any, rng: random.Random, seconds: float) -> dict[str, int
 
 
 def play_phrase(page: Any, rng: random.Random) -> None:
-    """Play a melody that goes by steps over two notes of the left hand, with the pedal down."""
+    """Play a stepwise melody over two notes of the left hand, with the pedal down."""
     page.locator("#velocity").fill(str(rng.randint(SOFTEST, LOUDEST)))
     page.locator("#velocity").blur()
     page.keyboard.down("Space")
@@ -118,7 +118,7 @@ def play_phrase(page: Any, rng: random.Random) -> None:
 
 
 def happens(page: Any, condition: str, seconds: float) -> bool:
-    """Return True as soon as a condition in JavaScript holds; False if it does not in time."""
+    """Return True as soon as a JavaScript condition holds; False if that takes too long."""
     end = time.monotonic() + seconds
     while not page.evaluate(f"Boolean({condition})"):
         if time.monotonic() > end:
@@ -131,9 +131,9 @@ def happens(page: Any, condition: str, seconds: float) -> bool:
 
 
 def judged(session: Performance, dataset: Dataset, seconds: float) -> dict[str, dict[str, Any]]:
-    """Judge excerpts of a session beside the openings of real pieces: of both, and of the model.
+    """Compare excerpts of a session, of both players and the model alone, with real openings.
 
-    What is left at the end of the session and shorter than an excerpt is left out.
+    A remainder at the end of the session that is shorter than an excerpt is left out.
     """
     count = int(session.end.max(initial=0.0) // seconds)
     if not count:

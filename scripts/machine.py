@@ -1,4 +1,4 @@
-"""What a benchmark reports about its machine: which it is, and what else was running."""
+"""What benchmarks report about the machine: its name, and what else was running."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MOST_OTHER_CORES = 0.2
-"""No timing is reported while other processes use more than this share of a core."""
+"""No timing is reported if other processes use more than this share of a core."""
 
 
 class OtherLoad:
-    """The cores that other processes have used on average since it was made. Owns the start."""
+    """The average number of cores that other processes have used since this was created."""
 
     def __init__(self) -> None:
         self._seconds = time.monotonic()
@@ -22,7 +22,7 @@ class OtherLoad:
         self._own = sum(os.times()[:4])
 
     def cores(self) -> float:
-        """Return the cores in use; if the system does not tell, the load average minus 1."""
+        """Return the number of cores in use; if it is not known, the load average minus 1."""
         if self._busy is None or (busy := busy_seconds()) is None:
             return max(0.0, os.getloadavg()[0] - 1.0) if hasattr(os, "getloadavg") else 0.0
         others = busy - self._busy - (sum(os.times()[:4]) - self._own)
@@ -30,7 +30,7 @@ class OtherLoad:
 
 
 def busy_seconds() -> float | None:
-    """Return the processor seconds used since the machine's start, if the system tells."""
+    """Return the processor seconds used since boot; None if the system does not provide them."""
     try:
         fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()
     except OSError:

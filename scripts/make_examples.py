@@ -1,8 +1,8 @@
 """Write the example MIDI files of data/examples and data/scores.
 
-The music is J. S. Bach's (public domain); the notes are typed here. In data/examples their touch is
-made up: a slow swell, a light lilt, the pedal changed with each harmony. In data/scores they are
-exactly timed.
+The music is by J. S. Bach (public domain); the notes are entered here. In data/examples the
+expression is invented: a slow swell, a light lilt, a pedal change with each harmony. In data/scores
+the notes are exactly timed.
 """
 
 from __future__ import annotations

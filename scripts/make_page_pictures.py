@@ -1,4 +1,4 @@
-"""Take the pictures of the page that stand in the documentation. Needs Chromium and playwright.
+"""Take the pictures of the page for the documentation. Needs Chromium and playwright.
 
     python scripts/make_page_pictures.py [--folder docs/pictures] [--model piano]
 
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from jam_page import chromium, jam, open_page, wait
 
 PHRASE = "ZQ E T Y VT E Q - NR Y I Y XR - BE T U T"
-"""Keys of the computer that go down together, one group after the other; - is a rest."""
+"""Groups of computer keys that are pressed together; - is a rest."""
 
 TOUCHED = (65, 69, 72, 76, 74, 72, 69, 67, 65, 69, 72)
 """Pitches that a finger plays on the phone."""
@@ -55,7 +55,7 @@ def play(page: Any, keys: str = PHRASE) -> None:
 
 
 def touch(page: Any, pitches: Sequence[int]) -> None:
-    """Play on the keyboard of the screen, with one finger that stays on the last key."""
+    """Play on the on-screen keyboard with one finger, which stays on the last key."""
     finger = page.context.new_cdp_session(page)
     for number, pitch in enumerate(pitches):
         if number:

@@ -3,7 +3,7 @@
     for layer in 4 8 12; do npm pack @audio-samples/piano-mp3-velocity$layer; done
     python scripts/make_piano_samples.py audio-samples-piano-mp3-velocity*.tgz
 
-An MP3 file is a sequence of frames of 26 ms: it is cut at a frame, and fades out in the page.
+An MP3 file is a sequence of frames of 26 ms: it is cut at a frame, and the page fades it out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAME = re.compile(r"package/audio/([A-G])(#?)(\d)v(\d+)\.mp3")
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 LENGTHS = ((48, 6.5), (72, 5.0), (128, 3.5))
-"""(below this pitch, seconds): a string that is struck higher sounds for a shorter time."""
+"""(below this pitch, seconds): higher strings sound for a shorter time."""
 
 BITRATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 SAMPLE_RATES = (44100, 48000, 32000)
@@ -27,7 +27,7 @@ SAMPLES_PER_FRAME = 1152
 
 
 def frames(data: bytes) -> Iterator[tuple[bytes, float]]:
-    """Yield each frame of an MP3 file (MPEG 1, layer 3) and how many seconds it lasts."""
+    """Yield each frame of an MP3 file (MPEG 1, layer 3) and its duration in seconds."""
     at = 0
     if data[:3] == b"ID3":
         at = 10 + sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
@@ -40,7 +40,7 @@ def frames(data: bytes) -> Iterator[tuple[bytes, float]]:
 
 
 def shortened(data: bytes, seconds: float) -> bytes:
-    """Return the frames of the first so many seconds."""
+    """Return the frames of the first ``seconds``."""
     kept, lasted = bytearray(), 0.0
     for frame, length in frames(data):
         if lasted >= seconds:

@@ -2,7 +2,7 @@
 
     python3 scripts/measure_answers.py answers|duet|knobs FILE.mid ... [--model NAME]
 
-A session at a manual clock, with ports in memory, hears passages of the MIDI files, and what it
+A session with a manual clock and ports in memory hears passages of the MIDI files, and what it
 plays is compared with them.
 
 answers  call and response: the answer to a phrase, beside the pianist's own next phrase
@@ -10,8 +10,8 @@ duet     both play for half a minute, then the performer rests
 knobs    autopilot, with the density knob at 32, 11, 4, 11, 32, 0.5 and 11 notes per second, each
          for 20 s, and then free (needs no file)
 
-Densities are apart in octaves (1 is twice or half as many notes per second); pitch classes overlap
-from 0 (none in common) to 1 (the same shares).
+Differences of density are in octaves (1 is twice or half as many notes per second); the overlap of
+pitch classes goes from 0 (none in common) to 1 (the same shares).
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from midirnn.sampling import Sampler
 
 START_SECONDS = 1000.0
 SKIP_SECONDS = 20.0
-"""Phrases begin so late in a piece: the first seconds are often unlike the rest."""
+"""Where phrases begin in a piece: the first seconds are often unlike the rest."""
 
 DENSITIES = (32.0, 11.0, 4.0, 11.0, 32.0, 0.5, 11.0, None)
-"""What the density knob is turned to; None leaves the model free."""
+"""The settings of the density knob; None leaves the model free."""
 
 KNOB_SECONDS, SETTLED_SECONDS = 20.0, 3.0
-"""How long each of them stays, and how soon it should be what is played."""
+"""How long each setting lasts, and how soon the music should have reached it."""
 
 END_SECONDS = 1.0
-"""Notes that end so close to the end of an answer may have been cut off by it."""
+"""Notes that end this close to the end of an answer may have been cut off by it."""
 
 
 class Stage:
-    """A session at a manual clock. Times are seconds from its start."""
+    """A session with a manual clock. Times are seconds from its start."""
 
     def __init__(self, model: Model, mode: str, config: LiveConfig, seed: int) -> None:
         self.clock = ManualClock(START_SECONDS)
@@ -66,7 +66,7 @@ class Stage:
             self.clock.at(at, lambda at=at, message=message: self.session.receive(message, at))  # type: ignore[misc]
 
     def play(self, seconds: float) -> Performance:
-        """Return what the model plays in so many seconds."""
+        """Return what the model plays in the next ``seconds``."""
         with self.session:
             self.session.run(seconds, sending_thread=False)
         recording = Recording(START_SECONDS)
@@ -77,7 +77,7 @@ class Stage:
 
 
 def messages(piece: Performance, at: float) -> list[tuple[float, Message]]:
-    """Return the messages of a passage that begins at that second, pedal applied."""
+    """Return the messages of a passage that begins at second ``at``, with the pedal applied."""
     timed: list[tuple[float, int, Message]] = []
     for start, end, pitch, velocity in zip(
         piece.start, piece.end, piece.pitch, piece.velocity, strict=True
@@ -89,7 +89,7 @@ def messages(piece: Performance, at: float) -> list[tuple[float, Message]]:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and the pianist's next phrase, each beside the phrase that came before."""
+    """An answer and the pianist's next phrase, each compared with the phrase before."""
 
     file: str
     notes_per_second: float
@@ -99,18 +99,18 @@ class Answer:
     pitch_classes: float
     pianist_pitch_classes: float
     notes_cut_off: int
-    """Notes of the model that end together with the answer."""
+    """The number of the model's notes that end together with the answer."""
 
 
 def octaves(piece: Performance, other: Performance, seconds: float) -> float:
-    """Return how many times twice as dense a passage is as another; a single note counts least."""
+    """Return the log2 of the ratio of two densities, with at least one note in each."""
     least = 1.0 / seconds
     rates = [max(notes_per_second(p, seconds), least) for p in (piece, other)]
     return float(np.log2(rates[0] / rates[1]))
 
 
 def overlap(piece: Performance, other: Performance, seconds: float) -> float:
-    """Return what the pitch classes of two passages have in common."""
+    """Return the overlap of the pitch classes of two passages."""
     if not (len(piece) and len(other)):
         return 0.0
     ours, theirs = (pitch_class_histogram(p, seconds) for p in (piece, other))
@@ -118,7 +118,7 @@ def overlap(piece: Performance, other: Performance, seconds: float) -> float:
 
 
 def phrase_of(piece: Performance, begin: float, end: float) -> Performance:
-    """Return a passage from its first note on; what sounds at its end ends there."""
+    """Return a passage from its first note on; notes that sound at its end are cut there."""
     cut = piece.slice(begin, end)
     return cut.replace(end=np.minimum(cut.end, end - begin))
 
@@ -150,7 +150,7 @@ def measure_answer(model: Model, path: Path, args: argparse.Namespace) -> Answer
 
 @dataclass(frozen=True)
 class Duet:
-    """The model beside the performer, and in the performer's rest."""
+    """What the model plays along with the performer, and during the performer's rest."""
 
     file: str
     notes_per_second: float
@@ -180,11 +180,11 @@ def measure_duet(model: Model, path: Path, args: argparse.Namespace) -> Duet:
 
 @dataclass(frozen=True)
 class Turn:
-    """What was played once a knob had been turned."""
+    """What was played after a knob was turned."""
 
     asked: float | None
     first_notes_per_second: float
-    """In the first seconds, in which it settles."""
+    """In the first seconds, while it settles."""
     notes_per_second: float
     """From then on."""
     most_sounding: int

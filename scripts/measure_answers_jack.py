@@ -4,10 +4,11 @@
 
 A JACK server with a dummy sound card is started. For each of ``--count`` performances a session in
 call and response, with the model in a process of its own, hears a passage of ``--seconds`` through
-a MIDI port, in real time. What it then sends to its output within as long, from its first note on,
-is its answer. Answers are judged as ``midirnn evaluate --continuations`` judges continuations:
-their distance to the passage, beside that of the pianist's own next passage; 1.00 is as far as
-another piece. Each performance takes twice ``--seconds`` and some more.
+a MIDI port, in real time. Its answer is what it then sends to its output during the same length of
+time, from its first note on. Answers are judged as ``midirnn evaluate --continuations`` judges
+continuations: by their distance to the passage, compared with that of the pianist's own next
+passage; 1.00 is as far as another piece. Each performance takes a little more than twice
+``--seconds``.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ from benchmark_live import running
 from tests.jack import JackServer, jack_is_installed
 
 SCALE_PERFORMANCES = 256
-"""The scale is measured on so many performances, as by evaluate."""
+"""Number of performances from which the scale is measured, as in evaluate."""
 
 LATEST_SECONDS = 5.0
-"""How long an answer is waited for."""
+"""How long to wait for an answer."""
 
 
 def main() -> int:
@@ -140,7 +141,7 @@ def perform(phrase: Performance, begin: float, send: Any) -> None:
 
 
 def as_performance(heard: list[tuple[float, Message]], begin: float, seconds: float) -> Performance:
-    """Return what was heard after a passage that began then, from the first note on."""
+    """Return what was heard after a passage that began at ``begin``, from the first note on."""
     recording = Recording(begin)
     for at, message in heard:
         recording.add("model", message, at)
@@ -154,7 +155,7 @@ def as_performance(heard: list[tuple[float, Message]], begin: float, seconds: fl
 
 
 def table(report: dict[str, Any]) -> str:
-    """Return the distances in lines."""
+    """Return the distances as text."""
     span, distances = report["headline"], report["distances"]
     errors = report["standard_errors"]
     columns = list(next(iter(distances.values()))[span])

@@ -1,11 +1,11 @@
-"""Measure what the batches of a training cost beside the updates of the weights that they are for.
+"""Measure the cost of preparing training batches, compared with the updates that use them.
 
     python3 scripts/measure_batches.py DATASET [--segments 3]
 
-For the LSTM of 3 x 384 that `midirnn train` trains, with more and more that it reads: the processor
-time of preparing a batch of 16 pieces of 128 tokens, and of an update with it (loss, gradients,
-AdamW), on one thread; means over so many segments of each piece (16 updates each), and the share of
-the first in the second. One batch in 16 opens all the pieces, and costs several times the others.
+For an LSTM of 3 x 384 in `midirnn train`, with more and more inputs: the processor time of
+preparing a batch of 16 pieces of 128 tokens, and of an update with it (loss, gradients, AdamW), on
+one thread; means over ``--segments`` segments of each piece (16 updates each), and the ratio of the
+two. One batch in 16 opens all the pieces, and costs several times as much as the others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from midirnn.training.tasks import make_task
 WINDOW, SEGMENT = 128, 2048
 
 WARM_UP = 3
-"""So many updates are not counted: files of C++ are compiled, and memory is taken."""
+"""Number of updates that are not counted, in which C++ is compiled and memory is allocated."""
 
 HEARD = {"recall_notes": 2048, "control_inputs": True, "style_inputs": True}
 READS: dict[str, Mapping[str, Any]] = {
@@ -46,14 +46,14 @@ def measure(
 ) -> tuple[float, float]:
     """Return the processor seconds of a batch, and of an update with it."""
     codec = mixture.datasets[0].codec
-    # With a thread for each processor batches are prepared in this one, where they can be timed.
+    # With a compute thread per processor, batches are prepared in this thread and can be timed.
     recipe = TrainingConfig(
         batch_size=16, window=WINDOW, segment=SEGMENT, threads=usable_processors()
     )
     config = ModelConfig(**size, **reads).for_codec(codec)
     sources = mixture.sources()
     for source in sources:
-        for _ in source.train:  # from the disk, which happens once in a training
+        for _ in source.train:  # from the disk, which happens once per training run
             pass
     task = make_task(config, recipe, codec, sources)
     torch.set_num_threads(1)

@@ -1,8 +1,8 @@
-"""Encode very many small MIDI files and report the most memory that all processes take together.
+"""Encode very many small MIDI files and report the peak memory of all processes together.
 
     python3 scripts/measure_encoding_memory.py FOLDER [--files 1000000] [--workers 2] [--json]
 
-The files are made in FOLDER/midi unless they are there; a million take 4 GB on most disks. Each has
+The files are made in FOLDER/midi unless they exist; a million take 4 GB on most disks. Each has
 four notes, and no two are equal. The data set in FOLDER/data is replaced.
 """
 
@@ -63,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def make_files(folder: Path, count: int) -> None:
-    """Write so many files, a thousand to a folder."""
+    """Write ``count`` files, a thousand per folder."""
     for begin in range(0, count, FILES_PER_FOLDER):
         inside = folder / f"{begin // FILES_PER_FOLDER:06d}"
         if not inside.exists():
@@ -73,7 +73,7 @@ def make_files(folder: Path, count: int) -> None:
 
 
 def song(number: int) -> bytes:
-    """Return a file of four notes, which are different for every number."""
+    """Return a file with four notes, which differ for every number."""
     digits = [number >> 7 * place & 0x7F for place in range(4)]  # the lengths of the notes in ticks
     notes = b"".join(
         bytes([0, 0x90, 60 + place, 64, 0x81, digit, 0x80, 60 + place, 0])
@@ -85,9 +85,9 @@ def song(number: int) -> bytes:
 
 
 class MemoryWatch:
-    """Looks every half second at the resident memory of this process and those that it started.
+    """Samples the resident memory of this process and its children every half second.
 
-    Pages that they share are counted for each, so the sum is rather too much. Owns a thread.
+    Shared pages are counted for each process, so the sum is an overestimate. Owns a thread.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class MemoryWatch:
             self._noted[done] = resident(os.getpid())
 
     def growth_per_file(self) -> float:
-        """Return by how much this process has grown since a fifth of the files, per file."""
+        """Return the growth of this process per file, since a fifth of the files."""
         if len(self._noted) < 2:
             return 0.0
         (first, less), (last, more) = sorted(self._noted.items())
@@ -127,7 +127,7 @@ class MemoryWatch:
 
 
 def children(process: int) -> list[int]:
-    """Return the processes that a process has started, and those that these have."""
+    """Return the children of a process, and their children."""
     listed = subprocess.run(
         ["ps", "--no-headers", "-o", "pid", "--ppid", str(process)], capture_output=True, text=True
     )
@@ -136,7 +136,7 @@ def children(process: int) -> list[int]:
 
 
 def resident(process: int) -> int:
-    """Return the bytes of memory in use by a process; 0 if it is no longer there."""
+    """Return the resident memory of a process in bytes; 0 if it no longer exists."""
     try:
         pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
     except OSError:

@@ -1,10 +1,10 @@
-"""Measure whether the players of an ensemble do what they are told, and how loudly.
+"""Measure whether the players of an ensemble follow the network, and how loudly they play.
 
     python3 scripts/measure_ensemble.py [--model NAME] [--seeds N] [--seconds N]
 
-First four players play alone: the share of their gestures (player by player, second by second) that
-are those which the network said. Then a performer plays beside three players, softly, moderately
-and loudly, in sessions with a simulated clock: the mean velocity of the players' notes.
+First, four players play alone: measured is the share of their gestures (player by player, second by
+second) that are those of the network. Then a performer plays with three players, softly, moderately
+and loudly, in sessions with a simulated clock: measured is the mean velocity of the players' notes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from midirnn.sampling import Sampler
 
 VELOCITIES = (30, 64, 105)
 LISTENING_SECONDS = 7.0
-"""Notes of the players count from here on: the style of the performer is known then."""
+"""The players' notes count from here on, when the style of the performer is known."""
 
 
 def gestures_kept(model: Model, seed: int, seconds: int) -> tuple[int, int]:
-    """Return how many gestures are played as they were said, and how many there are."""
+    """Return how many gestures are played as the network chose them, and how many there are."""
     network, seats = load_network(), Seats(4, person=False)
     codec = require(network.codec, EnsembleCodec, "an ensemble", "gestures")
     music = generate_ensemble(model, players=4, seconds=seconds, seed=seed).performance
@@ -56,7 +56,7 @@ def tune(velocity: int, seconds: float, seed: int) -> list[tuple[float, Message]
 
 
 def played_beside(model: Model, velocity: int, seed: int, seconds: float) -> list[int]:
-    """Return the velocities of the players' notes beside a performer who plays this loudly."""
+    """Return the velocities of the players' notes, given the velocity of the performer."""
     clock = ManualClock(1000.0)
     output, begin = MemoryOutput(clock=clock.now), clock.now()
     codec = require_playable(model.codec, "an ensemble")

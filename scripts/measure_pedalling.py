@@ -1,10 +1,10 @@
-"""Measure how models with pedal tokens pedal, beside the pianists whom they go on from.
+"""Compare how models with pedal tokens use the pedal with the pianists whom they continue.
 
     python3 scripts/measure_pedalling.py FILES [--model piano-pedal] [--top-p 1 0.95]
 
-Of each MIDI file 25 seconds are the primer, from second 20 on. Prints, of the next 30 seconds: for
-how much of the time the pedal is down, how often it goes down in a second, and the notes per
-second; medians over the files, of the pianists and of the model with each top-p.
+The primer is 25 seconds of each MIDI file, from second 20 on. Prints for the next 30 seconds: the
+share of time with the pedal down, how often it goes down per second, and the notes per second;
+medians over the files, for the pianists and for the model with each top-p.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECONDS = 30.0
 def pedalling(music: Performance) -> tuple[float, float, float]:
     """Return the share of time with the pedal down, how often it goes down, and notes per second.
 
-    Of the first 30 seconds; all parts have one pedal.
+    For the first 30 seconds; the pedals of all parts are merged.
     """
     inside = music.pedal_time < SECONDS
     is_down = np.append(False, music.pedal_value[inside] >= SUSTAIN_DOWN)

@@ -1,9 +1,9 @@
-"""Measure how alike the returns of sections are: real ones, and those of generated music.
+"""Measure how alike the returns of sections are, in real and in generated music.
 
-Of each MIDI file 20 seconds are taken, and the passage of the same file that is most like them,
-from 20 seconds later on. In pieces with repeats that is the repeat. With --generate so many pieces
-are generated in the form AABA instead, and each second and third A is compared with the first, as B
-is; the third also without the seconds in which the piece comes to its close:
+For each MIDI file, 20 seconds are compared with the most similar passage of the same file, at least
+20 seconds later. In pieces with repeats this is the repeat. With --generate N, N pieces in the form
+AABA are generated instead, and the second and third A, as well as B, are compared with the first A;
+the third also without the seconds in which the piece comes to its close:
 
     python scripts/measure_returns.py data/examples/*.mid
     python scripts/measure_returns.py --generate 8
@@ -33,7 +33,7 @@ from midirnn.performance import Performance  # noqa: E402
 from midirnn.sampling.requests import Request  # noqa: E402
 
 STRETCHES = (0.9, 1.0, 1.1)
-"""A return may be slower or faster by so much."""
+"""Factors by which the tempo of a return may differ."""
 
 
 def best_return(piece: Performance, begin: float, seconds: float) -> tuple[float, float]:
@@ -48,7 +48,7 @@ def best_return(piece: Performance, begin: float, seconds: float) -> tuple[float
 
 
 def played(made: InForm, section: Section, without_seconds: float = 0.0) -> Performance:
-    """Return the notes of a section, but for its last seconds."""
+    """Return the notes of a section, except for its last ``without_seconds``."""
     return made.performance.slice(section.begin_seconds, section.end_seconds - without_seconds)
 
 

@@ -3,10 +3,10 @@
     python3 scripts/measure_style.py SPLITS.csv [--model NAME] [--pairs N] [--json FILE]
 
 SPLITS.csv names MIDI files (columns path, composer, split, group, kind, duplicate_of, duration_s),
-relative to its own folder. First, the state after 20 s of pieces of the train split says of pieces
-of the test split who wrote them, by the nearest neighbour. Then the model goes on from the states
-after two test pieces by different composers, and from their mean, without being told any style
-(--follow 0) and with it (--follow 1): is the music between the two?
+relative to its own folder. First, the composers of test pieces are guessed from the nearest state
+after 20 s of the train pieces. Then the model continues from the states after two test pieces by
+different composers, and from their mean, without controls for the style (--follow 0) and with them
+(--follow 1): is the music between the two?
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def rows_of(table: Path) -> list[Row]:
 def measure_composers(rows: list[Row], model: Model, most: int, least: int) -> dict[str, Any]:
     """Return how often the nearest train piece is by the composer of a test piece.
 
-    Only composers with ``least`` train pieces or more and a test piece count, each with ``most``
-    train pieces at most.
+    Only composers with at least ``least`` train pieces and a test piece count, each with at most
+    ``most`` train pieces.
     """
     by_composer: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -78,7 +78,7 @@ def measure_composers(rows: list[Row], model: Model, most: int, least: int) -> d
 
 
 def places_of(row: Row, model: Model) -> dict[str, Place]:
-    """Return the place of a piece by the mean of its last states, by the last, and by traits."""
+    """Return the position of a piece by the mean of its last states, the last state, and traits."""
     one = trace(read_midi(row.path), model, seconds=PRIMER_SECONDS, states=("h",))
     last = one.states["h"][-1].ravel().astype(float)
     means = [np.nanmean(values) for values in traits_of(one.signals)]
@@ -87,16 +87,16 @@ def places_of(row: Row, model: Model) -> dict[str, Place]:
 
 
 def traits_of(signals: Any) -> list[Any]:
-    """Return the signals that a simple description of a style has: density, loudness, register."""
+    """Return the signals of a simple description of style: density, loudness, register."""
     return [signals[name] if name in signals else np.zeros(1) for name in MEASURES]
 
 
 def measure_pairs(
     rows: list[Row], model: Model, pairs: int, seeds: int, seconds: float
 ) -> dict[float, list[dict[str, Any]]]:
-    """Return the measures of what is played from two states and from their mean, for each pair.
+    """Return the measures of the music from two states and from their mean, for each pair.
 
-    Once without being told a style, and once with it.
+    Once without controls for the style, and once with them.
     """
     rng = np.random.default_rng(0)
     tested = [row for row in rows if row.split == "test"]
@@ -145,9 +145,9 @@ def summary(made: list[dict[str, Any]]) -> dict[str, Any]:
             "pairs": len(middle),
             "between": float(((middle >= low) & (middle <= high)).mean()),
             "between_far": float(((middle >= low) & (middle <= high))[far].mean()),
-            # where on the way from one end to the other, fitted over all pairs
+            # position between the two ends, fitted over all pairs
             "way": float((apart @ (middle - ends[:, 0])) / (apart @ apart)),
-            # how far what is played from one state follows that state's own primer
+            # how closely the music from one state follows the primer of that state
             "follows_primer": float(np.corrcoef(apart, primers[:, 1] - primers[:, 0])[0, 1]),
         }
     return found

@@ -1,12 +1,12 @@
-"""Measure the tunes of a model: are they ABC, and do they keep the metre and key asked for?
+"""Measure whether a model's tunes are valid ABC, and keep to their metre and key.
 
     python3 scripts/measure_tunes.py MODEL [--count N] [--seed S] [--no-primers]
 
-N tunes begin from nothing, and as many from a metre and a key (PRIMERS in turn), unless
---no-primers is given: only models whose tunes begin with both can be asked. A tune is accepted if
-Debian's abc2midi writes a MIDI file of it without a line 'Error'; without abc2midi only midirnn's
-own reader is asked. A metre is kept in bars of its length, a key in notes of its scale. The last
-lines say how each metre and each key is kept.
+N tunes are generated without a primer, and N with a metre and a key (PRIMERS in turn), unless
+--no-primers is given: primers only work for models whose tunes begin with both. A tune is accepted
+if Debian's abc2midi writes a MIDI file of it without a line 'Error'; without abc2midi only
+midirnn's own reader is used. The metre is measured by the bars that fill it, the key by the notes
+in its scale. The last lines show this for each metre and each key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PRIMERS = tuple(f"M:{metre}\nK:{key}\n" for metre in METRES for key in KEYS)
 
 
 def tunes(model: str, count: int, seed: int, primers: tuple[str, ...] | None) -> list[str]:
-    """Return tunes of a model; the primers, if there are any, take turns."""
+    """Return tunes of a model, cycling through the primers, if there are any."""
     loaded = load(model)
     engine, config = loaded.engine(), SamplingConfig()
     made = []
@@ -43,7 +43,7 @@ def tunes(model: str, count: int, seed: int, primers: tuple[str, ...] | None) ->
 
 
 def accepted_by_abc2midi(tune: str) -> bool:
-    """Return whether abc2midi writes a MIDI file of a tune and finds no error in it."""
+    """Return True if abc2midi writes a MIDI file of a tune and finds no error in it."""
     with tempfile.TemporaryDirectory() as folder:
         path, midi = Path(folder, "tune.abc"), Path(folder, "tune.mid")
         header = "" if tune.startswith("X:") else "X:1\nT:tune\n"
@@ -51,7 +51,7 @@ def accepted_by_abc2midi(tune: str) -> bool:
         run = subprocess.run(
             ["abc2midi", str(path), "-o", str(midi)], capture_output=True, timeout=60
         )
-        said = run.stdout + run.stderr  # it may cut a character in two
+        said = run.stdout + run.stderr  # abc2midi may cut a character in two
         return run.returncode == 0 and midi.is_file() and b"Error" not in said
 
 
@@ -89,7 +89,7 @@ def share_of_notes(measured: list[Keeping]) -> float:
 
 
 def report_each(made: list[str]) -> None:
-    """Print how each metre and each key that was asked for is kept."""
+    """Print how closely the tunes keep to each metre and each key of the primers."""
     for field, values, share in (("M", METRES, share_of_bars), ("K", KEYS, share_of_notes)):
         for value in values:
             asked = [tune for tune in made if f"{field}:{value}\n" in tune]

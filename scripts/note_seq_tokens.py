@@ -2,8 +2,8 @@
 
     python scripts/note_seq_tokens.py FILES.json RESULT.json
 
-It imports nothing of midirnn. FILES.json is a list of paths; RESULT.json gets the processor time of
-each, and its tokens: those of Performance RNN with 32 velocities.
+It does not import midirnn. FILES.json is a list of paths; RESULT.json gets the processor time and
+the tokens of each file: those of Performance RNN with 32 velocities.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python3 scripts/package_weights.py RUN midirnn/pretrained/NAME --evaluations FILE.json ...
 
-The evaluations are the output of midirnn evaluate --json. Those of the likelihood are called by
-their split, with the grammar's mask and without it; where several data sets have that split, by the
-data set too. Of samples, continuations and endings only the summary is kept. DATASET=FILE.json says
-of which data set a report is, or calls it otherwise. The card (README.md) and the licence beside
-the weights are written by hand and are not changed.
+The evaluations are the output of midirnn evaluate --json. Those of the likelihood are named after
+their split and whether the grammar's mask was on, and after the data set if several have that
+split. Of samples, continuations and endings only the summary is kept. DATASET=FILE.json gives the
+name of a report's data set, or overrides it. The card (README.md) and the licence next to the
+weights are written by hand and are not changed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Report = dict[str, Any]
 DATASET = "dataset"
 
 ENDING_FIGURES = ("mean", "deviation", "overlapping_area", "from_reference")
-"""What is kept of each feature of endings."""
+"""The figures that are kept for each feature of endings."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A report of a file: what it is called, and the part of it that is kept."""
+    """A report from a file: its name, and the part of it that is kept."""
 
     path: Path
     name: str
@@ -41,7 +41,7 @@ class Evaluation:
 
     @property
     def dataset(self) -> str | None:
-        """The data set's name; None if the report is of a midirnn that did not write it."""
+        """The data set's name; None if the report is from a version that did not write it."""
         return self.kept.get(DATASET)
 
 
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def read(argument: str) -> Evaluation:
-    """Read a report, ``FILE`` or ``DATASET=FILE``. Raises ValueError if it is none."""
+    """Read a report, ``FILE`` or ``DATASET=FILE``. Raises ValueError if it is not a report."""
     dataset, _, file = ("", "", argument) if Path(argument).exists() else argument.rpartition("=")
     path = Path(file)
     try:
@@ -88,9 +88,9 @@ def read(argument: str) -> Evaluation:
 
 
 def by_name(evaluations: Sequence[Evaluation]) -> dict[str, Report]:
-    """Return what is kept of each evaluation. Raises ValueError if two have the same name.
+    """Return the kept part of each evaluation. Raises ValueError if two have the same name.
 
-    Names that several data sets have in common get the data set's: ``validation of jazz``.
+    A name that several data sets share is extended by the data set: ``validation of jazz``.
     """
     found: dict[str, Report] = {}
     for each in evaluations:
@@ -112,12 +112,12 @@ def of_likelihood(report: Report) -> str:
 
 
 def summary(report: Report) -> Report:
-    """Return a report without the single pieces, and without where the model was."""
+    """Return a report without the individual pieces and without the path of the model."""
     return without(report, "model", "each")
 
 
 def summary_of_continuations(report: Report) -> Report:
-    """Return all distances; the scale and the standard errors of the headline only."""
+    """Return all distances, but the scale and standard errors only for the headline."""
     headline, scale = report["headline"], report["scale"]
     return summary(report) | {
         "scale": {**scale, "mean_between_pieces": scale["mean_between_pieces"][headline]},
@@ -143,11 +143,11 @@ KINDS: dict[str, tuple[Callable[[Report], str], Callable[[Report], Report]]] = {
     "endings": (lambda _: "endings", summary_of_endings),
     "nats_per_token": (of_likelihood, lambda report: without(report, "model", "split")),
 }
-"""The kinds of reports by a key that only they have: how they are called, and what is kept."""
+"""The kinds of reports by a key that only they have: their name, and what is kept."""
 
 
 def without_folders(info: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of a training; of the run it began from, no more than the name."""
+    """Return the information on a training run, with only the name of the run it started from."""
     origin = info.get("started_from")
     if origin is None or not Path(origin["model"]).is_absolute():
         return info

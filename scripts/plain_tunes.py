@@ -1,10 +1,10 @@
-"""Write the tunes of some ABC files plainly, so that a network learns nothing but music from them.
+"""Write the tunes of ABC files in plain form, so that a network only learns music from them.
 
     python3 scripts/plain_tunes.py FILE.abc... -o PLAIN.abc
 
-Of each tune the metre, the key and the notes are kept. Titles, remarks, chord names, ornaments and
-fields of some program are left out: a network copies their mistakes. Tunes that midirnn cannot
-read, or that change their key, metre or unit length, are left out, and counted.
+The metre, the key and the notes of each tune are kept. Titles, remarks, chord names, ornaments and
+program-specific fields are left out, because a network copies their mistakes. Tunes that midirnn
+cannot read, or that change their key, metre or unit length, are left out and counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from midirnn.files import write_file
 
 
 def plainly(text: str) -> str | None:
-    """Return the tune plainly; None for one that cannot be written so."""
+    """Return the tune in plain form; None if this is not possible."""
     try:
         return plain_tune(text)
     except CodecError:

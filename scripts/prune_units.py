@@ -1,10 +1,10 @@
-"""Leave out the units of a model that its predictions need least, to train the smaller one on.
+"""Remove the units that a model's predictions need least, to train the smaller model further.
 
     python3 scripts/prune_units.py MODEL DATASET TARGET --hidden-size 160
 
-A unit is one place of all layers, since residual connections add them up. Those go on which the
-loss on training pieces depends least, by its derivative. After P. Molchanov et al., "Pruning
-Convolutional Neural Networks for Resource Efficient Inference" (2017).
+A unit is the same position in all layers, because residual connections add these up. The units
+removed are those on which the loss on training pieces depends least, by its derivative. Source: P.
+Molchanov et al., "Pruning Convolutional Neural Networks for Resource Efficient Inference" (2017).
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def units_kept(weights: Weights, shapes: Shapes, kept: IntArray, width: int) -> Weights:
-    """Return the weights of these shapes: those of the units ``kept`` of ``width``."""
+    """Return weights of the given shapes, with only the units ``kept`` of ``width``."""
     found = dict(weights)
     for name, shape in shapes.items():
         for axis, size in enumerate(weights[name].shape):
-            if size != shape[axis]:  # one block of units after the other, for each gate
+            if size != shape[axis]:  # one block of units for each gate
                 blocks = np.arange(0, size, width)[:, None]
                 found[name] = found[name].take((blocks + kept).ravel(), axis)
     return found
 
 
 def saliences(task: LanguageModelTask, readers: Sequence[str], batches: int) -> FloatArray:
-    """Return how much the loss depends on each unit: the mean square of its derivative by a factor
-    on the unit, over batches.
+    """Return how much the loss depends on each unit.
 
-    That derivative is the sum of weight times gradient over the weights that read the unit: the
-    columns of the matrices named ``readers``.
+    This is the mean square over batches of the derivative with respect to a factor on the unit,
+    which is the sum of weight times gradient over the weights that read the unit: the columns of
+    the matrices named ``readers``.
     """
     network = task.model
     total = np.zeros(network.config.hidden_size)
@@ -83,7 +83,7 @@ def main() -> None:
         parser.error(f"--hidden-size is {arguments.hidden_size}; allowed are 1 to {width - 1}")
     try:
         config = replace(checkpoint.config, hidden_size=arguments.hidden_size)
-    except OptionError as error:  # of a tied embedding
+    except OptionError as error:  # for a tied embedding
         parser.error(str(error))
     shapes = expected_shapes(config)
     pieces = Dataset.open(arguments.dataset).pieces("train")

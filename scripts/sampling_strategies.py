@@ -1,12 +1,12 @@
-"""Compare ways to draw the next token: greedy, temperature, top-k, top-p and min-p.
+"""Compare ways to sample the next token: greedy, temperature, top-k, top-p and min-p.
 
     python3 scripts/sampling_strategies.py MODEL DATASET OUTPUT.png [--samples N] [--tokens T]
 
 For each strategy a model writes N samples of T tokens (a tune may end earlier); greedy writes one,
-because all would be the same. The table says how much of them is repetition (runs of 16 tokens that
-the sample had before), how much is copied (runs of 16 tokens of the split 'train' of DATASET), and
-how likely the model finds them (nats per token at temperature 1). The last row says the same of N
-excerpts of the split 'validation'. OUTPUT.png shows the figures over the temperature.
+because all would be the same. The table shows how much of them is repetition (runs of 16 tokens
+that the sample had before), how much is copied (runs of 16 tokens of the split 'train' of DATASET),
+and how likely they are to the model (nats per token at temperature 1). The last row has the same
+for N excerpts of the split 'validation'. OUTPUT.png shows the figures over the temperature.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from midirnn.sampling.filters import SamplingConfig, probabilities
 from midirnn.sampling.sampler import Sampler
 
 RUN = 16
-"""Tokens of a run that counts as a repetition or a copy: too many to recur by chance."""
+"""Length of a run that counts as a repetition or a copy: too long to recur by chance."""
 
 PLAIN = SamplingConfig(top_p=1.0)
 TEMPERATURES = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5)
@@ -43,7 +43,7 @@ FILTERS = {
     "min-p 0.1": replace(PLAIN, min_p=0.1),
 }
 Figures = tuple[float, float, float]
-"""Repetition, copying (shares), nats per token."""
+"""Repetition and copying (shares), and nats per token."""
 
 _WEIGHTS = np.random.default_rng(0).integers(0, 2**64, RUN, np.uint64) | np.uint64(1)
 
@@ -60,7 +60,7 @@ def walk(
 ) -> tuple[np.ndarray, float]:
     """Return new tokens, or those given, and the sum of their negative log-likelihoods.
 
-    New ones are ``count`` at most: a tune ends at its end. The likelihood is that at temperature 1,
+    There are at most ``count`` new ones, fewer if a tune ends. The likelihood is at temperature 1,
     with the mask that the model was trained with.
     """
     sampler.reset()
@@ -102,7 +102,7 @@ def measure(walks: Iterable[tuple[np.ndarray, float]], seen: np.ndarray) -> Figu
 
 
 def excerpts(pieces: Sequence[np.ndarray], count: int, tokens: int) -> list[np.ndarray]:
-    """Return the beginnings of some pieces; of few pieces, excerpts from all over them."""
+    """Return the beginnings of some pieces; for few pieces, excerpts spread over them."""
     if len(pieces) < count:
         pieces = [
             piece[at : at + tokens] for piece in pieces for at in range(0, len(piece), tokens)
@@ -116,7 +116,7 @@ def print_row(name: str, figures: Figures) -> None:
 
 
 def _name_points(axes: Axes, filtered: dict[str, Figures]) -> None:
-    """Write the names of the filters beside their points, a line apart at least."""
+    """Write the names of the filters next to their points, at least a line apart."""
     low, high = axes.get_ylim()
     gap, height = 0.05 * (high - low), low
     for name, figures in sorted(filtered.items(), key=lambda item: item[1][2]):
@@ -135,7 +135,7 @@ def _name_points(axes: Axes, filtered: dict[str, Figures]) -> None:
 def draw(
     by_temperature: dict[float, Figures], filtered: dict[str, Figures], real: Figures, path: Path
 ) -> None:
-    """Draw the figures over the temperature; those of the filters stand at temperature 1."""
+    """Draw the figures over the temperature; those of the filters are at temperature 1."""
     figure = make_figure(9.0, 3.4)
     titles = ("repetition", "copied from the training data", "nats per token")
     for place, title in enumerate(titles):
@@ -149,7 +149,7 @@ def draw(
             s=14,
             color="#c1440e",
         )
-        if place < 2:  # up to 1 % at least, so that nothing looks like much
+        if place < 2:  # at least up to 1 %, so that tiny values do not look large
             axes.set_ylim(bottom=-0.05, top=max(1.0, axes.get_ylim()[1], 1.1 * real[place] * scale))
         axes.axhline(real[place] * scale, color="#3a7d44", linestyle="--", linewidth=1)
         if place == 2:

@@ -1,7 +1,7 @@
-"""What mkdocs calls while it builds the documentation site.
+"""Hooks that mkdocs calls while it builds the documentation site.
 
-Equations become MathML, which browsers draw by themselves, and the page of commands is written
-from the command line's own help.
+Equations become MathML, which browsers render natively, and the page of commands is generated from
+the help of the command line.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>(?:~(?:\w+\.)*)?([
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the help of every command in place of the mark."""
+    """Replace the mark with the help of every command."""
     return (
         markdown.replace(COMMANDS_MARK, command_help()) if COMMANDS_MARK in markdown else markdown
     )
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Write equations as MathML and the roles of docstrings as plain names; mark flags."""
+    """Convert equations to MathML and docstring roles to plain names, and mark flags."""
     content = _ROLE.sub(r"<code>\1</code>", _EQUATION.sub(_mathml, content))
     return _FLAG.sub(r'<code class="flag">\1</code>', content)  # which CSS keeps on one line
 

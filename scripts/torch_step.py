@@ -1,4 +1,4 @@
-"""A step through torch.nn's recurrent layers, to measure the engines against."""
+"""A step through torch.nn's recurrent layers, to compare the engines with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from midirnn.engines.base import Advance, RecurrentEngine, feature_weights, head
 from midirnn.engines.state import EngineState, FloatVector
 from midirnn.models.config import ModelConfig
 
-# Leaving mkldnn.flags sets what this build has not, and says so.
+# Leaving mkldnn.flags sets options that this build lacks, and warns.
 warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
 
 
@@ -29,7 +29,7 @@ LAYERS: dict[str, Callable[[int, int], nn.RNNBase]] = {
 class TorchEngine(RecurrentEngine):
     """One step of the language model, batch 1: an implementation of ``StepEngine``.
 
-    From the first engine on, torch runs on one thread in the whole process.
+    Creating one makes torch run on one thread in the whole process.
     """
 
     name = "torch"
@@ -71,7 +71,7 @@ class TorchEngine(RecurrentEngine):
             return self._run(before, token, torch.from_numpy(features))
 
     def _read(self, x: Tensor, layer: int) -> Tensor:
-        """Return what a layer, or the output, reads of the layers below."""
+        """Return the input of a layer, or of the output, from the layers below."""
         if not self._config.layer_norm or layer == 0:
             return x
         scale, bias = (self._tensors[f"norms.{layer - 1}.{part}"] for part in ("weight", "bias"))

@@ -1,12 +1,12 @@
-"""Tune a model to pianists whom it has never heard, and measure what that brings and costs.
+"""Tune a model to pianists whom it has never heard, and measure the gain and the price.
 
     python scripts/tune_players.py PLAYERS.csv DATASET -o results.jsonl --steps 60
 
 PLAYERS.csv has a line for each recording: ``player,part,path``. The part is ``learn`` (the last of
-these says when to stop) or ``keep`` (only to measure). The path is that of a MIDI
-file, or ``DATASET:SPLIT:NUMBER``, a piece of an encoded data set. Players whose names begin alike
-up to a slash are a group. The price is measured on the test split of DATASET, without the player's
-pieces. One training serves two kinds: the adapter is its change at a low rank. A player whose
+these decides when to stop) or ``keep`` (only to measure). The path is that of a MIDI file, or
+``DATASET:SPLIT:NUMBER``, a piece of an encoded data set. Players whose names are the same up to a
+slash form a group. The price is measured on the test split of DATASET, without the player's pieces.
+One training run serves two kinds: the adapter is a low-rank version of its change. A player whose
 results are in the output is skipped; at the end a table is printed.
 """
 
@@ -43,7 +43,7 @@ from midirnn.training.tuning import ADAPTER, ALL, STATE, BaseMusic, Parts  # noq
 
 
 def read_players(path: Path, model: Model) -> dict[str, dict[str, list[Tokens]]]:
-    """Return the pieces of each player as tokens, by their part."""
+    """Return the pieces of each player as tokens, by part."""
     players: dict[str, dict[str, list[Tokens]]] = {}
     splits: dict[str, Sequence[Tokens]] = {}
     with path.open(encoding="utf-8", newline="") as file:
@@ -64,10 +64,10 @@ def read_players(path: Path, model: Model) -> dict[str, dict[str, list[Tokens]]]
 def parts_of(
     pieces: Mapping[str, Sequence[Tokens]], sizes: argparse.Namespace, model: Model
 ) -> Parts:
-    """Return what to learn from, what to stop by and what to measure, up to the sizes.
+    """Return what to learn from, what decides when to stop and what to measure, up to the sizes.
 
-    Of each piece it is the beginning. The last piece that may be learned from says when to stop;
-    where there is one only, its end does.
+    Pieces are cut to their beginnings. The last piece to learn from decides when to stop; if there
+    is only one, its end does.
     """
     learned = [model.codec.decode(piece) for piece in pieces["learn"]]
     *train, last = _beginnings(learned, 60.0 * sizes.minutes)
@@ -83,7 +83,7 @@ def parts_of(
 
 
 def _beginnings(pieces: Sequence[Performance], seconds: float) -> list[Performance]:
-    """Return equally long beginnings of pieces, together so many seconds where there is as much."""
+    """Return equally long beginnings of pieces, ``seconds`` in total if there is enough."""
     each = seconds / max(len(pieces) - 1, 1)
     return [piece.slice(0.0, min(each, piece.duration)) for piece in pieces]
 
@@ -103,7 +103,7 @@ def measure_player(
     }
     try:
         share = tuning.best_share(model, whole, parts.validation, base.own)
-    except DatasetError:  # it is no better: then nobody would take it up
+    except DatasetError:  # it is no better, so it would not be used
         share = 0.0
     for kind in (ADAPTER, ALL):
         adapter = tuning.adapter_of(model, trained, replace(config, kind=kind)).scaled(share)

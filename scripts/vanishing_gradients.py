@@ -32,7 +32,7 @@ COLOURS = ("#c1440e", "#2a6f97", "#3a7d44", "#7b2d8b", "#8d8d9b")
 
 
 class Network(nn.Module):
-    """An embedding, one recurrent layer and logits. Its states are kept to be differentiated."""
+    """An embedding, one recurrent layer and logits. Returns its states for their gradients."""
 
     def __init__(self, vocab_size: int, cell: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Network(nn.Module):
 
 
 def windows(text: np.ndarray, length: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return random windows of a text and the token after each of theirs: (ROWS, length) each."""
+    """Return random windows of a text and their next tokens; shape (ROWS, length) each."""
     begin = rng.integers(0, len(text) - length - 1, ROWS)
     rows = torch.from_numpy(np.stack([text[b : b + length + 1] for b in begin]).astype(np.int64))
     return rows[:, :-1], rows[:, 1:]

@@ -93,7 +93,7 @@ def wrap(data: bytes) -> bytes:
 
 
 def _time_division(division: int, source: str) -> tuple[int, float | None]:
-    """Return the ticks per quarter note, and for an SMPTE division the seconds per tick."""
+    """Return (ticks per quarter note, None), or (0, seconds per tick) for an SMPTE division."""
     if division == 0:
         raise MidiFileError(source, "has a time division of 0 ticks per quarter note")
     if not division & 0x8000:

@@ -31,8 +31,7 @@ MAX_ARTICULATION = 4.0
 _PEDAL_PLACE = 0.6
 """When the pedal is sampled between two chords, as a share of the time between them."""
 _PEDAL_DELAY = 0.1
-"""Seconds after a chord until the pedal goes down again, and the largest share of the time to the
-next chord."""
+"""Seconds after a chord until the pedal goes down again; less if the next chord is close."""
 _SHORTEST = 0.02
 """The shortest note, in seconds."""
 _ROOM = 0.45

@@ -134,7 +134,7 @@ def _joined(onset: FloatArray) -> FloatArray:
 
 
 def _meters(written: Performance, clock: QuarterClock) -> tuple[Meter, ...]:
-    """Return the valid time signatures, with the first one moved to the start."""
+    """Return the valid time signatures, with 4/4 at the start if none begins there."""
     signatures = [s for s in written.signatures if isinstance(s, TimeSignature)]
     onsets = clock.quarters(np.array([signature.seconds for signature in signatures]))
     meters = [

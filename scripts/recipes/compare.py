@@ -1,10 +1,9 @@
-"""Train a small model again and again, one thing changed at a time, and print what it gave.
+"""Train a small model repeatedly, with one change at a time, and print the results.
 
     python3 scripts/recipes/compare.py DATASET RUNS [--rows muon dropout ...] [--tokens 5000000]
 
-A row that RUNS holds already is not run again, and one that was stopped goes on where it was; one
-of another number of tokens is refused.
-README.md beside this has the table.
+A row that is already in RUNS is not run again, and one that was stopped is continued; one with
+another number of tokens is refused. The table is in README.md in this folder.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ ROWS: dict[str, Flags] = {
     "tied": {"--embedding-size": "128", "--tied-embedding": None},
     "seed-1": {"--seed": "1"},
 }
-"""What is changed in each row."""
+"""The change in each row."""
 
 TYPES = ("note_on", "note_off", "time_shift", "velocity")
 
@@ -68,7 +67,7 @@ def main() -> None:
 
 
 def compare(dataset: Path, runs: Path, base: Flags, rows: Mapping[str, Flags]) -> None:
-    """Train the rows that are not finished, and print the table of all."""
+    """Train the rows that are not finished, and print the table of all rows."""
     for name in rows:
         check_tokens(runs / name, int(base["--tokens"] or 0))
     for name, changes in rows.items():
@@ -87,7 +86,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def check_tokens(run: Path, tokens: int) -> None:
-    """Exit where a run is there that was made with another number of tokens."""
+    """Exit if the run exists with another number of tokens."""
     for config in (run / checkpoint / "config.json" for checkpoint in ("last", "best")):
         if config.exists():
             info = json.loads(config.read_text(encoding="utf-8"))["info"]
@@ -105,7 +104,7 @@ def train(dataset: Path, run: Path, flags: Flags) -> None:
 
 
 def validation(run: Path) -> dict[str, Any]:
-    """The validation at the end of a run; empty if there is none yet."""
+    """Return the last validation of a run; empty if there is none yet."""
     metrics = run / "metrics.jsonl"
     lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
     found = [row for row in map(json.loads, lines) if "validation_nats_per_token" in row]

@@ -2,10 +2,10 @@
 
     python3 scripts/recipes/compare_terms.py DATASET RUNS [--rows votes age ...] [--tokens 10000000]
 
-The network has 2 layers of 128. The first row has all terms, and `none` no structured output; every
-other row leaves out what it is named after: terms that say much the same stand together, and with
---rows each term can be left out alone. A row that RUNS holds already is not run again, and one that
-was stopped goes on where it was.
+The network has 2 layers of 128. The first row has all terms, and `none` has no structured output;
+every other row leaves out the terms that it is named after. Similar terms are grouped, and with
+--rows each term can be left out alone. A row that is already in RUNS is not run again, and one that
+was stopped is continued.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from midirnn.features.terms import performance_groups
 from midirnn.terms import OutputTerms
 
 CHANGED = {"--num-layers": "2", "--term-notes": "2048"}
-"""What is otherwise than in the baseline of compare.py."""
+"""The differences from the baseline of compare.py."""
 
 TERMS = tuple(OutputTerms(performance_groups(100, 32)).slices)
 """The names of all terms."""
@@ -40,14 +40,14 @@ GROUPS = {
 """Terms that are left out together."""
 
 WEAKEST = ("votes", "silence", "age", "interonset")
-"""Those that show little when each is left out alone; the row `weakest` is without all of them."""
+"""Terms that matter little when left out alone; the row `weakest` leaves out all of them."""
 
 SEEDS = ("seed-1", "weakest-seed-1")
 """Rows with another seed."""
 
 
 def rows_of(names: list[str]) -> dict[str, Flags]:
-    """Return the rows of these names, behind the one with all terms."""
+    """Return the rows of these names, after the one with all terms."""
     known = {name: (name,) for name in TERMS} | GROUPS | {"weakest": WEAKEST}
     rows: dict[str, Flags] = {FIRST: {}, "none": {"--term-notes": "0"}, "seed-1": {"--seed": "1"}}
     rows |= {name: {"--without-terms": ",".join(terms)} for name, terms in known.items()}

@@ -1,16 +1,16 @@
-"""Measure what a network of an ensemble has to beat: frequencies and first-order Markov chains.
+"""Measure the baselines of ensemble networks: frequencies and first-order Markov chains.
 
     python3 scripts/recipes/ensemble_baselines.py DATASET --split test
 
 DATASET is made by `midirnn encode --codec ensemble` with joint tokens. Each baseline is fitted to
-the train split, with the one smoothing that is best on the validation split. All figures are
-negative log-likelihoods in nats per second of all players together:
+the train split, with the smoothing that is best on the validation split. All figures are negative
+log-likelihoods in nats per second of all players together:
 
-- uniform: every state is as likely as every other;
-- frequencies: each state as often as in the train split, whatever was before;
-- stay: the state before again, or else by the frequencies, with one probability of staying;
-- chain: a first-order Markov chain, drawn towards the frequencies where a state is rare;
-- chain of each player: the players' own chains, as if they did not hear one another.
+- uniform: all states are equally likely;
+- frequencies: each state as often as in the train split, regardless of what was before;
+- stay: the same state again with a fixed probability, otherwise by the frequencies;
+- chain: a first-order Markov chain, smoothed towards the frequencies for rare states;
+- chain of each player: an independent chain for each player.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 Model = Callable[[States], float]
-"""Returns the negative log-likelihood of a piece in nats."""
+"""A function that returns the negative log-likelihood of a piece in nats."""
 
 
 def best(
@@ -80,7 +80,7 @@ def nats(model: Model, pieces: Sequence[States]) -> float:
 
 
 def shares(train: Sequence[States], size: int, smoothing: float) -> Array:
-    """Return how often each state is there, each counted a little oftener than it was."""
+    """Return the frequencies of the states, with additive smoothing."""
     counts = np.bincount(np.concatenate(train), minlength=size) + smoothing / size
     of_all: Array = counts / counts.sum()
     return of_all

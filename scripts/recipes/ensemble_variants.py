@@ -1,10 +1,10 @@
-"""Write each training quartet at other tempi, in other keys and on other grids of seconds.
+"""Write variants of each training quartet: other tempos, other keys and shifted seconds.
 
     python3 scripts/recipes/ensemble_variants.py SPLITS.csv -o FOLDER --copies 8
 
 SPLITS.csv names files, their data set and their split; only those of the train split are varied.
-Where a second begins says nothing about the music, and a quartet is still one a little faster or
-two semitones higher: each copy is a piece that might as well have been in the data set. Parts keep
+Where a second begins says nothing about the music, and a quartet stays plausible when it is a
+little faster or two semitones higher, so each copy could have been in the data set. Parts keep
 their names and their order.
 """
 

@@ -3,7 +3,7 @@
     python3 scripts/recipes/folk_tunes.py ABC OUTPUT
 
 ABC is a folder with the tune books ``by_source/NAME.abc`` and with ``train.abc``,
-``validation.abc`` and ``test.abc``, which say by their tunes in which split each one is.
+``validation.abc`` and ``test.abc``, whose tunes define the splits.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from midirnn.files import write_file
 BOOKS = ("oneills1850", "ryans_mammoth", "airds_airs")
 SPLITS = ("train", "validation", "test")
 RIGHT_BARS = 0.9
-"""The least share of bars of the right length: other tunes were mistyped, or are free in metre."""
+"""Minimum share of bars of the right length: other tunes have errors, or a free metre."""
 LENGTHS = range(60, 1200)
-"""Characters of a tune."""
+"""Allowed lengths of a tune, in characters."""
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def tunes_in(path: Path) -> list[Passage]:
 
 
 def usable(text: str) -> str | None:
-    """Return the tune plainly; None for one that is not to be learned from."""
+    """Return the tune in plain form; None if it is not suitable for training."""
     try:
         plain = plain_tune(text)
         keeping = measure_keeping(parse_tune(plain))

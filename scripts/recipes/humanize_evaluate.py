@@ -1,20 +1,20 @@
-"""Measure how near a network's expression comes to pianists', beside two baselines.
+"""Measure how close a network's expression is to pianists', compared with baselines.
 
     python3 scripts/recipes/humanize_evaluate.py PAIRS.npz MODEL... --split test [--json FILE]
 
 Rank correlation (Spearman's) and mean absolute error, per performance, averaged over the
 performances of a title and then over titles. Errors are in velocities, in percent of the time to
-the next chord, in octaves of duration, and in milliseconds. "Constant" plays the score as it is
-written with one velocity; "means" takes the mean of the train split by metrical position, pitch and
-local density. "written" are the velocities of the score file, where it has dynamics. A model's
-"expectation" is the mean of each quantity by the score alone, "without dynamics" the same when it
-does not see these velocities, "one sample" what `midirnn humanize` plays, with one seed. "another
-pianist" is another performance of the same score, over the titles that have two.
+the next chord, in octaves of duration, and in milliseconds. "constant" plays the score as written
+with one velocity; "means" takes the means of the train split by metrical position, pitch and local
+density. "written" are the velocities of the score file, if it has dynamics. A model's "expectation"
+is the mean of each quantity given only the score, "without dynamics" the same without these
+velocities, "one sample" what `midirnn humanize` plays with one seed. "another pianist" is another
+performance of the same score, for titles that have two.
 
-The second table has the titles with written dynamics: how much louder notes are played that are
+The second table is for titles with written dynamics: how much louder notes are played that are
 written 10 velocities louder (the slope of a regression), and how much louder accented notes are
-than the 30 notes around them. A note that is written a fifth louder than these is an accent: it is
-what notation programs make of one.
+than the 30 notes around them. A note that is written a fifth louder than these counts as accented:
+this is how notation programs write accents.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from midirnn.scores.traits import DYNAMICS_TRAITS
 UNITS = {"velocity": 1.0, "tempo": 100.0, "articulation": 1.0, "timing": 1000.0}
 
 AROUND = 31
-"""Notes that an accent is compared with, itself in the middle."""
+"""Number of notes around an accent, with the accent in the middle."""
 
 Table = dict[str, dict[str, dict[str, Agreement]]]
-"""By predictor, title and quantity."""
+"""Agreement by predictor, title and quantity."""
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def at_most(pairs: list[Pair], most: int) -> list[Pair]:
-    """Return the first performances of each title."""
+    """Return the first ``most`` performances of each title."""
     of_title: dict[str, list[Pair]] = {}
     for pair in pairs:
         of_title.setdefault(pair.title, []).append(pair)
@@ -93,7 +93,7 @@ def at_most(pairs: list[Pair], most: int) -> list[Pair]:
 
 
 def written(pair: Pair) -> dict[str, FloatArray]:
-    """Return the velocities that stand in the score file."""
+    """Return the velocities in the score file."""
     dynamics = written_velocities(pair)
     return as_written(pair) | {"velocity": dynamics - dynamics.mean()}
 
@@ -105,7 +105,7 @@ def columns(values: FloatArray) -> dict[str, FloatArray]:
 
 
 class Expectation:
-    """The means that a network gives by the score alone."""
+    """The means that a network gives from the score alone."""
 
     def __init__(self, engine: HumanizerEngine, *, dynamics: bool = True) -> None:
         self.engine, self.dynamics = engine, dynamics
@@ -118,7 +118,7 @@ class Expectation:
 
 
 class Sample:
-    """One performance that is drawn, the same for all pianists of a title."""
+    """One sampled performance, the same for all pianists of a title."""
 
     def __init__(self, engine: HumanizerEngine) -> None:
         self.engine = engine
@@ -147,7 +147,7 @@ class AnotherPianist:
 
 
 def remembered(predict: Predictor) -> Predictor:
-    """Return the same, computed once for each title: all its performances have one score."""
+    """Return the predictor with a cache: all performances of a title have the same score."""
     known: dict[tuple[str, int], dict[str, FloatArray]] = {}
 
     def once(pair: Pair) -> dict[str, FloatArray]:
@@ -170,7 +170,7 @@ def show(table: Table) -> None:
 
 
 def show_dynamics(pairs: list[Pair], predictors: dict[str, Predictor]) -> None:
-    """Print what pianists and the networks make of written dynamics and accents."""
+    """Print how pianists and the networks play written dynamics and accents."""
     marked = [p for p in pairs if p.traits[0, DYNAMICS_TRAITS[0]] and len(p) >= AROUND]
     if not marked:
         return
@@ -183,7 +183,7 @@ def show_dynamics(pairs: list[Pair], predictors: dict[str, Predictor]) -> None:
 
 
 def written_velocities(pair: Pair) -> FloatArray:
-    """Return the velocities that stand in the score file, from 0 to 127."""
+    """Return the velocities in the score file, from 0 to 127."""
     return 64.0 + pair.traits[:, DYNAMICS_TRAITS[1]].astype(np.float64) * 20
 
 

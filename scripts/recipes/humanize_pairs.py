@@ -2,10 +2,10 @@
 
     python3 scripts/recipes/humanize_pairs.py ASAP OUTPUT.npz --splits SPLITS.csv
 
-ASAP is the folder of the (n)ASAP data set, with metadata.csv. Scores are its midi_score.mid. A
-note of a score is matched with the played note of its pitch that is nearest to where the beats of
-both annotations put it. SPLITS.csv says which performance belongs to which split, in columns
-`path` (its end is the path in ASAP) and `split`.
+ASAP is the folder of the (n)ASAP data set, with metadata.csv. Scores are its midi_score.mid. A note
+of a score is matched with the played note of the same pitch that is nearest to its expected time
+according to both beat annotations. SPLITS.csv gives the split of each performance, in columns
+`path` (which ends with the path in ASAP) and `split`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from midirnn.scores import Score, match_notes, measure, read_score
 from midirnn.scores.pairs import Pair, make_pair, save_pairs
 
 FEWEST = 0.75
-"""The share of a score's notes that must be found in a performance."""
+"""Minimum share of a score's notes that must be found in a performance."""
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """Return the split of each performance, by the last four parts of its path at most."""
+    """Return the split of each performance, by at most the last four parts of its path."""
     with path.open(encoding="utf-8") as file:
         return {row["path"].partition("/asap/")[2]: row["split"] for row in csv.DictReader(file)}
 
@@ -79,7 +79,7 @@ def beats(path: Path) -> FloatArray:
 
 
 def moved(seconds: FloatArray, written: FloatArray, played: FloatArray) -> FloatArray:
-    """Return written times as played times: in proportion between two beats, and beyond them."""
+    """Convert written times to played times by interpolation between beats, and beyond them."""
     i = np.clip(np.searchsorted(written, seconds, side="right") - 1, 0, len(written) - 2)
     share = (seconds - written[i]) / np.maximum(written[i + 1] - written[i], 1e-3)
     return played[i] + share * (played[i + 1] - played[i])

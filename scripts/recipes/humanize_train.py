@@ -1,8 +1,8 @@
-"""Train a network that plays scores, on what scripts/recipes/humanize_pairs.py made.
+"""Train a network that plays scores, on the output of scripts/recipes/humanize_pairs.py.
 
     python3 scripts/recipes/humanize_train.py PAIRS.npz RUN
 
-Ctrl-C saves and stops; the same command goes on. RUN holds `last`, `best` (by the validation
+Ctrl-C saves and stops; the same command continues. RUN holds `last`, `best` (by the validation
 split) and metrics.jsonl, as the runs of `midirnn train` do.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 class Stop:
-    """Is asked for by the first Ctrl-C; the second stops at once."""
+    """Requested by the first Ctrl-C; the second stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -84,7 +84,7 @@ class Stop:
 
 
 def tell(report: Report) -> None:
-    """Print every validation, and the loss now and then."""
+    """Print every validation, and the loss from time to time."""
     if "loss" not in report.values or report.step % 100 == 0:
         values = ", ".join(f"{name} {value:.4g}" for name, value in report.values.items())
         print(f"of {report.total_steps:,}: {values}", flush=True)

@@ -1,8 +1,8 @@
-"""Windows for training that are made on the device, from tokens alone.
+"""Windows for training that are made on the device, from the tokens.
 
-All tokens of the data sets lie in the memory of the GPU. A step gathers a window of each stream and
-works out there what the windows of midirnn.datasets.windows hold: the grammar's masks, held notes,
-recalled pitches and controls. What a piece recalls and how it sounds is worked out once, before the
+All tokens of the data sets are in the memory of the GPU. A step gathers a window of each stream and
+computes there what the windows of midirnn.datasets.windows hold: the grammar's masks, held notes,
+recalled pitches and controls. The recall and style of each piece are computed once, before the
 training. Only the terms of the structured output are prepared on the host, by threads.
 """
 
@@ -35,7 +35,7 @@ from midirnn.training.distributed import Team
 from midirnn.training.language_task import LanguageModelTask
 
 LOWEST_KEY, HIGHEST_KEY = 21, 108
-"""Of a piano: pieces are transposed within."""
+"""The range of a piano; transposed pieces stay within it."""
 
 START = 4
 """The type of the input before a piece, after those of the vocabulary."""
@@ -47,7 +47,8 @@ class Grammar:
     """The state of the grammar in each of B streams, on the device.
 
     ``scan`` is :meth:`midirnn.codecs.performance.grammar.PerformanceGrammar.scan` for all streams
-    at once, without its check. Tokens are numbered as in the vocabulary, the start token behind.
+    at once, without its check. Tokens are numbered as in the vocabulary, followed by the start
+    token.
     """
 
     def __init__(self, codec: PerformanceCodec, streams: int, device: torch.device) -> None:
@@ -65,7 +66,7 @@ class Grammar:
         self.last_off_rank = torch.full((streams,), -1, device=device)
 
     def open(self, rows: Sequence[int], before: Sequence[Tokens]) -> None:
-        """Put some streams behind the tokens ``before`` them."""
+        """Set some streams to the state after the tokens ``before`` them."""
         if not rows:
             return
         constraint = self.codec.constraint()
@@ -84,7 +85,7 @@ class Grammar:
             mine[at] = torch.from_numpy(np.array(theirs, np.int64)).to(mine.device)
 
     def scan(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Move past ``inputs`` (B, T); return what may follow each (B, T, V), and what sounds."""
+        """Process ``inputs`` (B, T); return what may follow each (B, T, V), and what sounds."""
         types, values = self.types[inputs], self.values[inputs]
         rank = self._ranks(types, values)
         held = rank >= 0
@@ -127,7 +128,7 @@ class Grammar:
 
 
 def _last(where: Tensor, values: Tensor, before: Tensor) -> Tensor:
-    """Return the value at the last place up to each one (dim 1) that is marked, or ``before``."""
+    """Return the value at the last marked position up to each one (dim 1), or ``before``."""
     places = torch.arange(where.shape[1], device=where.device)
     places = places.view(1, -1, *[1] * (where.ndim - 2))
     found = torch.where(where, places, -1).cummax(dim=1).values
@@ -135,7 +136,7 @@ def _last(where: Tensor, values: Tensor, before: Tensor) -> Tensor:
 
 
 class Pieces:
-    """All pieces on the device: their tokens, what each recalls, and how it sounds."""
+    """All pieces on the device: their tokens, recall and style."""
 
     def __init__(
         self, pieces: Sequence[Tokens], codec: PerformanceCodec, config: ModelConfig, device: Any
@@ -144,7 +145,7 @@ class Pieces:
         self.first = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])])
         self.tokens = torch.from_numpy(np.concatenate(self.on_host).astype(np.int16)).to(device)
         self.keys = [_keys(piece) for piece in self.on_host]
-        """The lowest and the highest pitch of each."""
+        """The lowest and the highest pitch of each piece."""
         features = {feature.name: feature for feature in config.features}
         self.recall = self.style = None
         if "recall" in features:
@@ -163,16 +164,16 @@ def _keys(piece: Tokens) -> tuple[int, int]:
 def _of_each(
     function: Callable[[Tokens], npt.NDArray[Any]], pieces: Sequence[Tokens]
 ) -> list[npt.NDArray[Any]]:
-    """Return what a function makes of each piece: many of them in several processes."""
+    """Return the results of a function for all pieces, in several processes if there are many."""
     if len(pieces) < 64 or usable_processors() < 2:
         return [function(piece) for piece in pieces]
-    # Not forked: this process may have begun to use the GPU already.
+    # Not forked, because this process may already use the GPU.
     with ProcessPoolExecutor(usable_processors(), get_context("spawn")) as pool:
         return list(pool.map(function, pieces, chunksize=16))
 
 
 def _recalled(codec: PerformanceCodec, feature: Feature, piece: Tokens) -> npt.NDArray[np.uint8]:
-    """Return the matches (N, 3, 2) behind each token."""
+    """Return the matches (N, 3, 2) after each token."""
     reader, rows = feature.reader(codec), np.zeros((len(piece), *NO_MATCHES.shape), np.int64)
     reader.open(piece, 0, len(piece), None)
     reader.read(rows, piece, 0)
@@ -180,15 +181,15 @@ def _recalled(codec: PerformanceCodec, feature: Feature, piece: Tokens) -> npt.N
 
 
 def _style(codec: PerformanceCodec, piece: Tokens) -> npt.NDArray[np.float16]:
-    """Return all traits of what follows each place, as inputs (N, width)."""
+    """Return all traits of the music after each position, as inputs (N, width)."""
     return codec.measure_style(piece, 0, len(piece)).astype(np.float16)
 
 
 class DeviceWindows:
-    """What :class:`midirnn.datasets.windows.TrainingWindows` is, made on the device.
+    """The counterpart of :class:`midirnn.datasets.windows.TrainingWindows` on the device.
 
-    Owns a random generator and a place in a piece for each stream. Pieces are transposed by up to
-    ``transpose`` semitones, within the keys of a piano, together with what they recall.
+    Owns a random generator and a position in a piece for each stream. Pieces are transposed by up
+    to ``transpose`` semitones, within the range of a piano, together with their recall.
     """
 
     def __init__(
@@ -234,7 +235,7 @@ class DeviceWindows:
         return batch
 
     def _open(self, rows: Sequence[int]) -> None:
-        """Let some streams draw another piece and a place in it."""
+        """Draw another piece, and a position in it, for some streams."""
         for row in rows:
             self._draw(row, self.rngs[row])
         self._begin(rows)
@@ -255,7 +256,7 @@ class DeviceWindows:
         self.fresh[row], self.shown[row] = True, self._choose(rng)
 
     def _choose(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """Return which inputs are shown: in a share of the pieces each trait half the time."""
+        """Return which inputs are shown: in a share of the pieces, each trait half the time."""
         shown = np.zeros(NUM_STYLE_INPUTS, np.float32)
         if rng.random() < self.recipe.steered:
             for trait in SLICES.values():
@@ -263,7 +264,7 @@ class DeviceWindows:
         return shown
 
     def _begin(self, rows: Sequence[int]) -> None:
-        """Put the grammar and the terms of some streams to their places."""
+        """Set the grammar and the terms of some streams to their positions."""
         pieces = [_moved(self.pieces.on_host[self.piece[row]], self.shift[row]) for row in rows]
         before = [p[: max(self.position[r] - 1, 0)] for p, r in zip(pieces, rows, strict=True)]
         self.grammar.open(rows, before)
@@ -271,14 +272,14 @@ class DeviceWindows:
             self.terms.open(row, piece, int(self.position[row]), int(self.stop[row]))
 
     def _tokens(self, place: Tensor) -> Tensor:
-        """Return the tokens at some places (B, T), transposed."""
+        """Return the tokens at some positions (B, T), transposed."""
         tokens = self.pieces.tokens[place.clamp(0, len(self.pieces.tokens) - 1)].long()
         return tokens + (tokens < 2 * NUM_PITCHES) * self._on(self.shift).unsqueeze(1)
 
     def _features(
         self, place: Tensor, begins: Tensor, held: Tensor, counts: npt.NDArray[np.int64]
     ) -> dict[str, Tensor]:
-        """Return what the model reads beside the inputs."""
+        """Return what the model reads in addition to the input tokens."""
         place = place.clamp_max(len(self.pieces.tokens) - 1)
         features = {"held": held}
         if self.pieces.recall is not None:
@@ -293,7 +294,7 @@ class DeviceWindows:
         return features
 
     def _recalled(self, before: Tensor, begins: Tensor) -> Tensor:
-        """Return the matches (B, T, 3, 2) behind each input, transposed."""
+        """Return the matches (B, T, 3, 2) after each input, transposed."""
         assert self.pieces.recall is not None
         matches = self.pieces.recall[before].long()
         pitch = matches[..., 0] + self._on(self.shift).view(-1, 1, 1)
@@ -323,7 +324,7 @@ class DeviceWindows:
         return torch.from_numpy(array.copy()).to(self.device, non_blocking=True)
 
     def state(self) -> list[dict[str, Any]]:
-        """Return all that the following batches depend on: an entry for each stream."""
+        """Return everything that the following batches depend on: an entry for each stream."""
         return [
             {
                 "rng": rng.bit_generator.state,
@@ -335,7 +336,7 @@ class DeviceWindows:
         ]
 
     def restore_randomness(self, state: list[dict[str, Any]]) -> None:
-        """Draw with the random generators of a :meth:`state`, from here on."""
+        """Restore only the random generators of a :meth:`state`."""
         for rng, of_row in zip(self.rngs, state, strict=True):
             rng.bit_generator.state = of_row["rng"]
 
@@ -356,7 +357,7 @@ def _moved(piece: Tokens, semitones: int) -> Tokens:
 
 
 class _HostTerms:
-    """The terms of all streams, if the model has any: read by threads, while the GPU computes."""
+    """The terms of all streams, if the model has any, read by threads while the GPU computes."""
 
     def __init__(self, codec: PerformanceCodec, config: ModelConfig, streams: int) -> None:
         self.feature = next((f for f in config.features if f.name == "terms"), None)
@@ -366,7 +367,7 @@ class _HostTerms:
             self._pool = ThreadPoolExecutor(usable_processors())
 
     def open(self, row: int, piece: Tokens, position: int, stop: int) -> None:
-        """Let a stream read another piece."""
+        """Open another piece for a stream."""
         if self.feature is not None:
             self._pieces[row] = piece
             self._readers[row].open(piece, position, stop, None)

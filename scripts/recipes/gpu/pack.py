@@ -1,8 +1,8 @@
-"""Pack data sets into a few small files, to take them to a machine with a GPU.
+"""Pack data sets into a few small files, to copy them to a machine with a GPU.
 
     python3 scripts/recipes/gpu/pack.py PACK DATASET[:WEIGHT] ...
 
-About 0.6 bytes a token; README.md beside this has the whole way.
+About 0.6 bytes per token; README.md in this folder describes all steps.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Tokens are stored in columns by type, each compressed with xz: the types of all tokens, the pitches
 of the note-ons, which of the sounding notes each note-off ends, the time shifts, the velocities,
-and the lengths of the pieces. That takes about 0.6 bytes a token, where a data set takes 0.93.
+and the lengths of the pieces. This takes about 0.6 bytes per token; a data set takes 0.93.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ _NUMBERS = {
     "nice_len": 16,
     "depth": 4,
 }
-"""How columns are compressed in which little repeats: to search for longer would gain nothing.
-Types do repeat, and are compressed as xz does by default."""
+"""The compression of columns with little repetition, where a longer search would gain nothing.
+Types do repeat, and are compressed with the default of xz."""
 
 
 def _compressed(name: str, column: npt.NDArray[Any]) -> bytes:
@@ -125,7 +125,7 @@ def write_pack(folder: Path, mixture: Mixture, most_bytes: float = math.inf) -> 
     """Write data sets into a folder; return the number of bytes.
 
     Raises :class:`DatasetError` for data sets that do not hold performances, and, before anything
-    is written, for those that take more than ``most_bytes``.
+    is written, if they take more than ``most_bytes``.
     """
     codec = mixture.datasets[0].codec
     if not isinstance(codec, PerformanceCodec):
@@ -159,7 +159,7 @@ def _compressed_columns(
     sources: Sequence[Source], codec: PerformanceCodec
 ) -> list[dict[str, dict[str, bytes]]]:
     """Return the compressed columns of each split of each data set."""
-    with ThreadPoolExecutor(usable_processors()) as threads:  # xz lets other threads compute
+    with ThreadPoolExecutor(usable_processors()) as threads:  # xz releases Python's lock
         parts = [
             {
                 split: {

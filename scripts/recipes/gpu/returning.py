@@ -1,7 +1,7 @@
-"""What comes back from the machine with a GPU: a run's folder in files of less than 16 MB.
+"""The output of training on a GPU: a run's folder in files of less than 16 MB.
 
-The best weights are in bf16. The state that a second run needs is the folder ``last`` as it is, its
-files cut into parts.
+The best weights are in bf16. The state that a second run needs is the folder ``last``, with its
+files split into parts.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from midirnn.models.config import ModelConfig
 from midirnn.training.folder import BEST, LAST, METRICS_FILE
 
 MOST_BYTES = 15_000_000
-"""Of a file."""
+"""The largest size of a file."""
 
 STATE = "state-"
-"""What the names of the parts of the state begin with."""
+"""Prefix of the names of the parts of the state."""
 
 
 def write_returned(run: Path, folder: Path) -> None:
-    """Write what a run leaves into a folder, which it replaces."""
+    """Write the results of a run into a folder, which is replaced."""
     best = run / BEST if (run / BEST).exists() else run / LAST
     with replacing_folder(folder, CheckpointError) as fresh:
         weights = {
@@ -48,7 +48,7 @@ def write_returned(run: Path, folder: Path) -> None:
 
 
 def _shards(weights: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-    """Return the weights in groups that each fit into a file; larger ones are cut by rows."""
+    """Return the weights in groups that each fit into a file; larger ones are split by rows."""
     shards: list[dict[str, torch.Tensor]] = [{}]
     room = MOST_BYTES
     for name, weight in weights.items():
@@ -63,7 +63,7 @@ def _shards(weights: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
 
 
 def join_state(folder: Path, run: Path) -> None:
-    """Make the folder of a run that can go on from what came back."""
+    """Make the folder of a run that can be continued, from the returned files."""
     parts = sorted(folder.glob(f"{STATE}*"))
     if not parts:
         raise CheckpointError(f"{folder} holds no state to go on from")
@@ -77,7 +77,7 @@ def join_state(folder: Path, run: Path) -> None:
 
 
 def join_best(folder: Path, run: Path) -> None:
-    """Add the best weights of what came back to the folder of a run."""
+    """Add the best weights from the returned files to the folder of a run."""
     parts: dict[str, list[torch.Tensor]] = {}
     try:
         content: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))

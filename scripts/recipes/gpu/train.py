@@ -1,9 +1,9 @@
-"""Train on a GPU for a number of minutes, from a pack; write what comes back in small files.
+"""Train on a GPU for a number of minutes, from a pack; write the results in small files.
 
     python3 scripts/recipes/gpu/train.py PACK OUT --minutes 10 [--from RETURNED] [--work FOLDER]
 
 OUT gets the best weights in bf16 in parts of less than 16 MB, the metrics, and the state that a
-second run needs to go on (--from). README.md beside this has the whole way.
+second run needs to continue (--from). README.md in this folder describes all steps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make a run's folder of what came back from a GPU, for midirnn and its scripts.
+"""Turn the results of training on a GPU into a run's folder, for midirnn and its scripts.
 
 python3 scripts/recipes/gpu/unpack_run.py RETURNED RUN
 """
