@@ -1,7 +1,7 @@
 // The loop over the bytes of a MIDI track, as `_parse_track` in parse.py does it.
 //
-// Only tracks without any damage are read here; at the first odd byte the scan gives up, and the
-// Python loop says what is wrong.
+// Only tracks without damage are read here; at the first unexpected byte the scan gives up, and
+// the Python loop reports what is wrong.
 
 #include <cstdint>
 
@@ -26,7 +26,7 @@ bool quantity(const uint8_t* body, int64_t size, int64_t& position, int64_t& val
 
 // Packs the channel messages into `events` (room for size / 2 + 1), and writes the tick, the kind,
 // the position and the length of tempos, signatures and names to `metas` (room for `most` rows).
-// `found` gets the number of both and the last tick. Returns 0, or -1 if the track is odd.
+// `found` gets the number of both and the last tick. Returns 0, or -1 for an unexpected byte.
 extern "C" int scan_track(const uint8_t* body, int64_t size, int64_t* events, int64_t* metas,
                           int64_t most, int64_t* found) {
     int64_t position = 0, tick = 0, count = 0, rows = 0;

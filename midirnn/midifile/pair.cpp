@@ -32,7 +32,7 @@ bool is_mode(int number) { return number == 120 || (number >= 123 && number <= 1
 
 bool is_pedal_reset(int number) { return number == RESET_CONTROLLERS || (is_mode(number) && number != 123); }
 
-// The notes that are found: of each the place of its note-on, and what is written of it.
+// The notes found so far: for each the index of its note-on and its columns in the output.
 struct Found {
     int64_t *start, *end;
     uint8_t *pitch, *velocity;
@@ -65,12 +65,12 @@ extern "C" int pair_notes(const int64_t* packed, int64_t count, int64_t last_tic
                           int64_t* end, uint8_t* pitch, uint8_t* velocity, int32_t* part,
                           int64_t* parts, int64_t most_parts, int64_t* found) {
     Found notes{start, end, pitch, velocity, part, parts, most_parts};
-    // The note-ons of a key that sound are a list: its first and last place, and the next of each.
+    // The sounding note-ons of a key form a linked list: first and last index, and the next of each.
     std::vector<int32_t> first(KEYS, NONE), last(KEYS, NONE), next(count, NONE);
     std::vector<int32_t> ended;
     int64_t bank[16][2] = {}, program[16] = {};
     const auto sound = [&program](int channel) { return int64_t{channel} << 21 | program[channel]; };
-    // Ends the notes of a key that began before the tick. Others are dropped if there are none.
+    // Ends the notes of a key that began before the tick. If there are none, the others are dropped.
     const auto release = [&](int key, int64_t tick) {
         int32_t place = first[key];
         const size_t before = ended.size();
@@ -120,13 +120,13 @@ extern "C" int pair_notes(const int64_t* packed, int64_t count, int64_t last_tic
     return 0;
 }
 
-// Writes the order of notes by time, then by pitch; of equal ones the order stays. Returns false if
-// they are in order.
+// Writes the stable order of notes by time, then by pitch. Returns false if they are already
+// sorted.
 extern "C" int order_notes(const double* time, const uint8_t* pitch, int64_t count, int64_t* order) {
     const auto is_before = [time, pitch](int64_t one, int64_t other) {
         return time[one] != time[other] ? time[one] < time[other] : pitch[one] < pitch[other];
     };
-    int64_t moves_left = MOST_MOVES * count;  // few are needed: notes that end soon began soon before
+    int64_t moves_left = MOST_MOVES * count;  // few are needed: short notes are nearly in order
     bool moved = false;
     for (int64_t note = 0; note < count && moves_left >= 0; ++note) {
         int64_t place = note;
@@ -152,7 +152,7 @@ extern "C" int64_t pedals_of(const int64_t* packed, int64_t count, int channel, 
         if (event.kind != CONTROL || event.channel != channel) continue;
         const bool resets = is_pedal_reset(event.first);
         if (!resets && event.first != SUSTAIN && event.first != SHARED_SUSTAIN) continue;
-        // A reset counts behind a pedal that is down.
+        // A reset counts only after a pedal that is down.
         if (!resets || was_down) {
             tick[found] = event.tick;
             value[found] = static_cast<int16_t>(resets ? 0 : event.second);

@@ -1,4 +1,4 @@
-// The page: puts its parts together, and passes on what comes from the session.
+// The page: connects its parts, and passes on messages from the session.
 
 import { SessionClock } from "./clocks.js";
 import { ComputerKeys } from "./computer_keys.js";
@@ -27,7 +27,7 @@ class App {
   constructor() {
     const token = new URLSearchParams(location.search).get("token") ?? "";
     this.page = "";
-    /** The last state that was told. @type {Message | null} */
+    /** The last state received. @type {Message | null} */
     this.state = null;
     /** @type {Record<string, string>} */
     this.modes = {};
@@ -101,7 +101,7 @@ class App {
     this.showSound();
   }
 
-  /** Load the piano: when the page can be played, or is. Sooner it would hold that up. */
+  /** Load the piano, only once the page can be played, so as not to delay that. */
   loadPiano() {
     this.piano ??= this.sound?.samples.load();
   }
@@ -136,7 +136,7 @@ class App {
     /** @type {HTMLSelectElement} */
     const model = find("model");
     model.addEventListener("change", () => this.link.send({ t: "model", name: model.value }));
-    // After a click the space bar is the pedal again; whoever moves by keyboard keeps the focus.
+    // After a click the space bar is the pedal again; keyboard navigation keeps the focus.
     document.addEventListener("pointerup", (event) => {
       const target =
         event.target instanceof HTMLElement ? event.target.closest("button, summary") : null;
@@ -180,7 +180,7 @@ class App {
     this.keyboard.label(this.keys.labels());
   }
 
-  // What comes from the session.
+  // Messages from the session.
 
   /** @param {Message} message */
   hear(message) {
@@ -269,7 +269,7 @@ class App {
     else this.notes.clear();
   }
 
-  /** Nobody says any more what sounds: end it. */
+  /** End all notes, because their note-offs can no longer arrive. */
   loseSession() {
     this.machine.silence();
     this.performer.silence();

@@ -16,11 +16,11 @@ export class Band {
   constructor(element, roll) {
     this.roll = roll;
     this.strip = new Strip(element, (...part) => this.paint(...part));
-    /** How long each pedal was drawn last. @type {WeakMap<object, number>} */
+    /** The length of each pedal when it was last drawn. @type {WeakMap<object, number>} */
     this.drawn = new WeakMap();
   }
 
-  /** Its height in pixels of the page, the gaps above and below it included. */
+  /** Its height in pixels of the page, including the gaps above and below. */
   get height() {
     return HEIGHT * this.roll.unit + 2 * GAP;
   }

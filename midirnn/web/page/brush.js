@@ -8,7 +8,7 @@ const DISSOLVE_SECONDS = 0.45;
 /** @typedef {ReturnType<typeof colours>} Colours */
 /** Where a note is, in pixels of the page. @typedef {{left: number, right: number, top: number, row: number}} Box */
 
-/** The colours of the style sheet, dark or light. */
+/** The colours of the style sheet, for dark or light. */
 export function colours() {
   const style = getComputedStyle(document.documentElement);
   const colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
@@ -32,7 +32,7 @@ export const dissolved = (note, now) =>
 export class Brush {
   /**
    * @param {Colours} colours
-   * @param {number} unit How much larger everything is than at the usual size of text.
+   * @param {number} unit The scale relative to the usual text size.
    */
   constructor(colours, unit) {
     this.colours = colours;
@@ -50,7 +50,7 @@ export class Brush {
   }
 
   /**
-   * Draw a note that is planned, or one that was and dissolves.
+   * Draw a planned note, or a dropped one that dissolves.
    * @param {Context} context
    * @param {Note} note
    * @param {Box} box
@@ -87,7 +87,7 @@ export class Brush {
   }
 
   /**
-   * Draw how little the model expected a note: the larger the dot, the less.
+   * Draw the surprise of a note: the larger the dot, the less the model expected it.
    * @param {Context} context
    * @param {number} nats
    * @param {Box} box

@@ -9,15 +9,15 @@ export function pageTime() {
   return performance.now() / 1000;
 }
 
-/** Minutes and seconds, in words. @param {number} seconds */
+/** Format minutes and seconds. @param {number} seconds */
 export function clockWords(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 /**
- * Maps the page's time to the session's. Owns the best answer to a ping of each of the last windows:
- * the quicker the answer, the closer is its offset. Drift is the slope of those.
+ * Maps the page's time to the session's. Owns the best answer to a ping in each of the last windows:
+ * the quicker the answer, the more exact its offset. The drift is the slope of these offsets.
  */
 export class SessionClock {
   constructor() {
@@ -30,7 +30,7 @@ export class SessionClock {
   }
 
   /**
-   * Take an answer: sent and received by the page's time, answered by the session's.
+   * Add the answer to a ping: sent and received in the page's time, answered in the session's.
    * @param {number} sent
    * @param {number} answered
    * @param {number} received
@@ -87,8 +87,8 @@ export class SessionClock {
 }
 
 /**
- * Maps the page's time to the audio context's. The context's time moves in blocks and is read a
- * little late, never early: the largest difference within a window is the truest.
+ * Maps the page's time to the audio context's. The context's time advances in blocks and is read a
+ * little late, never early, so the largest difference within a window is the most exact.
  */
 export class AudioClock {
   /** @param {BaseAudioContext} context */
@@ -98,7 +98,7 @@ export class AudioClock {
     this.windows = [];
   }
 
-  /** Look at both clocks. To be called often. */
+  /** Compare both clocks. To be called often. */
   look() {
     const page = pageTime();
     const offset = this.context.currentTime - page;

@@ -1,4 +1,4 @@
-// The computer's keys as a piano: two rows of keys by their place, whatever is printed on them.
+// The computer's keys as a piano: two rows of keys by their position, not by what is printed on them.
 
 const LOWER = ["KeyZ", "KeyS", "KeyX", "KeyD", "KeyC", "KeyV", "KeyG", "KeyB", "KeyH", "KeyN"];
 LOWER.push("KeyJ", "KeyM", "Comma", "KeyL", "Period", "Semicolon", "Slash");
@@ -35,19 +35,19 @@ export class ComputerKeys {
     this.readLayout();
   }
 
-  /** Find out what is printed on the keys, where the browser knows it. */
+  /** Find out what is printed on the keys, if the browser knows it. */
   async readLayout() {
     const keyboard = /** @type {any} */ (navigator).keyboard;
     try {
       const layout = await keyboard?.getLayoutMap();
       if (layout) this.printed = new Map(layout);
     } catch {
-      // The letters of a US keyboard are shown.
+      // Keep the letters of a US keyboard.
     }
     this.on.shifted(this.octave);
   }
 
-  /** The letters that play each pitch. */
+  /** The letter of the key for each pitch. */
   labels() {
     /** @type {Map<number, string>} */
     const labels = new Map();

@@ -1,4 +1,4 @@
-// The piano keyboard on the screen: for a mouse, a pen, and as many fingers as there are.
+// The piano keyboard on the screen: for a mouse, a pen, and any number of fingers.
 
 import { Octave, measure } from "./octave.js";
 
@@ -19,7 +19,7 @@ const octaveOf = (pitch) => Math.floor(pitch / 12);
 export const nameOf = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 
 /**
- * How near a note of the model is: one of the looks of a key.
+ * How soon the model plays a key, as one of the looks of the key.
  * @param {number | undefined} seconds
  * @returns {Key["soon"]}
  */
@@ -40,9 +40,9 @@ export class Keyboard {
     this.performer = performer;
     this.velocity = velocity;
     this.centre = 60;
-    /** The elements, which take the pointer and show nothing. @type {Map<number, HTMLElement>} */
+    /** The elements, which are invisible and only receive pointer events. @type {Map<number, HTMLElement>} */
     this.keys = new Map();
-    /** What the pictures of them show. @type {Map<number, Key>} */
+    /** The appearance of the keys in the pictures. @type {Map<number, Key>} */
     this.looks = new Map();
     /** The pictures, by the number of the octave. @type {Map<number, Octave>} */
     this.octaves = new Map();

@@ -1,4 +1,4 @@
-// What lies above the films of the roll: canvases that are small, or drawn on only now and then.
+// The layers above the films of the roll: canvases that are small, or rarely redrawn.
 
 /** How far a glow reaches to each side of the now-line. */
 export const GLOW = 18;
@@ -30,7 +30,7 @@ export function place({ canvas, context }, left, width, height, scale) {
 }
 
 /**
- * A colour that comes up to the now-line, and with a second width goes down after it.
+ * A colour that fades in up to the now-line, and with a second width fades out after it.
  * @param {Context} context
  * @param {string} colour
  * @param {number} width
@@ -44,10 +44,10 @@ export function fading(context, colour, width = GLOW) {
 }
 
 /**
- * Make a canvas that is painted on, to hand its picture over to another.
+ * Make a canvas to paint on, whose picture is then transferred to another.
  * @param {number} width
  * @param {number} height
- * @param {boolean} [alpha] Whether something is to shine through.
+ * @param {boolean} [alpha] Whether it is transparent.
  */
 export function easelOf(width, height, alpha = false) {
   const canvas = new OffscreenCanvas(width, height);

@@ -1,4 +1,4 @@
-// The connection to the server: it comes back by itself, and knows when the other side is silent.
+// The connection to the server: it reconnects by itself, and notices when the server is silent.
 
 import { pageTime } from "./clocks.js";
 
@@ -6,8 +6,8 @@ const PING_SECONDS = 0.1;
 const IDLE_PING_SECONDS = 0.25;
 
 /**
- * A server is gone that has not answered for so long, at so many ticks (20 a second). When the whole
- * machine stands still for a moment there are no ticks either, and answers come before the next ones.
+ * A server that has not answered for this long, during this many ticks (20 a second), is gone. While
+ * the whole machine stalls there are no ticks either, and answers arrive before the next ones.
  */
 const SILENT_SECONDS = 0.4;
 const SILENT_TICKS = 8;
@@ -112,7 +112,7 @@ export class Link {
     const now = pageTime();
     if (!this.open) return;
     if (now - this.pingedAt >= (busy ? PING_SECONDS : IDLE_PING_SECONDS) - 0.02) this.ping();
-    if (now - this.tickedAt >= LEAST_TICK_SECONDS) this.silentTicks += 1; // not those in a burst
+    if (now - this.tickedAt >= LEAST_TICK_SECONDS) this.silentTicks += 1; // ignore ticks in a burst
     this.tickedAt = now;
     const isGone = this.silentTicks >= SILENT_TICKS && now - this.heardAt > SILENT_SECONDS;
     if (isGone && !this.isSilent) {

@@ -1,12 +1,12 @@
-// What the model plays: its plan becomes notes and sound ahead of time, and is taken back if dropped.
+// What the model plays: its plan becomes notes and sound ahead of time, and is cancelled if dropped.
 
 import { pageTime } from "./clocks.js";
 import { Pedal } from "./pedal.js";
 
-/** Everything the model plays is heard this much later, so that its quickest answers are in time. */
+/** The delay of everything the model plays, so that its quickest answers are in time. */
 const DELAY_SECONDS = 0.015;
 
-/** What is longer ago is shown and not heard. */
+/** Events longer ago than this are shown but not heard. */
 const STALE_SECONDS = 0.3;
 
 const NEAR_SECONDS = 0.0005;
@@ -35,7 +35,7 @@ export class Machine {
     this.sounding = new Set();
     /** @type {Map<number, number>} */
     this.coming = new Map();
-    /** How late each note was scheduled, in seconds of the audio clock; the last ones. */
+    /** How late the last notes were scheduled, in seconds of the audio clock. */
     /** @type {number[]} */
     this.late = [];
   }
@@ -46,7 +46,7 @@ export class Machine {
     return this.sound.clock.at(this.clock.pageTime(seconds + DELAY_SECONDS));
   }
 
-  /** Take events to come. @param {[number, number, number[]][]} events */
+  /** Schedule planned events. @param {[number, number, number[]][]} events */
   plan(events) {
     for (const [number, at, message] of events) {
       const [status, pitch, velocity] = message;
@@ -64,7 +64,7 @@ export class Machine {
     for (const note of this.voices.keys()) this.damp(note);
   }
 
-  /** Let a note fall silent when its key and the pedal are up, as far as that is known. @param {Note} note */
+  /** Damp a note when its key and the pedal are up, as far as that is known. @param {Note} note */
   damp(note) {
     const voice = this.voices.get(note);
     if (!voice) return;
@@ -107,7 +107,7 @@ export class Machine {
   }
 
   /**
-   * Take back the events after a number; without one, all that is still to come.
+   * Cancel the events after a number; without one, all that are still to come.
    * @param {number | null} after
    * @param {number} at
    */
@@ -124,12 +124,12 @@ export class Machine {
       } else {
         if (isGone(note.endNumber, note.end)) note.end = Infinity;
         this.damp(note);
-        note.number = note.endNumber = undefined; // it was sent, and numbers begin anew
+        note.number = note.endNumber = undefined; // it was sent, and numbers start again
       }
     }
   }
 
-  /** Take a message that was sent, mostly one that was planned. @param {Message} message */
+  /** Handle a sent message, usually one that was planned. @param {Message} message */
   sent(message) {
     const [status, first, second] = message.m;
     const kind = status & 0xf0;
@@ -167,7 +167,7 @@ export class Machine {
     );
   }
 
-  /** End everything, because nobody says any more what is played. */
+  /** End everything, because the connection to the session is lost. */
   silence() {
     const now = this.clock.now();
     this.notes.endAll("machine", now);
@@ -190,7 +190,7 @@ export class Machine {
     this.sound?.clock.look();
   }
 
-  /** The notes that sound now, and those that are about to, with how soon. */
+  /** The notes that sound now, and those that are about to, with the seconds until then. */
   keys() {
     const now = this.clock.now(pageTime());
     const { sounding, coming } = this;

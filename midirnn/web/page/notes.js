@@ -1,4 +1,4 @@
-// The notes of both players: what has sounded, what sounds, what is planned, what was dropped.
+// The notes of both players: those that have sounded, sound, are planned, or were dropped.
 
 const MOST_NOTES = 1500;
 const KEEP_SECONDS = 30;
@@ -18,11 +18,11 @@ export class Notes {
     this.all = [];
     /** @type {{who: string, start: number, end: number}[]} */
     this.pedals = [];
-    /** How often all notes were forgotten. */
+    /** How often all notes were removed. */
     this.cleared = 0;
   }
 
-  /** Forget all notes. */
+  /** Remove all notes. */
   clear() {
     this.all = [];
     this.cleared += 1;
@@ -74,7 +74,7 @@ export class Notes {
     if (!down && last) last.end = at;
   }
 
-  /** Take note of how little the model expected a note. */
+  /** Store the surprise of a note. */
   surprise(/** @type {number} */ at, /** @type {number} */ pitch, /** @type {number} */ nats) {
     for (let index = this.all.length - 1; index >= 0; index -= 1) {
       const note = this.all[index];
@@ -85,7 +85,7 @@ export class Notes {
     }
   }
 
-  /** Forget what is long past. @param {number} now */
+  /** Remove what is long past. @param {number} now */
   tidy(now) {
     const since = now - KEEP_SECONDS;
     if (this.all.length > 200) {

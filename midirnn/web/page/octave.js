@@ -1,7 +1,7 @@
-// How the keys of the piano look: a picture for each octave, painted anew when one of its keys changes.
+// The look of the piano keys: a picture for each octave, repainted when one of its keys changes.
 //
-// Seventy times a second one may. If elements showed it, the browser would look up styles and put the
-// page together anew each time, which takes longer. And a picture of all keys would have it draw more.
+// This may happen seventy times a second. With an element for each key, the browser would compute
+// styles and layout each time, which takes longer. One picture of all keys would be more to draw.
 
 import { easelOf } from "./layers.js";
 
@@ -9,16 +9,16 @@ const COLOURS = ["back", "line", "you", "machine", "white-key", "black-key", "ke
 const BLACK_TEXT = "#b9c3d3";
 const LIT_TEXT = { you: "#06131f", machine: "#1f1003" };
 
-/** How far the model's colour reaches into a key that it is about to play, in rem; how strong it is. */
+/** How far the model's colour reaches into a key that it is about to play, in rem, and its strength. */
 const COMING = { far: [0.3, 0.35], near: [0.5, 0.6], next: [0.7, 1] };
 
-/** How much of its colour a lit black key has. */
+/** The share of the player's colour on a lit black key. */
 const DIMMED = 0.78;
 
 /** The space after a white key, in pixels of the page. */
 const GAP = 2;
 
-/** The lines on a key: what they are, how far they are from its end in rem, their weight. */
+/** The lines of text on a key: their content, their distance from its end in rem, their weight. */
 const LETTER = /** @type {const} */ (["letter", 1.3, "600 "]);
 const LETTER_ON_BLACK = /** @type {const} */ (["letter", 0.4, "600 "]);
 const NOTE = /** @type {const} */ (["note", 0.2, ""]);
@@ -26,8 +26,8 @@ const TEXT_REM = 0.75;
 const LINE_HEIGHT = 1.4;
 
 /**
- * A key: where it is, as shares of the keyboard's width, what is written on it, who plays it, and how
- * soon the model will.
+ * A key: its position as shares of the keyboard's width, its label, who plays it, and how soon the
+ * model will.
  * @typedef {{
  *   isBlack: boolean, left: number, width: number, letter: string, note: string,
  *   lit: "" | "you" | "machine", soon: "" | "far" | "near" | "next",
@@ -89,7 +89,7 @@ export class Octave {
     this.stale = true;
   }
 
-  /** Paint the keys, if one has changed since. */
+  /** Paint the keys, if one has changed. */
   show() {
     if (!this.stale) return;
     this.stale = false;
@@ -104,7 +104,7 @@ export class Octave {
     this.context.transferFromImageBitmap(canvas.transferToImageBitmap());
   }
 
-  /** Take away the corners, if they are those of the keyboard. */
+  /** Round the corners, if they are those of the keyboard. */
   roundOff() {
     const { context, canvas } = this.easel;
     const { colours, scale, rem } = this.measures;
@@ -146,7 +146,7 @@ export class Octave {
   }
 
   /**
-   * Where a key is in the picture, with its edges on whole pixels of the screen.
+   * The position of a key in the picture, with its edges on whole pixels of the screen.
    * @param {Key} key
    * @param {number} share Of the height.
    * @param {number} gap

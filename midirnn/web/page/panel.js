@@ -12,7 +12,7 @@ const HOLD_MS = 400;
  * }} Knob
  */
 
-/** What knobs are called on the page, in this order; any other comes after them. @type {Record<string, string>} */
+/** The names of knobs on the page, in this order; any others come after them. @type {Record<string, string>} */
 const LABELS = {
   temperature: "Temperature",
   top_p: "Top p",
@@ -183,7 +183,7 @@ export class Panel {
     this.turn(name, value);
   }
 
-  /** Show the values of the session; that of a knob that is being turned here a moment later. @param {Record<string, any>} values */
+  /** Show the values of the session, but later for a knob that is being turned here. @param {Record<string, any>} values */
   show(values) {
     const now = performance.now();
     let held = 0;

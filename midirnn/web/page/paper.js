@@ -1,4 +1,4 @@
-// The ground of the roll: a row for each key, a line at each C, and the beats.
+// The background of the roll: a row for each key, a line at each C, and the beats.
 
 import { isBlack } from "./keyboard.js";
 

@@ -1,4 +1,4 @@
-// The model's sustain pedal over time, as far as it is known: until when it holds what has ended.
+// The model's sustain pedal over time, as far as it is known: how long it holds released notes.
 
 const NEAR_SECONDS = 0.0005;
 
@@ -17,13 +17,13 @@ export class Pedal {
     this.moves.splice(place, 0, { at, down, number });
   }
 
-  /** True if such a move is known already. @param {number} at @param {boolean} down */
+  /** True if this move is already known. @param {number} at @param {boolean} down */
   knows(at, down) {
     return this.moves.some((move) => move.down === down && Math.abs(move.at - at) < NEAR_SECONDS);
   }
 
   /**
-   * When a note falls silent whose key goes up at this time; Infinity while the pedal holds it.
+   * When a note whose key goes up at this time falls silent; Infinity while the pedal holds it.
    * @param {number} end
    */
   damps(end) {
@@ -39,13 +39,13 @@ export class Pedal {
     return down ? Infinity : end;
   }
 
-  /** Forget the moves that do not come. @param {(number: number | undefined, at: number) => boolean} isGone */
+  /** Remove the moves that were dropped. @param {(number: number | undefined, at: number) => boolean} isGone */
   drop(isGone) {
     this.moves = this.moves.filter((move) => !isGone(move.number, move.at));
-    for (const move of this.moves) move.number = undefined; // it was sent, and numbers begin anew
+    for (const move of this.moves) move.number = undefined; // it was sent, and numbers start again
   }
 
-  /** Forget what is over, except for what the pedal does now. @param {number} now */
+  /** Remove past moves, except for the present position of the pedal. @param {number} now */
   tidy(now) {
     while (this.moves.length > 1 && this.moves[1].at < now) this.moves.shift();
   }

@@ -1,4 +1,4 @@
-// What is played on this page, from whatever source: heard at once, shown, and sent to the session.
+// What is played on this page, from any source: heard at once, shown, and sent to the session.
 
 const NOTE_OFF = 0x80;
 const NOTE_ON = 0x90;
@@ -93,7 +93,7 @@ export class Performer {
     this.ringing.clear();
   }
 
-  /** Let go of the keys of a source, or of all, and of the pedal. @param {string} [source] */
+  /** Release the keys of one source or of all, and the pedal. @param {string} [source] */
   release(source) {
     for (const [pitch, holders] of [...this.held]) {
       for (const holder of [...holders]) {
@@ -103,7 +103,7 @@ export class Performer {
     if (source === undefined || this.held.size === 0) this.pedal(false);
   }
 
-  /** End all sound of this page's player, whatever the session hears of it. */
+  /** End all sound of this page's player, even if the session cannot be reached. */
   silence() {
     this.release();
     for (const voice of this.voices.values()) voice.release(0);
@@ -112,7 +112,7 @@ export class Performer {
   }
 
   /**
-   * Take a message of the performer that did not come from this page: a MIDI port, another page.
+   * Handle a message of the performer from elsewhere: a MIDI port or another page.
    * @param {number[]} message
    * @param {number} at
    */

@@ -4,10 +4,10 @@ const LOW = 45;
 const HIGH = 80;
 const MARGIN = 3;
 
-/** It widens by so many pitches at a time. */
+/** The number of pitches by which it widens at a time. */
 const STEP = 6;
 
-/** It narrows once nothing has needed its width for so long. */
+/** It narrows when its width has not been needed for this long. */
 const PATIENCE_SECONDS = 4;
 
 const SHARE = 0.12;
@@ -24,7 +24,7 @@ export class Range {
     this.jumps = false;
   }
 
-  /** Go to the goal of the next notes at once. */
+  /** Jump to the goal of the next notes instead of gliding. */
   jump() {
     this.jumps = true;
   }
@@ -54,7 +54,7 @@ export class Range {
     return this.low === this.goal.low && this.high === this.goal.high;
   }
 
-  /** All that it shows until it is at its goal. */
+  /** Everything that it shows on the way to its goal. */
   get whole() {
     const { low, high, goal } = this;
     return { low: Math.min(low, goal.low), high: Math.max(high, goal.high) };

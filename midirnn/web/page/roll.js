@@ -1,8 +1,8 @@
 // The moving piano roll: what was played to the left of the now-line, what is planned to its right.
 //
-// Left and right are a filmstrip each, and both lie under the now-line. On the left one every note is
-// drawn as it will have been played, on the right one as it is planned: as the films move, the line
-// uncovers the one and covers the other. So a frame paints nothing, but for a picture of a
+// There are two filmstrips, past and planned, which meet under the now-line. On the left every note
+// is drawn as it will have been played, on the right as it is planned: as the films move, the
+// line uncovers the one and covers the other. So a frame paints nothing, except for pictures of a
 // film in which something has changed.
 
 import { Band } from "./band.js";
@@ -14,19 +14,19 @@ import { Strip } from "./strip.js";
 
 const USUAL_TEXT = 15;
 
-/** How far the roll is from the edge of the stage, so that its corners are within the round ones. */
+/** The distance of the roll from the edge of the stage, to fit within its rounded corners. */
 const INSET = 4;
 
 /** How far a note reaches beyond its ends, in pixels. */
 const EDGE = 20;
 
-/** How long a note is drawn of which the end is not planned yet. */
+/** The drawn length of a note whose end is not planned yet. */
 const STUB_SECONDS = 0.06;
 
-/** After a longer pause between two frames, as while the tab was hidden, the range begins anew. */
+/** After a longer pause between two frames, as with a hidden tab, the range is set afresh. */
 const PAUSE_SECONDS = 0.3;
 
-/** A note that is so much shorter or longer than drawn is drawn again. */
+/** A note that is this much shorter or longer than drawn is redrawn. */
 const SEEN_SECONDS = 0.002;
 
 /** @typedef {import("./notes.js").Note} Note */
@@ -56,25 +56,25 @@ export class Roll {
     this.clock = null;
     this.frames = 0;
     this.last = -Infinity;
-    /** How much larger everything is than at the usual size of text. */
+    /** The scale relative to the usual text size. */
     this.unit = 1;
     this.brush = new Brush(colours(), 1);
     this.past = new Strip(element, (...part) => this.paint("past", ...part));
     this.planned = new Strip(element, (...part) => this.paint("planned", ...part));
     /** The band of the pedals, which stays where it is while the pitches move. */
     this.band = new Band(element, this);
-    /** What was dropped and dissolves, above the planned notes. */
+    /** The dropped notes that dissolve, above the planned ones. */
     this.dissolving = layer(element);
     /** The now-line, with the notes that sound. */
     this.edge = layer(element);
     this.names = layer(element);
-    /** How each note was drawn last. @type {WeakMap<object, Look>} */
+    /** How each note was last drawn. @type {WeakMap<object, Look>} */
     this.drawn = new WeakMap();
     /** The notes in view. @type {Note[]} */
     this.shown = [];
-    /** Those on the pictures, which reach a little farther. @type {Note[]} */
+    /** The notes on the pictures, which reach a little farther. @type {Note[]} */
     this.near = [];
-    /** Those that dissolve. @type {Note[]} */
+    /** The notes that dissolve. @type {Note[]} */
     this.gone = [];
     this.cleared = 0;
     this.beats = "";
@@ -107,7 +107,7 @@ export class Roll {
     this.begin();
   }
 
-  /** Put the roll on whole pixels of the screen, and return how many it has. */
+  /** Align the roll with whole pixels of the screen, and return its size in pixels. */
   snap() {
     const { element, scale } = this;
     element.style.inset = `${INSET}px`;
@@ -123,7 +123,7 @@ export class Roll {
     return [width, height];
   }
 
-  /** Paint everything anew: rows, colours or sizes are others now. */
+  /** Repaint everything, because rows, colours or sizes have changed. */
   begin() {
     this.painted = this.range.whole;
     this.past.touch();
@@ -133,8 +133,8 @@ export class Roll {
   }
 
   /**
-   * While the range glides, the films are not painted anew in each frame: they show all that comes
-   * into view, and are stretched to what is in view now.
+   * While the range glides, the films are not repainted in each frame: they contain everything that
+   * comes into view, and are stretched to what is in view now.
    */
   glide() {
     const { painted, range } = this;
@@ -169,7 +169,7 @@ export class Roll {
     return (this.height - this.band.height) / (high - low + 1);
   }
 
-  /** Draw what there is now. @param {number} now */
+  /** Draw a frame. @param {number} now */
   draw(now) {
     if (!this.width || !this.height) return;
     this.frames += 1;
@@ -190,7 +190,7 @@ export class Roll {
     this.drawEdge(now);
   }
 
-  /** Find the notes in view, and what has changed of them. @param {number} now */
+  /** Find the notes in view, and those that have changed. @param {number} now */
   look(now) {
     const { past, ahead } = this.span;
     const margin = 3 * this.past.pixels * this.secondsPerPixel;
@@ -216,7 +216,7 @@ export class Roll {
   }
 
   /**
-   * Have a note or pedal painted if it is new, or looks other than when it was painted last.
+   * Mark a note or pedal for painting if it is new, or looks different from when it was painted.
    * @param {{start: number}} note
    * @param {number} end
    * @param {boolean} isGone
@@ -272,7 +272,7 @@ export class Roll {
     }
   }
 
-  // What lies above the films.
+  // The layers above the films.
 
   /** @param {number} now */
   drawDissolving(now) {
@@ -290,7 +290,7 @@ export class Roll {
     }
   }
 
-  /** Draw the now-line, and light up where notes sound, when that has changed. @param {number} now */
+  /** Draw the now-line, lit where notes sound, if this has changed. @param {number} now */
   drawEdge(now) {
     const sounding = this.shown.filter((note) => note.start <= now && note.end > now);
     const lit = sounding.map((note) => note.who + note.pitch).join();
@@ -314,7 +314,7 @@ export class Roll {
   }
 }
 
-/** Until when a planned note is drawn. @param {{start: number, end: number}} note */
+/** The time until which a planned note is drawn. @param {{start: number, end: number}} note */
 const plannedEnd = ({ start, end }) => (end === Infinity ? start + STUB_SECONDS : end);
 
 /** How many seconds fit before and after now. @param {number} width In usual pixels. */

@@ -5,7 +5,7 @@ const HIGHEST = 108;
 const APART = 3;
 const SILENCE = 0.003;
 
-/** The layers: the name, the velocity it was struck with, and up to which it is used. */
+/** The layers: name, velocity of the recording, and highest velocity for which it is used. */
 export const LAYERS = [
   { name: 4, struck: 42, until: 52 },
   { name: 8, struck: 64, until: 82 },
@@ -24,7 +24,7 @@ export class Samples {
     this.failed = 0;
   }
 
-  /** Load all sounds; few layers on a machine with little memory. */
+  /** Load all sounds; fewer layers on a machine with little memory. */
   async load() {
     const memory = /** @type {{deviceMemory?: number}} */ (navigator).deviceMemory ?? 8;
     const layers = memory <= 2 ? [8] : [8, 12, 4];
@@ -58,7 +58,7 @@ export class Samples {
   }
 
   /**
-   * Return the best sound for a note that is there: the sample, its pitch, and its layer.
+   * Return the best loaded sound for a note: the sample, its pitch, and its layer.
    * @param {number} pitch
    * @param {number} velocity
    */

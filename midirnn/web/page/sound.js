@@ -10,7 +10,7 @@ const START_MS = 2500;
 
 /** @typedef {"you" | "machine"} Who */
 
-/** A note that sounds, or is going to. */
+/** A note that sounds or is scheduled. */
 class Voice {
   /**
    * @param {AudioScheduledSourceNode} source
@@ -40,7 +40,7 @@ class Voice {
     this.source.stop(at + 8 * fade);
   }
 
-  /** Take back an end that is still to come. */
+  /** Cancel an end that is still to come. */
   keep() {
     if (this.released === null) return;
     this.gain.gain.cancelScheduledValues(this.released);
@@ -106,8 +106,8 @@ export class Sound {
   }
 
   /**
-   * Start the audio: browsers allow it only on a gesture. Without an audio device it does not start,
-   * or its time stands still: `failed` is called.
+   * Start the audio, which browsers allow only on a gesture. Without an audio device it does not
+   * start, or its time stands still, and `failed` is called.
    * @param {() => void} [failed]
    */
   async start(failed = () => {}) {
@@ -172,7 +172,7 @@ export class Sound {
       source.start(start, sample.start);
       return source;
     }
-    const source = this.context.createOscillator(); // until the piano is there
+    const source = this.context.createOscillator(); // until the piano is loaded
     source.type = "triangle";
     source.frequency.value = 440 * 2 ** ((pitch - 69) / 12);
     gain.gain.setValueAtTime(0.2 * (velocity / 127), start);

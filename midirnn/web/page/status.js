@@ -1,4 +1,4 @@
-// The lines that say how things stand: the model, the sound, the connection, who plays.
+// The status lines: the model, the sound, the connection, who plays.
 
 import { clockWords } from "./clocks.js";
 
@@ -72,7 +72,7 @@ export class Status {
     );
   }
 
-  /** Show for how long the session has been going on. @param {number} seconds */
+  /** Show how long the session has been running. @param {number} seconds */
   time(seconds) {
     const words = seconds > 0 && seconds < 1e6 ? clockWords(seconds) : "";
     if (find("time").textContent !== words) find("time").textContent = words;
@@ -99,7 +99,7 @@ export class Status {
     this.hint();
   }
 
-  /** Say the one thing that matters most now. */
+  /** Show the most important message. */
   hint() {
     const [text, act] = this.most();
     const element = find("hint");

@@ -5,30 +5,31 @@ import { easelOf } from "./layers.js";
 /** About how wide a picture is, in pixels of the page. */
 const WIDTH = 320;
 
-/** A film is so long: then it begins anew. */
+/** The length of a film, after which it starts again. */
 const MOST_PIXELS = 100_000;
 
-/** Neighbours overlap by so many pixels: between two edges the ground would shine through. */
+/** The overlap of neighbouring pictures in pixels, so that no gap shows between their edges. */
 const OVERLAP = 1;
 
-/** The film is put right when it is farther than this from where it should be. */
+/** The film is repositioned when it is farther than this from where it should be. */
 const NEAR_MS = 3;
 
 /** What can be drawn on. @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Context */
 /** @typedef {{index: number, canvas: HTMLCanvasElement, context: ImageBitmapRenderingContext, stale: boolean}} Picture */
 
 /**
- * Owns the pictures, and which of them are to be painted. Pixels count from the session's second 0.
+ * Owns the pictures, and which of them need painting. Pixels count from the session's second 0.
  *
- * A picture is painted on an easel and handed over: a canvas that can be drawn on would be copied for
- * the browser's compositor in every frame. The film is moved by an animation, which the compositor
- * runs by itself, a whole pixel at a time: nothing is blurred, and it goes on while a script is busy.
+ * A picture is painted on a separate canvas and transferred, because a canvas that can be drawn on
+ * would be copied for the browser's compositor in every frame. The film is moved by an animation,
+ * which the compositor runs by itself, a whole pixel at a time: nothing is blurred, and it goes on
+ * while a script is busy.
  */
 export class Strip {
   /**
    * @param {HTMLElement} place
    * @param {(context: Context, origin: number, width: number) => void} paint
-   *   Paints everything from a pixel on, for so many.
+   *   Paints everything from a pixel on, for a number of pixels.
    */
   constructor(place, paint) {
     this.paint = paint;
@@ -89,7 +90,7 @@ export class Strip {
   }
 
   /**
-   * Stretch the pictures downwards and move them, in pixels of the page. The compositor does it.
+   * Stretch the pictures vertically and move them, in pixels of the page, in the compositor.
    * @param {number} times
    * @param {number} down
    */
@@ -98,7 +99,7 @@ export class Strip {
     this.film.style.translate = `0 ${down}px`;
   }
 
-  /** Have what lies between two pixels painted anew. @param {number} [from] @param {number} [until] */
+  /** Mark the pictures between two pixels for repainting. @param {number} [from] @param {number} [until] */
   touch(from = -Infinity, until = Infinity) {
     for (const picture of this.pictures) {
       const left = picture.index * this.pixels;
@@ -106,7 +107,7 @@ export class Strip {
     }
   }
 
-  /** Let the window begin at a pixel, and paint what is new in it. @param {number} pixel */
+  /** Move the start of the window to a pixel, and paint what is new in it. @param {number} pixel */
   show(pixel) {
     const { pictures } = this;
     const first = Math.floor(pixel / this.pixels);

@@ -1,4 +1,4 @@
-// Says so where the browser is too old for the page. An old browser has to understand this script.
+// Shows a message if the browser is too old for the page. An old browser must understand this script.
 
 (function () {
   const isNew =

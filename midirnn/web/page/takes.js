@@ -1,4 +1,4 @@
-// What was recorded: a button to record, and each take to play back and to download.
+// Takes: a button to record, and each take with playback and downloads.
 
 import { clockWords, pageTime } from "./clocks.js";
 
@@ -37,7 +37,7 @@ export class Takes {
     this.tick();
   }
 
-  /** Show for how long it has been recording. */
+  /** Show how long it has been recording. */
   tick() {
     const words = this.recording ? `Stop  ${clockWords(this.on.now() - this.since)}` : "Record";
     if (this.button.textContent !== words) this.button.textContent = words;

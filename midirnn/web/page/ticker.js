@@ -1,4 +1,4 @@
-// A worker that ticks. Timers of a page slow down when its tab is hidden, those of a worker do not.
+// A worker that ticks. A page's timers slow down when its tab is hidden, a worker's do not.
 
 const TICK_MS = 50;
 

@@ -1,4 +1,4 @@
-// The heat map of the hidden units that follow something: a row for each, over the last seconds.
+// The heat map of the hidden units that follow a signal: a row for each, over the last seconds.
 
 const SECONDS = 8;
 const KEEP_SECONDS = 12;
@@ -13,13 +13,13 @@ export class Units {
   constructor(element) {
     this.element = element;
     this.canvas = /** @type {HTMLCanvasElement} */ (element.querySelector("canvas"));
-    /** What each unit follows, and which unit it is. @type {[string, string][]} */
+    /** The signal of each unit, and the unit's name. @type {[string, string][]} */
     this.names = [];
     /** @type {Moment[]} */
     this.moments = [];
   }
 
-  /** Take what the units are called; none hides the map. @param {[string, string][]} names */
+  /** Set the names of the units; an empty list hides the map. @param {[string, string][]} names */
   build(names) {
     if (JSON.stringify(names) === JSON.stringify(this.names)) return;
     this.names = names;
@@ -30,7 +30,7 @@ export class Units {
   }
 
   /**
-   * Take their values from a moment on, which may be to come.
+   * Add their values from a time on, which may be in the future.
    * @param {number} at
    * @param {number[]} values
    * @param {boolean} planned
@@ -42,7 +42,7 @@ export class Units {
     if (this.moments.length > MOST_MOMENTS) this.moments.shift();
   }
 
-  /** Forget what was planned for later. @param {number} at */
+  /** Remove what was planned for later. @param {number} at */
   drop(at) {
     this.moments = this.moments.filter((moment) => !moment.planned || moment.at <= at);
   }
@@ -54,7 +54,7 @@ export class Units {
     return found;
   }
 
-  /** Draw the last seconds, while the map is folded out. @param {number} now */
+  /** Draw the last seconds, while the map is open. @param {number} now */
   draw(now) {
     while (this.moments.length > 1 && this.moments[1].at < now - KEEP_SECONDS) this.moments.shift();
     const { canvas, names } = this;

@@ -1,4 +1,4 @@
-// MIDI keyboards that the browser can reach: a choice of input, which may come and go.
+// MIDI keyboards that the browser can access: a choice of inputs, which may come and go.
 
 const NOTE_OFF = 0x80;
 const NOTE_ON = 0x90;
@@ -21,7 +21,7 @@ export class WebMidi {
     select.addEventListener("change", () => this.listen());
   }
 
-  /** Find out whether there is Web MIDI, and use it at once where that was allowed before. */
+  /** Check whether Web MIDI is available, and use it at once if it was allowed before. */
   async look() {
     if (!navigator.requestMIDIAccess) {
       this.tell("none", "This browser has no Web MIDI: name a MIDI keyboard with --input.");
@@ -33,11 +33,11 @@ export class WebMidi {
       const permission = await navigator.permissions.query({ name });
       if (permission.state === "granted") await this.start();
     } catch {
-      // The button asks.
+      // The button asks for permission.
     }
   }
 
-  /** Ask for the ports. */
+  /** Request access to the ports. */
   async start() {
     try {
       this.access = await navigator.requestMIDIAccess();
@@ -50,7 +50,7 @@ export class WebMidi {
     this.show();
   }
 
-  /** Show the inputs that there are. */
+  /** Show the available inputs. */
   show() {
     const inputs = [...this.access.inputs.values()].filter((port) => port.state === "connected");
     const before = this.select.value || ALL;
@@ -61,7 +61,7 @@ export class WebMidi {
     this.listen();
   }
 
-  /** Listen to the input that is chosen; let go of what another holds. */
+  /** Listen to the chosen input, and release what another one holds. */
   listen() {
     if (!this.access) return;
     for (const port of this.access.inputs.values()) {
