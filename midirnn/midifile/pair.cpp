@@ -65,7 +65,7 @@ extern "C" int pair_notes(const int64_t* packed, int64_t count, int64_t last_tic
                           int64_t* end, uint8_t* pitch, uint8_t* velocity, int32_t* part,
                           int64_t* parts, int64_t most_parts, int64_t* found) {
     Found notes{start, end, pitch, velocity, part, parts, most_parts};
-    // The sounding note-ons of a key form a linked list: first and last index, and the next of each.
+    // The sounding note-ons of a key form a linked list: the first, the last, and the next of each.
     std::vector<int32_t> first(KEYS, NONE), last(KEYS, NONE), next(count, NONE);
     std::vector<int32_t> ended;
     int64_t bank[16][2] = {}, program[16] = {};
