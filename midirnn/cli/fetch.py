@@ -20,7 +20,7 @@ def fetch(
     ] = None,
     encode: Annotated[
         Path | None,
-        Parameter(help="Also encode it as this data set, with the publisher's splits."),
+        Parameter(help="Also encode it as this data set, with the publisher's splits, if any."),
     ] = None,
 ) -> None:
     """Download a data set of MIDI files from its publisher.
