@@ -6,8 +6,7 @@ import copy
 import dataclasses
 import html
 import math
-import numbers
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,80 +14,51 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.errors import OptionError
+from midirnn.note_arrays import (
+    ARRAYS,
+    CHANNEL_PRESSURE,
+    CONTROL_FIELDS,
+    INDICES,
+    MAX_BEND,
+    NOTE_FIELDS,
+    NUM_PITCHES,
+    PEDAL_FIELDS,
+    PITCH_BEND,
+    SORTED_BY,
+    BoolArray,
+    ByteArray,
+    FloatArray,
+    IndexArray,
+    as_array,
+    check_lengths,
+    check_range,
+    cut_overlaps,
+    empty_array,
+    order_of,
+    read_only,
+)
+from midirnn.parts import KeySignature, Part, Signature, Tempo, TimeSignature
 from midirnn.sketch import piano_roll_svg
-from midirnn.sustain import SUSTAIN_DOWN as SUSTAIN_DOWN  # part of this module, too
-from midirnn.sustain import sustained_ends
+from midirnn.sustain import SUSTAIN_DOWN, sustained_ends
 
-NUM_PITCHES = 128
-
-PITCH_BEND, CHANNEL_PRESSURE = 128, 129
-"""Stand-ins for controller numbers (which end at 127) for these messages."""
-
-MAX_BEND = 8191
-
-FloatArray = npt.NDArray[np.float64]
-ByteArray = npt.NDArray[np.uint8]
-IndexArray = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
-
-ARRAYS = {
-    "start": np.float64,
-    "end": np.float64,
-    "pitch": np.uint8,
-    "velocity": np.uint8,
-    "part": np.int32,
-    "unreleased": np.bool_,
-    "pedal_time": np.float64,
-    "pedal_value": np.uint8,
-    "pedal_part": np.int32,
-    "pedal_shared": np.bool_,
-    "control_time": np.float64,
-    "control_number": np.uint8,
-    "control_value": np.int16,
-    "control_part": np.int32,
-}
-"""The type of each array of a performance."""
-
-INDICES = ("part", "pedal_part", "control_part")
-"""The arrays that index the parts."""
-
-_ALLOWED = {
-    **dict.fromkeys(("start", "end", "pedal_time", "control_time"), "finite seconds from 0 on"),
-    **dict.fromkeys(("pitch", "pedal_value"), "whole numbers from 0 to 127"),
-    "velocity": "whole numbers from 1 to 127",
-    "control_number": "controllers from 0 to 127, 128 (pitch bend) and 129 (pressure)",
-    "control_value": "whole numbers from 0 to 127, of pitch bend from -8192 to 8191",
-    **dict.fromkeys(INDICES, "the indices of its parts"),
-}
-_NOTE_FIELDS = ("start", "end", "pitch", "velocity", "part", "unreleased")
-_PEDAL_FIELDS = ("pedal_time", "pedal_value", "pedal_part", "pedal_shared")
-_CONTROL_FIELDS = ("control_time", "control_number", "control_value", "control_part")
-
-
-@dataclass(frozen=True)
-class Part:
-    """One instrument of a performance, with a sustain pedal of its own.
-
-    ``program`` is 0 to 127, ``channel`` 0 to 15; 9 is drums, which players call channel 10.
-    ``bank`` is what CC 0 and 32 select, as one number of 14 bits.
-    """
-
-    program: int = 0
-    channel: int = 0
-    name: str = ""
-    bank: int = 0
-
-    def __post_init__(self) -> None:
-        limits = {"program": 127, "channel": 15, "bank": 16383}
-        for name, most in limits.items():
-            value = getattr(self, name)
-            if not 0 <= value <= most:
-                raise OptionError(f"a part has {name} {value}; allowed are 0 to {most}")
-
-    @property
-    def is_drum(self) -> bool:
-        """True if the part is on the drum channel."""
-        return self.channel == 9
+__all__ = [
+    "ARRAYS",
+    "CHANNEL_PRESSURE",
+    "INDICES",
+    "NUM_PITCHES",
+    "PITCH_BEND",
+    "SUSTAIN_DOWN",
+    "FloatArray",
+    "KeySignature",
+    "Note",
+    "Part",
+    "Performance",
+    "Signature",
+    "Tempo",
+    "TimeSignature",
+    "cut_overlaps",
+    "order_of",
+]
 
 
 class Note(NamedTuple):
@@ -99,111 +69,6 @@ class Note(NamedTuple):
     pitch: int
     velocity: int
     part: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tempo:
-    """A tempo from ``seconds`` on, in quarter notes per minute."""
-
-    seconds: float
-    bpm: float
-
-    def __post_init__(self) -> None:
-        if not (0.0 <= self.seconds < math.inf and 0.0 < self.bpm < math.inf):
-            raise OptionError(
-                f"a tempo is {self.bpm} bpm at {self.seconds} s; allowed are above 0 bpm, "
-                "from 0 s on"
-            )
-
-
-@dataclass(frozen=True)
-class TimeSignature:
-    """A time signature from ``seconds`` on: 6/8 has numerator 6 and denominator 8."""
-
-    seconds: float
-    numerator: int
-    denominator: int
-
-
-@dataclass(frozen=True)
-class KeySignature:
-    """A key signature from ``seconds`` on; ``sharps`` is negative for flats."""
-
-    seconds: float
-    sharps: int
-    minor: bool = False
-
-
-Signature = TimeSignature | KeySignature
-
-
-def _as_array(name: str, values: Any) -> npt.NDArray[Any]:
-    """Return the values of a field in its type. Raise :class:`OptionError` if that changes any."""
-    dtype = np.dtype(ARRAYS[name])
-    given = np.asarray(values)
-    if given.dtype == dtype:
-        return given
-    if dtype.kind == "b" or not given.size:
-        return given.astype(dtype)
-    try:
-        exact = given.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        wrong = next((value for value in values if not isinstance(value, numbers.Real)), values)
-        raise OptionError(f"{name} is {wrong!r}; allowed are {_ALLOWED[name]}") from None
-    if dtype.kind == "f":
-        return exact
-    limits: np.iinfo[Any] = np.iinfo(dtype)
-    with np.errstate(invalid="ignore"):
-        fits = (exact >= limits.min) & (exact <= limits.max) & (exact == np.rint(exact))
-    if not fits.all():
-        wrong = given[~fits].flat[0].item()
-        raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
-    return exact.astype(dtype)
-
-
-def _check_lengths(fields: dict[str, npt.NDArray[Any]]) -> None:
-    """Raise :class:`OptionError` unless all fields hold a value for each note or pedal event."""
-    first, *_ = fields
-    for name, values in fields.items():
-        if values.shape != (len(fields[first]),):
-            raise OptionError(
-                f"{name} has shape {values.shape}; it needs one value for each of the "
-                f"{len(fields[first])} of {first}"
-            )
-
-
-def _check_range(name: str, values: npt.NDArray[Any], least: float, most: float) -> None:
-    """Raise :class:`OptionError`, naming the value, for any outside ``least`` to ``most``."""
-    if values.size and not (values.min() >= least and values.max() <= most):
-        wrong = values[~((values >= least) & (values <= most))][0].item()
-        raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
-
-
-_SORTED_BY = ("start", "pitch", "pedal_time", "control_time")
-
-
-def order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
-    """Return the order by time, then by pitch; None if the arrays are in order."""
-    late = time[1:] < time[:-1]
-    if pitch is not None:
-        late |= (time[1:] == time[:-1]) & (pitch[1:] < pitch[:-1])
-    if not late.any():
-        return None
-    return np.argsort(time, kind="stable") if pitch is None else np.lexsort((pitch, time))
-
-
-def _read_only(values: npt.NDArray[Any], order: npt.NDArray[np.int64] | None) -> npt.NDArray[Any]:
-    """Return the values in order and read-only; a copy, unless nobody can write to them."""
-    if order is not None:
-        values = values[order]
-    elif values.flags.writeable or values.base is not None:
-        values = values.copy()
-    values.flags.writeable = False
-    return values
-
-
-def _empty(name: str) -> Callable[[], Any]:
-    return lambda: np.empty(0, dtype=ARRAYS[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,50 +86,50 @@ class Performance:
     infinite end.
     """
 
-    start: FloatArray = field(default_factory=_empty("start"))
-    end: FloatArray = field(default_factory=_empty("end"))
-    pitch: ByteArray = field(default_factory=_empty("pitch"))
-    velocity: ByteArray = field(default_factory=_empty("velocity"))
-    part: IndexArray = field(default_factory=_empty("part"))
-    unreleased: BoolArray = field(default_factory=_empty("unreleased"))
-    pedal_time: FloatArray = field(default_factory=_empty("pedal_time"))
-    pedal_value: ByteArray = field(default_factory=_empty("pedal_value"))
-    pedal_part: IndexArray = field(default_factory=_empty("pedal_part"))
-    pedal_shared: BoolArray = field(default_factory=_empty("pedal_shared"))
-    control_time: FloatArray = field(default_factory=_empty("control_time"))
-    control_number: ByteArray = field(default_factory=_empty("control_number"))
-    control_value: npt.NDArray[np.int16] = field(default_factory=_empty("control_value"))
-    control_part: IndexArray = field(default_factory=_empty("control_part"))
+    start: FloatArray = field(default_factory=empty_array("start"))
+    end: FloatArray = field(default_factory=empty_array("end"))
+    pitch: ByteArray = field(default_factory=empty_array("pitch"))
+    velocity: ByteArray = field(default_factory=empty_array("velocity"))
+    part: IndexArray = field(default_factory=empty_array("part"))
+    unreleased: BoolArray = field(default_factory=empty_array("unreleased"))
+    pedal_time: FloatArray = field(default_factory=empty_array("pedal_time"))
+    pedal_value: ByteArray = field(default_factory=empty_array("pedal_value"))
+    pedal_part: IndexArray = field(default_factory=empty_array("pedal_part"))
+    pedal_shared: BoolArray = field(default_factory=empty_array("pedal_shared"))
+    control_time: FloatArray = field(default_factory=empty_array("control_time"))
+    control_number: ByteArray = field(default_factory=empty_array("control_number"))
+    control_value: npt.NDArray[np.int16] = field(default_factory=empty_array("control_value"))
+    control_part: IndexArray = field(default_factory=empty_array("control_part"))
     parts: tuple[Part, ...] = (Part(),)
     tempos: tuple[Tempo, ...] = (Tempo(0.0, 120.0),)
     signatures: tuple[Signature, ...] = ()
     """Time and key signatures, in order of time."""
 
     def __post_init__(self) -> None:
-        arrays = {name: _as_array(name, getattr(self, name)) for name in ARRAYS}
+        arrays = {name: as_array(name, getattr(self, name)) for name in ARRAYS}
         for name, of in (("unreleased", "start"), ("pedal_shared", "pedal_time")):
             if not len(arrays[name]):
                 arrays[name] = np.zeros(len(arrays[of]), dtype=bool)
-        for names in (_NOTE_FIELDS, _PEDAL_FIELDS, _CONTROL_FIELDS):
-            _check_lengths({name: arrays[name] for name in names})
-            order = order_of(*(arrays[name] for name in names if name in _SORTED_BY))
+        for names in (NOTE_FIELDS, PEDAL_FIELDS, CONTROL_FIELDS):
+            check_lengths({name: arrays[name] for name in names})
+            order = order_of(*(arrays[name] for name in names if name in SORTED_BY))
             for name in names:
-                object.__setattr__(self, name, _read_only(arrays.pop(name), order))
+                object.__setattr__(self, name, read_only(arrays.pop(name), order))
         self._check_values()
 
     def _check_values(self) -> None:
         """Raise :class:`OptionError` for a value that no note or pedal can have."""
         for name in ("start", "end", "pedal_time", "control_time"):
-            _check_range(name, getattr(self, name), 0.0, np.finfo(np.float64).max)
-        _check_range("pitch", self.pitch, 0, NUM_PITCHES - 1)
-        _check_range("velocity", self.velocity, 1, 127)
-        _check_range("pedal_value", self.pedal_value, 0, 127)
-        _check_range("control_number", self.control_number, 0, CHANNEL_PRESSURE)
+            check_range(name, getattr(self, name), 0.0, np.finfo(np.float64).max)
+        check_range("pitch", self.pitch, 0, NUM_PITCHES - 1)
+        check_range("velocity", self.velocity, 1, 127)
+        check_range("pedal_value", self.pedal_value, 0, 127)
+        check_range("control_number", self.control_number, 0, CHANNEL_PRESSURE)
         bends = self.control_number == PITCH_BEND
-        _check_range("control_value", self.control_value[bends], -MAX_BEND - 1, MAX_BEND)
-        _check_range("control_value", self.control_value[~bends], 0, 127)
+        check_range("control_value", self.control_value[bends], -MAX_BEND - 1, MAX_BEND)
+        check_range("control_value", self.control_value[~bends], 0, 127)
         for name in INDICES:
-            _check_range(name, getattr(self, name), 0, len(self.parts) - 1)
+            check_range(name, getattr(self, name), 0, len(self.parts) - 1)
 
     @classmethod
     def from_notes(
@@ -281,13 +146,13 @@ class Performance:
         start, end, pitch, velocity = zip(*note_rows, strict=True) if note_rows else ((),) * 4
         pedal_time, pedal_value = zip(*pedal_rows, strict=True) if pedal_rows else ((),) * 2
         return cls(
-            start=_as_array("start", start),
-            end=_as_array("end", end),
-            pitch=_as_array("pitch", pitch),
-            velocity=_as_array("velocity", velocity),
+            start=as_array("start", start),
+            end=as_array("end", end),
+            pitch=as_array("pitch", pitch),
+            velocity=as_array("velocity", velocity),
             part=np.zeros(len(note_rows), np.int32),
-            pedal_time=_as_array("pedal_time", pedal_time),
-            pedal_value=_as_array("pedal_value", pedal_value),
+            pedal_time=as_array("pedal_time", pedal_time),
+            pedal_value=as_array("pedal_value", pedal_value),
             pedal_part=np.zeros(len(pedal_rows), np.int32),
             parts=tuple(parts),
         )
@@ -361,7 +226,7 @@ class Performance:
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Performance:
         """Return the performance with only the notes where ``keep`` (shape ``(N,)``) is true."""
-        return self._with(**{name: getattr(self, name)[keep] for name in _NOTE_FIELDS})
+        return self._with(**{name: getattr(self, name)[keep] for name in NOTE_FIELDS})
 
     def without_drums(self) -> Performance:
         """Return the performance without the notes of drum parts."""
@@ -377,9 +242,9 @@ class Performance:
         inside = (self.start >= start_seconds) & (self.start < end_seconds)
         before = self.pedal_time < end_seconds
         cut = self.replace(
-            **{name: getattr(self, name)[inside] for name in _NOTE_FIELDS},
-            **{name: getattr(self, name)[before] for name in _PEDAL_FIELDS},
-            **{n: getattr(self, n)[self.control_time < end_seconds] for n in _CONTROL_FIELDS},
+            **{name: getattr(self, name)[inside] for name in NOTE_FIELDS},
+            **{name: getattr(self, name)[before] for name in PEDAL_FIELDS},
+            **{n: getattr(self, n)[self.control_time < end_seconds] for n in CONTROL_FIELDS},
             tempos=tuple(t for t in self.tempos if t.seconds < end_seconds),
             signatures=tuple(s for s in self.signatures if s.seconds < end_seconds),
         )
@@ -408,7 +273,7 @@ class Performance:
             pedal_value=self.pedal_value[stays],
             pedal_part=self.pedal_part[stays],
             pedal_shared=self.pedal_shared[stays],
-            **{name: getattr(self, name)[controls] for name in _CONTROL_FIELDS[1:]},
+            **{name: getattr(self, name)[controls] for name in CONTROL_FIELDS[1:]},
             control_time=np.maximum(self.control_time[controls] + seconds, 0.0),
             tempos=tuple(tempos[started[-1] if started else 0 :]),
             signatures=_shifted(self.signatures, seconds),
@@ -487,9 +352,9 @@ class Performance:
             end[notes] = np.minimum(ends, last)
             unreleased[notes] = (unreleased[notes] & (ends >= self.end[notes])) | np.isinf(ends)
         keep = end > self.start
-        kept = {name: getattr(self, name)[keep] for name in _NOTE_FIELDS}
+        kept = {name: getattr(self, name)[keep] for name in NOTE_FIELDS}
         kept |= {"end": end[keep], "unreleased": unreleased[keep]}
-        return self._with(**kept, **{n: np.empty(0, ARRAYS[n]) for n in _PEDAL_FIELDS})
+        return self._with(**kept, **{n: np.empty(0, ARRAYS[n]) for n in PEDAL_FIELDS})
 
 
 _SILENCE = Performance()
@@ -500,20 +365,3 @@ def _shifted(signatures: Sequence[Signature], seconds: float) -> tuple[Signature
     moved = [dataclasses.replace(s, seconds=max(0.0, s.seconds + seconds)) for s in signatures]
     in_force = {type(s): s for s in moved if s.seconds == 0.0}
     return (*in_force.values(), *(s for s in moved if s.seconds > 0.0))
-
-
-def cut_overlaps(
-    start: npt.NDArray[Any], end: npt.NDArray[Any], voice: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    """Return the ends, cut at the next start of the same voice; shape ``(N,)``.
-
-    Notes must be in order of start; ``voice`` is what can sound only once at a time, such as a
-    pitch. A note that is struck again at its own start gets zero length.
-    """
-    order = np.argsort(voice, kind="stable")
-    same = voice[order][1:] == voice[order][:-1]
-    ends = end[order]
-    ends[:-1][same] = np.minimum(ends[:-1], start[order][1:])[same]
-    result = np.empty_like(end)
-    result[order] = ends
-    return result

@@ -1,0 +1,70 @@
+"""What a performance tells beside its notes: its instruments, tempos and signatures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from midirnn.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One instrument of a performance, with a sustain pedal of its own.
+
+    ``program`` is 0 to 127, ``channel`` 0 to 15; 9 is drums, which players call channel 10.
+    ``bank`` is what CC 0 and 32 select, as one number of 14 bits.
+    """
+
+    program: int = 0
+    channel: int = 0
+    name: str = ""
+    bank: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {"program": 127, "channel": 15, "bank": 16383}
+        for name, most in limits.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise OptionError(f"a part has {name} {value}; allowed are 0 to {most}")
+
+    @property
+    def is_drum(self) -> bool:
+        """True if the part is on the drum channel."""
+        return self.channel == 9
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """A tempo from ``seconds`` on, in quarter notes per minute."""
+
+    seconds: float
+    bpm: float
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.seconds < math.inf and 0.0 < self.bpm < math.inf):
+            raise OptionError(
+                f"a tempo is {self.bpm} bpm at {self.seconds} s; allowed are above 0 bpm, "
+                "from 0 s on"
+            )
+
+
+@dataclass(frozen=True)
+class TimeSignature:
+    """A time signature from ``seconds`` on: 6/8 has numerator 6 and denominator 8."""
+
+    seconds: float
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True)
+class KeySignature:
+    """A key signature from ``seconds`` on; ``sharps`` is negative for flats."""
+
+    seconds: float
+    sharps: int
+    minor: bool = False
+
+
+Signature = TimeSignature | KeySignature
