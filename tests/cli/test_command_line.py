@@ -48,6 +48,8 @@ def test_every_argument_says_what_it_does_and_goes_by_one_name(command: str) -> 
     arguments = cli.make_app()[command].assemble_argument_collection(parse_docstring=True)
     shown = [argument for argument in arguments if argument.show]
     assert [argument.name for argument in shown if not argument.parameter.help] == []
+    # A line break would be printed.
+    assert [argument.name for argument in shown if "\n" in (argument.parameter.help or "")] == []
     names = [name for argument in shown for name in argument.names]
     assert [name for name in names if re.match("--(empty-|.*[A-Z])", name)] == []
 
