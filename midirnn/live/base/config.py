@@ -97,7 +97,7 @@ class LiveConfig:
     follow: float = field(
         default=1.0, metadata=_about(PLAYING, low=0.0, high=1.0, old_values=CLOCKS)
     )
-    """How closely the model keeps to the style of your last 20 seconds, 0 to 1: density, loudness,
+    """How closely the model keeps to the style of your last 15 seconds, 0 to 1: density, loudness,
     register, rhythm and so on. A knob that you turn wins over what was heard."""
     follow_seconds: float = field(default=30.0, metadata=_about(PLAYING, low=1.0, high=3600.0))
     """In autopilot, how long after your last note the model has let go of your style."""

@@ -1,4 +1,4 @@
-"""Following: which style of the performer's is asked of the model, and how closely."""
+"""Following: which of the performer's styles the model keeps to, and how closely."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.style import Style
 from midirnn.live.base.messages import HeardStep
 from midirnn.live.base.playing import Following
-from midirnn.live.input.performer_style import PerformerStyle
+from midirnn.live.input.performer_style import LATEST_SECONDS, PerformerStyle
 
 MEASURED_SECONDS = 1.0
-"""How often the style is measured again while the performer plays."""
+"""The time between two measurements while the performer plays."""
 
-BESIDE_SECONDS = 4.0
-"""Who plays beside the performer is no denser than the performer of so many last seconds."""
+BESIDE_SECONDS = 3.0
+"""A model that plays along is no denser than the performer was in these last seconds."""
+
+THINNING_OUT = BESIDE_SECONDS / (LATEST_SECONDS - BESIDE_SECONDS)
+"""A performer who thins out is expected to continue. Each measurement holds for the middle of its
+seconds; a line through both falls by this share of their difference until now."""
+
+MOST_THINNING = 0.25
+"""The most that the density falls in this way, in octaves: the performer may stop thinning out."""
 
 LETTING_GO = 10
-"""In so many steps the model lets go of a style."""
+"""The number of steps in which the model lets go of a style."""
 
 
 class StyleFollower:
-    """Says which style to ask for. Owns what the performer played, and what was measured of it.
+    """Decides which style the model follows. Owns what the performer played, and its measurements.
 
-    What is asked depends on what was heard and when, and on nothing else.
+    The result depends only on what was heard and when.
     """
 
     def __init__(self, codec: PerformanceCodec, seconds: float) -> None:
@@ -42,13 +49,13 @@ class StyleFollower:
             self._heard_at, self._recalled = now, None
 
     def begin(self, how: Following, now: float) -> None:
-        """Measure anew, since the model begins to play; with :meth:`end` it stops."""
+        """Measure the style, because the model begins to play, until :meth:`end`."""
         self._how = how
         self._style = self._recalled or self._followed()
         self._measured_at = now
 
     def end(self) -> None:
-        """Take note that the model has stopped: what is played now is another phrase."""
+        """Take note that the model has stopped: what follows is another phrase."""
         if self._how is not None:
             self._performer.end_phrase()
         self._how = None
@@ -85,24 +92,27 @@ class StyleFollower:
         return (self._style, share) if self._style and share else (None, 0.0)
 
     def _followed(self) -> Style | None:
-        """Return the style of what the performer has played, as the model follows it now."""
+        """Return the performer's style, as the model follows it now."""
         if self._how is Following.PHRASE:
             return self._performer.phrase()
         style = self._performer.last_seconds()
         if style is None or not self.beside:
             return style
         lately = self._performer.last_seconds(BESIDE_SECONDS)
-        return style if lately is None else _no_denser(style, lately)
+        return style if lately is None else _thinned_out(style, lately)
 
     def _share_left(self, now: float) -> float:
-        """Return how much of the style is left, in tenths."""
+        """Return the share of the style that is left, in tenths."""
         if self._how is not Following.LOOSELY:
             return 1.0
         left = max(1.0 - (now - self._heard_at) / self._seconds, 0.0)
         return math.ceil(left * LETTING_GO) / LETTING_GO
 
 
-def _no_denser(style: Style, than: Style) -> Style:
-    """Return a style with the density of another one, where that is less."""
-    density = min(style.number("density"), than.number("density"))
-    return Style({**style.values, "density": density})
+def _thinned_out(style: Style, lately: Style) -> Style:
+    """Return a style with the density that the performer has come down to, if that is lower."""
+    less = style.number("density") - lately.number("density")
+    if less <= 0.0:
+        return style
+    density = lately.number("density") - min(THINNING_OUT * less, MOST_THINNING)
+    return Style({**style.values, "density": max(density, 0.0)})

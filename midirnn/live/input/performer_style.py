@@ -1,4 +1,4 @@
-"""The style of what the performer played last."""
+"""The style of the performer's last seconds or last phrase."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from midirnn.codecs.style import Notes, Style, measured
 from midirnn.live.base.messages import HeardStep
 from midirnn.sampling.following import HEARD_SECONDS
 
+LATEST_SECONDS = 15.0
+"""The style of the last seconds is measured over these; that of a phrase over up to
+:data:`~midirnn.sampling.following.HEARD_SECONDS`, as a primer's."""
+
 LONGEST_REST_SECONDS = 1.0
 """A longer rest counts as one of this length: a performer who waits does not play sparsely."""
 
@@ -19,13 +23,13 @@ PHRASE_NOTES = 6
 """A phrase with fewer notes is measured with what came before it."""
 
 MOST_STEPS = 2000
-"""How many steps are remembered: with ten a second, more than three minutes."""
+"""The number of steps that are remembered: at ten a second, more than three minutes."""
 
 
 class PerformerStyle:
-    """Measures the style of the performer's last seconds. Owns the steps that it was told.
+    """Measures the performer's style. Owns the steps that it was given.
 
-    Steps are those of the codec, as the model hears them: the pedal has been applied.
+    Steps are those of the codec, as the model hears them: with the pedal applied.
     """
 
     def __init__(self, codec: PerformanceCodec) -> None:
@@ -36,9 +40,9 @@ class PerformerStyle:
         """The step of the last note-on; minus infinity before the first."""
 
     def hear(self, steps: Sequence[HeardStep]) -> bool:
-        """Take what happened in some steps; return True if notes began. A step may be told again.
+        """Take what happened in some steps, in order; return True if notes began.
 
-        Steps come in order.
+        A step may be given again: the last version counts.
         """
         begun = False
         for step in steps:
@@ -50,7 +54,7 @@ class PerformerStyle:
         return begun
 
     def end_phrase(self) -> None:
-        """Take note that what is played from now on is another phrase."""
+        """Take note that a phrase has ended, and the next one begins."""
         self._phrase_from = max(self._steps, default=0) + 1
 
     def forget(self) -> None:
@@ -58,12 +62,12 @@ class PerformerStyle:
         self._steps.clear()
         self.last_step = -math.inf
 
-    def last_seconds(self, seconds: float = HEARD_SECONDS) -> Style | None:
+    def last_seconds(self, seconds: float = LATEST_SECONDS) -> Style | None:
         """Return the style of the last seconds of playing; None before the first note."""
         return self._measure(0, seconds)
 
     def phrase(self) -> Style | None:
-        """Return the style of the present phrase, or of the last seconds if that is short."""
+        """Return the style of the present phrase; of the last seconds if the phrase is short."""
         notes = sum(len(s.note_ons) for n, s in self._steps.items() if n >= self._phrase_from)
         return self._measure(self._phrase_from if notes >= PHRASE_NOTES else 0)
 
@@ -78,9 +82,9 @@ class PerformerStyle:
 
 
 def _notes_of(steps: Sequence[HeardStep], codec: PerformanceCodec) -> Notes:
-    """Return the notes of steps in order, from 0 on, long rests shortened; what sounds ends last.
+    """Return the notes of steps in order, counted from 0, with long rests shortened.
 
-    A rest is the time in which no note sounds.
+    A rest is a time in which no note sounds. Notes that still sound end with the last step.
     """
     longest = round(LONGEST_REST_SECONDS * codec.steps_per_second)
     rows: list[list[int]] = []
