@@ -1,9 +1,8 @@
-"""Keeping to a style: what is played is measured, and more or less is asked for accordingly.
+"""Keeping to a style: a controller that compares what is played with what is wanted.
 
-What a model is asked for it plays only roughly, and its own music carries it away: after a dense
-passage it expects a dense one. So once a second the last seconds are compared with what is wanted,
-and what they have too much of the model is asked for less of, by as much and, while that lasts, by
-more and more (a PI controller).
+A model follows its controls only roughly, and its own music carries it away: after a dense passage
+it expects another one. So once a second the last seconds are measured, and the controls are
+corrected by the difference from the target and by its integral over time (a PI controller).
 """
 
 from __future__ import annotations
@@ -23,40 +22,41 @@ from midirnn.codecs.controls import Controls
 from midirnn.codecs.style import Style, rhythm_shares
 
 MEASURED_SECONDS = 10.0
-"""So much of what was played last is measured."""
+"""The length of the passage that is measured: the last of what was played."""
 
 LEAST_SECONDS = 4.0
-"""Of less nothing is said."""
+"""Nothing is corrected before this much was played."""
 
 EVERY_SECONDS = 1.0
+"""The time between two measurements."""
 
-GAIN = {"density": 1.0, "polyphony": 1.0}
+GAIN = 1.0
 GAIN_PER_SECOND = {"density": 0.6, "polyphony": 0.1}
-"""By how much more or less is asked for, as shares of the difference at once and with each second.
-Behind primers of ATEPP and PiJAMA `piano` plays 15 to 24 % more notes than it heard with 0.15 for
-density, and 5 to 11 % more with these. Notes at once answer more slowly: with 0.3 they swing (20
-pieces of 120 s without a primer have 5.6 with a standard deviation of 1.95, 32 with 0.1 have 5.0
-with one of 1.3), and with 0 too few sound."""
+"""The proportional and the integral gain. After primers of ATEPP and PiJAMA, `piano` plays 15 to
+24 % more notes than it heard with an integral gain of 0.15 for density, and 5 to 11 % more with
+these. Polyphony reacts more slowly: with 0.3 it oscillates (20 pieces of 120 s without a primer
+have a mean of 5.6 and a standard deviation of 1.95; 32 with 0.1 have 5.0 and 1.3), and with 0 it
+is too low."""
 
 RHYTHM_GAIN = 2.0
-"""The same for shares of the rhythm, at once: with 1.0 it strays while density is corrected."""
+"""The proportional gain of rhythm. With 1.0 rhythm drifts while density is corrected."""
 
 MOST_IN_TIME, MOST = 1.5, 2.0
-"""Limits on the part that grows with time, and on both together, in the units of the traits."""
+"""Limits on the integral part, and on the whole correction, in the units of the traits."""
 
 NUMBERS = ("density", "polyphony")
 RHYTHM = "rhythm"
-"""The traits that are kept to; with articulation beside them nothing came nearer to the primer."""
+"""The traits that are corrected. Correcting articulation as well gained nothing."""
 
 LATELY_SECONDS = 3.0
-"""In so many last seconds it is counted whether as many notes were played as are wanted."""
+"""The last seconds, in which notes are counted to find out whether a rest may be long."""
 
 REST_NOTES = 8.0
-"""If not, a rest lasts no longer than so many notes should take."""
+"""Where too few were played, a rest lasts no longer than this many notes should take."""
 
 
 class RecentNotes:
-    """The notes of the last ``seconds`` of a stream, counted token by token."""
+    """Counts the notes of the last ``seconds`` of a stream, token by token."""
 
     def __init__(self, codec: NoteStream, seconds: float) -> None:
         self._window = round(seconds * codec.steps_per_second)
@@ -67,7 +67,7 @@ class RecentNotes:
         self._step = 0
         self._onsets: deque[int] = deque()
         self._sounded: deque[tuple[int, int]] = deque()
-        """Where time moved on: the step, and how many sounded up to it."""
+        """For each time shift: the step it led to, and how many notes sounded until then."""
 
     @property
     def seconds(self) -> float:
@@ -75,7 +75,7 @@ class RecentNotes:
         return self._step / self.steps_per_second
 
     def copy(self) -> Self:
-        """Return a copy that goes on by itself."""
+        """Return an independent copy."""
         other = copy(self)
         other._onsets, other._sounded = self._onsets.copy(), self._sounded.copy()
         return other
@@ -101,15 +101,15 @@ class RecentNotes:
             self._sounded.popleft()
 
     def notes_per_second(self, seconds: float) -> float:
-        """Return how many notes began in each of the last ``seconds``, fewer than are counted."""
+        """Return the density of the last ``seconds``, at most those that are counted."""
         begin = self._step - seconds * self.steps_per_second
         count = sum(1 for _ in takewhile(lambda onset: onset >= begin, reversed(self._onsets)))
         return count / max(min(seconds, self.seconds), 1.0)
 
     def style(self) -> Style:
-        """Return their density, polyphony and rhythm.
+        """Return the density, polyphony and rhythm of these notes.
 
-        They are as :meth:`~midirnn.codecs.base.Steerable.recent_style` measures them.
+        The result is as :meth:`~midirnn.codecs.base.Steerable.recent_style` measures it.
         """
         begin = max(0, self._step - self._window)
         span = max(self._step - begin, self.steps_per_second)
@@ -130,7 +130,7 @@ class RecentNotes:
 
 
 class Keeping:
-    """Corrects what a model is asked for. Owns what was played, and by how much it was off."""
+    """Corrects the controls of a model. Owns what was played, and the corrections."""
 
     def __init__(self, codec: NoteStream, heard: Iterable[int]) -> None:
         self._played = RecentNotes(codec, MEASURED_SECONDS)
@@ -144,7 +144,7 @@ class Keeping:
             self.add(token)
 
     def copy(self) -> Self:
-        """Return a copy that goes on by itself."""
+        """Return an independent copy."""
         other = copy(self)
         other._played = self._played.copy()
         other._in_time, other._change = self._in_time.copy(), self._change.copy()
@@ -155,7 +155,7 @@ class Keeping:
         self._played.add(token)
 
     def asked(self, wanted: Controls | None) -> Controls | None:
-        """Return what to ask for now, so that what is ``wanted`` is played."""
+        """Return the controls to set now, so that what is ``wanted`` is played."""
         if wanted is None or wanted.style is None:
             return wanted
         seconds = self._played.seconds
@@ -169,9 +169,9 @@ class Keeping:
         return self._asked
 
     def longest_rest(self, wanted: Controls | None) -> int | None:
-        """Return how many steps a rest may have; None where as much was played as is ``wanted``.
+        """Return the longest rest in steps; None if as many notes were played as are ``wanted``.
 
-        Made for temperatures below 1: see :mod:`midirnn.sampling.rests`.
+        Used at temperatures below 1: see :mod:`midirnn.sampling.rests`.
         """
         density = _density(wanted)
         if not density or self._played.notes_per_second(LATELY_SECONDS) >= density:
@@ -179,14 +179,14 @@ class Keeping:
         return round(REST_NOTES / density * self._played.steps_per_second)
 
     def _compare(self, style: Style) -> None:
-        """Work out anew by how much more or less to ask for than the style that is wanted."""
+        """Update the corrections from the difference between what was played and ``style``."""
         played = self._played.style()
         for name in NUMBERS:
             if name in style.values:
                 less = played.number(name) - style.number(name)
                 in_time = self._in_time[name] - GAIN_PER_SECOND[name] * less
                 self._in_time[name] = min(max(in_time, -MOST_IN_TIME), MOST_IN_TIME)
-                change = self._in_time[name] - GAIN[name] * less
+                change = self._in_time[name] - GAIN * less
                 self._change[name] = min(max(change, -MOST), MOST)
         if RHYTHM in style.values and RHYTHM in played.values:
             missing = style.histogram(RHYTHM) - played.histogram(RHYTHM)
@@ -204,7 +204,7 @@ class Keeping:
 
 
 def _density(wanted: Controls | None) -> float | None:
-    """Return the notes per second that are wanted; None where that is left to the model."""
+    """Return the notes per second that are wanted; None if that is up to the model."""
     if wanted is None:
         return None
     if wanted.notes_per_second is not None:
