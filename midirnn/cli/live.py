@@ -41,8 +41,8 @@ MODE_HELP = " ".join(f"{name}: {mode.summary}" for name, mode in MODES.items())
 def live(**given: Any) -> None:
     """Play along: listen to a MIDI input, answer on an output.
 
-    Ctrl-C ends it, and so do SIGTERM and SIGHUP: every note gets its note-off, and the exit code is
-    0. `midirnn ports` lists the ports.
+    End it with Ctrl-C, SIGTERM or SIGHUP: every note gets its note-off, and the exit code is 0.
+    `midirnn ports` lists the ports.
     """
     from midirnn.cli.status import Status
     from midirnn.live.rig import Rig, make_python_punctual

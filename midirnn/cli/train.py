@@ -127,8 +127,8 @@ def train(
     decay_from: Annotated[
         Path | None,
         Parameter(
-            help="Decay the learning rate of this run, from its last checkpoint, over --tokens or "
-            "--minutes. The run itself is not changed."
+            help="Start from the last checkpoint of this run and decay the learning rate over "
+            "--tokens or --minutes. The run itself is not changed."
         ),
     ] = None,
     tensorboard: Annotated[
@@ -146,9 +146,9 @@ def train(
     """Train a model on one or more data sets.
 
     The run's folder holds checkpoints (``last``, ``best``), metrics.jsonl and curves.png. Ctrl-C
-    saves and stops; --resume continues exactly there, with the run's own settings. With torchrun
-    several processes, on one machine or many, share the work: torchrun --nproc-per-node 2 -m
-    midirnn train ...
+    saves and stops; --resume continues exactly there, with the run's own settings. To share the
+    work among several processes, on one machine or many, use torchrun: torchrun --nproc-per-node 2
+    -m midirnn train ...
     """
     asked = _Asked(
         model or ModelFlags(),
@@ -283,7 +283,7 @@ def _train(team: Team, datasets: Sequence[str], asked: _Asked, *, tensorboard: b
 
 
 def _print_precision(trainer: Trainer) -> None:
-    """Print a line if the run's precision is not the one asked for, or is slow here."""
+    """Print a line if the run's precision is not the requested one, or is slow here."""
     asked, used, has_bf16 = trainer.config.bf16, trainer.bf16, trainer.has_bf16
     if used and not has_bf16:
         line = f"{NO_BF16}: continuing in it, slowly, as the run was started"

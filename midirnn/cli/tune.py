@@ -101,9 +101,7 @@ def tune(
         ),
     ] = 0,
     learning_rate: Annotated[float, Parameter(help="Peak learning rate.")] = 6e-4,
-    rank: Annotated[
-        int, Parameter(help="Rank at which an adapter keeps the change of each matrix.")
-    ] = 16,
+    rank: Annotated[int, Parameter(help="Rank of an adapter's matrices.")] = 16,
     validation_share: Annotated[
         float, Parameter(help="Share of your playing, before --test-share, that says when to stop.")
     ] = 0.15,

@@ -1,4 +1,4 @@
-"""Which pieces a data set takes, and which of their parts."""
+"""Filters: which pieces a data set takes, and which of their parts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PIANOS = range(8)
 """The programs of pianos in General MIDI."""
 
 FILTERED = "is filtered out: "
-"""The beginning of the reason why a filter leaves out a piece."""
+"""How a filter's reason for leaving out a piece begins."""
 
 
 @dataclass(frozen=True)
 class PieceFilter:
-    """Limits on pieces. One that breaks a limit is left out with the reason; by default none is.
+    """Limits on pieces. Pieces outside them are left out, with a reason; by default none are.
 
     Parts are chosen first: the limits apply to a piece without the notes of other parts.
     """
@@ -36,13 +36,13 @@ class PieceFilter:
     max_density: float = math.inf
     """Leave out pieces with more notes per second."""
     piano_only: bool = False
-    """Keep only the parts of pianos: the programs 0 to 7 of General MIDI."""
+    """Keep only piano parts: the programs 0 to 7 of General MIDI."""
     programs: tuple[int, ...] = ()
     """Keep only the parts with these programs, 0 to 127. Can be repeated."""
     channels: tuple[int, ...] = ()
     """Keep only the parts on these channels, 1 to 16. Can be repeated."""
     without_drums: bool = False
-    """Leave out pieces that have drums. The notes of drums are never encoded."""
+    """Leave out pieces that have drums. Drum notes are never encoded in any case."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -69,7 +69,7 @@ class PieceFilter:
         return piece if all(chosen) else piece.select(np.array(chosen, bool)[piece.part])
 
     def reason_against(self, piece: Performance) -> str:
-        """Return why a piece is left out; "" if it is not."""
+        """Return the reason why a piece is left out; "" if it is kept."""
         return next((FILTERED + reason for reason in self._reasons(piece)), "")
 
     def _reasons(self, piece: Performance) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Models: what they are made of, their weights on the disk, and (with torch) how they learn."""
+"""Models: their configs, their checkpoints on disk and, with torch, the networks themselves."""

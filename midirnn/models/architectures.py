@@ -1,8 +1,9 @@
-"""The architectures: what a config builds. Needs no torch until a model is built.
+"""The table of architectures: for each, its config and how to build the model.
 
-To add an architecture, write its config and its module, and give it a line in
-:data:`ARCHITECTURES`. A line in :data:`midirnn.training.tasks.TASKS` says how it is trained, one in
-:data:`midirnn.engines.export.EXPORTS` how it is exported. Checkpoints hold its name.
+Torch is loaded only when a model is built. To add an architecture, write its config and its module,
+and add an entry to :data:`ARCHITECTURES`. An entry in :data:`midirnn.training.tasks.TASKS` says how
+it is trained, one in :data:`midirnn.engines.export.EXPORTS` how it is exported. Checkpoints hold
+its name.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 LANGUAGE_MODEL = ModelConfig.architecture
-"""The architecture of checkpoints that do not say which they have: once it was the only one."""
+"""The architecture of older checkpoints, which do not name theirs: there was only this one."""
 
 
 class ArchitectureConfig(Protocol):
-    """A frozen dataclass that is saved with the weights, and describes a model completely."""
+    """A frozen dataclass that is saved with the weights and describes a model completely."""
 
     architecture: ClassVar[str]
     """Its key in :data:`ARCHITECTURES`."""
     must_match: ClassVar[tuple[str, ...]]
-    """Fields that must be equal to start from a checkpoint's weights, beside their shapes."""
+    """Fields that must match, besides the weights' shapes, to start from a checkpoint."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the config for JSON."""
@@ -42,11 +43,11 @@ class ArchitectureConfig(Protocol):
 
     @property
     def obsolete_weights(self) -> tuple[str, ...]:
-        """Weights that older checkpoints of such a model have beside its own, unused."""
+        """Names of unused weights that older checkpoints of such a model contain."""
         ...
 
     def check_codec(self, codec: Any) -> None:
-        """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
+        """Raise a :class:`MidirnnError` for a codec that the model cannot use."""
         ...
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -60,7 +61,7 @@ class Architecture:
 
     config: type[ArchitectureConfig]
     build: Callable[[Any], nn.Module]
-    """Makes a model with random weights from a config."""
+    """Builds a model with random weights from a config."""
 
 
 def _language_model(config: ModelConfig) -> nn.Module:

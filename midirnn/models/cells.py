@@ -1,12 +1,12 @@
 """The recurrent cells: what one step of each computes, and the table of them.
 
-Each step is written once, over :class:`Operations` of numpy (an engine), of torch (training) or of
-an ONNX graph (export). Faster ways to compute the same stand beside it:
+Each step is written once, in terms of :class:`Operations`, which exist for numpy (an engine), torch
+(training) and ONNX graphs (export). There are also faster implementations of the same steps:
 :mod:`midirnn.models.lstm` and :mod:`midirnn.models.layers` for training,
 :mod:`midirnn.engines.numpy_cells` and :mod:`midirnn.engines.onnx_cells` for playing.
 
-To add a cell, write a class here and give it a line in :data:`CELLS`: models, checkpoints, engines
-and export take everything else from it.
+To add a cell, write a class here and add it to :data:`CELLS`: models, checkpoints, engines and
+export take everything else from it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any, ClassVar, Protocol
 from midirnn.errors import CheckpointError
 
 Array = Any
-"""A numpy array, a torch tensor or a value of an ONNX graph: all add, subtract and multiply."""
+"""A numpy array, a torch tensor or a value of an ONNX graph: all support +, - and *."""
 
 CellState = tuple[Array, ...]
 """What a cell carries from step to step. The first array is h, which is also its output."""
 
 
 class Operations(Protocol):
-    """The functions that a step is computed with, beside +, - and *."""
+    """The functions that a step needs besides +, - and *."""
 
     def sigmoid(self, x: Array) -> Array:
         """Return the logistic function of each number."""
@@ -36,7 +36,7 @@ class Operations(Protocol):
         ...
 
     def split(self, x: Array, parts: int) -> Array:
-        """Return that many equal parts of the last dimension."""
+        """Split the last dimension into equal parts."""
         ...
 
 
@@ -53,11 +53,11 @@ class Cell(ABC):
     states: ClassVar[tuple[str, ...]]
     """The names of the arrays in its state, h first."""
     gates: ClassVar[tuple[str, ...]]
-    """The names of what is computed from input and h, in the order of the weights' rows."""
+    """The names of its gates and candidate values, in the order of the weights' rows."""
     has_recurrent_bias: ClassVar[bool] = False
     """Whether the recurrent product has a bias of its own."""
     initial_bias: ClassVar[Mapping[str, float]] = {}
-    """The bias that a gate starts training with, where that is not 0."""
+    """The initial bias of each gate that does not start at 0."""
 
     @abstractmethod
     def step(
@@ -81,7 +81,7 @@ class Cell(ABC):
 
 
 class SummedCell(Cell):
-    """A cell that needs only the sum of both products: one product can then compute it."""
+    """A cell that needs only the sum of both products, so that one product can compute it."""
 
     def step(
         self, x_gates: Array, h_gates: Array, state: CellState, ops: Operations

@@ -40,7 +40,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read the checkpoint in a folder.
 
     Raises :class:`CheckpointError` if files are missing or damaged, or if config and weights do not
-    fit, naming both.
+    match; the message then gives both shapes.
     """
     path = folder / CONFIG_FILE
     try:
@@ -88,7 +88,7 @@ def expected_shapes(config: ArchitectureConfig) -> dict[str, tuple[int, ...]]:
 def check_shapes(
     weights: Mapping[str, npt.NDArray[Any]], config: ArchitectureConfig, name: str
 ) -> None:
-    """Raise :class:`CheckpointError` if the weights are not those of the config."""
+    """Raise :class:`CheckpointError` if weights do not match the config or are not finite."""
     expected = expected_shapes(config)
     for weight in sorted(expected.keys() | weights.keys()):
         have = weights[weight].shape if weight in weights else None
@@ -104,7 +104,7 @@ def check_shapes(
 
 
 def settings_of(codec: Codec[Any] | None) -> dict[str, Any]:
-    """Return the settings of a codec; none of none."""
+    """Return the settings of a codec; empty without a codec."""
     return {} if codec is None else codec.settings()
 
 

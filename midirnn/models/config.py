@@ -23,14 +23,14 @@ _FIRST_WEIGHTS = (
     "trust.bias",
     "controls.weight",
 )
-"""The order of these weights, in which benchmarks and tests draw random ones; others follow."""
+"""These weights come first, in this order, in which benchmarks and tests draw random ones."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The sizes and parts of a recurrent language model.
 
-    What a model reads beside the token is declared in :mod:`midirnn.features`.
+    The inputs beside the token are declared in :mod:`midirnn.features`.
     """
 
     architecture: ClassVar[str] = "language_model"
@@ -57,21 +57,21 @@ class ModelConfig:
     layer_norm: bool = False
     """Apply layer normalisation to the output of each layer."""
     tied_embedding: bool = False
-    """Use the embedding as the output weights too; needs equal embedding and hidden sizes."""
+    """Use the embedding as the output weights too; requires equal embedding and hidden sizes."""
     held_input: bool = True
-    """Read which notes sound, beside the token."""
+    """Use the notes that are sounding as an input, in addition to the token."""
     recall_notes: int = 0
     """Number of past notes in the match memory, which helps to repeat motifs (0: no memory)."""
     control_inputs: bool = False
-    """Read controls (density, loudness, pitch classes), which can be set when generating."""
+    """Condition on controls (density, loudness, pitch classes) that can be set when generating."""
     style_inputs: bool = False
-    """Read the other traits of a style: register, polyphony, articulation, rhythm, endings."""
+    """Condition on a style's other traits: register, polyphony, articulation, rhythm, endings."""
     term_notes: int = 0
     """Number of past notes that the structured output looks back on (0: a plain output)."""
     longest_shift: int = 100
     """Number of time-shift tokens of the codec, for a structured output."""
     dropout: float = 0.0
-    """Dropout between layers, 0 to 1."""
+    """Dropout rate between layers, from 0 to below 1."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
@@ -102,8 +102,8 @@ class ModelConfig:
     def for_codec(self, codec: Codec[Any]) -> ModelConfig:
         """Return the config of a model of that codec's tokens.
 
-        Held notes are left out where the codec has none. Raises :class:`CodecError` where the codec
-        cannot do what another feature needs.
+        ``held_input`` is turned off if the codec cannot tell which notes are held. Raises
+        :class:`CodecError` if it cannot do what another feature needs.
         """
         held = self.held_input and isinstance(codec, HoldsNotes)
         values = self.to_dict() | {"vocab_size": codec.vocab_size, "held_input": held}
@@ -116,7 +116,7 @@ class ModelConfig:
 
     @property
     def obsolete_weights(self) -> tuple[str, ...]:
-        """Weights that older checkpoints of such a model have beside its own, unused."""
+        """Names of unused weights that older checkpoints of such a model contain."""
         return () if self.held_input else ("held.weight",)
 
     @property
@@ -131,9 +131,10 @@ class ModelConfig:
 
     @property
     def heads(self) -> dict[str, int]:
-        """The outputs of the last layer: the name and the size of each.
+        """The output layers: the name and the size of each.
 
-        ``output`` are the logits; the others are what features add to them (:meth:`Feature.add`).
+        ``output`` gives the logits. The others belong to features, which add to the logits
+        (:meth:`Feature.add`).
         """
         return {"output": self.vocab_size} | {
             feature.head: feature.head_rows for feature in self.features if feature.head
@@ -144,7 +145,7 @@ class ModelConfig:
         return self.embedding_size if layer == 0 else self.hidden_size
 
     def check_codec(self, codec: Codec[Any] | None) -> None:
-        """Raise a :class:`MidirnnError` for a codec that the model does not fit."""
+        """Raise a :class:`MidirnnError` for a codec that the model cannot use."""
         if codec is None:
             raise CheckpointError("the model has no codec, and a language model needs one")
         if codec.vocab_size != self.vocab_size:

@@ -1,4 +1,4 @@
-"""The features of a model in torch: from what windows hold to the numbers that the model reads."""
+"""The features of a model in torch: what the model reads of a window and adds to the logits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from midirnn.terms.table import DENSITY, OutputTerms
 
 
 def recall_numbers(recalled: Tensor) -> Tensor:
-    """Return which pitches are recalled, and by which match; (B, T, 128 + 39) from (B, T, 3, 2)."""
+    """Return flags of recalled pitches and of their matches: (B, T, 128 + 39) of (B, T, 3, 2)."""
     found = (recalled[..., 1] > 0).float()  # (B, T, 3)
     numbers = found.new_zeros((*found.shape[:2], NUM_PITCHES + NUM_MATCHES))
     numbers = numbers.scatter_add(2, recalled[..., 0], found)
@@ -25,7 +25,7 @@ def recall_numbers(recalled: Tensor) -> Tensor:
 
 
 NUMBERS: dict[str, Callable[[Tensor], Tensor]] = {Recall.name: recall_numbers}
-"""What makes the numbers of a feature from its window, where they are not the window itself."""
+"""Functions that turn a feature's window into numbers, where the window itself is not read."""
 
 
 def feature_numbers(feature: Feature, window: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def with_feature(logits: Tensor, feature: Feature, weights: Tensor, window: Tens
 
 
 def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tensor) -> Tensor:
-    """Return the logits with the weights that the terms' indices, in the window, name."""
+    """Return the logits plus the weights that the window's indices select, and its densities."""
     terms = feature.terms
     library = None if window.is_cuda else native_library()
     if library:
@@ -56,12 +56,12 @@ def with_terms(logits: Tensor, feature: NoteTerms, weights: Tensor, window: Tens
 
 
 def _around(logits: Tensor, tokens: slice) -> tuple[int, int]:
-    """Return how many logits stand before and after those of a group."""
+    """Return how many logits come before and after those of a group."""
     return tokens.start, logits.shape[2] - tokens.stop
 
 
 def _added(logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor) -> Tensor:
-    """Return the logits with the weights that the indices name: the reference, differentiable."""
+    """Return the logits plus the weights that the indices select: the differentiable reference."""
     nothing = weights.new_zeros((*weights.shape[:2], 1))
     index = window[..., : terms.width].long()
     first = torch.from_numpy(terms.first_rows).to(index.device)  # (width,)
@@ -77,7 +77,7 @@ def _added(logits: Tensor, terms: OutputTerms, weights: Tensor, window: Tensor) 
 
 
 class _NativeTerms(torch.autograd.Function):
-    """The same for logits (B, T, V) and weights (B, T, rows), by C++ that makes nothing between."""
+    """The same of logits (B, T, V) and weights (B, T, rows), in C++ without temporary tensors."""
 
     @staticmethod
     def forward(
@@ -133,6 +133,6 @@ def boosted(logits: Tensor, recalled: Tensor, trust: Tensor) -> Tensor:
 
 
 def _match_number(recalled: Tensor) -> Tensor:
-    """Return the number of each viewpoint's match: viewpoint by viewpoint, then by length."""
+    """Return the index of each viewpoint's match, ordered by viewpoint and then by length."""
     first = torch.arange(0, NUM_MATCHES, LENGTHS, device=recalled.device)
     return recalled[..., 1] + first  # (B, T, 3)

@@ -1,8 +1,8 @@
 """The network that plays scores: a bidirectional encoder and a decoder, in torch.
 
-The encoder reads the whole score, forwards and backwards; the states of both directions stand side
-by side, s(n) at note n. Its final states are the context C, from which the decoder starts. The
-decoder goes from note to note: it reads how the note before was played and, if ``aligned``, s(n).
+The encoder reads the whole score, forwards and backwards; the states of both directions are
+concatenated to s(n) at note n. Its final states are the context C, from which the decoder starts.
+The decoder reads, for each note, how the note before it was played and, if ``aligned``, s(n).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from midirnn.models.layers import RecurrentLayer
 
 
 class Humanizer(nn.Module):
-    """Gives the probabilities of how each note of a score is played, given the notes before it."""
+    """Predicts how each note of a score is played, given how the notes before it were."""
 
     def __init__(self, config: HumanizerConfig) -> None:
         super().__init__()

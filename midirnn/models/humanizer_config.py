@@ -14,7 +14,7 @@ from midirnn.scores.traits import TRAITS
 Shapes = dict[str, tuple[int, ...]]
 
 OUTPUTS = {quantity.name: len(quantity.centres) for quantity in QUANTITIES}
-"""The classes of each quantity, in the order of the outputs."""
+"""The number of classes of each quantity, in the order of the outputs."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class HumanizerConfig:
     traits: tuple[str, ...] = tuple(TRAITS)
     """What the encoder reads of each note of the score."""
     outputs: dict[str, int] = dataclasses.field(default_factory=lambda: dict(OUTPUTS))
-    """The quantities that the decoder writes for each note, and the number of classes of each."""
+    """The quantities that the decoder predicts for each note, and their numbers of classes."""
     embedding_size: int = 96
-    """Size of what the traits are projected to."""
+    """Size of the projected traits."""
     encoder_size: int = 96
     """Size of each encoder layer in one direction."""
     encoder_layers: int = 2
@@ -37,7 +37,7 @@ class HumanizerConfig:
     decoder_size: int = 128
     """Size of the decoder's layer."""
     aligned: bool = True
-    """Let the decoder read the encoder's state at its note, and not only the context C."""
+    """Let the decoder read the encoder's state at each note, not only the context C."""
     dropout: float = 0.2
     """Dropout of the encoder's input, between its layers and before the outputs."""
 
@@ -55,7 +55,7 @@ class HumanizerConfig:
 
     @property
     def obsolete_weights(self) -> tuple[str, ...]:
-        """Weights that older checkpoints have beside the model's own: none."""
+        """Names of unused weights in older checkpoints: none."""
         return ()
 
     @property
@@ -65,12 +65,12 @@ class HumanizerConfig:
 
     @property
     def decoder_input(self) -> int:
-        """How many numbers the decoder reads for each note."""
+        """The number of inputs of the decoder for each note."""
         return HISTORY + (self.state_size if self.aligned else 0)
 
     @property
     def head_input(self) -> int:
-        """How many numbers the outputs are computed from."""
+        """The number of inputs of the output layer."""
         return self.decoder_size + (self.state_size if self.aligned else 0)
 
     def check_codec(self, codec: Any) -> None:

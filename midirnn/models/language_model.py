@@ -26,7 +26,7 @@ IMPOSSIBLE = -1e9
 
 
 class LanguageModel(nn.Module):
-    """The logits of the next token, from the tokens so far and the features beside them.
+    """Computes the logits of the next token from the tokens so far and the features beside them.
 
     The state is explicit and never kept in the module. After S. Oore et al., "This Time with
     Feeling" (2018), with residual connections around each layer after the first.
@@ -58,13 +58,13 @@ class LanguageModel(nn.Module):
             RecurrentLayer(self.cell, config.layer_input_size(layer), config.hidden_size)
             for layer in range(config.num_layers)
         )
-        if config.layer_norm:  # of what each layer puts out, before it is read
+        if config.layer_norm:  # of each layer's output, before it is read
             self.norms = nn.ModuleList(nn.LayerNorm(config.hidden_size) for _ in self.layers)
 
     def _initialize(self) -> None:
         tied = self.config.tied_embedding
         nn.init.normal_(self.embedding.weight, std=0.1 if tied else 0.5)
-        # A feature with a deviation of 0 starts unused: the model learns how far to rely on it.
+        # A feature with an initial_std of 0 starts unused: the model learns how far to use it.
         for feature in self.config.inputs:
             weight = self._weight_of(feature)
             if feature.initial_std:
@@ -92,9 +92,9 @@ class LanguageModel(nn.Module):
     ) -> tuple[Tensor, State]:
         """Return the logits (B, T, V) after each of ``tokens`` (B, T), and the last state.
 
-        ``features`` are what windows hold of the model's features (see
-        :class:`~midirnn.features.Feature`), by their names: ``held`` (B, T, 128), ``recall``
-        (B, T, 3, 2), ``controls`` (B, T, 28). One that is missing counts as all 0.
+        ``features`` are the windows of the model's features (see
+        :class:`~midirnn.features.Feature`) by name: ``held`` (B, T, 128), ``recall``
+        (B, T, 3, 2), ``controls`` (B, T, 28). A missing one counts as all 0.
         """
         before = state if state is not None else self.initial_state(len(tokens), tokens.device)
         given = self._windows(tokens, features or {})
@@ -111,9 +111,9 @@ class LanguageModel(nn.Module):
     def _run_layers(
         self, tokens: Tensor, beside: Tensor, weight: Tensor, before: State
     ) -> tuple[Tensor, State]:
-        """Return what the last layer puts out (T, B, H), and the state after.
+        """Return the last layer's output (T, B, H), and the state after it.
 
-        ``beside`` (B, T, F) and ``weight`` (E, F) are those of the features.
+        ``beside`` (B, T, F) are the numbers of the features, ``weight`` (E, F) their weights.
         """
         after = []
         for index, (layer, *parts) in enumerate(zip(self.layers, *before, strict=True)):
@@ -135,7 +135,7 @@ class LanguageModel(nn.Module):
         return self.embedding.weight[: self.config.vocab_size] if tied else self.output.weight
 
     def _read(self, x: Tensor, layer: int) -> Tensor:
-        """Return what a layer after the first, or the output, reads (T, B, H) of those below.
+        """Return the input of a layer after the first, or of the output, (T, B, H) from ``x``.
 
         Layer normalisation is J. Ba, J. Kiros and G. Hinton's (2016), between layers only.
         """
@@ -151,7 +151,7 @@ class LanguageModel(nn.Module):
         return weight
 
     def _windows(self, tokens: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what windows hold of each of the model's features, zeros where it is missing."""
+        """Return the window of each of the model's features, zeros where it is missing."""
         given = {}
         for feature in self.config.features:
             if feature.name in features:
@@ -163,7 +163,7 @@ class LanguageModel(nn.Module):
         return given
 
     def _beside(self, tokens: Tensor, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the numbers of all features side by side (B, T, F), and their weights (E, F)."""
+        """Return the concatenated numbers of all features (B, T, F), and their weights (E, F)."""
         embedding = self.embedding.weight
         numbers, weights = [embedding.new_zeros((*tokens.shape, 0))], [embedding[:0].t()]
         for feature in self.config.inputs:
@@ -174,7 +174,7 @@ class LanguageModel(nn.Module):
     def _first_layer(
         self, tokens: Tensor, features: Tensor, weight: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        """Run the first layer, its inputs embedded or looked up: whichever is faster."""
+        """Run the first layer on embedded or looked-up inputs, whichever is faster."""
         tokens, features = tokens.t(), features.transpose(0, 1)  # time first: (T, B), (T, B, F)
         by_table = partial(self._first_by_table, tokens, features, weight, state)
         by_embedding = partial(self._first_by_embedding, tokens, features, weight, state)
@@ -198,7 +198,7 @@ class LanguageModel(nn.Module):
     def _first_by_table(
         self, tokens: Tensor, features: Tensor, weight: Tensor, state: State
     ) -> tuple[Tensor, State]:
-        """Do the same with a table of projected inputs: a row for each token and each feature."""
+        """Run the first layer from a table of projected inputs, a row per token and feature."""
         layer = self.layers[0]
         assert isinstance(layer, RecurrentLayer)
         table = nn.functional.linear(self.embedding.weight, layer.weight_ih, layer.bias)

@@ -55,14 +55,14 @@ def loop(
 
 
 FAST_LOOPS: dict[str, Loop] = {"lstm": lstm_choice.loop}
-"""Loops that compute on a CPU what :func:`loop` does, only faster, by the cell's name."""
+"""Faster equivalents of :func:`loop` on a CPU, by the cell's name."""
 
 Weights = tuple[Tensor, Tensor, Tensor]
 
 FAST_LAYERS: dict[str, Callable[[Tensor, Weights, State], tuple[Tensor, State]]] = {
     "lstm": lstm_choice.layer
 }
-"""The same with the projection of the input: of its weights, its bias and the recurrent weights."""
+"""The same including the input's projection: they take its weights, its bias and ``weight_hh``."""
 
 _TORCH_LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "rnn": torch.rnn_tanh,
@@ -73,9 +73,9 @@ _TORCH_LAYERS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
 
 
 def projects_input(cell: Cell, device: torch.device) -> bool:
-    """Return whether a layer runs over an input that it is given projected to the gates.
+    """Return whether a layer's input is projected to the gates before its loop runs.
 
-    On a CPU it does. On a GPU torch's layer, which projects the input itself, is faster.
+    On a CPU it is. On a GPU torch's layer, if it has the cell, is faster; it projects by itself.
     """
     return device.type == "cpu" or cell.name not in _TORCH_LAYERS
 
@@ -130,14 +130,14 @@ class RecurrentLayer(nn.Module):
         return self.recur(nn.functional.linear(x, self.weight_ih, self.bias), state)
 
     def recur(self, projected: Tensor, state: State) -> tuple[Tensor, State]:
-        """Do the same from inputs already projected to the gates, bias included: (T, B, G * H)."""
+        """Run the layer on inputs already projected to the gates, bias included: (T, B, G * H)."""
         if projected.device.type == "cpu" and self.cell.name in FAST_LOOPS:
             run = FAST_LOOPS[self.cell.name]
             return run(projected, self.weight_hh, self.recurrent_bias, state)
         return loop(self.cell, projected, self.weight_hh, self.recurrent_bias, state)
 
     def _by_torch(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Do the same by torch's own layer: cuDNN's where there is one, in autocast's type."""
+        """Run torch's own layer (cuDNN's, where available) in autocast's type."""
         device = x.device.type
         lower = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         dtype = torch.get_autocast_dtype(device) if lower else x.dtype
@@ -154,7 +154,7 @@ class RecurrentLayer(nn.Module):
                 1,  # layer
                 0.0,  # dropout
                 self.training,
-                False,  # in both directions
+                False,  # bidirectional
                 False,  # batch first
             )
         return y, tuple(part[0].float() for part in after)

@@ -40,7 +40,7 @@ def _cell_backward(
     c: Tensor,
     dgates: Tensor,
 ) -> Tensor:
-    """Compute a step back: write the gates' gradient (B, 4H), return the cell state's."""
+    """Backpropagate a step: write the gates' gradient (B, 4H), return the cell state's."""
     i, f, g, o = activations.float().chunk(4, dim=1)
     tanh_c = c.tanh()
     dh_total = dy.float() + dh.float()
@@ -111,7 +111,7 @@ def _compile(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> Cal
 def _product(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     """Return a function that multiplies ``rows`` rows by ``weight.t()``, to be called many times.
 
-    In bf16 the weight is put into oneDNN's layout once, which would otherwise happen at every step.
+    In bf16 the weight is packed into oneDNN's layout once, instead of at every step.
     """
     if weight.dtype == torch.bfloat16 and rows * weight.numel() >= SMALLEST_PACKED and _can_pack():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
@@ -142,7 +142,7 @@ def is_fast_in_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
         return _can_pack()
-    return bool(torch.cpu._is_avx512_bf16_supported())  # which those with AMX have, too
+    return bool(torch.cpu._is_avx512_bf16_supported())  # processors with AMX have them too
 
 
 def _warn_uncompiled(why: str) -> None:

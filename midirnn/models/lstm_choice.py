@@ -1,14 +1,14 @@
 """Which way to compute an LSTM layer on this CPU: measured once for each size, and remembered.
 
-There are three ways. The loop in C++ (:mod:`midirnn.models.lstm_native`) is used wherever a
-compiler made it; the loop in PyTorch (:mod:`midirnn.models.lstm`) where none did, and for steps so
-small that compiling does not pay; torch's own LSTM layer where it is faster. Only the last choice
-needs a measurement: forward and backward passes of a short window, in turns, at the given sizes.
+There are three ways. The loop in C++ (:mod:`midirnn.models.lstm_native`) is used wherever it could
+be compiled; the loop in PyTorch (:mod:`midirnn.models.lstm`) where it could not, and for windows
+too small to be worth compiling; torch's own LSTM layer where it is faster. Only the last choice
+needs a measurement: forward and backward passes of a short window, alternating, at the given sizes.
 
-The first layer has a choice before that: its input can be looked up in a table that holds the
+The first layer has another choice before that: its input can be looked up in a table that holds the
 projection of each token and feature, or be embedded and projected like any other layer's. The
-table pays where a window has many more tokens than the table has rows. This too is measured
-(:func:`embedding_is_faster`). In both cases the second way is taken only if it wins clearly
+table pays off where a window has many more tokens than the table has rows. This is measured, too
+(:func:`embedding_is_faster`). In both cases the second way is taken only if it is clearly faster
 (:data:`LEAD`).
 
 All ways agree up to rounding, but not to the last bit, so a run has to keep its choice. The
@@ -39,16 +39,16 @@ State = tuple[Tensor, ...]
 Layer = Callable[[Tensor, State], tuple[Tensor, State]]
 
 Way = Callable[[], tuple[Tensor, State]]
-"""A layer with its inputs."""
+"""A function that runs a layer on given inputs."""
 
 LEAD = 1.05
-"""How many times as fast as the first way the second must be in a measurement to be taken."""
+"""The second way is taken only if it measures this many times as fast as the first."""
 
 STEPS, ROUNDS = 32, 4
-"""The length of a layer's measured window, and how often each way is timed."""
+"""The length of a layer's measured window, and how often each way is timed after the first time."""
 
 LONGEST_SECONDS = 3.0
-"""A measurement that has taken this long begins no further round."""
+"""A measurement that has taken this long starts no further round."""
 
 _remembered: dict[str, bool] = {}
 """Whether the second way is the faster one, by the name of what was measured."""
@@ -65,7 +65,7 @@ def loop(
 
 
 def layer(x: Tensor, weights: tuple[Tensor, Tensor, Tensor], state: State) -> tuple[Tensor, State]:
-    """Run a layer over inputs (T, B, I) on a CPU: the same as projecting them, and :func:`loop`.
+    """Run a layer over inputs (T, B, I) on a CPU: their projection and :func:`loop` in one.
 
     ``weights`` are the input's (4H, I), its bias and the recurrent (4H, H).
     """
@@ -83,19 +83,19 @@ def _product_type(x: Tensor) -> torch.dtype:
 
 
 SMALLEST_NATIVE = 1 << 15
-"""Gates of a window (T * B * 4H) from which on the loop in C++ is worth compiling."""
+"""Number of gates in a window (T * B * 4H) from which the loop in C++ is worth compiling."""
 
 
 def _path(gates: int, dtype: torch.dtype) -> lstm_native.LoopPath | None:
-    """Return the path in C++ for a window of so many gates; None: the loop in PyTorch."""
+    """Return the C++ path for a window of this many gates; None for the loop in PyTorch."""
     return lstm_native.best_path(dtype) if gates >= SMALLEST_NATIVE else None
 
 
 def torch_is_faster(x: Tensor, weights: list[Tensor], ours: Layer, theirs: Layer) -> bool:
     """Return whether torch's layer beats ours at inputs like ``x`` (T, B, I).
 
-    ``weights`` are those of both; the first is the input's (4H, I). Batches are measured at the
-    next power of two, so that a few measurements serve all.
+    ``weights`` are those of both; the first is the input's (4H, I). Batch sizes are rounded up to a
+    power of two, so that few measurements are needed.
     """
     _, batch, inputs = x.shape
     hidden = weights[0].shape[0] // 4
@@ -117,7 +117,7 @@ def embedding_is_faster(
     """Return whether a first layer that embeds ``tokens`` (T, B) beats one that has a table.
 
     ``weights`` are those of both: the embedding's (V, E), the features' (E, F) and the layer's, of
-    which the first is the input's (4H, E). Without gradients, as in evaluation, it is the table.
+    which the first is the input's (4H, E). False without gradients, as in evaluation.
     """
     (steps, batch), (rows, _), (_, features) = tokens.shape, weights[0].shape, weights[1].shape
     gates = weights[2].shape[0]
@@ -138,7 +138,7 @@ def _second_is_faster(
     dtype: torch.dtype,
     measure: Callable[[], Sequence[float]],
 ) -> bool:
-    """Return whether the second of two ways wins clearly: as remembered, or as measured now."""
+    """Return whether the second of two ways is clearly faster: as remembered, or measured now."""
     name = (
         f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
         f"loop {path.name if path else 'torch'}: {what}, {str(dtype).removeprefix('torch.')}"
@@ -177,9 +177,9 @@ def _measure(
 
 
 def _seconds(ways: Sequence[Way], weights: list[Tensor]) -> list[float]:
-    """Return the seconds that each way takes, forward and backward: the least of several times.
+    """Return the seconds that each way takes, forward and backward: the best of several rounds.
 
-    No gradient and no cached weight of the caller's changes.
+    The caller's gradients and autocast cache are not touched.
     """
     lower, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
     best = [float("inf")] * len(ways)
@@ -201,12 +201,12 @@ def _seconds(ways: Sequence[Way], weights: list[Tensor]) -> list[float]:
 
 
 def choices() -> dict[str, bool]:
-    """Return what this process has chosen so far: a run keeps it beside its weights."""
+    """Return the choices this process has made so far, for a run to save with its state."""
     return dict(_remembered)
 
 
 def restore(kept: Mapping[str, bool]) -> None:
-    """Choose again as a run did that is resumed."""
+    """Restore the choices of a run that is resumed."""
     _remembered.update(kept)
 
 
@@ -215,7 +215,7 @@ def _file() -> Path:
 
 
 def _read() -> dict[str, bool]:
-    """Return what is kept in the user's cache folder; nothing of a file that is damaged."""
+    """Return what is kept in the user's cache folder; empty if the file is missing or damaged."""
     try:
         kept = json.loads(_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):

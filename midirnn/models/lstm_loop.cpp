@@ -7,10 +7,10 @@
 // A *path* is this loop for one instruction set. The file includes itself once for each path: the
 // second half is compiled again with other macros, into a namespace of its own, and every function
 // in it carries the path's target attribute. So one library runs on any processor, and the caller
-// picks a path that lstm_path_works.
+// picks a path for which lstm_path_works returns 1.
 //
-//   path         numbers   products of matrices
-//   plain        fp32      vectors of 4 that any compiler knows
+//   path         numbers   matrix products
+//   plain        fp32      vectors of 4, with any compiler
 //   avx2         fp32      fused multiply-add, 8 lanes
 //   avx512       fp32      fused multiply-add, 16 lanes
 //   avx512_bf16  bf16      dot products of pairs, 16 lanes
@@ -85,14 +85,14 @@ struct Backward {
     float *dbias;  // (B, 4H) zeros; the sums of dgates over a block's rows are added to its first row
 };
 
-// Ask for the cache line of a number that the next step reads or writes. What a step needs lies too
-// far apart for the processor to foresee, and waiting for it takes longer than computing.
+// Prefetch the cache line of a number that the next step reads or writes. What a step needs is too
+// scattered for the processor's own prefetching, and waiting for it takes longer than computing.
 inline void will_read(const void *number) { __builtin_prefetch(number, 0, 2); }
 inline void will_write(const void *number) { __builtin_prefetch(number, 1, 2); }
 
 constexpr int up_to_multiple(int n, int of) { return (n + of - 1) / of * of; }
 
-// Zeros that begin at a cache line.
+// A zeroed array, aligned to a cache line by default.
 template <class T>
 class Buffer {
    public:
@@ -116,9 +116,9 @@ class Buffer {
     std::size_t alignment_;
 };
 
-// Room for packed weights, kept from call to call. It is in huge pages where Linux has them: the
-// weights are read once in every step, and in pages of 4 KB looking up their addresses takes longer
-// than multiplying (on a virtual machine, four times as long).
+// Memory for packed weights, kept from call to call. It is in huge pages where Linux has them: the
+// weights are read once in every step, and with pages of 4 KB translating their addresses takes
+// longer than multiplying (on a virtual machine, four times as long).
 template <class T>
 T *room_for_weights(std::size_t size) {
     thread_local std::unique_ptr<Buffer<T>> kept;
@@ -158,7 +158,7 @@ void in_blocks(const Window &window, const Number *packed,
         for (int helper = 1; helper < std::min(window.threads, blocks); ++helper)
             helpers.emplace_back(work);
     } catch (const std::exception &) {
-        // No further thread is to be had: those that run share the work.
+        // No more threads can be started: those that run share the work.
     }
     work();
     for (std::thread &helper : helpers) helper.join();
@@ -167,7 +167,7 @@ void in_blocks(const Window &window, const Number *packed,
 
 }  // namespace
 
-// The paths, least first. LSTM_KIND says how products are computed.
+// The paths, the best last. LSTM_KIND says how products are computed.
 
 #define LSTM_FMA 0
 #define LSTM_DOT_PRODUCTS 1
@@ -221,7 +221,7 @@ bool has_avx512() {
 
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 
-// Whether there are tiles and Linux lets this process use them, for which it wants to be asked.
+// Returns true if there are tiles and Linux lets this process use them, which requires asking it.
 bool has_amx() {
 #if defined(__linux__)
     constexpr long ask_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XTILE_DATA
@@ -235,12 +235,12 @@ bool has_amx() {
 
 #endif
 
-// A matrix (rows, columns) in bf16 written column after column. A product that sums over the rows,
-// as the weights' gradient does, is computed in half the time from this.
+// The transpose of a matrix (rows, columns) in bf16. A product that sums over the rows, such as the
+// weights' gradient, takes half the time with it.
 
 #if defined(__x86_64__)
 
-// 16 x 16 numbers; steps from row to row are in numbers.
+// 16 x 16 numbers; the steps from row to row are in numbers.
 __attribute__((target("avx2"))) void transpose_block(const Bfloat16 *from, std::size_t from_step,
                                                      Bfloat16 *to, std::size_t to_step) {
     __m256i half[2][8];  // of 8 rows each: column k in the lower lane, k + 8 in the upper one
@@ -273,10 +273,10 @@ __attribute__((target("avx2"))) void transpose_block(const Bfloat16 *from, std::
 
 #endif
 
-// `row_step`: from row to row of what is written; what lies between them becomes 0, since oneDNN
-// may read it.
+// `row_step`: from row to row of the result. The padding between rows becomes 0, since oneDNN may
+// read it.
 void transpose(int rows, int columns, const Bfloat16 *from, Bfloat16 *to, int row_step) {
-    constexpr int SIDE = 16, AT_ONCE = 2 * SIDE;  // a cache line of what is read, and of what is written
+    constexpr int SIDE = 16, AT_ONCE = 2 * SIDE;  // a cache line of the input, and of the output
     int whole_rows = 0, whole_columns = 0;
 #if defined(__x86_64__)
     whole_rows = rows / AT_ONCE * AT_ONCE;
@@ -325,7 +325,7 @@ const char *lstm_path_name(int path) { return PATHS[path].name; }
 int lstm_path_is_bf16(int path) { return PATHS[path].bf16; }
 int lstm_path_works(int path) { return PATHS[path].works(); }
 
-// Both return 0, or 1 where memory does not suffice.
+// Both return 0, or 1 if memory runs out.
 
 int lstm_forward(int path, int threads, int steps, int batch, int hidden, const void *projected,
                  const void *weight, const float *bias, void *activations, float *cells,
@@ -378,7 +378,7 @@ constexpr int DEPTH = TILE_DEPTH;
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef std::int32_t Ints __attribute__((vector_size(4 * LANES)));
 
-// Vectors in memory. Where a row ends within a vector, only the first `count` lanes are there.
+// Loading and storing vectors. Where a row ends within a vector, only `count` lanes are in memory.
 
 LSTM_TARGET inline Floats load(const float *from, int count) {
     Floats x = {};
@@ -421,7 +421,7 @@ LSTM_TARGET inline void store(Bfloat16 *to, Floats x, int count) {
 
 LSTM_TARGET inline Floats all(float x) { return x - Floats{}; }
 
-// 1 / x to the last bit or two.
+// 1 / x, accurate to the last bit or two.
 LSTM_TARGET inline Floats reciprocal(Floats x) {
 #if LSTM_LANES == 16
     const Floats guess = (Floats)_mm512_rcp14_ps((__m512)x);
@@ -433,16 +433,16 @@ LSTM_TARGET inline Floats reciprocal(Floats x) {
 
 #if LSTM_KIND == LSTM_FMA
 
-// e^x to 1e-7, relative; beyond +-87 as at +-87. What is not a number stays none.
+// e^x with a relative error of 1e-7; x is clamped to +-87. NaN stays NaN.
 LSTM_TARGET inline Floats exponential(Floats x) {
-#if LSTM_LANES == 16  // the second operand is what remains if one is not a number
+#if LSTM_LANES == 16  // these return the second operand if either is NaN
     x = (Floats)_mm512_min_ps(_mm512_set1_ps(87.0f), (__m512)x);
     x = (Floats)_mm512_max_ps(_mm512_set1_ps(-87.0f), (__m512)x);
 #else
     x = x > 87.0f ? all(87.0f) : x;
     x = x < -87.0f ? all(-87.0f) : x;
 #endif
-    // x = n ln 2 + rest. Added to 1.5 * 2^23, n is rounded and stands in the lowest bits.
+    // x = n ln 2 + rest. Adding 1.5 * 2^23 rounds n and leaves it in the lowest bits.
     const Floats shifted = x * 1.44269504f + 12582912.0f;
     const Floats n = shifted - 12582912.0f;
     const Floats rest = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -459,13 +459,13 @@ LSTM_TARGET inline Floats exponential(Floats x) {
 
 #else
 
-// e^x to 4e-6, relative, which is enough for what is rounded to bf16; beyond 87 as at 87. What is
-// not a number stays none.
+// e^x with a relative error of 4e-6, which is enough for results in bf16; x is clamped to at most 87.
+// NaN stays NaN.
 LSTM_TARGET inline Floats exponential(Floats x) {
     const Floats power = (Floats)_mm512_min_ps(_mm512_set1_ps(126.0f), (__m512)(x * 1.44269504f));
     const Floats rest = (Floats)_mm512_reduce_ps((__m512)power, _MM_FROUND_TO_NEG_INF);  // 0 to 1
-    // 2^rest: of the polynomials of degree 4 that are exact at 0 and 1, so that cells of which
-    // nothing changes keep their state, that with the least relative error between them.
+    // 2^rest: of the polynomials of degree 4 that are exact at 0 and 1, the one with the least
+    // relative error between them. Being exact there, it keeps the state of cells that do not change.
     Floats p = all(1.35557475e-2f);
     p = p * rest + 5.20323701e-2f;
     p = p * rest + 2.41379768e-1f;
@@ -482,9 +482,9 @@ LSTM_TARGET inline Floats hyperbolic_tangent(Floats x) {
     return 1.0f - 2.0f * reciprocal(1.0f + exponential(x + x));
 }
 
-// Packed weights. Panel after panel; in it DEPTH rows of the product's depth after another; in
-// these vector after vector. In bf16 a lane holds two neighbours in depth, as dot products and
-// tiles read them.
+// Packed weights: panel after panel; within a panel, blocks of DEPTH rows of the product's depth;
+// within a block, vector after vector. In bf16 a lane holds two neighbours in depth, as dot products
+// and tiles read them.
 
 struct Panels {
     int count, depth;  // depth: padded with zeros to a multiple of DEPTH
@@ -503,14 +503,14 @@ inline Lane lane_of(const Number *weight, std::size_t next, bool is_last) {
 #endif
 constexpr int IN_LANE = sizeof(Lane) / sizeof(Number);  // numbers, neighbours in depth
 
-// Where a vector of a panel stands, in lanes; k: which lane in depth.
+// Returns the offset in lanes of lane k (in depth) of a vector within its panel.
 inline std::size_t place(int k, int vector) {
     constexpr int CHUNK = DEPTH / IN_LANE;
     return (std::size_t(k / CHUNK * GATES + vector) * CHUNK + k % CHUNK) * LANES;
 }
 
 // Packs the matrix whose number in row k (depth) of a vector's column `lane` is
-// from(panel, vector)[k * k_step + lane * lane_step]; count(panel, vector) columns are there.
+// from(panel, vector)[k * k_step + lane * lane_step]; the vector has count(panel, vector) columns.
 template <class From, class Count>
 void pack(Panels panels, int depth, std::size_t k_step, std::size_t lane_step, From from, Count count,
           Number *packed) {
@@ -545,7 +545,7 @@ void pack_forward(const Number *weight, int hidden, Panels panels, Number *packe
         [=](int panel, int) { return hidden - panel * LANES; }, packed);
 }
 
-// A panel for each four vectors of cells.
+// A panel for every four vectors of cells.
 inline Panels backward_panels(int hidden) {
     return {(hidden + PANEL - 1) / PANEL, up_to_multiple(GATES * hidden, DEPTH)};
 }
@@ -559,8 +559,8 @@ void pack_backward(const Number *weight, int hidden, Panels panels, Number *pack
 
 // The product of a block's rows (row after row, `depth` numbers each) and one panel. The sums of a
 // row and a vector go to sums + row * row_stride + vector * vector_stride. between(part, parts) does
-// its share of some other work after each part of the product: tiles and vectors are computed by
-// different units of the processor, which are thus both busy.
+// a share of other work after each part of the product, which keeps both the tile unit and the vector
+// units of the processor busy.
 
 struct Sums {
     float *begin;
@@ -691,8 +691,8 @@ LSTM_TARGET inline void multiply(const Number *rows, int count, int depth, const
 
 // Forward.
 
-// The new state of the cells of one vector in one row. Pointers are to the first of them; `gates`
-// is the recurrent part, vector after vector. Returns h.
+// Computes the new state of one vector of cells in one row, and returns h. Pointers are to the first
+// of these cells; `gates` is the recurrent part, vector after vector.
 LSTM_TARGET inline Floats cell_forward(const float *gates, const Number *projected,
                                        const float *bias, int hidden, int count,
                                        const float *c_before, float *c_after, Number *activations) {
@@ -750,7 +750,7 @@ LSTM_TARGET void forward_block(const Forward &window, const Number *packed, int 
                 will_write(outputs + 2 * step + at);
             }
         };
-        for (int panel = 0; panel < panels.count; ++panel)  // and the cells of the panel before
+        for (int panel = 0; panel < panels.count; ++panel)  // along with the cells of the previous panel
             multiply(before.at(0), rows, panels.depth, packed + panels.begin(panel),
                      Sums{gates.at(panel % 2 * SUMS), LANES, BLOCK * LANES},
                      [&](int part, int parts) LSTM_TARGET {
@@ -776,7 +776,7 @@ void forward(const Forward &window) {
 
 // Backward.
 
-// The gradients of the gates of one vector in one row, from those of its h and c (dc is changed to
+// Computes the gradients of the gates of one vector in one row from those of its h and c (dc becomes
 // that of the step before). They are written twice: as a result, and for the product that follows.
 LSTM_TARGET inline void cell_backward(Floats dh, float *dc, const Number *activations, int hidden,
                                       int count, const float *c_before, const float *c_after,
@@ -840,7 +840,7 @@ LSTM_TARGET void backward_block(const Backward &window, const Number *packed, in
     for (int panel = 0; panel < panels.count; ++panel)
         update_cells(window.steps - 1, operand.at(0), panel, 0, rows);
     for (int t = window.steps - 1; t >= 0; --t) {
-        for (int panel = 0; panel < panels.count; ++panel)  // and the step before of the panel before
+        for (int panel = 0; panel < panels.count; ++panel)  // along with step t - 1 of the previous panel
             multiply(operand.at(0), rows, panels.depth, packed + panels.begin(panel),
                      Sums{dh.at(panel * PANEL), width, LANES},
                      [&](int part, int parts) LSTM_TARGET {

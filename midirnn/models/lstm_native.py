@@ -1,7 +1,7 @@
 """The loop over time of an LSTM layer in C++, for each instruction set: ``lstm_loop.cpp``.
 
-It is compiled when it is first used; without a compiler there are no paths, and
-:mod:`midirnn.models.lstm` computes the same in PyTorch.
+It is compiled on first use. Without a compiler there are no paths, and :mod:`midirnn.models.lstm`
+computes the same in PyTorch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from midirnn import native
 SOURCE = Path(__file__).with_name("lstm_loop.cpp")
 
 FLAGS = ("-pthread", "-ffp-contract=fast", "-fno-math-errno")
-"""Of the compiler. Multiplications and additions may be fused, as in PyTorch's own products."""
+"""Compiler flags. Multiplications and additions may be fused, as in PyTorch's own products."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LoopPath:
     name: str
     """plain, avx2, avx512, avx512_bf16 or amx."""
     number: int
-    """What the library calls it."""
+    """Its index in the library."""
     dtype: torch.dtype
     """The type of gates, activations and outputs."""
 
@@ -96,21 +96,21 @@ def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor |
 def _turned(matrix: Tensor, path: LoopPath) -> Tensor:
     """Return the transpose (columns, rows) of a matrix, for products that sum over its rows.
 
-    For AMX it is written out, since torch's products then take half the time; else it is a view.
+    For AMX it is a copy, with which torch's products take half the time; otherwise it is a view.
     """
     if path.name != "amx":
         return matrix.t()
     library = _library()
     assert library is not None and matrix.is_contiguous()
     rows, columns = matrix.shape
-    # Rows that are a power of two apart would all meet in the same few lines of the cache.
+    # Rows that are a power of two apart would all share the same few cache lines.
     turned = matrix.new_empty(columns, rows + _APART)
     library.lstm_transpose(rows, columns, matrix.data_ptr(), turned.data_ptr(), rows + _APART)
     return turned[:, :rows]
 
 
 _APART = 32
-"""Numbers between the rows of a transposed matrix: a cache line."""
+"""Numbers of padding after each row of a transposed matrix: a cache line."""
 
 
 def _forward(
@@ -122,10 +122,10 @@ def _forward(
     state: tuple[Tensor, Tensor],
     bias: Tensor | None = None,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, ...]]:
-    """Run the loop; return outputs and last state, and what the way back needs.
+    """Run the loop; return outputs and last state, and what the backward pass needs.
 
-    ``activations`` are written, and may be ``projected`` itself where that is not needed any more.
-    ``bias`` (4H) is in fp32, if it is not in ``projected``.
+    ``activations`` is written, and may be ``projected`` itself if that is no longer needed.
+    ``bias`` (4H, fp32) is given if ``projected`` does not include it.
     """
     steps, batch, gates = projected.shape
     hidden = gates // 4
@@ -143,9 +143,9 @@ def _forward(
 def _backward(
     ctx: Any, saved: tuple[Tensor, ...], dy: Tensor, dh_last: Tensor, dc_last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Run the loop back, once for each run forward, since what that saved is overwritten.
+    """Run the loop backwards: only once per forward pass, since it overwrites what that saved.
 
-    Returns the gradients of gates, weight and state, those of the gates turned, and their sums.
+    Returns the gradients of gates, weight and state, the gates' transposed, and their sums (4H).
     """
     if ctx.path is None:
         raise RuntimeError("an LSTM layer's gradients can be computed only once (retain_graph)")
@@ -187,7 +187,7 @@ class _NativeRecurrence(torch.autograd.Function):
 
 
 class _NativeLayer(torch.autograd.Function):
-    """The input's projection and the loop: on the way back both weights share a transpose."""
+    """The input's projection and the loop: in the backward pass both weights share a transpose."""
 
     @staticmethod
     def forward(
@@ -201,7 +201,7 @@ class _NativeLayer(torch.autograd.Function):
         c: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         x, weight = x.to(path.dtype).contiguous(), weight_ih.to(path.dtype)
-        # The loop adds the bias: with one in it, a product in bf16 takes half as long again.
+        # The loop adds the bias: a product in bf16 takes half as long again with one.
         with torch.autocast("cpu", enabled=False):
             projected = nn.functional.linear(x, weight)
         state, bias = (h, c), bias.float().contiguous()

@@ -1,8 +1,8 @@
-// Sums of a few rows of a table for each place of a window: what a token and the numbers beside it,
-// most of them 0, add up to. A product of matrices would multiply by all these zeros.
+// Sums a few rows of a table for each place of a window: those of its token and of its features, most
+// of whose numbers are 0. A matrix product would multiply by all these zeros.
 //
-// A place sums the row of its token and, from row `first` on, the row of each of its features times
-// its number. Tables, sums and their gradients are in fp32 or bf16; all is computed in fp32.
+// A place sums the row of its token and the rows of its features, which begin at row `first`, times
+// their numbers. Tables, sums and their gradients are fp32 or bf16; everything is computed in fp32.
 
 #include <algorithm>
 #include <atomic>
@@ -22,7 +22,7 @@ namespace {
 
 using Bfloat16 = uint16_t;
 
-constexpr int64_t BLOCK = 256;  // columns at a time: so many of all rows fit into a cache
+constexpr int64_t BLOCK = 256;  // columns at a time: this many of all rows fit into a cache
 
 inline float number_of(float number) { return number; }
 
@@ -45,7 +45,7 @@ FOR_WIDE_VECTORS void put(const float* sums, int64_t count, float* to) {
     for (int64_t i = 0; i < count; i++) to[i] = sums[i];
 }
 
-// Rounds to the nearest number of 16 bits, to the even one of two.
+// Rounds to the nearest number of 16 bits, ties to even.
 FOR_WIDE_VECTORS void put(const float* sums, int64_t count, Bfloat16* to) {
     for (int64_t i = 0; i < count; i++) {
         uint32_t bits;
@@ -99,7 +99,7 @@ void in_blocks(const Window& window, Work work) {
     try {
         for (int thread = 1; thread < window.threads; thread++) helpers.emplace_back(share);
     } catch (const std::exception&) {
-        // No further thread is to be had: those that run share the work.
+        // No more threads can be started: those that run share the work.
     }
     share();
     for (std::thread& helper : helpers) helper.join();
@@ -136,7 +136,7 @@ void spread(const Window& window, const Number* gradients, float* table) {
 
 extern "C" {
 
-// `table` (rows, columns) and `sums` (places, columns), which are written, are in bf16 if is_short.
+// Reads `table` (rows, columns) and writes `sums` (places, columns); both are bf16 if is_short.
 void sum_rows(const Window* window, int is_short, const void* table, void* sums) {
     if (is_short)
         sum(*window, static_cast<const Bfloat16*>(table), static_cast<Bfloat16*>(sums));
@@ -144,7 +144,7 @@ void sum_rows(const Window* window, int is_short, const void* table, void* sums)
         sum(*window, static_cast<const float*>(table), static_cast<float*>(sums));
 }
 
-// Adds to the gradient of the table, in fp32, what follows from that of the sums.
+// Adds the gradient that the sums pass back to the gradient of the table, which is fp32.
 void spread_rows(const Window* window, int is_short, const void* gradients, float* table) {
     if (is_short)
         spread(*window, static_cast<const Bfloat16*>(gradients), table);

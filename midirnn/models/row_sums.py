@@ -1,8 +1,8 @@
-"""What the first layer reads: for each token a row of a table, and one for each feature it has.
+"""The first layer's projected input: for each token a table row, plus one per nonzero feature.
 
 Nearly all of the features' numbers are 0 (a few notes sound, and a few are recalled), so summing
-rows (``row_sums.cpp``) takes a fifth to a half of the time of a product of matrices. With AMX and
-without a compiler it is a product.
+rows (``row_sums.cpp``) takes a fifth to a half of the time of a matrix product. With AMX, or
+without a compiler, a matrix product is used.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from midirnn.models import lstm_native
 SOURCE = Path(__file__).with_name("row_sums.cpp")
 
 SMALLEST_NATIVE = 1 << 15
-"""Numbers of a window from which on the C++ is worth compiling."""
+"""Number of sums in a window from which the C++ is worth compiling."""
 
 
 class _Window(ctypes.Structure):
-    """The sizes of a window, its tokens and the numbers of its features, as the C++ has them."""
+    """The sizes of a window, its tokens and the numbers of its features, as passed to C++."""
 
     _fields_ = (
         ("threads", ctypes.c_int),
@@ -36,10 +36,10 @@ class _Window(ctypes.Structure):
 
 
 def row_sums(table: Tensor, tokens: Tensor, features: Tensor) -> Tensor:
-    """Return the sums (..., columns) of the rows that tokens and features name.
+    """Return each token's row of the table plus the rows of its features (..., columns).
 
     The last F rows of ``table`` are multiplied by ``features`` (..., F). The rows before them are
-    those of ``tokens`` (...). Raises :class:`IndexError` for a token that has none.
+    those of ``tokens`` (...). Raises :class:`IndexError` for a token without a row.
     """
     first = len(table) - features.shape[-1]
     if not _is_for(table, tokens):
@@ -53,7 +53,7 @@ def row_sums(table: Tensor, tokens: Tensor, features: Tensor) -> Tensor:
 
 
 def _is_for(table: Tensor, tokens: Tensor) -> bool:
-    """Return whether the C++ is to be used."""
+    """Return whether to use the C++."""
     if tokens.device.type != "cpu" or tokens.numel() * table.shape[1] < SMALLEST_NATIVE:
         return False
     path = lstm_native.best_path(table.dtype)
@@ -61,7 +61,7 @@ def _is_for(table: Tensor, tokens: Tensor) -> bool:
 
 
 class _RowSums(torch.autograd.Function):
-    """The sums, by C++. Tables are in fp32 or bf16."""
+    """The sums, in C++. Tables are in fp32 or bf16."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, tokens: Tensor, features: Tensor) -> Tensor:

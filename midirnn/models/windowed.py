@@ -1,8 +1,8 @@
 """Language models that look back on a window of tokens: convolutions, and attention.
 
-They take the place of the recurrent layers of :class:`~midirnn.models.language_model.LanguageModel`
-and are trained by the same task: their state, what they keep of the last tokens, is carried from
-window to window in the same way.
+These layers replace the recurrent ones of :class:`~midirnn.models.language_model.LanguageModel`.
+The models are trained by the same task: their state, which holds what they keep of the last tokens,
+is carried from window to window in the same way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from midirnn.models.windowed_config import FEED_FORWARD, AttentionConfig, Convol
 
 
 class WindowedModel(LanguageModel, ABC):
-    """What both share: the embedding is projected to the width of the layers."""
+    """The base of both: the embedding is projected to the width of the layers."""
 
     config: ConvolutionConfig | AttentionConfig
 
@@ -38,14 +38,14 @@ class WindowedModel(LanguageModel, ABC):
         )
 
     def _embedded(self, tokens: Tensor, beside: Tensor, weight: Tensor) -> Tensor:
-        """Return what the first layer reads (T, B, H)."""
+        """Return the input of the first layer (T, B, H)."""
         x = self.embedding(tokens.t()) + beside.transpose(0, 1) @ weight.t()
         projected: Tensor = self.input(self.dropout(x))
         return projected
 
 
 class ConvolutionLayer(nn.Module):
-    """A causal convolution over two tokens, gated, with what is added to its input."""
+    """A gated causal convolution over two tokens, for a residual connection."""
 
     def __init__(self, size: int, dilation: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ConvolutionLayer(nn.Module):
         self.output = nn.Linear(size, size)
 
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is added to ``x`` (T, B, H), and the last inputs; ``past`` are those before.
+        """Return what to add to ``x`` (T, B, H), and the last inputs; ``past`` are those before.
 
         y_t = W (tanh(A [x_(t-d), x_t]) * sigmoid(B [x_(t-d), x_t])) for the dilation d.
         """
@@ -75,7 +75,7 @@ class Convolution(WindowedModel):
     def _run_layers(
         self, tokens: Tensor, beside: Tensor, weight: Tensor, before: State
     ) -> tuple[Tensor, State]:
-        """Return what the last layer puts out (T, B, H), and the state after."""
+        """Return the last layer's output (T, B, H), and the state after it."""
         x, after = self._embedded(tokens, beside, weight), []
         pasts = torch.split(before[0], list(self.config.dilations))
         for layer, past in zip(self.layers, pasts, strict=True):
@@ -86,7 +86,7 @@ class Convolution(WindowedModel):
 
 
 class AttentionLayer(nn.Module):
-    """A layer of a transformer: attention to a window, and a feed-forward part."""
+    """A transformer layer: attention to a window, and a feed-forward part."""
 
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class AttentionLayer(nn.Module):
         """Return the output (T, B, H), and keys and values of the last tokens.
 
         ``keys`` and ``values`` (span - 1, B, H) are those of the tokens before. ``bias``
-        (B, heads, T, span - 1 + T) is added to the scores: minus infinity where nothing is seen.
+        (B, heads, T, span - 1 + T) is added to the scores; minus infinity masks a token.
         """
         query, key, value = self.attention(self.norm(x)).chunk(3, dim=2)
         keys = torch.cat([keys.to(key.dtype), key])
@@ -122,7 +122,7 @@ class AttentionLayer(nn.Module):
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Return what is seen (B, heads, T, H / heads).
+    """Return the result of the attention (B, heads, T, H / heads).
 
     On a CPU in float32: in bfloat16 heads this small take three times as long, even with AMX.
     """
@@ -148,7 +148,7 @@ class Attention(WindowedModel):
     def _run_layers(
         self, tokens: Tensor, beside: Tensor, weight: Tensor, before: State
     ) -> tuple[Tensor, State]:
-        """Return what the last layer puts out (T, B, H), and the state after."""
+        """Return the last layer's output (T, B, H), and the state after it."""
         x = self._embedded(tokens, beside, weight)
         keys, values, heard = before
         bias = self._bias(len(x), heard[0, :, 0])
@@ -165,9 +165,9 @@ class Attention(WindowedModel):
         return self.final_norm(x), after
 
     def _bias(self, steps: int, heard: Tensor) -> Tensor:
-        """Return what is added to the scores (B, heads, T, span - 1 + T).
+        """Return the bias that is added to the scores (B, heads, T, span - 1 + T).
 
-        ``heard`` (B,) says how many tokens came before: those rows that hold none are not seen.
+        ``heard`` (B,) is the number of tokens before the window: rows that hold none are masked.
         """
         span, device = self.config.span, heard.device
         behind = torch.arange(steps, device=device)[:, None] + span - 1

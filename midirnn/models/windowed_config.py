@@ -1,8 +1,8 @@
 """The configs of language models that look back on a window of tokens, without recurrence.
 
-What stands before the layers (the embedding and what is read beside the token) and after them (the
-logits and what is added to them) is that of the recurrent model. A state is what the layers have
-to keep of the last tokens: it grows with how far they look back.
+Everything before the layers (the embedding and the features) and after them (the logits and what
+features add to them) is the same as in the recurrent model. A state is what the layers have to keep
+of the last tokens: it grows with how far they look back.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from midirnn.models.config import ModelConfig
 Shapes = dict[str, tuple[int, ...]]
 
 FEED_FORWARD = 4
-"""How many times as wide as its layers the feed-forward part of a transformer is."""
+"""Width of a transformer's feed-forward part, as a multiple of the layers' width."""
 
 
 @dataclass(frozen=True)
 class WindowedConfig(ModelConfig, ABC):
-    """What both share. ``hidden_size`` is the width of the layers; there is no ``cell``."""
+    """What both share. ``hidden_size`` is the width of the layers; ``cell`` is not used."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,7 +35,7 @@ class WindowedConfig(ModelConfig, ABC):
     @property
     @abstractmethod
     def context(self) -> int:
-        """How many tokens back a prediction may look at most, the present one included."""
+        """How many tokens back a prediction can look at most, including the current one."""
 
     @property
     @abstractmethod
@@ -72,7 +72,7 @@ class ConvolutionConfig(WindowedConfig):
     )
 
     longest_dilation: int = 512
-    """Dilations double from layer to layer, from 1 up to this, and begin again."""
+    """Dilations double from layer to layer, from 1 up to this, then start again at 1."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,22 +83,22 @@ class ConvolutionConfig(WindowedConfig):
 
     @property
     def dilations(self) -> tuple[int, ...]:
-        """How far apart the two tokens are that each layer looks at."""
+        """The distance between the two tokens that each layer looks at."""
         cycle = self.longest_dilation.bit_length()
         return tuple(2 ** (layer % cycle) for layer in range(self.num_layers))
 
     @property
     def context(self) -> int:
-        """How many tokens back a prediction may look, the present one included."""
+        """How many tokens back a prediction can look, including the current one."""
         return 1 + sum(self.dilations)
 
     @property
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
-        """One array: for each layer the last inputs, as many as its dilation."""
+        """One array: for each layer its last inputs, as many as its dilation."""
         return ((sum(self.dilations), self.hidden_size),)
 
     def layer_shapes(self, layer: int) -> Shapes:
-        """Return the shape of each weight of a layer; the gates are a filter and its gate."""
+        """Return the shape of each weight of a layer; ``gates`` holds a filter and its gate."""
         size = self.hidden_size
         return {
             "gates.weight": (2 * size, 2 * size),
@@ -112,7 +112,7 @@ class ConvolutionConfig(WindowedConfig):
 class AttentionConfig(WindowedConfig):
     """A small transformer that attends to a window: A. Vaswani et al. (2017).
 
-    Layer normalisation comes before each part. How far back a token is lowers its score, as in
+    Layer normalisation comes before each part. A token's score falls with its distance, as in
     O. Press et al., "Train Short, Test Long" (2022), so that no positions are learned.
     """
 
@@ -127,7 +127,7 @@ class AttentionConfig(WindowedConfig):
     attention_heads: int = 4
     """Number of attention heads."""
     span: int = 256
-    """How many tokens back each layer of attention looks, the present one included."""
+    """How many tokens back each layer of attention looks, including the current one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,7 +141,7 @@ class AttentionConfig(WindowedConfig):
 
     @property
     def slopes(self) -> tuple[float, ...]:
-        """By how much each head lowers a score for each token that it is further back."""
+        """How much each head lowers a score per token of distance."""
         return tuple(
             2.0 ** (-8.0 * (head + 1) / self.attention_heads)
             for head in range(self.attention_heads)
@@ -149,12 +149,12 @@ class AttentionConfig(WindowedConfig):
 
     @property
     def context(self) -> int:
-        """How many tokens back a prediction may look, through all layers."""
+        """How many tokens back a prediction can look, through all layers."""
         return 1 + self.num_layers * (self.span - 1)
 
     @property
     def state_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Keys, values, and how many tokens they are of."""
+        """Keys, values, and the number of tokens so far."""
         rows = self.num_layers * (self.span - 1)
         return ((rows, self.hidden_size), (rows, self.hidden_size), (1, 1))
 

@@ -1,20 +1,20 @@
-"""The structured output: what a logit adds by its own situation.
+"""The structured output: what each token's logit gains from the musical situation.
 
-The last layer gives, beside a base logit for each token, a few hundred weights for the moment. A
-*term* is a run of these weights and a rule that says which of them each token of a group adds: a
+Besides a base logit for each token, the last layer outputs a few hundred weights. A *term* is a run
+of these weights and a rule that says which of them each token of a group adds to its logit: a
 note-off adds the weight of its note's age, a note-on that of its interval from the last pitch, a
-time shift that of the inter-onset time it would make. The rule is fixed, the weights are the
-network's, so that a few numbers move many logits at once, and in the right places.
+time shift that of the inter-onset time it would make. The rules are fixed and the network computes
+the weights, so that a few numbers move many logits at once, and in the right places.
 
 ========  =====================================================================================
-memory    the notes so far, exactly, and what followed when the last ones came before
-buckets   of times, counts and differences
-moments   what the rules look at, at many moments at once
-rules     a term's rule for many moments: the reference
-steps     the same for the one moment of an engine's step, each as seldom as it changes
+memory    the notes so far, exactly, and what followed earlier occurrences of the last ones
+buckets   buckets of times, counts and differences
+moments   what the rules look at, for many moments at once
+rules     each term's rule for many moments: the reference
+steps     the same for the single moment of an engine's step, computed only when it changes
 stepping  the step itself: gathers the weights and adds them to the logits
-scan      the same for the windows of a training, in C++
-densities how usual the times are that a time shift leads to: the one term of real inputs
+scan      the indices for training windows, in C++ if possible
+densities how frequent the times that a time shift makes were lately: real inputs, no indices
 table     the terms: name, group, rows, rule, step
 ========  =====================================================================================
 """

@@ -1,4 +1,4 @@
-"""Buckets of times, counts and differences: fine where they are small, coarse where large."""
+"""Buckets of times, counts and differences: fine for small values, coarse for large ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 
 FAR = 1 << 20
-"""A time or a count beyond all buckets: there is none."""
+"""Stands for a time or a count that does not exist; beyond all buckets."""
 
 
 def _buckets(values: int, small: int, per_octave: float, last: int) -> IntArray:
@@ -53,5 +53,5 @@ def shifted_bucket(steps: npt.NDArray[np.integer]) -> IntArray:
 
 
 def difference_bucket(steps: npt.NDArray[np.integer]) -> IntArray:
-    """Return the bucket, 0 to 40, of a difference: exact to 10 steps either way; 20 is none."""
+    """Return the bucket, 0 to 40, of a difference: exact up to 10 steps either way, 20 for 0."""
     return _DIFFERENCE.take(steps + _FARTHEST, mode="clip")

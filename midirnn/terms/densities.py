@@ -1,4 +1,4 @@
-"""How usual the times were of late that a time shift leads to: real inputs, not indices."""
+"""How frequent the times that a time shift makes were lately: real inputs, not indices."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from midirnn.terms.rules import shifts
 FloatArray = npt.NDArray[np.float32]
 
 RECENT_DURATIONS = 48
-"""So many of the last notes' durations make a density, those of them that have ended."""
+"""How many of the last notes make the density of durations, if they have ended."""
 
 INTERVAL_FADING = 0.93 ** np.arange(RECENT_INTERVALS)
 DURATION_FADING = 0.96 ** np.arange(RECENT_DURATIONS)
 """The weights of the last inter-onset times and durations, the newest first."""
 
 WIDTHS = (0, 2, 7)
-"""Half the widths of the boxes that the densities are means over, in steps."""
+"""The densities are means over boxes that reach this many steps to either side."""
 
 NUM_DENSITIES = 2 * len(WIDTHS)
 """Three of inter-onset times, three of durations."""
@@ -31,14 +31,15 @@ LONGEST_DENSITY = 288
 """Longer times than this have no density."""
 
 _LEFT_OUT = 8
-"""The longest times before that are not counted: no box around them would be whole."""
+"""This many of the longest times are not counted, since boxes around them would be cut off."""
 
 
 def densities(moments: Moments, most: int) -> FloatArray:
-    """Return how usual what each time shift leads to was of late (N, 6, shifts); logarithms.
+    """Return how frequent the times that each time shift makes were lately (N, 6, shifts).
 
-    Three are of the inter-onset time that it would make, among the last 32; three of the durations
-    of the newest notes held, were they to end then, among those of the last 48 that have ended.
+    These are logarithms: three of the inter-onset time that it would make, among the last 32; three
+    of the durations that the newest held notes would have, among those of the last 48 notes that
+    have ended.
     """
     rows = [
         _densities_of(memory, moments, index, most) for index, memory in enumerate(moments.memories)
@@ -66,7 +67,7 @@ def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -
 
 
 def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
-    """Return the sums of a weighted histogram (289,): index x holds all that is below x."""
+    """Return the cumulative sums of a weighted histogram (289,): index x sums all bins below x."""
     histogram = np.bincount(
         np.minimum(values, LONGEST_DENSITY), weights, minlength=LONGEST_DENSITY + 1
     )
@@ -77,7 +78,7 @@ def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating])
 
 
 def _box(cumulated: FloatArray, at: IntArray, width: int) -> FloatArray:
-    """Return the mean of the histogram from ``width`` below to ``width`` above each place."""
+    """Return the mean of the histogram within ``width`` of each place; 0 past its end."""
     inside = at + width < LONGEST_DENSITY
     high = cumulated[np.where(inside, at + width + 1, 0)]
     low = cumulated[np.where(inside, np.maximum(at - width, 0), 0)]
@@ -93,7 +94,7 @@ def interval_boxes(memory: NoteMemory, most: int) -> FloatArray:
 
 
 def duration_boxes(memory: NoteMemory, most: int) -> FloatArray:
-    """Return the same of the durations of the last notes, those of them that have ended."""
+    """Return the same of the durations of those of the last notes that have ended."""
     durations = memory.durations[-RECENT_DURATIONS:]
     ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:] + durations < memory.step)
     fading = DURATION_FADING[: len(durations)][::-1]
@@ -113,7 +114,7 @@ def _boxes(
 
 
 _PADDING = 8
-"""More than the widest box reaches below 0."""
+"""More than the widest box can reach below 0."""
 
 _AT, _WIDTHS = np.arange(LONGEST_DENSITY), np.array(WIDTHS)[:, None]
 _INSIDE = _AT + _WIDTHS < LONGEST_DENSITY
@@ -125,7 +126,7 @@ _SHARES = (1 / (2 * _WIDTHS + 1)).astype(np.float32)
 def usual_now(
     intervals: FloatArray, durations: FloatArray, since_onset: int, ages: Sequence[int], most: int
 ) -> FloatArray:
-    """Return how usual each time shift is at a single moment (6, shifts), from the boxes."""
+    """Return the densities, not logarithms, of each time shift at one moment (6, shifts)."""
     rows = np.empty((2, len(WIDTHS), most), np.float32)
     rows[0] = _run(intervals, since_onset, most)
     rows[1] = 0.0
@@ -135,9 +136,9 @@ def usual_now(
 
 
 def add_densities(shifts: FloatArray, weights: FloatArray, usual: FloatArray) -> None:
-    """Add to the logits of the ``shifts``, in place, what :func:`densities` (6, shifts) give.
+    """Add the densities (6, shifts), times their ``weights``, to the logits ``shifts``, in place.
 
-    ``usual`` is what :func:`usual_now` returns, and is changed.
+    ``usual`` is what :func:`usual_now` returns; its logarithms replace it.
     """
     usual += np.float32(0.01)
     np.log(usual, out=usual)

@@ -1,7 +1,7 @@
-"""What a model's output looks back on: the notes so far, and what followed when they came before.
+"""What the structured output looks back on: the notes so far, and what followed similar ones.
 
-A recurrent state holds the last notes roughly. This holds them exactly: pitch, velocity, onset and
-duration of the last two thousand, and where the present context occurred before (D. Conklin and
+A recurrent state holds the last notes approximately. This memory holds them exactly: their pitches,
+velocities, onsets and durations, and where the present context occurred before (D. Conklin and
 I. Witten, "Multiple viewpoint systems for music prediction", 1995).
 """
 
@@ -18,16 +18,16 @@ from midirnn.performance import NUM_PITCHES
 IntArray = npt.NDArray[np.int32]
 
 NONE = -1
-"""Stands for a note, a time or a pitch that there is not."""
+"""Stands for a note, a time or a pitch that does not exist."""
 
 EXACT, TRANSPOSED, UNORDERED = range(NUM_VIEWPOINTS)
 """The viewpoints of :func:`midirnn.codecs.recall.recall`."""
 
 NUM_VOTES = 3
-"""Views that vote for the next pitch: contexts as they were, transposed, but for the last note."""
+"""Number of views that vote for the next pitch: exact, transposed, all but the last note."""
 
 MOST_VOTES = 8
-"""So many pitches get votes in each view, the longest contexts first."""
+"""At most this many pitches get votes in each view: those with the longest contexts."""
 
 _ONE_TO_LONGEST = np.arange(1, LONGEST + 1, dtype=np.uint8)
 _SHORTEST_TRANSPOSED = 2
@@ -42,7 +42,7 @@ class Match(NamedTuple):
     length: int
     """How many notes of context match."""
     pitch: int
-    """The pitch that would follow now: that of the note there, transposed along."""
+    """The pitch that would follow now: that of the note there, transposed if the match is."""
 
 
 NO_MATCH = Match(NONE, 0, 0)
@@ -59,22 +59,22 @@ NO_VOTES = Votes(np.empty(0, np.int32), np.empty(0, np.int32))
 
 
 class Recollection(NamedTuple):
-    """What the last notes bring to mind. Changes with each note."""
+    """What followed when the last notes occurred before. Changes with each note."""
 
     matches: tuple[Match, Match, Match]
     """The latest of the longest matches: exact, transposed, unordered."""
     votes: tuple[Votes, ...]
-    """Of each view: as notes were, transposed, and but for the last note."""
+    """The votes of each view: exact, transposed, and all but the last note."""
     exact: npt.NDArray[np.uint8]
-    """How many notes up to each kept note but the last are the same as those up to the last."""
+    """For each kept note but the last, how many notes up to it equal those up to the last."""
     moved: npt.NDArray[np.uint8]
-    """How many intervals up to each but the last are."""
+    """The same for intervals."""
 
     @property
     def best(self) -> Match:
-        """Return the longer of the exact and the transposed match, exact on ties.
+        """The longer of the exact and the transposed match, exact on ties.
 
-        The unordered one stands in where both are shorter than three notes.
+        The unordered one replaces it if both are shorter than three notes.
         """
         exact, transposed, unordered = self.matches
         best = transposed if transposed.length > exact.length else exact
@@ -90,18 +90,18 @@ NOTHING_RECALLED = Recollection(
 
 
 class NoteMemory(NamedTuple):
-    """The notes of a piece so far. Immutable: each ``after_...`` returns another one.
+    """The notes of a piece so far. Immutable: each ``after_...`` returns a new one.
 
     Notes are numbered from the start of the piece. The arrays of the last notes hold the numbers
     ``begun - len(pitches)`` to ``begun - 1``. Times are steps of the codec's grid.
     """
 
     size: int
-    """So many notes are kept."""
+    """How many notes are kept."""
     step: int
-    """The time reached."""
+    """The current time."""
     velocity_bin: int
-    """The velocity in force, from 1; 0 before the first."""
+    """The current velocity, from 1; 0 before the first."""
     begun: int
     """How many notes have begun."""
     pitches: bytes
@@ -115,9 +115,9 @@ class NoteMemory(NamedTuple):
     latest: IntArray
     """(128,): the number of each pitch's latest note, or :data:`NONE`."""
     class_latest: IntArray
-    """(12,): the same of each pitch class."""
+    """(12,): the same for each pitch class."""
     onset: IntArray
-    """(128,): when the note that sounds began; :data:`NONE` for silent pitches."""
+    """(128,): when each pitch's sounding note began; :data:`NONE` for silent pitches."""
     released: IntArray
     """(128,): when a pitch's note ended; :data:`NONE` while it sounds and before its first note."""
     recollection: Recollection
@@ -169,7 +169,7 @@ class NoteMemory(NamedTuple):
         )
 
     def after_note_off(self, pitch: int) -> NoteMemory:
-        """Return the memory after a note-off; that of a silent pitch changes nothing."""
+        """Return the memory after a note-off; one for a silent pitch changes nothing."""
         if self.onset[pitch] == NONE:
             return self
         durations, at = self.durations, int(self.latest[pitch]) - self.first
@@ -183,11 +183,11 @@ class NoteMemory(NamedTuple):
 
     @property
     def first(self) -> int:
-        """Return the number of the oldest note that is kept."""
+        """The number of the oldest note that is kept."""
         return self.begun - len(self.pitches)
 
     def velocity_of(self, number: int) -> int:
-        """Return the velocity bin of a note that is kept; 0 where it is not."""
+        """Return the velocity bin of a note; 0 if it is not kept."""
         at = number - self.first
         return self.velocities[at] if 0 <= at < len(self.velocities) else 0
 
@@ -204,11 +204,11 @@ def _changed(array: IntArray, index: int, value: int) -> IntArray:
 
 
 def recollect(pitches: bytes, first: int, before: Recollection) -> Recollection:
-    """Return what followed when the last notes came before; ``first`` is the first pitch's number.
+    """Return what followed when the last notes occurred before.
 
-    ``before`` is what the pitches without the last one gave. Contexts are 1 to 12 notes long as
-    they were, 2 to 12 as intervals, 3 to 8 as a set of pitches in any order; votes count contexts
-    from one note on.
+    ``first`` is the number of the first pitch, ``before`` the result without the last pitch.
+    Contexts are 1 to 12 notes, 2 to 12 intervals, or 3 to 8 pitches in any order; votes count
+    contexts of a single note or interval, too.
     """
     history = np.frombuffer(pitches, np.uint8)
     intervals = history[1:] - history[:-1]  # modulo 256, which tells all intervals apart
@@ -218,7 +218,7 @@ def recollect(pitches: bytes, first: int, before: Recollection) -> Recollection:
         return NOTHING_RECALLED
     at, moved_at = _some(exact), _some(moved)
     lengths, moved_lengths = exact[at], moved[moved_at]
-    # Contexts that end with the note before the last, where another note followed than the last.
+    # Contexts that end with the note before the last and were followed by a different note.
     replaced = _within(before.exact[len(before.exact) - len(pitches) + 2 :].copy())
     replaced_at = _some(replaced)
     replaced_at = replaced_at[history[replaced_at + 1] != history[-1]]
@@ -238,10 +238,10 @@ def recollect(pitches: bytes, first: int, before: Recollection) -> Recollection:
 def common_lengths(
     values: npt.NDArray[np.uint8], before: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
-    """Return how many values up to each but the last are the same as those up to the last.
+    """Return, for each value but the last, how many values up to it equal those up to the last.
 
     Shape ``(len(values) - 1,)``; at most :data:`~midirnn.codecs.recall.LONGEST`. ``before`` is the
-    same of the values without the last one, and perhaps with one more at the beginning.
+    result for the values without the last one, possibly with one more at the beginning.
     """
     count = max(len(values) - 1, 0)
     if not count:
@@ -253,19 +253,19 @@ def common_lengths(
 
 
 def _within(lengths: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the lengths, cut in place: no context begins before the first value."""
+    """Limit the lengths, in place, so that no context begins before the first value."""
     beginning = lengths[:LONGEST]
     np.minimum(beginning, _ONE_TO_LONGEST[: len(beginning)], out=beginning)
     return lengths
 
 
 def _votes(pitches: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> Votes:
-    """Return the longest context of each pitch; of :data:`MOST_VOTES` pitches at most."""
+    """Return the longest context of each pitch, for at most :data:`MOST_VOTES` pitches."""
     if not len(pitches):
         return NO_VOTES
     order = np.argsort(lengths, kind="stable")
     longest = np.zeros(256, np.int32)
-    longest[pitches[order]] = lengths[order]  # where a pitch stands twice, the last value stays
+    longest[pitches[order]] = lengths[order]  # for a pitch that occurs twice, the last value stays
     voted = np.flatnonzero(longest[:NUM_PITCHES])
     lengths_of = longest[voted]
     if len(voted) > MOST_VOTES:
@@ -275,7 +275,7 @@ def _votes(pitches: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> Vo
 
 
 def _some(lengths: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    """Return the places of what is not 0."""
+    """Return the places of the lengths that are not 0."""
     return np.asarray((lengths != 0).nonzero()[0])
 
 
@@ -286,7 +286,7 @@ def _latest_longest(
     first: int,
     shortest: int,
 ) -> Match:
-    """Return the last of the longest matches, of those of ``lengths`` (M,) that end ``at`` (M,)."""
+    """Return the latest of the longest matches, which have ``lengths`` (M,) and end ``at`` (M,)."""
     longest = int(lengths.max(initial=0))
     if longest < shortest:
         return NO_MATCH

@@ -1,4 +1,4 @@
-"""What the rules of the terms look at, at many moments of a stream at once."""
+"""What the rules of the terms look at, for many moments of a token stream at once."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from midirnn.terms.buckets import FAR, IntArray
 from midirnn.terms.memory import NONE, NoteMemory
 
 LAST_NOTES = 4
-"""So many of the last notes are looked at one by one."""
+"""How many of the last notes are looked at individually."""
 
 RECENT_NOTES = 256
-"""A pitch that has not begun among so many of the last notes counts as never played."""
+"""A pitch that is not among this many last notes counts as never played."""
 
 RECENT_INTERVALS = 32
-"""So many of the last inter-onset times make a density."""
+"""How many of the last inter-onset times make a density."""
 
 NEWEST_HELD = 6
-"""So many of the notes held are looked at where a time shift would end them."""
+"""How many of the newest held notes add to the density of durations."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """What the terms look at, at N moments of a stream. Times are steps, :data:`FAR` is never."""
+    """What the terms look at, at N moments. Times are in steps; :data:`FAR` means never."""
 
     memories: tuple[NoteMemory, ...]
 
     @cached_property
     def step(self) -> IntArray:
-        """Return the time reached (N,)."""
+        """Return the current time (N,)."""
         return np.array([memory.step for memory in self.memories], np.int64)
 
     @cached_property
@@ -44,7 +44,7 @@ class Moments:
 
     @cached_property
     def pitch(self) -> IntArray:
-        """Return the last notes' pitches (N, 4), the newest first; far off where there is none."""
+        """Return the last notes' pitches (N, 4), the newest first; -FAR where there is none."""
         return _last(self.memories, "pitches", LAST_NOTES, -FAR)
 
     @cached_property
@@ -54,7 +54,7 @@ class Moments:
 
     @cached_property
     def onset(self) -> IntArray:
-        """Return the last notes' onsets (N, 33), the newest first; far off where there is none."""
+        """Return the last notes' onsets (N, 33), the newest first; -FAR where there is none."""
         return _last(self.memories, "onsets", RECENT_INTERVALS + 1, -FAR)
 
     @cached_property
@@ -69,7 +69,7 @@ class Moments:
 
     @cached_property
     def age(self) -> IntArray:
-        """Return for how long each pitch has sounded (N, 128); of no meaning for silent ones."""
+        """Return how long each pitch has sounded (N, 128); meaningless for silent ones."""
         return self.step[:, None] - self._begun
 
     @cached_property
@@ -88,40 +88,40 @@ class Moments:
 
     @cached_property
     def overdue(self) -> IntArray:
-        """Return by how much each note has outlasted the one that it repeats (N, 128).
+        """Return how much longer each note has sounded than the one that it repeats (N, 128).
 
-        That is the note which stands where it stands in the best match. FAR where there is none.
+        That is the note at the same position in the best match. FAR where there is none.
         """
         return np.stack([overdue_of(memory) for memory in self.memories])
 
     @cached_property
     def order(self) -> IntArray:
-        """Return how many held notes are newer (N, 128), of the notes that sound."""
+        """Return how many held notes are newer than each held note (N, 128)."""
         since = np.where(self.held, self.notes_since_held, FAR)
         ranks = np.argsort(np.argsort(since, axis=1, kind="stable"), axis=1, kind="stable")
         return np.asarray(ranks)
 
     @cached_property
     def notes_since_held(self) -> IntArray:
-        """Return how many notes have begun since each held note (N, 128), however many."""
+        """Return how many notes have begun since each held note (N, 128), without a limit."""
         latest = np.stack([memory.latest for memory in self.memories]).astype(np.int64)
         return self.count[:, None] - 1 - latest
 
     @cached_property
     def newest_held(self) -> IntArray:
-        """Return the newest held notes' pitches (N, 6), the newest first; NONE behind the last."""
+        """Return the newest held notes' pitches (N, 6), the newest first; NONE after the last."""
         newest = np.argsort(np.where(self.held, self.order, FAR), axis=1, kind="stable")
         newest = newest[:, :NEWEST_HELD]
         return np.where(np.take_along_axis(self.held, newest, axis=1), newest, NONE)
 
     @cached_property
     def match_velocity(self) -> IntArray:
-        """Return the velocity bin of the note that the best match foretells (N,); 0 for none."""
+        """Return the velocity bin of the note that the best match predicts (N,); 0 for none."""
         return np.array([m.velocity_of(m.recollection.best.place) for m in self.memories], np.int64)
 
     @cached_property
     def match_interval(self) -> IntArray:
-        """Return the time from the note before it to the note foretold (N,); FAR for none."""
+        """Return the inter-onset time before the predicted note (N,); FAR for none."""
         return np.array([match_interval_of(memory) for memory in self.memories], np.int64)
 
     @cached_property
@@ -141,7 +141,7 @@ def _last(memories: Sequence[NoteMemory], name: str, count: int, missing: int) -
 
 
 def overdue_of(memory: NoteMemory) -> IntArray:
-    """Return by how much each note has outlasted the one that it repeats (128,); FAR: none."""
+    """Return how much longer each note has sounded than the one it repeats (128,); FAR: none."""
     over = np.full(NUM_PITCHES, FAR, np.int64)
     best = memory.recollection.best
     if not best.length:
@@ -159,7 +159,7 @@ def overdue_of(memory: NoteMemory) -> IntArray:
 
 
 def match_interval_of(memory: NoteMemory) -> int:
-    """Return the time from the note before it to the note that the best match foretells."""
+    """Return the inter-onset time before the note that the best match predicts; FAR for none."""
     at = memory.recollection.best.place - memory.first
     if not memory.recollection.best.length or at < 1:
         return FAR

@@ -1,6 +1,6 @@
 """The step of an engine in C++: the same numbers as :mod:`midirnn.terms.stepping`, bit for bit.
 
-In Python a step's terms take about as long as its products, because the weights that the products
+In Python a step's terms take about as long as its matrix products, because the weights that these
 read push everything else out of the processor's caches. In C++ there is less to push out.
 """
 
@@ -34,7 +34,7 @@ _FADING_ADDRESS = ctypes.addressof(_FADING)
 
 
 class Sizes(NamedTuple):
-    """What a scan has to know of the codec, and how many notes it remembers."""
+    """What a scan needs to know of the codec, and how many notes it remembers."""
 
     max_shift: int
     velocity_bins: int
@@ -42,7 +42,7 @@ class Sizes(NamedTuple):
 
 
 class _Scan:
-    """A scan behind one of the notes. Owns its memory in C++; nobody changes it."""
+    """A scan after one of the notes. Owns its memory in C++, whose notes never change."""
 
     __slots__ = ("_free", "handle", "sizes")
 
@@ -63,7 +63,7 @@ class NativeMemory(NamedTuple):
     velocity_bin: int = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what the scan remembers, not where it stands."""
+        """Pickle what the scan remembers, not its address."""
         save = loaded_library().scan_save
         room = ctypes.create_string_buffer(save(self.scan.handle, None))
         save(self.scan.handle, ctypes.addressof(room))
@@ -71,7 +71,7 @@ class NativeMemory(NamedTuple):
 
 
 def loaded_library() -> ctypes.CDLL:
-    """Return the compiled ``scan.cpp``, of which a memory was made. Raises where it is gone."""
+    """Return the compiled ``scan.cpp``, which a memory needs. Raises if there is no compiler."""
     library = native_library()
     if library is None:
         raise MidirnnError(
@@ -93,7 +93,7 @@ def _restored(sizes: Sizes, saved: bytes, step: int, velocity_bin: int) -> Nativ
 
 
 class NativeStep:
-    """Follows the notes token by token, and adds what the terms give. Without state of its own."""
+    """Follows the notes token by token, and adds the terms to the logits. Stateless."""
 
     def __init__(self, terms: OutputTerms, library: ctypes.CDLL) -> None:
         self.terms = terms
@@ -106,12 +106,12 @@ class NativeStep:
         self._density = terms.slices[DENSITY]
 
     def start(self, size: int) -> NativeMemory:
-        """Return the memory before the first note, of ``size`` notes."""
+        """Return the memory before the first note, with room for ``size`` notes."""
         sizes = Sizes(self.terms.max_shift, self.terms.velocity_bins, size)
         return NativeMemory(_empty(self._library, sizes))
 
     def follow(self, memory: NativeMemory, token: int) -> NativeMemory:
-        """Return the memory behind a token."""
+        """Return the memory after a token."""
         scan, step, velocity_bin = memory
         if token >= self._first_velocity:
             return NativeMemory(scan, step, token - self._first_velocity + 1)
@@ -121,7 +121,7 @@ class NativeStep:
         return NativeMemory(_Scan(self._library, handle, scan.sizes), step, velocity_bin)
 
     def add(self, logits: FloatArray, weights: FloatArray, memory: NativeMemory) -> None:
-        """Add to ``logits`` (V,), in place, what ``weights`` (rows,) give at one moment."""
+        """Add the terms with these ``weights`` (rows,) to ``logits`` (V,), in place."""
         weights = np.ascontiguousarray(weights, np.float32)
         usual = np.empty((NUM_DENSITIES, self.terms.max_shift), np.float32)
         begun = self._library.scan_add(

@@ -20,10 +20,10 @@ from midirnn.terms.memory import NONE, NUM_VOTES
 from midirnn.terms.moments import Moments
 
 Rule = Callable[[Moments], npt.NDArray[np.integer]]
-"""The weights' numbers, (N, tokens) or (N, k, tokens); below 0 where none is added."""
+"""Returns indices of weights, (N, tokens) or (N, k, tokens); negative where none is added."""
 
 NEAR = 40
-"""Steps to either side within which two times are compared."""
+"""Two times are compared if they are at most this many steps apart."""
 
 _PITCHES = np.arange(NUM_PITCHES)
 
@@ -39,7 +39,7 @@ def interval(back: int, reach: int) -> Rule:
 
 
 def votes(moments: Moments) -> IntArray:
-    """Give each pitch voted for the weight of the longest context that votes for it."""
+    """Give a pitch that has votes the weight of the longest context that votes for it."""
     rows = np.full((len(moments.memories), NUM_VOTES, NUM_PITCHES), NONE, np.int64)
     for row, memory in zip(rows, moments.memories, strict=True):
         for view, votes in enumerate(memory.recollection.votes):
@@ -75,7 +75,7 @@ def held_above(moments: Moments) -> IntArray:
 
 
 def overdue_note(moments: Moments) -> IntArray:
-    """Give a note-off the weight of how long its note outlasts the one it repeats."""
+    """Give a note-off the weight of how much longer its note sounds than the one it repeats."""
     over = moments.overdue
     return np.where(over < FAR, difference_bucket(over), NONE)
 

@@ -3,7 +3,7 @@
 //
 // A Scan reads the tokens of a piece in order and remembers its notes. For each token it can write
 // a row of indices: which of a term's weights each token of the term's group adds next (-1: none).
-// What each term means stands in rules.py and steps.py, which this is tested against.
+// The terms are explained in rules.py and steps.py, against which this is tested.
 
 #include <algorithm>
 #include <cmath>
@@ -23,7 +23,7 @@ constexpr int NONE = -1;
 constexpr int FAR = 1 << 20;
 constexpr int LONGEST_CONTEXT = 12;
 constexpr int LENGTHS = LONGEST_CONTEXT + 1;
-constexpr int VIEWS = 3;  // exact, transposed, and in any order (matches) or but for the last (votes)
+constexpr int VIEWS = 3;  // exact, transposed, and in any order (matches) or all but the last (votes)
 constexpr int MOST_VOTES = 8;
 constexpr int SHORTEST_BAG = 3, LONGEST_BAG = 8;  // contexts in any order
 constexpr int RECENCY_NOTES = 256;
@@ -79,7 +79,7 @@ Buckets difference_buckets() {
 
 const Buckets DIFFERENCES = difference_buckets();
 
-// ---- what a piece's notes bring to mind -------------------------------------------------------
+// ---- contexts, matches and votes ------------------------------------------------------------
 
 struct Match {
     int place = NONE, length = 0, pitch = 0;
@@ -89,7 +89,7 @@ struct Match {
 template <typename Use>
 void each_nonzero(const uint8_t* bytes, int first, int last, Use use) {
     for (; last - 7 >= first; last -= 8) {
-        uint64_t eight;  // the last in the highest byte, where processors are little-endian
+        uint64_t eight;  // on little-endian processors, the last is the highest byte
         std::memcpy(&eight, bytes + last - 7, 8);
         while (eight) {
             const int byte = 7 - __builtin_clzll(eight) / 8;
@@ -118,9 +118,9 @@ std::vector<uint64_t> powers() {
 
 const std::vector<uint64_t> HASHES = powers();
 
-// The places of each value of a sequence, and how long a context ends there that the newest value
-// ends too: up to LONGEST_CONTEXT values. For windows, where a scan is not copied at each note: it
-// looks only at the places of the newest value.
+// The places of each value of a sequence, and how many values up to each place equal those up to the
+// newest value: LONGEST_CONTEXT at most. For windows, where a scan is not copied at each note: only
+// the places of the newest value are visited.
 class Repeats {
   public:
     void add(int value) {
@@ -131,7 +131,7 @@ class Repeats {
     }
 
     // Calls `use(place, length)` for each earlier place of the newest value down to `first`, the
-    // newest place first. Contexts go on where this was called for the value before, too.
+    // newest place first. Contexts grow only if this was called for the value before, too.
     template <typename Use>
     void follow(int first, Use use) {
         const int newest = int(contexts.size()) - 1;
@@ -142,7 +142,7 @@ class Repeats {
         }
     }
 
-    // Calls `use` likewise for what follow() found for the value before the newest.
+    // Calls `use` in the same way for what follow() found for the value before the newest.
     template <typename Use>
     void each_before(int first, Use use) const {
         const int before = int(contexts.size()) - 2;
@@ -154,7 +154,7 @@ class Repeats {
   private:
     static constexpr int VALUES = 256, LENGTH_BITS = 4;
 
-    // 0 where no context was found for that newest value.
+    // Returns 0 if no context was found for that newest value.
     int length_at(int place, int newest) const {
         if (place < 0) return 0;
         const uint32_t length = contexts[place] ^ uint32_t(newest) << LENGTH_BITS;
@@ -162,7 +162,7 @@ class Repeats {
     }
 
     std::vector<int> latest, earlier;  // the newest place of each value; for each place, the one before
-    std::vector<uint32_t> contexts;    // for each place: of which newest value, and the length
+    std::vector<uint32_t> contexts;    // for each place: for which newest value, and the length
 };
 
 class Scan {
@@ -245,11 +245,11 @@ class Scan {
     std::vector<int> onsets, durations;
     Match matches[VIEWS];
     uint8_t votes[VIEWS][PITCHES] = {};
-    bool voting = true;  // whether votes are wanted, and not only matches
-    bool for_windows = false;  // from the start: whether many notes are read, and none forgotten
+    bool voting = true;  // whether to find votes, not only matches
+    bool for_windows = false;  // set at the start if many notes are read and none is forgotten
 
-    // Takes tokens in of which no row is written. Contexts are no longer than LONGEST_CONTEXT, so
-    // that matches and votes follow from the last notes: only these are compared with all others.
+    // Reads tokens for which no row is written. Contexts are no longer than LONGEST_CONTEXT, so that
+    // matches and votes follow from the last notes: only these are compared with all others.
     void skip(const uint16_t* tokens, int64_t count) {
         int64_t last = count;
         for (int notes = 0; last > 0 && notes < LONGEST_CONTEXT + 2; last--)
@@ -257,7 +257,7 @@ class Scan {
         for (int64_t t = 0; t < count; t++) feed(tokens[t], t < last);
     }
 
-    // `brief`: without matches and votes, which have to be found for the next notes.
+    // `brief`: skips matches and votes, which are then valid again only after some notes without it.
     void note_on(int pitch, bool brief = false) {
         latest[pitch] = count();
         onset[pitch] = step;
@@ -280,7 +280,7 @@ class Scan {
         }
     }
 
-    // Forgets notes that are too old to be looked back on, if they are many.
+    // Forgets the notes that are older than the memory reaches, once there are many.
     void trim() {
         const int old = first();
         if (old < sizes.memory) return;
@@ -292,7 +292,7 @@ class Scan {
         for (auto& match : matches) match.place -= match.length ? old : 0;
     }
 
-    // Gives every number of the state to `visit`, in a fixed order, vectors with their sizes.
+    // Passes all numbers of the state to `visit`, in a fixed order, vectors with their sizes.
     template <typename Visit>
     void each_part(Visit visit) {
         visit(&step, 1), visit(&velocity_bin, 1);
@@ -316,7 +316,8 @@ class Scan {
         released[pitch] = step;
     }
 
-    // `lengths[j]`: how many notes up to j are as those up to the last, from the `old` lengths.
+    // Sets `lengths[j]` to how many notes up to j equal those up to the last. The lengths of the note
+    // before, from which this follows, go to `old`.
     template <typename Same>
     static void follow(std::vector<uint8_t>& lengths, std::vector<uint8_t>& old, int from, int last,
                        Same same) {
@@ -325,7 +326,7 @@ class Scan {
         old.resize(last + 1, 0);
         uint8_t* to = lengths.data();
         const uint8_t* of = old.data();
-        for (int j = from + 1; j < last; j++) {  // without a branch, so for many notes at once
+        for (int j = from + 1; j < last; j++) {  // without a branch, so that it is vectorised
             const uint8_t longer = std::min<uint8_t>(LONGEST_CONTEXT, uint8_t(of[j - 1] + 1));
             to[j] = longer & uint8_t(-uint8_t(same(j)));
         }
@@ -391,7 +392,7 @@ class Scan {
         votes[view][pitch] = std::max(votes[view][pitch], uint8_t(length));
     }
 
-    // Keeps the longest few, of equal ones the lowest pitches.
+    // Keeps the MOST_VOTES longest contexts; of equally long ones, those of the lowest pitches.
     static void keep_most(uint8_t* view) {
         int of_length[LENGTHS] = {}, shortest = LONGEST_CONTEXT, room = MOST_VOTES;
         each_nonzero(view, 0, PITCHES - 1, [&](int, int length) { of_length[length]++; });
@@ -416,17 +417,17 @@ class Scan {
         }
     }
 
-    // The sum of so many notes from one on: equal for equal pitches in any order.
+    // The hash of `length` notes from `start` on: equal for the same pitches in any order.
     uint64_t bag(int start, int length) const { return sums[start + length] - sums[start]; }
 
-    // The newest place from `newest` down to `from` of notes with that sum; NONE if there is none.
+    // The newest place, from `newest` down to `from`, of notes with that hash; NONE if there is none.
     int find(uint64_t wanted, int length, int from, int newest) const {
         for (int start = newest; start >= from; start--)
             if (bag(start, length) == wanted) return start;
         return NONE;
     }
 
-    // Where bags of notes were, by a hash of their sums: the newest place of each hash, and for
+    // The places of bags of notes, by slots of their hashes: the newest place of each slot, and for
     // each place the one before it. For windows, where a scan is not copied at each note.
     class Bags {
       public:
@@ -453,7 +454,7 @@ class Scan {
     Bags bags;
     Repeats places, interval_places;
     std::vector<uint8_t> exact, moved, before, moved_before;  // before: those of the note before
-    std::vector<uint64_t> sums;  // of the hashes of all pitches so far: equal for equal sets
+    std::vector<uint64_t> sums;  // running sums of the hashes of all pitches
 };
 
 // ---- the terms ------------------------------------------------------------------------------
@@ -488,7 +489,7 @@ void recency(const Moment& m, Row row) {
         row[pitch] = int16_t(bucket(COUNT, last - m.scan.latest[pitch]));
 }
 
-// The same of its pitch class.
+// The same for its pitch class.
 void class_recency(const Moment& m, Row row) {
     int latest[12];
     std::fill_n(latest, 12, -FAR);
@@ -519,7 +520,7 @@ int lower(const Moment& m, int pitch) {
                              [&](const Held& note) { return note.pitch < pitch; }));
 }
 
-// A run of a table from `first` on; beyond its ends the table goes on as it ends.
+// A run of a table from `first` on. Beyond the ends of the table its end values repeat.
 void run(const Buckets& table, int first, int size, Row row) {
     const int begin = std::clamp(-first, 0, size);
     const int end = std::clamp(int(table.size()) - first, begin, size);
@@ -554,9 +555,9 @@ struct Term {
     int layers;
     char group;  // n: note-on, o: note-off, s: time shift, v: velocity
     void (*fill)(const Moment&, Row);
-    bool ages = false;  // of notes: whether it changes with time alone, and is summed apart
+    bool ages = false;  // of notes: whether it changes with time alone, and is summed separately
     bool at_notes = false;  // whether it changes only where a note begins
-    bool counts = false;    // whether its indices count up by one, with none before and behind them
+    bool counts = false;    // whether its indices count up by one, with NONE before and after them
 };
 
 const Term TERMS[] = {
@@ -636,8 +637,8 @@ int group_size(const Sizes& sizes, char group) {
 
 // ---- densities ------------------------------------------------------------------------------
 
-// Of loops over numbers in a row: compiled for wider vectors too, where the loader can choose. Each
-// gives the same numbers.
+// For loops over consecutive numbers: they are compiled for wider vectors as well, where the loader
+// can choose. All versions give the same numbers.
 #if defined(__x86_64__) && defined(__GLIBC__)
 #define FOR_WIDE_VECTORS __attribute__((target_clones("avx2", "default")))
 #else
@@ -708,8 +709,8 @@ struct Fading {
     const double *intervals, *durations;
 };
 
-// How usual what each time shift leads to was of late, before the logarithm: number by number what
-// densities.py makes of its boxes, in the same order of sums.
+// The densities of the time shifts before the logarithm: exactly the numbers of usual_now() in
+// densities.py, summed in the same order.
 class Usual {
   public:
     Usual(const Moment& m, Fading fading) {
@@ -757,8 +758,8 @@ class Usual {
     float of_onsets[LONGEST_DENSITY + 1], of_held[LONGEST_DENSITY + 1];
 };
 
-// The logarithms of these means for one moment after another. What of them stays from moment to
-// moment is kept.
+// The logarithms of the densities, for one moment after another. What does not change between moments
+// is kept.
 class Densities {
   public:
     // `noted`: whether a note has begun since the last moment; `moved`: whether time has passed.
@@ -804,7 +805,7 @@ class Densities {
 
     void take_held(const Moment& m, int last) {
         const Scan& scan = m.scan;
-        int first = LONGEST_DENSITY, stop = 0;  // what the held notes may reach
+        int first = LONGEST_DENSITY, stop = 0;  // the times that the held notes can reach
         for (const Held& note : m.held) {
             first = std::min(first, note.age + 1);
             stop = std::clamp(note.age + 1 + scan.sizes.max_shift, stop, LONGEST_DENSITY);
@@ -820,7 +821,7 @@ class Densities {
             lasted.boxes(WIDTHS[number], first, stop, of_held[number] + first);
     }
 
-    // Sees to what lies from `first` on: since time only goes on, a stretch that only grows at its end.
+    // Fills in the values from `first` on. Time never goes back, so only the end has to be extended.
     void take_intervals(int first, int stop) {
         stop = std::min(stop, LONGEST_DENSITY);
         first = std::max(first, known_stop);
@@ -845,8 +846,8 @@ int width_of(const Sizes& sizes) {
     return width;
 }
 
-// Copies numbers that are read much later: past the caches where the processor can, so that what lay
-// in memory before is not fetched first.
+// Copies numbers that are read much later. Bypasses the caches where the processor can, so that the
+// memory's old contents are not fetched first.
 void copy_past_caches(const int16_t* from, std::size_t size, int16_t* to) {
 #if defined(__SSE2__)
     constexpr std::size_t AT_ONCE = sizeof(__m128i) / sizeof *to;
@@ -858,15 +859,15 @@ void copy_past_caches(const int16_t* from, std::size_t size, int16_t* to) {
     std::copy_n(from, size, to);
 }
 
-// Sees that other threads read these copies, too.
+// Makes these copies visible to other threads.
 void settle_copies() {
 #if defined(__SSE2__)
     _mm_sfence();
 #endif
 }
 
-// Writes row after row: the indices of all terms, and behind them the bits of the densities, two
-// numbers of 16 bits each. What a token does not change stays from the row before.
+// Writes row after row: the indices of all terms, followed by the bits of the densities, two numbers
+// of 16 bits each. What a token does not change is kept from the row before.
 class Rows {
   public:
     Rows(const Scan& scan, Row row)
@@ -903,14 +904,14 @@ class Rows {
 
 // ---- terms and logits -------------------------------------------------------------------------
 
-// Where the rows of a window, its layers and the logits have their parts.
+// The layout of the terms' layers, of a window's rows and of the logits.
 struct Layers {
     const int32_t* layers;  // four numbers each: its column, its length, first token and first weight
     int32_t count, width, vocab, first_shift, shifts;
 };
 
-// Calls `use(token, weight, size)` for each run of tokens whose weights stand side by side too: all
-// that the indices of a window's row name.
+// Calls `use(token, weight, size)` for each run of consecutive tokens with consecutive weights. The
+// runs cover all that the indices of a window's row select.
 template <typename Use>
 void each_run(const Layers& all, const int16_t* window, Use use) {
     const int32_t *layer = all.layers, *stop = layer + 4 * all.count;
@@ -959,7 +960,7 @@ void read_row(const void* from, int64_t first, int64_t size, bool is_short, floa
     }
 }
 
-// Rounds to the nearest number of 16 bits, to the even one of two.
+// Rounds to the nearest number of 16 bits, ties to even.
 void write_row(const float* from, int64_t first, int64_t size, bool is_short, void* to) {
     if (!is_short) {
         std::memcpy(static_cast<float*>(to) + first, from, size * sizeof(float));
@@ -969,7 +970,7 @@ void write_row(const float* from, int64_t first, int64_t size, bool is_short, vo
     for (int64_t i = 0; i < size; i++) {
         uint32_t bits;
         std::memcpy(&bits, from + i, 4);
-        const bool is_none = (bits & 0x7fffffff) > 0x7f800000;  // not a number: it stays none
+        const bool is_none = (bits & 0x7fffffff) > 0x7f800000;  // NaN, which stays NaN
         numbers[i] = is_none ? 0x7fc0 : uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
 }
@@ -993,7 +994,7 @@ void* scan_new(int max_shift, int velocity_bins, int memory) {
 
 void scan_free(void* scan) { delete static_cast<Scan*>(scan); }
 
-// Feeds `count` tokens. Behind each, a row of `rows` (if not null) is written, and one of `matches`
+// Feeds `count` tokens. After each, a row of `rows` (if not null) is written, and one of `matches`
 // (if not null) as in scan_recall.
 void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* rows, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
@@ -1010,15 +1011,15 @@ void scan_feed(void* handle, const uint16_t* tokens, int64_t count, int16_t* row
     settle_copies();
 }
 
-// Writes the row of the present moment, as behind the last token or before the first.
+// Writes the row of the present moment: after the last token, or before the first.
 void scan_now(void* handle, int16_t* row) {
     Rows(*static_cast<Scan*>(handle), row).write(true, true, true);
     settle_copies();
 }
 
-// ---- the step of an engine: a scan for each note, which never changes but for the time ----------
+// ---- the step of an engine: a scan for each note, which never changes except for the time -------
 
-// Returns the scan behind a note-on or note-off at a step, as a new one.
+// Returns a new scan: this one after a note-on or note-off at a step.
 void* scan_after(void* handle, int step, int velocity_bin, int token) {
     Scan* scan = new Scan(*static_cast<Scan*>(handle));
     scan->trim();
@@ -1028,9 +1029,9 @@ void* scan_after(void* handle, int step, int velocity_bin, int token) {
     return scan;
 }
 
-// Adds to `logits` what `weights` give at a step, in the order of sums of stepping.py; the densities
-// are left to the caller, who gets how usual each time is (6, shifts) in `usual`. `layers` are as in
-// Layers. Returns how many notes have begun.
+// Adds the terms with these `weights` to `logits` at a step, in the same order as stepping.py. The
+// caller adds the densities, which `usual` (6, shifts) receives before the logarithm. `layers` are as
+// in Layers. Returns how many notes have begun.
 int scan_add(void* handle, int step, int velocity_bin, const int32_t* layers, Fading* fading,
              const float* weights, float* logits, float* usual) {
     Scan& scan = *static_cast<Scan*>(handle);
@@ -1076,7 +1077,7 @@ int64_t scan_save(void* handle, char* bytes) {
     return size;
 }
 
-// Reads into a new scan what scan_save has written.
+// Restores a new scan from what scan_save wrote.
 void scan_load(void* handle, const char* bytes) {
     static_cast<Scan*>(handle)->each_part([&](auto* values, int count) {
         std::memcpy(values, bytes, count * sizeof *values);
@@ -1084,7 +1085,7 @@ void scan_load(void* handle, const char* bytes) {
     });
 }
 
-// Feeds `count` tokens of which only the note-ons matter, 0 to 127. Behind each, row t of `matches`
+// Feeds `count` tokens, of which only the note-ons, 0 to 127, matter. After each, row t of `matches`
 // (if not null) is written: the pitch and the length of the match in each view.
 void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* matches) {
     Scan& scan = *static_cast<Scan*>(handle);
@@ -1097,8 +1098,9 @@ void scan_recall(void* handle, const uint16_t* tokens, int64_t count, int64_t* m
     }
 }
 
-// Adds to `logits` (count, vocab) what `weights` (count, rows) give by the indices and the densities
-// in `window`, as scan_feed writes them. Weights are of 16 bits (bfloat16) or of 32.
+// Adds to `logits` (count, vocab) the `weights` (count, rows) that the indices in `window` select, and
+// its densities times their weights. `window` is as scan_feed writes it. Weights are bfloat16 if
+// is_short, else float.
 void add_terms(const Layers* layers, int64_t count, int64_t rows, int is_short, const int16_t* window,
                const void* weights, float* logits) {
     std::vector<float> row(rows);
@@ -1114,7 +1116,7 @@ void add_terms(const Layers* layers, int64_t count, int64_t rows, int is_short, 
     }
 }
 
-// Writes the gradient of `weights` (count, rows) that follows from that of `logits` (count, vocab).
+// Writes the gradient of `weights` (count, rows), given that of `logits` (count, vocab).
 void term_gradients(const Layers* layers, int64_t count, int64_t rows, int is_short,
                     const int16_t* window, void* weights, const float* logits) {
     std::vector<float> row(rows);
@@ -1124,7 +1126,7 @@ void term_gradients(const Layers* layers, int64_t count, int64_t rows, int is_sh
             for (int i = 0; i < size; i++) row[weight + i] += logits[token + i];
         });
         each_density(*layers, window, [&](int number, const float* usual) {
-            float sums[8] = {};  // side by side, so that vectors compute them
+            float sums[8] = {};  // side by side, so that the loop is vectorised
             int i = 0;
             for (; i + 8 <= layers->shifts; i += 8)
                 for (int j = 0; j < 8; j++)

@@ -1,8 +1,7 @@
 """The terms of whole windows: in C++ where there is a compiler, else by the rules in numpy.
 
-The C++ (``scan.cpp``) is compiled when it is first used, in some seconds, and kept in the user's
-cache folder. It gives the indices of :meth:`OutputTerms.indices`, number by number, a hundred times
-as fast.
+The C++ (``scan.cpp``) is compiled on first use, which takes a few seconds, and kept in the user's
+cache folder. It gives exactly the indices of :meth:`OutputTerms.indices`, a hundred times as fast.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _SOURCE = Path(__file__).with_name("scan.cpp")
 class TermScan(Protocol):
     """Reads the tokens of a piece in order. Owns the memory of its notes.
 
-    What it writes is a row of 16-bit numbers for each moment (:func:`row_width`): the indices of
-    all terms, and behind them the bits of the densities (6, shifts), two numbers for each.
+    For each moment it writes a row of 16-bit numbers (:func:`row_width`): the indices of all terms,
+    followed by the bits of the densities (6, shifts), two numbers for each.
     """
 
     def skip(self, tokens: Tokens) -> None:
-        """Take tokens in."""
+        """Read tokens without writing their rows."""
         ...
 
     def write_now(self, row: IndexArray) -> None:
@@ -46,12 +45,12 @@ class TermScan(Protocol):
         ...
 
     def write(self, tokens: Tokens, rows: IndexArray) -> None:
-        """Take tokens in; write the row (T, row width) behind each. Rows are contiguous."""
+        """Read tokens; write the row after each one (T, row width). Rows must be contiguous."""
         ...
 
 
 def row_width(terms: OutputTerms) -> int:
-    """Return how many numbers of 16 bits the row of a moment has."""
+    """Return the length of a moment's row, in 16-bit numbers."""
     return terms.width + 2 * NUM_DENSITIES * terms.max_shift
 
 
@@ -68,14 +67,14 @@ def term_scan(terms: OutputTerms, size: int) -> TermScan:
 
 
 class NumpyScan:
-    """The reference: a :class:`NoteMemory` for each token, and the rules over all of them."""
+    """The reference: a :class:`NoteMemory` for each token, and the rules applied to all of them."""
 
     def __init__(self, terms: OutputTerms, size: int) -> None:
         self.terms = terms
         self.memory = NoteMemory.empty(size)
 
     def skip(self, tokens: Tokens) -> None:
-        """Take tokens in."""
+        """Read tokens without writing their rows."""
         for token in tokens.tolist():
             self.memory = self.terms.follow(self.memory, token)
 
@@ -84,7 +83,7 @@ class NumpyScan:
         self._write([self.memory], row[None])
 
     def write(self, tokens: Tokens, rows: IndexArray) -> None:
-        """Take tokens in; write the row (T, row width) behind each."""
+        """Read tokens; write the row after each one (T, row width)."""
         memories = []
         for token in tokens.tolist():
             self.memory = self.terms.follow(self.memory, token)
@@ -108,7 +107,7 @@ class NativeScan:
         weakref.finalize(self, library.scan_free, self._handle)
 
     def skip(self, tokens: Tokens) -> None:
-        """Take tokens in."""
+        """Read tokens without writing their rows."""
         tokens = np.ascontiguousarray(tokens, np.uint16)
         self._library.scan_feed(self._handle, tokens.ctypes.data, len(tokens), None, None)
 
@@ -118,11 +117,11 @@ class NativeScan:
         self._library.scan_now(self._handle, row.ctypes.data)
 
     def write(self, tokens: Tokens, rows: IndexArray) -> None:
-        """Take tokens in; write the row (T, row width) behind each."""
+        """Read tokens; write the row after each one (T, row width)."""
         self.read(tokens, rows)
 
     def read(self, tokens: Tokens, rows: IndexArray) -> Matches:
-        """Do the same; return the matches (T, 3, 2) behind each, as :class:`RecallScan` does."""
+        """Write the rows; return the matches (T, 3, 2) as well, as :class:`RecallScan` does."""
         assert rows.flags.c_contiguous
         assert rows.shape == (len(tokens), row_width(self.terms))
         tokens = np.ascontiguousarray(tokens, np.uint16)
@@ -133,7 +132,7 @@ class NativeScan:
 
 
 class Layers(ctypes.Structure):
-    """Where the rows of windows, the terms' layers and the logits have their parts."""
+    """The layout of the terms' layers, of a window's rows and of the logits, for C++."""
 
     _fields_ = (
         ("layers", ctypes.c_void_p),
@@ -142,14 +141,14 @@ class Layers(ctypes.Structure):
 
     @classmethod
     def of(cls, terms: OutputTerms) -> Self:
-        """Return those of a table of terms. It must outlive what is returned."""
+        """Return the layout of a table of terms, which must outlive it."""
         runs, last = terms.layer_runs, list(terms.groups.values())[-1]
         first = terms.groups["time_shift"].start
         return cls(runs.ctypes.data, len(runs), row_width(terms), last.stop, first, terms.max_shift)
 
 
 class RecallScan:
-    """The matches of :func:`midirnn.codecs.recall.recall` behind each token, in C++."""
+    """Finds the matches of :func:`midirnn.codecs.recall.recall` after each token, in C++."""
 
     def __init__(self, library: ctypes.CDLL, size: int) -> None:
         self._library = library
@@ -157,12 +156,12 @@ class RecallScan:
         weakref.finalize(self, library.scan_free, self._handle)
 
     def skip(self, pitches: Tokens) -> None:
-        """Take pitches in."""
+        """Read pitches without returning matches."""
         pitches = np.ascontiguousarray(pitches, np.uint16)
         self._library.scan_recall(self._handle, pitches.ctypes.data, len(pitches), None)
 
     def read(self, tokens: Tokens) -> Matches:
-        """Take tokens in; return the matches (T, 3, 2) behind each. Only note-ons change them."""
+        """Read tokens; return the matches after each one (T, 3, 2). Only note-ons change them."""
         tokens = np.ascontiguousarray(tokens, np.uint16)
         matches: Matches = np.empty((len(tokens), *NO_MATCHES.shape), np.int64)
         self._library.scan_recall(
@@ -179,7 +178,7 @@ def native_library() -> ctypes.CDLL | None:
 
 
 def native_library_now() -> ctypes.CDLL | None:
-    """Return it without waiting; None while it is yet to be compiled, which then begins."""
+    """Return the library without waiting; if it is not compiled yet, start that and return None."""
     is_known = native_library.cache_info().currsize > 0
     if not is_known and compiled_before(_SOURCE) is None:
         return None
@@ -187,7 +186,7 @@ def native_library_now() -> ctypes.CDLL | None:
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Tell ctypes the functions' types."""
+    """Declare the functions' types to ctypes."""
     pointer, number = ctypes.c_void_p, ctypes.c_int
     adds: list[object] = [
         pointer,

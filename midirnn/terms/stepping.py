@@ -27,31 +27,31 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class StepMemory(NamedTuple):
-    """The notes so far, and the rows of the terms that stay as they are for a while. Immutable.
+    """The notes so far, and the rows of the terms that change only with them. Immutable.
 
-    Rows are numbers in the run of all weights, the one behind the last for nothing.
+    Rows are indices of the weights of all terms; the one after the last stands for no weight.
     """
 
     notes: NoteMemory
     note_on: IntArray
-    """(layers, 128): rows until the next note-on."""
+    """(layers, 128): rows of the note-ons, until the next note begins."""
     velocity: IntArray
-    """(layers, bins): the same of velocities."""
+    """(layers, bins): rows of the velocities, likewise."""
     held: Held
     note_off: IntArray
     """(layers, H): rows of the held notes, until one begins or ends."""
     released: IntArray
     """(128,): when each pitch's note ended; see :func:`midirnn.terms.steps.released`."""
     intervals: FloatArray
-    """The means over boxes of inter-onset times; see :mod:`midirnn.terms.densities`."""
+    """The box means of inter-onset times; see :mod:`midirnn.terms.densities`."""
     durations: FloatArray
     """The same of durations."""
     fresh: bool
-    """Whether a note has ended in this very step, so that ``durations`` change with the next."""
+    """Whether a note has ended in the current step, so that ``durations`` change with the next."""
 
 
 class MomentRows(NamedTuple):
-    """The rows of the terms that change with time; numbers as in :class:`StepMemory`."""
+    """The rows of the terms that change with time; indices as in :class:`StepMemory`."""
 
     silence: IntArray
     """(layers, 128): rows of the note-ons."""
@@ -60,11 +60,11 @@ class MomentRows(NamedTuple):
     shifts: IntArray
     """(layers, shifts): rows of the time shifts."""
     usual: FloatArray | None
-    """(6, shifts): how usual each time shift is; None before the first note."""
+    """(6, shifts): the densities of the time shifts; None before the first note."""
 
 
 class TermStep:
-    """Follows the notes token by token, and adds what the terms give. Without state of its own."""
+    """Follows the notes token by token, and adds the terms to the logits. Stateless."""
 
     def __init__(self, terms: OutputTerms) -> None:
         self.terms = terms
@@ -76,11 +76,11 @@ class TermStep:
         self._shifts = _Shifts(terms)
 
     def start(self, size: int) -> StepMemory:
-        """Return the memory before the first note, of ``size`` notes."""
+        """Return the memory before the first note, with room for ``size`` notes."""
         return self._after_note(NoteMemory.empty(size), fresh=False)
 
     def follow(self, memory: StepMemory, token: int) -> StepMemory:
-        """Return the memory behind a token."""
+        """Return the memory after a token."""
         notes = self.terms.follow(memory.notes, token)
         if notes.begun != memory.notes.begun:
             return self._after_note(notes, memory.fresh)
@@ -99,7 +99,7 @@ class TermStep:
         return memory._replace(notes=notes)
 
     def _after_note(self, notes: NoteMemory, fresh: bool) -> StepMemory:
-        """Return the memory after a note-on: all of it is new."""
+        """Return the memory after a note-on, which changes all of it."""
         held = Held.of(notes)
         return StepMemory(
             notes,
@@ -125,7 +125,7 @@ class TermStep:
         )
 
     def add(self, logits: FloatArray, weights: FloatArray, memory: StepMemory) -> None:
-        """Add to ``logits`` (V,), in place, what ``weights`` (rows,) give at one moment."""
+        """Add the terms with these ``weights`` (rows,) to ``logits`` (V,), in place."""
         padded = np.zeros(len(weights) + 1, np.float32)
         padded[:-1] = weights
         moment = self.at_moment(memory)
@@ -145,13 +145,13 @@ class TermStep:
 
 
 def _sums(padded: FloatArray, rows: IntArray) -> FloatArray:
-    """Return the sums (tokens,) of the weights that rows (layers, tokens) name."""
+    """Return the sums (tokens,) of the weights that rows (layers, tokens) select."""
     sums: FloatArray = np.add.reduce(padded.take(rows), axis=0)
     return sums
 
 
 class _Rows:
-    """The rows of a group's terms of one kind of step, side by side."""
+    """The rows of all terms of a group with the same kind of step."""
 
     def __init__(self, terms: OutputTerms, kind: type[Step], group: str) -> None:
         chosen = [t for t in terms.terms if t.group == group and isinstance(t.step, kind)]
@@ -162,7 +162,7 @@ class _Rows:
         self._empty = np.zeros((0, terms.size_of(group)), np.int64)
 
     def of(self, situation: Any) -> IntArray:
-        """Return the rows (layers, tokens) in a situation, as numbers of all weights."""
+        """Return the rows (layers, tokens) in a situation, as indices of all weights."""
         if not self._rows:
             return self._empty
         own = [rows(situation).ravel() for rows in self._rows]
@@ -171,12 +171,12 @@ class _Rows:
 
 
 class _Shifts:
-    """The rows of the time shifts' terms: runs of one long row."""
+    """The rows of the time shifts' terms: windows of one long row."""
 
     def __init__(self, terms: OutputTerms) -> None:
         most = terms.max_shift
         parts, self._runs = [np.full(most, terms.rows)], []
-        begin = most  # the first run of nothing
+        begin = most  # after a first run for no weight
         for term in terms.terms:
             if isinstance(term.step, Runs):
                 lowest = term.step.low - most - 1
@@ -187,7 +187,7 @@ class _Shifts:
         self._windows = np.lib.stride_tricks.sliding_window_view(np.concatenate(parts), most)
 
     def of(self, now: Now) -> IntArray:
-        """Return the rows (layers, shifts) at a moment, as numbers of all weights."""
+        """Return the rows (layers, shifts) at a moment, as indices of all weights."""
         places = [
             min(max(value, low), high) + begin if abs(value) < FAR // 2 else 0
             for values, low, high, begin in self._runs

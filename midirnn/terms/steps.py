@@ -1,7 +1,7 @@
-"""How the step of an engine finds the rows of the terms: each as seldom as it changes.
+"""How the step of an engine finds the rows of the terms: each only when it changes.
 
 Most rows change only when a note begins, some when one begins or ends, and the rest are runs of a
-longer row, which the time moves along. So a step gathers a few hundred weights and adds them up.
+longer row, along which they move with time. So a step gathers a few hundred weights and adds them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _PITCHES = np.arange(NUM_PITCHES)
 
 
 class Repeat(NamedTuple):
-    """A held note which stands where another one stands in the best match."""
+    """A held note that repeats another one: the note at the same position in the best match."""
 
     place: int
-    """Among the held notes."""
+    """Its index among the held notes."""
     due: int
     """When it would end if it lasted as long as the other one."""
     ended: int
@@ -97,11 +97,11 @@ class Now:
             for repeat in held.repeats
             if repeat.ended < self.step
         ]
-        """The places of held notes, and by how much each has outlasted the one it repeats."""
+        """The places of held notes, and how much longer each sounds than the one it repeats."""
 
     @property
     def match_interval(self) -> int:
-        """Return the time from the note before it to the note that the best match foretells."""
+        """The inter-onset time before the note that the best match predicts."""
         return match_interval_of(self.memory)
 
     def gap(self, back: int) -> int:
@@ -140,21 +140,21 @@ class OfSilence:
 
 @dataclass(frozen=True)
 class Runs:
-    """A row for each time shift: ``buckets`` of as many numbers in a row, from ``values`` + 1."""
+    """Rows for the time shifts: the ``buckets`` of consecutive numbers from ``values`` + 1 on."""
 
     buckets: Callable[[IntArray], IntArray]
-    """Below ``low`` and above ``high`` it is the same everywhere."""
+    """Constant below ``low`` and above ``high``."""
     low: int
     high: int
     values: Callable[[Now], Sequence[int]]
-    """What is compared now: a number for each layer; :data:`FAR` for none."""
+    """The current values, one for each layer; :data:`FAR` for none."""
 
 
 Step = WithNotes | WithHeld | OfHeld | OfSilence | Runs
 
 
 def interval_step(back: int, reach: int) -> WithNotes:
-    """Lay the weights of all intervals from one of the last pitches over the note-ons."""
+    """Give each note-on the weight of its interval from one of the last pitches."""
     apart = np.arange(1 - NUM_PITCHES, NUM_PITCHES)
     rows = np.where(np.abs(apart) <= reach, apart + reach, NONE)
     nothing = np.full(NUM_PITCHES, NONE)
@@ -169,7 +169,7 @@ def interval_step(back: int, reach: int) -> WithNotes:
 
 
 def votes(memory: NoteMemory) -> IntArray:
-    """Give each pitch voted for the weight of the longest context that votes for it."""
+    """Give each pitch that has votes the weight of the longest context that votes for it."""
     rows = np.full((NUM_VOTES, NUM_PITCHES), NONE, np.int64)
     for view, found in enumerate(memory.recollection.votes):
         rows[view, found.pitches] = found.lengths + view * LENGTHS
@@ -187,7 +187,7 @@ def class_recency(memory: NoteMemory) -> IntArray:
 
 
 def notes_since(memory: NoteMemory, latest: npt.NDArray[np.int32]) -> IntArray:
-    """Return how many notes have begun since each of the latest ones; :data:`FAR` for none."""
+    """Return how many notes have begun since each one of ``latest``; :data:`FAR` for none."""
     since = memory.begun - 1 - latest
     return np.where((latest >= 0) & (since < RECENT_NOTES), since, FAR)
 
@@ -228,7 +228,7 @@ def age(now: Now) -> IntArray:
 
 
 def overdue(now: Now) -> IntArray:
-    """Give a note-off the weight of how long its note outlasts the one it repeats."""
+    """Give a note-off the weight of how much longer its note sounds than the one it repeats."""
     rows = np.full(len(now.held.pitches), NONE)
     for place, over in now.overdue:
         rows[place] = difference_bucket(np.asarray(over))
@@ -236,12 +236,12 @@ def overdue(now: Now) -> IntArray:
 
 
 def new_interval_step() -> Runs:
-    """Lay the weights of inter-onset times over the time shifts that make them."""
+    """Give each time shift the weight of the inter-onset time that it would make."""
     return Runs(shifted_bucket, 0, 2048, lambda now: (now.since_onset,))
 
 
 def against_step(interval: Callable[[Now], int]) -> Runs:
-    """Lay the weights around another inter-onset time over the time shifts."""
+    """Give each time shift the weight of its distance from another inter-onset time."""
 
     def buckets(apart: IntArray) -> IntArray:
         return np.where(np.abs(apart) <= NEAR, apart + NEAR, NONE)
@@ -250,7 +250,7 @@ def against_step(interval: Callable[[Now], int]) -> Runs:
 
 
 def overdue_then_step(layers: int) -> Runs:
-    """Lay the weights of overdue notes over the time shifts that make them so."""
+    """Give each time shift the weights of how overdue the newest held notes would be."""
 
     def values(now: Now) -> list[int]:
         known = [over for _, over in now.overdue[:layers]]
@@ -260,7 +260,7 @@ def overdue_then_step(layers: int) -> Runs:
 
 
 def velocity_step(velocity: Callable[[NoteMemory], int], bins: int) -> WithNotes:
-    """Lay the weights around another velocity over the velocities."""
+    """Give each velocity the weight of its distance from another one."""
     rows, nothing = np.arange(2 * bins), np.full(bins, NONE)
 
     def found(memory: NoteMemory) -> IntArray:

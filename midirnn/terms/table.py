@@ -32,15 +32,15 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Term:
-    """A run of weights, and which of them each token of a group adds."""
+    """A run of weights, and the rule that says which of them each token of a group adds."""
 
     name: str
     group: str
-    """The codec's group of tokens whose logits it moves."""
+    """The codec's group of tokens to whose logits it adds."""
     rows: int
-    """How many weights."""
+    """The number of weights."""
     layers: int
-    """How many weights a token adds at most."""
+    """The greatest number of weights that a token adds."""
     rule: Rule
     """For many moments; see :data:`midirnn.terms.rules.Rule`."""
     step: Step
@@ -102,7 +102,7 @@ def _of_shifts(most: int) -> tuple[Term, ...]:
 
 
 def _of_velocities(bins: int) -> tuple[Term, ...]:
-    """Return the terms of ``bins`` velocities: distances from other ones."""
+    """Return the terms of ``bins`` velocities: distances from earlier ones."""
 
     def term(name: str, rule: Rule, step: Step) -> Term:
         return Term(name, "velocity", 2 * bins - 1, 1, rule, step)
@@ -120,14 +120,14 @@ def _of_velocities(bins: int) -> tuple[Term, ...]:
 
 
 DENSITY = "density"
-"""The name of the weights of :func:`midirnn.terms.densities.densities`. They are no row of the
-table: a term's weights are looked up and added, and these are multiplied by numbers."""
+"""The name of the weights of :func:`midirnn.terms.densities.densities`. They are not a
+:class:`Term`: a term's weights are looked up and added, these are multiplied by the densities."""
 
 
 class OutputTerms:
-    """All terms of a vocabulary, and where their weights stand: one run of ``rows`` numbers.
+    """All terms of a vocabulary, and the layout of their weights in one run of ``rows`` numbers.
 
-    ``groups`` are the codec's. Without state of its own.
+    ``groups`` are the codec's. Stateless.
     """
 
     def __init__(self, groups: Mapping[str, slice]) -> None:
@@ -142,7 +142,7 @@ class OutputTerms:
 
     @cached_property
     def slices(self) -> dict[str, slice]:
-        """Return where each term's weights stand, the densities' last."""
+        """Return the slice of each term's weights, those of the densities last."""
         slices, first = {}, 0
         for name, rows in [*((t.name, t.rows) for t in self.terms), (DENSITY, NUM_DENSITIES)]:
             slices[name] = slice(first, first + rows)
@@ -156,7 +156,7 @@ class OutputTerms:
 
     @cached_property
     def width(self) -> int:
-        """Return how many indices a moment has: (layers x tokens) of each term, side by side."""
+        """Return how many indices a moment has: layers times tokens of each term, concatenated."""
         return sum(term.layers * _size(self.groups[term.group]) for term in self.terms)
 
     @cached_property
@@ -175,7 +175,7 @@ class OutputTerms:
 
     @cached_property
     def layer_runs(self) -> npt.NDArray[np.int32]:
-        """Return where each layer of indices begins, its length, first token and first row."""
+        """Return each layer of indices: where it begins, its length, first token and first row."""
         runs, column = [], 0
         for term in self.terms:
             size, first_token = self.size_of(term.group), self.groups[term.group].start
@@ -189,7 +189,7 @@ class OutputTerms:
         return _size(self.groups[group])
 
     def follow(self, memory: NoteMemory, token: int) -> NoteMemory:
-        """Return the memory behind a token."""
+        """Return the memory after a token."""
         for name, change in _CHANGES.items():
             group = self.groups[name]
             if group.start <= token < group.stop:
@@ -199,7 +199,7 @@ class OutputTerms:
     def indices(self, memories: Sequence[NoteMemory]) -> tuple[npt.NDArray[np.int16], FloatArray]:
         """Return the indices (N, width) and the densities (N, 6, shifts) of N moments.
 
-        An index is a term's own, from 0 on, or below 0 where a token adds nothing.
+        An index counts from the term's first weight; it is negative where a token adds nothing.
         """
         moments = Moments(tuple(memories))
         found = [term.rule(moments).reshape(len(memories), -1) for term in self.terms]

@@ -37,23 +37,23 @@ class TrainingConfig:
 
     The recurrent state is carried from window to window within a ``segment``. The learning rate is
     a trapezoid: it rises in the warm-up, stays constant, and decays linearly to the end. Muon is
-    K. Jordan's (2024), averaging B. Polyak and A. Juditsky's (1992).
+    K. Jordan's (2024), weight averaging B. Polyak and A. Juditsky's (1992).
     """
 
     tokens: int = 20_000_000
     """Number of tokens to train on in total."""
     minutes: float = 0.0
-    """Train for so many minutes, validation included, instead of for --tokens (0: by tokens)."""
+    """Train for this many minutes, validation included, instead of for --tokens (0: off)."""
     batch_size: int = 16
     """Number of pieces in a batch."""
     accumulate: int = 1
-    """Compute the gradients of a batch in so many parts, which takes less memory."""
+    """Compute the gradients of a batch in this many parts; more parts take less memory."""
     window: int = 128
     """Tokens of each piece in one step: the length of back-propagation through time."""
     segment: int = 1024
-    """Tokens that are read of a piece before another one is drawn (0: the whole piece)."""
+    """Tokens to read from a piece before drawing another one (0: the whole piece)."""
     stateless: bool = False
-    """Read each window afresh, at a random place and from a zero state; segment is not used."""
+    """Start each window at a random place and from a zero state; --segment is ignored."""
     optimizer: str = "adamw"
     """adamw, or muon: Muon for the matrices of the recurrent layers, AdamW for the rest."""
     learning_rate: float = 3e-3
@@ -71,7 +71,7 @@ class TrainingConfig:
     warmup_steps: int = 100
     """Steps of linear learning-rate warm-up."""
     decay_start: float = 0.3
-    """Share of the run after which the learning rate decays (1: never)."""
+    """Share of the run after which the learning rate starts to decay (1: never)."""
     final_learning_rate_share: float = 0.02
     """Final learning rate, as a share of the peak."""
     transpose: int = 0
@@ -79,8 +79,8 @@ class TrainingConfig:
     stretch: float = 0.0
     """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
-    """With --control-inputs: share of segments in which controls are shown, each of them half the
-    time. With --style-inputs the same share is shown the other traits of a style."""
+    """With --control-inputs: share of segments in which the model sees controls, each of them half
+    the time. With --style-inputs, the same applies to the other traits of a style."""
     without_terms: str = ""
     """With --term-notes: terms of the structured output to leave out, separated by commas."""
     bf16: bool = True
@@ -94,7 +94,7 @@ class TrainingConfig:
     validation_steps: int = 500
     """Steps between validations."""
     validation_tokens: int = 200_000
-    """Tokens of the validation split to validate on, at most."""
+    """Maximum number of tokens of the validation split to validate on."""
     patience: int = 0
     """Stop after this many validations without improvement (0: never)."""
 
@@ -137,7 +137,7 @@ class TrainingConfig:
 
     @property
     def tokens_at_a_time(self) -> int | None:
-        """How many tokens of a piece are read before another is drawn; None for all of it."""
+        """How many tokens of a piece are read before another one is drawn; None for all of them."""
         return self.window if self.stateless else self.segment or None
 
     @property

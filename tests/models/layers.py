@@ -1,4 +1,4 @@
-"""A recurrent layer beside the one in torch.nn with the same weights."""
+"""Compares a recurrent layer with the one in torch.nn, with the same weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from midirnn.models.layers import RecurrentLayer
 
 Results = dict[str, Tensor]
 Sizes = tuple[int, int, int, int]
-"""T, B, the inputs' size, H"""
+"""T, B, the size of the inputs, H."""
 
 USUAL: Sizes = (7, 3, 5, 4)
 
@@ -27,7 +27,7 @@ Layer = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, tuple[Tensor, ...]]
 
 
 def run(layer: Layer, states: tuple[str, ...], sizes: Sizes, read: str) -> Results:
-    """Outputs, and the gradients of the inputs for a random sum of those in ``read``."""
+    """Return outputs, and gradients of the inputs for a random sum of the outputs in ``read``."""
     steps, batch, inputs, hidden = sizes
     generator = torch.Generator().manual_seed(3)
     draw = functools.partial(torch.randn, generator=generator)
@@ -52,7 +52,7 @@ def run(layer: Layer, states: tuple[str, ...], sizes: Sizes, read: str) -> Resul
 def ours_and_theirs(
     cell: str, sizes: Sizes, read: str = "yhc", *, bf16: bool = False
 ) -> tuple[Results, Results]:
-    """What both layers give with the same weights, gradients of the weights included."""
+    """Return the results of both layers with the same weights, including the weights' gradients."""
     torch.manual_seed(0)
     layer = RecurrentLayer(CELLS[cell], sizes[2], sizes[3])
     theirs = THEIRS[cell](sizes[2], sizes[3])
@@ -84,7 +84,7 @@ def ours_and_theirs(
 
 
 def check(found: Results, expected: Results, tolerance: float = 1e-5) -> None:
-    """Fail where a result is further off than the tolerance."""
+    """Fail if a result is off by more than the tolerance."""
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name].shape == value.shape, name

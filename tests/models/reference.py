@@ -1,4 +1,4 @@
-"""The language model written out a second time: one token after another, in numpy and fp64."""
+"""A second implementation of the language model: token by token, in numpy and fp64."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ State = list[tuple[Array, ...]]
 def random_weights(
     config: ModelConfig, seed: int = 0, scale: float = 0.3
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Weights of a model that depends on all it is told."""
+    """Return random weights, with which all inputs of a model have an effect."""
     from midirnn.models.checkpoint import expected_shapes
 
     rng = np.random.default_rng(seed)
@@ -52,7 +52,7 @@ def layer_norm(x: Array, w: Mapping[str, Array], layer: int) -> Array:
 def cell_step(
     config: ModelConfig, w: Mapping[str, Array], layer: int, x: Array, state: tuple[Array, ...]
 ) -> tuple[Array, ...]:
-    """The state of a layer behind a step."""
+    """Return the state of a layer after a step."""
     name, h = f"layers.{layer}", state[0]
     from_x = w[f"{name}.weight_ih"] @ x + w[f"{name}.bias"]
     from_h = w[f"{name}.weight_hh"] @ h
@@ -77,7 +77,7 @@ def step(
     recalled: npt.NDArray[np.int64] = NO_MATCHES,
     controls: npt.NDArray[np.float32] | None = None,
 ) -> tuple[Array, State]:
-    """The logits (V,) after a token, and the state behind it."""
+    """Return the logits (V,) and the state after a token."""
     w = in_fp64(weights)
     matches = [(v, pitch, length) for v, (pitch, length) in enumerate(recalled.tolist()) if length]
     x = w["embedding.weight"][token]
@@ -115,7 +115,7 @@ def token_losses(
     *,
     use_mask: bool = True,
 ) -> list[float]:
-    """The negative log-likelihood of each token of a piece, the state carried from its start."""
+    """Return the negative log-likelihood of each token of a piece, with the state carried along."""
     w = in_fp64(weights)
     grammar = codec.constraint()
     grammar_state = grammar.start()

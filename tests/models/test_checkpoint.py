@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were written, and damage is told in one line."""
+"""Checkpoints are read as they were written, and damage is reported in one line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def message_of(folder: Path) -> str:
-    """What is said of a checkpoint that cannot be read: one line."""
+    """Return the error message for a checkpoint that cannot be read: one line."""
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(folder)
     message = str(caught.value)
@@ -59,7 +59,7 @@ def change_config(folder: Path, change: Callable[[Any], None]) -> None:
 
 
 def change_weights(folder: Path, **changes: npt.NDArray[Any] | None) -> None:
-    """Other weights under a name (dots as ``__``), or none."""
+    """Replace weights by name (dots as ``__``), or remove them."""
     weights = load_file(folder / WEIGHTS_FILE)
     for key, array in changes.items():
         name = key.replace("__", ".")

@@ -1,4 +1,4 @@
-"""The language model: shapes, state, and what it listens to."""
+"""The language model: shapes, state, and the effect of its inputs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Windows = dict[str, Tensor]
 
 
 def inputs(seed: int = 0, steps: int = T) -> tuple[Tensor, Windows]:
-    """Tokens (B, T), the start token among them, and held notes (B, T, 128)."""
+    """Return tokens (B, T), among them the start token, and held notes (B, T, 128)."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, CONFIG.vocab_size + 1, (B, steps))
     held = torch.from_numpy(rng.random((B, steps, 128)) < 0.1)
@@ -53,7 +53,7 @@ def inputs(seed: int = 0, steps: int = T) -> tuple[Tensor, Windows]:
 
 
 def beside(seed: int = 1) -> Windows:
-    """What is recalled (B, T, 3, 2), mostly nothing, and controls (B, T, 28)."""
+    """Return matches (B, T, 3, 2), most of them empty, and controls (B, T, 28)."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(0, 13, (B, T, 3)) * (rng.random((B, T, 3)) < 0.4)
     recalled = np.stack([rng.integers(0, 128, (B, T, 3)), lengths], axis=3)

@@ -1,4 +1,4 @@
-"""The LSTM's loop in PyTorch, its steps compiled and not, does what torch.nn.LSTM does."""
+"""The LSTM's loop in PyTorch, compiled or not, computes what torch.nn.LSTM computes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.models.layers import USUAL, Sizes, check
 
 @pytest.fixture(autouse=True)
 def loop_in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer is computed by this loop, whatever would be faster."""
+    """Compute every layer with this loop, even if another way is faster."""
     monkeypatch.setitem(fast.FAST_LOOPS, "lstm", lstm.loop)
     monkeypatch.delitem(fast.FAST_LAYERS, "lstm")
     monkeypatch.setattr(lstm_choice, "torch_is_faster", lambda *arguments: False)
@@ -29,7 +29,7 @@ def loop_in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every step is compiled, however small, and nothing is remembered of it."""
+    """Compile every step, however small, and forget the compiled ones afterwards."""
     monkeypatch.setattr(lstm, "SMALLEST_COMPILED", 0)
     lstm._compiled.cache_clear()
     yield
@@ -37,7 +37,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def ours_and_theirs(sizes: Sizes, read: str = "yhc", *, bf16: bool = False) -> Any:
-    """What both layers give with the same weights."""
+    """Return the results of both layers with the same weights."""
     return layers.ours_and_theirs("lstm", sizes, read, bf16=bf16)
 
 

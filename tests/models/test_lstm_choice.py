@@ -1,4 +1,4 @@
-"""The fastest way to compute an LSTM layer is measured once, remembered, and kept by a run."""
+"""The fastest way to compute an LSTM layer is measured once, cached, and saved with a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURED = lstm_choice._measure
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder in which nothing is remembered, and layers that are all worth measuring."""
+    """Use an empty cache folder, and measure layers of any size."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(lstm_choice, "_remembered", {})
     monkeypatch.setattr(lstm, "SMALLEST_COMPILED", 0)
@@ -32,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
-    """The sizes that are measured; torch's layer wins where there are 8 cells."""
+    """Collect the sizes that are measured; torch's layer is faster with 8 cells."""
     sizes: list[tuple[int, int, int]] = []
 
     def measure(size: tuple[int, int, int], weights: object, layers: object) -> list[float]:
@@ -163,7 +163,7 @@ def test_both_ways_are_timed_in_turns() -> None:
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the two ways of a measurement take, to be set; each of its ways is called."""
+    """The seconds that the two ways take, which a test can set; both ways are run once."""
     seconds = [1.0, 1.0]
 
     def time(ways: Sequence[lstm_choice.Way], weights: list[torch.Tensor]) -> list[float]:
@@ -176,7 +176,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def first_layer_ways(monkeypatch: pytest.MonkeyPatch, *, graded: bool = True) -> list[str]:
-    """Return how a model ran its first layer, last of all to compute its logits."""
+    """Return the ways in which a model ran its first layer; the last computed its logits."""
     ways = []
     for name in ("_first_by_table", "_first_by_embedding"):
 

@@ -1,4 +1,4 @@
-"""Each path of the loop in C++ gives what torch.nn.LSTM gives."""
+"""Each path of the loop in C++ gives the same results as torch.nn.LSTM."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ State = tuple[Tensor, ...]
 
 @pytest.fixture(scope="module", autouse=True)
 def uncompiled_reference() -> Iterator[None]:
-    """The loop in PyTorch, which is compared with, does not compile its steps."""
+    """Keep the loop in PyTorch, the reference, from compiling its steps."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lstm, "SMALLEST_COMPILED", 1 << 40)
         yield
@@ -39,7 +39,7 @@ def uncompiled_reference() -> Iterator[None]:
 
 @pytest.fixture(params=KNOWN)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LoopPath:
-    """A path that this processor has: layers of any size take it."""
+    """Return a path that this processor has, and make layers of any size take it."""
     found = lstm_native.paths().get(request.param)
     if found is None:
         pytest.skip(f"this processor has no {request.param}")
@@ -114,7 +114,7 @@ def test_outputs_states_and_gradients_are_those_of_torch(
 
 
 def results(path: LoopPath | None, arguments: list[Tensor]) -> list[Tensor]:
-    """Outputs and gradients of a path, or of the loop in PyTorch."""
+    """Return outputs and gradients of a path, or of the loop in PyTorch."""
     projected, weight, *state = [a.detach().clone().requires_grad_() for a in arguments]
     if path is None:
         y, after = lstm.loop(projected, weight, None, tuple(state))
@@ -127,7 +127,7 @@ def results(path: LoopPath | None, arguments: list[Tensor]) -> list[Tensor]:
 
 
 def random_arguments(sizes: tuple[int, int, int], seed: int, dtype: torch.dtype) -> list[Tensor]:
-    """Gates, weight and a state that begins anew in some rows, as where a piece begins."""
+    """Return gates, a weight and a state, which is 0 in some rows, as at the start of a piece."""
     steps, batch, hidden = sizes
     generator = torch.Generator().manual_seed(seed)
     keep = torch.rand((batch, 1), generator=generator) < 0.5

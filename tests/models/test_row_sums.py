@@ -1,4 +1,4 @@
-"""The sums of a table's rows: by C++ as by a product of matrices."""
+"""The sums of a table's rows are the same in C++ as by a matrix product."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS, BATCH, WORDS, FEATURES = 9, 5, 40, 33
 
 
 def given(dtype: torch.dtype, columns: int, features: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a table, tokens and features that are nearly all 0; not all of them contiguous."""
+    """Return a table, tokens and mostly zero features; not all of these are contiguous."""
     generator = torch.Generator().manual_seed(columns)
     table = torch.randn(WORDS + features, columns, generator=generator).to(dtype)
     tokens = torch.randint(WORDS, (BATCH, STEPS), generator=generator).t()
@@ -22,7 +22,7 @@ def given(dtype: torch.dtype, columns: int, features: int) -> tuple[Tensor, Tens
 
 
 def both_ways(monkeypatch: pytest.MonkeyPatch, *arguments: Tensor) -> list[list[Tensor]]:
-    """Return the sums and the gradient of the table, by C++ and by a product."""
+    """Return the sums and the gradient of the table, in C++ and by a matrix product."""
     found = []
     for native in (True, False):
         monkeypatch.setattr(module, "_is_for", lambda *_: native)  # noqa: B023

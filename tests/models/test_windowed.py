@@ -1,4 +1,4 @@
-"""Convolutions and attention: causal, the same in pieces as at once, and the same in numpy."""
+"""Convolutions and attention are causal, and the same in parts as at once and in numpy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ both = pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 
 
 def model_of(config: WindowedConfig, seed: int = 0) -> LanguageModel:
-    """A model with random weights, large enough that all that is read counts."""
+    """Return a model with random weights, large enough that all inputs have an effect."""
     torch.manual_seed(seed)
     model = ARCHITECTURES[config.architecture].build(config).eval()
     assert isinstance(model, LanguageModel)

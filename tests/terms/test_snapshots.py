@@ -1,4 +1,4 @@
-"""What the structured output remembers stays small, however long the music."""
+"""The memory of the structured output stays small, however long the music is."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CONFIG = ModelConfig(
     embedding_size=8, hidden_size=8, num_layers=1, recall_notes=NOTES, term_notes=NOTES
 )
 MOST_BYTES = 96_000
-"""Of a snapshot. In C++ up to twice as many notes are kept, before those too old are forgotten."""
+"""Size limit of a snapshot. In C++ up to twice as many notes are kept before old ones go."""
 
 
 def notes(count: int) -> list[int]:
-    """Return the tokens of notes that often come again: note-on, time shift, note-off each."""
+    """Return the tokens of notes that often recur: a note-on, a time shift and a note-off each."""
     rng = np.random.default_rng(0)
     phrases = rng.integers(48, 72, (8, 16))
     pitches = np.concatenate([phrases[i] + rng.integers(0, 3) for i in rng.integers(0, 8, count)])

@@ -1,4 +1,4 @@
-"""The structured output's terms: what they look back on, and three ways to the same numbers."""
+"""The structured output's terms: what they look back on, and three equal implementations."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ GROUPS = {
 TERMS = OutputTerms(GROUPS)
 STEP = TermStep(TERMS)
 SIZE = 40
-"""Notes remembered: so few that they run over in a short stream."""
+"""The size of the memory: few enough notes that a short stream exceeds it."""
 
 
 def stream(seed: int, length: int = 300, pitches: int = 9) -> np.ndarray:
-    """Return tokens under the grammar: few pitches, so that much of it comes back."""
+    """Return tokens that obey the grammar, with so few pitches that much is repeated."""
     rng = np.random.default_rng(seed)
     grammar = CODEC.constraint()
     state, tokens = grammar.start(), []
@@ -98,14 +98,14 @@ def added_by_rules(memory: NoteMemory, weights: np.ndarray) -> np.ndarray:
 def read(
     scan: TermScan, tokens: np.ndarray, terms: OutputTerms = TERMS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices and the densities that a scan writes behind each token."""
+    """Return the indices and the densities that a scan writes after each token."""
     rows = np.empty((len(tokens), row_width(terms)), np.int16)
     scan.write(tokens, rows)
     return split_rows(terms, rows)
 
 
 def now(scan: TermScan) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same of the present moment."""
+    """Return the same for the present moment."""
     row = np.empty(row_width(TERMS), np.int16)
     scan.write_now(row)
     return split_rows(TERMS, row[None])
@@ -233,7 +233,7 @@ class TestTheTerms:
         memories = step_memories(tokens)
         kept = added_by_step(memories[-1], weights)
         memory = memories[place]
-        for token in other.tolist():  # another way on, which must leave no trace
+        for token in other.tolist():  # a different continuation, which must leave no trace
             memory = STEP.follow(memory, token)
         memory = pickle.loads(pickle.dumps(memories[place]))
         for token in tokens[place:].tolist():

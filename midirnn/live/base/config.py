@@ -37,7 +37,7 @@ def _about(
 ) -> dict[str, Any]:
     """Describe a field: its group in the help, what is allowed, and flags other than its name.
 
-    ``old_values`` are accepted too, but now belong to another option.
+    ``old_values`` are still accepted, but now belong to another option.
     """
     return {
         "group": group,
@@ -70,37 +70,37 @@ class LiveConfig:
     phrase_end: str = field(default="silence", metadata=_about(PLAYING, choices=PHRASE_ENDS))
     """What ends your phrase: silence, pedal_up, pedal_down or switch (only the foot switch)."""
     on_beat: float | None = field(default=None, metadata=_about(PLAYING, low=0.0625, high=64.0))
-    """Answers begin on every Nth beat: 1 on any beat, 4 on a bar of four. Needs --clock or
-    --clock-out-bpm. [at once]"""
+    """Start answers only on every Nth beat: 1 for any beat, 4 for the start of a 4/4 bar. Needs
+    --clock or --clock-out-bpm. [at once]"""
     program: int | None = field(default=None, metadata=_about(PLAYING, low=1, high=128))
     """Program (sound) to select on the channel at the start, 1 to 128. [unchanged]"""
     input_channels: tuple[int, ...] = field(default=(), metadata=_about(PLAYING, low=1, high=16))
     """MIDI channel to listen to, 1 to 16. Repeat the flag for several. [all]"""
     thru: bool | None = field(default=None, metadata=_about(PLAYING))
-    """Send your own notes to the output as well. [with --audio]"""
+    """Send your own notes to the output as well. [on with --audio, else off]"""
     pedal_out: bool = field(default=False, metadata=_about(PLAYING))
-    """Send long notes as short ones held by the sustain pedal. (A model with pedal tokens pedals
-    by itself.)"""
+    """Send long notes as short ones held by the sustain pedal. (A model with pedal tokens uses the
+    pedal anyway.)"""
     output_latency_ms: float = field(default=0.0, metadata=_about(PLAYING, low=0.0, high=500.0))
-    """How long the instrument on the output takes from a message to its sound. What the model plans
-    is sent so much earlier. Measure it with: midirnn doctor --loopback."""
+    """Delay between a message to the instrument on the output and its sound. The model's notes are
+    sent this much earlier. Measure it with: midirnn doctor --loopback."""
     shadow_notes: int = field(default=2, metadata=_about(PLAYING, low=1, high=8))
     """How many notes the mode shadow adds to each of your onsets."""
     echo_threshold: float = field(default=0.03, metadata=_about(PLAYING, low=0.0, high=1.0))
     """The mode echo keeps tokens of your phrase that are at least this probable (among tokens of
     the same kind): 0 keeps all of them, 1 none."""
     players: int = field(default=3, metadata=_about(PLAYING, low=1, high=MOST_SEATS - 1))
-    """How many play along in the mode ensemble, each on its own channel: those after --channel,
-    without the drums' 10."""
+    """Number of players that join you in the mode ensemble, each on its own channel: the ones after
+    --channel, except 10 (drums)."""
     network: str = field(default="ensemble", metadata=_about(PLAYING))
-    """Model that says what the players of the mode ensemble do: its name or folder."""
+    """Name or folder of the model that decides what the players of the mode ensemble do."""
     follow: float = field(
         default=1.0, metadata=_about(PLAYING, low=0.0, high=1.0, old_values=CLOCKS)
     )
     """How closely the model keeps to the style of your last 15 seconds, 0 to 1: density, loudness,
     register, rhythm and so on. A knob that you turn wins over what was heard."""
     follow_seconds: float = field(default=30.0, metadata=_about(PLAYING, low=1.0, high=3600.0))
-    """In autopilot, how long after your last note the model has let go of your style."""
+    """In autopilot, seconds over which your style's influence fades after your last note."""
     clock: str = field(default="nothing", metadata=_about(PLAYING, choices=CLOCKS))
     """Clock to follow: nothing, midi (MIDI clock from the input) or link (Ableton Link)."""
     clock_out_bpm: float | None = field(
@@ -108,17 +108,17 @@ class LiveConfig:
     )
     """Send MIDI clock at this tempo. [no clock is sent]"""
     reference_bpm: float = field(default=120.0, metadata=_about(PLAYING, low=20.0, high=400.0))
-    """Tempo at which the model plays as fast as it was trained. At another tempo of the clock its
-    time is stretched."""
+    """Clock tempo at which the model plays at its original speed. At other tempos it plays faster
+    or slower in proportion."""
     guard: bool = field(default=True, metadata=_about(PLAYING))
-    """Notice when the model falls silent, loops or babbles, and lead it back."""
+    """Notice when the model falls silent, loops or babbles, and bring it back."""
 
     input: str | None = field(default=None, metadata=_about(flags=("--input", "-i")))
     """MIDI input to listen to, or part of its name. [the only one; autopilot needs none]"""
     output: str | None = field(default=None, metadata=_about(flags=("--output", "-o")))
     """MIDI output to play on, or part of its name. [the only one]"""
     virtual: bool = field(default=False, metadata=_about())
-    """Open virtual ports under these names, for others to connect to."""
+    """Open virtual ports with these names, for other programs to connect to."""
     api: str | None = field(default=None, metadata=_about())
     """MIDI system to use: alsa, jack, coremidi or winmm. [the first that works]"""
     mode: str = field(default="call_and_response", metadata=_about())
@@ -128,14 +128,14 @@ class LiveConfig:
     blend: float = field(default=1.0, metadata=_about(low=0.0, high=1.0))
     """Share of a tuned model, 0 to 1; the rest is the model it was tuned from."""
     tune_between_sets: bool = field(default=False, metadata=_about())
-    """While nobody plays, tune the model to what you have played (extra train). Needs --record."""
+    """Tune the model to your playing while nobody plays. Needs --record and the extra train."""
     engine: str = field(default="auto", metadata=_about())
-    """What computes the model: native (C++, int8), onnxruntime (int8), numpy (exact), or auto: the
+    """What runs the model: native (C++, int8), onnxruntime (int8), numpy (exact), or auto, the
     fastest that is ready. The first session on a machine with a C++ compiler compiles native in the
-    background, for the next."""
+    background, for the next session."""
     keep_warm: bool = field(default=True, metadata=_about())
-    """Keep one processor busy while there is music: reactions are a third faster, a laptop gets
-    warmer."""
+    """Keep one processor core busy while there is music: reactions are a third faster, but a laptop
+    gets warmer."""
     spare: bool = field(default=True, metadata=_about())
     """Keep a second model process loaded, which takes over at once if the first one dies. It takes
     as much memory as the first (about 100 MB)."""
@@ -151,30 +151,30 @@ class LiveConfig:
     soundfont: Path | None = field(default=None, metadata=_about(SOUND))
     """SoundFont (.sf2 file) for FluidSynth. [the best that is installed]"""
     audio_gain: float = field(default=3.6, metadata=_about(SOUND, low=0.01, high=10.0))
-    """Volume of --audio. Where loud chords would be distorted, it is lowered meanwhile."""
+    """Volume of --audio. It is lowered briefly where loud chords would be distorted."""
     audio_driver: str | None = field(default=None, metadata=_about(SOUND))
     """Audio driver of FluidSynth, such as alsa or jack. [the first that works]"""
 
     controls: Path | None = field(default=None, metadata=_about(CONTROLLERS))
-    """Control map: a TOML file of which controller moves which knob. [the one that --learn wrote,
-    or the default map]"""
+    """Control map: a TOML file that says which controller moves which knob. [the one that --learn
+    wrote, or the default map]"""
 
     takeover: bool = field(default=True, metadata=_about(CONTROLLERS))
-    """A controller whose knob was turned elsewhere (by a preset, a page, OSC) moves it only once it
-    has reached it, so that it does not jump."""
+    """Soft takeover: if a knob was changed elsewhere (by a preset, a web page, OSC), its controller
+    moves it only after reaching its value, so that it does not jump."""
     controls_out: str | None = field(default=None, metadata=_about(CONTROLLERS))
-    """MIDI output, or part of its name, to which the knobs' values are sent: for motor faders, ring
-    lights and pads. [none]"""
+    """MIDI output, or part of its name, to which to send the knobs' values: for motor faders, LED
+    rings and pads. [none]"""
 
     set_list: Path | None = field(default=None, metadata=_about(CONTROLLERS))
-    """File of presets, each with the model's state, knobs, mode and followed style. It is made by
-    the first preset that is stored. Program changes load its presets. [presets end with the
-    session]"""
+    """File of presets, each with the model's state, knobs, mode and followed style. It is created
+    when you store the first preset. Program changes load its presets. [presets are lost when the
+    session ends]"""
 
     osc: int | None = field(default=None, metadata=_about(CONTROLLERS, low=1, high=65_534))
     """UDP port at which to listen for Open Sound Control, such as 9000. [no OSC]"""
     osc_host: str = field(default="127.0.0.1", metadata=_about(CONTROLLERS))
-    """Address at which to listen for OSC; 0.0.0.0 lets other computers of the network in."""
+    """Address at which to listen for OSC; 0.0.0.0 also accepts other computers on the network."""
     osc_to: str | None = field(default=None, metadata=_about(CONTROLLERS))
     """Where to send OSC, as HOST:PORT. [this computer, one port above --osc]"""
 

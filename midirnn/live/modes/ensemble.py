@@ -13,6 +13,6 @@ class Ensemble(Duet):
 
     summary: ClassVar[str] = (
         "You play with up to three others, each in its own register and on its own channel: every "
-        "second a network that knows string quartets says what each of them does next."
+        "second a network trained on string quartets decides what each of them does next."
     )
     source: ClassVar[Source] = Source.ENSEMBLE

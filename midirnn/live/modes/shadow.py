@@ -16,8 +16,8 @@ class Shadow:
     """
 
     summary: ClassVar[str] = (
-        "Each note you play sounds thicker by notes of the model's that begin and end with yours; "
-        "when you rest, all is silent."
+        "The model thickens what you play: it adds notes that begin and end with yours, and is "
+        "silent when you rest."
     )
     source: ClassVar[Source] = Source.CHORD
     following: ClassVar[Following] = Following.LATEST
