@@ -85,9 +85,6 @@ def shifts(most: int) -> IntArray:
     return np.arange(1, most + 1)
 
 
-NEAR = 40
-
-
 def new_interval(most: int) -> Rule:
     """Give a time shift the weight of the inter-onset time that it would make."""
     return lambda moments: shifted_bucket(moments.since_onset[:, None] + shifts(most))

@@ -37,7 +37,8 @@ class TrainingConfig:
 
     The recurrent state is carried from window to window within a ``segment``. The learning rate is
     a trapezoid: it rises in the warm-up, stays constant, and decays linearly to the end. Muon is
-    K. Jordan's (2024), weight averaging B. Polyak and A. Juditsky's (1992).
+    K. Jordan's (2024), weight averaging B. Polyak and A. Juditsky's (1992). In a ``steered``
+    segment each control, or trait of a style, is shown with a probability of one half.
     """
 
     tokens: int = 20_000_000
@@ -79,8 +80,7 @@ class TrainingConfig:
     stretch: float = 0.0
     """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
-    """With --control-inputs: share of segments in which the model sees controls, each of them half
-    the time. With --style-inputs, the same applies to the other traits of a style."""
+    """With --control-inputs or --style-inputs: share of segments with some controls or traits."""
     without_terms: str = ""
     """With --term-notes: terms of the structured output to leave out, separated by commas."""
     bf16: bool = True

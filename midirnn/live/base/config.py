@@ -98,7 +98,7 @@ class LiveConfig:
         default=1.0, metadata=_about(PLAYING, low=0.0, high=1.0, old_values=CLOCKS)
     )
     """How closely the model keeps to the style of your last 15 seconds, 0 to 1: density, loudness,
-    register, rhythm and so on. A knob that you turn wins over what was heard."""
+    register, rhythm and so on. A knob that you have turned takes precedence."""
     follow_seconds: float = field(default=30.0, metadata=_about(PLAYING, low=1.0, high=3600.0))
     """In autopilot, seconds over which your style's influence fades after your last note."""
     clock: str = field(default="nothing", metadata=_about(PLAYING, choices=CLOCKS))
