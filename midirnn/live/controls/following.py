@@ -17,9 +17,12 @@ MEASURED_SECONDS = 1.0
 BESIDE_SECONDS = 3.0
 """A model that plays along is no denser than the performer was in these last seconds."""
 
-THINNING_OUT = BESIDE_SECONDS / (LATEST_SECONDS - BESIDE_SECONDS)
+REACTION_SECONDS = 2.0
+"""The model follows a change of density about this much later."""
+
+THINNING_OUT = (BESIDE_SECONDS + 2 * REACTION_SECONDS) / (LATEST_SECONDS - BESIDE_SECONDS)
 """A performer who thins out is expected to continue. Each measurement holds for the middle of its
-seconds; a line through both falls by this share of their difference until now."""
+seconds; until the model reacts, a line through both falls by this share of their difference."""
 
 MOST_THINNING = 0.25
 """The most that the density falls in this way, in octaves: the performer may stop thinning out."""

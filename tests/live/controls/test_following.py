@@ -112,6 +112,16 @@ def test_beside_a_performer_who_thins_out_the_model_does_so_too() -> None:
     assert 8.0 < rate(follower.style(23.0)[0]) < 16.0, "who plays more is joined slowly"
 
 
+def test_a_performer_who_thins_out_is_expected_to_go_on_but_not_much() -> None:
+    follower = after(Following.LATEST, steps(0.0, 16.0, 12 * 16))
+    follower.hear(steps(12.0, 8.0, 3 * 8), 15.0)
+    assert 6.0 < rate(follower.style(15.0)[0]) < 7.2
+    follower.hear(steps(15.0, 8.0, 6 * 8), 21.0)
+    assert 6.4 < rate(follower.style(21.0)[0]) < 8.0
+    follower.hear(steps(21.0, 8.0, 15 * 8), 36.0)
+    assert rate(follower.style(36.0)[0]) == pytest.approx(8.0, rel=0.1)
+
+
 def test_in_a_duet_the_style_follows_within_seconds_and_stays_through_rests() -> None:
     follower = after(Following.LATEST, steps(0.0, 4.0, 40))
     follower.hear(steps(10.0, 16.0, 240), 25.0)
