@@ -305,6 +305,16 @@ class NoteStream(HoldsNotes, Protocol):
         """The number of steps by which each token advances time; shape ``(V,)``."""
         ...
 
+    @property
+    def token_velocities(self) -> npt.NDArray[np.int64]:
+        """The MIDI velocity that each token sets; 0 for tokens that set none; shape ``(V,)``."""
+        ...
+
+    @property
+    def first_velocity(self) -> int:
+        """The MIDI velocity of notes before the first token that sets one."""
+        ...
+
     def step(self, seconds: float) -> int:
         """Return the step of the grid nearest to a time."""
         ...

@@ -17,7 +17,7 @@ from midirnn.codecs.performance import TokenType
 from midirnn.codecs.style import SLICES, Style
 from midirnn.sampling import Sampler
 from midirnn.sampling.generate import continue_primer
-from midirnn.sampling.keeping import MOST, Keeping, RecentNotes
+from midirnn.sampling.keeping import NUMBERS, Keeping, RecentNotes
 from tests.sampling.mock_engine import MockEngine
 from tests.strategies import performances
 
@@ -83,7 +83,8 @@ def test_a_model_that_does_as_it_is_told_is_left_alone() -> None:
 def test_where_nothing_helps_no_more_is_asked_for_than_a_limit() -> None:
     engine = Eager(1000.0)
     assert played_by(engine) > 40.0
-    assert min(engine.asked) == pytest.approx(math.log2(1.0 + NOTES_PER_SECOND) - MOST, abs=0.1)
+    least = math.log2(1.0 + NOTES_PER_SECOND) - NUMBERS["density"].most
+    assert min(engine.asked) == pytest.approx(least, abs=0.1)
 
 
 def test_without_following_nothing_is_asked_for() -> None:
@@ -107,9 +108,8 @@ def test_what_was_played_is_measured_as_a_style_is(
     assume(CODEC.token_steps[tokens].sum() >= CODEC.steps_per_second)
     counted = fed(tokens.tolist(), seconds).style()
     style = CODEC.recent_style(tokens, seconds)
-    assert counted.number("density") == pytest.approx(style.number("density"))
-    assert counted.number("polyphony") == pytest.approx(style.number("polyphony"))
-    assert counted.values.get("rhythm") == pytest.approx(style.values.get("rhythm"))
+    for trait in ("density", "polyphony", "loudness", "register", "rhythm"):
+        assert counted.values.get(trait) == pytest.approx(style.values.get(trait)), trait
 
 
 def test_what_lies_further_back_is_forgotten() -> None:
@@ -129,6 +129,23 @@ def test_a_copy_goes_on_by_itself() -> None:
     assert second.asked(wanted) != before
     assert first.asked(wanted) is before
     assert first.asked(replace(wanted)) == before
+
+
+def test_music_that_is_louder_and_higher_than_wanted_is_brought_down_within_limits() -> None:
+    keeping = Keeping(CODEC, CODEC.encode(PRIMER).tolist())
+    asked = keeping.asked(Controls(style=Style({"loudness": 66.0, "register": 57.0})))
+    assert asked is not None and asked.style is not None
+    assert 60.0 < asked.style.number("loudness") < 66.0
+    assert 52.0 < asked.style.number("register") < 57.0
+    for wanted, change in ((0.0, -1.0), (127.0, 1.0)):
+        asked = keeping.asked(Controls(style=Style({"loudness": wanted})))
+        for _ in range(40):
+            for token in CODEC.encode(PRIMER)[:200].tolist():
+                keeping.add(token)
+            asked = keeping.asked(Controls(style=Style({"loudness": wanted})))
+        assert asked is not None and asked.style is not None
+        most = NUMBERS["loudness"].most
+        assert asked.style.number("loudness") == pytest.approx(wanted + change * most)
 
 
 def test_letting_go_keeps_what_was_found() -> None:

@@ -82,6 +82,19 @@ class PerformanceLayout:
         steps[shifts] = self.vocabulary.values[shifts]
         return steps
 
+    @cached_property
+    def token_velocities(self) -> npt.NDArray[np.int64]:
+        """The MIDI velocity that each token sets; 0 for tokens that set none; shape ``(V,)``."""
+        velocities = np.zeros(self.vocab_size, np.int64)
+        bins = self.vocabulary.slice_of(TokenType.VELOCITY)
+        velocities[bins] = self.bin_velocity(self.vocabulary.values[bins])
+        return velocities
+
+    @property
+    def first_velocity(self) -> int:
+        """The MIDI velocity of notes before the first token that sets one."""
+        return int(self.bin_velocity(self.default_bin))
+
     def steps(self, seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Return the steps of the grid nearest to ``seconds``; halves are rounded up."""
         return (np.asarray(seconds, np.float64) * self.steps_per_second + 0.5).astype(np.int64)
