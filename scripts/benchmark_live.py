@@ -52,10 +52,10 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.equipment import SWITCH_SECONDS
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.output.sent import SentEvent
-from midirnn.live.rig import SWITCH_SECONDS
 from midirnn.ports import MemoryOutput, Message, open_input, open_output
 from midirnn.ports.base import InputCallback, OutputPort
 

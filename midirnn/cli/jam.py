@@ -50,7 +50,7 @@ def jam(**given: Any) -> None:
     """
     from midirnn.cli.status import Status
     from midirnn.errors import MissingExtraError, OptionError
-    from midirnn.live.rig import make_python_punctual
+    from midirnn.live.equipment import make_python_punctual
     from midirnn.live.signals import EndSignals
     from midirnn.web.jam import Jam
 

@@ -45,7 +45,8 @@ def live(**given: Any) -> None:
     `midirnn ports` lists the ports.
     """
     from midirnn.cli.status import Status
-    from midirnn.live.rig import Rig, make_python_punctual
+    from midirnn.live.equipment import make_python_punctual
+    from midirnn.live.rig import Rig
     from midirnn.live.signals import EndSignals, stop_process
     from midirnn.live.view.keys import Keys, TerminalKeys
 

@@ -8,38 +8,40 @@ It is used by the command line, web pages, tests and scripts::
 
 from __future__ import annotations
 
-import gc
 import math
 import secrets
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from midirnn.codecs import require_playable
-from midirnn.engines.load import ENGINES, find_model, load
+from midirnn.engines.load import ENGINES, load
 from midirnn.errors import OptionError
-from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
-from midirnn.live.base.playing import Source, Stance
+from midirnn.live.base.playing import Source
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.controls_out import ControlsOut
 from midirnn.live.controls.map import ControlMap
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import SetList
+from midirnn.live.equipment import (
+    about_session,
+    free_sound_file,
+    join_link,
+    open_osc,
+    with_ensemble,
+)
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.modes import make_mode
 from midirnn.live.recording.event_log import EventLog
 from midirnn.live.recording.recorder import recorded
-from midirnn.live.recording.replay import weights_sha256
+from midirnn.live.report import NoReport, Report
 from midirnn.live.session import Session
-from midirnn.live.timing.tempo import Beats
 from midirnn.live.view.display import StageView
 from midirnn.live.view.monitor import Monitor
 from midirnn.live.view.units import UnitStream
@@ -53,11 +55,8 @@ if TYPE_CHECKING:
     from midirnn.live.between_sets import BetweenSets
     from midirnn.live.osc.port import OscPort
 
-SWITCH_SECONDS = 0.0005
-"""How long Python lets another thread run before it switches to the one that sends."""
-
-FILE_DRIVER, SOUND_FILE = "file", "fluidsynth.wav"
-"""FluidSynth's driver that writes to a file instead of playing, and that file."""
+FILE_DRIVER = "file"
+"""FluidSynth's driver that writes to a file instead of playing."""
 
 OWN_OUTPUT = "the output is virtual: if midirnn itself is killed, nobody can end its notes there"
 
@@ -69,35 +68,6 @@ SHARED_OUTPUT = (
 NO_BEAT = (
     "--on-beat has no effect without a clock: add --clock midi, --clock link or --clock-out-bpm 120"
 )
-
-
-class Report(Protocol):
-    """Where a rig reports what goes on. Called from several threads."""
-
-    def tell(self, line: str) -> None:
-        """Show a line of information."""
-        ...
-
-    def warn(self, text: str) -> None:
-        """Show what went wrong and is being repaired."""
-        ...
-
-    def change(self, stance: Stance) -> None:
-        """Show what the model does from now on."""
-        ...
-
-
-class NoReport:
-    """A report that ignores everything."""
-
-    def tell(self, line: str) -> None:
-        """Ignore the line."""
-
-    def warn(self, text: str) -> None:
-        """Ignore the text."""
-
-    def change(self, stance: Stance) -> None:
-        """Ignore the change."""
 
 
 class Rig:
@@ -359,61 +329,3 @@ class Rig:
         self._report.tell(line)
         if self._log is not None:
             self._log.noted(line, time.monotonic())
-
-
-def with_ensemble(config: LiveConfig) -> LiveConfig:
-    """Return the configuration with the absolute path of its network, as recordings need it.
-
-    Raises a :class:`MidirnnError` if there is no such ensemble.
-    """
-    from midirnn.codecs import EnsembleCodec
-    from midirnn.ensemble import Seats, load_network
-
-    network = load_network(config.network)
-    assert isinstance(network.codec, EnsembleCodec)
-    Seats(config.players).check(network.codec)
-    path = Path(config.network)
-    return replace(config, network=str(path.resolve())) if path.exists() else config
-
-
-def open_osc(port: int, config: LiveConfig, warn: Callable[[str], None]) -> OscPort:
-    """Open the OSC port. Its notes are heard whichever MIDI channels are listened to."""
-    from midirnn.live.osc.port import OscPort
-
-    channels = config.input_channels
-    channel = channels[0] - 1 if channels else 0
-    return OscPort(port, host=config.osc_host, to=config.osc_to, channel=channel, warn=warn)
-
-
-def free_sound_file() -> Path:
-    """Return an unused path for FluidSynth's driver ``file`` to write to."""
-    first = Path(SOUND_FILE).absolute()
-    others = (first.with_stem(f"{first.stem}-{number}") for number in range(2, 10_000))
-    return next(path for path in (first, *others) if not path.exists())
-
-
-def join_link(config: LiveConfig, stack: ExitStack) -> Beats | None:
-    """Join the Ableton Link session, if configured. Closing the stack leaves it."""
-    if config.clock != "link":
-        return None
-    from midirnn.live.timing.link import LinkBeats
-
-    bpm = config.clock_out_bpm or config.reference_bpm
-    return stack.enter_context(LinkBeats(MonotonicClock(), bpm))
-
-
-def about_session(config: LiveConfig) -> dict[str, Any]:
-    """Return what the first line of a log says about a session, apart from the model."""
-    live = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in asdict(config).items()
-    }
-    network = weights_sha256(find_model(config.network))
-    return {"mode": config.mode, "live": live, "network_sha256": network}
-
-
-def make_python_punctual() -> None:
-    """Set up this process to send on time. For the command line, before a session runs."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.collect()
-    gc.freeze()  # loaded objects are never scanned again: that would hold up every thread

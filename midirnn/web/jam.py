@@ -19,7 +19,9 @@ from midirnn.errors import MidirnnError
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.playing import Stance
 from midirnn.live.controls.knobs import KNOBS, Scale, Value
-from midirnn.live.rig import Report, Rig, about_session
+from midirnn.live.equipment import about_session
+from midirnn.live.report import Report
+from midirnn.live.rig import Rig
 from midirnn.live.signals import EndSignals
 from midirnn.midievents import CONTROL_CHANGE
 from midirnn.ports.base import InputCallback, InputPort, Message, OutputPort, check_message

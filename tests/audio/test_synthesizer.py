@@ -12,7 +12,7 @@ import pytest
 from midirnn.audio import synthesizer as audio
 from midirnn.audio.synthesizer import Synthesizer, find_soundfont, load_fluidsynth
 from midirnn.errors import MissingExtraError, OptionError, PortError
-from midirnn.live.rig import free_sound_file
+from midirnn.live.equipment import free_sound_file
 
 
 @pytest.fixture
