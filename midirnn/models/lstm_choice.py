@@ -182,6 +182,7 @@ def _seconds(ways: Sequence[Way], weights: list[Tensor]) -> list[float]:
     The caller's gradients and autocast cache are not touched.
     """
     lower, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    learned = [weight for weight in weights if weight.requires_grad]  # others are frozen
     best = [float("inf")] * len(ways)
     end = time.perf_counter() + LONGEST_SECONDS
     with (
@@ -195,7 +196,8 @@ def _seconds(ways: Sequence[Way], weights: list[Tensor]) -> list[float]:
             for index, way in enumerate(ways):
                 begun = time.perf_counter()
                 y, _ = way()
-                torch.autograd.grad(y.float().sum(), weights)
+                if learned:
+                    torch.autograd.grad(y.float().sum(), learned)
                 best[index] = min(best[index], time.perf_counter() - begun)
     return best
 

@@ -239,6 +239,17 @@ def test_both_ways_of_the_first_layer_give_the_same() -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("frozen", ["", "embedding", "layers"])
+def test_frozen_weights_are_measured_without_their_gradients(frozen: str) -> None:
+    model = LanguageModel(ModelConfig(vocab_size=20, embedding_size=5, hidden_size=8, num_layers=2))
+    model.get_submodule(frozen).requires_grad_(False)
+    state = tuple(torch.zeros(2, 3, 8, requires_grad=True) for _ in range(2))
+    logits, _ = model(torch.randint(20, (3, 7)), None, state)
+    logits.sum().backward()
+    assert state[0].grad is not None
+    assert len(lstm_choice.choices()) == 3  # two layers, and how the first reads its tokens
+
+
 def test_a_long_measurement_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     weight = torch.ones(1, requires_grad=True)
