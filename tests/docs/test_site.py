@@ -18,10 +18,13 @@ pytestmark = needs_mkdocs
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site strictly: a link, an anchor or a name that leads nowhere is an error."""
+    """Build the site strictly: a link, an anchor or a name that leads nowhere is an error.
+
+    Not with ``--quiet``, which hides warnings from ``--strict``, too.
+    """
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
