@@ -92,7 +92,7 @@ def cells(
     on the first half of the file, and its correlation is also shown on the second half. With
     several files, it is chosen on every other file, and shown on the first, third and so on.
     """
-    from midirnn.engines.load import load
+    from midirnn.engines.load import PRETRAINED, load
     from midirnn.probing.units import check_state, find_units, liveliest, strongest
 
     for name, number, least in (("each", each, 1), ("heat", heat, 0)):
@@ -110,6 +110,8 @@ def cells(
         _probe((model, *beside), files, seconds, output, as_json=json_output)
         return
     loaded = load(model)
+    if save and loaded.folder.is_relative_to(PRETRAINED):
+        raise OptionError(f"{model} comes with midirnn: --save needs a model of your own")
     traces = [_read(path, loaded, seconds) for path in files]
     check_state(traces[0], state)
     found = find_units(traces, state=state, each=each)

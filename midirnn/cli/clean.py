@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.targets import check_file
 from midirnn.cli.workers import chosen_workers
 from midirnn.datasets.filters import PieceFilter
 
@@ -61,6 +62,7 @@ def clean(
     from midirnn.datasets import SplitShares, clean_files
     from midirnn.datasets.report import counted, refusal_lines
 
+    check_file(output, (".csv",))
     shares = SplitShares(validation_share, test_share)
     with chosen_workers(workers, dask) as (executor, tasks), progress_bar("reading") as progress:
         found = clean_files(

@@ -201,10 +201,13 @@ def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
 
 def _check(asked: _Asked) -> None:
     """Raise an error if the run cannot start, or cannot be resumed, in its folder."""
+    from midirnn.datasets.store import MANIFEST
     from midirnn.engines.load import find_model
     from midirnn.training.folder import holds_run
 
     output = asked.output
+    if (output / MANIFEST).exists():
+        raise OptionError(f"{output} holds a data set: choose another --output")
     if holds_run(output) and not asked.resume:
         raise OptionError(
             f"{output} holds a run already: go on with it (--resume) or choose another --output"

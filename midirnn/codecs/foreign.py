@@ -69,6 +69,7 @@ class MidiTokCodec:
 
     def encode(self, piece: Performance) -> Tokens:
         """Return MidiTok's ids of a performance; shape ``(T,)``."""
+        tokenizer = self._tokenizer  # first: the error names the extra that is missing
         import symusic
 
         if not len(piece):
@@ -81,7 +82,7 @@ class MidiTokCodec:
             },
         )
         score = symusic.Score.from_midi(midi_bytes(joined))
-        streams = self._tokenizer(score)
+        streams = tokenizer(score)
         streams = streams if isinstance(streams, list) else [streams]
         return check_tokens(streams[0].ids if streams else [], self.vocab_size)
 

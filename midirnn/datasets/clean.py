@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from midirnn.codecs import PerformanceCodec
+from midirnn.datasets.encode import nothing_to_use
 from midirnn.datasets.filters import PieceFilter
 from midirnn.datasets.onefile import FileRules
 from midirnn.datasets.similar import SimilarPieces, find_similar, reading_journal
@@ -35,7 +36,7 @@ def clean_files(
 
     With an ``output``, a table of splits by ``shares`` is written there, in which the path of a
     piece is ``name(path)``; a run that was killed is continued by the next one with the same
-    ``output``. Raises :class:`DatasetError` if there are no files, or if the table cannot be
+    ``output``. Raises :class:`DatasetError` if no file can be used, or if the table cannot be
     written.
     """
     codec = PerformanceCodec()
@@ -51,6 +52,8 @@ def clean_files(
         journal=journal,
         progress=progress,
     )
+    if not found.pieces:
+        raise nothing_to_use((*refused, *found.refused))
     if output is not None and journal is not None:
         found.write(Path(output), shares or SplitShares(), name)
         journal.forget()

@@ -179,7 +179,7 @@ class _Run:
                 if self.progress is not None:
                     self.progress(done, len(jobs))
             if not writer.counts:
-                raise _nothing_to_use(refused)
+                raise nothing_to_use(refused)
             duplicates, across_splits = seen.duplicates()
             report = EncodeReport(
                 output=output,
@@ -216,7 +216,7 @@ class _Run:
         shares = self.splits if by_group and isinstance(self.splits, SplitShares) else None
         kept, removed = similar.arrange(jobs, shares, self.chosen["duplicates"])
         if not kept:
-            raise _nothing_to_use(removed)
+            raise nothing_to_use(removed)
         return kept, removed
 
     def _results(
@@ -365,7 +365,8 @@ def _empty(splits: SplitShares | SplitTable, found: Collection[str]) -> tuple[st
     return tuple(name for name, share in shares.items() if share and name not in found)
 
 
-def _nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
+def nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
+    """Return the error of a run that can use none of its files."""
     first = refused[0]
     told = f"{first.path}: {first.reason}"
     if len(refused) == 1:

@@ -106,13 +106,18 @@ def _distinct(ngrams: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return np.unique(hashed & _HALF)
 
 
-def _signature(ngrams: npt.NDArray[np.uint64], size: int) -> Hashes:
-    """Return the MinHash signature of n-grams."""
+def min_hash() -> Any:
+    """Return datasketch's MinHash. Raises :class:`MissingExtraError` if it is not installed."""
     try:
         from datasketch import MinHash
     except ImportError:
         raise MissingExtraError("datasketch", "clean", "finding similar pieces") from None
-    sketch = MinHash(num_perm=size, seed=1, hashfunc=int, scheme="affine32")
+    return MinHash
+
+
+def _signature(ngrams: npt.NDArray[np.uint64], size: int) -> Hashes:
+    """Return the MinHash signature of n-grams."""
+    sketch = min_hash()(num_perm=size, seed=1, hashfunc=int, scheme="affine32")
     if len(ngrams):
         sketch.update_batch(ngrams.tolist())
     return np.asarray(sketch.hashvalues, np.uint32)

@@ -16,7 +16,13 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs import Codec
-from midirnn.datasets.fingerprints import COMPOSITION_HASHES, FingerprintCodec, Pairs, Signatures
+from midirnn.datasets.fingerprints import (
+    COMPOSITION_HASHES,
+    FingerprintCodec,
+    Pairs,
+    Signatures,
+    min_hash,
+)
 from midirnn.datasets.lists import View
 from midirnn.datasets.onefile import Encoded, FileRules
 from midirnn.datasets.resume import Journal
@@ -143,6 +149,7 @@ def find_similar(
     Takes about 3 KB of memory for each piece. With a ``journal`` (:func:`reading_journal`) files
     that an earlier run has read are not read again.
     """
+    min_hash()  # where it is missing, every file would be refused
     reader: Any = FingerprintCodec(codec)
     paths = View(jobs, lambda job: job.path.absolute())
     refused: list[Refusal] = []

@@ -85,6 +85,16 @@ def test_units_are_saved_beside_the_weights(
     assert "since onset" in {unit.signal for unit in watched}
 
 
+def test_units_are_not_saved_into_a_model_that_comes_with_midirnn(
+    songs: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = load("piano-small").folder / UNITS_FILE
+    before = units.read_bytes()
+    assert main(["cells", "piano-small", str(songs[0]), "--save"]) == 1
+    assert "piano-small comes with midirnn" in capsys.readouterr().err
+    assert units.read_bytes() == before
+
+
 def test_a_model_of_text_is_looked_into_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,6 +107,12 @@ class TestTrain:
         assert checkpoint.info["training"]["tokens"] == 1280
         assert checkpoint.info["training"]["bf16"] is False
 
+    def test_a_data_set_is_no_place_for_a_run(self, place: Path, capsys: Capture) -> None:
+        data = str(place / "data")
+        line = refused(capsys, ["train", data, "-o", data, *recipe()])
+        assert line.endswith("data holds a data set: choose another --output")
+        assert not (place / "data" / "last").exists()
+
     def test_a_run_is_not_written_over(self, place: Path, capsys: Capture) -> None:
         before = (place / "run" / "last" / "model.safetensors").read_bytes()
         line = refused(capsys, ["train", str(place / "data"), "-o", str(place / "run"), *recipe()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,39 @@ def test_the_command_writes_a_table_that_encode_takes(
     argv = ["encode", str(folder), "-o", str(out), "--splits", str(table)]
     assert main([*argv, "--where", "duplicate_of=", "--workers", "1"]) == 0
     assert len(splits_of(Dataset.open(out))) == 24
+
+
+def test_a_table_replaces_no_file_that_is_not_one(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    piece = write_song(tmp_path / "a.mid", seed=1)
+    before = piece.read_bytes()
+    assert main(["clean", str(folder), "-o", str(piece), "--workers", "1"]) == 1
+    assert "its name must end in .csv" in capsys.readouterr().err
+    assert piece.read_bytes() == before
+
+
+def test_without_datasketch_nothing_is_read_or_written(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasketch", None)
+    table = tmp_path / "clean.csv"
+    assert main(["clean", str(folder), "-o", str(table), "--workers", "1"]) == 1
+    assert "midirnn[clean]" in capsys.readouterr().err
+    assert not table.exists()
+
+
+def test_files_of_which_none_can_be_used_are_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mid").write_bytes(b"MThd")
+    table = tmp_path / "clean.csv"
+    assert main(["clean", str(tmp_path), "-o", str(table), "--workers", "1"]) == 1
+    assert "the only file cannot be used: a.mid: " in capsys.readouterr().err
+    assert not table.exists()
 
 
 def test_of_two_folders_the_table_names_files_from_its_own(folder: Path, tmp_path: Path) -> None:
