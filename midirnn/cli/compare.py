@@ -38,7 +38,12 @@ def compare(
     near 0. The last column is the overlap of one half of B with the other, as a scale. Files that
     cannot be read are listed and left out.
     """
-    from midirnn.judging.sets import FEWEST_PIECES, compare_two, table_of_two
+    from midirnn.judging.sets import (
+        FEWEST_FOR_OVERLAP,
+        FEWEST_PIECES,
+        compare_two,
+        table_of_two,
+    )
 
     if not 0.0 < seconds < float("inf"):
         raise OptionError(f"--seconds is {seconds:g}; it must be above 0")
@@ -61,6 +66,8 @@ def compare(
     else:
         print(f"{first} ({len(sets[0])} files) beside {second} ({len(sets[1])} files):")
         print("\n".join(f"  {line}".rstrip() for line in table_of_two(report, "A", "B")))
+        if min(map(len, sets)) < FEWEST_FOR_OVERLAP:
+            print(f"a set has fewer than {FEWEST_FOR_OVERLAP} files: the overlaps say little")
     if plot is not None:
         from midirnn.plots.sets import plot_sets
 

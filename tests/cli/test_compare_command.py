@@ -29,6 +29,7 @@ def test_it_prints_a_table_and_draws_a_picture(
     assert main(["compare", *folders, "--seconds", "5", "--plot", str(picture)]) == 0
     captured = capsys.readouterr()
     assert "(3 files)" in captured.out and "(4 files)" in captured.out
+    assert captured.out.endswith("a set has fewer than 10 files: the overlaps say little\n")
     assert captured.err == ""
     assert picture.read_bytes().startswith(b"\x89PNG")
 
