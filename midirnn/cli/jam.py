@@ -46,7 +46,8 @@ def jam(**given: Any) -> None:
     """Play with the model in the browser: keys, sound, and what it is about to play.
 
     The page is served on this machine only, at an address with a token. The options are those of
-    `midirnn live`; without --input and --output no MIDI port is needed. Ctrl-C ends it.
+    `midirnn live`, except --learn; without --input and --output no MIDI port is needed. Ctrl-C ends
+    it.
     """
     from midirnn.cli.status import Status
     from midirnn.errors import MissingExtraError, OptionError
