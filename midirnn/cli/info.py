@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.inputs import STDIN, read_music
 from midirnn.codecs.style import RHYTHM_EDGES
+from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
     from midirnn.codecs.style import Style
@@ -68,9 +70,17 @@ def _describe(source: str) -> Rows:
         return _dataset(Path(source))
     if Path(source).suffix == LOG_SUFFIX and Path(source).is_file():
         return _recording(Path(source))
-    if Path(source) == STDIN or Path(source).is_file():
+    if Path(source) == STDIN or Path(source).is_file() or _is_named_like_midi(source):
         return _midi(Path(source))
+    if os.sep in source and not Path(source).exists():
+        raise OptionError(f"{source}: there is no such file or folder")
     return _model(source)
+
+
+def _is_named_like_midi(source: str) -> bool:
+    from midirnn.midifile import SUFFIXES
+
+    return Path(source).suffix.lower() in SUFFIXES and not Path(source).is_dir()
 
 
 def _recording(path: Path) -> Rows:
@@ -186,9 +196,11 @@ def _key(signature: KeySignature) -> str:
 
 
 def _model(source: str) -> Rows:
-    from midirnn.engines.load import find_model, read_model
+    from midirnn.engines.load import PRETRAINED, find_model, read_model
+    from midirnn.models.checkpoint import CONFIG_FILE
 
-    folder = find_model(source)
+    known = sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG_FILE}"))
+    folder = find_model(source, names=known)
     checkpoint = read_model(folder)
     codec = checkpoint.codec
     return {

@@ -112,3 +112,25 @@ def test_of_a_recording_is_told_who_played_how_much(tmp_path: Path, capsys: Capt
     assert rows["notes"] == {"performer": 1, "model": 1}
     assert rows["events"] == 8
     assert rows["cut_off"] is False
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nosuch.mid", "error: nosuch.mid: there is no such file"),
+        ("NOSUCH.MIDI", "error: NOSUCH.MIDI: there is no such file"),
+        ("songs/waltz", "error: songs/waltz: there is no such file or folder"),
+        ("harp", "there is no model 'harp'"),
+    ],
+)
+def test_what_is_not_there_is_said_to_be_what_its_name_looks_like(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, source: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", source]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_wrong_name_of_a_model_is_told_with_all_that_can_be_described(capsys: Capture) -> None:
+    assert main(["info", "harp"]) == 1
+    assert "humanize, piano, " in capsys.readouterr().err
