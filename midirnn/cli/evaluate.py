@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from midirnn.cli.continuations import evaluate_continuations
 from midirnn.cli.endings import evaluate_endings
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors
@@ -144,11 +145,7 @@ def evaluate(
     measuring, playing = likelihood or LikelihoodConfig(), samples or SamplesConfig()
     _check(measuring, playing, sampling)
     loaded, opened = load(model), Dataset.open(dataset)
-    if loaded.codec != opened.codec:
-        raise OptionError(
-            f"{model} and {dataset} have different codecs: {loaded.codec.settings()} and "
-            f"{opened.codec.settings()}. Encode the data set with the codec of the model"
-        )
+    check_same_codec(loaded, opened)
     if playing.samples:
         config = sampling or SamplingConfig()
         _judge_samples(loaded, opened, split or "test", playing, config, json_output)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors, write_file
@@ -60,11 +61,7 @@ def _check(model: Model, content: bytes, dataset: Path) -> str:
     from midirnn.sampling.engine_comparison import compare_engines
 
     opened = Dataset.open(dataset)
-    if model.codec != opened.codec:
-        raise OptionError(
-            f"{model.name} and {dataset} have different codecs: {model.codec.settings()} and "
-            f"{opened.codec.settings()}. Encode the data set with the codec of the model"
-        )
+    check_same_codec(model, opened)
     chosen = evenly(opened.pieces("validation"), CHECK_PIECES)
     found = compare_engines(
         {"exact": model.engine("numpy"), "file": OnnxEngine(model.config, content)},

@@ -38,7 +38,10 @@ def likelihood(
     ] = "piano",
     engine: Annotated[
         str,
-        Parameter(help="What runs the model: numpy (exact) or onnxruntime (faster, int8 weights)."),
+        Parameter(
+            help="What runs the model: numpy (exact), native (the same in C++, compiled on first "
+            "use) or onnxruntime (faster, int8 weights)."
+        ),
     ] = "numpy",
     notes: Annotated[
         Path | None,
@@ -72,6 +75,7 @@ def likelihood(
         if len(files) > 1:
             raise OptionError(f"--plot draws one file; {len(files)} were given")
     loaded = load(model)
+    loaded.engine(engine)  # an engine that cannot be used is not the fault of a file
     if notes is not None or plot is not None:
         require(loaded.codec, NoteStream, "--plot and --notes", "notes")
     measured: list[Measured] = []

@@ -15,6 +15,7 @@ from midirnn.cli.main import is_first_process, print_error
 from midirnn.cli.targets import check_folder
 from midirnn.cli.train_report import StopOnSignal, print_end, print_precision, reporting
 from midirnn.errors import CheckpointError, OptionError
+from midirnn.models.cells import CELLS
 from midirnn.models.config import ModelConfig
 from midirnn.models.windowed_config import AttentionConfig, ConvolutionConfig
 from midirnn.training.config import (
@@ -52,6 +53,11 @@ class ModelFlags(_Flags, ModelConfig):
 
     vocab_size: Annotated[int, Parameter(parse=False)] = ModelConfig.vocab_size
     longest_shift: Annotated[int, Parameter(parse=False)] = ModelConfig.longest_shift
+
+    def __post_init__(self) -> None:
+        if self.cell not in CELLS:
+            raise OptionError(f"--cell is {self.cell!r}; allowed are {', '.join(CELLS)}")
+        super().__post_init__()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_folder
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
 
@@ -236,10 +237,7 @@ def _test_pieces(model: Model, dataset: Path | None) -> Sequence[Tokens]:
     from midirnn.datasets.draws import excerpts
 
     opened = Dataset.open(dataset)
-    if opened.codec != model.codec:
-        raise OptionError(
-            f"{dataset} holds other tokens than {model.name} reads: see midirnn stats"
-        )
+    check_same_codec(model, opened)
     return excerpts(opened.pieces("test"), TEST_TOKENS)
 
 

@@ -59,7 +59,7 @@ def test_a_table_of_notes_and_a_picture_are_written(songs: list[Path], tmp_path:
         (["--notes", "notes.txt"], "its name must end in .csv"),
         (["--plot", "notes.txt"], "its name must end in .png"),
         (["--plot", "notes.png"], "--plot draws one file; 2 were given"),
-        (["--engine", "abacus"], "there is no engine 'abacus'"),
+        (["--engine", "abacus"], "error: there is no engine 'abacus'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

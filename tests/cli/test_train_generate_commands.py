@@ -125,7 +125,7 @@ class TestTrain:
             (["--resume"], "holds no run to resume"),
             (["--learning-rate", "-1"], "learning_rate is -1.0; allowed are 0 to 10"),
             (["--optimizer", "sgd"], "optimizer is 'sgd'; known are adamw, muon"),
-            (["--cell", "qrnn"], "there is no cell 'qrnn'; known are rnn, gru, lstm"),
+            (["--cell", "qrnn"], "--cell is 'qrnn'; allowed are rnn, gru, lstm"),
             (["--transpose", "50"], "transpose is 50; allowed are 0 to 24"),
             (["--seed", "-1"], "seed is -1; it must be at least 0"),
         ],
@@ -253,7 +253,18 @@ class TestEvaluate:
         song = str(place / "primer.mid")
         flags = ["--steps-per-second", "50", "--workers", "1"]
         assert main(["encode", song, "-o", other, *flags]) == 0
-        assert "have different codecs" in refused(capsys, ["evaluate", str(place / "run"), other])
+        line = refused(capsys, ["evaluate", str(place / "run"), other])
+        assert (
+            "have different codecs: both are performance, with another steps_per_second (100 and "
+            "50). Encode the data set with the settings of the model"
+        ) in line
+
+    def test_a_model_of_another_codec_is_refused_and_both_codecs_are_named(
+        self, place: Path, capsys: Capture
+    ) -> None:
+        line = refused(capsys, ["evaluate", "folk", str(place / "data")])
+        assert "different codecs: text and performance. Choose a data set that was made" in line
+        assert "{" not in line
 
 
 class TestGenerate:
