@@ -11,6 +11,7 @@ import inspect
 import io
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -117,12 +118,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _fail(f"error: {error}", EXIT_USAGE, error, show_traceback)
     except MidirnnError as error:
-        return _fail(f"error: {error}", EXIT_ERROR, error, show_traceback)
+        line = f"error: {_with_flags(str(error), tokens)}"
+        return _fail(line, EXIT_ERROR, error, show_traceback)
     except Exception as error:
         known = _missing_extra(error, tokens[0] if tokens else "midirnn")
         line = known or f"internal error: {type(error).__name__}: {error}"
         hint = "" if known or show_traceback else "; run again with --traceback"
         return _fail(f"error: {line}" if known else line + hint, EXIT_ERROR, error, show_traceback)
+
+
+_SETTING = re.compile(r"^[a-z0-9_]+(?= (?:is|has) )|(?<= )[a-z0-9]+(?:_[a-z0-9]+)+(?=[ ,;])")
+"""The name of a setting of the library in an error: what it begins with, or has underscores."""
+
+
+def _with_flags(line: str, tokens: Sequence[str]) -> str:
+    """Return an error of the library with settings named as the flags that were given."""
+    given = {token.partition("=")[0] for token in tokens if token.startswith("--")}
+
+    def as_flag(match: re.Match[str]) -> str:
+        name = f"--{match[0].replace('_', '-')}"
+        return name if name in given else match[0]
+
+    return _SETTING.sub(as_flag, line)
 
 
 def _print_anything() -> None:

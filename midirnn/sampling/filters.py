@@ -122,7 +122,7 @@ class SamplingConfig:
 
 def _check(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also refuses NaN
-        raise OptionError(f"{name} is {value}; allowed are {low:g} to {high:g}")
+        raise OptionError(f"{name} is {value}; allowed are {low:g} to {high:,.10g}")
 
 
 def probabilities(

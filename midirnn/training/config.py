@@ -128,7 +128,7 @@ class TrainingConfig:
         ):
             if not low_float <= getattr(self, name) <= high:
                 raise OptionError(
-                    f"{name} is {getattr(self, name)}; allowed are {low_float:g} to {high:g}"
+                    f"{name} is {getattr(self, name)}; allowed are {low_float:g} to {high:,.10g}"
                 )
         if not self.clip_norm > 0:  # also refuses NaN
             raise OptionError(f"clip_norm is {self.clip_norm}; it must be over 0")

@@ -138,7 +138,7 @@ class TuningConfig:
         ):
             if not low <= getattr(self, name) <= high:
                 raise OptionError(
-                    f"{name} is {getattr(self, name)}; allowed are {low:g} to {high:g}"
+                    f"{name} is {getattr(self, name)}; allowed are {low:g} to {high:,.10g}"
                 )
 
 

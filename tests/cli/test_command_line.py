@@ -116,6 +116,33 @@ def test_an_error_of_the_library_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "midirnn: error: no such\\nthing \\x1b[31m\n"
 
 
+@pytest.mark.parametrize(
+    ("argv", "error", "message"),
+    [
+        (["--top-p", "2"], "top_p is 2.0; allowed are 0 to 1", "--top-p is 2.0; allowed are 0 to"),
+        (["--seed=-1"], "seed is -1; it must be at least 0", "--seed is -1; it must be at least 0"),
+        (["--programs", "200"], "programs has 200; allowed", "--programs has 200; allowed"),
+        (
+            ["--min-seconds", "5", "--max-seconds", "2"],
+            "min_seconds is 5, above max_seconds, which is 2",
+            "--min-seconds is 5, above --max-seconds, which is 2",
+        ),
+        (["--top-p", "1"], "top_k is -1; allowed are 0 to 1", "top_k is -1; allowed are 0 to 1"),
+        (["--top-p", "1"], "out/top_p.mid cannot be written", "out/top_p.mid cannot be written"),
+    ],
+)
+def test_a_setting_in_an_error_is_named_as_the_flag_that_was_given(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    error: str,
+    message: str,
+) -> None:
+    fail_with(monkeypatch, OptionError(error))
+    assert cli.main(["plot", *argv]) == 1
+    assert capsys.readouterr().err.startswith(f"midirnn: error: {message}")
+
+
 def test_an_unexpected_error_is_one_line_that_says_how_to_see_more(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,7 @@ def test_encode_takes_a_table_and_conditions(
         (["--where", "a=b"], "name the table with --splits"),
         (["--splits", "t.csv", "--test-share", "0.1"], "give --splits or shares, not both"),
         (["--splits", "t.csv"], "t.csv: there is no such table of splits"),
-        (["--velocity-bins", "200"], "velocity_bins is 200; allowed are 0 to 127"),
+        (["--velocity-bins", "200"], "--velocity-bins is 200; allowed are 0 to 127"),
         (["--workers", "0"], "workers is 0"),
     ],
 )

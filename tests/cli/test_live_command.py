@@ -228,7 +228,7 @@ def test_a_virtual_output_comes_with_how_to_hear_it_once(
         (["--seconds", "0"], "seconds is 0; it must be at least 0.01"),
         (["--seconds", "inf"], "seconds is inf; it must be at least 0.01"),
         (["--seed", "-1"], "seed is -1; it must be at least 0"),
-        (["--silence-seconds", "0"], "silence_seconds is 0; allowed are 0.05 to 60"),
+        (["--silence-seconds", "0"], "--silence-seconds is 0; allowed are 0.05 to 60"),
         (["--model", "nowhere"], "there is no model 'nowhere'"),
         (["--temperature", "-1"], "temperature is -1"),
     ],

@@ -123,8 +123,8 @@ class TestTrain:
         ("flags", "message"),
         [
             (["--resume"], "holds no run to resume"),
-            (["--learning-rate", "-1"], "learning_rate is -1.0; allowed are 0 to 10"),
-            (["--optimizer", "sgd"], "optimizer is 'sgd'; known are adamw, muon"),
+            (["--learning-rate", "-1"], "error: --learning-rate is -1.0; allowed are 0 to 10"),
+            (["--optimizer", "sgd"], "error: --optimizer is 'sgd'; known are adamw, muon"),
             (["--cell", "qrnn"], "--cell is 'qrnn'; allowed are rnn, gru, lstm"),
             (["--transpose", "50"], "transpose is 50; allowed are 0 to 24"),
             (["--seed", "-1"], "seed is -1; it must be at least 0"),
@@ -139,7 +139,7 @@ class TestTrain:
 
     def test_other_settings_cannot_be_resumed_with(self, place: Path, capsys: Capture) -> None:
         argv = ["train", str(place / "data"), "-o", str(place / "run"), "--resume"]
-        assert "batch_size = 2, not 3" in refused(capsys, [*argv, *recipe(batch_size=3)])
+        assert "--batch-size = 2, not 3" in refused(capsys, [*argv, *recipe(batch_size=3)])
 
     @pytest.mark.parametrize(
         "flag", ["--hidden-size=many", "--hiden-size=5", "--tokens", "--vocab-size=388"]
@@ -332,7 +332,7 @@ class TestGenerate:
             (["--count", "0"], "--count is 0; it must be at least 1"),
             (["--seed", "-1"], "--seed is -1; it must be 0 or more"),
             (["--temperature", "-1"], "temperature is -1.0; allowed are 0 to 10"),
-            (["--top-p", "2"], "top_p is 2.0; allowed are 0 to 1"),
+            (["--top-p", "2"], "error: --top-p is 2.0; allowed are 0 to 1"),
             (["--primer", "none.mid"], "none.mid: there is no such file"),
             (["--primer", "."], ".: is a folder, not a MIDI file"),
             (["--engine", "steam"], "there is no engine 'steam'; known are "),

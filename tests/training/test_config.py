@@ -32,7 +32,7 @@ NAN = float("nan")
         ("beta2", 1.0, "beta2 is 1.0; allowed are 0 to 0.999999"),
         ("decay_start", 1.1, "decay_start is 1.1; allowed are 0 to 1"),
         ("final_learning_rate_share", 2.0, "final_learning_rate_share is 2.0; allowed are 0 to 1"),
-        ("checkpoint_minutes", -1.0, "checkpoint_minutes is -1.0; allowed are 0 to 1e+06"),
+        ("checkpoint_minutes", -1.0, "checkpoint_minutes is -1.0; allowed are 0 to 1,000,000"),
         ("clip_norm", 0.0, "clip_norm is 0.0; it must be over 0"),
         ("clip_norm", NAN, "clip_norm is nan; it must be over 0"),
         ("optimizer", "sgd", "optimizer is 'sgd'; known are adamw, muon"),

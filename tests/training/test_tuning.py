@@ -459,7 +459,7 @@ def test_of_a_folder_what_cannot_be_learned_from_is_left_out(
         (["take.jsonl", "-o", "m"], "is not a MIDI file"),
         ([".", "-o", "m"], "holds no MIDI file"),
         (["a.mid", "-o", "m", "--of", "me"], "allowed are performer, both"),
-        (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 1 to 4096"),
+        (["a.mid", "-o", "m", "--rank", "-1"], "allowed are 1 to 4,096"),
         (["a.mid", "-o", "m", "--kind", "some"], "allowed are state, adapter, all"),
         (["a.mid", "-o", "m", "--price-on", "no-such-data"], "no-such-data"),
         (["broken.mid", "-o", "m"], "broken.mid"),

@@ -217,7 +217,7 @@ def check_option(name: str, value: Any) -> None:
     for number in value if isinstance(value, tuple) else (value,):
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if is_number and not (math.isfinite(number) and low <= number <= high):
-            allowed = f"allowed are {low:g} to {high:g}"
+            allowed = f"allowed are {low:g} to {high:,.10g}"
             if high == math.inf:
                 allowed = f"it must be at least {low:g}"
             raise OptionError(f"{name} is {number:g}; {allowed}")

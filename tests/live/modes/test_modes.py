@@ -290,7 +290,7 @@ def test_what_may_end_a_phrase_is_named_where_it_is_refused() -> None:
         ("silence_seconds", float("nan"), "0.05 to 60"),
         ("channel", 0, "1 to 16"),
         ("channel", 17, "1 to 16"),
-        ("answer_seconds", -1.0, "0.1 to 86400"),
+        ("answer_seconds", -1.0, "0.1 to 86,400"),
         ("lookahead_seconds", 11.0, "0.05 to 10"),
         ("on_beat", 0.0, "0.0625 to 64"),
         ("program", 0, "1 to 128"),
