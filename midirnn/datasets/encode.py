@@ -19,11 +19,11 @@ import numpy as np
 
 from midirnn.codecs import CODECS, DEFAULT_CODEC, Codec, CorpusCodec
 from midirnn.datasets.corpus import Result, read_corpus
-from midirnn.datasets.filters import PieceFilter
+from midirnn.datasets.filters import FILTERED, PieceFilter
 from midirnn.datasets.lists import View
 from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
 from midirnn.datasets.remote import check_target, is_url, upload
-from midirnn.datasets.report import EncodeReport, count_kinds, counted
+from midirnn.datasets.report import EncodeReport, count_kinds, counted, kinds_line
 from midirnn.datasets.resume import Encode, Journal
 from midirnn.datasets.similar import find_similar, reading_journal
 from midirnn.datasets.sources import (
@@ -371,7 +371,12 @@ def nothing_to_use(refused: Sequence[Refusal]) -> DatasetError:
     told = f"{first.path}: {first.reason}"
     if len(refused) == 1:
         return DatasetError(f"the only file cannot be used: {told}")
-    return DatasetError(f"none of {len(refused):,} files can be used; the first: {told}")
+    filtered = sum(refusal.reason.startswith(FILTERED) for refusal in refused)
+    of_filters = f"; the filters leave out {filtered:,}" if filtered else ""
+    return DatasetError(
+        f"none of {len(refused):,} files can be used ({kinds_line(refused)}{of_filters}). "
+        f"The first: {told}"
+    )
 
 
 def _position(codec: Codec[Any], splits: SplitShares | SplitTable) -> dict[str, object]:

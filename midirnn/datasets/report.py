@@ -63,16 +63,20 @@ def counted(count: int, one: str = "file", many: str = "files") -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
+def kinds_line(refused: Iterable[Refusal]) -> str:
+    """Return the number of files for each kind of reason: "4 too short, 1 duplicate"."""
+    return ", ".join(
+        counted(count, _SINGULAR.get(kind, kind), kind)
+        for kind, count in count_kinds(refused).items()
+    )
+
+
 def refusal_lines(refused: Sequence[Refusal], listed: str | None) -> list[str]:
     """Return how many files were refused for each kind of reason, and the first ones."""
     if not refused:
         return []
-    kinds = ", ".join(
-        counted(count, _SINGULAR.get(kind, kind), kind)
-        for kind, count in count_kinds(refused).items()
-    )
     where = f", listed in {listed}" if listed else ""
-    lines = [f"refused: {counted(len(refused))} ({kinds}){where}"]
+    lines = [f"refused: {counted(len(refused))} ({kinds_line(refused)}){where}"]
     lines += [f"  {r.path}: {r.reason}" for r in refused[:REFUSALS_SHOWN]]
     return lines + (["  ..."] if len(refused) > REFUSALS_SHOWN else [])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from midirnn import (
+    DatasetError,
     OptionError,
     Part,
     Performance,
@@ -113,3 +114,18 @@ def test_the_flags_of_encode_reach_the_filter(tmp_path: Path) -> None:
     assert main([*argv, "--programs", "40", "--programs", "4", "--channels", "2"]) == 0
     dataset = Dataset.open(tmp_path / "out")
     assert dataset.codec.decode(dataset.pieces("train")[0]).pitch.tolist() == [62]
+
+
+def test_that_filters_leave_nothing_is_told_with_how_many_they_left_out(tmp_path: Path) -> None:
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.mid").write_bytes(b"MThd\0\0")
+    for seed in range(2):
+        write_song(tmp_path / "songs" / f"b{seed}.mid", seed)
+    told = (
+        r"none of 3 files can be used \(2 too short, 1 .*; the filters leave out 2\)\. "
+        r"The first: .*a\.mid: "
+    )
+    with pytest.raises(DatasetError, match=told):
+        encode_files(
+            [tmp_path / "songs"], tmp_path / "data", filter=PieceFilter(min_seconds=1000), workers=1
+        )
