@@ -39,7 +39,8 @@ from midirnn.performance import Performance  # noqa: E402
 from midirnn.sampling.many import continue_many  # noqa: E402
 from midirnn.sampling.requests import Request  # noqa: E402
 from midirnn.training import tuning  # noqa: E402
-from midirnn.training.tuning import ADAPTER, ALL, STATE, BaseMusic, Parts  # noqa: E402
+from midirnn.training.tuning import BaseMusic, Parts  # noqa: E402
+from midirnn.training.tuning_config import ADAPTER, ALL, MOST_STEPS, STATE  # noqa: E402
 
 
 def read_players(path: Path, model: Model) -> dict[str, dict[str, list[Tokens]]]:
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--model", default="piano")
     parser.add_argument("--minutes", type=float, default=20.0, help="of playing to learn from")
-    parser.add_argument("--steps", type=int, default=tuning.MOST_STEPS)
+    parser.add_argument("--steps", type=int, default=MOST_STEPS)
     parser.add_argument("--learning-rate", type=float, default=6e-4)
     parser.add_argument("--test-tokens", type=int, default=6_000)
     parser.add_argument("--price-tokens", type=int, default=4_000)

@@ -130,7 +130,20 @@ def tune(
     from midirnn.engines.load import tuned as tuned_model
     from midirnn.files import replacing_folder
     from midirnn.models.config import ModelConfig
+    from midirnn.training.tuning_config import TuningConfig
 
+    config = TuningConfig(
+        kind,
+        minutes,
+        steps,
+        learning_rate,
+        rank,
+        validation_share,
+        test_share,
+        base_share,
+        threads,
+        seed,
+    )
     if of not in PLAYERS:
         raise OptionError(f"--of is {of!r}; allowed are {', '.join(PLAYERS)}")
     check_folder(output)
@@ -145,23 +158,11 @@ def tune(
     codec = require(base.codec, PerformanceCodec, "midirnn tune")
     if base.base is not None:
         raise OptionError(f"{model} is a tuned model: tune its base, with all your playing")
+    test = _test_pieces(base, price_on)
     pieces = _all_played(codec, files, of)
     from midirnn.training import tuning
 
-    config = tuning.TuningConfig(
-        kind,
-        minutes,
-        steps,
-        learning_rate,
-        rank,
-        validation_share,
-        test_share,
-        base_share,
-        threads,
-        seed,
-    )
     parts = tuning.split(base, pieces, config)  # raises before anything is played
-    test = _test_pieces(base, price_on)
     own = _play(base, seed, OWN_PIECES)
     with progress_bar("tune") as progress:
 

@@ -20,7 +20,7 @@ from midirnn.datasets.mixture import Source
 from midirnn.datasets.windows import Inputs
 from midirnn.engines.adapters import INITIAL, Adapter, changes_between, hash_of
 from midirnn.engines.load import PRETRAINED, Model
-from midirnn.errors import DatasetError, OptionError
+from midirnn.errors import DatasetError
 from midirnn.models.checkpoint import Weights, read_checkpoint
 from midirnn.models.language_model import LanguageModel, from_weights
 from midirnn.models.lstm import is_fast_in_bf16
@@ -36,6 +36,7 @@ from midirnn.training.initial_state import (
 )
 from midirnn.training.run import Trainer
 from midirnn.training.tasks import make_task
+from midirnn.training.tuning_config import ADAPTER, MOST_STEPS, STATE, TuningConfig
 from midirnn.training.tuning_parts import (
     BaseMusic,
     Parts,
@@ -59,10 +60,6 @@ __all__ = [
 LEAST_TOKENS = 4_000
 """About three minutes of piano playing: with less, what is learned is mostly chance."""
 
-STATE, ADAPTER, ALL = "state", "adapter", "all"
-KINDS = (STATE, ADAPTER, ALL)
-"""What may change: the initial state of pieces; all weights, by low-rank matrices; all weights."""
-
 YOURS, OWN, BASE_TEST, BEGINNINGS = "yours", "own", "base_test", "beginnings"
 """What is measured: the held-out part of your playing, the model's own music, the test set of the
 base, and places in the held-out part as if it began there."""
@@ -75,9 +72,6 @@ NEARLY = 0.97
 
 MOST_PRICE = 0.03
 """By how many nats per token the model's own music may become less likely."""
-
-MOST_STEPS = 240
-"""More steps do not help: by then the validation part no longer improves, if not before."""
 
 SEMITONES, STRETCH = 5, 0.05
 """Pieces are transposed and stretched at random by up to this much, since the player's are few."""
@@ -94,52 +88,6 @@ NO_GAIN = (
     "tuning did not help: the part of your playing that says when to stop is at {before:.3f} nats "
     "per token before it and at {after:.3f} after it. Nothing was written; more playing helps"
 )
-
-
-@dataclass(frozen=True)
-class TuningConfig:
-    """How a model is tuned."""
-
-    kind: str = ADAPTER
-    """What may change: one of :data:`KINDS`."""
-    minutes: float = 3.0
-    """Train for at most this many minutes and :data:`MOST_STEPS` steps; it stops by itself when it
-    no longer improves."""
-    steps: int = 0
-    """Train for at most this many steps instead: results do not depend on the clock (0: off)."""
-    learning_rate: float = 6e-4
-    """Peak learning rate."""
-    rank: int = 16
-    """Rank at which an adapter keeps the change of each matrix."""
-    validation_share: float = 0.15
-    """Share of your playing that decides when to stop: the part before the test part."""
-    test_share: float = 0.15
-    """Share of your playing, at its end, that is held out to measure the gain."""
-    base_share: float = 0.3
-    """Share of the training that is the model's own music, against forgetting."""
-    threads: int = 1
-    """Number of CPU threads."""
-    seed: int = 0
-    """Random seed."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise OptionError(f"kind is {self.kind!r}; allowed are {', '.join(KINDS)}")
-        for name, low, high in (
-            ("minutes", 0.01, 24 * 60.0),
-            ("steps", 0, 1_000_000),
-            ("learning_rate", 1e-6, 0.1),
-            ("rank", 1, 4096),
-            ("validation_share", 0.05, 0.4),
-            ("test_share", 0.05, 0.4),
-            ("base_share", 0.0, 0.9),
-            ("threads", 1, 1024),
-            ("seed", 0, 2**32 - 1),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise OptionError(
-                    f"{name} is {getattr(self, name)}; allowed are {low:g} to {high:,.10g}"
-                )
 
 
 @dataclass(frozen=True)

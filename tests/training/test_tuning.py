@@ -452,6 +452,19 @@ def test_of_a_folder_what_cannot_be_learned_from_is_left_out(
         command._all_played(codec, [folder], "performer")
 
 
+@pytest.mark.parametrize("wrong", [("--kind", "foo"), ("--rank", "0"), ("--price-on", "no-data")])
+def test_a_wrong_setting_is_told_before_any_file_is_read(
+    tmp_path: Path, base: Path, capsys: Any, wrong: tuple[str, str]
+) -> None:
+    (tmp_path / "takes").mkdir()
+    (tmp_path / "takes" / "broken.mid").write_bytes(b"MThd")
+    write_midi(playing(1500), tmp_path / "takes" / "a.mid")
+    argv = ["tune", str(tmp_path / "takes"), "-o", str(tmp_path / "m"), "--model", str(base)]
+    assert main([*argv, *wrong]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "left out" not in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
