@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import shutil
+import socket
 import stat
 import tarfile
 import time
@@ -212,6 +213,11 @@ def _open(url: str, begin: int) -> Any:
         ) from None
     except urllib.error.URLError as error:
         reason = error.reason if isinstance(error.reason, Exception) else error
+        if isinstance(reason, socket.gaierror):
+            host = urllib.parse.urlsplit(url).hostname
+            raise _StoppedError(
+                f"the address of {host} cannot be looked up: is this machine online?"
+            ) from None
         raise _StoppedError(reason_of(reason)) from None
     except (OSError, http.client.HTTPException) as error:
         raise _StoppedError(reason_of(error)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import tarfile
 import threading
 import zipfile
@@ -226,6 +227,15 @@ def test_a_file_that_is_not_there_is_asked_for_once(tmp_path: Path, publisher: P
     with pytest.raises(DatasetError, match="the server says: 404 Not Found"):
         download(publisher, tmp_path / "x")
     assert len(publisher.requests) == 1
+
+
+def test_a_host_that_is_not_known_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(DatasetError, match=r"the address of songs\.invalid cannot be looked up"):
+        fetch.download("http://songs.invalid/songs.zip", tmp_path / "x", "0" * 64, 1000)
 
 
 # Archives.
