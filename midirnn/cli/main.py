@@ -10,6 +10,7 @@ import importlib
 import inspect
 import io
 import json
+import math
 import os
 import re
 import sys
@@ -179,7 +180,7 @@ def make_app(asked: str | None = None) -> App:
 
     Only ``asked`` is imported: its help is its docstring, that of the others their line.
     """
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
     app = App(
         name="midirnn",
@@ -189,12 +190,18 @@ def make_app(asked: str | None = None) -> App:
         help_format="plaintext",
         version=_version,
         result_action="return_value",
+        default_parameter=Parameter(show_default=_shown_default),
         suppress_keyboard_interrupt=False,
     )
     for order, (name, line) in enumerate(COMMANDS.items()):
         shown = _whole_help(name) if name == asked else line
         app.command(f"midirnn.cli.{name}:{name}", name=name, help=shown, sort_key=order)
     return app
+
+
+def _shown_default(value: object) -> str | None:
+    """Return a default as the help shows it; None for those that mean that nothing was given."""
+    return None if value in (None, "", (), math.inf) else str(value)
 
 
 def _whole_help(name: str) -> str:

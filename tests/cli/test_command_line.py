@@ -54,6 +54,20 @@ def test_every_argument_says_what_it_does_and_goes_by_one_name(command: str) -> 
     assert [name for name in names if re.match("--(empty-|.*[A-Z])", name)] == []
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_shows_no_default_that_stands_for_none_given(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert not re.search(r'\[default: (\(\)|""|inf|None|)\]', text)
+
+
+def test_help_shows_other_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "--help"]) == 0
+    assert "[default: 30.0]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["--version"], ["bad"], ["--bad"]])
 def test_neither_help_nor_a_wrong_command_loads_what_only_commands_need(argv: list[str]) -> None:
     script = (
