@@ -109,12 +109,15 @@ def _decode_ids(path: Path, format: str, output: Path) -> None:
 
 def _find(dataset: Dataset, piece: str) -> tuple[str, int]:
     """Return the split and the index of a piece."""
+    from midirnn.datasets.report import counted
+
     split, colon, number = piece.rpartition(":")
     if colon and number.isdecimal() and split in dataset.splits:
         count = dataset.counts[split].files
         if int(number) < count:
             return split, int(number)
-        raise DatasetError(f"{dataset.path} has {count} pieces in {split}: 0 to {count - 1}")
+        pieces = counted(count, "piece", "pieces")
+        raise DatasetError(f"{dataset.path} has {pieces} in {split}: 0 to {count - 1}")
     names: list[str] = []
     for split in dataset.splits:
         paths = [row["path"] for row in dataset.rows(split)]

@@ -244,6 +244,7 @@ def _measure_likelihood(
     import torch
 
     from midirnn.datasets.draws import evenly
+    from midirnn.datasets.report import counted
     from midirnn.training.evaluate import evaluate as run_evaluation
     from midirnn.training.initial_state import as_state
     from midirnn.training.language_task import make_language_model
@@ -289,7 +290,8 @@ def _measure_likelihood(
     masked = "" if config.mask else ", without a mask"
     if config.stateless:
         masked += f", {config.window} tokens at a time, each read afresh"
-    print(f"{model.name} on {len(chosen)} pieces of {dataset.path} ({split}){masked}:")
+    pieces = counted(len(chosen), "piece", "pieces")
+    print(f"{model.name} on {pieces} of {dataset.path} ({split}){masked}:")
     for name in ("nats_per_token", "nats_per_note", "nats_per_second"):
         if name in report:
             print(f"  {name:<16} {report[name]:8.4f}")

@@ -74,6 +74,7 @@ def _compare(session: SessionLog, model: str | None) -> int:
     """Compare, print the result, and return the exit code."""
     from dataclasses import replace as changed
 
+    from midirnn.datasets.report import counted
     from midirnn.engines.load import find_model
     from midirnn.errors import RecordingError
     from midirnn.live.base.messages import ModelSettings
@@ -96,10 +97,12 @@ def _compare(session: SessionLog, model: str | None) -> int:
     if result.difference is not None:
         print(f"different {result.difference}")
         return EXIT_DIFFERENT
+    requests = counted(result.requests, "request", "requests")
+    events = counted(result.events, "event", "events")
     moved = result.notes_sent - result.notes_as_planned
     print(
-        f"identical: {result.requests} requests gave the same {result.events} events again; of "
-        f"{result.notes_sent} notes that were sent {result.notes_as_planned} were as planned"
+        f"identical: {requests} gave the same {events} again; of "
+        f"{counted(result.notes_sent, 'note', 'notes')} sent, {result.notes_as_planned} as planned"
         + (f", {moved} at the tempo or balance that was set" if moved else "")
     )
     return 0

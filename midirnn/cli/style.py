@@ -88,9 +88,8 @@ def style(
         _map(sources, map_picture, model, primer_seconds, seed, as_json=json_output)
         return
     if len(sources) != 2:
-        raise OptionError(
-            f"{len(sources)} sources were given; a mixture needs two MIDI files (--map maps many)"
-        )
+        given = "1 source was" if len(sources) == 1 else f"{len(sources)} sources were"
+        raise OptionError(f"{given} given; a mixture needs two MIDI files (--map maps many)")
     if output is None:
         raise OptionError("choose a file for the music with -o, or for a picture with --map")
     check_output(output, None)

@@ -108,4 +108,6 @@ def test_a_piece_without_notes_and_three_pieces_are_refused(
     assert "empty.mid: there is nothing to hear" in capsys.readouterr().err
     assert main(["style", *songs, songs[0], *MODEL, *output]) == 1
     assert "3 sources were given" in capsys.readouterr().err
+    assert main(["style", songs[0], *MODEL, *output]) == 1
+    assert "1 source was given" in capsys.readouterr().err
     assert not (tmp_path / "out.mid").exists()
