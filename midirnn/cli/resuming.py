@@ -58,7 +58,7 @@ def settings_of(
 def missing_pieces(
     output: Path, paths: Sequence[Path], settings: Mapping[str, Any], *, resume: bool
 ) -> list[int]:
-    """Return the indices of the pieces to make, and store the settings next to them.
+    """Return the indices of the pieces to make.
 
     With ``resume`` those are the pieces whose files are missing. Raises :class:`OptionError` if
     those that exist were made with other settings.
@@ -68,9 +68,13 @@ def missing_pieces(
         check_settings(output, settings)
         kept = len(paths) - len(wanted)
         print(f"{kept} of {len(paths)} files exist and are kept", file=sys.stderr)
+    return wanted
+
+
+def store_settings(output: Path, settings: Mapping[str, Any]) -> None:
+    """Store the settings of a set of pieces next to them."""
     with one_line_errors(settings_file(output), OptionError):
         write_file(settings_file(output), json.dumps(settings, indent=2) + "\n")
-    return wanted
 
 
 def settings_file(output: Path) -> Path:

@@ -116,6 +116,21 @@ def test_a_set_is_not_resumed_with_other_settings(
     assert generate(tmp_path, "--count", "3", "--batch", "3", "--resume") == whole
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [["--seconds", "100000"], ["--follow", "7"], ["--tokens", "9"], ["--engine", "none"]],
+)
+def test_a_run_that_fails_leaves_the_settings_of_the_set_as_they_are(
+    tmp_path: Path, wrong: list[str]
+) -> None:
+    whole = generate(tmp_path, "--count", "2")
+    settings = (tmp_path / "a.settings.json").read_bytes()
+    argv = ["generate", "-o", str(tmp_path / "a.mid"), "--model", "piano-small"]
+    assert main([*argv, "--seed", "5", "--count", "3", *wrong]) == 1
+    assert (tmp_path / "a.settings.json").read_bytes() == settings
+    assert generate(tmp_path, "--count", "2", "--resume") == whole
+
+
 def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
