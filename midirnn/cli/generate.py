@@ -15,7 +15,7 @@ from midirnn.cli.parameters import EngineName, ModelName, Sampling, Seed, seed_o
 from midirnn.cli.pieces import OutputFlags
 from midirnn.cli.primers import PrimerFlags
 from midirnn.cli.progress import progress_bar
-from midirnn.cli.resuming import missing_pieces, settings_of, store_settings
+from midirnn.cli.resuming import PieceSet, settings_of
 from midirnn.cli.steering import ControlFlags
 from midirnn.sampling.filters import SamplingConfig
 
@@ -95,14 +95,15 @@ def generate(
     if end and not loaded.config.style_inputs:
         print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
     paths, wanted = target.paths(drawing.count), list(range(drawing.count))
-    settings: dict[str, Any] | None = None
+    pieces_of_set: PieceSet | None = None
     if drawing.count > 1 and target.writes:
         groups: list[Any] = [source, drawing, steering, rules, sampling or SamplingConfig()]
         groups += [ensemble] if ensemble.wanted else []
         others = {"seconds": length, "tokens": tokens, "end": end, "only_new": target.only_new}
         others["blend"] = blend
         settings = settings_of(loaded, heard, engine, groups, seed=first_seed, **others)
-        wanted = missing_pieces(target.path, paths, settings, resume=drawing.resume)
+        pieces_of_set = PieceSet(target.path, paths, settings)
+        wanted = pieces_of_set.missing(resume=drawing.resume)
     seeds = [first_seed + number for number in wanted]
     pieces: Iterable[Generated] | None
     if ensemble.wanted:
@@ -112,9 +113,11 @@ def generate(
     if pieces is None:
         pieces = _one_by_one(loaded, request, heard, seeds, engine, seconds, tokens)
     for number, made in zip(wanted, pieces, strict=True):
-        if settings is not None and number == wanted[0]:
-            store_settings(target.path, settings)  # only now: it could be made, so they are valid
+        if pieces_of_set is not None:
+            pieces_of_set.store(number)  # only now: a piece could be made, so they are valid
         target.write(loaded.codec, made, paths[number], first_seed + number)
+        if pieces_of_set is not None:
+            pieces_of_set.store(number + 1)
         if number == 0:
             target.show(made, paths[number], has_primer=heard is not None)
 

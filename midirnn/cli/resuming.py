@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
 SUFFIX = ".settings.json"
+
+PIECES = "pieces"
+"""The name, in the settings file, of the number of pieces that are of the set."""
 
 FLAGS = {"pitch_range": "range"}
 """The flags whose names differ from those of their fields."""
@@ -55,26 +59,60 @@ def settings_of(
     return plain
 
 
-def missing_pieces(
-    output: Path, paths: Sequence[Path], settings: Mapping[str, Any], *, resume: bool
-) -> list[int]:
-    """Return the indices of the pieces to make.
+class PieceSet:
+    """A set of numbered pieces with the same settings. Owns the file that the settings are in.
 
-    With ``resume`` those are the pieces whose files are missing. Raises :class:`OptionError` if
-    those that exist were made with other settings.
+    The file also says how many pieces, counted from the first, are of the set: files beyond them
+    may have been made with other settings.
     """
-    wanted = [number for number, path in enumerate(paths) if not (resume and path.exists())]
-    if len(wanted) < len(paths):
-        check_settings(output, settings)
-        kept = len(paths) - len(wanted)
-        print(f"{kept} of {len(paths)} files exist and are kept", file=sys.stderr)
-    return wanted
 
+    def __init__(self, output: Path, paths: Sequence[Path], settings: Mapping[str, Any]) -> None:
+        self._file, self._paths, self._settings = settings_file(output), paths, settings
+        self._own = 0
+        self._stored: int | None = None
 
-def store_settings(output: Path, settings: Mapping[str, Any]) -> None:
-    """Store the settings of a set of pieces next to them."""
-    with one_line_errors(settings_file(output), OptionError):
-        write_file(settings_file(output), json.dumps(settings, indent=2) + "\n")
+    def missing(self, *, resume: bool) -> list[int]:
+        """Return the indices of the pieces to make.
+
+        With ``resume`` those are the pieces whose files are missing. Raises :class:`OptionError` if
+        those that exist are not of this set, or were made with other settings.
+        """
+        exist = [number for number, path in enumerate(self._paths) if path.exists()]
+        if resume and exist:
+            self._own = self._known()
+            self._refuse([number for number in exist if number >= self._own])
+            print(f"{len(exist)} of {len(self._paths)} files exist and are kept", file=sys.stderr)
+        elif not resume and self._file.exists():
+            with suppress(OptionError):  # of other settings, so none of its pieces is ours
+                self._own = self._known()
+        others = (number for number in exist if number >= self._own)
+        self._own = next(others, max(self._own, len(self._paths)))
+        kept = set(exist) if resume else set()
+        return [number for number in range(len(self._paths)) if number not in kept]
+
+    def store(self, count: int) -> None:
+        """Store the settings, unless they are, and that the first ``count`` pieces have them."""
+        self._own = max(self._own, count)
+        if self._stored == self._own:
+            return
+        content = {**self._settings, PIECES: self._own}
+        with one_line_errors(self._file, OptionError):
+            write_file(self._file, json.dumps(content, indent=2) + "\n")
+        self._stored = self._own
+
+    def _known(self) -> int:
+        """Return how many pieces are known to be of this set: all, where nothing says otherwise."""
+        before = read_settings(self._file, self._settings)
+        count = before.get(PIECES)
+        return count if isinstance(count, int) else len(self._paths)
+
+    def _refuse(self, others: Sequence[int]) -> None:
+        if others:
+            raise OptionError(
+                f"{self._paths[others[0]]} is not of the set to resume: by {self._file} only the "
+                f"first {self._own} files are; move the others away, or leave out --resume to make "
+                "all again"
+            )
 
 
 def settings_file(output: Path) -> Path:
@@ -82,16 +120,18 @@ def settings_file(output: Path) -> Path:
     return output.with_suffix(SUFFIX)
 
 
-def check_settings(output: Path, settings: Mapping[str, Any]) -> None:
-    """Raise :class:`OptionError` if the pieces that exist were made with other settings."""
-    path = settings_file(output)
+def read_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the pieces that exist; empty, with a line about it, if unknown.
+
+    Raises :class:`OptionError` if they are others than ``settings``.
+    """
     if not path.exists():
         print(f"{path} is missing: whether the settings are the same is unknown", file=sys.stderr)
-        return
+        return {}
     with one_line_errors(path, OptionError, "cannot be read"):
         text = path.read_text(encoding="utf-8")
     try:
-        before = dict(json.loads(text))
+        before: dict[str, Any] = dict(json.loads(text))
     except (ValueError, TypeError):
         raise OptionError(
             f"{path} holds no settings; without it --resume keeps any files"
@@ -99,6 +139,7 @@ def check_settings(output: Path, settings: Mapping[str, Any]) -> None:
     for flag in settings:
         if flag in before and before[flag] != settings[flag]:
             raise OptionError(_difference(flag, before[flag], settings[flag], path))
+    return before
 
 
 def _difference(flag: str, before: Any, now: Any, path: Path) -> str:

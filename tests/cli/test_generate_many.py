@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from midirnn.cli.main import main
+from midirnn.cli.pieces import OutputFlags
 from midirnn.midifile import read_midi
 from tests.datasets.songs import write_song
 
@@ -114,6 +116,50 @@ def test_a_set_is_not_resumed_with_other_settings(
     assert "--model is another than in the run to resume" in capsys.readouterr().err
     assert not (tmp_path / "a-2.mid").exists()
     assert generate(tmp_path, "--count", "3", "--batch", "3", "--resume") == whole
+
+
+def test_files_of_another_set_are_not_kept_as_those_of_the_set_to_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["generate", "-o", str(tmp_path / "a.mid"), *MODEL[:4]]
+    assert main([*argv, "--seed", "1", "--count", "4"]) == 0
+    of_another = {path: path.read_bytes() for path in tmp_path.glob("a-[34].mid")}
+    assert main([*argv, "--seed", "9", "--count", "2"]) == 0
+    capsys.readouterr()
+    assert main([*argv, "--seed", "9", "--count", "4", "--resume"]) == 1
+    error = capsys.readouterr().err
+    assert "a-3.mid is not of the set to resume" in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in of_another} == of_another
+    for path in of_another:
+        path.unlink()
+    assert main([*argv, "--seed", "9", "--count", "4", "--resume"]) == 0
+    assert "2 of 4 files exist and are kept" in capsys.readouterr().err
+    assert main([*argv, "--seed", "9", "--count", "2"]) == 0  # the same set: all stay known
+    assert main([*argv, "--seed", "9", "--count", "4", "--resume"]) == 0
+    assert "4 of 4 files exist and are kept" in capsys.readouterr().err
+
+
+def test_what_an_interrupted_run_did_not_come_to_is_not_kept_as_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["generate", "-o", str(tmp_path / "a.mid"), *MODEL[:4], "--count", "4"]
+    assert main([*argv, "--seed", "1"]) == 0
+    write = OutputFlags.write
+
+    def interrupted(self: OutputFlags, codec: Any, made: Any, path: Path, seed: int) -> None:
+        if path.stem == "a-3":
+            raise KeyboardInterrupt
+        write(self, codec, made, path, seed)
+
+    monkeypatch.setattr(OutputFlags, "write", interrupted)
+    assert main([*argv, "--seed", "9"]) == 130
+    monkeypatch.undo()
+    assert main([*argv, "--seed", "9", "--resume"]) == 1
+    assert "a-3.mid is not of the set" in capsys.readouterr().err
+    assert main([*argv, "--seed", "9"]) == 0
+    assert main([*argv, "--seed", "9", "--resume"]) == 0
+    assert "4 of 4 files exist and are kept" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
