@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_PIECES = 1_000_000
+
 
 @dataclass(frozen=True)
 class DrawingFlags:
@@ -85,7 +87,6 @@ class DrawingFlags:
     def check(self, seed: int | None, seconds: float | None, tokens: int | None) -> None:
         """Raise :class:`OptionError` for wrong numbers, and for flags that exclude one another."""
         for name, least in (
-            ("count", 1),
             ("workers", 1),
             ("batch", 1),
             ("best_of", 1),
@@ -95,6 +96,8 @@ class DrawingFlags:
             if number is not None and number < least:
                 flag = name.replace("_", "-")
                 raise OptionError(f"--{flag} is {number}; it must be at least {least}")
+        if not 1 <= self.count <= MOST_PIECES:
+            raise OptionError(f"--count is {self.count}; allowed are 1 to {MOST_PIECES:,}")
         if self.resume and seed is None:
             raise OptionError(
                 "--resume makes the pieces that are missing: give the --seed of the rest"

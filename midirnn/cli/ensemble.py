@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,8 +69,8 @@ class EnsembleFlags:
         primer: Performance | None,
         seeds: Sequence[int],
         engine: str,
-    ) -> list[Generated]:
-        """Return a piece for each seed. Raise :class:`OptionError` for what has no effect here."""
+    ) -> Iterator[Generated]:
+        """Yield a piece for each seed. Raise :class:`OptionError` for what has no effect here."""
         from midirnn.ensemble import generate_ensemble, load_network
         from midirnn.sampling.constraints import Constraints
 
@@ -83,7 +83,6 @@ class EnsembleFlags:
                 f"the primer has {len(primer.parts)} parts: its first {players} are the players",
                 file=sys.stderr,
             )
-        pieces = []
         for seed in seeds:
             with progress_bar("generating") as progress:
                 made = generate_ensemble(
@@ -98,5 +97,4 @@ class EnsembleFlags:
                     engine=engine,
                     progress=progress,
                 )
-            pieces.append(made)
-        return pieces
+            yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -94,7 +95,8 @@ def generate(
     heard = source.read(loaded.codec)
     if end and not loaded.config.style_inputs:
         print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
-    paths, wanted = target.paths(drawing.count), list(range(drawing.count))
+    path_of = partial(target.path_of, count=drawing.count)
+    wanted: Sequence[int] = range(drawing.count)
     pieces_of_set: PieceSet | None = None
     if drawing.count > 1 and target.writes:
         groups: list[Any] = [source, drawing, steering, rules, sampling or SamplingConfig()]
@@ -102,7 +104,7 @@ def generate(
         others = {"seconds": length, "tokens": tokens, "end": end, "only_new": target.only_new}
         others["blend"] = blend
         settings = settings_of(loaded, heard, engine, groups, seed=first_seed, **others)
-        pieces_of_set = PieceSet(target.path, paths, settings)
+        pieces_of_set = PieceSet(target.path, drawing.count, path_of, settings)
         wanted = pieces_of_set.missing(resume=drawing.resume)
     seeds = [first_seed + number for number in wanted]
     pieces: Iterable[Generated] | None
@@ -115,11 +117,11 @@ def generate(
     for number, made in zip(wanted, pieces, strict=True):
         if pieces_of_set is not None:
             pieces_of_set.store(number)  # only now: a piece could be made, so they are valid
-        target.write(loaded.codec, made, paths[number], first_seed + number)
+        target.write(loaded.codec, made, path_of(number), first_seed + number)
         if pieces_of_set is not None:
             pieces_of_set.store(number + 1)
         if number == 0:
-            target.show(made, paths[number], has_primer=heard is not None)
+            target.show(made, path_of(number), has_primer=heard is not None)
 
 
 def _one_by_one(

@@ -66,12 +66,10 @@ class OutputFlags:
         """Whether pieces are written, and not only their sound."""
         return self.output is not None
 
-    def paths(self, count: int) -> list[Path]:
-        """Return the file of each piece."""
+    def path_of(self, number: int, count: int) -> Path:
+        """Return the file of piece ``number``, from 0 on, of ``count``."""
         path = self.path
-        if count == 1:
-            return [path]
-        return [path.with_stem(f"{path.stem}-{number}") for number in range(1, count + 1)]
+        return path if count == 1 else path.with_stem(f"{path.stem}-{number + 1}")
 
     def check(self) -> None:
         """Raise a :class:`MidirnnError` for what cannot be written, before the work begins."""

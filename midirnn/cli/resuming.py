@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,29 +66,38 @@ class PieceSet:
     may have been made with other settings.
     """
 
-    def __init__(self, output: Path, paths: Sequence[Path], settings: Mapping[str, Any]) -> None:
-        self._file, self._paths, self._settings = settings_file(output), paths, settings
+    def __init__(
+        self,
+        output: Path,
+        count: int,
+        path_of: Callable[[int], Path],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._file, self._settings = settings_file(output), settings
+        self._count, self._path_of = count, path_of
         self._own = 0
         self._stored: int | None = None
 
-    def missing(self, *, resume: bool) -> list[int]:
+    def missing(self, *, resume: bool) -> Sequence[int]:
         """Return the indices of the pieces to make.
 
         With ``resume`` those are the pieces whose files are missing. Raises :class:`OptionError` if
         those that exist are not of this set, or were made with other settings.
         """
-        exist = [number for number, path in enumerate(self._paths) if path.exists()]
+        exist = [number for number in range(self._count) if self._path_of(number).exists()]
         if resume and exist:
             self._own = self._known()
             self._refuse([number for number in exist if number >= self._own])
-            print(f"{len(exist)} of {len(self._paths)} files exist and are kept", file=sys.stderr)
+            print(f"{len(exist)} of {self._count} files exist and are kept", file=sys.stderr)
         elif not resume and self._file.exists():
             with suppress(OptionError):  # of other settings, so none of its pieces is ours
                 self._own = self._known()
         others = (number for number in exist if number >= self._own)
-        self._own = next(others, max(self._own, len(self._paths)))
-        kept = set(exist) if resume else set()
-        return [number for number in range(len(self._paths)) if number not in kept]
+        self._own = next(others, max(self._own, self._count))
+        if not resume:
+            return range(self._count)
+        kept = set(exist)
+        return [number for number in range(self._count) if number not in kept]
 
     def store(self, count: int) -> None:
         """Store the settings, unless they are, and that the first ``count`` pieces have them."""
@@ -104,12 +113,12 @@ class PieceSet:
         """Return how many pieces are known to be of this set: all, where nothing says otherwise."""
         before = read_settings(self._file, self._settings)
         count = before.get(PIECES)
-        return count if isinstance(count, int) else len(self._paths)
+        return count if isinstance(count, int) else self._count
 
     def _refuse(self, others: Sequence[int]) -> None:
         if others:
             raise OptionError(
-                f"{self._paths[others[0]]} is not of the set to resume: by {self._file} only the "
+                f"{self._path_of(others[0])} is not of the set to resume: by {self._file} only the "
                 f"first {self._own} files are; move the others away, or leave out --resume to make "
                 "all again"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
@@ -134,10 +134,10 @@ def draw_many(
         if value < low:
             raise OptionError(f"{name} is {value}; it must be at least {low}")
     order = _Order(request, begin, batch)
-    pieces = list(zip(seeds, primers, strict=True))
-    if workers == 1 or not pieces:
+    if workers == 1 or not seeds:
+        pieces = zip(seeds, primers, strict=True)
         return order.make_all(model.codec, _lanes(model, engine, batch), pieces)
-    return _in_processes(model, engine, order, pieces, min(workers, len(primers)))
+    return _in_processes(model, engine, order, seeds, primers, min(workers, len(seeds)))
 
 
 @dataclass(frozen=True)
@@ -153,10 +153,10 @@ class _Order(Generic[T]):
         self,
         codec: Codec[Any],
         lanes: Sequence[StepEngine],
-        pieces: Sequence[Piece],
+        pieces: Iterable[Piece],
     ) -> Iterator[T]:
         """Yield the pieces, in order."""
-        return together([partial(self._begin, codec, *piece) for piece in pieces], lanes)
+        return together((partial(self._begin, codec, *piece) for piece in pieces), lanes)
 
     def _begin(
         self, codec: Codec[Any], seed: int, primer: Performance | None, engine: StepEngine
@@ -168,7 +168,8 @@ def _in_processes(
     model: Model,
     engine: str,
     order: _Order[T],
-    pieces: Sequence[Piece],
+    seeds: Sequence[int],
+    primers: Sequence[Performance | None],
     workers: int,
 ) -> Iterator[T]:
     """Yield the pieces, in order; a few are generated ahead of the consumer."""
@@ -176,10 +177,11 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
     running: deque[Future[list[T]]] = deque()
-    size = min(order.batch or 1, -(-len(pieces) // workers))
+    size = min(order.batch or 1, -(-len(seeds) // workers))
     try:
-        for begin in range(0, len(pieces), size):
-            group = pieces[begin : begin + size]
+        for begin in range(0, len(seeds), size):
+            own = slice(begin, begin + size)
+            group = list(zip(seeds[own], primers[own], strict=True))
             running.append(pool.submit(_make, model.folder, model.blend, engine, order, group))
             if len(running) >= _AHEAD * workers:
                 yield from running.popleft().result()

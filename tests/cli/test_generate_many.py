@@ -194,6 +194,7 @@ def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
     ("arguments", "line"),
     [
         (["--count", "3", "--workers", "0"], "--workers is 0"),
+        (["--count", "100000000"], "--count is 100000000; allowed are 1 to 1,000,000"),
         (["--count", "3", "--batch", "0"], "--batch is 0; it must be at least 1"),
         (["--best-of", "0"], "--best-of is 0"),
         (["--beam", "0"], "--beam is 0; it must be at least 1"),

@@ -329,7 +329,7 @@ class TestGenerate:
         [
             (["--seconds", "0"], "seconds is 0; allowed are above 0, up to 86400"),
             (["--seconds", "nan"], "seconds is nan"),
-            (["--count", "0"], "--count is 0; it must be at least 1"),
+            (["--count", "0"], "--count is 0; allowed are 1 to 1,000,000"),
             (["--seed", "-1"], "--seed is -1; it must be 0 or more"),
             (["--temperature", "-1"], "temperature is -1.0; allowed are 0 to 10"),
             (["--top-p", "2"], "error: --top-p is 2.0; allowed are 0 to 1"),
