@@ -91,14 +91,14 @@ def generate(
         rules.constraints(length),
     )
     loaded = load(model, blend=blend)
-    target.check_codec(loaded.codec)
+    target.check_codec(loaded.codec, drawing.count)
     heard = source.read(loaded.codec)
     if end and not loaded.config.style_inputs:
         print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
     path_of = partial(target.path_of, count=drawing.count)
     wanted: Sequence[int] = range(drawing.count)
     pieces_of_set: PieceSet | None = None
-    if drawing.count > 1 and target.writes:
+    if drawing.count > 1 and target.writes_files:
         groups: list[Any] = [source, drawing, steering, rules, sampling or SamplingConfig()]
         groups += [ensemble] if ensemble.wanted else []
         others = {"seconds": length, "tokens": tokens, "end": end, "only_new": target.only_new}

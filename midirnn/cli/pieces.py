@@ -66,6 +66,11 @@ class OutputFlags:
         """Whether pieces are written, and not only their sound."""
         return self.output is not None
 
+    @property
+    def writes_files(self) -> bool:
+        """Whether pieces are written to files, and not to standard output."""
+        return self.writes and self.path != STDOUT
+
     def path_of(self, number: int, count: int) -> Path:
         """Return the file of piece ``number``, from 0 on, of ``count``."""
         path = self.path
@@ -86,13 +91,19 @@ class OutputFlags:
         if self.audio is not None:
             check_sound(self.audio)
 
-    def check_codec(self, codec: Codec[Any]) -> None:
+    def check_codec(self, codec: Codec[Any], count: int) -> None:
         """Raise a :class:`MidirnnError` for what cannot be written of a codec's pieces."""
         from midirnn.codecs import NoteStream, require
+        from midirnn.midifile import SUFFIXES as MIDI_SUFFIXES
 
         if self.writes:
             check_output(self.path, codec)
-        format_of_stdout(codec, self.format)
+        suffix = format_of_stdout(codec, self.format)
+        if count > 1 and self.path == STDOUT and suffix in MIDI_SUFFIXES:
+            raise OptionError(
+                f"--count is {count}, and standard output takes one MIDI file: name a file with "
+                "--output"
+            )
         if self.plot is not None:
             require(codec, NoteStream, "--plot", "notes to draw")
         if self.audio is not None:

@@ -247,6 +247,21 @@ def test_ctrl_c_leaves_whole_files_only_and_what_is_missing_can_be_made(
         read_midi(path)  # raises if it is not whole
 
 
+def test_standard_output_takes_one_midi_file_but_several_texts(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (MODEL, ("--model", "folk", "--format", "mid")):
+        assert main(["generate", "-o", "-", *arguments, "--count", "2"]) == 1
+        printed = capfdbinary.readouterr()
+        assert printed.out == b""
+        assert b"--count is 2, and standard output takes one MIDI file" in printed.err
+    texts = ["--model", "folk", "--tokens", "20", "--seed", "1", "--count", "2"]
+    assert main(["generate", "-o", "-", *texts]) == 0
+    assert capfdbinary.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_resuming_needs_the_seed_of_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
