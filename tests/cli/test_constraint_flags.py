@@ -41,6 +41,23 @@ def test_curves_lead_from_soft_to_loud(tmp_path: Path) -> None:
     assert piece.velocity[piece.start > 9].mean() > 80
 
 
+def test_a_curve_of_no_notes_at_all_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curves = tmp_path / "curves.toml"
+    curves.write_text("notes_per_second = [[0, 0], [4, 0], [5, 9]]\n")
+    assert generate(tmp_path / "a.mid", "--seconds", "4", "--curves", str(curves)) == 1
+    error = capsys.readouterr().err
+    assert "the curve of notes per second leaves nothing to play from 0 to 4 s" in error
+    assert generate(tmp_path / "a.mid", "--seconds", "6", "--curves", str(curves)) == 0
+    assert len(read_midi(tmp_path / "a.mid")) > 0
+
+
+def test_a_silence_that_leaves_the_end_is_followed_by_notes(tmp_path: Path) -> None:
+    assert generate(tmp_path / "a.mid", "--seconds", "5", "--silence", "0-4") == 0
+    assert read_midi(tmp_path / "a.mid").start.min() >= 3.99
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -56,6 +73,18 @@ def test_curves_lead_from_soft_to_loud(tmp_path: Path) -> None:
         (["--curves", "nowhere.csv"], "nowhere.csv cannot be read"),
         (["--exact", "--seconds", "0.5"], "the exact length is 0.5 s; it must be over 1"),
         (["--key", "C", "--range", "61:62"], "the key and the range 61 to 62 leave no pitch"),
+        (
+            ["--silence", "0-30", "--seconds", "5"],
+            "the silence from 0 to 30 s leaves nothing to play from 0 to 5 s",
+        ),
+        (
+            ["--silence", "0-3", "--exact", "--seconds", "3"],
+            "the silence from 0 to 3 s and the rest of 1 s at the exact end leave nothing to play",
+        ),
+        (
+            ["--silence", "0-2", "--silence", "1.5-4", "--seconds", "4", "--batch", "2"],
+            "leave noth",
+        ),
         (["--model", "folk", "--key", "C"], "constraints are for music"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_every_note_keeps_to_all_constraints_at_once(
     try:
         made = make(constraints, likes, seed, end=end)
     except OptionError as error:
-        assert "leave no pitch" in str(error)
+        assert re.search("leave no pitch|nothing to play", str(error))
         return
     check(constraints, made.performance)
 
@@ -208,7 +209,7 @@ def test_so_does_every_new_note_after_a_primer(
     try:
         made = make(constraints, {}, seed, primer.without_drums())
     except OptionError as error:
-        assert "leave no pitch" in str(error)
+        assert re.search("leave no pitch|nothing to play", str(error))
         return
     if constraints.polyphony is None and constraints.chords is None:  # held notes count there
         check(constraints, made.continuation)

@@ -91,6 +91,7 @@ class Masks:
         self._density = None if curve is None else curve.at(times)
         if self._density is not None:
             self._grown = np.cumsum(self._density) / self._second
+        self._check_any_may_begin(seconds)
         self._least = self._required(times)
         self._due = None if self._least is None else np.cumsum(self._least) / self._second
         self._bins = None
@@ -98,6 +99,22 @@ class Masks:
             velocities = codec.bin_velocity(np.arange(codec.velocity_bins) + 1)
             self._velocities = velocities.astype(np.float64)
             self._bins = constraints.loudness
+
+    def _check_any_may_begin(self, seconds: float) -> None:
+        """Raise :class:`OptionError` if no note may begin in all of the new music."""
+        may = np.zeros(max(1, round(seconds * self._second)), dtype=bool)
+        for segment in self._segments:
+            may[segment.begin - self._origin :] = segment.begins.any()
+        has_time = may.any()
+        if self._density is not None:
+            may &= self._density[: len(may)] > 0.0
+        if may.any():
+            return
+        names = self._constraints.names_of_rests()
+        if has_time:
+            names.append("the curve of notes per second")
+        leave = "leaves" if len(names) == 1 else "leave"
+        raise OptionError(f"{' and '.join(names)} {leave} nothing to play from 0 to {seconds:g} s")
 
     def _required(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
         """Return how many notes per second must begin at each time; 0 where none may."""

@@ -102,6 +102,12 @@ class Constraints:
         ends = [] if self.exact_seconds is None else [self.exact_seconds - EXACT_REST_SECONDS]
         return sorted([*self.silences, *((end, math.inf) for end in ends)])
 
+    def names_of_rests(self) -> list[str]:
+        """Return what calls for each of the rests, for an error."""
+        names = [f"the silence from {start:g} to {end:g} s" for start, end in self.silences]
+        exact = f"the rest of {EXACT_REST_SECONDS:g} s at the exact end"
+        return names if self.exact_seconds is None else [*names, exact]
+
     @property
     def are_told(self) -> bool:
         """Whether any constraint can also be set as a control of the model."""
