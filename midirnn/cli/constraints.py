@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,7 +54,9 @@ class ConstraintFlags:
     tempo: Annotated[
         float | None, Parameter(group=GROUP, help="Beats per minute of the chords. [120]")
     ] = None
-    beats_per_bar: Annotated[int, Parameter(group=GROUP, help="Beats in each bar of chords.")] = 4
+    beats_per_bar: Annotated[
+        int | None, Parameter(group=GROUP, help="Beats in each bar of chords. [4]")
+    ] = None
     curves: Annotated[
         Path | None,
         Parameter(
@@ -83,16 +85,28 @@ class ConstraintFlags:
         ),
     ] = False
 
+    def with_defaults(self) -> ConstraintFlags:
+        """Return these flags with the default of --beats-per-bar."""
+        return replace(self, beats_per_bar=self._beats_per_bar)
+
+    @property
+    def _beats_per_bar(self) -> int:
+        from midirnn.sampling.constraints.chart import DEFAULT_BEATS
+
+        return DEFAULT_BEATS if self.beats_per_bar is None else self.beats_per_bar
+
     def constraints(self, seconds: float) -> Constraints:
         """Return the constraints on music of this length."""
         from midirnn.sampling.constraints import Constraints, parse_chart, parse_scale, read_curves
 
         if self.chords is None and self.tempo is not None:
             raise OptionError("--tempo is the tempo of --chords, which were not given")
+        if self.chords is None and self.beats_per_bar is not None:
+            raise OptionError("--beats-per-bar is for the bars of --chords, which were not given")
         chart = None
         if self.chords is not None:
             tempo = 120.0 if self.tempo is None else self.tempo
-            chart = parse_chart(self.chords, tempo, self.beats_per_bar)
+            chart = parse_chart(self.chords, tempo, self._beats_per_bar)
         curves = {} if self.curves is None else read_curves(self.curves)
         lowest, highest = (0, 127) if self.pitch_range is None else _range(self.pitch_range)
         return Constraints(

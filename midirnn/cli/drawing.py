@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -14,7 +14,7 @@ from midirnn.cli.progress import progress_bar
 from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
-    from midirnn.composing import Candidate, InForm
+    from midirnn.composing import Candidate, Form, InForm
     from midirnn.engines.load import Model
     from midirnn.sampling.generated import Generated
     from midirnn.sampling.many import Begin
@@ -62,13 +62,13 @@ class DrawingFlags:
         ),
     ] = None
     by: Annotated[
-        str,
+        str | None,
         Parameter(
             help="Measure by which --best-of and --beam choose: likelihood, continuity (nearness "
             "to the primer), key, density, or FILE.py:function, which takes a Performance and "
-            "returns a number."
+            "returns a number. [likelihood]"
         ),
-    ] = "likelihood"
+    ] = None
     sections: Annotated[
         str | None,
         Parameter(
@@ -77,12 +77,14 @@ class DrawingFlags:
         ),
     ] = None
     section_seconds: Annotated[
-        float, Parameter(help="With --sections: length of each section in seconds.")
-    ] = 20.0
+        float | None, Parameter(help="With --sections: length of each section in seconds. [20]")
+    ] = None
     variation: Annotated[
-        float,
-        Parameter(help="With --sections: how much a section varies when it comes back, 0 to 1."),
-    ] = 0.3
+        float | None,
+        Parameter(
+            help="With --sections: how much a section varies when it comes back, 0 to 1. [0.3]"
+        ),
+    ] = None
 
     def check(self, seed: int | None, seconds: float | None, tokens: int | None) -> None:
         """Raise :class:`OptionError` for wrong numbers, and for flags that exclude one another."""
@@ -112,17 +114,49 @@ class DrawingFlags:
             raise OptionError(
                 "--seconds is the length of all: with --sections give --section-seconds"
             )
+        self._check_partners()
         if self.chooses:
             from midirnn.composing import find_measure
 
-            find_measure(self.by)
+            find_measure(self._measure)
+
+    def _check_partners(self) -> None:
+        """Raise :class:`OptionError` for flags without the one that they belong to."""
+        if self.by is not None and not self.chooses:
+            raise OptionError("--by chooses among candidates: give --best-of or --beam")
+        for flag, value in (
+            ("--section-seconds", self.section_seconds),
+            ("--variation", self.variation),
+        ):
+            if value is not None and self.sections is None:
+                raise OptionError(f"{flag} is for --sections, which were not given")
+
+    def with_defaults(self) -> DrawingFlags:
+        """Return these flags with the defaults of those that depend on another."""
+        form = self._form(self.sections or "A")
+        return replace(
+            self,
+            by=self._measure,
+            section_seconds=form.section_seconds,
+            variation=form.variation,
+        )
+
+    @property
+    def _measure(self) -> str:
+        return "likelihood" if self.by is None else self.by
+
+    def _form(self, letters: str) -> Form:
+        from midirnn.composing import Form
+
+        given = {"section_seconds": self.section_seconds, "variation": self.variation}
+        return Form(letters, **{name: value for name, value in given.items() if value is not None})
 
     def seconds(self, given: float | None) -> float:
         """Return the length of the new music."""
         from midirnn.sampling.requests import DEFAULT_SECONDS
 
         if self.sections is not None:
-            return self.section_seconds * sum(not each.isspace() for each in self.sections)
+            return self._form(self.sections).seconds
         return DEFAULT_SECONDS if given is None else given
 
     @property
@@ -172,7 +206,7 @@ class DrawingFlags:
         """Yield the best of many candidates for each seed, and print the measures of all."""
         from midirnn.composing import beam_search, best_of, find_measure
 
-        measure = find_measure(self.by)
+        measure = find_measure(self._measure)
         search: Callable[..., list[Candidate]] = best_of if self.beam is None else beam_search
         count = self.best_of if self.beam is None else self.beam
         for seed in seeds:
@@ -188,7 +222,7 @@ class DrawingFlags:
                     progress=progress,
                 )
             values = ", ".join(f"{candidate.measure:.3f}" for candidate in found)
-            print(f"{self.by} of {count} candidates: {values}", file=sys.stderr)
+            print(f"{self._measure} of {count} candidates: {values}", file=sys.stderr)
             yield found[0].generated
 
     def _in_form(
@@ -201,9 +235,9 @@ class DrawingFlags:
         engine: str,
     ) -> Iterator[Generated]:
         """Yield a piece in sections for each seed, and print how similar the sections are."""
-        from midirnn.composing import Form, begin_form, generate_form
+        from midirnn.composing import begin_form, generate_form
 
-        wanted = Form(form, self.section_seconds, self.variation)
+        wanted = self._form(form)
         if self.draws_several:
             begin = partial(begin_form, wanted)
             for seed, made in zip(
@@ -217,10 +251,10 @@ class DrawingFlags:
                 made = generate_form(
                     model,
                     form,
-                    self.section_seconds,
+                    wanted.section_seconds,
                     request,
                     heard,
-                    variation=self.variation,
+                    variation=wanted.variation,
                     seed=seed,
                     engine=engine,
                     progress=progress,

@@ -99,7 +99,8 @@ def generate(
     wanted: Sequence[int] = range(drawing.count)
     pieces_of_set: PieceSet | None = None
     if drawing.count > 1 and target.writes_files:
-        groups: list[Any] = [source, drawing, steering, rules, sampling or SamplingConfig()]
+        flags = [drawing.with_defaults(), rules.with_defaults()]
+        groups: list[Any] = [source, steering, *flags, sampling or SamplingConfig()]
         groups += [ensemble] if ensemble.wanted else []
         others = {"seconds": length, "tokens": tokens, "end": end, "only_new": target.only_new}
         others["blend"] = blend

@@ -177,6 +177,16 @@ def test_a_run_that_fails_leaves_the_settings_of_the_set_as_they_are(
     assert generate(tmp_path, "--count", "2", "--resume") == whole
 
 
+def test_a_default_that_is_given_is_the_same_setting_as_one_that_is_not(
+    tmp_path: Path,
+) -> None:
+    drawn = ("--count", "2", "--best-of", "2", "--chords", "C | F")
+    whole = generate(tmp_path, *drawn)
+    (tmp_path / "a-2.mid").unlink()
+    given = ("--by", "likelihood", "--beats-per-bar", "4", "--resume")
+    assert generate(tmp_path, *drawn, *given) == whole
+
+
 def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +214,10 @@ def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
         (["--beam", "999"], "beam is 999; allowed are 1 to 256"),
         (["--sections", "AABA"], "with --sections give --section-seconds"),
         (["--sections", "AA", "--beam", "2"], "--beam and --sections exclude one another"),
+        (["--by", "key"], "--by chooses among candidates: give --best-of or --beam"),
+        (["--variation", "0.3"], "--variation is for --sections, which were not given"),
+        (["--section-seconds", "20"], "--section-seconds is for --sections, which were not given"),
+        (["--beats-per-bar", "4"], "--beats-per-bar is for the bars of --chords"),
         (["--best-of", "2", "--by", "beauty"], "there is no measure 'beauty'"),
         (["--best-of", "2", "--by", "continuity"], "continuity is nearness to a primer"),
         (["--model", "folk", "--best-of", "2"], "--best-of is for music"),
