@@ -206,8 +206,8 @@ def test_what_needs_notes_names_the_codec_that_has_them(place: Path, capsys: Cap
             "notes to play",
             "--samples",
         ),
-        ([*train, "--recall-notes=8"], "note-ons to recall", "a model with recall_notes"),
-        ([*train, "--control-inputs"], "controls to measure", "a model with control_inputs"),
+        ([*train, "--recall-notes=8"], "note-ons to recall", "a model with --recall-notes"),
+        ([*train, "--control-inputs"], "controls to measure", "a model with --control-inputs"),
     ):
         assert main(argv) == 1
         line = f"midirnn: error: {needs.format(missing, what)}\n"
