@@ -206,7 +206,8 @@ def test_a_number_of_players_that_cannot_be_is_refused(
     players: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["live", "--mode", "ensemble", "--players", str(players)]) != 0
-    assert capsys.readouterr().err == f"midirnn: error: players is {players}; allowed are 1 to 4\n"
+    line = f"midirnn: error: --players is {players}; allowed are 1 to 4\n"
+    assert capsys.readouterr().err == line
 
 
 def test_more_players_than_the_network_has_seats_are_refused() -> None:
