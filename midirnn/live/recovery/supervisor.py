@@ -57,8 +57,8 @@ TOKENS_OF_PATIENCE = 200
 class Supervisor:
     """Watches one model. Owns its last saved state and the steps heard since.
 
-    A model that takes over goes on from that state, hears those steps, and is told that its notes
-    have ended. It does not know what the lost one played since then.
+    A model that takes over continues from that state, hears those steps, and is told that its notes
+    have ended. It does not know what the lost model played since then.
     """
 
     def __init__(self, model: ModelLink, clock: Clock) -> None:
