@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance import TokenType
+from midirnn.codecs.style import SLICES
 from midirnn.engines.state import EngineState, FloatVector, StateLayout
 from midirnn.models.config import ModelConfig
 
@@ -67,3 +68,35 @@ class MockEngine:
     def _set(self, token: int, held: npt.NDArray[np.bool_], count: int) -> None:
         logits = self._table[token] + self._held[held].sum(axis=0) + count % 7 / 7
         self._state = EngineState(LAYOUT, (np.array([token]), np.array([count])), logits, {})
+
+
+class Eager(MockEngine):
+    """Plays note after note, several times as many as it is asked to, 50 a second at most."""
+
+    def __init__(self, codec: PerformanceCodec, times: float) -> None:
+        super().__init__(codec, scale=0.01)
+        self._codec = codec
+        object.__setattr__(self.config, "control_inputs", True)
+        object.__setattr__(self.config, "style_inputs", True)
+        self._times = times
+        self._shift = 100
+        self.asked: list[float] = []
+
+    def set_controls(self, controls: np.ndarray | None) -> None:
+        if controls is None:
+            return
+        density = float(controls[SLICES["density"]] @ np.arange(8))
+        self.asked.append(density)
+        often = self._times * (2.0**density - 1.0)
+        self._shift = int(np.clip(round(self._codec.steps_per_second / max(often, 1.0)), 2, 100))
+
+    def logits(self) -> np.ndarray:
+        """Every note ends where the next one begins; neither trills nor scales, which are ended."""
+        token = self._codec.vocabulary.token
+        is_note = self._codec.vocabulary.is_type(np.array(self.fed, np.uint16), TokenType.NOTE_ON)
+        logits = super().logits().copy()
+        logits[self._codec.note_offs] += 60.0
+        if not is_note[-1:].any():
+            logits[token(TokenType.NOTE_ON, 40 + 7 * int(is_note.sum()) ** 2 % 37)] += 40.0
+        logits[token(TokenType.TIME_SHIFT, self._shift)] += 20.0
+        return logits

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -14,47 +13,17 @@ from midirnn import Performance
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.performance import TokenType
-from midirnn.codecs.style import SLICES, Style
+from midirnn.codecs.style import Style
 from midirnn.sampling import Sampler
 from midirnn.sampling.generate import continue_primer
-from midirnn.sampling.keeping import NUMBERS, Keeping, RecentNotes
-from tests.sampling.mock_engine import MockEngine
+from midirnn.sampling.keeping import CARRIED, NUMBERS, Keeping, RecentNotes
+from tests.sampling.mock_engine import Eager
 from tests.strategies import performances
 
 CODEC = PerformanceCodec()
 TOKEN = CODEC.vocabulary.token
 PRIMER = Performance.from_notes((n / 4, n / 4 + 0.2, 60, 70) for n in range(40))
 NOTES_PER_SECOND = 4.0
-
-
-class Eager(MockEngine):
-    """Plays note after note, several times as many as it is asked to, 50 a second at most."""
-
-    def __init__(self, times: float) -> None:
-        super().__init__(CODEC, scale=0.01)
-        object.__setattr__(self.config, "control_inputs", True)
-        object.__setattr__(self.config, "style_inputs", True)
-        self._times = times
-        self._shift = 100
-        self.asked: list[float] = []
-
-    def set_controls(self, controls: np.ndarray | None) -> None:
-        if controls is None:
-            return
-        density = float(controls[SLICES["density"]] @ np.arange(8))
-        self.asked.append(density)
-        often = self._times * (2.0**density - 1.0)
-        self._shift = int(np.clip(round(CODEC.steps_per_second / max(often, 1.0)), 2, 100))
-
-    def logits(self) -> np.ndarray:
-        """Every note ends where the next one begins; neither trills nor scales, which are ended."""
-        is_note = CODEC.vocabulary.is_type(np.array(self.fed, np.uint16), TokenType.NOTE_ON)
-        logits = super().logits().copy()
-        logits[CODEC.note_offs] += 60.0
-        if not is_note[-1]:
-            logits[TOKEN(TokenType.NOTE_ON, 40 + 7 * int(is_note.sum()) ** 2 % 37)] += 40.0
-        logits[TOKEN(TokenType.TIME_SHIFT, self._shift)] += 20.0
-        return logits
 
 
 def played_by(engine: Eager, *, follow: float = 1.0, seconds: float = 40.0) -> float:
@@ -66,29 +35,29 @@ def played_by(engine: Eager, *, follow: float = 1.0, seconds: float = 40.0) -> f
 
 
 def test_a_model_that_plays_twice_as_many_notes_is_brought_back() -> None:
-    assert played_by(Eager(2.0)) == pytest.approx(NOTES_PER_SECOND, rel=0.15)
+    assert played_by(Eager(CODEC, 2.0)) == pytest.approx(NOTES_PER_SECOND, rel=0.15)
 
 
 def test_a_model_that_plays_half_as_many_notes_is_brought_back_too() -> None:
-    assert played_by(Eager(0.5)) == pytest.approx(NOTES_PER_SECOND, rel=0.15)
+    assert played_by(Eager(CODEC, 0.5)) == pytest.approx(NOTES_PER_SECOND, rel=0.15)
 
 
 def test_a_model_that_does_as_it_is_told_is_left_alone() -> None:
-    engine = Eager(1.0)
+    engine = Eager(CODEC, 1.0)
     assert played_by(engine) == pytest.approx(NOTES_PER_SECOND, rel=0.1)
     wanted = math.log2(1.0 + NOTES_PER_SECOND)
     assert engine.asked[-10:] == pytest.approx([wanted] * 10, abs=0.25)
 
 
 def test_where_nothing_helps_no_more_is_asked_for_than_a_limit() -> None:
-    engine = Eager(1000.0)
+    engine = Eager(CODEC, 1000.0)
     assert played_by(engine) > 40.0
     least = math.log2(1.0 + NOTES_PER_SECOND) - NUMBERS["density"].most
     assert min(engine.asked) == pytest.approx(least, abs=0.1)
 
 
 def test_without_following_nothing_is_asked_for() -> None:
-    engine = Eager(2.0)
+    engine = Eager(CODEC, 2.0)
     played_by(engine, follow=0.0, seconds=10.0)
     assert engine.asked == []
 
@@ -119,6 +88,20 @@ def test_what_lies_further_back_is_forgotten() -> None:
     assert played.style().number("density") == 0.0
 
 
+def test_after_starting_over_only_what_follows_the_next_note_counts() -> None:
+    tokens = CODEC.encode(PRIMER).tolist()
+    played, fresh = fed(tokens, 5.0), fed(tokens, 5.0)
+    played.start_over()
+    for _ in range(4):
+        played.add(TOKEN(TokenType.TIME_SHIFT, 100))
+    assert played.seconds == 0.0
+    for token in tokens[:40]:
+        played.add(token)
+    assert played.seconds == pytest.approx(fed(tokens[:40], 5.0).seconds)
+    assert played.style() == fed(tokens[:40], 5.0).style()
+    assert fresh.style().number("density") == pytest.approx(math.log2(1.0 + NOTES_PER_SECOND))
+
+
 def test_a_copy_goes_on_by_itself() -> None:
     wanted = Controls(style=Style({"density": 2.0, "polyphony": 1.0}))
     first = Keeping(CODEC, CODEC.encode(PRIMER).tolist())
@@ -146,6 +129,22 @@ def test_music_that_is_louder_and_higher_than_wanted_is_brought_down_within_limi
         assert asked is not None and asked.style is not None
         most = NUMBERS["loudness"].most
         assert asked.style.number("loudness") == pytest.approx(wanted + change * most)
+
+
+def test_the_next_answer_begins_with_half_of_what_was_found_over_time() -> None:
+    wanted = Controls(style=Style({"register": 60.0, "loudness": 80.0}))
+    keeping = Keeping(CODEC, [])
+    for token in CODEC.encode(PRIMER).tolist():
+        keeping.add(token)
+        asked = keeping.asked(wanted)
+    assert asked is not None and asked.style is not None
+    assert asked.style.number("loudness") > 82.0
+    keeping.start_over()
+    again = keeping.asked(replace(wanted))
+    assert again is not None and again.style is not None
+    assert again.style.number("register") == pytest.approx(60.0)
+    less = CARRIED * NUMBERS["loudness"].most_in_time
+    assert 80.0 < again.style.number("loudness") < min(80.0 + less, asked.style.number("loudness"))
 
 
 def test_letting_go_keeps_what_was_found() -> None:

@@ -122,7 +122,9 @@ class Begin:
 
     See ``midirnn.live.improviser.sources``. With ``at_once`` the first note comes in exactly that
     step, which may be in the future. The music ends at ``until_step``, if that is given. An
-    ensemble has ``players`` besides the performer; the model ``network`` conducts it.
+    ensemble has ``players`` besides the performer; the model ``network`` conducts it. With
+    ``keeps`` the music is measured and kept to the style of the controls
+    (:mod:`midirnn.sampling.keeping`); logs of older versions do not have it.
     """
 
     step: int
@@ -133,6 +135,7 @@ class Begin:
     until_step: int | None = None
     players: int = 3
     network: str = "ensemble"
+    keeps: bool = field(default=False, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,8 @@ class Console:
         self._model_plays = True
         self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
-        self._following.begin(getattr(mode, "following", Following.LATEST), now)
+        following: Following = getattr(mode, "following", Following.LATEST)
+        self._following.begin(following, now)
         at_once, end = self.gate.beat is not None, mode.changes_at()
         return [
             *(request for change in self._ask(now) for request in change.requests),
@@ -205,6 +206,7 @@ class Console:
                 until_step=step_of(end) if self._draws_freely and end < math.inf else None,
                 players=self.config.players,
                 network=self.config.network,
+                keeps=self._draws_freely and following is not Following.LATEST,
             ),
         ]
 

@@ -29,9 +29,11 @@ ASKED_BY = (
 )
 """Knobs that set how the model samples."""
 
-SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.3
+SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.8
 """How much denser than asked the model may play, in octaves: for a density that is set, and for one
-that is followed. Phrases of a pianist differ by 0.4 octaves."""
+that is followed. A limit makes the rhythm even: with 0.3 octaves answers to jazz are twice as far
+from its rhythm as with 0.8. What is followed is also corrected (:mod:`midirnn.sampling.keeping`).
+"""
 
 LEAST_DENSITY = 0.25
 """The lowest density that is followed, in notes per second."""
@@ -139,7 +141,7 @@ def pace_of(controls: Controls, *, beside: bool) -> Pace:
 
     They are narrow around a density that is set. Around one that is followed they are wider, the
     more so the less closely it is followed. With ``beside`` the model plays at the same time as the
-    performer, and no denser.
+    performer, and no denser if it follows as closely as it can.
     """
     if controls.notes_per_second is not None:
         return Pace(controls.notes_per_second, controls.notes_per_second * 2.0**SET_OCTAVES)
@@ -148,7 +150,7 @@ def pace_of(controls: Controls, *, beside: bool) -> Pace:
         return Pace()
     notes_per_second = max(2.0**heard - 1.0, LEAST_DENSITY)
     looser = 1.0 / controls.follow
-    above = 0.0 if beside and looser == 1.0 else FOLLOWED_OCTAVES * looser
+    above = FOLLOWED_OCTAVES * (looser - 1.0 if beside else looser)
     return Pace(notes_per_second * 2.0**-looser, notes_per_second * 2.0**above)
 
 

@@ -174,7 +174,7 @@ class ModelServer:
         self.planner.forget(request.sent)
         tokens = 0
         while tokens < request.tokens and self.planner.step < self._until(request):
-            self._approach_end()
+            self._steer_now()
             before = self._sampler.engine.snapshot()
             events = self.planner.draw(request.earliest_step, request.thinning)
             self._has_notes |= any(not is_controller(event.message) for event in events)
@@ -228,14 +228,13 @@ class ModelServer:
             self._steered = controls
             self._sampler.steer(controls)
 
-    def _approach_end(self) -> None:
-        """Condition the model on the time left, and on the density that its source asks for."""
+    def _steer_now(self) -> None:
+        """Condition the model on what the stream asks for now, and on the time left."""
         left, asked = self.planner.seconds_left, self.planner.asked(self._knobs.controls)
         if left <= APPROACH_SECONDS:
             left = max(math.ceil(left / APPROACH_STEP_SECONDS), 0) * APPROACH_STEP_SECONDS
             asked = replace(asked, ending_seconds=left)
-        if asked is not self._knobs.controls:
-            self._steer(asked)
+        self._steer(asked)
 
     def _reset(self, request: Reset) -> Iterable[Reply]:
         self.planner.reset()

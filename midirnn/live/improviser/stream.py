@@ -25,6 +25,7 @@ from midirnn.live.improviser.stream_state import (
 )
 from midirnn.live.improviser.surprise import entropy, surprise
 from midirnn.sampling import Sampler
+from midirnn.sampling.keeping import Keeping
 
 LONGEST_REST_SECONDS = 10.0
 """Longer rests are shortened to this: they are rare in music, and models lose their way in them."""
@@ -81,6 +82,8 @@ class SharedStream:
         self._phrase = Phrase()
         self._balance = Balance(Pace(), sampler.codec.steps_per_second)
         self._close_at = NO_STEP
+        self._keeping = Keeping(sampler.codec, ())
+        self._keeps = False
         self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
         self._foot = self._pedal_sent = UP
         self._told: list[ModelEvent] = []
@@ -120,6 +123,8 @@ class SharedStream:
             self._phrase,
             self._balance,
             self._close_at,
+            self._keeping.copy(),
+            self._keeps,
             self._foot,
             self._pedal_sent,
         )
@@ -135,6 +140,7 @@ class SharedStream:
         self._quiet_until = state.quiet_until
         self._source, self._phrase = state.source, state.phrase
         self._balance, self._close_at = state.balance, state.close_at
+        self._keeping, self._keeps = state.keeping.copy(), state.keeps
         self._foot, self._pedal_sent = state.foot, state.pedal_sent
 
     def reset(self) -> None:
@@ -144,6 +150,7 @@ class SharedStream:
         self._phrase = replace(self._phrase, steps=())
         self._balance = replace(self._balance, step=0, onset=-1)
         self._foot = self._pedal_sent = UP
+        self._keeping = Keeping(self._sampler.codec, ())
         self._sampler.reset()
 
     def set_pace(self, pace: Pace) -> None:
@@ -245,6 +252,8 @@ class SharedStream:
         steps, codec = self._phrase.steps, self._sampler.codec
         self._source = make_source(begin, steps, codec, seed=self._seed)
         self._phrase = self._phrase.end()
+        self._keeps = begin.keeps
+        self._keeping.start_over()
 
     def draw(self, earliest_step: int) -> list[ModelEvent]:
         """Sample the model's next token; return its events, usually one note or none.
@@ -266,6 +275,7 @@ class SharedStream:
         self.rests = not allowed.any()
         if not self.rests:
             token = self._sampler.next(allowed)
+            self._keeping.add(token)
             kind, value = self._sampler.codec.vocabulary.describe(token)
             self._source = self._source.after((kind, value))
             if kind is TokenType.PEDAL:
@@ -294,8 +304,9 @@ class SharedStream:
         return math.inf if self._close_at == NO_STEP else left / self._steps_per_second
 
     def asked(self, controls: Controls) -> Controls:
-        """Return the controls to give to the model, from those that the knobs ask for."""
-        return self._source.asked(controls)
+        """Return the controls to give to the model now, from those that the knobs ask for."""
+        asked = self._source.asked(controls)
+        return (self._keeping.asked(asked) or asked) if self._keeps else asked
 
     def _closing(self, allowed: BoolArray) -> BoolArray:
         """Remove tokens that begin notes near the end, if others remain."""
@@ -437,7 +448,9 @@ class SharedStream:
 
     def _tell(self, kind: TokenType, value: int) -> None:
         """Feed the sampler a token that it has not sampled."""
-        self._sampler.hear([self._token(kind, value)])
+        token = self._token(kind, value)
+        self._sampler.hear([token])
+        self._keeping.add(token)
         self._book(kind, value, by_performer=True)
 
     def _book(self, kind: TokenType, value: int, *, by_performer: bool) -> None:

@@ -12,6 +12,7 @@ from midirnn.live.improviser.phrase import Phrase
 from midirnn.live.improviser.sources import TokenSource
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.sampling import SamplerState
+from midirnn.sampling.keeping import Keeping
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class StreamState:
     phrase: Phrase
     balance: Balance
     close_at: int
+    keeping: Keeping
+    keeps: bool
     foot: int = 0
     pedal_sent: int = 0
 

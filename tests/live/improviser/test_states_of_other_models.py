@@ -10,7 +10,18 @@ import pytest
 
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.errors import OptionError
-from midirnn.live.base.messages import Adopt, Begin, Blend, Plan, Planned, Save, Saved, Store
+from midirnn.live.base.messages import (
+    Adopt,
+    Begin,
+    Blend,
+    Plan,
+    Planned,
+    Recall,
+    Rewind,
+    Save,
+    Saved,
+    Store,
+)
 from midirnn.live.improviser.server import ModelServer
 from midirnn.models.checkpoint import expected_shapes
 from midirnn.sampling import Sampler
@@ -58,7 +69,11 @@ def test_presets_of_every_cell_are_stored_blended_and_taken_over(cell: str) -> N
     list(server.handle(Store("preset 1")))
     list(server.handle(Begin(0)))
     list(server.handle(Plan(-1, 0, 100, 50)))
+    list(server.handle(Rewind(1, 3)))
     list(server.handle(Store("preset 2")))
     list(server.handle(Blend((("preset 1", 0.5), ("preset 2", 0.5)))))
     list(heir.handle(Adopt(saved_by(server))))
-    assert saved_by(heir) == saved_by(server)
+    for request in (Rewind(2, 3), Plan(3, 0, 300, 50), Recall("preset 2"), Plan(3, 0, 400, 50)):
+        replies = list(server.handle(request))
+        assert list(heir.handle(request)) == replies
+        assert isinstance(request, Rewind | Recall) or len(replies) > 5

@@ -47,7 +47,10 @@ def said(sampler: CheckingSampler) -> list[str]:
 def encoded(
     schedule: list[tuple[float, Message]], until: float, codec: PerformanceCodec = CODEC
 ) -> list[int]:
-    """The tokens of what was played, without the rests before its first note."""
+    """The tokens of what was played, without the rests before its first note.
+
+    Of a rest between two movements of the pedal one step is left: they cannot share one.
+    """
     encoder = codec.stream_encoder()
     modes = ModeMessages()
     tokens: list[int] = []
@@ -56,9 +59,15 @@ def encoded(
             tokens += encoder.feed(seconds, plain)
     tokens += encoder.advance(until)
     shifts, note_ons = map(codec.vocabulary.slice_of, (TokenType.TIME_SHIFT, TokenType.NOTE_ON))
+    slices = codec.vocabulary.slices
+    pedals = range(codec.vocab_size)[slices.get(TokenType.PEDAL, slice(0))]
     ons = (at for at, token in enumerate(tokens) if note_ons.start <= token < note_ons.stop)
     first = next(ons, len(tokens))
-    before = [token for token in tokens[:first] if not shifts.start <= token < shifts.stop]
+    before: list[int] = []
+    for token in tokens[:first]:
+        if not shifts.start <= token < shifts.stop:
+            moves_again = token in pedals and before and before[-1] in pedals
+            before += [shifts.start, token] if moves_again else [token]
     return before + tokens[first:]
 
 
@@ -81,6 +90,18 @@ def test_a_performer_is_heard_with_the_tokens_of_the_recording(
         stage.planner.rest(int(codec.steps(until)))  # which the session says from time to time
     assert stage.sampler.tokens == encoded(schedule, until, codec)
     assert stage.output.messages == []
+
+
+def test_a_pedal_that_moves_twice_before_the_first_note_is_heard_with_one_step_between() -> None:
+    schedule = [(1.0, (0xB0, 64, 127)), (2.0, (0xB0, 64, 0)), *note(3.0, 3.5, 60, velocity=64)]
+    codec = PedalCodec()
+    stage = Stage("call_and_response", ALONE, codec=codec, start_seconds=0.0)
+    stage.perform(schedule)
+    stage.run(4.0)
+    described = [codec.vocabulary.describe(token) for token in stage.sampler.tokens[:3]]
+    pedal, shift = TokenType.PEDAL, TokenType.TIME_SHIFT
+    assert described == [(pedal, 1), (shift, 1), (pedal, 0)]
+    assert encoded(schedule, 4.0, codec)[:3] == stage.sampler.tokens[:3]
 
 
 def test_a_pedal_before_the_first_note_is_heard_without_the_rest_between() -> None:
