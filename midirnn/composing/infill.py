@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from midirnn.sampling.continuation import begin_piece
 from midirnn.sampling.filters import SamplingConfig, log_likelihood
 from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
+from midirnn.sampling.sampler import SamplerState
 from midirnn.sampling.together import Steps, together
 
 if TYPE_CHECKING:
@@ -89,13 +91,15 @@ def infill(
     lanes = model.lanes(candidates, engine)
     seeds = [candidate_seed(seed, number) for number in range(candidates)]
     request = Request(frame.seconds, as_sampling(sampling), constraints=frame.constraints)
+    heard: list[SamplerState] = []
 
     def begin(own: int, lane: StepEngine) -> Steps[Generated]:
-        return begin_piece(request, lane, codec, frame.primer, seed=own)
+        return begin_piece(request, lane, codec, frame.primer, seed=own, heard_before=heard)
 
     drawn = [frame.filled(made) for made in together([partial(begin, s) for s in seeds], lanes)]
     found = []
-    judging = [partial(_following_nats, codec, music, frame) for music in drawn]
+    judge = _Judge(codec, frame, drawn, lanes[0])
+    judging = [partial(judge.following_nats, number) for number in range(candidates)]
     for nats, music in zip(together(judging, lanes), drawn, strict=True):
         found.append(Infilled(music, len(music) - len(frame.kept), nats))
         if progress is not None:
@@ -164,24 +168,48 @@ class _Frame:
         return kept.replace(**fields)
 
 
-def _following_nats(
-    codec: Any, music: Performance, frame: _Frame, engine: StepEngine
-) -> Steps[float]:
-    """Return the negative log-likelihood of what follows a stretch; yield after every token."""
-    heard = music.slice(frame.first, min(music.duration, frame.end + AFTER_SECONDS))
-    tokens = codec.encode(heard)
-    steps = np.cumsum(codec.token_steps[tokens])
-    begin = codec.step(frame.end - frame.first)
-    constraint = codec.constraint()
-    state = constraint.start()
-    engine.set_controls(None)
-    engine.reset()
-    nats = 0.0
-    for token, step in zip(tokens.tolist(), steps.tolist(), strict=True):
-        if step >= begin:
-            nats -= log_likelihood(engine.logits(), constraint.mask(state), token)
-        constraint.advance(state, token)
-        engine.feed(token, held_of(state))
-        yield
-    engine.logits()
-    return nats
+class _Judge:
+    """Judges candidates by what follows them. Hears once, with ``engine``, what all begin with."""
+
+    def __init__(
+        self, codec: Any, frame: _Frame, candidates: Sequence[Performance], engine: StepEngine
+    ) -> None:
+        self._codec = codec
+        self._begin = codec.step(frame.end - frame.first)
+        excerpts = [
+            music.slice(frame.first, min(music.duration, frame.end + AFTER_SECONDS))
+            for music in candidates
+        ]
+        self._tokens = [codec.encode(excerpt).tolist() for excerpt in excerpts]
+        columns = zip(*self._tokens, strict=False)
+        shared = [same[0] for same in takewhile(lambda column: len(set(column)) == 1, columns)]
+        before = np.cumsum(codec.token_steps[shared]) < self._begin
+        self._heard = int(before.sum())
+        self._constraint = codec.constraint()
+        self._grammar = self._constraint.start()
+        engine.set_controls(None)
+        engine.reset()
+        for token in shared[: self._heard]:
+            self._feed(engine, self._grammar, token)
+        engine.logits()
+        self._state = engine.snapshot()
+
+    def following_nats(self, number: int, engine: StepEngine) -> Steps[float]:
+        """Return the negative log-likelihood of what follows the stretch; yield at every token."""
+        tokens = self._tokens[number]
+        steps = np.cumsum(self._codec.token_steps[tokens])
+        engine.set_controls(None)
+        engine.restore(self._state)
+        grammar = self._grammar.copy()
+        nats = 0.0
+        for token, step in list(zip(tokens, steps.tolist(), strict=True))[self._heard :]:
+            if step >= self._begin:
+                nats -= log_likelihood(engine.logits(), self._constraint.mask(grammar), token)
+            self._feed(engine, grammar, token)
+            yield
+        engine.logits()
+        return nats
+
+    def _feed(self, engine: StepEngine, grammar: Any, token: int) -> None:
+        self._constraint.advance(grammar, token)
+        engine.feed(token, held_of(grammar))
