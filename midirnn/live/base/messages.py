@@ -123,7 +123,7 @@ class Begin:
     See ``midirnn.live.improviser.sources``. With ``at_once`` the first note comes in exactly that
     step, which may be in the future. The music ends at ``until_step``, if that is given. An
     ensemble has ``players`` besides the performer; the model ``network`` conducts it. With
-    ``keeps`` the music is measured and kept to the style of the controls
+    ``keeps`` the model's notes are measured, and kept to the style of the controls
     (:mod:`midirnn.sampling.keeping`); logs of older versions do not have it.
     """
 

@@ -275,13 +275,12 @@ class SharedStream:
         self.rests = not allowed.any()
         if not self.rests:
             token = self._sampler.next(allowed)
-            self._keeping.add(token)
             kind, value = self._sampler.codec.vocabulary.describe(token)
             self._source = self._source.after((kind, value))
             if kind is TokenType.PEDAL:
                 self._follow_pedal()
             else:
-                self._book(kind, value, by_performer=False)
+                self._book(token, kind, value, by_performer=False)
         return self._take_told()
 
     def _allowed(self, gap: int) -> BoolArray:
@@ -450,12 +449,12 @@ class SharedStream:
         """Feed the sampler a token that it has not sampled."""
         token = self._token(kind, value)
         self._sampler.hear([token])
-        self._keeping.add(token)
-        self._book(kind, value, by_performer=True)
+        self._book(token, kind, value, by_performer=True)
 
-    def _book(self, kind: TokenType, value: int, *, by_performer: bool) -> None:
+    def _book(self, token: int, kind: TokenType, value: int, *, by_performer: bool) -> None:
         """Record whose note has begun or ended with a token."""
         if kind not in (TokenType.NOTE_ON, TokenType.NOTE_OFF):
+            self._keeping.add(token)
             return
         step, begins = self._sampler.grammar_state.step, kind is TokenType.NOTE_ON
         self._last_note = step
@@ -466,6 +465,7 @@ class SharedStream:
         elif value in self._performers:
             self._performers -= {value}
         else:
+            self._keeping.add(token)
             velocity = self._velocity() if begins else 0
             if begins:
                 self._balance = self._balance.after_note(step)

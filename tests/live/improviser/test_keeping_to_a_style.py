@@ -21,6 +21,7 @@ from midirnn.live.base.messages import (
 )
 from midirnn.live.controls.console import Console
 from midirnn.live.improviser.server import ModelServer
+from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.modes import MODES, make_mode
 from midirnn.midievents import NOTE_ON
 from midirnn.sampling import Sampler, SamplingConfig
@@ -70,3 +71,14 @@ def test_it_keeps_to_a_style_where_it_plays_freely_and_alone(mode: str) -> None:
     requests = console.begin(make_mode(mode, console.config), lambda seconds: 0, 6.0)
     (begin,) = (request for request in requests if isinstance(request, Begin))
     assert begin.keeps == (mode in ("autopilot", "call_and_response"))
+
+
+def test_the_notes_of_the_performer_do_not_count() -> None:
+    stream = SharedStream(Sampler(Eager(CODEC, 1.0), CODEC, seed=0))
+    stream.begin(Begin(0, keeps=True))
+    for step in range(0, 1000, 10):
+        stream.write(step, [60] if step else [], [(60, 20)])
+    assert stream.asked(FOUR_NOTES_A_SECOND) == FOUR_NOTES_A_SECOND
+    while stream.step < 2000:
+        stream.draw(1000)
+    assert stream.asked(FOUR_NOTES_A_SECOND) != FOUR_NOTES_A_SECOND
