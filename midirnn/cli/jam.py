@@ -9,7 +9,7 @@ from typing import Any
 
 from midirnn.cli.flags import flag, with_flags
 from midirnn.cli.live import CONFIG, MODE_HELP, QUIET
-from midirnn.live.base.options import live_config, live_options, read_options
+from midirnn.live.base.options import live_config, live_options, read_options, renamed
 
 PAGE = "Page"
 
@@ -63,7 +63,8 @@ def jam(**given: Any) -> None:
     for library in ("starlette", "uvicorn", "websockets"):
         if find_spec(library) is None:
             raise MissingExtraError(library, "web", "midirnn jam")
-    config = live_config((read_options(file) if file else {}) | given)
+    options = renamed(read_options(file) if file else {}, status.tell)
+    config = live_config(options | renamed(given, status.tell))
     with EndSignals() as signals, Jam(config, status, port=port, shared=shared) as session:
         print(f"page: {session.url}", flush=True)
         if opens:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors, write_file
+from midirnn.locks import FileLock
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
-SUFFIX = ".settings.json"
+SUFFIX, LOCK_SUFFIX = ".settings.json", ".settings.lock"
 
 PIECES = "pieces"
 """The name, in the settings file, of the number of pieces that are of the set."""
@@ -77,13 +78,21 @@ class PieceSet:
         self._count, self._path_of = count, path_of
         self._own = 0
         self._stored: int | None = None
+        self._lock = FileLock(
+            output.with_suffix(LOCK_SUFFIX),
+            OptionError,
+            f"another process is writing the set {output}: wait until it ends, or choose another "
+            "--output",
+        )
 
     def missing(self, *, resume: bool) -> Sequence[int]:
         """Return the indices of the pieces to make.
 
         With ``resume`` those are the pieces whose files are missing. Raises :class:`OptionError` if
-        those that exist are not of this set, or were made with other settings.
+        those that exist are not of this set, or were made with other settings, and if another
+        process is making the set.
         """
+        self._lock.acquire()
         exist = [number for number in range(self._count) if self._path_of(number).exists()]
         if resume and exist:
             self._own = self._known()

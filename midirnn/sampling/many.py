@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
@@ -22,6 +24,8 @@ from midirnn.sampling.requests import Request
 from midirnn.sampling.together import Steps, together
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
     from midirnn.codecs import Codec
     from midirnn.engines.base import StepEngine
     from midirnn.engines.load import Model
@@ -175,7 +179,10 @@ def _in_processes(
     """Yield the pieces, in order; a few are generated ahead of the consumer."""
     # Fresh processes: a fork would copy locked locks.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
+    enough = context.Event()
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin_worker, initargs=(enough,)
+    )
     running: deque[Future[list[T]]] = deque()
     size = min(order.batch or 1, -(-len(seeds) // workers))
     try:
@@ -192,8 +199,22 @@ def _in_processes(
             "a process that generates has died; use fewer --workers, and in a script start them "
             "under \"if __name__ == '__main__':\""
         ) from None
+    except BaseException:  # Ctrl-C, or nobody wants the rest
+        enough.set()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker(enough: Event) -> None:
+    """Begin a worker process that ends at once when ``enough`` is set, as after Ctrl-C."""
+    begin_worker()
+
+    def end() -> None:
+        enough.wait()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _make(

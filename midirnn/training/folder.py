@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import weakref
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from midirnn.errors import CheckpointError
 from midirnn.files import one_line_errors, reason_of, recover_folder, remove_folder, write_file
+from midirnn.locks import FileLock
 
 METRICS_FILE = "metrics.jsonl"
 TRAINING_STATE_FILE = "training.pt"
 LAST, BEST = "last", "best"
 
 _LOCK_FILE = ".lock"
-_HAS_LOCKS = find_spec("fcntl") is not None
 
 
 @dataclass(frozen=True)
@@ -33,54 +29,15 @@ class Report:
     values: dict[str, float]
 
 
-class RunLock:
-    """A lock on a folder, so that only one process trains into it at a time.
+def lock_of(folder: Path) -> FileLock:
+    """Return a lock on a folder, so that only one process trains into it at a time.
 
-    Owns the lock on a hidden file, which the system releases when the process ends, however it
-    ends. Where the system or the file system has no such locks, nothing is locked.
+    Its error is a :class:`CheckpointError`.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / _LOCK_FILE
-        self._release: weakref.finalize[..., RunLock] | None = None
-
-    def acquire(self) -> None:
-        """Take or keep the lock. Raises :class:`CheckpointError` if another process holds it."""
-        if not _HAS_LOCKS or (self._release is not None and self._release.alive):
-            return
-        with writing(self.path.parent):
-            file = _lock(self.path)
-        self._release = weakref.finalize(self, _unlock, self.path, file)
-
-    def release(self) -> None:
-        """Release the lock."""
-        if self._release is not None:
-            self._release()
-
-
-def _lock(path: Path) -> int:
-    """Open and lock the file at the path."""
-    import fcntl
-
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                os.close(file)
-                raise CheckpointError(
-                    f"another process is training into {path.parent}: wait until it ends, or "
-                    "choose another --output"
-                ) from None
-        if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
-            return file
-        os.close(file)  # its owner has just removed it
-
-
-def _unlock(path: Path, file: int) -> None:
-    path.unlink(missing_ok=True)  # before the lock goes, so that nobody else's is removed
-    os.close(file)
+    taken = (
+        f"another process is training into {folder}: wait until it ends, or choose another --output"
+    )
+    return FileLock(folder / _LOCK_FILE, CheckpointError, taken)
 
 
 def holds_run(folder: Path) -> bool:

@@ -27,8 +27,8 @@ from midirnn.training.folder import (
     METRICS_FILE,
     TRAINING_STATE_FILE,
     Report,
-    RunLock,
     clear_run,
+    lock_of,
     recover_run,
     trim_metrics,
     writing,
@@ -84,7 +84,7 @@ class Trainer:
         self.optimizers = make_optimizers(self.model, config)
         self.average = MovingAverage(self.parameters, config.ema_decay)
         self.progress = Progress()
-        self._lock = RunLock(folder)
+        self._lock = lock_of(folder)
         seed_dropout(config.seed, team.rank, 0)
         self.origin: dict[str, Any] = {}
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,37 @@ def test_ctrl_c_leaves_whole_files_only_and_what_is_missing_can_be_made(
     for path in written:
         assert path.suffix == ".mid"
         read_midi(path)  # raises if it is not whole
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_ctrl_c_does_not_wait_for_long_pieces_of_other_processes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "midirnn", "generate", "-o", str(tmp_path / "a.mid")]
+    command += ["--model", "piano-small", "--seconds", "600", "--count", "4", "--workers", "2"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        time.sleep(4.0)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(10.0) == 130
+
+
+def test_the_second_of_two_runs_with_one_output_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, lock = tmp_path / "a.mid", tmp_path / "a.settings.lock"
+    command = [sys.executable, "-m", "midirnn", "generate", "-o", str(target), *MODEL]
+    with subprocess.Popen([*command, "--count", "500"], stdout=subprocess.DEVNULL) as first:
+        try:
+            deadline = time.monotonic() + 60.0
+            while not (tmp_path / "a-2.mid").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert lock.exists()
+            for more in ([], ["--resume"]):
+                argv = ["generate", "-o", str(target), *MODEL, "--count", "500", *more]
+                assert main(argv) == 1
+                assert "another process is writing the set" in capsys.readouterr().err
+        finally:
+            first.kill()
+    generate(tmp_path, "--count", "3", "--resume")  # the lock of a killed process holds no longer
+    assert not lock.exists()
 
 
 def test_standard_output_takes_one_midi_file_but_several_texts(

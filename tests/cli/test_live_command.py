@@ -18,7 +18,7 @@ import pytest
 from midirnn import live as live_room
 from midirnn.cli import main as cli
 from midirnn.cli.status import Status, stderr_as_lines
-from midirnn.live import MODES, Session, Stance
+from midirnn.live import MODES, LiveConfig, Session, Stance
 from midirnn.live.model_process import process as model_process
 from midirnn.live.output import scheduler
 from midirnn.live.recovery import supervisor
@@ -134,6 +134,30 @@ def test_follow_takes_a_number_and_still_the_name_of_a_clock(
     assert (new.clock, new.follow, new.follow_seconds) == ("nothing", 0.25, 5.0)
     assert cli.main([*argv, "--follow", "7"]) == 1
     assert "follow is 7; allowed are 0 to 1" in capsys.readouterr().err
+
+
+def test_jam_takes_the_name_of_a_clock_for_follow_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[LiveConfig] = []
+
+    class NoJam:
+        url = "http://127.0.0.1"
+
+        def __init__(self, config: LiveConfig, *others: object, **options: object) -> None:
+            begun.append(config)
+
+        def __enter__(self) -> NoJam:
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def run(self, signals: object) -> None: ...
+
+    monkeypatch.setattr("midirnn.web.jam.Jam", NoJam)
+    assert cli.main(["jam", "--no-open", "--follow", "link"]) == 0
+    assert "--follow link is now --clock link" in capsys.readouterr().out
+    assert [config.clock for config in begun] == ["link"]
 
 
 @pytest.mark.parametrize("command", ["live", "jam"])

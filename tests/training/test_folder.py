@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from midirnn.errors import CheckpointError
-from midirnn.training.folder import BEST, LAST, RunLock, holds_run
+from midirnn.training.folder import BEST, LAST, holds_run, lock_of
 from tests.training.tiny import metrics, recipe, trainer
 
 HOLD = """
 import sys
 from pathlib import Path
-from midirnn.training.folder import RunLock
-lock = RunLock(Path(sys.argv[1]))
+from midirnn.training.folder import lock_of
+lock = lock_of(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)
 sys.stdin.read()
@@ -30,7 +30,7 @@ def names(folder: Path) -> set[str]:
 
 class TestLock:
     def test_one_has_it_until_it_gives_it_up_and_nothing_is_left(self, tmp_path: Path) -> None:
-        one, other = RunLock(tmp_path), RunLock(tmp_path)
+        one, other = lock_of(tmp_path), lock_of(tmp_path)
         one.acquire()
         one.acquire()
         for _ in range(2):
@@ -51,16 +51,16 @@ class TestLock:
             assert process.stdout is not None
             assert process.stdout.readline() == "held\n"
             with pytest.raises(CheckpointError):
-                RunLock(tmp_path).acquire()
+                lock_of(tmp_path).acquire()
             process.kill()
         assert names(tmp_path) == {".lock"}
-        lock = RunLock(tmp_path)
+        lock = lock_of(tmp_path)
         lock.acquire()
         lock.release()
         assert names(tmp_path) == set()
 
     def test_a_lock_that_was_removed_meanwhile_is_not_taken_for_one(self, tmp_path: Path) -> None:
-        one, other = RunLock(tmp_path), RunLock(tmp_path)
+        one, other = lock_of(tmp_path), lock_of(tmp_path)
         one.acquire()
         (tmp_path / ".lock").unlink()  # as its owner does at the end, while another opens it
         other.acquire()

@@ -52,7 +52,8 @@ class ClockCheck:
         gaps = np.diff(np.array(self._times))
         self._times.clear()
         # Without the extremes: a tempo may change, and a clock may pause.
-        middle = np.sort(gaps)[WATCHED_CLOCKS // 20 : -WATCHED_CLOCKS // 20]
+        extremes = WATCHED_CLOCKS // 20
+        middle = np.sort(gaps)[extremes:-extremes]
         if middle.std() <= UNEVEN_SHARE * middle.mean():
             return None
         self._said_doubled = True
