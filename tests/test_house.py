@@ -22,7 +22,7 @@ Layers = tuple[tuple[tuple[str, ...], ...], ...]
 
 LAYERS: Layers = (
     (("errors",), ("lazy",)),
-    (("files",), ("native",), ("sketch",), ("head_start",), ("note_arrays",), ("parts",)),
+    (("files", "locks"), ("native",), ("sketch",), ("head_start",), ("note_arrays",), ("parts",)),
     (("performance", "sustain"),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),
     (("codecs",), ("audio",), ("scores",)),
