@@ -179,6 +179,16 @@ class HoldsNotes(Recallable, Protocol):
 class Steerable(Protocol):
     """A codec that can measure the controls (:mod:`midirnn.codecs.controls`) of a piece."""
 
+    @property
+    def steps_per_second(self) -> int:
+        """The steps of the time grid in a second."""
+        ...
+
+    @property
+    def token_steps(self) -> npt.NDArray[np.int64]:
+        """The number of steps by which each token moves on the time; shape ``(V,)``."""
+        ...
+
     def measure_controls(self, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.float32]:
         """Return the controls of what follows at each token ``begin`` to ``stop - 1``.
 

@@ -1,8 +1,9 @@
 """The style of a passage in numbers: its density, loudness, register, articulation and rhythm.
 
-In training the model gets the style of the next seconds along with the tokens, and so learns to
-play in a given style; when playing, it gets the style of what was just heard. Density and pitch
-classes are the conditioning of Performance RNN (I. Simon and S. Oore, 2017).
+In training the model gets the style of the next seconds along with the tokens, measured now and
+then, and so learns to play in a given style; when playing, it gets the style of what was just
+heard. Density and pitch classes are the conditioning of Performance RNN (I. Simon and S. Oore,
+2017).
 
 Each *trait* is a histogram, or a number spread over a few inputs by linear interpolation between
 knots. A trait that is not given is all zeros.

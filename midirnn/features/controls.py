@@ -12,6 +12,15 @@ from midirnn.codecs import Codec, Steerable, Tokens, require
 from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS
 from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 
+HELD_SECONDS = 2.0
+"""In training, the controls are measured once in this time and stay the same in between.
+
+Measured anew at each token they would tell what comes next: with a note-on, the time to the next
+onset leaves the rhythm of what is to come. A network that reads this is lost when it plays, where
+the controls change once a second at most: `piano`, trained on in this way, played twice as many
+notes as it was asked for.
+"""
+
 
 class ControlInputs(Feature):
     """Density, loudness and pitch classes: measured in training, set when generating."""
@@ -55,8 +64,18 @@ def _require_controls(codec: Codec[Any]) -> Steerable:
     return require(codec, Steerable, "a model with control_inputs", "controls to measure")
 
 
+def held_places(codec: Steerable, tokens: Tokens, begin: int, stop: int) -> npt.NDArray[np.int64]:
+    """Return where the controls are measured for each token ``begin`` to ``stop - 1``.
+
+    That is the first token of each :data:`HELD_SECONDS` of the piece, at or before the token.
+    """
+    held = round(HELD_SECONDS * codec.steps_per_second)
+    begun = np.concatenate([[0], np.cumsum(codec.token_steps[tokens[: stop - 1]])])
+    return np.searchsorted(begun, begun[begin:] // held * held)
+
+
 class _ControlReader(Reader):
-    """Measures the controls of what follows at each token of a piece."""
+    """Measures the controls of what follows in a piece, and holds them for a while."""
 
     def __init__(self, codec: Steerable) -> None:
         self._codec = codec
@@ -66,9 +85,11 @@ class _ControlReader(Reader):
     def open(self, tokens: Tokens, position: int, stop: int, choice: Sequence[bool] | None) -> None:
         """Measure the controls that are shown; the others stay 0."""
         self._begin, self._measured = position, None
-        if choice is None or not any(choice):
+        if choice is None or not any(choice) or position >= stop:
             return
-        self._measured = self._codec.measure_controls(tokens, position, stop)
+        places = held_places(self._codec, tokens, position, stop)
+        measured = self._codec.measure_controls(tokens, int(places[0]), stop)
+        self._measured = measured[places - places[0]]
         for part, shown in zip(CONTROLS, choice, strict=True):
             if not shown:
                 self._measured[:, part] = 0.0

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from midirnn.codecs import Codec, Steerable, Tokens, require
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
-from midirnn.codecs.style import NUM_STYLE_INPUTS, SLICES, TRAITS
+from midirnn.codecs.style import ENDING, NUM_STYLE_INPUTS, SLICES, TRAITS
 from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
-from midirnn.features.controls import ControlInputs
+from midirnn.features.controls import ControlInputs, held_places
 
 _FIRST = NUM_CONTROL_INPUTS
+_ENDING = slice(SLICES[ENDING].start - _FIRST, SLICES[ENDING].stop - _FIRST)
 _TRAITS = [trait.name for trait in TRAITS if SLICES[trait.name].start >= _FIRST]
 
 
@@ -61,7 +62,10 @@ def _require_style(codec: Codec[Any]) -> Steerable:
 
 
 class _StyleReader(Reader):
-    """Measures the traits of what follows at each token of a piece."""
+    """Measures the traits of what follows in a piece, and holds them for a while.
+
+    The time to the end is that of each token.
+    """
 
     def __init__(self, codec: Steerable) -> None:
         self._codec = codec
@@ -71,9 +75,13 @@ class _StyleReader(Reader):
     def open(self, tokens: Tokens, position: int, stop: int, choice: Sequence[bool] | None) -> None:
         """Measure the traits that are shown; the others stay 0."""
         self._begin, self._measured = position, None
-        if choice is None or not any(choice):
+        if choice is None or not any(choice) or position >= stop:
             return
-        self._measured = self._codec.measure_style(tokens, position, stop)[:, _FIRST:]
+        places = held_places(self._codec, tokens, position, stop)
+        first = int(places[0])
+        measured = self._codec.measure_style(tokens, first, stop)[:, _FIRST:]
+        self._measured = measured[places - first]
+        self._measured[:, _ENDING] = measured[position - first :, _ENDING]
         for name, shown in zip(_TRAITS, choice, strict=True):
             if not shown:
                 of_trait = SLICES[name]

@@ -38,7 +38,8 @@ class TrainingConfig:
     The recurrent state is carried from window to window within a ``segment``. The learning rate is
     a trapezoid: it rises in the warm-up, stays constant, and decays linearly to the end. Muon is
     K. Jordan's (2024), weight averaging B. Polyak and A. Juditsky's (1992). In a ``steered``
-    segment each control, or trait of a style, is shown with a probability of one half.
+    segment each control, or trait of a style, is shown with a probability of one half, measured
+    once in two seconds (:mod:`midirnn.features.controls`).
     """
 
     tokens: int = 20_000_000

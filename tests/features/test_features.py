@@ -29,6 +29,7 @@ from midirnn.features import (
     StyleInputs,
     features_of,
 )
+from midirnn.features.controls import held_places
 from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.models.features import feature_numbers
@@ -61,7 +62,8 @@ def window_of(feature: Feature, window: int) -> npt.NDArray[Any]:
 def given_at(position: int) -> dict[str, npt.NDArray[Any]]:
     """What an engine is told at a position: what sounds, and the controls of the piece."""
     held = held_rows(CODEC, no_notes(), SONG)[position - 1] if position else no_notes()
-    return {"held": held, "controls": CODEC.measure_controls(SONG, position, position + 1)[0]}
+    (place,) = held_places(CODEC, SONG, position, position + 1)
+    return {"held": held, "controls": CODEC.measure_controls(SONG, place, place + 1)[0]}
 
 
 def test_names_and_layers_stand_once() -> None:
