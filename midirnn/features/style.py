@@ -15,7 +15,6 @@ from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
 from midirnn.features.controls import ControlInputs, held_places
 
 _FIRST = NUM_CONTROL_INPUTS
-_ENDING = slice(SLICES[ENDING].start - _FIRST, SLICES[ENDING].stop - _FIRST)
 _TRAITS = [trait.name for trait in TRAITS if SLICES[trait.name].start >= _FIRST]
 
 
@@ -61,11 +60,22 @@ def _require_style(codec: Codec[Any]) -> Steerable:
     return require(codec, Steerable, "a model with style_inputs", "a style to measure")
 
 
-class _StyleReader(Reader):
-    """Measures the traits of what follows in a piece, and holds them for a while.
+def held_style(codec: Steerable, tokens: Tokens, begin: int, stop: int) -> FloatVector:
+    """Return all traits that training shows at each token ``begin`` to ``stop - 1``.
 
-    The time to the end is that of each token.
+    Shape ``(stop - begin, NUM_STYLE_INPUTS)``. They are held as the controls are
+    (:data:`~midirnn.features.controls.HELD_SECONDS`), except for the time to the end.
     """
+    places = held_places(codec, tokens, begin, stop)
+    first = int(places[0])
+    measured = codec.measure_style(tokens, first, stop)
+    held = measured[places - first]
+    held[:, SLICES[ENDING]] = measured[begin - first :, SLICES[ENDING]]
+    return held
+
+
+class _StyleReader(Reader):
+    """Measures the traits of what follows in a piece, and holds them for a while."""
 
     def __init__(self, codec: Steerable) -> None:
         self._codec = codec
@@ -77,11 +87,7 @@ class _StyleReader(Reader):
         self._begin, self._measured = position, None
         if choice is None or not any(choice) or position >= stop:
             return
-        places = held_places(self._codec, tokens, position, stop)
-        first = int(places[0])
-        measured = self._codec.measure_style(tokens, first, stop)[:, _FIRST:]
-        self._measured = measured[places - first]
-        self._measured[:, _ENDING] = measured[position - first :, _ENDING]
+        self._measured = held_style(self._codec, tokens, position, stop)[:, _FIRST:]
         for name, shown in zip(_TRAITS, choice, strict=True):
             if not shown:
                 of_trait = SLICES[name]

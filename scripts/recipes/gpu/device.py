@@ -27,6 +27,7 @@ from midirnn.codecs.style import NUM_STYLE_INPUTS, SLICES, TRAITS
 from midirnn.datasets.mixture import JoinedPieces, Source, chances_of
 from midirnn.datasets.windows import Batch
 from midirnn.features import Feature, Reader
+from midirnn.features.style import held_style
 from midirnn.files import usable_processors
 from midirnn.models.config import ModelConfig
 from midirnn.performance import NUM_PITCHES
@@ -182,7 +183,7 @@ def _recalled(codec: PerformanceCodec, feature: Feature, piece: Tokens) -> npt.N
 
 def _style(codec: PerformanceCodec, piece: Tokens) -> npt.NDArray[np.float16]:
     """Return all traits of the music after each position, as inputs (N, width)."""
-    return codec.measure_style(piece, 0, len(piece)).astype(np.float16)
+    return held_style(codec, piece, 0, len(piece)).astype(np.float16)
 
 
 class DeviceWindows:
