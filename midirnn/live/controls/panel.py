@@ -31,9 +31,9 @@ ASKED_BY = (
 
 SET_OCTAVES, FOLLOWED_OCTAVES = 0.15, 0.8
 """How much denser than asked the model may play, in octaves: for a density that is set, and for one
-that is followed. A limit makes the rhythm even: with 0.3 octaves answers to jazz are twice as far
-from its rhythm as with 0.8. What is followed is also corrected (:mod:`midirnn.sampling.keeping`).
-"""
+that is followed. A limit makes the rhythm even: with 0.3 octaves, answers to jazz are 1.6 times as
+far from its rhythm as with 0.8. What is followed is also corrected
+(:mod:`midirnn.sampling.keeping`)."""
 
 LEAST_DENSITY = 0.25
 """The lowest density that is followed, in notes per second."""
