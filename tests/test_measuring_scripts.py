@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 
 from midirnn.datasets import SplitShares, encode_files
+from midirnn.engines.load import load
 from midirnn.engines.numpy_engine import NumpyEngine
 from midirnn.midifile import write_midi
 from midirnn.models.checkpoint import write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.native import has_compiler
 from midirnn.performance import Performance
-from tests.datasets.songs import write_songs
+from tests.datasets.songs import write_song, write_songs
 from tests.engines.stepping import CODEC, CONFIGS, step_through, trained_weights
+from tests.jack_fixture import need_jack
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SMALL = ("--hidden-size", "16", "--num-layers", "1", "--seconds", "0.05")
@@ -270,6 +272,27 @@ def test_the_memory_of_encoding_many_files_is_measured(tmp_path: Path) -> None:
     assert (report["files"], report["refused"]) == (300, 0)
     assert 20 < report["most_megabytes_of_this_process"] <= report["most_megabytes"]
     assert len(list((tmp_path / "many" / "midi").rglob("*.mid"))) == 300
+
+
+@pytest.mark.parametrize(("count", "flags"), [(3, []), (1, ["--jack"])])
+def test_the_style_of_answers_is_measured_beside_the_pianists(
+    tmp_path: Path, count: int, flags: list[str]
+) -> None:
+    if "--jack" in flags:
+        need_jack()
+    for seed in range(4):
+        write_song(tmp_path / "songs" / f"{seed}.mid", seed, notes=200)
+    shares = SplitShares(validation=0.0, test=0.99)
+    codec = load("piano-small").codec
+    encode_files([tmp_path / "songs"], tmp_path / "ds", codec=codec, splits=shares, workers=1)
+    argv = ("--count", count, "--seconds", 3, "--model", "piano-small", "--json", *flags)
+    done = run("measure_answer_style.py", tmp_path / "ds", *argv)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["performances"], report["unanswered"]) == (count, 0)
+    span, distances = report["headline"], report["distances"]
+    assert set(distances) == {"pianist", "answers"}
+    assert all(0 < of[span]["all"] < 5 for of in distances.values())
 
 
 def test_players_of_an_ensemble_are_measured_beside_a_performer(

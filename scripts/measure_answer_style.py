@@ -1,14 +1,18 @@
-"""Measure over JACK whether the answers of a live session are in the style of what was played.
+"""Measure whether the answers of a live session are in the style of what was played.
 
-    python3 scripts/measure_answers_jack.py DATASET [--split test] [--count 16] [--seconds 15]
+    python3 scripts/measure_answer_style.py DATASET [--split test] [--count 16] [--seconds 15]
+    python3 scripts/measure_answer_style.py DATASET --jack
 
-A JACK server with a dummy sound card is started. For each of ``--count`` performances a session in
-call and response, with the model in a process of its own, hears a passage of ``--seconds`` through
-a MIDI port, in real time. Its answer is what it then sends to its output during the same length of
-time, from its first note on. Answers are judged as ``midirnn evaluate --continuations`` judges
-continuations: by their distance to the passage, compared with that of the pianist's own next
-passage; 1.00 is as far as another piece. Each performance takes a little more than twice
-``--seconds``.
+For each of ``--count`` performances a session in call and response hears a passage of
+``--seconds``. Its answer is what it then plays during the same length of time, from its first note
+on. Answers are judged as ``midirnn evaluate --continuations`` judges continuations: by their
+distance to the passage, compared with that of the pianist's own next passage; 1.00 is as far as
+another piece.
+
+The session has a manual clock and ports in memory, and plays as fast as the machine can. With
+``--jack`` it plays in real time: a JACK server with a dummy sound card is started, the model runs
+in a process of its own, and passages and answers go through MIDI ports. Then each performance takes
+a little more than twice ``--seconds``.
 """
 
 from __future__ import annotations
@@ -17,16 +21,16 @@ import argparse
 import json
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
-from measure_answers import messages, phrase_of
+from measure_answers import Stage, messages, phrase_of
 
 from midirnn import MidirnnError, Performance
 from midirnn.codecs import NoteStream, require
 from midirnn.datasets import Dataset
-from midirnn.engines.load import load
+from midirnn.engines.load import Model, load
 from midirnn.judging.continuations import (
     Excerpt,
     Timing,
@@ -39,7 +43,7 @@ from midirnn.live import LiveConfig, Session
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.recording.midi import Recording
-from midirnn.ports import Message, open_input, open_output
+from midirnn.ports import open_input, open_output
 
 sys.path.append(str(Path(__file__).parents[1]))
 from benchmark_live import running
@@ -49,13 +53,13 @@ from tests.jack import JackServer, jack_is_installed
 SCALE_PERFORMANCES = 256
 """Number of performances from which the scale is measured, as in evaluate."""
 
-LATEST_SECONDS = 5.0
-"""How long to wait for an answer."""
+BEGIN_SECONDS, LATEST_SECONDS = 0.5, 5.0
+"""When the passage begins, and how long to wait for an answer to it."""
 
 
 def main() -> int:
     arguments = parse_arguments()
-    if not jack_is_installed():
+    if arguments.jack and not jack_is_installed():
         print("jackd not found: install jackd2", file=sys.stderr)
         return 1
     try:
@@ -73,10 +77,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     timing = Timing(primer_seconds=arguments.seconds, headline=span, spans=())
     reference = excerpts_of(Dataset.open(arguments.dataset), arguments.split, timing)
     chosen = [reference[i] for i in pick([e.composition for e in reference], arguments.count)]
-    answers = []
-    with JackServer():
+    answer_of = answer_over_jack if arguments.jack else answer_by_the_clock
+    model, answers = load(arguments.model), []
+    with JackServer() if arguments.jack else nullcontext():
         for number, played in enumerate(chosen):
-            answers.append(answer_of(played, arguments, arguments.seed + number))
+            answers.append(answer_of(played, model, arguments, arguments.seed + number))
             print(f"{number + 1} of {len(chosen)}: {len(answers[-1])} notes", file=sys.stderr)
     report = judge_continuations(chosen, {"answers": answers}, reference, timing)
     return {
@@ -100,10 +105,22 @@ def excerpts_of(dataset: Dataset, split: str, timing: Timing) -> list[Excerpt]:
     ]
 
 
-def answer_of(played: Excerpt, arguments: argparse.Namespace, seed: int) -> Performance:
-    """Play a passage to a session over JACK; return its answer, from its first note on."""
+def answer_by_the_clock(
+    played: Excerpt, model: Model, arguments: argparse.Namespace, seed: int
+) -> Performance:
+    """Play a passage to a session with a manual clock; return its answer."""
+    seconds = arguments.seconds
+    config = LiveConfig(follow=arguments.follow, answer_seconds=seconds)
+    stage = Stage(model, "call_and_response", config, seed)
+    stage.perform(messages(phrase_of(played.primer, 0.0, seconds), BEGIN_SECONDS))
+    return from_first_note(stage.play(BEGIN_SECONDS + 2 * seconds + LATEST_SECONDS), seconds)
+
+
+def answer_over_jack(
+    played: Excerpt, model: Model, arguments: argparse.Namespace, seed: int
+) -> Performance:
+    """Play a passage to a session over JACK, in real time; return its answer."""
     seconds, heard = arguments.seconds, []
-    model = load(arguments.model)
     settings = ModelSettings(
         arguments.model,
         engine=model.playing_engine("auto"),
@@ -127,10 +144,14 @@ def answer_of(played: Excerpt, arguments: argparse.Namespace, seed: int) -> Perf
             )
         )
         with running(session):
-            begin = time.monotonic() + 0.5
+            begin = time.monotonic() + BEGIN_SECONDS
             perform(phrase_of(played.primer, 0.0, seconds), begin, keys.send)
             time.sleep(LATEST_SECONDS + seconds)
-    return as_performance(heard, begin, seconds)
+    recording = Recording(begin - BEGIN_SECONDS)
+    for at, message in heard:
+        recording.add("model", message, at)
+    recording.until(max([begin, *(at for at, _ in heard)]))
+    return from_first_note(recording.performance(), seconds)
 
 
 def perform(phrase: Performance, begin: float, send: Any) -> None:
@@ -140,14 +161,9 @@ def perform(phrase: Performance, begin: float, send: Any) -> None:
         send(message)
 
 
-def as_performance(heard: list[tuple[float, Message]], begin: float, seconds: float) -> Performance:
-    """Return what was heard after a passage that began at ``begin``, from the first note on."""
-    recording = Recording(begin)
-    for at, message in heard:
-        recording.add("model", message, at)
-    recording.until(max([begin, *(at for at, _ in heard)]))
-    played = recording.performance()
-    after = played.slice(0.9 * seconds, float("inf")) if len(played) else played
+def from_first_note(played: Performance, seconds: float) -> Performance:
+    """Return ``seconds`` of what was played after the passage, from the first note on."""
+    after = played.slice(BEGIN_SECONDS + 0.9 * seconds, float("inf")) if len(played) else played
     if not len(after):
         return after
     first = float(after.start.min())
@@ -178,6 +194,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="piano")
     parser.add_argument("--follow", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jack", action="store_true", help="in real time, over JACK")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
