@@ -124,12 +124,12 @@ def evaluate(
 ) -> None:
     """Measure how well a model predicts a data set, how it plays, or how it continues a primer.
 
-    Without --samples it prints the negative log-likelihood in nats: lower is better. Each piece is
-    read from start to end, and the state is carried through; a tuned model starts in the initial
-    state that it has learned. With --samples, pieces are generated without a primer and compared
-    with the beginnings of real ones: by their features, and by whether they fall silent, babble,
-    loop, or copy from the split 'train'. As a scale, the same figures are printed for real music
-    compared with real music.
+    Without --samples, --continuations and --endings it prints the negative log-likelihood in nats:
+    lower is better. Each piece is read from start to end, and the state is carried through; a tuned
+    model starts in the initial state that it has learned. With --samples, pieces are generated
+    without a primer and compared with the beginnings of real ones: by their features, and by
+    whether they fall silent, babble, loop, or copy from the split 'train'. As a scale, the same
+    figures are printed for real music compared with real music.
 
     With --continuations the model hears 30 s of performances of the split, starting at 20 s, and
     plays for 60 s. The report says how far that is from the primer, in density, velocity, register,

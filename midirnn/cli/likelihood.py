@@ -39,8 +39,8 @@ def likelihood(
     engine: Annotated[
         str,
         Parameter(
-            help="What runs the model: numpy (exact), native (the same in C++, compiled on first "
-            "use) or onnxruntime (faster, int8 weights)."
+            help="What runs the model: numpy (exact), or, faster and some thousandths of a nat "
+            "off, onnxruntime (int8 weights) or native (the same in C++, compiled on first use)."
         ),
     ] = "numpy",
     notes: Annotated[

@@ -114,11 +114,12 @@ class LiveConfig:
     """Notice when the model falls silent, loops or babbles, and bring it back."""
 
     input: str | None = field(default=None, metadata=_about(flags=("--input", "-i")))
-    """MIDI input to listen to, or part of its name. [the only one; autopilot needs none]"""
+    """MIDI input to listen to, or part of its name. [live: the only one, autopilot needs none; jam:
+    none]"""
     output: str | None = field(default=None, metadata=_about(flags=("--output", "-o")))
-    """MIDI output to play on, or part of its name. [the only one]"""
+    """MIDI output to play on, or part of its name. [live: the only one; jam: none]"""
     virtual: bool = field(default=False, metadata=_about())
-    """Open virtual ports with these names, for other programs to connect to."""
+    """Open virtual ports, named by --input and --output, for other programs to connect to."""
     api: str | None = field(default=None, metadata=_about())
     """MIDI system to use: alsa, jack, coremidi or winmm. [the first that works]"""
     mode: str = field(default="call_and_response", metadata=_about())
