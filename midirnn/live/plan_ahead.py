@@ -129,7 +129,7 @@ class PlanAhead:
         self.until = self._time.seconds(reply.seconds)
         self._has_notes |= any(not is_controller(event.message) for event in reply.events)
         if reply.done and self._asked_at is not None:
-            gained = reply.seconds - self._gaining_from
+            gained = self.until - self._gaining_from  # as it is heard, not as the model counts
             self.overload.note(reply.tokens, now - self._asked_at, gained)
             self._asked_at = None
 

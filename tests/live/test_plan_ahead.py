@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from midirnn.live import LiveConfig, ManualClock
@@ -16,10 +19,10 @@ START = 100.0
 EVENT = PlannedEvent(0, START + 0.4, (0x90, 60, 64))
 
 
-def plan_from(start: float) -> PlanAhead:
+def plan_from(start: float, rate: float = 1.0) -> PlanAhead:
     made = PlanAhead(
         Scheduler(MemoryOutput(), ManualClock(start), max_note_seconds=20.0),
-        TimeMap(start),
+        TimeMap(start, rate),
         start_seconds=start,
         steps_per_second=100,
         lookahead_seconds=1.0,
@@ -106,3 +109,18 @@ def test_a_plan_that_is_short_of_the_end_by_a_rounding_only_waits_for_the_end() 
     plan.take(Planned(0, (EVENT,), 0.3, tokens=1, done=True), 0.1)
     assert plan.more(0.1, 11, end) is None
     assert plan.more_at(end) == end
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9, 1.0, 1.1, 2.0])
+@pytest.mark.parametrize(("share", "is_thinned"), [(0.1, False), (0.9, True)])
+def test_only_a_model_slower_than_its_music_is_thinned_whatever_the_tempo(
+    rate: float, share: float, is_thinned: bool
+) -> None:
+    plan, now = plan_from(START, rate), START
+    for _ in range(200):
+        assert plan.more(now, 1, math.inf) is not None
+        gained = max(plan.until, now) + 0.1
+        now += 0.1 * share  # what the model took for a tenth of a second, as it is heard
+        plan.take(replace(planned((gained - START) * rate), tokens=4), now)
+        now = max(now, plan.more_at(math.inf))
+    assert (plan.overload.thinning > 0) is is_thinned
