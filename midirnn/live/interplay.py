@@ -189,7 +189,7 @@ class Interplay:
     def _follow(self, now: float) -> None:
         """Adopt the mode's present stance."""
         before, stance = self.stance, self.mode.stance(now)
-        stance = self._console.gate.admit(Stance.LISTENS if self._held_back else stance, now)
+        stance = self._admit(Stance.LISTENS if self._held_back else stance, now)
         if stance == before:
             return
         played = self.plays
@@ -199,6 +199,15 @@ class Interplay:
         elif self.plays and not played:
             self._begin(now)
         self._on_change(stance)
+
+    def _admit(self, stance: Stance, now: float) -> Stance:
+        """Pass a stance through the beat gate. What the model waits there is added to its turn."""
+        gate = self._console.gate
+        waited = gate.beat is not None
+        admitted = gate.admit(stance, now)
+        if gate.beat is not None and not waited:
+            self.mode.delay(gate.beat - now)
+        return admitted
 
     # What the model does.
 

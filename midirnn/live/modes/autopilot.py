@@ -29,6 +29,9 @@ class Autopilot:
         if performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
             self._plays = performed.gesture is Gesture.YOUR_TURN
 
+    def delay(self, seconds: float) -> None:
+        """Ignore it: only a gesture ends what the model plays."""
+
     def stance(self, now: float) -> Stance:
         """Return the stance: listens and plays, or only listens after "my turn"."""
         return Stance.BOTH if self._plays else Stance.LISTENS

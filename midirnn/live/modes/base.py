@@ -27,6 +27,10 @@ class Mode(Protocol):
         """Take note of what the performer did."""
         ...
 
+    def delay(self, seconds: float) -> None:
+        """Take note that the model, whose turn it is, begins so much later: on a beat."""
+        ...
+
     def stance(self, now: float) -> Stance:
         """Return what the model does from now on."""
         ...

@@ -69,6 +69,11 @@ class CallAndResponse:
         elif self._phrase_start is not None and performed.gesture is self._ending:
             self._begin_answer(performed.seconds)
 
+    def delay(self, seconds: float) -> None:
+        """Let the answer end so much later, since it begins so much later."""
+        if self._answer_end is not None:
+            self._answer_end += seconds
+
     def stance(self, now: float) -> Stance:
         """Return the stance: listens; during an answer it also plays."""
         if now >= self.changes_at():

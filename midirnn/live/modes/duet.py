@@ -33,6 +33,9 @@ class Duet:
         elif performed.gesture in (Gesture.SWITCH, Gesture.MY_TURN):
             self._plays = False
 
+    def delay(self, seconds: float) -> None:
+        """Ignore it: only a gesture ends what the model plays."""
+
     def stance(self, now: float) -> Stance:
         """Return the stance: listens; from the first key on it also plays."""
         return Stance.BOTH if self._plays else Stance.LISTENS

@@ -36,6 +36,9 @@ class Shadow:
             self._pauses = performed.gesture is Gesture.MY_TURN
         self._sounds = performed.keys_down > 0 or (self._sounds and self._pedal_down)
 
+    def delay(self, seconds: float) -> None:
+        """Ignore it: only a gesture ends what the model plays."""
+
     def stance(self, now: float) -> Stance:
         """Return the stance: listens; while the performer's notes sound it also plays."""
         return Stance.BOTH if self._sounds and not self._pauses else Stance.LISTENS

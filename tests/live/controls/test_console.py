@@ -18,6 +18,7 @@ from midirnn.live.controls import ControlMap
 from midirnn.live.controls.console import NO_SUCH_INPUT, Console
 from midirnn.live.controls.knobs import KNOBS
 from midirnn.live.recovery.guard import Fault, loop_period
+from midirnn.live.timing.beat_gate import LEAD_SECONDS
 from midirnn.ports import Message
 from midirnn.ports.midi_clock import CLOCK, CONTINUE, START, STOP
 from midirnn.sampling import SamplingConfig
@@ -302,6 +303,22 @@ def test_answers_begin_on_the_beat() -> None:
     beats = (first - 0.4) / (60.0 / 90.0)
     assert first >= 6.0
     assert beats == pytest.approx(round(beats), abs=0.02)
+
+
+@pytest.mark.parametrize("mode", ["call_and_response", "echo"])
+@pytest.mark.parametrize("bpm", [60.0, 70.0, 90.0])
+def test_an_answer_that_waits_for_the_bar_lasts_as_long_as_one_that_does_not(
+    mode: str, bpm: float
+) -> None:
+    config = LiveConfig(on_beat=4.0, clock_out_bpm=bpm, reference_bpm=bpm, answer_seconds=2.0)
+    stage = stage_with(mode, *PHRASE, config=config)
+    stage.play(14.0)
+    (begins, stance), (ends, _) = stage.changes[1:]
+    bar = begins + LEAD_SECONDS
+    assert stance == Stance.BOTH
+    assert bar / (240.0 / bpm) == pytest.approx(round(bar / (240.0 / bpm)), abs=0.01)
+    assert bar >= 6.0
+    assert ends - bar == pytest.approx(2.0, abs=0.01)
 
 
 def test_without_a_clock_answers_do_not_wait_for_the_beat() -> None:
