@@ -36,7 +36,8 @@ class CallAndResponse:
     phrase at once; during an answer it ends the answer, and after one it asks for another. "Your
     turn" begins an answer, even before any phrase, and "my turn" ends it.
 
-    An answer is as long as the phrase, or ``answer_seconds``. It goes on while the performer
+    An answer is as long as the phrase, or ``answer_seconds``. A phrase lasts until the last key or
+    pedal moved, or if keys are still held, until it ended. An answer goes on while the performer
     releases keys and pedals; a new key ends it.
     """
 
@@ -113,7 +114,8 @@ class CallAndResponse:
 
     def _begin_answer(self, now: float) -> None:
         if self._phrase_start is not None:
-            self._phrase_seconds = self._last - self._phrase_start
+            phrase_end = now if self._keys_down else self._last
+            self._phrase_seconds = phrase_end - self._phrase_start
         equal = max(self._phrase_seconds or 0.0, SHORTEST_ANSWER_SECONDS)
         self._answer_end = now + (self.config.answer_seconds or equal)
         self._phrase_start = None

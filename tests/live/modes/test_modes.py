@@ -81,6 +81,15 @@ def test_a_single_short_note_gets_an_answer_that_can_be_heard() -> None:
     assert mode.changes_at() == pytest.approx(1.1 + SHORTEST_ANSWER_SECONDS)
 
 
+def test_a_chord_that_is_held_is_part_of_its_phrase() -> None:
+    mode = make_mode("call_and_response", LiveConfig(phrase_end="switch"))
+    press(mode, 1.0)
+    gesture(mode, 11.0, Gesture.SWITCH, keys_down=1)
+    assert mode.changes_at() == 21.0
+    let_go(mode, 11.5)
+    assert mode.changes_at() == 21.0
+
+
 def test_silence_and_answer_can_be_set() -> None:
     mode = a_phrase(0.0, 5.0, LiveConfig(silence_seconds=0.3, answer_seconds=0.5))
     assert mode.changes_at() == pytest.approx(5.3)
@@ -125,7 +134,7 @@ def test_letting_go_and_pedals_do_not_end_an_answer() -> None:
     let_go(mode, 4.5)
     mode.hear(Performed(4.6, Gesture.PEDAL, 0))
     assert mode.stance(4.7) == BOTH
-    assert mode.stance(6.0) == LISTENS
+    assert mode.stance(8.0) == LISTENS
     assert mode.changes_at() == NEVER
 
 
