@@ -329,7 +329,7 @@ class Session(RemoteControl):
         self._check_output(now)
         self.interplay.catch_up(now)
         self._orders.carry_out(now)
-        again = self.interplay.step(now)
+        again = self.interplay.step(self._clock.now())  # an order may have taken long: a pause
         is_warm = self._keeps_warm and now < self._warm_until
         return min(
             again, self.scheduler.stuck_at, now + (ROUND_SECONDS if is_warm else IDLE_SECONDS)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterable
 
 import pytest
 
 from midirnn.live import LiveConfig
+from midirnn.live.base.messages import PlannedEvent
 from midirnn.live.signals import EndSignals
 from midirnn.ports.midi_clock import CLOCK
 from tests.live.recovery.test_survival import Concert
@@ -34,6 +36,25 @@ def test_before_a_pause_every_note_ends_and_after_it_the_model_plays_on(mode: st
     assert woken <= 20  # the tiny model plays ten a second, in chords
     stage.run(3.0)
     assert any(seconds > 7.1 for seconds in note_ons(stage.sent))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("gap", [0.3, 4.0, 60.0])
+def test_after_a_pause_no_note_begins_that_was_due_before(gap: float, seed: int) -> None:
+    stage = Stage("autopilot", seed=seed)
+    scheduler, late = stage.session.scheduler, []
+    add = scheduler.add
+
+    def note_down(events: Iterable[PlannedEvent]) -> None:
+        planned = list(events)
+        late.extend(e for e in planned if e.seconds < stage.clock.now() - 0.05)
+        add(planned)
+
+    stage.run(3.0)
+    scheduler.add = note_down  # type: ignore[method-assign]
+    stage.session.pause(lambda: stage.clock.advance(gap))
+    stage.run(gap + 1.0)
+    assert late == []
 
 
 def test_after_a_sleep_no_burst_of_notes_and_clocks_is_sent() -> None:
