@@ -76,6 +76,8 @@ NO_SUCH_INPUT = (
     "--control-inputs)"
 )
 
+BEYOND_LIMITS = "the tempo is {bpm:g}: the MIDI clock that is sent stays at {sent:g}"
+
 NOTHING_TO_BLEND = (
     "the knob blend has no effect: this model is not tuned (midirnn tune, or --tune-between-sets)"
 )
@@ -114,6 +116,8 @@ class Console:
         bpm = self.config.clock_out_bpm
         self.clock_out = None if bpm is None else ClockSender(bpm)
         """The MIDI clock that is sent, if any."""
+        self._beyond = False
+        """True while the tempo that is followed is beyond the limits of the clock that is sent."""
         self.beats: Beats = beats or self.clock_out or self.clock_in
         self.gate = BeatGate(self._next_beat)
         self.stretch = Stretch(self.beats, self.config.reference_bpm)
@@ -240,8 +244,7 @@ class Console:
         """
         if self.config.clock == "midi":
             yield from self._clock_input.step(now)
-        if self.clock_out is not None and self.beats is not self.clock_out and self.beats.bpm:
-            self.clock_out.set_bpm(self.beats.bpm)
+        yield from self._lead_clock()
         if self.stretch.follow(now):
             yield Replan()
         while self._performed:
@@ -249,6 +252,16 @@ class Console:
         for _ in range(len(self._commands)):  # a flood of more must not hold up the music
             yield from self._obey(self._commands.popleft(), now)
         yield from self._ask(now)
+
+    def _lead_clock(self) -> Iterator[Effect]:
+        """Send our clock at the tempo that is followed; say once if that is beyond its limits."""
+        sender, bpm = self.clock_out, self.beats.bpm
+        if sender is None or self.beats is sender or not bpm:
+            return
+        sender.set_bpm(bpm)
+        if (is_beyond := sender.bpm != bpm) and not self._beyond:
+            yield Say(BEYOND_LIMITS.format(bpm=bpm, sent=sender.bpm))
+        self._beyond = is_beyond
 
     def look_after(self, now: float) -> tuple[list[Effect], float]:
         """Return the guard's remedies for music that has gone wrong, and when to look again.

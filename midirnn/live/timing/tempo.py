@@ -211,8 +211,8 @@ class ClockSender:
         return self._bpm
 
     def set_bpm(self, bpm: float) -> None:
-        """Set the tempo from the next clock on."""
-        self._bpm = _check_bpm(bpm)
+        """Set the tempo from the next clock on; beyond the limits, the nearest within them."""
+        self._bpm = min(max(bpm, SLOWEST_BPM), FASTEST_BPM)
 
     @property
     def next_seconds(self) -> float:

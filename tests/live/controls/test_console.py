@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from midirnn.engines.state import FloatVector
 from midirnn.live import MODES, LiveConfig, Stance
 from midirnn.live.base.messages import Knobs
 from midirnn.live.controls import ControlMap
+from midirnn.live.controls.commands import Say
 from midirnn.live.controls.console import NO_SUCH_INPUT, Console
 from midirnn.live.controls.knobs import KNOBS
 from midirnn.live.recovery.guard import Fault, loop_period
@@ -366,6 +368,33 @@ def test_a_clock_of_ones_own_is_sent_and_answers_begin_on_its_beat() -> None:
     assert [message for _, message in sent if message[0] >= 0xF0][-1] == (STOP,)
     beats = note_ons(sent)[0] / (60.0 / 90.0)
     assert beats == pytest.approx(round(beats), abs=0.02)
+
+
+@dataclass
+class FixedBeats:
+    """The tempo of others, who have not begun."""
+
+    bpm: float | None
+    running: bool = False
+
+    def beat_at(self, seconds: float) -> float | None:
+        return None
+
+
+@pytest.mark.parametrize(("beyond", "nearest"), [(999.0, 400.0), (5.0, 20.0)])
+def test_a_clock_is_sent_at_the_tempo_that_is_followed_or_as_near_as_it_may_go(
+    beyond: float, nearest: float
+) -> None:
+    beats = FixedBeats(120.0)
+    console = Console(LiveConfig(clock="link", clock_out_bpm=90.0), beats=beats)
+    assert console.clock_out is not None
+    said, sent = [], []
+    for now, beats.bpm in enumerate((120.0, beyond, beyond, 130.0, nearest, beyond)):
+        said.append([e.text for e in console.step(float(now)) if isinstance(e, Say)])
+        sent.append(console.clock_out.bpm)
+    assert sent == [120.0, nearest, nearest, 130.0, nearest, nearest]
+    told = [f"the tempo is {beyond:g}: the MIDI clock that is sent stays at {nearest:g}"]
+    assert said == [[], told, [], [], [], told]
 
 
 def test_the_sound_that_was_chosen_is_sent_first() -> None:
