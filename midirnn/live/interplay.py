@@ -53,6 +53,9 @@ REST_SECONDS = 0.25
 """How often a resting model is told the time: when the performer plays again, it is at most this
 far behind."""
 
+GIVES_TURN = (Gesture.YOUR_TURN, Gesture.SWITCH)
+"""Gestures after which a model that was held back may play again, as after a key."""
+
 
 class Interplay:
     """Hears the performer, follows the mode, lets the model play. Owns the stance and the plan.
@@ -308,6 +311,8 @@ class Interplay:
                     self._observer.noted(text, self._clock.now())
 
     def _make_gesture(self, gesture: Gesture, now: float) -> None:
+        if gesture in GIVES_TURN:
+            self._held_back = False
         self.mode.hear(Performed(now, gesture, self._listener.keys_down))
         self._follow(now)
 
@@ -324,12 +329,12 @@ class Interplay:
         self._on_change(self.stance)
 
     def _hold_back(self, now: float, *, on: bool = True) -> None:
-        """End the model's notes and let it rest until a key is pressed, or let it play on."""
+        """End the model's notes and let it rest until it is told to go on, or let it play on."""
         self._held_back = on
         self._follow(now)
 
     def _panic(self, now: float) -> None:
-        """End every note, and let the model rest until a key is pressed."""
+        """End every note, and let the model rest until a key is pressed or it is given the turn."""
         self._silence(now)
         self._hold_back(now)
         self._scheduler.release(owner=PERFORMER)

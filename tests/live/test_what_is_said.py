@@ -167,6 +167,6 @@ def test_each_control_says_what_it_has_done() -> None:
         "crossfade: 100% of preset 2, the rest of preset 1",
         "undone",
         "reset: the model has forgotten everything",
-        "panic: the model is silent until you play",
+        "panic: the model is silent until you play or give it the turn",
     ]
     assert told_by(turn(1.0, "undo", 127)) == ["there is nothing to undo"]

@@ -386,7 +386,7 @@ class Console:
             yield MakeGesture(TURNS[name])
         elif name == "panic":
             yield Panic()
-            yield Tell("panic: the model is silent until you play")
+            yield Tell("panic: the model is silent until you play or give it the turn")
         elif name == "reset":
             self._following.forget()
             yield from _change(self.bank.reset())

@@ -259,7 +259,9 @@ _ALL = (
     _switch("switch", "one foot switch for both: answer now, or stop answering", cc=107),
     _switch("freeze", "while pressed, the model does not hear you and plays on", cc=102),
     _switch("reset", "the model forgets everything it has heard and played", cc=103),
-    _switch("panic", "end every note; the model is silent until you play again", cc=104),
+    _switch(
+        "panic", "end every note; the model is silent until you play or give it the turn", cc=104
+    ),
     _switch("undo", "undo the last preset, crossfade or reset", cc=105),
     _switch("untune", "go back to the model as it was before it was last tuned", cc=108),
     _switch(

@@ -213,6 +213,17 @@ def test_a_note_that_was_held_before_freezing_ends_all_the_same() -> None:
     assert 61 not in stage.sampler.sounding
 
 
+@pytest.mark.parametrize("mode", ["autopilot", "duet", "call_and_response"])
+def test_your_turn_ends_a_panic_and_a_stop_of_the_clock(mode: str) -> None:
+    stopped = stage_with(mode, *note(0.5, 1.0, 60), (3.0, (STOP,)), config=FOLLOW)
+    panicked = stage_with(mode, *note(0.5, 1.0, 60), turn(3.0, "panic", 127))
+    for stage in (stopped, panicked):
+        stage.perform([turn(5.0, "your_turn", 127)])
+        onsets = note_ons(stage.play(8.0))
+        assert not any(3.0 < seconds < 5.0 for seconds in onsets)
+        assert any(5.0 < seconds < 7.0 for seconds in onsets)
+
+
 def test_panic_ends_all_and_the_model_waits_for_a_key() -> None:
     stage = stage_with("autopilot", turn(3.0, "panic", 127), turn(3.1, "panic", 0))
     with stage.session:
