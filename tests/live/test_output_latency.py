@@ -53,6 +53,34 @@ def test_the_first_note_of_an_answer_comes_as_soon_as_without() -> None:
     assert begun[LATENCY_MS] >= 0.8 + 0.5  # not before the phrase is over
 
 
+class Due(Observers):
+    """When each message of the model sounded and was to sound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[tuple[float, float, Message]] = []
+
+    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
+        if player == MODEL:
+            self.messages.append((seconds, due_seconds, message))
+
+    @property
+    def notes(self) -> list[tuple[float, Message]]:
+        return [(due, message) for _, due, message in self.messages if is_note_on(message)]
+
+
+@pytest.mark.parametrize("latency_ms", [0.0, LATENCY_MS, 500.0])
+def test_notes_that_are_ended_at_once_are_not_late(latency_ms: float) -> None:
+    due = Due()
+    stage = Stage("autopilot", LiveConfig(output_latency_ms=latency_ms), observers=[due])
+    stage.clock.at(stage.start + 3.0, lambda: stage.session.press("my_turn"))
+    stage.play(4.0)
+    ended_at = stage.start + 3.0 + latency_ms / 1e3
+    ends = [sounds - due for sounds, due, _ in due.messages if sounds == pytest.approx(ended_at)]
+    assert ends
+    assert set(ends) == {0.0}
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(["duet", "call_and_response", "autopilot", "shadow", "echo"]),
@@ -75,18 +103,6 @@ def test_latencies_that_no_instrument_has_are_refused(latency_ms: float) -> None
 
 
 jack_server = jack_fixture(period=256)
-
-
-class Due(Observers):
-    """When each note of the model was to sound."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[tuple[float, Message]] = []
-
-    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        if player == MODEL and is_note_on(message):
-            self.notes.append((due_seconds, message))
 
 
 def test_over_jack_notes_arrive_before_they_are_due(

@@ -253,9 +253,9 @@ class Scheduler:
         while self._released:
             key, owner = self._released.popleft()
             if message := self._end(key, owner):
-                return SentEvent(now, now, message, owner)
+                return SentEvent(now, self._sounds_at(now, owner), message, owner)
         if self._endings:
-            return SentEvent(now, now, self._endings.popleft(), MODEL)
+            return SentEvent(now, self._sounds_at(now, MODEL), self._endings.popleft(), MODEL)
         while self._passing:
             passed, seconds = self._passing[0]
             message, whole = self._take(passed, now, PERFORMER, seconds)
@@ -276,8 +276,13 @@ class Scheduler:
         for note in self._ledger.overdue(now):
             self._rescued = True
             if message := self._end(note.key, note.owner):
-                return SentEvent(now, note.latest_end, message, note.owner)
+                due = self._sounds_at(note.latest_end, note.owner)
+                return SentEvent(now, due, message, note.owner)
         return None
+
+    def _sounds_at(self, sent: float, owner: str) -> float:
+        """Return when a message sounds that is sent then; of the model's, the latency later."""
+        return sent + self._early if owner == MODEL else sent
 
     def _take(
         self, message: Message, now: float, owner: str, due: float
