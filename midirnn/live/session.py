@@ -190,6 +190,7 @@ class Session(RemoteControl):
             return
         if self._config.passes_on:
             self._pass_on(message, seconds)
+        self.console.hear_performer(message, seconds)
         self.listener.receive(message, seconds)
         self._orders.wake()
 

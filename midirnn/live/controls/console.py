@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
+from midirnn.codecs.performance import DRUM_CHANNEL
 from midirnn.codecs.style import Style
 from midirnn.live.base.channel_messages import is_system
 from midirnn.live.base.config import LiveConfig
@@ -55,13 +56,14 @@ from midirnn.live.controls.presets import PresetBank
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import KEPT_KNOBS, Scene
 from midirnn.live.controls.takeover import Takeover
+from midirnn.live.input.remarks import is_note_on
 from midirnn.live.modes import MODES, Mode, mode_name
 from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard
 from midirnn.live.timing.beat_gate import BeatGate
 from midirnn.live.timing.stretch import Stretch
 from midirnn.live.timing.tempo import Beats, ClockSender, next_beat
-from midirnn.midievents import NOTE_ON, PROGRAM_CHANGE
+from midirnn.midievents import PROGRAM_CHANGE
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
@@ -174,13 +176,16 @@ class Console:
             return True
         changes = self._map.translate(message)
         self.command([change for change in changes if self._takeover.admits(change)])
-        if not changes and len(message) == 3 and message[0] & 0xF0 == NOTE_ON and message[2]:
-            self._performed.append((message[1], seconds))
         return bool(changes)
+
+    def hear_performer(self, message: Message, seconds: float) -> None:
+        """Queue a message that the model hears, for a key that follows it. Thread-safe."""
+        if is_note_on(message) and message[0] & 0x0F != DRUM_CHANNEL:
+            self._performed.append((message[1], seconds))
 
     def hear_sent(self, message: Message, seconds: float) -> None:
         """Queue a message that the model has played, for the guard. Thread-safe."""
-        if message[0] & 0xF0 == NOTE_ON and message[2]:
+        if is_note_on(message):
             self._played.append((seconds, message[1]))
 
     # In the session's thread.

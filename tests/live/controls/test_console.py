@@ -171,6 +171,19 @@ def test_the_register_holds_the_model_in() -> None:
     assert after <= set(range(60, 72))
 
 
+def test_a_key_that_follows_the_performer_follows_only_what_is_listened_to() -> None:
+    stage = Stage("autopilot", LiveConfig(input_channels=(1, 10)))
+    stage.session.turn("key", "performer")
+    drum, other = (1.0, (0x99, 42, 90)), (1.1, (0x91, 61, 90))
+    stage.perform([drum, other])
+    stage.run(1.5)
+    performer = stage.session.console.performer
+    assert performer.shares() is None
+    stage.perform(note(2.0, 2.5, 64))
+    stage.run(1.5)
+    assert performer.shares() == tuple(float(pitch_class == 4) for pitch_class in range(12))
+
+
 def test_the_balance_scales_what_is_sent_and_nothing_else() -> None:
     plain, soft = Stage("autopilot").play(4.0), stage_with("autopilot", turn(0.0, "balance", 0))
     quarter = [(seconds, m[2]) for seconds, m in soft.play(4.0) if is_note_on(m)]
