@@ -136,9 +136,9 @@ class Console:
         self._performed: deque[tuple[int, float]] = deque()
         self._played: deque[tuple[float, int]] = deque()
         self._asked: Knobs | None = None
-        self._stand: tuple[int, float, Style | None, float] | None = None
+        self._stand: tuple[int, float, Style | None, float, bool] | None = None
         """What the last request was made from: the number of turns of the knobs, the guard's
-        factor, the style followed, and how closely."""
+        factor, the style followed, how closely, and whether the model draws what it plays."""
         self._knobs_at = 0.0
         self._following = StyleFollower(PerformanceCodec(), self.config.follow_seconds)
         self._model_plays = False
@@ -200,6 +200,7 @@ class Console:
         self._model_plays = True
         self._draws_freely = mode.source is Source.MODEL
         self.guard.begin(now)
+        self._knobs_at = now
         following: Following = getattr(mode, "following", Following.LATEST)
         self._following.begin(following, now)
         at_once, end = self.gate.beat is not None, mode.changes_at()
@@ -232,6 +233,11 @@ class Console:
     def heard(self, *, notes: bool) -> list[Request]:
         """Return the requests after the model has heard the performer: store its hidden state."""
         return [Store(PRIMED)] if notes and self._model_plays else []
+
+    @property
+    def _draws(self) -> bool:
+        """True while the model plays music of its own."""
+        return self._model_plays and self._draws_freely
 
     @property
     def delivery(self) -> Delivery:
@@ -275,7 +281,7 @@ class Console:
         """
         while self._played:
             self.guard.hear_note(*self._played.popleft())
-        if not (self.config.guard and self._model_plays and self._draws_freely):
+        if not (self.config.guard and self._draws):
             return [], math.inf  # echoes and chords are as sparse as the performer's notes
         density = self.panel["density"]
         asked = density if isinstance(density, float) and self._steerable else None
@@ -298,14 +304,15 @@ class Console:
             controls = self.panel.controls(self.performer, *self._following.style(now))
         lowest, highest = self.panel.register
         pace = Pace()
-        if self._model_plays and self._draws_freely:
+        if self._draws:
             pace = pace_of(controls, beside=self._following.beside)
         return Knobs(sampling, controls, lowest, highest, pace, self.panel.number("blend"))
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
         """Yield the request for the knobs and the performer's style, if they have changed."""
         style, share = self._following.style(now)
-        stand = self.panel.turns, self.guard.temperature_factor(now), style, share
+        factor = self.guard.temperature_factor(now)
+        stand = self.panel.turns, factor, style, share, self._draws
         follows = self.panel["key"] == "performer"
         if (follows and now < self._knobs_at) or (not follows and stand == self._stand):
             return

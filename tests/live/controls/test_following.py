@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.controls import Controls
 from midirnn.codecs.style import Style
 from midirnn.live import LiveConfig
 from midirnn.live.base.messages import HeardStep, Knobs
@@ -13,6 +14,7 @@ from midirnn.live.base.playing import Following
 from midirnn.live.controls.console import Console
 from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.map import ControlChange
+from midirnn.live.controls.panel import pace_of
 from midirnn.live.modes import make_mode
 from midirnn.live.recording.event_log import from_plain, to_plain
 
@@ -184,6 +186,15 @@ def test_a_knob_that_was_turned_wins_over_what_was_heard() -> None:
     vector, free = controls.vector(), Style(controls.style.values).vector()  # type: ignore[union-attr]
     assert np.argmax(vector[:8]) == 2  # log2(1 + 2) lies between the inputs 1 and 2
     assert vector[8:16] == pytest.approx(0.5 * free[8:16])
+
+
+@pytest.mark.parametrize("key", ["free", "performer"])
+def test_a_density_turned_while_the_model_rests_limits_its_pace_once_it_plays(key: str) -> None:
+    console = Console()
+    console.command([ControlChange("key", key), ControlChange("density", 2.0)])
+    list(console.step(5.5))
+    pace = asked_at_begin(console, "autopilot").pace
+    assert pace == pace_of(Controls(2.0), beside=False)
 
 
 def test_with_the_knob_at_0_or_a_model_without_inputs_no_style_is_asked_for() -> None:
