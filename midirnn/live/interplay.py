@@ -313,7 +313,7 @@ class Interplay:
     def _make_gesture(self, gesture: Gesture, now: float) -> None:
         if gesture in GIVES_TURN:
             self._held_back = False
-        self.mode.hear(Performed(now, gesture, self._listener.keys_down))
+        self.mode.hear(self._listener.performed(now, gesture))
         self._follow(now)
 
     def _change_mode(self, name: str, now: float) -> None:
@@ -325,7 +325,7 @@ class Interplay:
         self.mode = make_mode(name, self.config)
         self.stance = Stance.LISTENS
         self._console.gate.admit(Stance.LISTENS, now)
-        self._make_gesture(Gesture.PEDAL, now)  # so that it knows which keys are down
+        self._make_gesture(Gesture.PEDAL, now)  # so that it knows what is held
         self._on_change(self.stance)
 
     def _hold_back(self, now: float, *, on: bool = True) -> None:

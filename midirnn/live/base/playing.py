@@ -64,8 +64,12 @@ class Gesture(Enum):
 
 @dataclass(frozen=True)
 class Performed:
-    """A gesture of the performer, and how many keys are down after it."""
+    """A gesture of the performer, and how many keys are down after it.
+
+    With ``pedal_holds`` a sustain pedal holds notes after it whose keys are up.
+    """
 
     seconds: float
     gesture: Gesture
     keys_down: int
+    pedal_holds: bool = False

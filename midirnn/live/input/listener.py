@@ -37,6 +37,8 @@ class Listener:
         self._time = time_map or TimeMap(start_seconds)
         self._modes = ModeMessages()
         self._pedals_down: set[int] = set()
+        self._held_by_pedal: set[int] = set()
+        """The channels on which the pedal holds notes whose keys are up."""
         self._encoder = codec.stream_encoder()
         self._queue: deque[tuple[Message, float]] = deque()
         self._last_seconds = 0.0
@@ -131,7 +133,11 @@ class Listener:
         # A note that is shorter than a step ends in the next step.
         self._open_until_step = self._codec.step(since_start) + 2
         at = self._time.seconds(self._start + since_start)
-        return steps, Performed(at, gesture, len(self._keys))
+        return steps, self.performed(at, gesture)
+
+    def performed(self, seconds: float, gesture: Gesture) -> Performed:
+        """Return a gesture together with what is held after it."""
+        return Performed(seconds, gesture, len(self._keys), bool(self._held_by_pedal))
 
     def _gesture(self, message: Message) -> Gesture | None:
         """Return the gesture of a message, if it is one; keep track of the keys that are down."""
@@ -144,9 +150,14 @@ class Listener:
             self._keys.add((channel, message[1]))
             return Gesture.KEY_DOWN
         if kind in (NOTE_ON, NOTE_OFF):
-            self._keys.discard((channel, message[1]))
+            self._lift((channel, message[1]))
             return Gesture.KEY_UP
         return None
+
+    def _lift(self, key: tuple[int, int]) -> None:
+        if key in self._keys and key[0] in self._pedals_down:
+            self._held_by_pedal.add(key[0])
+        self._keys.discard(key)
 
     def _pedal(self, channel: int, value: int) -> Gesture:
         """Return the gesture of the sustain pedal: down, up, or neither."""
@@ -157,6 +168,7 @@ class Listener:
             self._pedals_down.add(channel)
             return Gesture.PEDAL_DOWN
         self._pedals_down.discard(channel)
+        self._held_by_pedal.discard(channel)
         return Gesture.PEDAL_UP
 
     def _steps(self, tokens: list[int]) -> list[HeardStep]:

@@ -24,17 +24,14 @@ class Shadow:
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config
-        self._pedal_down = False
         self._sounds = False
         self._pauses = False
 
     def hear(self, performed: Performed) -> None:
         """Keep track of whether the performer's notes sound, and whose turn it is."""
-        if performed.gesture in (Gesture.PEDAL_DOWN, Gesture.PEDAL_UP):
-            self._pedal_down = performed.gesture is Gesture.PEDAL_DOWN
-        elif performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
+        if performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
             self._pauses = performed.gesture is Gesture.MY_TURN
-        self._sounds = performed.keys_down > 0 or (self._sounds and self._pedal_down)
+        self._sounds = performed.keys_down > 0 or performed.pedal_holds
 
     def delay(self, seconds: float) -> None:
         """Ignore it: only a gesture ends what the model plays."""

@@ -95,6 +95,29 @@ def test_shadow_sounds_on_with_what_the_pedal_holds() -> None:
     assert {round(at, 1) for at, message in stage.sent if is_note_off(message)} == {2.0}
 
 
+@pytest.mark.parametrize("others", [[], [(1.5, (0xB1, 64, 127)), (3.0, (0xB1, 64, 0))]])
+def test_shadow_sounds_on_whatever_another_performer_does_with_their_pedal(
+    others: list[Timed],
+) -> None:
+    pedal = [(1.0, (0xB0, 64, 127)), (6.0, (0xB0, 64, 0))]
+    stage = stage_with("shadow", *pedal, *note(2.0, 2.5, 60), *others)
+    stage.play(8.0)
+    assert stage.changes[1:] == [(2.0, Stance.BOTH), (6.0, Stance.LISTENS)]
+
+
+def test_shadow_knows_of_a_pedal_that_was_down_before_it() -> None:
+    pedal = [(1.0, (0xB0, 64, 127)), (6.0, (0xB0, 64, 0))]
+    stage = stage_with("duet", *pedal, to_mode(1.5, "shadow"), *note(2.0, 2.5, 60))
+    stage.play(8.0)
+    assert stage.changes[-2:] == [(2.0, Stance.BOTH), (6.0, Stance.LISTENS)]
+
+
+def test_shadow_rests_when_only_the_pedal_of_someone_silent_is_down() -> None:
+    stage = stage_with("shadow", (1.0, (0xB1, 64, 127)), *note(2.0, 2.5, 60))
+    stage.play(4.0)
+    assert stage.changes[1:] == [(2.0, Stance.BOTH), (2.5, Stance.LISTENS)]
+
+
 def test_shadow_sounds_with_the_performers_notes_and_never_else() -> None:
     stage = stage_with("shadow", *note(1.0, 1.4, 60), *note(2.0, 3.0, 64), *note(2.5, 3.5, 67))
     sent = stage.play(8.0)
