@@ -10,7 +10,7 @@ from typing import Self
 
 from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.errors import PortError
-from midirnn.live.base.channel_messages import ModeMessages, endings, is_system
+from midirnn.live.base.channel_messages import ModeMessages, endings, is_reset, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
@@ -179,7 +179,7 @@ class Session(RemoteControl):
 
     def _hear(self, message: Message, seconds: float) -> None:
         """Handle a message of the performer."""
-        if not is_system(message):
+        if not is_system(message) or is_reset(message):
             self._observer.heard(message, seconds)
         if self.console.take(message, seconds):
             self._orders.wake()

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.live import LiveConfig
+from midirnn.live import LiveConfig, Stance
+from midirnn.live.base.observers import Observers
 from midirnn.live.output.ledger import PERFORMER
 from midirnn.live.recording.midi import Recording
 from midirnn.ports import Message
-from tests.live.stage import Stage, is_note_off, is_note_on, note, note_ons, sounding
+from tests.live.stage import Stage, is_note_off, is_note_on, note, note_ons, pedals_down, sounding
 
 ENDINGS = [120, 123, 124, 125, 126, 127]
 MODES = [121, *ENDINGS]
@@ -43,6 +44,33 @@ def test_notes_that_a_sequencer_ends_by_mode_message_keep_none_of_the_models_fro
     assert max(lengths) <= LONGEST_SECONDS + 0.1
     ended = {message[1] for seconds, message in sent if seconds <= 2.01 and is_note_off(message)}
     assert set(range(48, 73)) <= ended
+
+
+class Recorder(Observers):
+    """Records what the performer plays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recording = Recording(1000.0)
+
+    def heard(self, message: Message, seconds: float) -> None:
+        self.recording.add(PERFORMER, message, seconds)
+
+
+def test_a_system_reset_releases_the_performers_keys_and_pedals_and_is_recorded() -> None:
+    recorder = Recorder()
+    config = LiveConfig(thru=True, input_channels=(1,))
+    stage = Stage("call_and_response", config, observers=[recorder])
+    stage.perform([(0.5, (0xB0, 64, 127)), (1.0, (0x90, 60, 80)), (2.0, (0xFF,))])
+    stage.run(2.5)
+    assert stage.session.listener.keys_down == 0
+    assert sounding(message for _, message in stage.sent) == set()
+    assert pedals_down(message for _, message in stage.sent) == set()
+    stage.run(1.0)
+    assert (3.0, Stance.BOTH) in stage.changes
+    recorded = recorder.recording.performance()
+    assert recorded.end.tolist() == [2.0]
+    assert recorded.pedal_value.tolist() == [127, 0]
 
 
 @pytest.mark.parametrize("controller", MODES)

@@ -42,6 +42,11 @@ def is_system(message: Message) -> bool:
     return bool(message) and message[0] >= _FIRST_SYSTEM_MESSAGE
 
 
+def is_reset(message: Message) -> bool:
+    """Return True for a system reset, which releases every key and pedal of its sender."""
+    return bool(message) and message[0] == _SYSTEM_RESET
+
+
 def is_controller(message: Message) -> bool:
     """Return True for a movement of a controller, such as the sustain pedal."""
     return message[0] & 0xF0 == CONTROL_CHANGE
@@ -72,7 +77,7 @@ class ModeMessages:
 
     def plain(self, message: Message) -> list[Message]:
         """Return what it stands for: itself, its translation, or nothing if it has no effect."""
-        if message and message[0] == _SYSTEM_RESET:
+        if is_reset(message):
             return [plain for channel in CHANNELS for plain in self._all_off(channel)]
         if not message or is_system(message):
             return [message]

@@ -14,7 +14,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.performance import DRUM_CHANNEL
 from midirnn.codecs.style import Style
-from midirnn.live.base.channel_messages import is_system
+from midirnn.live.base.channel_messages import is_reset, is_system
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import (
     Begin,
@@ -167,7 +167,7 @@ class Console:
 
     def take(self, message: Message, seconds: float) -> bool:
         """Queue a MIDI message's commands; return False if it is music. Thread-safe."""
-        if is_system(message):
+        if is_system(message) and not is_reset(message):
             if self.config.clock == "midi":
                 self._clock_input.put(message, seconds)
             return True
