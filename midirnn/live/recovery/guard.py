@@ -114,6 +114,7 @@ class CollapseGuard:
             self._chord = seconds
         self._notes.append((self._chord, pitch))
         self._onsets.append(seconds)
+        self._forget_before(seconds)
         self._unseen += 1
 
     def hear_entropy(self, nats: float) -> None:
@@ -162,13 +163,17 @@ class CollapseGuard:
         return f"guard: {faults} (went back to your music {_times(self.went_back)})"
 
     def _fault(self, now: float, notes_per_second: float | None) -> Fault | None:
-        while self._onsets and self._onsets[0] <= now - SILENCE_SECONDS:
-            self._onsets.popleft()
+        self._forget_before(now)
         if self._is_silent(now, notes_per_second):
             return Fault.SILENCE
         if self._babbles(now):
             return Fault.BABBLE
         return Fault.LOOP if self._loops(now) else None
+
+    def _forget_before(self, now: float) -> None:
+        """Forget the onsets that no fault is found in any more."""
+        while self._onsets and self._onsets[0] <= now - SILENCE_SECONDS:
+            self._onsets.popleft()
 
     def _is_silent(self, now: float, notes_per_second: float | None) -> bool:
         few: float = SILENCE_NOTES

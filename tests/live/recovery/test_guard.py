@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from midirnn.live.recovery.guard import (
     REMEDY_SECONDS,
     SILENCE_SECONDS,
     TEMPERATURE_FACTORS,
+    WATCHED_NOTES,
     CollapseGuard,
     Fault,
     Remedy,
@@ -55,6 +57,15 @@ def a_walk(seconds: float, gap: float, seed: int = 0) -> Notes:
     rng = np.random.default_rng(seed)
     pitches = 60 + np.cumsum(rng.integers(-4, 5, int(seconds / gap))) % 24
     return [(i * gap, int(pitch)) for i, pitch in enumerate(pitches)]
+
+
+def test_of_the_notes_that_no_fault_is_found_in_any_more_none_are_kept() -> None:
+    guard = CollapseGuard()
+    guard.begin(0.0)
+    for seconds, pitch in a_walk(600.0, 0.05):
+        guard.hear_note(seconds, pitch)  # nobody looks: without a guard, or in the mode shadow
+    kept = [len(kept) for kept in vars(guard).values() if isinstance(kept, deque)]
+    assert max(kept) <= WATCHED_NOTES
 
 
 def faults(remedies: list[Remedy]) -> set[Fault]:
