@@ -110,10 +110,10 @@ class Interplay:
         """True while the model plays."""
         return self.stance is not None and Stance.PLAYS in self.stance and not self.muted
 
-    def start(self) -> None:
+    def start(self, now: float) -> None:
         """Give the mode its first stance, if it has none."""
         if self.stance is None:
-            self._follow(self._model.start_seconds)
+            self._follow(now)
 
     def catch_up(self, now: float) -> None:
         """Take the model's replies, and replace a lost model."""
@@ -367,6 +367,7 @@ class Interplay:
         elif (reason := self.supervisor.loss(now)) is not None:
             self.plan.lose()  # first, so that dropped notes cannot begin any more
             self._scheduler.release()
+            self._console.guard.end()  # a model that is away is not silent
             self._say(self._dialogue.restart(now, reason))
             self._note_start(now)
         elif self.supervisor.try_again(now):

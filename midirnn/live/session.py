@@ -323,7 +323,7 @@ class Session(RemoteControl):
         now = self._clock.now()
         if self.listener.has_news or self.interplay.plays:
             self._warm_until = now + WARM_SECONDS
-        self.interplay.start()
+        self.interplay.start(now)
         if now > self._stepped_at + ASLEEP_SECONDS:
             self.interplay.supervisor.pardon(now)
         self._stepped_at = now

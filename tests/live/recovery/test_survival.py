@@ -15,6 +15,7 @@ from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import Adopt, Hear, Save
 from midirnn.live.controls import ControlMap
 from midirnn.live.modes import MODES
+from midirnn.live.recovery.guard import SILENCE_SECONDS, Fault
 from midirnn.live.recovery.supervisor import (
     FIRST_PAUSE_SECONDS,
     MOST_LOSSES,
@@ -184,6 +185,22 @@ def test_a_model_that_is_lost_again_and_again_is_tried_more_slowly_and_the_sessi
         concert.model.kill()
         concert.run(0.1)
         assert f"tried again in {2 * FIRST_PAUSE_SECONDS:g} s" in concert.troubles[-1]
+
+
+def test_a_model_that_is_loaded_or_tried_again_for_long_has_not_fallen_silent() -> None:
+    concert = Concert("autopilot")
+    guard = concert.session.console.guard
+    with concert.session:
+        concert.clock.advance(SILENCE_SECONDS + 1.0)
+        concert.run(1.0)
+        assert note_ons(concert.sent)
+        assert guard.acted[Fault.SILENCE] == 0
+        for pause in [0.0] * MOST_LOSSES + [FIRST_PAUSE_SECONDS * 2**n for n in range(3)]:
+            concert.model.kill()
+            concert.run(pause + START_SECONDS + 0.1)
+        assert pause > SILENCE_SECONDS
+        concert.run(1.0)
+        assert guard.acted[Fault.SILENCE] == 0
 
 
 def test_a_model_that_is_lost_now_and_then_is_started_again_at_once() -> None:
