@@ -97,6 +97,10 @@ class Feed:
         self._plan, self._start = 0, settings.start_seconds
         self.put({"t": "drop", "after": None, "at": seconds})
 
+    def ended(self, last_sent: int, seconds: float) -> None:
+        """Queue that nothing after the last event sent will come: the session is over."""
+        self.put({"t": "drop", "after": last_sent, "at": seconds})
+
     def asked(self, request: Request, seconds: float) -> None:
         """Queue that the plan is dropped, if the request does that."""
         if isinstance(request, Rewind):

@@ -171,6 +171,7 @@ class Jam:
             with rig:
                 self._begin(rig, knobs)
                 rig.run(while_running=signals.running(self.stop))
+                self.feed.ended(rig.session.scheduler.last_sent, time.monotonic())
             self._keeper.close_log(time.monotonic())
             self._tell_takes()
 

@@ -131,6 +131,25 @@ def test_another_model_takes_over_with_the_same_knobs(jam: Jam, tmp_path: Path) 
         assert jam.config.model == str(other)
 
 
+def test_pages_are_told_the_end_of_what_sounds_when_the_model_changes(
+    jam: Jam, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = write_tiny_model(tmp_path / "other")
+    with page_of(jam) as page:
+        say(page, t="turn", knob="mode", value="autopilot")
+        until(lambda: rig_of(jam).session.scheduler.sounding)
+        say(page, t="model", name=str(other))
+        told: list[dict[str, Any]] = []
+        while not any(message.get("loading") for message in told):
+            told += json.loads(page.recv(timeout=20))
+    sent = [message["m"] for message in told if message["t"] == "sent"]
+    last = {pitch: status & 0xF0 for status, pitch, _ in sent if status & 0xF0 in (0x80, 0x90)}
+    assert set(last.values()) == {0x80}
+    end = max(at for at, message in enumerate(told) if message["t"] == "sent")
+    assert next(message for message in told[end:] if message["t"] == "drop")["after"] is not None
+
+
 def test_a_take_is_kept_as_music_and_as_a_log_that_replays(jam: Jam, tmp_path: Path) -> None:
     session = rig_of(jam).session
     with page_of(jam) as page:

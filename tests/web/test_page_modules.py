@@ -270,3 +270,14 @@ def test_where_a_plan_is_dropped_the_pedal_holds_on_until_it_is_sent_up() -> Non
         done(found);
     """
     assert run(MACHINE + script) == [[11.5], [None], [10.4]]
+
+
+def test_a_note_that_was_ended_early_stays_ended_when_its_plan_is_dropped() -> None:
+    script = """
+        machine.plan([[0, 9.95, DOWN], [1, 9.97, ON], [2, 10.3, OFF], [3, 10.5, [144, 62, 80]]]);
+        machine.sent({ m: OFF, at: 10.1, due: 10.1 });
+        machine.sent({ m: UP, at: 10.1, due: 10.1 });
+        machine.drop(1, 10.2);
+        done([ends(), machine.notes.all.map((note) => [note.end, note.droppedAt ?? null])]);
+    """
+    assert run(MACHINE + script) == [[10.1], [[10.1, None], [None, 10.2]]]

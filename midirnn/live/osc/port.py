@@ -182,9 +182,13 @@ class OscPort:
     def _tell(self) -> None:
         while not self._over.is_set():
             self.teller.tell_state(self._served.view(), time.monotonic())
-            for path, arguments in self.teller.take(LOOK_SECONDS):
-                with contextlib.suppress(OSError):  # nobody listens, or the network is gone
-                    self._socket.sendto(self._build(path, list(arguments)).dgram, self._to)
+            self._send(self.teller.take(LOOK_SECONDS))
+        self._send(self.teller.take(0.0))  # the ends of the last notes
+
+    def _send(self, messages: Iterable[Told]) -> None:
+        for path, arguments in messages:
+            with contextlib.suppress(OSError):  # nobody listens, or the network is gone
+                self._socket.sendto(self._build(path, list(arguments)).dgram, self._to)
 
     def __enter__(self) -> Self:
         return self
@@ -195,6 +199,7 @@ class OscPort:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.teller.put("drop")  # nothing of what was planned will come
         self._over.set()
         for thread in self._threads:
             thread.join(END_SECONDS)

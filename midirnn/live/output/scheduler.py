@@ -57,9 +57,9 @@ class Scheduler:
 
     Its methods may be called from any thread. Messages go out in the thread that calls
     :meth:`send_due`, which after :meth:`start` is one of its own. That thread calls ``on_sending``
-    before each message is sent and ``on_sent`` after it. If sending fails, it calls ``on_failure``,
-    and ``failure`` holds the error; from then on only :meth:`close` sends, unless :meth:`use` sets
-    another output.
+    before each message is sent and ``on_sent`` after it; :meth:`close` calls ``on_sent`` for each
+    note and pedal that it ends. If sending fails, the thread calls ``on_failure``, and ``failure``
+    holds the error; from then on only :meth:`close` sends, unless :meth:`use` sets another output.
 
     Planned events go out ``early_seconds`` before their time, for an instrument with that latency.
     No lock is held while a message is sent, so that a stuck output holds up nobody else.
@@ -384,20 +384,36 @@ class Scheduler:
         if self._sending_since < math.inf:
             raise PortError(f"MIDI output {self._output.name!r} is stuck: notes may hang there")
         if not self._lost:
-            with self._changed:
-                self._end_all()
+            ended: list[SentEvent] = []
+            try:
+                with self._changed:
+                    self._end_all(ended)
+            finally:
+                for sent in ended:
+                    self._on_sent(sent)
 
-    def _end_all(self) -> None:
-        """End all that sounds. Raises the first failure, once the rest has been sent."""
+    def _end_all(self, ended: list[SentEvent]) -> None:
+        """End all that sounds, and add it to the list. Raises the first failure, after the rest."""
         stop: list[Message] = []
         if self.clock_out is not None and self.clock_out.running:
             self.clock_out.stop()
             stop.append((CLOCK_STOP,))
-        errors = end_all(self._output, self._ledger, first=stop)
+        errors = end_all(
+            self._output,
+            self._ledger,
+            first=stop,
+            on_end=lambda key: ended.append(self._ending_at_close(key)),
+        )
         if errors:
             left = len(self._ledger.sounding)
             log.error("%d notes may still sound on %r", left, self._output.name)
             raise PortError(f"notes may hang on MIDI output {self._output.name!r}: {errors[0]}")
+
+    def _ending_at_close(self, key: Key) -> SentEvent:
+        """Return the end of a note as sent: the model's, if it holds that key, too."""
+        now = self._clock.now()
+        owner = MODEL if self._ledger.owns(key, MODEL) else PERFORMER
+        return SentEvent(now, now, ending_of(key), owner)
 
 
 def _ended_by(message: Message) -> Key | None:

@@ -145,12 +145,13 @@ export class Machine {
     }
   }
 
-  /** End a note whose planned end lies later than the one that was sent. @param {number} pitch @param {number} at */
+  /** End a note whose planned end is not earlier than the one that was sent. @param {number} pitch @param {number} at */
   shorten(pitch, at) {
     for (const note of this.notes.all) {
       if (note.who !== "machine" || note.pitch !== pitch || note.droppedAt) continue;
-      if (note.start < at - NEAR_SECONDS && note.end > at + NEAR_SECONDS) {
+      if (note.start < at - NEAR_SECONDS && note.end > at - NEAR_SECONDS) {
         note.end = at;
+        note.endNumber = undefined; // it was sent: no later drop takes it back
         this.damp(note);
       }
     }

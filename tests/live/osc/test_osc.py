@@ -250,6 +250,19 @@ def test_it_listens_on_loopback_unless_told(model: str) -> None:
         assert str(osc) == f"127.0.0.1:{port}, sends to 127.0.0.1:{port + 1}"
 
 
+def test_what_the_end_of_a_session_ends_is_told(model: str) -> None:
+    port, to = free_ports()
+    patch = Patch(port, to)
+    try:
+        with served(model, port, to, mode="autopilot") as (rig, _):
+            until(lambda: rig.session.scheduler.sounding, "a note")
+        until(lambda: patch.told and patch.told[-1] == (f"{ROOT}/drop", ()), "the plan is dropped")
+        played = [arguments for path, arguments in patch.told if path == f"{ROOT}/played"]
+        assert not [pitch for pitch, velocity in dict(played).items() if velocity]
+    finally:
+        patch.close()
+
+
 def test_the_documentation_has_every_address() -> None:
     text = (Path(__file__).parents[3] / "docs" / "osc.md").read_text(encoding="utf-8")
     rows = [row.strip("| ").split(" | ") for row in text.splitlines() if row.startswith("| `/")]

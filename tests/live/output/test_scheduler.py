@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from midirnn.errors import PortError
 from midirnn.live import ManualClock, MonotonicClock
 from midirnn.live.base.messages import PlannedEvent
-from midirnn.live.output.ledger import Ledger
+from midirnn.live.output.ledger import MODEL, PERFORMER, Ledger
 from midirnn.live.output.scheduler import MARGIN_SECONDS, PATIENCE_SECONDS, STUCK_SECONDS, Scheduler
+from midirnn.live.output.sent import SentEvent
 from midirnn.live.timing.tempo import ClockSender
 from midirnn.ports import MemoryOutput, Message
 from midirnn.ports.midi_clock import CLOCK, CONTINUE, song_position
@@ -370,3 +371,36 @@ def test_an_output_that_is_found_after_a_minute_joins_the_clock_and_gets_none_of
     assert [message for _, message in told[:2]] == [song_position(497), (CONTINUE,)]
     assert told[2] == (pytest.approx(497 / 8), (CLOCK,))
     assert len(told) == 2 + 42
+
+
+def test_what_closing_ends_is_told_as_sent_by_its_owner() -> None:
+    clock, told = ManualClock(), list[SentEvent]()
+    scheduler = Scheduler(MemoryOutput(), clock, max_note_seconds=20.0, on_sent=told.append)
+    scheduler.add([PlannedEvent(0, 0.0, ON), PlannedEvent(1, 0.0, (0xB0, 64, 127))])
+    scheduler.pass_on(OTHER_ON, 0.0)
+    scheduler.send_due()
+    told.clear()
+    scheduler.close()
+    scheduler.close()
+    assert [(sent.owner, sent.message) for sent in told] == [
+        (PERFORMER, OTHER_OFF),
+        (MODEL, OFF),
+        (MODEL, (0xB0, 64, 0)),
+    ]
+
+
+def test_what_closing_could_not_end_is_not_told() -> None:
+    told = list[SentEvent]()
+
+    def on_send(message: Message, seconds: float) -> None:
+        if message == OFF:
+            raise PortError("the cable is loose")
+
+    output = MemoryOutput(on_send=on_send)
+    scheduler = Scheduler(output, ManualClock(), max_note_seconds=20.0, on_sent=told.append)
+    scheduler.add([PlannedEvent(0, 0.0, ON), PlannedEvent(1, 0.0, OTHER_ON)])
+    scheduler.send_due()
+    told.clear()
+    with pytest.raises(PortError, match="loose"):
+        scheduler.close()
+    assert [sent.message for sent in told] == [OTHER_OFF]
