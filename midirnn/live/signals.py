@@ -49,8 +49,9 @@ class EndSignals:
     """The signals that end a session, caught as long as the ``with`` statement lasts.
 
     Before :meth:`running` they raise KeyboardInterrupt. Inside it the first stops the session and a
-    second raises KeyboardInterrupt. After it, while notes are released, they are ignored. In other
-    threads than the main one, which cannot catch signals, this does nothing.
+    second raises KeyboardInterrupt. After it, while notes are released, they have to wait for
+    :meth:`between`, if another session follows. In other threads than the main one, which cannot
+    catch signals, this does nothing.
     """
 
     def __init__(self) -> None:
@@ -86,8 +87,18 @@ class EndSignals:
         finally:
             self._over = True
 
+    def between(self) -> None:
+        """Be as before the first session again, since another follows.
+
+        Raises KeyboardInterrupt, as signals do from now on, if one came since the last session.
+        """
+        self._stop, self._over = None, False
+        if self._asked:
+            raise KeyboardInterrupt
+
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self._over:
+            self._asked = True
             return
         if self._stop is None or self._asked:
             raise KeyboardInterrupt

@@ -162,8 +162,12 @@ class Jam:
         self._stack.__exit__(kind, error, traceback)
 
     def run(self, signals: EndSignals) -> None:
-        """Play until a signal, :meth:`stop`, or the end of the configured duration."""
+        """Play until a signal, :meth:`stop`, or the end of the configured duration.
+
+        Raises KeyboardInterrupt for a signal that comes while a model is loaded.
+        """
         while self._next is not None and not self._stopping:
+            signals.between()
             config, self._next = self._next, None
             rig, self._prepared = self._prepared or self._make_rig(config), None
             knobs = {} if self._rig is None else dict(self._rig.session.view().knobs)

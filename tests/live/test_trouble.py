@@ -276,6 +276,23 @@ def test_the_first_signal_stops_a_second_interrupts_and_later_ones_do_nothing(na
     assert signal.getsignal(number) == before
 
 
+def test_a_signal_between_two_sessions_interrupts_and_one_while_notes_end_is_not_lost() -> None:
+    stopped: list[bool] = []
+    with EndSignals() as signals:
+        signals.between()
+        with signals.running(lambda: stopped.append(True)):
+            pass
+        signals.between()
+        with pytest.raises(KeyboardInterrupt):  # while the next model is loaded
+            signal.raise_signal(signal.SIGTERM)
+        with signals.running(lambda: stopped.append(True)):
+            pass
+        signal.raise_signal(signal.SIGTERM)  # while the last notes are ended
+        with pytest.raises(KeyboardInterrupt):
+            signals.between()
+    assert stopped == []
+
+
 def test_signals_are_left_alone_in_a_thread_that_cannot_catch_them() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen: list[bool] = []
