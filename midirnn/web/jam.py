@@ -23,7 +23,6 @@ from midirnn.live.equipment import about_session
 from midirnn.live.report import Report
 from midirnn.live.rig import Rig
 from midirnn.live.signals import EndSignals
-from midirnn.midievents import CONTROL_CHANGE
 from midirnn.ports.base import InputCallback, InputPort, Message, OutputPort, check_message
 from midirnn.web import protocol
 from midirnn.web.feed import Feed
@@ -292,11 +291,9 @@ class Jam:
         if rig is None:
             return
         with self.feed.playing(page):
-            if message[0] == CONTROL_CHANGE or rig.config.input_channels == ():
-                rig.session.receive(message, seconds)
-            else:  # use a channel that the session listens to
-                channel = rig.config.input_channels[0] - 1
-                rig.session.receive((message[0] | channel, *message[1:]), seconds)
+            # Use a channel that the session listens to.
+            channel = (rig.config.input_channels or (1,))[0] - 1
+            rig.session.receive((message[0] | channel, *message[1:]), seconds)
 
     # Messages to pages.
 

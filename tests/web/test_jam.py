@@ -50,6 +50,19 @@ def test_the_session_hears_a_page_and_lets_go_when_it_closes(jam: Jam) -> None:
     until(lambda: keys_down(jam) == 0)
 
 
+def test_a_page_plays_notes_and_pedal_on_a_channel_that_is_listened_to(
+    tmp_path: Path, report: Told
+) -> None:
+    config = LiveConfig(model=str(write_tiny_model(tmp_path)), seed=1, input_channels=(5, 6))
+    with running(config, report) as jam, page_of(jam) as page:
+        for message in ([0xB0, 64, 127], [0x90, 60, 80], [0x80, 60, 0], [0xB0, 64, 0]):
+            say(page, t="midi", m=message, at=time.monotonic())
+        heard: list[list[int]] = []
+        while len(heard) < 4:
+            heard += [m["m"] for m in json.loads(page.recv(timeout=20)) if m["t"] == "heard"]
+    assert heard == [[0xB4, 64, 127], [0x94, 60, 80], [0x84, 60, 0], [0xB4, 64, 0]]
+
+
 def test_the_music_goes_on_while_the_server_hangs(jam: Jam) -> None:
     session = rig_of(jam).session
     session.set_mode("autopilot")
@@ -141,7 +154,7 @@ def test_pages_are_told_the_end_of_what_sounds_when_the_model_changes(
         until(lambda: rig_of(jam).session.scheduler.sounding)
         say(page, t="model", name=str(other))
         told: list[dict[str, Any]] = []
-        while not any(message.get("loading") for message in told):
+        while not any(m.get("loading") and m["model"] == str(other) for m in told):
             told += json.loads(page.recv(timeout=20))
     sent = [message["m"] for message in told if message["t"] == "sent"]
     last = {pitch: status & 0xF0 for status, pitch, _ in sent if status & 0xF0 in (0x80, 0x90)}
