@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import threading
@@ -30,7 +31,14 @@ SWITCHES = {" ": "switch", "p": "panic", "u": "undo"}
 STORE = "s"
 DIGITS = "".join(str(number) for number in range(1, NUM_PRESETS + 1))
 LOOK_SECONDS = 0.25
-"""How often a process in the background checks whether it is in the foreground again."""
+"""How often to check whether the process is in the foreground."""
+
+ESCAPE = "\x1b"
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[0-?]*[@-~])")
+"""What a terminal sends for a key such as Page Down: a control sequence of ECMA-48, or SS3."""
+
+_BEGINNING = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O[0-?]*)?\Z")
+"""The beginning of such a sequence, at the end of what was read."""
 
 
 class Played(Protocol):
@@ -73,11 +81,22 @@ class Keys:
             played.press(SWITCHES[key])
 
 
+def split_keys(text: str) -> tuple[str, str]:
+    """Return the keys in what a terminal sent, and a sequence at its end that is incomplete.
+
+    A key that sends a sequence counts as Escape, which has no meaning here.
+    """
+    beginning = _BEGINNING.search(text)
+    end = len(text) if beginning is None else beginning.start()
+    return _SEQUENCE.sub(ESCAPE, text[:end]), text[end:]
+
+
 class TerminalKeys:
     """Reads keys as they are pressed, as long as the ``with`` statement lasts.
 
-    Without a terminal, or on Windows, it does nothing. Ctrl-C and Ctrl-Z keep their meanings. Owns
-    the reading thread, and the terminal's settings.
+    Without a terminal, or on Windows, it does nothing. Ctrl-C and Ctrl-Z keep their meanings. In
+    the background it leaves the terminal alone until it is in the foreground again. Owns the
+    reading thread, and the terminal's settings.
     """
 
     def __init__(
@@ -87,6 +106,7 @@ class TerminalKeys:
         self._tell = tell
         self._terminal = _terminal() if stdin is None else stdin
         self._before: list[Any] | None = None
+        self._taking = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = os.pipe()
 
@@ -122,33 +142,41 @@ class TerminalKeys:
 
     @contextmanager
     def _given_back(self) -> Iterator[None]:
-        was_taken = self._before is not None
-        self._give_back()
-        try:
-            yield
-        finally:
-            if was_taken:
-                self._take()
+        with self._taking:
+            self._give_back()
+            try:
+                yield
+            finally:
+                if self._thread is not None:
+                    self._take()
 
     def _take(self) -> None:
-        """Make the terminal pass on each key at once, without showing it."""
+        """Make the terminal pass on each key at once, without showing it, if we are in front."""
         assert self._terminal is not None
+        if self._before is not None or not _is_in_front(self._terminal):
+            return
         with contextlib.suppress(termios.error, OSError):
             self._before = termios.tcgetattr(self._terminal)
             tty.setcbreak(self._terminal, termios.TCSADRAIN)
 
     def _give_back(self) -> None:
-        if self._before is not None and self._terminal is not None:
-            with contextlib.suppress(termios.error, OSError):
-                termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)
-        self._before = None
+        """Restore the terminal's settings; in the background they are the shell's already."""
+        before, self._before = self._before, None
+        if before is None or self._terminal is None or not _is_in_front(self._terminal):
+            return
+        with contextlib.suppress(termios.error, OSError):
+            termios.tcsetattr(self._terminal, termios.TCSADRAIN, before)
 
     def _run(self) -> None:
         assert self._terminal is not None
+        unfinished = ""
         while True:
             in_front = _is_in_front(self._terminal)
+            if in_front and self._before is None:
+                with self._taking:
+                    self._take()
             watched = [self._closing[0], *([self._terminal] if in_front else [])]
-            ready, _, _ = select.select(watched, [], [], None if in_front else LOOK_SECONDS)
+            ready, _, _ = select.select(watched, [], [], LOOK_SECONDS)
             if self._closing[0] in ready:
                 return
             if not ready or not _is_in_front(self._terminal):
@@ -159,7 +187,8 @@ class TerminalKeys:
                 return
             if not data:
                 return
-            for key in data.decode("ascii", errors="ignore"):
+            keys, unfinished = split_keys(unfinished + data.decode("ascii", errors="ignore"))
+            for key in keys:
                 self._keys.press(key)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from midirnn.live.modes import MODES
-from midirnn.live.view.keys import LEGEND, Keys, TerminalKeys
+from midirnn.live.view.keys import ESCAPE, LEGEND, Keys, TerminalKeys, split_keys
 from tests.live.stage import Stage, note, sounding
 
 termios = pytest.importorskip("termios", reason="no such terminals on this system")
@@ -98,3 +100,97 @@ def test_keys_play_a_session() -> None:
         stage.run(0.2)
         assert sounding(message for _, message in stage.sent) == set()
         assert told[-1].startswith("panic")
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    ["[6~", "[1~", "[3~", "[15~", "[1;5C", "[A", "OP", "O1;2P", "[5;2~", "[200~", "[?1;2c"],
+)
+def test_a_key_that_sends_a_sequence_is_no_digit_wherever_it_is_split(sequence: str) -> None:
+    sent = f"s{ESCAPE}{sequence}3"
+    for middle in range(len(sent) + 1):
+        first, rest = split_keys(sent[:middle])
+        second, left = split_keys(rest + sent[middle:])
+        assert first + second == f"s{ESCAPE}3"
+        assert left == ""
+
+
+def test_after_the_escape_key_the_next_key_counts() -> None:
+    keys, rest = split_keys(f"m{ESCAPE}")
+    assert (keys, rest) == ("m", ESCAPE)
+    assert split_keys(f"{rest}p") == (f"{ESCAPE}p", "")
+
+
+def test_a_terminal_that_sends_page_down_presses_nothing(terminal: tuple[int, int]) -> None:
+    master, slave = terminal
+    pressed = Pressed()
+    with TerminalKeys(pressed, print, stdin=slave):
+        os.write(master, b"\x1b[6")
+        os.write(master, b"~\x1b[15~m!")
+        assert pressed.enough.wait(30)
+    assert pressed.keys == f"{ESCAPE}{ESCAPE}m!"
+
+
+JOB_CONTROL = """
+import os, pty, select, signal, termios, time
+from midirnn.live.view.keys import Keys, TerminalKeys
+
+def is_taken():
+    return not termios.tcgetattr(0)[3] & termios.ICANON
+
+def job():
+    with TerminalKeys(Keys(None), lambda line: None, stdin=0) as keys:
+        keys.around(lambda: os.kill(os.getpid(), signal.SIGSTOP))()
+        os.write(awake[1], b"awake")
+        while not is_taken():
+            time.sleep(0.01)
+    os._exit(0)
+
+def shell():
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        job()
+    os.waitpid(child, os.WUNTRACED)
+    tell(f"stopped, taken: {is_taken()}")
+    os.tcsetpgrp(0, os.getpgrp())
+    os.kill(child, signal.SIGCONT)
+    while not select.select([awake[0]], [], [], 0.05)[0]:
+        if os.waitpid(child, os.WUNTRACED | os.WNOHANG)[0]:
+            tell("stopped again")
+            os.kill(child, signal.SIGKILL)
+            os._exit(1)
+    time.sleep(0.3)
+    tell(f"in the background, taken: {is_taken()}")
+    os.tcsetpgrp(0, child)
+    tell(f"in the foreground, ended: {os.waitpid(child, 0)[1]}, taken: {is_taken()}")
+    os._exit(0)
+
+def tell(text):
+    os.write(told[1], text.encode() + b"\\n")
+
+awake, told = os.pipe(), os.pipe()
+signal.alarm(60)
+child, master = pty.fork()
+if child == 0:
+    signal.alarm(30)
+    shell()
+os.close(told[1])
+with open(told[0]) as lines:
+    print(lines.read(), end="")
+"""
+
+
+def test_a_session_resumed_in_the_background_leaves_the_terminal_alone_until_it_is_in_front() -> (
+    None
+):
+    command = [sys.executable, "-c", JOB_CONTROL]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == [
+        "stopped, taken: False",
+        "in the background, taken: False",
+        "in the foreground, ended: 0, taken: False",
+    ]
