@@ -197,11 +197,16 @@ class _LastingPort(Port, Generic[P]):
             if self._closed:
                 port.close()
                 return
-            self._opened_seconds = time.monotonic()
             self._port = port
+            try:
+                self._returned()
+            except PortError as error:  # it has gone again meanwhile
+                port.close()
+                log.info("%s", error)
+                return
+            self._opened_seconds = time.monotonic()
             self._row = replace(self._row, name=port.name)
             self._failing = False
-            self._returned()
             self._present = True
         self._tell(f"{self.direction} {self.name!r} is back")
         self.on_return()

@@ -53,6 +53,7 @@ class Machine:
         self.asked: list[str] = []
         self.told: list[str] = []
         self.failure: PortError | None = None
+        self.accepts_messages = True
         self.lasting = LastingOutput(
             self.opened[0], self.open, virtual=virtual, tell=self.told.append
         )
@@ -62,6 +63,8 @@ class Machine:
         if self.failure:
             raise self.failure
         self.opened.append(FakeOutput(name, api))
+        if not self.accepts_messages:
+            self.opened[-1].fail()
         return self.opened[-1]
 
     def see(self, *names: str, api: str = "alsa", ours: tuple[str, ...] = ()) -> None:
@@ -188,6 +191,23 @@ def test_a_device_that_is_not_ready_yet_is_tried_again() -> None:
     machine.see("Synth 20:0")
     assert machine.lasting.present
     assert len(machine.asked) == 2
+
+
+def test_a_device_that_goes_again_while_its_notes_are_ended_is_closed_and_tried_again() -> None:
+    machine = Machine()
+    machine.lasting.send((0x90, 60, 64))
+    machine.see()
+    machine.accepts_messages = False
+    machine.see("Synth 28:0")
+    machine.see("Synth 28:0")
+    assert [port.closed for port in machine.opened] == [True, True, True]
+    assert not machine.lasting.present
+    machine.accepts_messages = True
+    machine.see("Synth 28:0")
+    assert machine.opened[3].messages[0] == (0x80, 60, 0)
+    assert machine.told[1:] == ["output 'Synth 28:0' is back"]
+    machine.lasting.close()
+    assert machine.opened[3].closed
 
 
 def test_what_was_seen_before_a_port_was_opened_says_nothing_about_it() -> None:
