@@ -124,7 +124,8 @@ class Interplay:
         """Handle everything that has happened until now; return when to call this again."""
         if self._scheduler.take_rescued():
             self._silence(now)
-        self._carry_out(self._console.step(now), now)
+        connected = self.supervisor.connected
+        self._carry_out(self._console.step(now, connected=connected), now)
         self._note_delivery(now)
         self._listen(now)
         self._follow(now)

@@ -223,6 +223,15 @@ def test_the_knob_goes_back_tuning_by_tuning() -> None:
     assert effects(Press("untune")) == [Tell("the model was not tuned in this session")]
 
 
+def test_a_tuned_model_waits_for_the_model_process_to_be_back() -> None:
+    console = Console()
+    console.command([TakeUpTuned("a", "tuned")])
+    for _ in range(3):
+        assert not [e for e in console.step(0.0, connected=False) if isinstance(e, Tell)]
+    found = [e for e in console.step(0.0) if isinstance(e, ChangeModel | Tell)]
+    assert found == [ChangeModel((TakeUp("a"),)), Tell("tuned")]
+
+
 def test_without_a_recording_there_is_nowhere_to_keep_it() -> None:
     with pytest.raises(OptionError, match="--tune-between-sets needs --record"):
         LiveConfig(tune_between_sets=True)

@@ -84,6 +84,11 @@ NOTHING_TO_BLEND = (
     "the knob blend has no effect: this model is not tuned (midirnn tune, or --tune-between-sets)"
 )
 
+CHANGES = ("reset", "undo", "untune")
+"""The switches that change the model's state."""
+
+MODEL_IS_LOST = "{what} is not possible now: the model is being started again"
+
 
 class Console:
     """Knobs, presets, clock and guard of a session. Owns their state, and the queued commands.
@@ -143,6 +148,7 @@ class Console:
         self._following = StyleFollower(PerformanceCodec(), self.config.follow_seconds)
         self._model_plays = False
         self._draws_freely = True
+        self._connected = True
 
     def connect(self, codec: PerformanceCodec, *, steerable: bool = True) -> None:
         """Take over the model's codec, and whether it has control inputs."""
@@ -248,11 +254,13 @@ class Console:
         """Return a planned event at its clock time and with the balance knob applied."""
         return delivered(event, self.stretch.map, self.panel.number("balance"))
 
-    def step(self, now: float) -> Iterator[Effect]:
+    def step(self, now: float, *, connected: bool = True) -> Iterator[Effect]:
         """Yield the effects of all commands until now.
 
-        Carry out each effect before taking the next.
+        Carry out each effect before taking the next. While the model is not ``connected``, what
+        only it can do is refused: it would not hear of it.
         """
+        self._connected = connected
         if self.config.clock == "midi":
             yield from self._clock_input.step(now)
         yield from self._lead_clock()
@@ -330,6 +338,8 @@ class Console:
             yield from self._press(command.name, now)
         elif isinstance(command, StorePreset):
             yield from self._store(command.preset, now)
+        elif isinstance(command, TakeUpTuned) and not self._connected:
+            self._commands.append(command)  # it can wait for the model
         elif isinstance(command, TakeUpTuned):
             self._tunings.append(command.folder)
             yield ChangeModel((TakeUp(command.folder),))
@@ -341,6 +351,9 @@ class Console:
         if (number := self.scenes.number(preset, new=True)) is None:
             yield Say(self.scenes.unknown(preset))
             return
+        if not self._connected:
+            yield Say(MODEL_IS_LOST.format(what=f"storing {self.scenes.words(number)}"))
+            return
         values = self.panel.kept(KEPT_KNOBS, self._sampling)
         scene = Scene(str(preset), str(self.panel["mode"]), values, self._following.latest)
         yield from _change([*self.bank.store(number), *self.scenes.store(number, scene)])
@@ -349,6 +362,9 @@ class Console:
     def _load(self, preset: int | str, now: float) -> Iterator[Effect]:
         if (number := self.scenes.number(preset)) is None:
             yield Say(self.scenes.unknown(preset))
+            return
+        if not self._connected:
+            yield Say(MODEL_IS_LOST.format(what=f"loading {self.scenes.words(number)}"))
             return
         requests = self.bank.load(number)
         yield from _change(requests)
@@ -383,6 +399,8 @@ class Console:
             assert value is None or isinstance(value, float)
             self.config = replace(self.config, answer_seconds=value)
             yield ChangeConfig(self.config)
+        elif name == "crossfade" and not self._connected:
+            yield Say(MODEL_IS_LOST.format(what="a crossfade"))
         elif name == "crossfade":
             share = self.panel.number(name)
             requests = self.bank.crossfade(share)
@@ -399,6 +417,8 @@ class Console:
         elif name == "panic":
             yield Panic()
             yield Tell("panic: the model is silent until you play or give it the turn")
+        elif name in CHANGES and not self._connected:
+            yield Say(MODEL_IS_LOST.format(what=name))
         elif name == "reset":
             self._following.forget()
             yield from _change(self.bank.reset())

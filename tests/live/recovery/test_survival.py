@@ -14,6 +14,7 @@ from midirnn.errors import ModelLostError
 from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import Adopt, Hear, Save
 from midirnn.live.controls import ControlMap
+from midirnn.live.controls.console import MODEL_IS_LOST
 from midirnn.live.modes import MODES
 from midirnn.live.recovery.guard import SILENCE_SECONDS, Fault
 from midirnn.live.recovery.supervisor import (
@@ -252,6 +253,38 @@ def test_the_next_model_knows_a_preset_stored_just_before_and_not_what_was_forgo
         concert.model.kill()
         concert.run(START_SECONDS + 0.3)
         assert not any(isinstance(request, Hear) for request in concert.model.asked[asked:])
+
+
+def test_what_only_the_model_can_do_is_refused_while_it_is_started_again() -> None:
+    concert = Concert("autopilot")
+    session = concert.session
+    with session:
+        concert.run(1.0)
+        session.store_preset(1)
+        concert.run(0.1)
+        concert.model.kill()
+        concert.run(0.01)
+        concert.troubles.clear()
+        session.store_preset(2)
+        session.load_preset(1)
+        session.turn("crossfade", 0.5)
+        for switch in ("reset", "undo", "untune"):
+            session.press(switch)
+        concert.run(0.1)
+        refused = MODEL_IS_LOST.format
+        assert concert.troubles == [
+            refused(what="storing preset 2"),
+            refused(what="loading preset 1"),
+            refused(what="a crossfade"),
+            refused(what="reset"),
+            refused(what="undo"),
+            refused(what="untune"),
+        ]
+        assert session.view().presets == {1}
+        concert.run(START_SECONDS)
+        session.store_preset(2)
+        concert.run(0.1)
+        assert {"preset 2"} <= concert.model.server._stored.keys()
 
 
 def test_what_comes_while_the_session_is_at_work_is_not_slept_upon() -> None:
