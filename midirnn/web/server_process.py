@@ -125,6 +125,8 @@ class ServerProcess:
             self._listening.set()
         elif kind == "failed":
             self._failure = message["why"]
+            if self._restarts:  # otherwise the waiting caller reports it
+                self._on_lost(f"{self._failure}. The page stays away, and the music goes on")
             self._listening.set()
         elif kind != "alive":
             with contextlib.suppress(MidirnnError):

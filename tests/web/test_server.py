@@ -8,10 +8,12 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -352,6 +354,34 @@ def test_a_server_that_is_killed_comes_back_at_the_same_address(own_server: Serv
     assert own_server.lost == ["the page's server has died: it is started again"]
     with own_server.page() as page:
         assert told(page, "about")["n"] == 2
+
+
+LISTENS_ONCE = """
+import json, os, sys
+sys.stdin.buffer.readline()
+if not os.path.exists(sys.argv[1]):
+    open(sys.argv[1], "w").close()
+    print(json.dumps({"t": "listening", "port": 8642}))
+else:
+    print(json.dumps({"t": "failed", "why": "port 8642 is taken"}))
+"""
+
+
+def test_a_server_that_cannot_listen_again_is_told(tmp_path: Path) -> None:
+    lost: list[str] = []
+    process = ServerProcess(
+        {"port": 8642, "spare": False},
+        on_message=lambda message: None,
+        on_start=lambda: None,
+        on_lost=lost.append,
+        command=[sys.executable, "-c", LISTENS_ONCE, str(tmp_path / "listened")],
+    )
+    with process:
+        until(lambda: len(lost) == 2)
+    assert lost == [
+        "the page's server has died: it is started again",
+        "port 8642 is taken. The page stays away, and the music goes on",
+    ]
 
 
 def test_nothing_that_pages_are_told_comes_before_the_settings(
