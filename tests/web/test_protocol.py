@@ -43,6 +43,8 @@ REFUSED = [
     '{"t": "ping", "c": NaN}',
     '{"t": "ping", "c": Infinity}',
     '{"t": "ping", "c": 1e999}',
+    '{"t": "ping", "c": %s}' % ("9" * 400),
+    '{"t": "turn", "knob": "density", "value": -%s}' % ("9" * 400),
     '{"t": "ping", "c": true}',
     '{"t": "ping", "c": 1, "d": 2}',
     '{"t": "midi", "m": [144, 60, 128], "at": 0}',
