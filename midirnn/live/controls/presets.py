@@ -64,13 +64,16 @@ class PresetBank:
     def undo(self) -> list[Request]:
         """Return the requests that undo the last change of state; none if there was none."""
         self._fading = False
-        return [Recall(_undo(self._undo.pop()))] if self._undo else []
+        if not self._undo:
+            return []
+        slot = self._next_undo = self._undo.pop()  # free again; all others are still needed
+        return [Recall(_undo(slot))]
 
     def _keep(self) -> list[Request]:
         """Return the requests that store the present state, for :meth:`undo`."""
         self._fading = False
-        slot = self._next_undo % UNDO_DEPTH
-        self._next_undo += 1
+        slot = self._next_undo
+        self._next_undo = (slot + 1) % UNDO_DEPTH
         self._undo = [*self._undo[-(UNDO_DEPTH - 1) :], slot]
         return [Store(_undo(slot))]
 

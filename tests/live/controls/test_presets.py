@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
@@ -91,6 +91,7 @@ def test_undo_takes_back_loads_resets_and_a_whole_turn_of_the_wheel() -> None:
 
 
 @given(st.lists(st.sampled_from(["load", "reset", "undo"]), max_size=60))
+@example(["load"] * UNDO_DEPTH + ["undo", "load"])
 def test_undo_goes_back_step_by_step_as_far_as_it_is_deep(actions: list[str]) -> None:
     bank, memory = PresetBank(), Memory()
     memory.do(bank.store(1))
@@ -104,4 +105,8 @@ def test_undo_goes_back_step_by_step_as_far_as_it_is_deep(actions: list[str]) ->
         else:
             before = [*before, memory.state][-UNDO_DEPTH:]
             memory.do(bank.load(1) if action == "load" else bank.reset())
+    while before:
+        memory.do(bank.undo())
+        assert memory.state == before.pop()
+    assert bank.undo() == []
     assert len(memory.stored) <= UNDO_DEPTH + 1
