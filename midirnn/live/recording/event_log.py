@@ -27,6 +27,7 @@ from midirnn.files import reason_of
 from midirnn.live.base.messages import Delivery, ModelSettings, Reply, Request
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.midi import Recording
+from midirnn.live.recording.shapes import is_record, is_settings
 from midirnn.ports.base import Message
 
 FORMAT = 1
@@ -282,7 +283,23 @@ def read_log(path: str | os.PathLike[str]) -> SessionLog:
         raise RecordingError(
             f"{path} has format {first.get('format')}; this midirnn reads format {FORMAT}"
         )
+    _check_header(path, first)
     return SessionLog(first, list(_records(path, lines[1:])), bool(unfinished))
+
+
+def _check_header(path: str | os.PathLike[str], first: dict[str, Any]) -> None:
+    """Raise a RecordingError if the header does not say what the session was made with."""
+    if not isinstance(first.get("weights_sha256"), str) or "settings" not in first:
+        raise RecordingError(f"{path} does not say with which model and settings it was made")
+    try:
+        is_known = is_settings(from_plain(first["settings"]))
+    except (*_NONSENSE, RecordingError) as error:
+        raise RecordingError(
+            f"{path} has settings that this midirnn does not know ({error}). It may be the log of "
+            "a newer version"
+        ) from error
+    if not is_known:
+        raise RecordingError(f"{path} has no settings of a model in its first line")
 
 
 def _records(path: str | os.PathLike[str], lines: list[str]) -> Iterator[Record]:
@@ -293,14 +310,21 @@ def _records(path: str | os.PathLike[str], lines: list[str]) -> Iterator[Record]
         seconds = parsed.pop("at")
         ((kind, plain),) = parsed.items()
         try:
-            yield Record(seconds, kind, from_plain(plain))
-        except (TypeError, ValueError, KeyError) as error:
+            value = from_plain(plain)
+        except _NONSENSE as error:
             raise RecordingError(f"{path} is damaged at line {number} ({error})") from error
+        if not is_record(seconds, kind, value):
+            raise RecordingError(f"{path} is damaged at line {number}: it is no record of {kind!r}")
+        yield Record(seconds, kind, value)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         parsed = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+_NONSENSE = (TypeError, ValueError, KeyError, RecursionError)
+"""What :func:`from_plain` raises for JSON that :func:`to_plain` does not write."""

@@ -163,7 +163,15 @@ def test_a_process_that_is_killed_leaves_all_that_it_said(tmp_path: Path) -> Non
         ("", "is not the event log"),
         ("MThd", "is not the event log"),
         ('{"log": "midirnn", "format": 99}\n', "has format 99; this midirnn reads format 1"),
+        ('{"log": "midirnn", "format": 1}\n', "does not say with which model"),
+        (json.dumps(FIRST_LINE | {"settings": 5}) + "\n", "no settings of a model"),
+        (json.dumps(FIRST_LINE | {"weights_sha256": None}) + "\n", "does not say with which"),
+        (
+            json.dumps(FIRST_LINE | {"settings": {"type": "ModelSettings", "newer": 1}}) + "\n",
+            "settings that this midirnn does not know .*newer.* newer version",
+        ),
         (json.dumps(FIRST_LINE) + "\nnonsense\n", "is damaged at line 2"),
+        (json.dumps(FIRST_LINE) + "\n" + "[" * 100_000 + "\n", "is damaged at line 2"),
         (json.dumps(FIRST_LINE) + '\n{"at": 1, "ask": {"type": "Plan"}}\n', "damaged at line 2"),
         (json.dumps(FIRST_LINE) + '\n{"at": 1, "ask": {"type": "Dance"}}\n', "'Dance'"),
     ],
@@ -172,6 +180,39 @@ def test_what_is_no_log_is_refused(tmp_path: Path, text: str, message: str) -> N
     (tmp_path / "log.jsonl").write_text(text)
     with pytest.raises(RecordingError, match=message):
         read_log(tmp_path / "log.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "value"),
+    [
+        ("1", "in", "5"),
+        ("1", "in", "[144]"),
+        ("1", "in", "[144, 60, 1e3]"),
+        ("1", "out", "[[144, 60, 64], 1]"),
+        ("1", "out", '[[144, 60, 64], "soon", "model"]'),
+        ("1", "ask", "null"),
+        ("1", "start", "[]"),
+        ("1", "answer", '"yes"'),
+        ("1", "tune", "[1, 2]"),
+        ("1", "note", "1"),
+        ('"now"', "note", '"a"'),
+        ("NaN", "note", '"a"'),
+        ("9" * 400, "note", '"a"'),
+    ],
+)
+def test_a_record_that_no_session_writes_is_refused(
+    tmp_path: Path, at: str, kind: str, value: str
+) -> None:
+    line = f'{{"at": {at}, "{kind}": {value}}}'
+    (tmp_path / "log.jsonl").write_text(f"{json.dumps(FIRST_LINE)}\n{line}\n")
+    with pytest.raises(RecordingError, match=f"damaged at line 2: it is no record of '{kind}'"):
+        read_log(tmp_path / "log.jsonl")
+
+
+def test_a_record_of_a_kind_that_is_not_known_is_read(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(json.dumps(FIRST_LINE) + '\n{"at": 1, "newer": 5}\n')
+    (record,) = read_log(tmp_path / "log.jsonl").records
+    assert (record.kind, record.value) == ("newer", 5)
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
