@@ -44,6 +44,7 @@ class Teller:
         self._balance = 1.0
         self._time = TimeMap()
         self._known: dict[str, tuple[Any, ...]] = {}
+        self._tells_all = False
 
     def follow(self, time_map: TimeMap) -> None:
         """Convert the times of plans with this map."""
@@ -62,13 +63,14 @@ class Teller:
 
     def forget(self) -> None:
         """Send the whole state again. Thread-safe."""
-        self._known = {}
+        self._tells_all = True
 
     def tell_state(self, view: SessionView, now: float) -> None:
         """Queue the parts of the state that have changed since the last call."""
-        known, state = self._known, state_of(view, now)
-        self._known = state
-        for path, arguments in state.items():
+        if self._tells_all:
+            self._tells_all, self._known = False, {}
+        known, self._known = self._known, state_of(view, now)
+        for path, arguments in self._known.items():
             if known.get(path) != arguments:
                 self.put(path, *arguments)
 

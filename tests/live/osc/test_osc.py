@@ -21,6 +21,7 @@ from midirnn.live import LiveConfig
 from midirnn.live.controls.knobs import KNOBS, PRESETS
 from midirnn.live.osc.addresses import ADDRESSES, ROOT, TOLD
 from midirnn.live.osc.port import OscPort, address_of
+from midirnn.live.osc.teller import Teller
 from midirnn.live.output import scheduler
 from midirnn.live.rig import Rig
 from midirnn.ports import MemoryOutput
@@ -165,6 +166,25 @@ def test_the_whole_state_is_told_when_it_is_asked_for(stage: Stage) -> None:
         "the value of every knob",
     )
     patch.until_told("state/bpm", 0.0)
+
+
+def test_a_request_for_the_state_while_it_is_gathered_is_not_lost(stage: Stage) -> None:
+    rig, _, _ = stage
+    teller, view = Teller(), rig.session.view()
+
+    class Gathered:
+        """A view during whose reading the whole state is asked for."""
+
+        def __getattr__(self, name: str) -> Any:
+            teller.forget()
+            return getattr(view, name)
+
+    gathered: Any = Gathered()
+    counts = []
+    for each in (gathered, view, view):
+        teller.tell_state(each, 0.0)
+        counts.append(len(teller.take(0.0)))
+    assert counts == [counts[0], counts[0], 0]
 
 
 @pytest.mark.parametrize(
