@@ -190,7 +190,7 @@ def test_a_page_that_falls_silent_with_a_key_down_is_released(own_server: Server
     with own_server.page() as page:
         note(page)
         assert told(page, "released")
-        assert own_server.kinds()[-1] == "gone"
+        until(lambda: own_server.kinds()[-1] == "gone")
 
 
 def test_a_socket_that_vanishes_without_a_word_is_released(own_server: Server) -> None:
