@@ -281,7 +281,13 @@ class Jam:
 
     def _tell_takes(self) -> None:
         takes = [
-            {"number": t.number, "log": str(t.log), "start": t.start, "end": t.end}
+            {
+                "number": t.number,
+                "log": str(t.log),
+                "start": t.start,
+                "end": t.end,
+                "offset": t.offset,
+            }
             for t in self._keeper.takes
         ]
         self.feed.put({"t": "takes", "takes": takes})

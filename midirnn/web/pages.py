@@ -146,7 +146,8 @@ class Pages:
         if message["t"] != "takes":
             return message
         self.takes = {take["number"]: take for take in message["takes"]}
-        shown = [{k: v for k, v in take.items() if k != "log"} for take in message["takes"]]
+        hidden = ("log", "offset")
+        shown = [{k: v for k, v in take.items() if k not in hidden} for take in message["takes"]]
         return {**message, "takes": shown}
 
     def release_silent(self) -> None:

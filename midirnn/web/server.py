@@ -143,7 +143,7 @@ def _obey(
 def _take_of(found: Message) -> Any:
     from midirnn.web.takes import Take
 
-    return Take(found["number"], Path(found["log"]), found["start"], found["end"])
+    return Take(found["number"], Path(found["log"]), found["start"], found["end"], found["offset"])
 
 
 def _midi(found: Message) -> Response:

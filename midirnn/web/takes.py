@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from midirnn.errors import RecordingError
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.output.ledger import MODEL, PERFORMER
-from midirnn.live.recording.event_log import EventLog, free_path, header, read_log
+from midirnn.live.recording.event_log import EventLog, free_path, header, read_records
 from midirnn.live.recording.midi import Recording
 from midirnn.live.recording.replay import weights_sha256
 from midirnn.performance import Performance
@@ -29,15 +29,25 @@ WRITTEN_SECONDS = 10.0
 
 LOOK_SECONDS = 0.02
 
+BEFORE_BYTES = 1 << 18
+"""How far before the end of the log, as it was when a take began, its records are looked for."""
+
+AFTER_SECONDS = 1.0
+"""How long after a take its last records may be written."""
+
 
 @dataclass(frozen=True)
 class Take:
-    """A part of a session: its number, its log, and its start and end on the session's clock."""
+    """A part of a session: its number, its log, and its start and end on the session's clock.
+
+    No record of it is in the first ``offset`` bytes of the log.
+    """
 
     number: int
     log: Path
     start: float
     end: float
+    offset: int = 0
 
 
 class Keeper(Observers):
@@ -55,6 +65,7 @@ class Keeper(Observers):
         self._tell = tell
         self._log: EventLog | None = None
         self._begun: float | None = None
+        self._offset = 0
         self.takes: list[Take] = []
 
     @property
@@ -83,12 +94,14 @@ class Keeper(Observers):
         """Begin a take."""
         if self._begun is None and self._log is not None and self._log.failure is None:
             self._begun = seconds
+            self._offset = max(0, self._log.written - BEFORE_BYTES)
 
     def end(self, seconds: float) -> Take | None:
         """End the take and return it; None if there is none."""
         if self._begun is None or self._log is None:
             return None
-        take = Take(len(self.takes) + 1, self._log.path, self._begun, seconds)
+        number, begun = len(self.takes) + 1, self._begun
+        take = Take(number, self._log.path, begun, seconds, self._offset)
         self.noted(f"take {take.number}: from {take.start!r}", seconds)
         self.takes.append(take)
         self._begun = None
@@ -108,9 +121,8 @@ def read_take(take: Take) -> Performance:
 
     Raises :class:`RecordingError` if the log cannot be read.
     """
-    _wait_until_written(take)
     recording = Recording(take.start)
-    for record in read_log(take.log).records:
+    for record in read_records(take.log, _lines_of(take)):
         if take.start <= record.seconds <= take.end:
             if record.kind == "in":
                 recording.add(PERFORMER, record.value, record.seconds)
@@ -122,9 +134,10 @@ def read_take(take: Take) -> Performance:
 
 def read_log_of(take: Take) -> str:
     """Return the log of a session from its beginning to the end of the take."""
-    _wait_until_written(take)
-    first, *lines = take.log.read_text(encoding="utf-8").splitlines(keepends=True)
-    return first + "".join(line for line in lines if _second_of(line) <= take.end)
+    with take.log.open("rb") as file:
+        before = file.read(take.offset) + file.readline()
+    lines = [line for line in _lines_of(take) if _second_of(line) <= take.end]
+    return before.decode() + "".join(lines)
 
 
 def notes_of_take(take: Take) -> list[list[Any]]:
@@ -137,12 +150,28 @@ def notes_of_take(take: Take) -> list[list[Any]]:
     ]
 
 
-def _wait_until_written(take: Take) -> None:
-    """Wait until the log holds the line that ends the take."""
-    until = time.monotonic() + WRITTEN_SECONDS
-    mark = f'"take {take.number}: from '
-    while time.monotonic() < until and mark not in take.log.read_text(encoding="utf-8"):
-        time.sleep(LOOK_SECONDS)
+def _lines_of(take: Take) -> Iterator[str]:
+    """Yield the lines of the log from shortly before the take until shortly after it.
+
+    Waits for the line that ends the take, if it is still to be written.
+    """
+    until, ended = time.monotonic() + WRITTEN_SECONDS, False
+    with take.log.open("rb") as file:
+        file.seek(take.offset)
+        file.readline()  # the header, or the rest of a line
+        line = b""
+        while True:
+            line += file.readline()
+            if line.endswith(b"\n"):
+                text, line = line.decode(), b""
+                ended = ended or f'"take {take.number}: from ' in text
+                if ended and _second_of(text) > take.end + AFTER_SECONDS:
+                    return
+                yield text
+            elif ended or time.monotonic() > until:
+                return
+            else:
+                time.sleep(LOOK_SECONDS)
 
 
 def _second_of(line: str) -> float:

@@ -14,7 +14,7 @@ import os
 import platform
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -139,6 +139,8 @@ class EventLog:
     ) -> None:
         self.path = path
         self.failure: OSError | None = None
+        self.written = 0
+        """How many bytes were written after the first line."""
         self._tell = tell
         self._queue: queue.SimpleQueue[tuple[float, str, Any] | None] = queue.SimpleQueue()
         try:
@@ -208,6 +210,7 @@ class EventLog:
     def _write(self, line: str) -> None:
         try:
             self._file.write(line)
+            self.written += len(line)
         except OSError as error:
             self.failure = error
             self._tell(
@@ -284,7 +287,7 @@ def read_log(path: str | os.PathLike[str]) -> SessionLog:
             f"{path} has format {first.get('format')}; this midirnn reads format {FORMAT}"
         )
     _check_header(path, first)
-    return SessionLog(first, list(_records(path, lines[1:])), bool(unfinished))
+    return SessionLog(first, list(read_records(path, lines[1:])), bool(unfinished))
 
 
 def _check_header(path: str | os.PathLike[str], first: dict[str, Any]) -> None:
@@ -302,7 +305,8 @@ def _check_header(path: str | os.PathLike[str], first: dict[str, Any]) -> None:
         raise RecordingError(f"{path} has no settings of a model in its first line")
 
 
-def _records(path: str | os.PathLike[str], lines: list[str]) -> Iterator[Record]:
+def read_records(path: str | os.PathLike[str], lines: Iterable[str]) -> Iterator[Record]:
+    """Yield the records in lines of a log after its first. Raises :class:`RecordingError`."""
     for number, line in enumerate(lines, start=2):
         parsed = _parsed(line)
         if parsed is None or len(parsed) != 2 or "at" not in parsed:
