@@ -49,9 +49,9 @@ class EndSignals:
     """The signals that end a session, caught as long as the ``with`` statement lasts.
 
     Before :meth:`running` they raise KeyboardInterrupt. Inside it the first stops the session and a
-    second raises KeyboardInterrupt. After it, while notes are released, they have to wait for
-    :meth:`between`, if another session follows. In other threads than the main one, which cannot
-    catch signals, this does nothing.
+    second raises KeyboardInterrupt. After it, while notes are released, they have to wait: the next
+    :meth:`between` or :meth:`running`, if another session follows, heeds them. In other threads
+    than the main one, which cannot catch signals, this does nothing.
     """
 
     def __init__(self) -> None:
@@ -81,6 +81,8 @@ class EndSignals:
     ) -> Iterator[None]:
         """Call ``stop`` on a signal and ``pause`` on Ctrl-Z, while the context lasts."""
         self._stop, self._over = stop, False
+        if self._asked:
+            stop()
         try:
             with _caught(PAUSE, pause):
                 yield

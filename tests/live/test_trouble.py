@@ -290,7 +290,9 @@ def test_a_signal_between_two_sessions_interrupts_and_one_while_notes_end_is_not
         signal.raise_signal(signal.SIGTERM)  # while the last notes are ended
         with pytest.raises(KeyboardInterrupt):
             signals.between()
-    assert stopped == []
+        assert stopped == []
+        with signals.running(lambda: stopped.append(True)):
+            assert stopped == [True]
 
 
 def test_signals_are_left_alone_in_a_thread_that_cannot_catch_them() -> None:
