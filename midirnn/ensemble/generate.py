@@ -80,7 +80,7 @@ def generate_ensemble(
         notes.add(word, step, int(velocity), source)
         if progress is not None:
             progress((min(step, end) - first) // second, (end - first) // second)
-    return Generated(notes.performance(end), tokens, seconds, first / second)
+    return Generated(notes.performance(end), tokens, seconds, first / second, own_part=False)
 
 
 def _heard(primer: Performance, network: Model, players: int) -> tuple[Any, Performance]:
@@ -151,4 +151,6 @@ class _Notes:
             return new
         both = (self._primer, new)
         names = ("start", "end", "pitch", "velocity", "part", "unreleased")
-        return new.replace(**{n: np.concatenate([getattr(p, n) for p in both]) for n in names})
+        joined = {name: np.concatenate([getattr(p, name) for p in both]) for name in names}
+        marks = {"tempos": self._primer.tempos, "signatures": self._primer.signatures}
+        return new.replace(**joined, **marks)

@@ -41,6 +41,8 @@ class Generated(Played):
     primer_seconds: float = 0.0
     log_likelihood: float = 0.0
     """Of the new tokens, in nats, if the sampler measures it; see :class:`Sampler`."""
+    own_part: bool = True
+    """Whether the new notes are in a part of their own, the last one, and not in several."""
 
     @property
     def performance(self) -> Performance:
@@ -50,7 +52,10 @@ class Generated(Played):
 
     @property
     def continuation(self) -> Performance:
-        """The new notes alone, moved to start at 0: those of the last part."""
+        """The new notes alone, moved to start at 0: those of the last part, or of all players."""
+        if not self.own_part:
+            is_new = self.performance.start >= self.primer_seconds
+            return self.performance.select(is_new).shift(-self.primer_seconds)
         last = len(self.performance.parts) - 1
         new = self.performance.select(self.performance.part == last)
         own = new.control_part == last

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midirnn import Part, Performance, read_midi, write_midi
+from midirnn import Part, Performance, Tempo, read_midi, write_midi
 from midirnn.cli.main import main
 from midirnn.codecs import EnsembleCodec
 from midirnn.codecs.ensemble import GESTURES
@@ -22,6 +22,7 @@ from midirnn.ensemble.seats import pitches_of
 from midirnn.errors import OptionError
 from midirnn.models.checkpoint import expected_shapes
 from midirnn.models.config import ModelConfig
+from midirnn.parts import KeySignature, TimeSignature
 from tests.live.stage import tiny_model
 
 SECOND = 100
@@ -197,6 +198,29 @@ def test_a_primer_is_gone_on_with_by_its_first_parts(
         assert mine.start[:8].tolist() == pytest.approx((np.arange(8) * 0.5).tolist(), abs=0.01)
     assert music.duration <= 8.0
     assert (music.start > 4.0).any()
+
+
+def test_only_new_writes_all_players_and_nothing_of_the_primer(tmp_path: Path) -> None:
+    primer = a_file(tmp_path / "primer.mid", 4)
+    flags = ["--primer", str(primer), "--seed", "1"]
+    whole, new = (
+        read_midi(run(tmp_path, *flags, *more, name=f"{len(more)}.mid")[1])
+        for more in ([], ["--only-new"])
+    )
+    after = whole.select(whole.start >= 4.0)
+    assert len(set(after.part.tolist())) > 1
+    assert new.part.tolist() == after.part.tolist()
+    assert new.pitch.tolist() == after.pitch.tolist()
+    assert new.start.tolist() == pytest.approx((after.start - 4.0).tolist(), abs=0.002)
+
+
+def test_the_tempo_and_the_signatures_of_a_primer_are_kept(tmp_path: Path) -> None:
+    marks = (TimeSignature(0.0, 3, 4), KeySignature(0.0, 2))
+    primer = read_midi(a_file(tmp_path / "primer.mid", 3))
+    primer = primer.replace(tempos=(Tempo(0.0, 84.0),), signatures=marks)
+    made = generate_ensemble(tiny_model(), players=3, primer=primer, seconds=2, seed=1)
+    assert made.performance.tempos == primer.tempos
+    assert made.performance.signatures == marks
 
 
 @pytest.mark.parametrize(
