@@ -129,12 +129,19 @@ def encode_files(
     # The next run with this target finds the same folder, and what was done.
     name = f"midirnn-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
     folder = Path(tempfile.gettempdir(), name)
-    report = run.write(folder, overwrite=True)
+    report = run.write(folder, overwrite=True, deliver=partial(_deliver, folder, url))
+    shutil.rmtree(folder, ignore_errors=True)
+    return replace(report, output=url)
+
+
+def _deliver(folder: Path, url: str) -> None:
+    """Upload a data set. Raises :class:`DatasetError`, which says where the data set still is."""
     try:
         upload(folder, url, MANIFEST)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return replace(report, output=url)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error}; the finished data set is in {folder}: give the same command to try again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -152,8 +159,10 @@ class _Run:
     """``group_compositions`` and ``duplicates``."""
     part_tokens: int
 
-    def write(self, output: Path, overwrite: bool) -> EncodeReport:
-        """Write the data set."""
+    def write(
+        self, output: Path, overwrite: bool, deliver: Callable[[], None] | None = None
+    ) -> EncodeReport:
+        """Write the data set; what is known of the files is kept until ``deliver`` has worked."""
         check_output(output, overwrite=overwrite)
         files, refused = find_files(self.sources, self.codec.suffixes)
         jobs = _plan(files, self.splits)
@@ -193,6 +202,8 @@ class _Run:
                 empty=_empty(self.splits, writer.counts),
             )
             writer.finish(refused, self._manifest(codec, report))
+        if deliver is not None:
+            deliver()
         journal.forget()
         reading.forget()
         return report

@@ -152,6 +152,9 @@ def on_disk(path: AnyFile, data: bytes) -> Iterator[Path]:
 
 # Targets.
 
+ARRIVING = "midirnn-upload"
+"""The folder, at a target, of the files of an upload until all have arrived."""
+
 
 def check_target(url: str, manifest: str, *, overwrite: bool) -> None:
     """Refuse to overwrite anything but a data set, and that only with ``overwrite``."""
@@ -160,6 +163,9 @@ def check_target(url: str, manifest: str, *, overwrite: bool) -> None:
         if not filesystem.exists(root) or not filesystem.ls(root):
             return
         is_dataset = filesystem.exists(f"{root}/{manifest}")
+        is_unfinished = filesystem.exists(f"{root}/{ARRIVING}")
+    if not is_dataset and is_unfinished:  # by an upload that failed
+        return
     if not is_dataset:
         raise DatasetError(f"{url} exists and is not a data set; choose another --output")
     if not overwrite:
@@ -167,16 +173,29 @@ def check_target(url: str, manifest: str, *, overwrite: bool) -> None:
 
 
 def upload(folder: Path, url: str, manifest: str) -> None:
-    """Copy the files of a folder to a URL. The manifest exists only while all others do."""
+    """Copy the files of a folder to a URL. The manifest exists only while all others do.
+
+    What was there before is removed once all files have arrived.
+    """
     with _dataset_errors(url):
         filesystem, root = _filesystem(url)
-        if filesystem.exists(root):
-            if filesystem.exists(f"{root}/{manifest}"):
-                filesystem.rm(f"{root}/{manifest}")
-            filesystem.rm(root, recursive=True)
-        filesystem.makedirs(root, exist_ok=True)
-        for file in sorted(folder.iterdir(), key=lambda file: (file.name == manifest, file.name)):
-            filesystem.put_file(str(file), f"{root}/{file.name}")
+        arriving = f"{root}/{ARRIVING}"
+        if filesystem.exists(arriving):
+            filesystem.rm(arriving, recursive=True)
+        filesystem.makedirs(arriving, exist_ok=True)
+        names = sorted((file.name for file in folder.iterdir()), key=lambda n: (n == manifest, n))
+        for name in names:
+            filesystem.put_file(str(folder / name), f"{arriving}/{name}")
+        if filesystem.exists(f"{root}/{manifest}"):
+            filesystem.rm(f"{root}/{manifest}")
+        filesystem.invalidate_cache(root)
+        for path in filesystem.ls(root, detail=False):
+            if PurePosixPath(path).name != ARRIVING:
+                filesystem.rm(path, recursive=True)
+        for name in names:
+            filesystem.mv(f"{arriving}/{name}", f"{root}/{name}")
+        if filesystem.exists(arriving):
+            filesystem.rm(arriving, recursive=True)
 
 
 @lru_cache(maxsize=16)

@@ -138,6 +138,38 @@ def test_a_killed_run_to_a_url_goes_on(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+@pytest.mark.parametrize("failing", ["put_file", "mv"])
+def test_an_upload_that_fails_loses_nothing_and_the_next_run_goes_on_from_it(
+    tmp_path: Path, songs: Path, memory: Any, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    monkeypatch.setattr("midirnn.datasets.resume.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    url = "memory://bucket/out"
+    (songs / "bad.mid").unlink()
+    encode_files([songs / "song00.mid"], url, splits=ALL_TRAIN)
+    before = {path: memory.cat_file(path) for path in memory.find("/bucket/out")}
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise OSError("the network is down")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(memory), failing, fail)
+        message = "the network is down.*the finished data set is in .*midirnn-"
+        with pytest.raises(DatasetError, match=message) as raised:
+            encode_files([songs], url, splits=ALL_TRAIN, workers=1, overwrite=True)
+    kept = Path(str(raised.value).partition("data set is in ")[2].partition(":")[0])
+    assert len(pieces(kept)) == 6
+    if failing == "put_file":
+        found = {path: memory.cat_file(path) for path in memory.find("/bucket/out")}
+        assert before.items() <= found.items()
+    monkeypatch.setattr("midirnn.datasets.workers.encode_file", fail)
+    report = encode_files([songs], url, splits=ALL_TRAIN, workers=1, overwrite=True)
+    assert (report.counts["train"].files, report.refused) == (6, ())
+    names = {Path(path).name for path in memory.find("/bucket/out")}
+    assert sorted(names) == ["dataset.json", "refused.jsonl", "train.parquet"]
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
