@@ -21,7 +21,7 @@ from midirnn.composing.choice import Candidate, measured
 from midirnn.composing.measures import Measure
 from midirnn.engines.load import Model, load
 from midirnn.errors import OptionError
-from midirnn.sampling.arguments import as_primer
+from midirnn.sampling.arguments import as_primer, check_seed
 from midirnn.sampling.continuation import Continuation
 from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler, SamplerState
@@ -54,6 +54,7 @@ def beam_search(
     """
     if not 1 <= width <= WIDEST:
         raise OptionError(f"beam is {width}; allowed are 1 to {WIDEST}")
+    check_seed(seed)
     request, primer = request or Request(), as_primer(primer)
     model = load(model) if isinstance(model, str | os.PathLike) else model
     codec: Any = require(model.codec, NoteStream, "beam search", "music to measure")

@@ -17,7 +17,7 @@ from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
-from midirnn.sampling.arguments import as_primer
+from midirnn.sampling.arguments import as_primer, check_seed
 from midirnn.sampling.continuation import begin_piece
 from midirnn.sampling.generated import Generated, Played
 from midirnn.sampling.requests import Request
@@ -45,6 +45,7 @@ class Candidate(Played):
 
 def candidate_seed(seed: int, number: int) -> int:
     """Return the seed of a candidate; the first has the given one."""
+    check_seed(seed)
     return seed if number == 0 else int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 

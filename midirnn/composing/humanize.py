@@ -11,6 +11,7 @@ import numpy as np
 from midirnn.engines.humanizer import Array, HumanizerEngine, load_humanizer
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
+from midirnn.sampling.arguments import check_seed
 from midirnn.scores import Expression, Score, check_score, perform, read_score
 from midirnn.scores.quantities import Quantity
 
@@ -56,8 +57,7 @@ def humanize(
 
 def check_options(seed: int | None, amount: float, bpm: float | None) -> None:
     """Raise :class:`OptionError` for a value that :func:`humanize` does not accept."""
-    if seed is not None and seed < 0:
-        raise OptionError(f"seed is {seed}; it must be 0 or more")
+    check_seed(seed)
     if not 0 <= amount <= MAX_AMOUNT:
         raise OptionError(f"amount is {amount:g}; allowed are 0 (as written) to {MAX_AMOUNT:g}")
     if bpm is not None and not MIN_BPM <= bpm <= MAX_BPM:

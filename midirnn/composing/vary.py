@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,17 @@ from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, load
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
-from midirnn.sampling.arguments import as_music, as_sampling
-from midirnn.sampling.filters import SamplingConfig, draw, probabilities
+from midirnn.sampling.arguments import as_music, as_sampling, check_seed
+from midirnn.sampling.filters import SamplingConfig, draw, filter_types, probabilities
 
 ASPECTS = ("velocity", "timing", "pitch", "duration")
 """The aspects of notes that can be varied."""
+
+FILTERS = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+"""The sampling settings that have an effect on all aspects."""
+
+TYPES = {"velocity": "velocity", "timing": "rhythm", "pitch": "pitch"}
+"""The type of token, by its name in the sampling settings, that is drawn for an aspect."""
 
 HANDS = ("left", "right")
 MIDDLE_C = 60
@@ -34,6 +41,8 @@ FARTHEST_SECONDS = 0.06
 
 Progress = Callable[[int, int], None]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 
 
 def vary(
@@ -53,7 +62,9 @@ def vary(
     ``piece`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
     ``amount`` is the share of notes, chosen at random, for which ``what`` is redrawn, given all
     that comes before; ``hand`` limits it to notes below middle C, or from there on. Everything else
-    stays as it is, to the last bit. With ``timing``, notes that begin together stay together.
+    stays as it is, to the last bit. With ``timing``, notes that begin together are chosen and moved
+    together, those of the other hand too. Raises :class:`OptionError` for ``sampling`` settings
+    that have no effect on ``what`` is redrawn.
     """
     music, settings = as_music(piece), as_sampling(sampling) or SamplingConfig()
     model = load(model) if isinstance(model, str | os.PathLike) else model
@@ -67,8 +78,13 @@ def vary(
         raise OptionError(f"vary is for music; the codec {model.codec.name!r} has no notes")
     if what == "velocity" and not model.codec.velocity_bins:
         raise OptionError("this model knows no velocities, so it cannot vary them")
+    _check_sampling(settings, what)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
-    chosen = rng.random(len(music)) < amount
+    draws = rng.random(len(music))
+    if what == "timing":
+        draws = _of_each_step(draws, model.codec.steps(music.start))
+    chosen = draws < amount
     if hand is not None:
         chosen &= (music.pitch < MIDDLE_C) == (hand == "left")
     drums = [number for number, part in enumerate(music.parts) if part.is_drum]
@@ -77,6 +93,21 @@ def vary(
     walk = _WALKS[what](stepping, model.codec, settings, rng, music, chosen)
     walk.run(progress)
     return walk.result()
+
+
+def _check_sampling(settings: SamplingConfig, what: str) -> None:
+    """Raise :class:`OptionError` for a setting that has no effect on what is redrawn."""
+    own = TYPES.get(what)
+    for field in fields(SamplingConfig):
+        works = field.name in FILTERS or (own is not None and field.name.startswith(f"{own}_"))
+        if not works and getattr(settings, field.name) != field.default:
+            raise OptionError(f"{field.name} has no effect on the {what} of notes; leave it out")
+
+
+def _of_each_step(draws: FloatArray, steps: IntArray) -> FloatArray:
+    """Return random numbers (N,) of notes, that of the first note of a step for all of them."""
+    _, first, step = np.unique(steps, return_index=True, return_inverse=True)
+    return draws[first][step]
 
 
 class _Walk(ABC):
@@ -102,7 +133,7 @@ class _Walk(ABC):
         self.end = np.maximum(codec.steps(piece.end), self.start + 1)
         self.pitch = piece.pitch.astype(np.int64)
         self.velocity = piece.velocity.astype(np.int64)
-        groups = codec.groups()
+        self.groups = groups = codec.groups()
         self.on: int = groups["note_on"].start
         self.off: int = groups["note_off"].start
         self.shift: int = groups["time_shift"].start
@@ -171,8 +202,8 @@ class _Walk(ABC):
         """Draw one of the tokens."""
         mask = np.zeros(self.codec.vocab_size, dtype=bool)
         mask[np.asarray(tokens)] = True
-        p = probabilities(self.engine.logits(), mask, self.config)
-        return draw(p, self.rng)
+        logits = filter_types(self.engine.logits(), mask, self.groups, self.config.types)
+        return draw(probabilities(logits, mask, self.config), self.rng)
 
 
 class _Velocities(_Walk):
@@ -247,19 +278,49 @@ class _Times(_Walk):
     def time(self, step: int, following: int | None) -> int:
         """Draw when the notes of a step begin: after the step before, and before the next one."""
         begun = (self.start == step) & self.heard
-        # The last time shift is drawn; it may follow some of the longest.
-        rest = step - self.state.step
         farthest = round(FARTHEST_SECONDS * self.codec.steps_per_second)
-        low = max(1, rest - farthest)
-        high = min(rest + farthest, self.codec.max_shift_steps)
+        low, high = max(self.state.step + 1, step - farthest), step + farthest
         if following is not None:
-            high = min(high, following - 1 - self.state.step)
-        if begun.any() and self.chosen[begun].all() and low <= high:
-            drawn = self.draw(self.shift + np.arange(low, high + 1) - 1) - self.shift + 1
-            self._moved[step] = drawn - rest
-            return self.state.step + drawn
-        self._moved[step] = max(0, self.state.step - step)
-        return step
+            high = min(high, following - 1)
+        if self.chosen[begun].any() and low <= high:
+            time = self._drawn(low, high)
+        else:
+            time = max(self.state.step, step)
+        self._moved[step] = time - step
+        return time
+
+    def _drawn(self, low: int, high: int) -> int:
+        """Draw a step from ``low`` to ``high``, which may be more than one time shift away."""
+        longest = self.codec.max_shift_steps
+        while low - self.state.step > longest:
+            self.feed(self.shift + longest - 1)
+        begin = self.state.step
+        shifts = np.arange(max(1, low - begin), min(longest, high - begin) + 1)
+        logits = self.engine.logits()[self.shift + shifts - 1]
+        if shifts[-1] == longest:  # which may also be the first part of a longer rest
+            over, later = self._after_longest(high - begin - longest)
+            logits = np.concatenate([logits[:-1], logits[-1] + over, logits[-1] + later])
+        return low + self._pick(logits)
+
+    def _after_longest(self, most: int) -> tuple[FloatArray, FloatArray]:
+        """Return the log probabilities after the longest shift: of no more, of 1 to ``most``."""
+        snapshot, state = self.engine.snapshot(), self.state.copy()
+        self.feed(self.shift + self.codec.max_shift_steps - 1)
+        mask = self.grammar.mask(self.state)
+        logits = np.where(mask, self.engine.logits(), -np.inf).astype(np.float64)
+        logits -= np.logaddexp.reduce(logits)
+        self.engine.restore(snapshot)
+        self.state = state
+        shifts = logits[self.groups["time_shift"]]
+        others = np.delete(logits, np.r_[self.groups["time_shift"]])
+        return np.logaddexp.reduce(others, keepdims=True), shifts[:most]
+
+    def _pick(self, logits: npt.NDArray[Any]) -> int:
+        """Draw one of some times, from their logits."""
+        mask = np.ones(len(logits), dtype=bool)
+        groups = {"time_shift": slice(0, len(logits))}
+        filtered = filter_types(logits.astype(np.float32), mask, groups, self.config.types)
+        return draw(probabilities(filtered, mask, self.config), self.rng)
 
     def result(self) -> Performance:
         second = self.codec.steps_per_second

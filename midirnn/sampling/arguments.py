@@ -28,6 +28,12 @@ def as_sampling(given: SamplingConfig | Mapping[str, Any] | None) -> SamplingCon
     return _settings("sampling", SamplingConfig, given)
 
 
+def check_seed(seed: int | None) -> None:
+    """Raise :class:`OptionError` for a seed below 0; None stands for a random one."""
+    if seed is not None and seed < 0:
+        raise OptionError(f"seed is {seed}; it must be 0 or more")
+
+
 def as_piece(given: Any) -> Any:
     """Return a piece as it is, but a ``pretty_midi.PrettyMIDI`` as a performance."""
     return from_pretty_midi(given, drums=True) if _is_pretty_midi(given) else given

@@ -106,18 +106,24 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         _check("temperature", self.temperature, 0.0, 10.0)
-        _check("top_k", self.top_k, 0, 1_000_000)
+        _check_count("top_k", self.top_k, 0, 1_000_000)
         _check("top_p", self.top_p, 0.0, 1.0)
         _check("min_p", self.min_p, 0.0, 1.0)
         _check("typical_p", self.typical_p, 0.0, 1.0)
         _check("repetition_penalty", self.repetition_penalty, 1.0, 100.0)
         for name in TYPES.values():
             _check(f"{name}_temperature", getattr(self, f"{name}_temperature"), 0.01, 10.0)
-            _check(f"{name}_top_k", getattr(self, f"{name}_top_k"), 0, 1_000_000)
+            _check_count(f"{name}_top_k", getattr(self, f"{name}_top_k"), 0, 1_000_000)
             _check(f"{name}_top_p", getattr(self, f"{name}_top_p"), 0.0, 1.0)
         _check("max_note_seconds", self.max_note_seconds, 0.01, 3600.0)
         _check("max_rest_seconds", self.max_rest_seconds, 0.1, 3600.0)
-        _check("max_sounding", self.max_sounding, 1, NUM_PITCHES)
+        _check_count("max_sounding", self.max_sounding, 1, NUM_PITCHES)
+
+
+def _check_count(name: str, value: int, low: int, high: int) -> None:
+    if not isinstance(value, int | np.integer):
+        raise OptionError(f"{name} is {value!r}; it must be a whole number")
+    _check(name, value, low, high)
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

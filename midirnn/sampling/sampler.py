@@ -17,6 +17,7 @@ from midirnn.errors import OptionError
 from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
 from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
+from midirnn.sampling.arguments import check_seed
 from midirnn.sampling.filters import (
     SamplingConfig,
     draw,
@@ -69,8 +70,7 @@ class Sampler(Generic[C]):
                 f"the model has {engine.config.vocab_size} tokens and the codec {codec.name!r} has "
                 f"{codec.vocab_size}; take the codec that the model was trained with"
             )
-        if seed is not None and seed < 0:
-            raise OptionError(f"seed is {seed}; it must be 0 or more")
+        check_seed(seed)
         self.engine = engine
         self.codec = codec
         self._measures = measures

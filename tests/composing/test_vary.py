@@ -62,6 +62,82 @@ def test_pitches_stay_near_and_times_nearer() -> None:
     assert np.abs(np.sort(times.start) - np.sort(SONG.start)).max() <= FARTHEST_SECONDS + 0.011
 
 
+def piece_of(
+    gap: float, *, chord: tuple[int, ...] = (60,), notes: int = 40, length: float = 0.4
+) -> Performance:
+    """A chord of these pitches every ``gap`` seconds."""
+    start = np.repeat(np.arange(notes) * gap, len(chord))
+    return Performance(
+        start=start,
+        end=start + length,
+        pitch=np.tile(np.array(chord, np.uint8), notes),
+        velocity=np.full(len(start), 70, np.uint8),
+        part=np.zeros(len(start), np.int32),
+    )
+
+
+def moved(before: Performance, after: Performance) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.sort(after.start) - np.sort(before.start)
+
+
+def test_the_amount_is_the_share_of_chords_that_are_moved() -> None:
+    piece = piece_of(0.5, chord=(48, 60, 64, 67))
+    half, all_notes = (
+        (np.abs(moved(piece, vary(MODEL, piece, "timing", amount, engine="numpy"))) > 0.004).mean()
+        for amount in (0.5, 1.0)
+    )
+    assert 0.5 * all_notes / 2 < half < 1.5 * all_notes / 2
+    assert all_notes > 0.5
+
+
+def test_a_hand_moves_its_chords_though_the_other_plays_too() -> None:
+    piece = piece_of(0.5, chord=(48, 72))
+    left = vary(MODEL, piece, "timing", 1.0, hand="left", engine="numpy")
+    assert left == vary(MODEL, piece, "timing", 1.0, engine="numpy")
+    right = piece.select(piece.pitch >= 60)
+    assert vary(MODEL, right, "timing", 1.0, hand="left", engine="numpy") == right
+
+
+@pytest.mark.parametrize("gap", [0.5, 0.97, 1.0, 1.03, 1.2, 2.5])
+def test_notes_move_later_and_earlier_after_any_rest(gap: float) -> None:
+    piece = piece_of(gap, length=gap)
+    found = moved(piece, vary(MODEL, piece, "timing", 0.5, engine="numpy", seed=1))[1:]
+    assert np.abs(found).max() <= FARTHEST_SECONDS + 0.006
+    assert (found > 0.004).any()
+    assert (found < -0.004).any()
+
+
+@pytest.mark.parametrize(
+    ("what", "setting"),
+    [("pitch", "pitch_top_k"), ("velocity", "velocity_top_k"), ("timing", "rhythm_top_k")],
+)
+def test_a_filter_of_one_type_of_token_has_an_effect_on_what_it_draws(
+    what: str, setting: str
+) -> None:
+    filtered = vary(MODEL, SONG, what, 1.0, sampling={setting: 1}, engine="numpy", seed=1)
+    assert filtered != vary(MODEL, SONG, what, 1.0, engine="numpy", seed=1)
+    assert filtered == vary(MODEL, SONG, what, 1.0, sampling={setting: 1}, engine="numpy", seed=2)
+
+
+@pytest.mark.parametrize(
+    ("what", "setting"),
+    [
+        ("pitch", "velocity_top_k"),
+        ("duration", "rhythm_temperature"),
+        ("timing", "max_rest_seconds"),
+        ("velocity", "repetition_penalty"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(what: str, setting: str) -> None:
+    with pytest.raises(OptionError, match=f"{setting} has no effect on the {what} of notes"):
+        vary(MODEL, SONG, what, sampling={setting: 2})
+
+
+def test_a_seed_below_0_is_refused() -> None:
+    with pytest.raises(OptionError, match="seed is -1; it must be 0 or more"):
+        vary(MODEL, SONG, "pitch", seed=-1)
+
+
 @settings(max_examples=10)
 @given(performances(), st.sampled_from(ASPECTS))
 def test_any_performance_can_be_varied_note_for_note(piece: Performance, what: str) -> None:

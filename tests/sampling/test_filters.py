@@ -250,6 +250,7 @@ class TestDraw:
         ("temperature", float("nan"), "temperature is nan; allowed are 0 to 10"),
         ("temperature", float("inf"), "temperature is inf; allowed are 0 to 10"),
         ("top_k", -1, "top_k is -1; allowed are 0 to 1,000,000"),
+        ("top_k", 2.5, "top_k is 2.5; it must be a whole number"),
         ("top_p", 1.1, "top_p is 1.1; allowed are 0 to 1"),
         ("min_p", -0.5, "min_p is -0.5; allowed are 0 to 1"),
         ("max_note_seconds", 0.0, "max_note_seconds is 0.0; allowed are 0.01 to 3,600"),
