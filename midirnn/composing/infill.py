@@ -143,7 +143,7 @@ class _Frame:
 
     def filled(self, made: Generated) -> Performance:
         """Return the piece with the new notes of the stretch."""
-        new = made.continuation.shift(self.origin)
+        new = made.continuation.apply_sustain().shift(self.origin)
         new = new.select((new.start >= self.begin - 0.005) & (new.start < self.end))
         following = self.kept.start[self.kept.start >= self.end]
         until = min(float(following.min(initial=np.inf)), self.end + LONGEST_RING)

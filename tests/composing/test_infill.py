@@ -7,12 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from midirnn.composing.infill import LONGEST_RING, Infilled, infill
+from midirnn.composing.infill import LONGEST_RING, Infilled, _Frame, infill
 from midirnn.engines.load import load
 from midirnn.errors import OptionError
 from midirnn.midifile import read_midi
 from midirnn.performance import Performance
 from midirnn.sampling.filters import log_likelihood
+from midirnn.sampling.generated import Generated
 
 MODEL = load("piano-small")
 PIECE = read_midi("data/examples/bach_prelude_bwv846.mid").slice(0.0, 12.0).apply_sustain()
@@ -78,6 +79,29 @@ def test_the_candidates_differ_and_the_same_seed_gives_them_again(
     assert len({tuple(rows(piece)) for piece in found}) > 1
     again = infill(MODEL, PIECE, BEGIN, END, candidates=3, seed=1)
     assert [one.performance for one in again] == found
+
+
+def test_the_pedal_of_a_model_makes_its_notes_as_long_as_it_holds_them() -> None:
+    kept = PIECE.select((PIECE.start < BEGIN) | (PIECE.end > END))
+    drawn = Performance(
+        start=np.array([0.2, 0.6]),
+        end=np.array([0.3, 0.7]),
+        pitch=np.array([100, 101], np.uint8),
+        velocity=np.array([70, 70], np.uint8),
+        part=np.zeros(2, np.int32),
+        pedal_time=np.array([0.1, 0.5]),
+        pedal_value=np.array([127, 0], np.uint8),
+        pedal_part=np.zeros(2, np.int32),
+    )
+    frame = _Frame(kept, BEGIN, END)
+    filled = frame.filled(Generated(drawn.shift(BEGIN), 9, 2.0, frame.origin))
+    new = filled.select(filled.pitch >= 100)
+    assert new.end.tolist() == pytest.approx([BEGIN + 0.5, BEGIN + 0.7])
+
+
+def test_a_seed_below_0_is_refused() -> None:
+    with pytest.raises(OptionError, match="seed is -1; it must be 0 or more"):
+        infill(MODEL, PIECE, BEGIN, END, seed=-1)
 
 
 def test_a_stretch_at_either_end_of_a_piece_can_be_rewritten() -> None:
