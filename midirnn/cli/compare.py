@@ -22,7 +22,7 @@ def compare(
     second: Annotated[Path, Parameter(name="B", help="The folder to compare it with.")],
     /,
     *,
-    seconds: Annotated[float, Parameter(help="Use the first SECONDS of each file.")] = 60.0,
+    seconds: Annotated[float, Parameter(help="Use the first SECONDS of each file, or all of a shorter one.")] = 60.0,
     plot: Annotated[
         Path | None, Parameter(help="Also draw the features of both sets into this file.")
     ] = None,
@@ -58,7 +58,7 @@ def compare(
                 f"{folder} holds {len(pieces)} MIDI files with notes; at least {FEWEST_PIECES} are "
                 "needed"
             )
-    # Features per second must not count time after the end of all files.
+    # No more is measured, however much was asked for.
     seconds = min(seconds, max(piece.duration for pieces in sets for piece in pieces))
     report = compare_two(*sets, seconds)
     if json_output:

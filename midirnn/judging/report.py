@@ -32,6 +32,9 @@ LIMITS = {
 }
 """The limits beyond which a piece falls silent, babbles, loops or copies."""
 
+Passage = tuple[Performance, float]
+"""Music, and how many seconds it lasts."""
+
 _SPREADS = (
     *(field.name for field in dataclasses.fields(Troubles)),
     "copied_notes",
@@ -89,16 +92,27 @@ def compare_sets(
     seconds: float,
     features: Sequence[Feature] = FEATURES,
 ) -> dict[str, dict[str, Any]]:
-    """Return each set's mean, deviation and distance from the reference set, by feature."""
-    return {feature.name: _compare(feature, sets, reference, seconds) for feature in features}
+    """Return each set's mean, deviation and distance from the reference set, by feature.
+
+    All pieces last ``seconds``.
+    """
+    passages = {name: [(piece, seconds) for piece in pieces] for name, pieces in sets.items()}
+    return compare_passages(passages, reference, features)
+
+
+def compare_passages(
+    sets: Mapping[str, Sequence[Passage]], reference: str, features: Sequence[Feature] = FEATURES
+) -> dict[str, dict[str, Any]]:
+    """Return the same as :func:`compare_sets`, of pieces that each have a length of their own."""
+    return {feature.name: _compare(feature, sets, reference) for feature in features}
 
 
 def _compare(
-    feature: Feature, sets: Mapping[str, Sequence[Performance]], reference: str, seconds: float
+    feature: Feature, sets: Mapping[str, Sequence[Passage]], reference: str
 ) -> dict[str, Any]:
     values = {
-        name: np.stack([feature.of(piece, seconds) for piece in pieces])
-        for name, pieces in sets.items()
+        name: np.stack([feature.of(piece, seconds) for piece, seconds in passages])
+        for name, passages in sets.items()
     }
     described = {name: _describe(feature, array) for name, array in values.items()}
     for name in values.keys() - {reference}:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from midirnn.errors import OptionError
-from midirnn.judging.report import compare_sets
+from midirnn.judging.report import Passage, compare_passages
 from midirnn.performance import Performance
 
 FEWEST_PIECES = 2
@@ -27,24 +27,30 @@ def compare_two(
 
     ``features`` describes both sets by each feature, and how far the first is from the second.
     ``scale`` is how far one half of the second set is from the other half, if it has enough pieces:
-    no two sets of the same kind can be expected to be closer.
+    no two sets of the same kind can be expected to be closer. A shorter piece is measured up to its
+    end.
     """
     for name, pieces in (("first", first), ("second", second)):
         if len(pieces) < FEWEST_PIECES:
             raise OptionError(
                 f"the {name} set has {len(pieces)} of the {FEWEST_PIECES} pieces that are needed"
             )
-    a, b = ([piece.slice(0.0, seconds) for piece in pieces] for pieces in (first, second))
+    a, b = ([beginning(piece, seconds) for piece in pieces] for pieces in (first, second))
     report = {
         "seconds": seconds,
         "pieces": {"first": len(a), "second": len(b)},
-        "features": compare_sets({"first": a, "second": b}, "second", seconds),
+        "features": compare_passages({"first": a, "second": b}, "second"),
     }
     if len(b) >= FEWEST_FOR_SCALE:
         halves = {"half": b[::2], "other half": b[1::2]}
-        compared = compare_sets(halves, "other half", seconds)
+        compared = compare_passages(halves, "other half")
         report["scale"] = {name: sets["half"] for name, sets in compared.items()}
     return report
+
+
+def beginning(piece: Performance, seconds: float) -> Passage:
+    """Return the first ``seconds`` of a piece, or all of a shorter one, and how long that is."""
+    return piece.slice(0.0, seconds), min(seconds, piece.duration)
 
 
 def table_of_two(report: Mapping[str, Any], first: str, second: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from midirnn.judging.distances import GRID, FloatArray, kernel_width, log_density
 from midirnn.judging.features import FEATURES, Feature
+from midirnn.judging.sets import beginning
 from midirnn.performance import Performance
 from midirnn.plots.saving import INK, MUTED, check_suffix, make_figure, save_figure, style_axes
 
@@ -32,12 +33,12 @@ def plot_sets(
     target = check_suffix(path)
     figure = make_figure(14.0, 5.6)
     panels = figure.subplots(-(-len(FEATURES) // _COLUMNS), _COLUMNS).ravel()
-    cut = {name: [p.slice(0.0, seconds) for p in pieces] for name, pieces in sets.items()}
+    cut = {name: [beginning(p, seconds) for p in pieces] for name, pieces in sets.items()}
     for axes, feature in zip(panels, FEATURES, strict=False):
         style_axes(axes)
         axes.set_title(feature.name.replace("_", " "), fontsize=10, color=INK, loc="left")
         axes.set_yticks([])
-        values = [np.stack([feature.of(p, seconds) for p in pieces]) for pieces in cut.values()]
+        values = [np.stack([feature.of(*p) for p in pieces]) for pieces in cut.values()]
         _draw(axes, feature, values)
     names = [f"{name} ({len(pieces)})" for name, pieces in sets.items()]
     lines = [panels[1].plot([], [], color=color, linewidth=2)[0] for color in _COLORS]

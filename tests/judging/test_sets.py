@@ -32,6 +32,17 @@ def test_only_the_first_seconds_count() -> None:
     assert compare_two(longer[:4], longer[4:], 10.0) == compare_two(SONGS[:4], SONGS[4:], 10.0)
 
 
+def test_a_piece_that_is_shorter_is_measured_up_to_its_end() -> None:
+    quick = [piece.slice(0.0, 2.0) for piece in SONGS]
+    expected = compare_two(quick, quick, 2.0)["features"]["notes_per_second"]
+    mean = expected["first"]["mean"]
+    found = compare_two(quick, SONGS, 60.0)["features"]["notes_per_second"]["first"]
+    assert found["mean"] == pytest.approx(
+        sum(len(piece) / piece.duration for piece in quick) / len(quick)
+    )
+    assert found["mean"] >= mean
+
+
 def test_the_scale_is_one_half_of_the_second_set_beside_the_other() -> None:
     report = compare_two(SONGS[:4], SONGS[4:], 10.0)
     halves = compare_two(SONGS[4::2], SONGS[5::2], 10.0)
