@@ -115,7 +115,7 @@ def heard_of(made: Generated, request: Request, primer: Performance | None) -> H
     if asked is None and weights is not None:
         asked = frozenset(number for number, weight in enumerate(weights) if weight)
     return Heard(
-        primer or Performance(),
+        Performance() if primer is None else primer.without_drums(),
         made.continuation,
         made.new_seconds,
         made.log_likelihood,

@@ -16,8 +16,8 @@ from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.features import Recall
 from midirnn.features.recall import NOTHING_RECALLED
-from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
 from midirnn.sampling.arguments import check_seed
+from midirnn.sampling.constraints.masks import NO_BUDGET, Budget, Masks
 from midirnn.sampling.filters import (
     SamplingConfig,
     draw,

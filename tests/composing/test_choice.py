@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from midirnn.composing import best_of, find_measure
+from midirnn.composing.choice import heard_of
 from midirnn.composing.measures import Heard, continuity, density, key, likelihood
 from midirnn.engines.load import load
 from midirnn.errors import OptionError
-from midirnn.performance import Performance
+from midirnn.performance import Part, Performance
+from midirnn.sampling.generated import Generated
 from midirnn.sampling.many import continue_many
 from midirnn.sampling.requests import Request
 
@@ -74,6 +76,17 @@ def test_music_in_a_key_is_clearer_than_music_in_none() -> None:
     white = frozenset({0, 2, 4, 5, 7, 9, 11})
     assert key(heard(MAJOR, key=white)) == 1.0
     assert key(heard(scale([60, 61]), key=white)) == 0.5
+
+
+def test_drums_of_a_primer_are_not_measured() -> None:
+    drums = scale([38] * 200, gap=0.04).replace(part=[1] * 200, parts=(Part(), Part(channel=9)))
+    names = ("start", "end", "pitch", "velocity", "part", "unreleased")
+    both = drums.replace(
+        **{n: np.concatenate([getattr(MAJOR, n), getattr(drums, n)]) for n in names}
+    )
+    made = Generated(MAJOR, 10, 8.0)
+    for by in (density, continuity):
+        assert by(heard_of(made, REQUEST, both)) == by(heard_of(made, REQUEST, MAJOR))
 
 
 def test_density_is_best_where_it_is_what_was_asked_for() -> None:
