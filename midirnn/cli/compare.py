@@ -22,7 +22,9 @@ def compare(
     second: Annotated[Path, Parameter(name="B", help="The folder to compare it with.")],
     /,
     *,
-    seconds: Annotated[float, Parameter(help="Use the first SECONDS of each file, or all of a shorter one.")] = 60.0,
+    seconds: Annotated[
+        float, Parameter(help="Use the first SECONDS of each file, or all of a shorter one.")
+    ] = 60.0,
     plot: Annotated[
         Path | None, Parameter(help="Also draw the features of both sets into this file.")
     ] = None,

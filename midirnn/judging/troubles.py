@@ -32,7 +32,7 @@ class Troubles:
     longest_silence_seconds: float
     """The longest time in which no note sounds."""
     densest_notes_per_second: float
-    """Notes per second in the 10 seconds in which the most begin."""
+    """Notes per second in the 10 seconds in which the most begin, or in all of a shorter piece."""
     most_notes_sounding: int
     """The most notes that sound at once."""
     repeated_share: float
@@ -49,7 +49,7 @@ def troubles(piece: Performance, seconds: float) -> Troubles:
     return Troubles(
         longest_onset_gap_seconds=float(onset_gaps(piece, seconds).max()),
         longest_silence_seconds=float(silences(piece, seconds).max(initial=0.0)),
-        densest_notes_per_second=densest(piece.start) / DENSE_SECONDS,
+        densest_notes_per_second=densest(piece.start) / min(DENSE_SECONDS, seconds),
         most_notes_sounding=most_sounding(piece),
         repeated_share=repeated_share(piece.pitch),
         longest_loop_seconds=loop_seconds,

@@ -39,6 +39,10 @@ def test_the_densest_ten_seconds_are_found_wherever_they_are() -> None:
     assert troubles(at_random(40), 70.0).densest_notes_per_second == pytest.approx(4.0, abs=0.11)
 
 
+def test_the_densest_passage_of_a_short_piece_is_all_of_it() -> None:
+    assert troubles(at_random(20), 5.0).densest_notes_per_second == pytest.approx(4.0)
+
+
 @given(performances())
 def test_the_most_notes_that_sound_at_once_sound_where_one_begins(piece: Performance) -> None:
     at_onsets = (piece.start <= piece.start[:, None]) & (piece.start[:, None] < piece.end)
