@@ -174,12 +174,12 @@ def named_jobs(files: Iterable[SourceFile]) -> Sequence[Job]:
         if folder:
             name = display_path(Path(os.path.relpath(str(file.path), folder)))
         else:
-            name = f"{file.root.name}/{_below(file)}" if several else _below(file)
+            name = f"{file.root.name}/{below(file)}" if several else below(file)
         jobs.append(Job(file.path, name, None))
     return jobs
 
 
-def _below(file: SourceFile) -> str:
+def below(file: SourceFile) -> str:
     """Return the path of a file below its source."""
     if isinstance(file.path, RemoteFile):
         return file.inside

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from midirnn.datasets.remote import RemoteFile
-from midirnn.datasets.sources import SourceFile
+from midirnn.datasets.sources import SourceFile, below
 from midirnn.errors import DatasetError, OptionError
 
 PATH_COLUMNS = ("path", "midi_filename")
@@ -146,11 +146,15 @@ class SplitTable:
 
         Raises :class:`DatasetError` if two rows name the file and give it different splits.
         """
-        rows = [self._keys[key] for key in map(_key, self._names(source)) if key in self._keys]
+        rows = self._rows(self._names(source)) or self._rows(self._names_of_several(source))
         for row in rows:
             if self.splits[row] != self.splits[rows[0]]:
                 raise self._two_splits(row, rows[0])
         return (rows[0], self.splits[rows[0]]) if rows else None
+
+    def _rows(self, names: Sequence[str]) -> list[str]:
+        """Return the paths in the table that equal one of the names."""
+        return [self._keys[key] for key in map(_key, names) if key in self._keys]
 
     def _names(self, source: SourceFile) -> list[str]:
         """Return the names that the table may use for a file, with links followed and not.
@@ -165,6 +169,10 @@ class SplitTable:
             _relative(path.resolve(), folder.resolve()),
             _relative(path.absolute(), root.absolute()),
         ]
+
+    def _names_of_several(self, source: SourceFile) -> list[str]:
+        """Return the name of a file that is of one of several sources; see ``named_jobs``."""
+        return [f"{source.root.name}/{below(source)}"]
 
     def settings(self) -> dict[str, object]:
         """Return how the splits were made, for JSON."""

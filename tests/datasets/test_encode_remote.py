@@ -84,6 +84,25 @@ def test_a_table_names_files_in_an_archive_with_or_without_its_folder(
     assert {split: count.files for split, count in report.counts.items()} == {"train": 1, "test": 1}
 
 
+@pytest.mark.parametrize("names", [("a.zip", "b.zip"), ("a.zip", "plain")])
+def test_of_several_sources_the_table_of_clean_names_files_as_encode_does(
+    tmp_path: Path, songs: Path, names: tuple[str, str]
+) -> None:
+    pytest.importorskip("datasketch")
+    archive, other = packed(songs, tmp_path / names[0]), tmp_path / names[1]
+    write_songs(tmp_path / "plain", 3)
+    if other.suffix:
+        packed(tmp_path / "plain", other)
+    table, sources = tmp_path / "tables" / "clean.csv", [str(archive), str(other)]
+    table.parent.mkdir()
+    argv = ["--workers", "1"]
+    assert main(["clean", *sources, "-o", str(table), *argv]) == 0
+    out = tmp_path / "out"
+    assert main(["encode", *sources, "-o", str(out), "--splits", str(table), *argv]) == 0
+    dataset = Dataset.open(out)
+    assert sum(len(dataset.rows(split)) for split in dataset.splits) == 9
+
+
 def test_several_sources_are_told_apart_by_their_names(tmp_path: Path, songs: Path) -> None:
     first, second = (packed(songs, tmp_path / name) for name in ("a.zip", "b.zip"))
     encode_files([first, second], tmp_path / "out", splits=ALL_TRAIN)
