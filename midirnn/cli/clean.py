@@ -15,7 +15,7 @@ from midirnn.cli.workers import chosen_workers
 from midirnn.datasets.filters import PieceFilter
 
 if TYPE_CHECKING:
-    from midirnn.datasets import SimilarPieces
+    from midirnn.datasets import SimilarPieces, SplitTable
 
 
 def clean(
@@ -59,11 +59,12 @@ def clean(
 
     If the command is killed, run it again to resume.
     """
-    from midirnn.datasets import SplitShares, clean_files
+    from midirnn.datasets import SplitShares, SplitTable, clean_files
     from midirnn.datasets.report import counted, refusal_lines
 
     check_file(output, (".csv",))
     shares = SplitShares(validation_share, test_share)
+    known = None if check is None else SplitTable.read(check, column="group")
     with chosen_workers(workers, dask) as (executor, tasks), progress_bar("reading") as progress:
         found = clean_files(
             sources,
@@ -83,8 +84,8 @@ def clean(
         "pieces are versions or parts of longer ones",
     )
     print(f"duplicates: {versions}")
-    if check is not None:
-        print(_agreement(found, sources, check))
+    if known is not None:
+        print(_agreement(found, sources, known))
     for line in refusal_lines(found.refused, None):
         print(line)
 
@@ -100,13 +101,11 @@ def _naming(sources: tuple[str, ...], output: Path) -> Callable[[str], str]:
     return lambda path: os.path.relpath(Path(folder, path), output.absolute().parent)
 
 
-def _agreement(found: SimilarPieces, sources: tuple[str, ...], check: Path) -> str:
+def _agreement(found: SimilarPieces, sources: tuple[str, ...], table: SplitTable) -> str:
     """Return how well the compositions agree with those in a table."""
-    from midirnn.datasets import SplitTable
     from midirnn.datasets.sources import find_files, named_jobs
     from midirnn.midifile import SUFFIXES
 
-    table = SplitTable.read(check, column="group")
     files, _ = find_files(sources, SUFFIXES)
     known = {
         job.name: row[1]
@@ -115,6 +114,6 @@ def _agreement(found: SimilarPieces, sources: tuple[str, ...], check: Path) -> s
     }
     precision, recall, pairs = found.agreement(known)
     return (
-        f"compared with {check}: {pairs:,} pairs of pieces in one group; "
+        f"compared with {table.path}: {pairs:,} pairs of pieces in one group; "
         f"precision {precision:.4f}, recall {recall:.4f}"
     )

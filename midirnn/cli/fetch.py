@@ -8,6 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.progress import progress_bar
+from midirnn.cli.targets import check_folder
+from midirnn.errors import OptionError
 
 
 def fetch(
@@ -31,6 +33,8 @@ def fetch(
     from midirnn.datasets.fetch import fetch as download
 
     folder = output or Path(name)
+    if encode is not None and not folder.exists():  # which is an error, too
+        _check_new(encode)
     with progress_bar("downloading") as progress:
         published = download(name, folder, progress)
     print(f"{folder}: {published.about}. Licence: {published.licence}")
@@ -46,3 +50,10 @@ def fetch(
             [folder], encode, splits=SplitTable.read(table) if table else None, progress=progress
         )
     print(report)
+
+
+def _check_new(dataset: Path) -> None:
+    """Raise :class:`OptionError` if no data set can be written there."""
+    check_folder(dataset)
+    if dataset.is_file() or (dataset.is_dir() and any(dataset.iterdir())):
+        raise OptionError(f"{dataset} exists; remove it, or choose another --encode")

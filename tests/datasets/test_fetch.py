@@ -350,6 +350,18 @@ def test_the_publishers_splits_are_used(
     assert "songs exists; remove it" in capsys.readouterr().err
 
 
+def test_a_data_set_that_exists_is_found_out_before_the_download(
+    tmp_path: Path, published: Publisher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = tmp_path / "data"
+    dataset.mkdir()
+    (dataset / "dataset.json").write_text("{}")
+    argv = ["fetch", "songs", "-o", str(tmp_path / "songs"), "--encode", str(dataset)]
+    assert main(argv) == 1
+    assert f"{dataset} exists; remove it, or choose another --encode" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def test_the_command_that_encodes_it_is_told(
     tmp_path: Path, published: Publisher, capsys: pytest.CaptureFixture[str]
 ) -> None:

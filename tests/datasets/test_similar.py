@@ -166,6 +166,16 @@ def test_the_command_writes_a_table_that_encode_takes(
     assert len(splits_of(Dataset.open(out))) == 24
 
 
+def test_a_table_to_compare_with_that_is_missing_is_found_out_before_anything_is_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "clean.csv"
+    argv = ["clean", str(folder), "-o", str(table), "--workers", "1", "--check", "nope.csv"]
+    assert main(argv) == 1
+    assert "nope.csv: there is no such table" in capsys.readouterr().err
+    assert not table.exists()
+
+
 def test_a_table_replaces_no_file_that_is_not_one(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
