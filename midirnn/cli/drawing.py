@@ -100,6 +100,8 @@ class DrawingFlags:
                 raise OptionError(f"--{flag} is {number}; it must be at least {least}")
         if not 1 <= self.count <= MOST_PIECES:
             raise OptionError(f"--count is {self.count}; allowed are 1 to {MOST_PIECES:,}")
+        if self.resume and self.count == 1:
+            raise OptionError("--resume is for a set of pieces: give its --count")
         if self.resume and seed is None:
             raise OptionError(
                 "--resume makes the pieces that are missing: give the --seed of the rest"

@@ -73,9 +73,16 @@ class EnsembleFlags:
         """Yield a piece for each seed. Raise :class:`OptionError` for what has no effect here."""
         from midirnn.ensemble import generate_ensemble, load_network
         from midirnn.sampling.constraints import Constraints
+        from midirnn.sampling.following import DEFAULT_FOLLOW
 
-        if request.end or request.constraints not in (None, Constraints()):
-            raise OptionError(f"--end and constraints are for one player, not --mode {ENSEMBLE}")
+        follows = (request.follow, request.follow_seconds) != (DEFAULT_FOLLOW, None)
+        constrained = request.constraints not in (None, Constraints())
+        for flags, given in (
+            ("--end and constraints", request.end or constrained),
+            ("--follow and --follow-seconds", follows),
+        ):
+            if given:
+                raise OptionError(f"{flags} are for one player, not --mode {ENSEMBLE}")
         network = load_network(self.network or "ensemble")
         players = 4 if self.players is None else self.players
         if primer is not None and len(primer.parts) > players:

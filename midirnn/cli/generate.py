@@ -18,6 +18,7 @@ from midirnn.cli.primers import PrimerFlags
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.resuming import PieceSet, settings_of
 from midirnn.cli.steering import ControlFlags
+from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ def generate(
         settings = settings_of(loaded, heard, engine, groups, seed=first_seed, **others)
         pieces_of_set = PieceSet(target.path, drawing.count, path_of, settings)
         wanted = pieces_of_set.missing(resume=drawing.resume)
+        if 0 not in wanted:
+            target.show_written(path_of(0), heard)
+    elif drawing.resume:
+        raise OptionError("--resume keeps the files that exist: name them with --output")
     seeds = [first_seed + number for number in wanted]
     pieces: Iterable[Generated] | None
     if ensemble.wanted:

@@ -17,6 +17,7 @@ from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
     from midirnn.codecs import Codec
+    from midirnn.performance import Performance
     from midirnn.sampling.generated import Generated
 
 
@@ -126,18 +127,25 @@ class OutputFlags:
 
     def show(self, made: Generated, path: Path, *, has_primer: bool) -> None:
         """Draw a piece of music, and write its sound, if that was asked for."""
+        music = made.continuation if self.only_new else made.performance
+        self._show(music, path, made.primer_seconds if has_primer else None)
+
+    def show_written(self, path: Path, heard: Any) -> None:
+        """Do the same as :meth:`show` with a piece that an earlier run wrote after a primer."""
+        from midirnn.midifile import read_midi
+
+        if self.plot is not None or self.audio is not None:
+            primer_seconds = None if heard is None else heard.duration
+            self._show(read_midi(path, drums=True), path, primer_seconds)
+
+    def _show(self, music: Performance, path: Path, primer_seconds: float | None) -> None:
         stream = sys.stderr if self.path == STDOUT else sys.stdout
         if self.plot is not None:
             from midirnn.plots import plot_piano_roll
 
-            is_joined = has_primer and not self.only_new
-            plot_piano_roll(
-                made.continuation if self.only_new else made.performance,
-                self.plot,
-                title=path.name,
-                primer_seconds=made.primer_seconds if is_joined else None,
-            )
+            begins = None if self.only_new else primer_seconds
+            plot_piano_roll(music, self.plot, title=path.name, primer_seconds=begins)
             print(f"{self.plot}: its piano roll", file=stream)
         if self.audio is not None:
-            write_audio(made.continuation if self.only_new else made.performance, self.audio)
+            write_audio(music, self.audio)
             print(f"{self.audio}: its sound", file=stream)

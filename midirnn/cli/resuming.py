@@ -26,6 +26,9 @@ PIECES = "pieces"
 FLAGS = {"pitch_range": "range"}
 """The flags whose names differ from those of their fields."""
 
+FILES = ("chords", "curves", "by")
+"""The flags that can name a file; its contents are a setting too."""
+
 LEFT_OUT = (
     *("count", "workers", "resume"),
     *("primer", "primer_text", "primer_from", "primer_seconds", "primer_drums"),
@@ -49,6 +52,11 @@ def settings_of(
         f"--{FLAGS.get(name, name).replace('_', '-')}": value
         for name, value in fields.items()
         if name not in LEFT_OUT
+    }
+    settings |= {
+        _contents(name): _digest(file.read_bytes())
+        for name in FILES
+        if (file := _file_in(fields.get(name))) is not None
     }
     heard = b"" if primer is None else model.codec.encode(primer).tobytes()
     settings |= {
@@ -160,8 +168,22 @@ def read_settings(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     return before
 
 
+def _contents(name: str) -> str:
+    """Return the name of the setting that holds the digest of a flag's file."""
+    return f"the file of --{name}"
+
+
+def _file_in(value: Any) -> Path | None:
+    """Return the file that the value of a flag names, as FILE or FILE:function; None for none."""
+    if value is None:
+        return None
+    text = str(value)
+    path = Path(text.rpartition(":")[0] if ".py:" in text else text)
+    return path if path.suffix in (".txt", ".csv", ".toml", ".py") and path.is_file() else None
+
+
 def _difference(flag: str, before: Any, now: Any, path: Path) -> str:
-    if flag in ("--model", "--primer"):
+    if flag in ("--model", "--primer", *map(_contents, FILES)):
         return f"{flag} is another than in the run to resume ({path}); give the same one"
     was, is_now = ("not given" if value is None else value for value in (before, now))
     return f"{flag} was {was} in the run to resume ({path}), and is {is_now} now"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -117,6 +118,53 @@ def test_a_set_is_not_resumed_with_other_settings(
     assert "--model is another than in the run to resume" in capsys.readouterr().err
     assert not (tmp_path / "a-2.mid").exists()
     assert generate(tmp_path, "--count", "3", "--batch", "3", "--resume") == whole
+
+
+def test_resume_without_a_count_does_not_touch_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = generate(tmp_path)
+    assert main(["generate", "-o", str(tmp_path / "a.mid"), *MODEL[:5], "8", "--resume"]) == 1
+    assert "--resume is for a set of pieces: give its --count" in capsys.readouterr().err
+    assert (tmp_path / "a.mid").read_bytes() == whole["a.mid"]
+
+
+def test_a_set_that_is_complete_is_drawn_when_it_is_resumed(tmp_path: Path) -> None:
+    generate(tmp_path, "--count", "2")
+    song = write_song(tmp_path / "in" / "song.mid", 0)
+    for name, more in (("plain", ()), ("primed", ("--primer", str(song)))):
+        generate(tmp_path / name, "--count", "2", *more)
+        plot = tmp_path / name / "a.svg"
+        generate(tmp_path / name, "--count", "2", "--resume", "--plot", str(plot), *more)
+        assert plot.exists()
+
+
+def test_a_set_is_not_resumed_with_a_file_whose_contents_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chart, curves, measure = (tmp_path / name for name in ("c.txt", "c.csv", "m.py"))
+    chart.write_text("C | F")
+    curves.write_text("seconds,loudness\n0,60\n1,80\n")
+    measure.write_text("def few(piece): return -len(piece)\n")
+    drawn = ["--count", "2", "--chords", str(chart), "--curves", str(curves)]
+    drawn += ["--best-of", "2", "--by", f"{measure}:few"]
+    whole = generate(tmp_path, *drawn)
+    assert generate(tmp_path, *drawn, "--resume") == whole
+    for flag, file in (("chords", chart), ("curves", curves), ("by", measure)):
+        before = file.read_text()
+        file.write_text(before.replace("C |", "G |").replace("60", "50").replace("-len", "len"))
+        assert file.read_text() != before
+        argv = ["generate", "-o", str(tmp_path / "a.mid"), *MODEL, *drawn, "--resume"]
+        assert main(argv) == 1
+        assert f"the file of --{flag} is another than in the run to resume" in (
+            capsys.readouterr().err
+        )
+        file.write_text(before)
+    settings = tmp_path / "a.settings.json"
+    old = {k: v for k, v in json.loads(settings.read_text()).items() if not k.startswith("the ")}
+    settings.write_text(json.dumps(old))  # as it was written before there were digests
+    chart.write_text("G | F")
+    assert generate(tmp_path, *drawn, "--resume") == whole
 
 
 def test_files_of_another_set_are_not_kept_as_those_of_the_set_to_resume(

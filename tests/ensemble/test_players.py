@@ -234,6 +234,8 @@ def test_the_tempo_and_the_signatures_of_a_primer_are_kept(tmp_path: Path) -> No
         (["--model", "folk"], "the codec 'text' has no notes to play; an ensemble needs"),
         (["--best-of", "3"], "--best-of is for one player, not --mode ensemble"),
         (["--end"], "--end and constraints are for one player"),
+        (["--follow", "0.5"], "--follow and --follow-seconds are for one player"),
+        (["--follow-seconds", "9"], "--follow and --follow-seconds are for one player"),
         (["--mode", "quartet"], "there is no mode 'quartet'; known are alone and ensemble"),
         (["--mode", "alone", "--players", "2"], "--players is for --mode ensemble"),
     ],
