@@ -93,15 +93,18 @@ def measure_player(
     model: Model, parts: Parts, base: BaseMusic, config: tuning.TuningConfig, state_steps: int
 ) -> dict[str, Any]:
     """Return the nats per token before and after of each kind of tuning."""
-    state = tuning.tune(model, parts, base, replace(config, kind=STATE, steps=state_steps))
+    try:
+        state = tuning.tune(model, parts, base, replace(config, kind=STATE, steps=state_steps))
+        of_state = {name: [each.before, each.after] for name, each in state.changes.items()}
+    except DatasetError:  # it is no better, so it would not be used
+        of_state = {}
     sources = tuning.sources_of(parts, base, config)
     trained = tuning.train_weights(model, sources, config, lambda report: None, lambda: False)
     whole = tuning.adapter_of(model, trained, replace(config, kind=ALL))
     music = {"yours": parts.test, "base_test": base.test}
     before = {name: tuning.nats(model, model.weights, pieces) for name, pieces in music.items()}
-    found: dict[str, Any] = {
-        STATE: {name: [each.before, each.after] for name, each in state.changes.items()}
-    }
+    unchanged = {name: [nats, nats] for name, nats in before.items()}
+    found: dict[str, Any] = {STATE: of_state or unchanged}
     try:
         share = tuning.best_share(model, whole, parts.validation, base.own)
     except DatasetError:  # it is no better, so it would not be used

@@ -88,12 +88,12 @@ def tune(
         Parameter(help="Also measure what is forgotten, on the test split of this data set."),
     ] = None,
     minutes: Annotated[
-        float,
+        float | None,
         Parameter(
             help="Train for at most this many minutes, and at most 240 steps; training stops when "
-            "it no longer improves."
+            "it no longer improves. [3]"
         ),
-    ] = 3.0,
+    ] = None,
     steps: Annotated[
         int,
         Parameter(
@@ -101,8 +101,8 @@ def tune(
             "or busy machine (0: by minutes)."
         ),
     ] = 0,
-    learning_rate: Annotated[float, Parameter(help="Peak learning rate.")] = 6e-4,
-    rank: Annotated[int, Parameter(help="Rank of an adapter's matrices.")] = 16,
+    learning_rate: Annotated[float | None, Parameter(help="Peak learning rate. [0.0006]")] = None,
+    rank: Annotated[int | None, Parameter(help="Rank of an adapter's matrices. [16]")] = None,
     validation_share: Annotated[
         float, Parameter(help="Share of your playing, before --test-share, that says when to stop.")
     ] = 0.15,
@@ -111,9 +111,11 @@ def tune(
         Parameter(help="Share of your playing, at its end, that is only used to measure the gain."),
     ] = 0.15,
     base_share: Annotated[
-        float,
-        Parameter(help="Share of the model's own music in the training, to prevent forgetting."),
-    ] = 0.3,
+        float | None,
+        Parameter(
+            help="Share of the model's own music in the training, to prevent forgetting. [0.3]"
+        ),
+    ] = None,
     threads: Annotated[int, Parameter(help="Number of threads.")] = 1,
     seed: Annotated[int, Parameter(help="Random seed.")] = 0,
 ) -> None:
@@ -130,20 +132,28 @@ def tune(
     from midirnn.engines.load import tuned as tuned_model
     from midirnn.files import replacing_folder
     from midirnn.models.config import ModelConfig
-    from midirnn.training.tuning_config import TuningConfig
+    from midirnn.training.tuning_config import KINDS_OF, TuningConfig
 
+    of_some_kinds = {
+        "minutes": minutes,
+        "learning_rate": learning_rate,
+        "rank": rank,
+        "base_share": base_share,
+    }
+    given = {name: value for name, value in of_some_kinds.items() if value is not None}
     config = TuningConfig(
         kind,
-        minutes,
-        steps,
-        learning_rate,
-        rank,
-        validation_share,
-        test_share,
-        base_share,
-        threads,
-        seed,
+        steps=steps,
+        validation_share=validation_share,
+        test_share=test_share,
+        threads=threads,
+        seed=seed,
+        **given,
     )
+    for name in given:
+        if kind not in KINDS_OF[name]:
+            flag = name.replace("_", "-")
+            raise OptionError(f"--{flag} has no effect with --kind {kind}; leave it out")
     if of not in PLAYERS:
         raise OptionError(f"--of is {of!r}; allowed are {', '.join(PLAYERS)}")
     check_folder(output)
@@ -291,7 +301,7 @@ def _print(
     for name, form in (("distinct_share", ".2f"), ("longest_copy", ".0f")):
         values = "".join(f"{heard[when][name]:>8{form}}" for when in ("before", "after"))
         print(f"{SAMPLE_ROWS[name]:<{width}}{values}")
-    if tuned.changes["yours"].difference >= 0.0:
+    if tuned.changes.get("beginnings", tuned.changes["yours"]).difference >= 0.0:
         print(NO_BETTER, file=sys.stderr)
     size = sum(path.stat().st_size for path in output.iterdir()) / 1e6
     print(f"{output}: {size:.2f} MB. Play with it: midirnn live --model {output}", file=sys.stderr)

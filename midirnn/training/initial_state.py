@@ -82,7 +82,7 @@ def learn_initial_state(
         for part, gradient in zip(state, torch.autograd.grad(loss, state), strict=True):
             part.grad = gradient
         optimizer.step()
-        if step % VALIDATION_STEPS == 0:
+        if step % VALIDATION_STEPS == 0 or step == steps:
             nats, since = nats_of_beginnings(model, kept, state), since + 1
             if nats < best_nats:
                 best, best_nats, since = _copy(state), nats, 0

@@ -22,7 +22,7 @@ from midirnn.engines.adapters import INITIAL, Adapter, changes_between, hash_of
 from midirnn.engines.load import PRETRAINED, Model
 from midirnn.errors import DatasetError
 from midirnn.models.checkpoint import Weights, read_checkpoint
-from midirnn.models.language_model import LanguageModel, from_weights
+from midirnn.models.language_model import LanguageModel, State, from_weights
 from midirnn.models.lstm import is_fast_in_bf16
 from midirnn.performance import Performance
 from midirnn.training.config import TrainingConfig
@@ -88,6 +88,10 @@ NO_GAIN = (
     "tuning did not help: the part of your playing that says when to stop is at {before:.3f} nats "
     "per token before it and at {after:.3f} after it. Nothing was written; more playing helps"
 )
+NO_STATE = (
+    "tuning did not help: no initial state makes beginnings in the part of your playing that says "
+    "when to stop more likely. Nothing was written; more playing helps"
+)
 
 
 @dataclass(frozen=True)
@@ -137,12 +141,11 @@ def tune(
     """Tune a model to somebody's playing.
 
     The gain is measured on ``parts.test`` alone, which is used neither to learn nor to choose
-    anything. Raises :class:`DatasetError` if weights are tuned and the model does not improve on
-    ``parts.validation``.
+    anything. Raises :class:`DatasetError` if the model does not improve on ``parts.validation``.
     """
     config = config or TuningConfig()
     if config.kind == STATE:
-        changes, found = _tune_state(model, parts, config, should_stop)
+        changes, found = _tune_state(model, parts, base, config, should_stop)
         adapter = _adapter(model, changes)
     else:
         weights = train_weights(model, sources_of(parts, base, config), config, report, should_stop)
@@ -164,12 +167,16 @@ def measure(
 ) -> dict[str, Change]:
     """Measure the gain and the cost of an adapter: a :class:`Change` for each kind of music."""
     weights = adapter.apply(model.weights)
-    kinds = {YOURS: test, OWN: base.own, BASE_TEST: base.test}
     return {
         name: Change(nats(model, model.weights, pieces), nats(model, weights, pieces))
-        for name, pieces in kinds.items()
-        if pieces
+        for name, pieces in _kinds(test, base).items()
     }
+
+
+def _kinds(test: Sequence[Tokens], base: BaseMusic) -> dict[str, Sequence[Tokens]]:
+    """Return the music on which the gain and the cost are measured, as far as there is any."""
+    kinds = {YOURS: test, OWN: base.own, BASE_TEST: base.test}
+    return {name: pieces for name, pieces in kinds.items() if pieces}
 
 
 def best_share(
@@ -220,9 +227,13 @@ def weights_width(weights: Weights) -> int:
 
 
 def _tune_state(
-    model: Model, parts: Parts, config: TuningConfig, should_stop: Callable[[], bool]
+    model: Model,
+    parts: Parts,
+    base: BaseMusic,
+    config: TuningConfig,
+    should_stop: Callable[[], bool],
 ) -> tuple[Weights, dict[str, Change]]:
-    """Learn only the state in which pieces begin; return it and the gain."""
+    """Learn only the state in which pieces begin; return it, the gain and the cost."""
     torch.set_num_threads(config.threads)
     network = from_weights(model.config, model.weights)
     state = learn_initial_state(
@@ -234,15 +245,21 @@ def _tune_state(
         seed=config.seed,
         should_stop=should_stop,
     )
+    if not any(part.any() for part in state):
+        raise DatasetError(NO_STATE)
     inputs = Inputs(model.config.start_token, model.config.features)
     batch = Beginnings(model.codec, inputs, parts.test).draw(TEST_BEGINNINGS, config.seed)
-    before, after = (nats_of_beginnings(network, batch, begin) for begin in (None, state))
-    whole = [
-        evaluate(network, model.codec, parts.test, initial=begin).nats_per_token
-        for begin in (None, state)
-    ]
+
+    def whole(pieces: Sequence[Tokens], begin: State | None) -> float:
+        return evaluate(network, model.codec, pieces, initial=begin).nats_per_token
+
+    found = {
+        name: Change(whole(pieces, None), whole(pieces, state))
+        for name, pieces in _kinds(parts.test, base).items()
+    }
+    beginnings = (nats_of_beginnings(network, batch, begin) for begin in (None, state))
     changes = {f"{INITIAL}{number}": part for number, part in enumerate(as_arrays(state))}
-    return changes, {YOURS: Change(*whole), BEGINNINGS: Change(before, after)}
+    return changes, {**found, BEGINNINGS: Change(*beginnings)}
 
 
 def sources_of(parts: Parts, base: BaseMusic, config: TuningConfig) -> list[Source]:

@@ -10,6 +10,14 @@ STATE, ADAPTER, ALL = "state", "adapter", "all"
 KINDS = (STATE, ADAPTER, ALL)
 """What may change: the initial state of pieces; all weights, by low-rank matrices; all weights."""
 
+KINDS_OF = {
+    "minutes": (ADAPTER, ALL),
+    "learning_rate": (ADAPTER, ALL),
+    "rank": (ADAPTER,),
+    "base_share": (ADAPTER, ALL),
+}
+"""The settings that have an effect on some kinds only, and on which."""
+
 MOST_STEPS = 240
 """More steps do not help: by then the validation part no longer improves, if not before."""
 

@@ -272,6 +272,24 @@ def test_only_the_initial_state_takes_kilobytes_and_is_begun_from(
     np.testing.assert_allclose(mine.engine("numpy").logits(), mine.lanes(2)[1].logits(), atol=1e-5)
 
 
+def test_the_price_of_an_initial_state_is_measured_too(base: Path) -> None:
+    model, config = load(base), TuningConfig(kind="state", steps=20)
+    parts = split(model, [playing()], config)
+    music = base_music(model, [playing(200)] * 6, [model.codec.encode(playing(200, seed=3))])
+    found = tune(model, parts, music, config).changes
+    assert set(found) == {"yours", "own", "base_test", "beginnings"}
+    assert found["base_test"].after != found["base_test"].before
+
+
+def test_an_initial_state_that_does_not_help_is_an_error(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midirnn.training.initial_state.LEARNING_RATE", 0.0)
+    model, config = load(base), TuningConfig(kind="state", steps=1)
+    with pytest.raises(DatasetError, match="tuning did not help: no initial state"):
+        tune(model, split(model, [playing()], config), base_music(model, []), config)
+
+
 def test_what_measures_a_tuned_model_begins_in_its_state(
     base: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -452,9 +470,21 @@ def test_of_a_folder_what_cannot_be_learned_from_is_left_out(
         command._all_played(codec, [folder], "performer")
 
 
-@pytest.mark.parametrize("wrong", [("--kind", "foo"), ("--rank", "0"), ("--price-on", "no-data")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--kind", "foo"),
+        ("--rank", "0"),
+        ("--price-on", "no-data"),
+        *(
+            ("--kind", "state", flag, "1")
+            for flag in ("--minutes", "--learning-rate", "--rank", "--base-share")
+        ),
+        ("--kind", "all", "--rank", "16"),
+    ],
+)
 def test_a_wrong_setting_is_told_before_any_file_is_read(
-    tmp_path: Path, base: Path, capsys: Any, wrong: tuple[str, str]
+    tmp_path: Path, base: Path, capsys: Any, wrong: tuple[str, ...]
 ) -> None:
     (tmp_path / "takes").mkdir()
     (tmp_path / "takes" / "broken.mid").write_bytes(b"MThd")
