@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,21 @@ class WindowFlags(_Flags):
                 f"{self.architecture!r}"
             )
         return kind.from_dict(config.to_dict() | {name: getattr(self, name) for name in own})
+
+
+PARTNERS: dict[str, tuple[Callable[[ModelConfig, TrainingConfig], bool], str]] = {
+    "cell": (
+        lambda config, _: config.architecture == ModelConfig.architecture,
+        f"--architecture {ModelConfig.architecture}",
+    ),
+    "style_inputs": (
+        lambda config, _: config.control_inputs or not config.style_inputs,
+        "--control-inputs",
+    ),
+    "steered": (lambda config, _: config.control_inputs, "--control-inputs"),
+    "muon_learning_rate": (lambda _, recipe: recipe.optimizer == "muon", "--optimizer muon"),
+}
+"""The flags that have an effect only under a condition, and the flag that meets it."""
 
 
 @dataclass(frozen=True)
@@ -201,13 +216,24 @@ def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
         own = (*FREE_SETTINGS, *DECAY_SETTINGS)
         config, recipe = _inherit(asked.decay_from, config, recipe, asked, own)
         recipe = recipe.decaying()
+    else:
+        _check_partners(asked, config, recipe)
     config.check_codec(codec)
     return _Plan(mixture, config, recipe)
+
+
+def _check_partners(asked: _Asked, config: ModelConfig, recipe: TrainingConfig) -> None:
+    """Raise :class:`OptionError` for a flag that has no effect in a new run."""
+    for name in sorted(asked.model.given | asked.recipe.given):
+        has_effect, partner = PARTNERS.get(name, (None, ""))
+        if has_effect is not None and not has_effect(config, recipe):
+            raise OptionError(f"--{name.replace('_', '-')} has no effect without {partner}")
 
 
 def _check(asked: _Asked) -> None:
     """Raise an error if the run cannot start, or cannot be resumed, in its folder."""
     from midirnn.datasets.store import MANIFEST
+    from midirnn.engines.adapters import ADAPTER_FILE
     from midirnn.engines.load import find_model
     from midirnn.training.folder import holds_run
 
@@ -225,7 +251,9 @@ def _check(asked: _Asked) -> None:
     if asked.decay_from is not None and not holds_run(asked.decay_from):
         raise CheckpointError(f"{asked.decay_from} holds no run to decay")
     if asked.start_from is not None and not asked.resume:
-        find_model(asked.start_from)
+        model = find_model(asked.start_from)
+        if (model / ADAPTER_FILE).exists():
+            raise OptionError(f"{asked.start_from} is a tuned model: start from its base instead")
     check_folder(output)
 
 

@@ -65,7 +65,7 @@ class ModelConfig:
     control_inputs: bool = False
     """Condition on controls (density, loudness, pitch classes) that can be set when generating."""
     style_inputs: bool = False
-    """Condition on a style's other traits: register, polyphony, articulation, rhythm, endings."""
+    """With --control-inputs: also on register, polyphony, articulation, rhythm and endings."""
     term_notes: int = 0
     """Number of past notes that the structured output looks back on (0: a plain output)."""
     longest_shift: int = 100

@@ -81,7 +81,7 @@ class TrainingConfig:
     stretch: float = 0.0
     """Augmentation: change the tempo at random by up to this share (0.05 is 5 %)."""
     steered: float = 0.4
-    """With --control-inputs or --style-inputs: share of segments with some controls or traits."""
+    """With --control-inputs: share of segments with some controls (or --style-inputs traits)."""
     without_terms: str = ""
     """With --term-notes: terms of the structured output to leave out, separated by commas."""
     bf16: bool = True

@@ -14,6 +14,7 @@ import pytest
 from midirnn.cli.main import main
 from midirnn.datasets import Dataset
 from midirnn.engines import load as engines
+from midirnn.engines.adapters import ADAPTER_FILE
 from midirnn.midifile import read_midi, write_midi
 from midirnn.models.checkpoint import read_checkpoint
 from midirnn.models.language_model import from_weights
@@ -128,6 +129,16 @@ class TestTrain:
             (["--cell", "qrnn"], "--cell is 'qrnn'; allowed are rnn, gru, lstm"),
             (["--transpose", "50"], "transpose is 50; allowed are 0 to 24"),
             (["--seed", "-1"], "seed is -1; it must be at least 0"),
+            (["--style-inputs"], "--style-inputs has no effect without --control-inputs"),
+            (["--steered", "0.4"], "--steered has no effect without --control-inputs"),
+            (
+                ["--muon-learning-rate", "0.01"],
+                "--muon-learning-rate has no effect without --optimizer muon",
+            ),
+            (
+                ["--architecture", "attention", "--cell", "gru"],
+                "--cell has no effect without --architecture language_model",
+            ),
         ],
     )
     def test_flags_that_mean_nothing_are_refused_and_leave_nothing(
@@ -155,12 +166,15 @@ class TestTrain:
             (["data", "-o", "run"], "run holds a run already: go on with it (--resume) or"),
             (["data", "-o", "new", "--resume"], "new holds no run to resume"),
             (["data", "-o", "new", "--start-from=none"], "there is no model 'none'"),
+            (["data", "-o", "new", "--start-from=tuned"], "tuned is a tuned model: start from its"),
             (["data", "-o", "primer.mid"], "primer.mid cannot be written (Not a directory)"),
         ],
     )
     def test_what_is_wrong_is_told_before_torch_is_loaded(
         self, place: Path, argv: list[str], message: str
     ) -> None:
+        (place / "tuned").mkdir(exist_ok=True)
+        (place / "tuned" / ADAPTER_FILE).touch()
         script = (
             "import sys; from midirnn.cli.main import main; "
             f"code = main({['train', *argv]!r}); print(code, 'torch' in sys.modules)"
