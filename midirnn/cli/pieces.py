@@ -72,6 +72,11 @@ class OutputFlags:
         """Whether pieces are written to files, and not to standard output."""
         return self.writes and self.path != STDOUT
 
+    @property
+    def shows(self) -> bool:
+        """Whether a piece is drawn or its sound is written."""
+        return self.plot is not None or self.audio is not None
+
     def path_of(self, number: int, count: int) -> Path:
         """Return the file of piece ``number``, from 0 on, of ``count``."""
         path = self.path
@@ -127,14 +132,15 @@ class OutputFlags:
 
     def show(self, made: Generated, path: Path, *, has_primer: bool) -> None:
         """Draw a piece of music, and write its sound, if that was asked for."""
-        music = made.continuation if self.only_new else made.performance
-        self._show(music, path, made.primer_seconds if has_primer else None)
+        if self.shows:
+            music = made.continuation if self.only_new else made.performance
+            self._show(music, path, made.primer_seconds if has_primer else None)
 
     def show_written(self, path: Path, heard: Any) -> None:
         """Do the same as :meth:`show` with a piece that an earlier run wrote after a primer."""
         from midirnn.midifile import read_midi
 
-        if self.plot is not None or self.audio is not None:
+        if self.shows:
             primer_seconds = None if heard is None else heard.duration
             self._show(read_midi(path, drums=True), path, primer_seconds)
 
