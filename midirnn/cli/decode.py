@@ -110,8 +110,10 @@ def _decode_ids(path: Path, format: str, output: Path) -> None:
 def _find(dataset: Dataset, piece: str) -> tuple[str, int]:
     """Return the split and the index of a piece."""
     from midirnn.datasets.report import counted
+    from midirnn.datasets.splits import usual_name
 
-    split, colon, number = piece.rpartition(":")
+    given, colon, number = piece.rpartition(":")
+    split = usual_name(given)
     if colon and number.isdecimal() and split in dataset.splits:
         count = dataset.counts[split].files
         if int(number) < count:
@@ -125,6 +127,6 @@ def _find(dataset: Dataset, piece: str) -> tuple[str, int]:
             return split, paths.index(piece)
         names += paths
     inside = [name for name in names if piece in name]
-    close = [*inside, *get_close_matches(piece, names, n=3)][:3]
+    close = list(dict.fromkeys([*inside, *get_close_matches(piece, names, n=3)]))[:3]
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
     raise DatasetError(f"{dataset.path} has no piece {piece!r}{hint}")

@@ -71,12 +71,25 @@ class TestDecode:
         tokens = dataset.codec.encode(read_midi(tmp_path / "a.mid"))
         assert np.array_equal(tokens, dataset.pieces("train")[1])
 
+    def test_val_is_the_validation_split(self, data: Path, tmp_path: Path) -> None:
+        for split in ("val", "validation"):
+            argv = ["decode", str(data), f"{split}:0", "-o", str(tmp_path / f"{split}.mid")]
+            assert main(argv) == 0
+        assert (tmp_path / "val.mid").read_bytes() == (tmp_path / "validation.mid").read_bytes()
+
+    def test_a_path_is_suggested_once(self, data: Path, tmp_path: Path, capsys: Capture) -> None:
+        path = Dataset.open(data).rows("train")[0]["path"]
+        argv = ["decode", str(data), path.removesuffix(".mid"), "-o", str(tmp_path / "a.mid")]
+        assert main(argv) == 1
+        assert capsys.readouterr().err.count(repr(path)) == 1
+
     @pytest.mark.parametrize(
         ("piece", "message"),
         [
             ("train:99", " pieces in train: 0 to "),
             ("song0", "has no piece 'song0'; did you mean "),
             ("zzz", "has no piece 'zzz'"),
+            ("val:99", " in validation: 0 to "),
         ],
     )
     def test_one_that_is_not_there_is_one_line(
