@@ -109,6 +109,8 @@ def encode_files(
             raise OptionError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
     if group_compositions and isinstance(splits, SplitTable):
         raise OptionError("the table decides the splits; give a table or group_compositions")
+    if isinstance(codec, CorpusCodec) and filter not in (None, PieceFilter()):
+        raise OptionError(f"filters are for music; the codec {codec.name!r} reads texts")
     rules = FileRules(file_seconds, file_gigabytes, on_damage == "recover", filter or PieceFilter())
     chosen = {"group_compositions": group_compositions, "duplicates": duplicates}
     run = _Run(

@@ -56,6 +56,15 @@ def test_a_tune_book_is_cut_between_its_tunes(place: Path) -> None:
     assert dataset.rows("test")[-1]["path"] == "tunes.abc#50"
 
 
+def test_filters_of_music_are_refused_for_texts(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["encode", "--codec=text", str(place / "text.txt"), "-o", str(tmp_path / "data")]
+    assert main([*argv, "--min-notes", "10"]) == 1
+    assert "filters are for music; the codec 'text' reads texts" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_table_gives_whole_texts_their_splits(place: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abc" * 20)
     (tmp_path / "b.txt").write_text("cab" * 20)
