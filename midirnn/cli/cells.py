@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.inputs import STDIN, read_music
+from midirnn.cli.parameters import refuse_given
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
@@ -47,11 +48,13 @@ def cells(
         str | None,
         Parameter(help="Look only at this state of the cells: h or, for an LSTM, c. [all]"),
     ] = None,
-    each: Annotated[int, Parameter(help="List this many units for each signal.")] = 1,
+    each: Annotated[int | None, Parameter(help="List this many units for each signal. [1]")] = None,
     heat: Annotated[
-        int,
-        Parameter(help="With --output: draw this many other units too, those that change most."),
-    ] = 24,
+        int | None,
+        Parameter(
+            help="With --output: draw this many other units too, those that change most. [24]"
+        ),
+    ] = None,
     seconds: Annotated[
         float | None, Parameter(help="Read only the first SECONDS of music. [all]")
     ] = None,
@@ -95,6 +98,13 @@ def cells(
     from midirnn.engines.load import PRETRAINED, load
     from midirnn.probing.units import check_state, find_units, liveliest, strongest
 
+    if probe:
+        given = {"state": state, "each": each, "heat": heat, "save": save or None}
+        refuse_given(
+            {flag: value is not None for flag, value in given.items()},
+            "has no effect with --probe, which lists no units; leave it out",
+        )
+    each, heat = 1 if each is None else each, 24 if heat is None else heat
     for name, number, least in (("each", each, 1), ("heat", heat, 0)):
         if number < least:
             raise OptionError(f"--{name} is {number}; it must be at least {least}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +59,22 @@ def seed_or_random(seed: int | None) -> int:
     if seed is not None and seed < 0:
         raise OptionError(f"--seed is {seed}; it must be 0 or more")
     return secrets.randbelow(2**32) if seed is None else seed
+
+
+def given_sampling(sampling: SamplingConfig | None) -> dict[str, bool]:
+    """Return which sampling flags differ from their defaults."""
+    given = sampling or SamplingConfig()
+    return {
+        field.name.replace("_", "-"): getattr(given, field.name) != field.default
+        for field in fields(SamplingConfig)
+    }
+
+
+def refuse_given(flags: Mapping[str, bool], why: str) -> None:
+    """Raise :class:`OptionError` for the first flag that was given, and has no effect."""
+    for flag, is_given in flags.items():
+        if is_given:
+            raise OptionError(f"--{flag} {why}")
 
 
 def write_music(codec: Codec[Any], piece: Any, output: Path, told: str) -> None:

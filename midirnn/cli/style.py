@@ -12,7 +12,15 @@ from cyclopts import Parameter
 
 from midirnn.cli.inputs import read_music
 from midirnn.cli.outputs import STDOUT, check_output, print_piece
-from midirnn.cli.parameters import EngineName, ModelName, Sampling, Seed, seed_or_random
+from midirnn.cli.parameters import (
+    EngineName,
+    ModelName,
+    Sampling,
+    Seed,
+    given_sampling,
+    refuse_given,
+    seed_or_random,
+)
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import MidiFileError, OptionError
@@ -44,19 +52,22 @@ def style(
         ),
     ] = None,
     blend: Annotated[
-        float, Parameter(help="The share of the second state in the mixture, 0 to 1.")
-    ] = 0.5,
-    seconds: Annotated[float, Parameter(help="Length of the new music in seconds.")] = 30.0,
+        float | None,
+        Parameter(help="The share of the second state in the mixture, 0 to 1. [0.5]"),
+    ] = None,
+    seconds: Annotated[
+        float | None, Parameter(help="Length of the new music in seconds. [30]")
+    ] = None,
     primer_seconds: Annotated[
         float, Parameter(help="How many seconds of each file the model hears, from its start.")
     ] = 30.0,
     follow: Annotated[
-        float,
+        float | None,
         Parameter(
             help="How closely the controls also keep the music to the style between the two, 0 to "
-            "1. At 0 all comes from the state."
+            "1. At 0 all comes from the state. [0]"
         ),
-    ] = 0.0,
+    ] = None,
     map_picture: Annotated[
         Path | None,
         Parameter(
@@ -85,6 +96,16 @@ def style(
     if map_picture is not None:
         if output is not None:
             raise OptionError("--map draws a picture and -o writes music: give one of them")
+        refuse_given(
+            {
+                "blend": blend is not None,
+                "seconds": seconds is not None,
+                "follow": follow is not None,
+                "engine": engine != "auto",
+                **given_sampling(sampling),
+            },
+            "has no effect with --map, which plays no mixture; leave it out",
+        )
         _map(sources, map_picture, model, primer_seconds, seed, as_json=json_output)
         return
     if len(sources) != 2:
@@ -93,10 +114,14 @@ def style(
     if output is None:
         raise OptionError("choose a file for the music with -o, or for a picture with --map")
     check_output(output, None)
+    if json_output and output == STDOUT:
+        raise OptionError("--json and -o - both write to standard output: name a file with -o")
     from midirnn.composing.style import blended, check_share, hear, measures_of
     from midirnn.engines.load import load
-    from midirnn.sampling.requests import Request
+    from midirnn.sampling.requests import DEFAULT_SECONDS, Request
 
+    blend, follow = 0.5 if blend is None else blend, 0.0 if follow is None else follow
+    seconds = DEFAULT_SECONDS if seconds is None else seconds
     check_share(blend)
     first_seed = seed_or_random(seed)
     request = Request(seconds, sampling)

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.parameters import refuse_given
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_folder
@@ -134,7 +135,7 @@ def tune(
     from midirnn.models.config import ModelConfig
     from midirnn.training.tuning_config import KINDS_OF, TuningConfig
 
-    of_some_kinds = {
+    of_some_kinds: dict[str, Any] = {
         "minutes": minutes,
         "learning_rate": learning_rate,
         "rank": rank,
@@ -150,10 +151,10 @@ def tune(
         seed=seed,
         **given,
     )
-    for name in given:
-        if kind not in KINDS_OF[name]:
-            flag = name.replace("_", "-")
-            raise OptionError(f"--{flag} has no effect with --kind {kind}; leave it out")
+    refuse_given(
+        {name.replace("_", "-"): kind not in KINDS_OF[name] for name in given},
+        f"has no effect with --kind {kind}; leave it out",
+    )
     if of not in PLAYERS:
         raise OptionError(f"--of is {of!r}; allowed are {', '.join(PLAYERS)}")
     check_folder(output)

@@ -117,6 +117,10 @@ def test_a_model_of_text_is_looked_into_too(
         (["--seconds", "-1"], "--seconds is -1; it must be above 0"),
         (["--probe"], "1 pieces were given; a probe needs 4"),
         (["--beside", "piano"], "add --probe"),
+        (["--probe", "--state", "h"], "--state has no effect with --probe"),
+        (["--probe", "--each", "1"], "--each has no effect with --probe"),
+        (["--probe", "--heat", "9"], "--heat has no effect with --probe"),
+        (["--probe", "--save"], "--save has no effect with --probe"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(

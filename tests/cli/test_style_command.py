@@ -79,6 +79,12 @@ def test_a_map_is_drawn_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture
         (["-o", "out.mid", "--map", "map.png"], "give one of them"),
         (["--map", "map.png"], "is no folder"),
         (["--map", "map.gif"], "its name must end in .png"),
+        (["--map", "map.png", "--blend", "7"], "--blend has no effect with --map"),
+        (["--map", "map.png", "--seconds", "30"], "--seconds has no effect with --map"),
+        (["--map", "map.png", "--follow", "0"], "--follow has no effect with --map"),
+        (["--map", "map.png", "--engine", "numpy"], "--engine has no effect with --map"),
+        (["--map", "map.png", "--top-k", "3"], "--top-k has no effect with --map"),
+        (["-o", "-", "--json"], "--json and -o - both write to standard output"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
