@@ -26,8 +26,12 @@ PIECES = "pieces"
 FLAGS = {"pitch_range": "range"}
 """The flags whose names differ from those of their fields."""
 
-FILES = ("chords", "curves", "by")
+NETWORK = "network"
+FILES = ("chords", "curves", "by", NETWORK)
 """The flags that can name a file; its contents are a setting too."""
+
+SUFFIXES = (".txt", ".csv", ".toml", ".py", ".safetensors")
+"""The suffixes of these files. Other values are no files, even if there is one of that name."""
 
 LEFT_OUT = (
     *("count", "workers", "resume"),
@@ -56,7 +60,7 @@ def settings_of(
     settings |= {
         _contents(name): _digest(file.read_bytes())
         for name in FILES
-        if (file := _file_in(fields.get(name))) is not None
+        if (file := _file_in(name, fields.get(name))) is not None
     }
     heard = b"" if primer is None else model.codec.encode(primer).tobytes()
     settings |= {
@@ -173,13 +177,21 @@ def _contents(name: str) -> str:
     return f"the file of --{name}"
 
 
-def _file_in(value: Any) -> Path | None:
-    """Return the file that the value of a flag names, as FILE or FILE:function; None for none."""
+def _file_in(name: str, value: Any) -> Path | None:
+    """Return the file that the value of a flag names, if any.
+
+    That is FILE, FILE:function or, for a network, the weights in its folder.
+    """
     if value is None:
         return None
     text = str(value)
     path = Path(text.rpartition(":")[0] if ".py:" in text else text)
-    return path if path.suffix in (".txt", ".csv", ".toml", ".py") and path.is_file() else None
+    if name == NETWORK:
+        from midirnn.engines.load import find_model
+        from midirnn.models.checkpoint import WEIGHTS_FILE
+
+        path = find_model(text) / WEIGHTS_FILE
+    return path if path.suffix in SUFFIXES and path.is_file() else None
 
 
 def _difference(flag: str, before: Any, now: Any, path: Path) -> str:
