@@ -35,6 +35,10 @@ that is followed. A limit makes the rhythm even: with 0.3 octaves, answers to ja
 far from its rhythm as with 0.8. What is followed is also corrected
 (:mod:`midirnn.sampling.keeping`)."""
 
+BESIDE_OCTAVES = 0.1
+"""How much less dense than the performer the model has to stay while both play, in octaves: what is
+followed is a mean of the last seconds, and the performer may thin out."""
+
 LEAST_DENSITY = 0.25
 """The lowest density that is followed, in notes per second."""
 
@@ -141,7 +145,7 @@ def pace_of(controls: Controls, *, beside: bool) -> Pace:
 
     They are narrow around a density that is set. Around one that is followed they are wider, the
     more so the less closely it is followed. With ``beside`` the model plays at the same time as the
-    performer, and no denser if it follows as closely as it can.
+    performer, and a little less densely if it follows as closely as it can.
     """
     if controls.notes_per_second is not None:
         return Pace(controls.notes_per_second, controls.notes_per_second * 2.0**SET_OCTAVES)
@@ -150,7 +154,9 @@ def pace_of(controls: Controls, *, beside: bool) -> Pace:
         return Pace()
     notes_per_second = max(2.0**heard - 1.0, LEAST_DENSITY)
     looser = 1.0 / controls.follow
-    above = FOLLOWED_OCTAVES * (looser - 1.0 if beside else looser)
+    above = FOLLOWED_OCTAVES * looser
+    if beside:
+        above -= FOLLOWED_OCTAVES + BESIDE_OCTAVES
     return Pace(notes_per_second * 2.0**-looser, notes_per_second * 2.0**above)
 
 
