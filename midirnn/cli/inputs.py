@@ -15,6 +15,16 @@ STDIN = Path("-")
 """The file name that stands for standard input."""
 
 
+def midi_files(folder: Path) -> list[Path]:
+    """Return the MIDI files of a folder in order of their names: for recordings, by time."""
+    from midirnn.midifile import SUFFIXES
+
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise OptionError(f"{folder} holds no MIDI files")
+    return found
+
+
 def read_music(path: Path, *, drums: bool = False) -> Performance:
     """Return the performance in a MIDI file, or from standard input."""
     from midirnn.midifile import read_midi

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from midirnn.cli.inputs import read_music
+from midirnn.cli.inputs import midi_files, read_music
 from midirnn.cli.outputs import STDOUT, check_output, print_piece
 from midirnn.cli.parameters import (
     EngineName,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from midirnn.engines.load import Model
     from midirnn.performance import Performance
     from midirnn.probing.style_map import Place
-
-SUFFIXES = (".mid", ".midi")
 
 
 def style(
@@ -219,10 +217,7 @@ def _files_of(folders: Sequence[Path]) -> list[tuple[Path, Path]]:
     for folder in folders:
         if not folder.is_dir():
             raise OptionError(f"{folder} is no folder: --map takes a folder of MIDI files for each")
-        own = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not own:
-            raise OptionError(f"{folder} holds no MIDI files")
-        found += [(path, folder) for path in own]
+        found += [(path, folder) for path in midi_files(folder)]
     return found
 
 

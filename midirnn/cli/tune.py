@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from midirnn.cli.inputs import midi_files
 from midirnn.cli.parameters import refuse_given
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.same_codec import check_same_codec
@@ -36,8 +37,6 @@ NO_BETTER = (
 PLAYERS = ("performer", "both")
 PERFORMER, MODEL = "performer", "model"
 """The names of the tracks of a recorded session."""
-
-MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 
 OWN_PIECES, OWN_SECONDS = 24, 40.0
 """How much of its own music the model plays first, to mix into the training and to measure on."""
@@ -203,7 +202,7 @@ def _all_played(codec: PerformanceCodec, paths: Sequence[Path], of: str) -> list
         if not path.is_dir():
             pieces.append(_played(codec, path, of))
             continue
-        for each in _midi_files(path):
+        for each in midi_files(path):
             try:
                 pieces.append(_played(codec, each, of))
             except MidirnnError as error:
@@ -212,14 +211,6 @@ def _all_played(codec: PerformanceCodec, paths: Sequence[Path], of: str) -> list
     if not pieces and reason is not None:
         raise OptionError("there is nothing to learn from: all files were left out") from reason
     return pieces
-
-
-def _midi_files(folder: Path) -> list[Path]:
-    """Return the MIDI files of a folder in order of their names: for recordings, by time."""
-    found = sorted(each for each in folder.rglob("*") if each.suffix.lower() in MIDI_SUFFIXES)
-    if not found:
-        raise OptionError(f"{folder} holds no MIDI file")
-    return found
 
 
 def _played(codec: PerformanceCodec, path: Path, of: str) -> Performance:

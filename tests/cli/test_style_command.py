@@ -68,6 +68,19 @@ def test_a_map_is_drawn_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_map_takes_all_kinds_of_midi_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / name for name in ("songs", "karaoke")]
+    for folder, suffix in zip(folders, (".mid", ".kar"), strict=True):
+        folder.mkdir()
+        for seed in range(2):
+            write_midi(long_song(seed), folder / f"{seed}{suffix}")
+    options = ["--map", str(tmp_path / "map.png"), "--primer-seconds", "2", "--json"]
+    assert main(["style", *map(str, folders), *MODEL, *options]) == 0
+    assert len(json.loads(capsys.readouterr().out)["places"]) == 4
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
