@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.pitch_names import pitch_name
+
 WIDTH, ROW, MARGIN = 900, 4, 14
 """Pixels: the width of the picture, the height of a semitone, the margin below for the time."""
 
@@ -85,14 +87,10 @@ def piano_roll_text(
             covered[row] += np.maximum(overlap, 0.0)
     share = np.minimum(covered * TEXT_COLUMNS / length, 1.0)
     shade = np.ceil(share * (len(TEXT_SHADES) - 1)).astype(int)
+    names = [pitch_name(TEXT_SEMITONES * (low + row)) for row in range(len(shade))]
     lines = [
-        f"{_name(TEXT_SEMITONES * (low + row)):>4} {''.join(TEXT_SHADES[s] for s in shade[row])}"
+        f"{names[row]:>4} {''.join(TEXT_SHADES[s] for s in shade[row])}"
         for row in reversed(range(len(shade)))
     ]
     scale = f"0 s{f'{length:.1f} s':>{TEXT_COLUMNS - 3}}"
     return [line.rstrip() for line in (*lines, f"     {scale}")]
-
-
-def _name(pitch: int) -> str:
-    """Return the name of a pitch; 60 is C4."""
-    return f"{'C C#D EbE F F#G AbA BbB '[pitch % 12 * 2 :][:2].strip()}{pitch // 12 - 1}"

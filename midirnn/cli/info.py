@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from midirnn.cli.inputs import STDIN, read_music
 from midirnn.codecs.style import RHYTHM_EDGES
 from midirnn.errors import OptionError
+from midirnn.pitch_names import PITCH_CLASS_NAMES, tonic_name
 
 if TYPE_CHECKING:
     from midirnn.codecs.style import Style
@@ -154,8 +155,6 @@ _UNITS: dict[str, tuple[str, Callable[[float], float]]] = {
 }
 """The numeric traits: the name of the figure, and how to compute it from the trait's value."""
 
-_PITCH_CLASSES = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"]
-
 
 def _style(style: Style) -> Rows:
     """Return a style in units that a musician knows; histograms are shares by name."""
@@ -166,7 +165,7 @@ def _style(style: Style) -> Rows:
             rows[unit] = round(convert(value), 3)
     edges = [f"{2.0**edge:.2g} s" for edge in RHYTHM_EDGES[1:-1]]
     bins = [f"below {edges[0]}", *(f"from {edge}" for edge in edges)]
-    for name, names in (("pitch_classes", _PITCH_CLASSES), ("rhythm", bins)):
+    for name, names in (("pitch_classes", PITCH_CLASS_NAMES), ("rhythm", bins)):
         shares = style.values.get(name, ())
         if isinstance(shares, tuple):
             rows[name] = {n: round(x, 3) for n, x in zip(names, shares, strict=False) if x}
@@ -186,13 +185,9 @@ def _parts(piece: Performance) -> Iterator[Rows]:
         }
 
 
-_MAJOR = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#"]
-_MINOR = ["Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#"]
-
-
 def _key(signature: KeySignature) -> str:
-    names = _MINOR if signature.minor else _MAJOR
-    return f"{names[signature.sharps + 7]} {'minor' if signature.minor else 'major'}"
+    tonic = tonic_name(signature.sharps, minor=signature.minor)
+    return f"{tonic} {'minor' if signature.minor else 'major'}"
 
 
 def _model(source: str) -> Rows:

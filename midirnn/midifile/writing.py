@@ -27,6 +27,7 @@ from midirnn.performance import (
     Signature,
     Tempo,
 )
+from midirnn.pitch_names import tonic_name
 
 if TYPE_CHECKING:
     import mido
@@ -179,12 +180,8 @@ def _signature_message(signature: Signature) -> mido.MetaMessage:
     import mido
 
     if isinstance(signature, KeySignature):
-        # mido takes keys by name; the names of major keys go up in fifths from seven flats.
-        majors = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", *"FCGDAEB", "F#", "C#"]
-        minors = ["Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm"]
-        minors += ["F#m", "C#m", "G#m", "D#m", "A#m"]
-        key = (minors if signature.minor else majors)[signature.sharps + 7]
-        return mido.MetaMessage("key_signature", key=key)
+        tonic = tonic_name(signature.sharps, minor=signature.minor)  # mido takes keys by name
+        return mido.MetaMessage("key_signature", key=f"{tonic}{'m' if signature.minor else ''}")
     return mido.MetaMessage(
         "time_signature", numerator=signature.numerator, denominator=signature.denominator
     )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from midirnn.codecs import Codec, NoteStream, Tokens
 from midirnn.performance import SUSTAIN_DOWN, Performance
+from midirnn.pitch_names import PITCH_CLASS_NAMES
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -35,8 +36,6 @@ the median of this many gaps before it."""
 
 PITCH_CLASS = "pitch class"
 """The prefix of the names of the pitch classes' signals."""
-
-PITCH_CLASS_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import pytest
 
 from midirnn import Performance, write_midi
 from midirnn.cli.main import main
+from midirnn.live.controls.knobs import KEYS
 from midirnn.performance import KeySignature, Part, Tempo, TimeSignature
 from tests.datasets.songs import write_song
 from tests.live.recording.test_event_log import write as write_log
@@ -55,6 +56,13 @@ def test_its_style_is_told_in_a_musicians_units(waltz: Path, capsys: Capture) ->
     assert style["mean_pitch"] == 63.5
     assert style["pitch_classes"] == {"C": 0.5, "G": 0.5}
     assert style["duration_to_next_onset"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_pitch_classes_have_the_names_of_the_keys(tmp_path: Path, capsys: Capture) -> None:
+    notes = [(n / 4, n / 4 + 0.25, 61 + n, 80) for n in range(12)]
+    write_midi(Performance.from_notes(notes), tmp_path / "scale.mid")
+    named = found(capsys, tmp_path / "scale.mid")["style"]["pitch_classes"]
+    assert [f"{name} minor" for name in named] == list(KEYS[-12:])
 
 
 def test_a_model_has_its_network_and_its_figures(capsys: Capture) -> None:

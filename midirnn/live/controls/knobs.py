@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from midirnn.errors import OptionError
 from midirnn.live.modes import MODES
+from midirnn.pitch_names import PITCH_CLASS_NAMES
 
 MOST = 127
 """The highest value of a MIDI controller."""
@@ -28,11 +29,10 @@ PRESETS = {f"preset_{number}": number for number in range(1, NUM_PRESETS + 1)}
 OLD_NAMES = {f"mood_{number}": name for name, number in PRESETS.items()}
 """Former names of knobs, which control maps and ``--learn`` still accept."""
 
-NOTE_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 KEYS = (
     "free",
     "performer",
-    *(f"{name} {kind}" for kind in ("major", "minor") for name in NOTE_NAMES),
+    *(f"{name} {kind}" for kind in ("major", "minor") for name in PITCH_CLASS_NAMES),
 )
 """The choices of the knob ``key``: free (the model's own), the performer's, or a fixed key."""
 

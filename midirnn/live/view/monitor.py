@@ -20,7 +20,6 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
-from midirnn.live.controls.knobs import NOTE_NAMES
 from midirnn.live.modes import MODES
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.timing.stretch import TimeMap
@@ -37,6 +36,7 @@ from midirnn.live.view.display import (
 from midirnn.live.view.session_view import SessionView
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.performance import NUM_PITCHES
+from midirnn.pitch_names import PITCH_CLASS_NAMES, pitch_name
 from midirnn.ports.base import Message
 from midirnn.sampling import SamplingConfig
 
@@ -246,15 +246,10 @@ def described(knobs: Knobs, balance: float = 1.0) -> tuple[tuple[str, str], ...]
     if asked is not None and asked.style is not None:
         shown.append(("follow", f"{asked.follow:.1f}{_style_words(asked.style)}"))
     if (knobs.lowest, knobs.highest) != (0, NUM_PITCHES - 1):
-        shown.append(("pitches", f"{note_name(knobs.lowest)} to {note_name(knobs.highest)}"))
+        shown.append(("pitches", f"{pitch_name(knobs.lowest)} to {pitch_name(knobs.highest)}"))
     if balance != 1.0:
         shown.append(("balance", f"{balance:.2f}"))
     return tuple(shown)
-
-
-def note_name(pitch: int) -> str:
-    """Return the name of a pitch, such as C4 for middle C."""
-    return f"{NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def _style_words(style: Style) -> str:
@@ -267,7 +262,8 @@ def _weights(weights: Iterable[float]) -> str:
     """Return the names of the requested pitch classes, from C on."""
     listed = list(weights)
     least = FEW_OF_A_CLASS * sum(listed)
-    return " ".join(name for name, weight in zip(NOTE_NAMES, listed, strict=True) if weight > least)
+    named = zip(PITCH_CLASS_NAMES, listed, strict=True)
+    return " ".join(name for name, weight in named if weight > least)
 
 
 def _presets(session: SessionView) -> str:
