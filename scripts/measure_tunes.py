@@ -23,6 +23,7 @@ from midirnn.engines.load import load
 from midirnn.errors import CodecError
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.generate import continue_piece
+from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler
 
 METRES = ("6/8", "4/4", "2/4", "3/4", "9/8")
@@ -38,7 +39,7 @@ def tunes(model: str, count: int, seed: int, primers: tuple[str, ...] | None) ->
     for number in range(count):
         sampler = Sampler(engine, loaded.codec, config, seed=seed + number)
         primer = primers[number % len(primers)] if primers else None
-        made.append(continue_piece(sampler, primer).piece)
+        made.append(continue_piece(sampler, Request(), primer).piece)
     return made
 
 

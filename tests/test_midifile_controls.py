@@ -20,7 +20,6 @@ from midirnn.midifile import (
     to_pretty_midi,
 )
 from midirnn.performance import CHANNEL_PRESSURE, PITCH_BEND, Part, Performance
-from midirnn.sampling.generate import continue_primer
 from midirnn.sampling.sampler import Sampler
 from tests.midi_bytes import (
     control,
@@ -34,6 +33,7 @@ from tests.midi_bytes import (
     tempo,
     track,
 )
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 
 SECOND = 960

@@ -148,16 +148,7 @@ def _one_by_one(
         sampler = Sampler(stepping, model.codec, request.sampling, seed=seed)
         with progress_bar("generating") as progress:
             made = continue_piece(
-                sampler,
-                heard,
-                seconds=seconds,
-                tokens=tokens,
-                controls=request.controls,
-                follow=request.follow,
-                follow_seconds=request.follow_seconds,
-                end=request.end,
-                constraints=request.constraints,
-                progress=progress,
+                sampler, request, heard, seconds=seconds, tokens=tokens, progress=progress
             )
         yield made
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from midirnn.codecs import EndsPieces, NoteStream
 from midirnn.codecs.controls import Controls
 from midirnn.errors import OptionError
-from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.continuation import MAX_SECONDS, Progress, continuing
@@ -31,7 +30,6 @@ __all__ = [
     "MAX_SECONDS",
     "Generated",
     "continue_piece",
-    "continue_primer",
     "generate",
 ]
 
@@ -84,39 +82,35 @@ def generate(
     is_path = isinstance(primer, os.PathLike)
     if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
         primer = read_primer(loaded.codec, Path(primer))
-    primer, sampling, controls = as_piece(primer), as_sampling(sampling), as_controls(controls)
+    primer = as_piece(primer)
+    request = Request(
+        DEFAULT_SECONDS if seconds is None else seconds,
+        as_sampling(sampling),
+        as_controls(controls),
+        follow,
+        follow_seconds,
+        end,
+        constraints,
+    )
     if dropped := dropped_drums(primer):
         warnings.warn(f"the primer: {dropped}", stacklevel=2)
-    sampler = Sampler(loaded.engine(engine), loaded.codec, sampling, seed=seed)
-    return continue_piece(
-        sampler,
-        primer,
-        seconds=seconds,
-        tokens=tokens,
-        controls=controls,
-        follow=follow,
-        follow_seconds=follow_seconds,
-        end=end,
-        constraints=constraints,
-    ).piece
+    sampler = Sampler(loaded.engine(engine), loaded.codec, request.sampling, seed=seed)
+    return continue_piece(sampler, request, primer, seconds=seconds, tokens=tokens).piece
 
 
 def continue_piece(
     sampler: Sampler[Any],
+    request: Request,
     primer: Any = None,
     *,
     seconds: float | None = None,
     tokens: int | None = None,
-    controls: Controls | None = None,
-    follow: float = DEFAULT_FOLLOW,
-    follow_seconds: float | None = None,
-    end: bool = False,
-    constraints: Constraints | None = None,
     progress: Progress | None = None,
 ) -> Generated:
-    """Reset the sampler and generate ``seconds`` of music, or ``tokens`` of other pieces.
+    """Reset the sampler and generate the music of a request, or ``tokens`` of other pieces.
 
-    Raises :class:`OptionError` for seconds of a piece without time, or tokens of one with time.
+    ``seconds`` is the length that was asked for, if any. Raises :class:`OptionError` for seconds of
+    a piece without time, or tokens of one with time.
     """
     name = sampler.codec.name
     if isinstance(sampler.codec, NoteStream):
@@ -124,27 +118,17 @@ def continue_piece(
             raise OptionError(
                 f"the codec {name!r} has time: say how much to generate in seconds, not in tokens"
             )
-        length = DEFAULT_SECONDS if seconds is None else seconds
-        return continue_primer(
-            sampler,
-            length,
-            primer,
-            controls,
-            follow,
-            follow_seconds=follow_seconds,
-            end=end,
-            constraints=constraints,
-            progress=progress,
-        )
-    if constraints is not None:
-        constraints.check(sampler.codec)
-    if end:
+        return run_to_end(continuing(sampler, request, primer, progress=progress))
+    if request.constraints is not None:
+        request.constraints.check(sampler.codec)
+    if request.end:
         raise OptionError(f"the codec {name!r} has no time, and so no end to come to")
     if seconds is not None:
         raise OptionError(
             f"the codec {name!r} has no time: say how much to generate in tokens, not in seconds"
         )
-    return _continue_tokens(sampler, DEFAULT_TOKENS if tokens is None else tokens, primer, controls)
+    length = DEFAULT_TOKENS if tokens is None else tokens
+    return _continue_tokens(sampler, length, primer, request.controls)
 
 
 def _continue_tokens(
@@ -164,27 +148,3 @@ def _continue_tokens(
             break
     sampler.engine.logits()  # a pending step would hold on to the engine
     return Generated(codec.decode(made), len(made) - len(heard))
-
-
-def continue_primer(
-    sampler: Sampler[Any],
-    seconds: float,
-    primer: Performance | None,
-    controls: Controls | None = None,
-    follow: float = DEFAULT_FOLLOW,
-    *,
-    follow_seconds: float | None = None,
-    end: bool = False,
-    constraints: Constraints | None = None,
-    progress: Progress | None = None,
-) -> Generated:
-    """Reset the sampler and generate music; see :func:`generate`."""
-    request = Request(
-        seconds,
-        controls=controls,
-        follow=follow,
-        follow_seconds=follow_seconds,
-        end=end,
-        constraints=constraints,
-    )
-    return run_to_end(continuing(sampler, request, primer, progress=progress))

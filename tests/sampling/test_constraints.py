@@ -27,8 +27,9 @@ from midirnn.sampling.constraints import (
 )
 from midirnn.sampling.constraints.masks import LEAST_BURST, Masks
 from midirnn.sampling.constraints.rules import LOUDNESS_TOLERANCE, PASSING_SECONDS
-from midirnn.sampling.generate import Generated, continue_primer
+from midirnn.sampling.generate import Generated
 from midirnn.sampling.sampler import Sampler
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 from tests.strategies import performances
 

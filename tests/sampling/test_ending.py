@@ -18,8 +18,10 @@ from midirnn.sampling.ending import (
     ending_controls,
     tonic_triad,
 )
-from midirnn.sampling.generate import Generated, continue_piece, continue_primer
+from midirnn.sampling.generate import Generated, continue_piece
+from midirnn.sampling.requests import Request
 from tests.codecs.characters import CharacterCodec
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 
 CODEC = PerformanceCodec()
@@ -136,4 +138,4 @@ def test_a_codec_without_time_has_no_end() -> None:
     codec = CharacterCodec()
     engine = MockEngine(codec)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="no time"):
-        continue_piece(Sampler(engine, codec), end=True)
+        continue_piece(Sampler(engine, codec), Request(end=True))

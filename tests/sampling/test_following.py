@@ -20,7 +20,7 @@ from midirnn.sampling.following import (
     following,
     usual_articulation,
 )
-from midirnn.sampling.generate import continue_primer
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 
 CODEC = PerformanceCodec()

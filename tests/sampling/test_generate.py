@@ -19,11 +19,12 @@ from midirnn.models.checkpoint import write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.performance import KeySignature, Part, Performance, Tempo, TimeSignature
 from midirnn.sampling.filters import SamplingConfig
-from midirnn.sampling.generate import Generated, continue_primer, generate
+from midirnn.sampling.generate import Generated, generate
 from midirnn.sampling.joining import NEW_PART
 from midirnn.sampling.sampler import Sampler
 from tests.datasets.songs import song
 from tests.models.reference import random_weights
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 from tests.strategies import performance_of, performances, tempo_maps
 

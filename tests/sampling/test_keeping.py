@@ -15,8 +15,8 @@ from midirnn.codecs.controls import Controls
 from midirnn.codecs.performance import TokenType
 from midirnn.codecs.style import Style
 from midirnn.sampling import Sampler
-from midirnn.sampling.generate import continue_primer
 from midirnn.sampling.keeping import CARRIED, NUMBERS, Keeping, RecentNotes
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import Eager
 from tests.strategies import performances
 

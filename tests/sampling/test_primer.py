@@ -13,9 +13,9 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.errors import OptionError
 from midirnn.midifile import write_midi
 from midirnn.performance import Part, Performance
-from midirnn.sampling.generate import continue_primer
 from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
 from midirnn.sampling.sampler import Sampler
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 from tests.strategies import performance_of, performances
 

@@ -11,9 +11,9 @@ from midirnn.engines.load import load
 from midirnn.judging.features import onset_gaps
 from midirnn.performance import Performance
 from midirnn.sampling import Sampler, SamplingConfig
-from midirnn.sampling.generate import continue_primer
 from midirnn.sampling.rests import FIRST_NOTE_SECONDS, Rest, Rests
 from tests.codecs.characters import CharacterCodec
+from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 
 CODEC = PerformanceCodec()
