@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +22,6 @@ from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler, SamplerState
 from midirnn.sampling.together import run_to_end
 
-if TYPE_CHECKING:
-    from midirnn.engines.load import Model
-
-PRIMER_SECONDS = 30.0
-"""How much of each piece the model hears, from its start."""
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -38,38 +31,6 @@ class Heard:
     state: SamplerState
     style: Style | None
     """The style of its last seconds, if the codec can measure one."""
-
-
-def continue_between(
-    a: Performance,
-    b: Performance,
-    model: Model | str | os.PathLike[str] = "piano",
-    *,
-    share: float = 0.5,
-    seconds: float = 30.0,
-    primer_seconds: float | None = PRIMER_SECONDS,
-    follow: float = 0.0,
-    request: Request | None = None,
-    seed: int | None = None,
-    engine: str = "auto",
-) -> Performance:
-    """Return music that goes on from a mixture of the states after two pieces.
-
-    The state after ``b`` has a ``share`` from 0 to 1 of the mixture, that after ``a`` the rest.
-    Only the new music is returned. With ``follow`` above 0 the model's controls also ask for the
-    style between the two, that closely (:class:`~midirnn.Controls`); at 0 all comes from the
-    state. ``request`` holds everything else. Raises :class:`OptionError` for a share that is not
-    allowed and for a piece without notes.
-    """
-    from midirnn.engines.load import load
-
-    loaded = load(model) if isinstance(model, str | os.PathLike) else model
-    check_share(share)
-    stepping = loaded.engine(engine)
-    heard = [hear(stepping, loaded.codec, piece, primer_seconds) for piece in (a, b)]
-    asked = replace(request or Request(), seconds=seconds)
-    made = blended(stepping, loaded.codec, heard[0], heard[1], share, follow, asked, seed)
-    return made.continuation
 
 
 def check_share(share: float) -> None:
@@ -105,8 +66,13 @@ def blended(
 ) -> Generated:
     """Return a continuation from a mixture of two states.
 
-    The primer, and the notes that still sound, are those of the state with the larger share.
+    The state after ``b`` has a ``share`` from 0 to 1 of the mixture, that after ``a`` the rest. The
+    primer, and the notes that still sound, are those of the state with the larger share. With
+    ``follow`` above 0 the model's controls also ask for the style between the two, that closely
+    (:class:`~midirnn.Controls`); at 0 all comes from the state. Raises :class:`OptionError` for
+    what is not allowed.
     """
+    check_share(share)
     base = b if share > 0.5 else a
     mixed = replace(base.state, engine=blend(a.state.engine, b.state.engine, share))
     controls = request.controls

@@ -24,9 +24,6 @@ FloatArray = npt.NDArray[np.float64]
 MEAN_TOKENS = 200
 """The number of last tokens over which states are averaged."""
 
-PRIMER_SECONDS = 30.0
-"""How much of each piece is read."""
-
 COMPONENTS = 20
 """The number of principal components in which nearest neighbours are searched."""
 

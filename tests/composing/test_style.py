@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from midirnn.codecs.style import Style
-from midirnn.composing.style import (
-    blended,
-    continue_between,
-    hear,
-    measures_of,
-    style_between,
-)
+from midirnn.composing.style import blended, hear, measures_of, style_between
 from midirnn.engines.load import load
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
@@ -20,6 +16,22 @@ from midirnn.sampling.requests import Request
 from tests.probing.planted import long_song, random_model
 
 MODEL = random_model()
+
+
+def between(
+    a: Performance,
+    b: Performance,
+    *,
+    share: float = 0.5,
+    follow: float = 0.0,
+    seconds: float = 4.0,
+    primer_seconds: float | None = None,
+    seed: int = 1,
+) -> Performance:
+    """Return music from a mixture of the states after two pieces."""
+    engine, codec = MODEL.engine("numpy"), MODEL.codec
+    heard = [hear(engine, codec, piece, primer_seconds) for piece in (a, b)]
+    return blended(engine, codec, *heard, share, follow, Request(seconds), seed).continuation
 
 
 def test_the_ends_of_a_blend_are_the_continuations_of_each_piece_alone() -> None:
@@ -32,10 +44,7 @@ def test_the_ends_of_a_blend_are_the_continuations_of_each_piece_alone() -> None
 
 
 def test_only_the_new_music_comes_back_and_the_same_seed_gives_the_same() -> None:
-    first, again, other = (
-        continue_between(long_song(0), long_song(1), MODEL, seconds=4.0, seed=seed)
-        for seed in (1, 1, 2)
-    )
+    first, again, other = (between(long_song(0), long_song(1), seed=seed) for seed in (1, 1, 2))
     assert first == again != other
     assert first.duration <= 4.0 + 1e-6
 
@@ -81,11 +90,11 @@ def test_following_tells_the_model_a_style() -> None:
         ({"primer_seconds": -1.0}, "lasts -1 s"),
     ],
 )
-def test_what_cannot_be_is_refused(change: dict[str, float], reason: str) -> None:
+def test_what_cannot_be_is_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(OptionError, match=reason):
-        continue_between(long_song(0), long_song(1), MODEL, engine="numpy", **change)  # type: ignore[arg-type]
+        between(long_song(0), long_song(1), **change)
 
 
 def test_a_piece_without_notes_is_refused() -> None:
     with pytest.raises(OptionError, match="nothing to hear"):
-        continue_between(long_song(0), Performance(), MODEL)
+        between(long_song(0), Performance())
