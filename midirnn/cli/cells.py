@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.inputs import STDIN, read_music
-from midirnn.cli.parameters import refuse_given
+from midirnn.cli.parameters import JsonOutput, ModelName, MusicFiles, refuse_given
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
@@ -23,20 +23,9 @@ if TYPE_CHECKING:
 
 
 def cells(
-    model: Annotated[
-        str,
-        Parameter(name="MODEL", help="Name of a model, or the folder of one or of a training run."),
-    ],
+    model: Annotated[ModelName, Parameter(name="MODEL")],
     /,
-    *files: Annotated[
-        Path,
-        Parameter(
-            name="FILE",
-            required=True,
-            allow_leading_hyphen=True,
-            help="MIDI files (-: standard input), or text for a text model.",
-        ),
-    ],
+    *files: MusicFiles,
     output: Annotated[
         Path | None,
         Parameter(
@@ -83,9 +72,7 @@ def cells(
             "show their values.",
         ),
     ] = False,
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Show which hidden units of a model follow which features of the music.
 

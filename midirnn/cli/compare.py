@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.parameters import JsonOutput
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import MidiFileError, OptionError
@@ -28,9 +29,7 @@ def compare(
     plot: Annotated[
         Path | None, Parameter(help="Also draw the features of both sets into this file.")
     ] = None,
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Compare two sets of MIDI files, such as generated and real music, or two composers.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from midirnn.cli.parameters import JsonOutput
+
 if TYPE_CHECKING:
     from midirnn.live.checkup import Checkup
 
@@ -41,9 +43,7 @@ def doctor(
         str | None,
         Parameter(help="The MIDI input on which they come back. [the one of the same name]"),
     ] = None,
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
 ) -> int:
     """Check this machine before a concert: ports, speed, lateness. It takes a few seconds.
 

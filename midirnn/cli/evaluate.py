@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.continuations import evaluate_continuations
 from midirnn.cli.endings import evaluate_endings
+from midirnn.cli.parameters import JsonOutput
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_folder
@@ -115,9 +116,7 @@ def evaluate(
         str | None,
         Parameter(help="The split to use. [validation; for generated music: test]"),
     ] = None,
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
     likelihood: Annotated[LikelihoodConfig | None, Parameter(name="*", group="Likelihood")] = None,
     samples: Annotated[SamplesConfig | None, Parameter(name="*", group="Samples")] = None,
     sampling: Annotated[SamplingConfig | None, Parameter(name="*", group="Sampling")] = None,

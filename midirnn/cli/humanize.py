@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from midirnn.cli.inputs import STDIN
-from midirnn.cli.outputs import STDOUT, check_output, print_piece
+from midirnn.cli.inputs import STDIN, read_stdin
+from midirnn.cli.outputs import check_output
+from midirnn.cli.parameters import MidiOutput, Seed, seed_or_random, write_music
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
-from midirnn.errors import OptionError
-
-if TYPE_CHECKING:
-    from midirnn.scores import Score
 
 
 def humanize(
@@ -31,18 +26,8 @@ def humanize(
     ],
     /,
     *,
-    output: Annotated[
-        Path,
-        Parameter(
-            name=["--output", "-o"],
-            allow_leading_hyphen=True,
-            help="The MIDI file to write. A dash (-) writes to standard output.",
-        ),
-    ],
-    seed: Annotated[
-        int | None,
-        Parameter(help="Random seed: the same seed gives the same music. [random, and printed]"),
-    ] = None,
+    output: MidiOutput,
+    seed: Seed = None,
     amount: Annotated[
         float,
         Parameter(
@@ -70,15 +55,17 @@ def humanize(
     from midirnn.composing.humanize import check_options
     from midirnn.composing.humanize import humanize as humanized
     from midirnn.engines.humanizer import load_humanizer
-    from midirnn.midifile import write_midi
+    from midirnn.scores import read_score
 
     check_options(seed, amount, tempo)
-    check_output(output, PerformanceCodec())
+    own, codec = seed_or_random(seed), PerformanceCodec()
+    check_output(output, codec)
     if plot is not None:
-        check_file(plot, (".png", ".svg", ".pdf"))
-    written = _read(score)
+        from midirnn.plots.saving import check_suffix
+
+        check_file(check_suffix(plot))
+    written = read_score(read_stdin() if score == STDIN else score)
     engine = load_humanizer(model)
-    own = secrets.randbelow(2**32) if seed is None else seed
     with progress_bar("playing") as progress:
         played = humanized(
             written, seed=own, amount=amount, bpm=tempo, model=engine, progress=progress
@@ -88,20 +75,4 @@ def humanize(
         from midirnn.plots.performed import plot_performed
 
         plot_performed(written.written, played, plot, title=score.stem)
-    if output == STDOUT:
-        print_piece(PerformanceCodec(), played, ".mid")
-        print(told, file=sys.stderr)
-        return
-    write_midi(played, output)
-    print(f"{output}: {told}")
-
-
-def _read(score: Path) -> Score:
-    """Return the score in a file, or from standard input."""
-    from midirnn.scores import read_score
-
-    if score != STDIN:
-        return read_score(score)
-    if sys.stdin.isatty():
-        raise OptionError("a dash reads a MIDI file from standard input: pipe one into it")
-    return read_score(sys.stdin.buffer.read())
+    write_music(codec, played, output, told)

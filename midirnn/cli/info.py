@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from midirnn.cli.inputs import STDIN, read_music
+from midirnn.cli.parameters import JsonOutput
 from midirnn.codecs.style import RHYTHM_EDGES
 from midirnn.errors import OptionError
 from midirnn.pitch_names import PITCH_CLASS_NAMES, tonic_name
@@ -39,9 +40,7 @@ def info(
             "folders of models and training runs, or data sets.",
         ),
     ],
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Print what is in MIDI files, recordings, models and data sets.
 

@@ -31,9 +31,15 @@ def read_music(path: Path, *, drums: bool = False) -> Performance:
 
     if path != STDIN:
         return read_midi(path, drums=drums)
-    if sys.stdin.isatty():
-        raise OptionError("a dash reads a MIDI file from standard input: pipe one into it")
+    piped = read_stdin()
     try:
-        return read_midi(sys.stdin.buffer.read(), drums=drums)
+        return read_midi(piped, drums=drums)
     except MidiFileError as error:
         raise MidiFileError("standard input", error.reason) from error
+
+
+def read_stdin() -> bytes:
+    """Return the MIDI file on standard input. Raise :class:`OptionError` on a terminal."""
+    if sys.stdin.isatty():
+        raise OptionError("a dash reads a MIDI file from standard input: pipe one into it")
+    return sys.stdin.buffer.read()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from midirnn.cli.inputs import STDIN, read_music
+from midirnn.cli.parameters import JsonOutput, ModelName, MusicFiles
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import OptionError
@@ -24,18 +25,8 @@ Measured = tuple[Path, "Likelihood"]
 
 
 def likelihood(
-    *files: Annotated[
-        Path,
-        Parameter(
-            name="FILE",
-            required=True,
-            allow_leading_hyphen=True,
-            help="MIDI files (-: standard input), or text for a text model.",
-        ),
-    ],
-    model: Annotated[
-        str, Parameter(help="Name of a model, or the folder of one or of a training run.")
-    ] = "piano",
+    *files: MusicFiles,
+    model: ModelName = "piano",
     engine: Annotated[
         str,
         Parameter(
@@ -51,9 +42,7 @@ def likelihood(
         Path | None,
         Parameter(help="Also draw a piano roll coloured by surprise. (One MIDI file only.)"),
     ] = None,
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Print how likely music is under a model: nats per token, per note and per second.
 

@@ -23,6 +23,16 @@ MusicFile = Annotated[
     Parameter(name="FILE", allow_leading_hyphen=True, help="A MIDI file (-: standard input)."),
 ]
 
+MusicFiles = Annotated[
+    Path,
+    Parameter(
+        name="FILE",
+        required=True,
+        allow_leading_hyphen=True,
+        help="MIDI files (-: standard input), or text for a text model.",
+    ),
+]
+
 MidiOutput = Annotated[
     Path,
     Parameter(
@@ -39,6 +49,10 @@ Seed = Annotated[
 
 ModelName = Annotated[
     str, Parameter(help="Name of a model, or the folder of one or of a training run.")
+]
+
+JsonOutput = Annotated[
+    bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
 ]
 
 EngineName = Annotated[

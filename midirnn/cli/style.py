@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.inputs import midi_files, read_music
-from midirnn.cli.outputs import STDOUT, check_output, print_piece
+from midirnn.cli.outputs import STDOUT, check_output
 from midirnn.cli.parameters import (
     EngineName,
+    JsonOutput,
     ModelName,
     Sampling,
     Seed,
     given_sampling,
     refuse_given,
     seed_or_random,
+    write_music,
 )
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
@@ -78,9 +80,7 @@ def style(
     model: ModelName = "piano",
     engine: EngineName = "auto",
     sampling: Sampling = None,
-    json_output: Annotated[
-        bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON.")
-    ] = False,
+    json_output: JsonOutput = False,
 ) -> None:
     """Continue from a mixture of the states after two pieces, or map the states after many.
 
@@ -139,16 +139,14 @@ def style(
         for path, one in zip(sources, heard, strict=True)
     }
     measured[str(output)] = measures_of(new, seconds)
-    told = f"{output}: {made.summary()} (blend {blend:g}, seed {first_seed})"
-    if output == STDOUT:
-        print_piece(loaded.codec, new, ".mid")
-        print(told, file=sys.stderr)
-        return
-    loaded.codec.write(new, output)
     if json_output:
+        loaded.codec.write(new, output)
         print(json.dumps({"blend": blend, "seed": first_seed, "measures": measured}, indent=2))
         return
-    print(told)
+    told = f"{made.summary()} (blend {blend:g}, seed {first_seed})"
+    write_music(loaded.codec, new, output, told)
+    if output == STDOUT:
+        return
     print("{:>10}{:>10}{:>10}".format("notes/s", "velocity", "pitch"))
     for name, values in measured.items():
         print("".join(f"{value:>10.1f}" for value in values.values()) + f"  {name}")
