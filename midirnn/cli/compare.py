@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.parameters import JsonOutput
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import MidiFileError, OptionError
 
@@ -84,20 +84,17 @@ def _read(folder: Path) -> list[Performance]:
     files, refused = find_files([folder], PerformanceCodec.suffixes)
     left_out = [f"{refusal.path}: {refusal.reason}" for refusal in refused]
     pieces = []
-    with progress_bar(f"reading {folder}") as show:
-        for index, file in enumerate(files):
-            try:
-                whole = file.path if isinstance(file.path, Path) else file.path.read_bytes()
-                piece = read_midi(whole).without_drums().apply_sustain()
-            except MidiFileError as error:
-                left_out.append(str(error))
-                continue
-            if len(piece):
-                pieces.append(piece)
-            else:
-                left_out.append(f"{file.path}: it has no notes")
-            if show is not None:
-                show(index + 1, len(files))
+    for file in counted_bar(f"reading {folder}", files, len(files)):
+        try:
+            whole = file.path if isinstance(file.path, Path) else file.path.read_bytes()
+            piece = read_midi(whole).without_drums().apply_sustain()
+        except MidiFileError as error:
+            left_out.append(str(error))
+            continue
+        if len(piece):
+            pieces.append(piece)
+        else:
+            left_out.append(f"{file.path}: it has no notes")
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
     return pieces

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar
 from midirnn.errors import OptionError
 from midirnn.files import one_line_errors
 from midirnn.sampling.filters import SamplingConfig
@@ -152,22 +152,20 @@ def _continue(
             save.mkdir(parents=True, exist_ok=True)
     digits = max(2, len(str(len(excerpts))))
     made: list[Performance] = []
-    with progress_bar("generating") as show:
-        for generated in continue_many(
-            model,
-            [e.primer for e in excerpts],
-            request=request,
-            seeds=range(seed, seed + len(excerpts)),
-            engine=engine,
-            workers=workers,
-        ):
-            begin = generated.primer_seconds
-            made.append(generated.performance.slice(begin, begin + timing.new_seconds))
-            if save is not None:
-                name = f"continuation-{len(made):0{digits}}.mid"
-                write_midi(generated.performance, save / name)
-            if show is not None:
-                show(len(made), len(excerpts))
+    drawn = continue_many(
+        model,
+        [e.primer for e in excerpts],
+        request=request,
+        seeds=range(seed, seed + len(excerpts)),
+        engine=engine,
+        workers=workers,
+    )
+    for generated in counted_bar("generating", drawn, len(excerpts)):
+        begin = generated.primer_seconds
+        made.append(generated.performance.slice(begin, begin + timing.new_seconds))
+        if save is not None:
+            name = f"continuation-{len(made):0{digits}}.mid"
+            write_midi(generated.performance, save / name)
     return made
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar, progress_bar
 from midirnn.errors import OptionError
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ class DrawingFlags:
         seeds: Sequence[int],
         engine: str,
     ) -> Iterator[T]:
-        """Yield a piece for each seed, with several in progress at once."""
+        """Return the pieces in order of their seeds, with several in progress at once."""
         from midirnn.sampling.many import draw_many
 
         made = draw_many(
@@ -286,11 +286,7 @@ class DrawingFlags:
             workers=self.workers,
             batch=self.batch,
         )
-        with progress_bar("pieces") as show:
-            for number, piece in enumerate(made, 1):
-                if show is not None:
-                    show(number, len(seeds))
-                yield piece
+        return counted_bar("pieces", made, len(seeds))
 
 
 def _print_sections(made: InForm, before: str) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar
 from midirnn.errors import OptionError
 from midirnn.sampling.filters import SamplingConfig
 
@@ -51,19 +51,15 @@ def evaluate_endings(
             f"{len(long)} {split} performances last over {PRIMER_SECONDS[1]:g} s; at least 4 must"
         )
     primers = [piece.slice(*PRIMER_SECONDS) for piece in evenly(long, min(count, len(long)))]
-    made = []
-    with progress_bar("ending") as show:
-        for generated in continue_many(
-            model,
-            primers,
-            request=Request(NEW_SECONDS, sampling, end=True),
-            seeds=range(seed, seed + len(primers)),
-            engine=engine,
-            workers=workers,
-        ):
-            made.append(generated.performance)
-            if show is not None:
-                show(len(made), len(primers))
+    drawn = continue_many(
+        model,
+        primers,
+        request=Request(NEW_SECONDS, sampling, end=True),
+        seeds=range(seed, seed + len(primers)),
+        engine=engine,
+        workers=workers,
+    )
+    made = [piece.performance for piece in counted_bar("ending", drawn, len(primers))]
     sets = {"model": made, "real": real[::2], "other real": real[1::2]}
     report = {
         "model": model.name,

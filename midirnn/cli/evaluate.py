@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from midirnn.cli.continuations import evaluate_continuations
 from midirnn.cli.endings import evaluate_endings
 from midirnn.cli.parameters import JsonOutput
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar, progress_bar
 from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_folder
 from midirnn.errors import OptionError
@@ -259,8 +259,7 @@ def _measure_likelihood(
         def advance(tokens: int) -> None:
             nonlocal done
             done += tokens
-            if show is not None:
-                show(done, total)
+            show(done, total)
 
         result = run_evaluation(
             make_language_model(model.config, model.weights).eval(),
@@ -366,19 +365,17 @@ def _generate(model: Model, config: SamplesConfig, sampling: SamplingConfig) -> 
             config.save.mkdir(parents=True, exist_ok=True)
     digits = max(2, len(str(config.samples)))
     made: list[Performance] = []
-    with progress_bar("generating") as show:
-        for piece in generate_many(
-            model,
-            config.samples,
-            seconds=config.sample_seconds,
-            sampling=sampling,
-            seed=config.seed,
-            engine=config.engine,
-            workers=config.workers,
-        ):
-            made.append(piece)
-            if config.save is not None:
-                write_midi(piece, config.save / f"sample-{len(made):0{digits}}.mid")
-            if show is not None:
-                show(len(made), config.samples)
+    drawn = generate_many(
+        model,
+        config.samples,
+        seconds=config.sample_seconds,
+        sampling=sampling,
+        seed=config.seed,
+        engine=config.engine,
+        workers=config.workers,
+    )
+    for piece in counted_bar("generating", drawn, config.samples):
+        made.append(piece)
+        if config.save is not None:
+            write_midi(piece, config.save / f"sample-{len(made):0{digits}}.mid")
     return made

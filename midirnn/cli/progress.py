@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a function of (done, total) that draws a bar; None if stderr is not a terminal."""
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total) that draws a bar, if stderr is a terminal."""
     if not sys.stderr.isatty():
-        yield None
+        yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -23,3 +26,11 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=shares) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def counted_bar(what: str, items: Iterable[T], total: int) -> Iterator[T]:
+    """Yield the items, and draw a bar of how many are done."""
+    with progress_bar(what) as show:
+        for done, item in enumerate(items, 1):
+            yield item
+            show(done, total)

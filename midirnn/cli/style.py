@@ -23,7 +23,7 @@ from midirnn.cli.parameters import (
     seed_or_random,
     write_music,
 )
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import MidiFileError, OptionError
 
@@ -227,20 +227,17 @@ def _places(
     from midirnn.probing.tracing import trace
 
     places, primers = [], []
-    with progress_bar("pieces") as show:
-        for number, (path, folder) in enumerate(files, 1):
-            try:
-                piece: Performance = read_music(path)
-                one = trace(piece, model, seconds=seconds, states=("h",))
-            except (MidiFileError, OptionError) as error:
-                print(f"left out: {path}: {error}", file=sys.stderr)
-                continue
-            # Performances in the same subfolder are of one composition.
-            group = str(path if path.parent == folder else path.parent)
-            places.append(Place(folder.name, path.name, group, place_of(one)))
-            primers.append(one.tokens.tolist())
-            if show is not None:
-                show(number, len(files))
+    for path, folder in counted_bar("pieces", files, len(files)):
+        try:
+            piece: Performance = read_music(path)
+            one = trace(piece, model, seconds=seconds, states=("h",))
+        except (MidiFileError, OptionError) as error:
+            print(f"left out: {path}: {error}", file=sys.stderr)
+            continue
+        # Performances in the same subfolder are of one composition.
+        group = str(path if path.parent == folder else path.parent)
+        places.append(Place(folder.name, path.name, group, place_of(one)))
+        primers.append(one.tokens.tolist())
     for _, folder in files:
         if not any(place.label == folder.name for place in places):
             raise OptionError(f"no file of {folder} can be read")

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from midirnn.cli.inputs import midi_files
 from midirnn.cli.parameters import refuse_given
-from midirnn.cli.progress import progress_bar
+from midirnn.cli.progress import counted_bar, progress_bar
 from midirnn.cli.same_codec import check_same_codec
 from midirnn.cli.targets import check_folder
 from midirnn.errors import CheckpointError, MidirnnError, OptionError
@@ -174,12 +174,7 @@ def tune(
 
     parts = tuning.split(base, pieces, config)  # raises before anything is played
     own = _play(base, seed, OWN_PIECES)
-    with progress_bar("tune") as progress:
-
-        def show(step: int, total: int) -> None:
-            if progress is not None:
-                progress(step, total)
-
+    with progress_bar("tune") as show:
         music = tuning.base_music(base, own, test)
         tuned = tuning.tune(
             base, parts, music, config, report=lambda r: show(r.step, max(r.step, r.total_steps))
@@ -249,20 +244,14 @@ def _play(model: Model, seed: int, count: int) -> list[Performance]:
     from midirnn.sampling.many import continue_many
     from midirnn.sampling.requests import Request
 
-    seeds = range(seed, seed + count)
-    with progress_bar("play") as progress:
-        made = []
-        for piece in continue_many(
-            model,
-            [None] * count,
-            request=Request(OWN_SECONDS),
-            seeds=seeds,
-            batch=count,
-        ):
-            made.append(piece.performance)
-            if progress is not None:
-                progress(len(made), count)
-    return made
+    drawn = continue_many(
+        model,
+        [None] * count,
+        request=Request(OWN_SECONDS),
+        seeds=range(seed, seed + count),
+        batch=count,
+    )
+    return [piece.performance for piece in counted_bar("play", drawn, count)]
 
 
 def _judge(
