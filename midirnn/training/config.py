@@ -39,7 +39,7 @@ class TrainingConfig:
     a trapezoid: it rises in the warm-up, stays constant, and decays linearly to the end. Muon is
     K. Jordan's (2024), weight averaging B. Polyak and A. Juditsky's (1992). In a ``steered``
     segment each control, or trait of a style, is shown with a probability of one half, measured
-    once in two seconds (:mod:`midirnn.features.controls`).
+    once in two seconds (:mod:`midirnn.features.measured`).
     """
 
     tokens: int = 20_000_000

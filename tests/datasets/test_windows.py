@@ -28,7 +28,7 @@ from midirnn.datasets.windows import (
 )
 from midirnn.errors import CodecError, DatasetError
 from midirnn.features import ControlInputs, HeldNotes, Recall
-from midirnn.features.controls import held_places
+from midirnn.features.measured import held_places
 from tests.datasets.songs import song
 from tests.strategies import performances
 

@@ -29,7 +29,7 @@ from midirnn.features import (
     StyleInputs,
     features_of,
 )
-from midirnn.features.controls import held_places
+from midirnn.features.measured import held_places
 from midirnn.models.checkpoint import read_checkpoint, write_checkpoint
 from midirnn.models.config import ModelConfig
 from midirnn.models.features import feature_numbers

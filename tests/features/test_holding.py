@@ -12,7 +12,7 @@ from midirnn.codecs.performance import TokenType
 from midirnn.codecs.style import ENDING, RHYTHM_EDGES, SLICES, TRAITS
 from midirnn.features import ControlInputs, StyleInputs
 from midirnn.features.base import Feature
-from midirnn.features.controls import HELD_SECONDS, held_places
+from midirnn.features.measured import HELD_SECONDS, held_places
 from tests.datasets.songs import song
 
 CODEC = PerformanceCodec()
