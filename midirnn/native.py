@@ -18,8 +18,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 COMPILERS = ("g++", "clang++", "c++")
 """Tried in this order."""
@@ -67,13 +68,51 @@ def compiled_before(source: Path, flags: Sequence[str] = ()) -> ctypes.CDLL | No
     return None
 
 
-def for_so_many(library: Callable[[], ctypes.CDLL | None], count: int, least: int) -> bool:
-    """Return whether to use a library for ``count`` items.
+POINTER, INT, INT64 = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 
-    From ``least`` items on it is worth compiling or loading; for fewer it is used only if that was
-    done before. ``library`` is a function under :func:`functools.cache` that loads it.
+Functions = Mapping[str, tuple[Any, Sequence[Any]]]
+"""The type of the result, and those of the arguments, of each function of a library."""
+
+
+def declared(library: ctypes.CDLL, functions: Functions) -> ctypes.CDLL:
+    """Declare the types of the functions to ctypes; return the library."""
+    for name, (result, arguments) in functions.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+class Library:
+    """The library of a source. Owns it once it is loaded, which is on first use.
+
+    It is worth compiling or loading for ``least`` items or more. One that does not ``wait`` is
+    loaded only if it is compiled already (:func:`compiled_before`).
     """
-    return count >= least or library.cache_info().currsize > 0  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        source: Path,
+        functions: Functions,
+        *,
+        least: int = 0,
+        flags: Sequence[str] = (),
+        wait: bool = True,
+    ) -> None:
+        self._source = source
+        self._functions = functions
+        self._least = least
+        self._flags = flags
+        self._wait = wait
+        self.get = functools.cache(self._load)  # None where it cannot be used
+
+    def is_for(self, count: int) -> bool:
+        """Return whether to use it for ``count`` items; for a few only if it is loaded already."""
+        return count >= self._least or self.get.cache_info().currsize > 0
+
+    def _load(self) -> ctypes.CDLL | None:
+        find = compiled if self._wait else compiled_before
+        library = find(self._source, self._flags)
+        return None if library is None else declared(library, self._functions)
 
 
 def _library_name(source: Path, compiler: str, flags: Sequence[str]) -> str:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import itertools
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from midirnn import native
+from midirnn.native import INT, INT64, POINTER, Library
 
 SUSTAIN_DOWN = 64
 """The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
 
-SOURCE = Path(__file__).with_name("sustain.cpp")
-
-LEAST_NATIVE = 200
-"""The C++ is not compiled for fewer notes, so that live sessions never wait for a compiler."""
+LIBRARY = Library(
+    Path(__file__).with_name("sustain.cpp"),
+    {
+        "sustained_ends": (
+            None,
+            [*([POINTER] * 3), INT64, POINTER, POINTER, INT64, INT, POINTER],
+        )
+    },
+    least=200,
+)
+"""It is not compiled for fewer notes, so that live sessions never wait for a compiler."""
 
 _Floats = npt.NDArray[np.float64]
 _Bytes = npt.NDArray[np.uint8]
@@ -38,8 +43,7 @@ def sustained_ends(
     Notes are in order of start, pedals in order of time. Of several pedal events at one time the
     last counts; with ``as_note_seq`` the pedal is up if any of them is up.
     """
-    use = native.for_so_many(load_library, len(start), LEAST_NATIVE)
-    library = load_library() if use else None
+    library = LIBRARY.get() if LIBRARY.is_for(len(start)) else None
     if library is None:
         downs, ups = _pedal_intervals(pedal_time, pedal_value, as_note_seq)
         return _sustained_ends(start, end, pitch, downs, ups)
@@ -55,19 +59,6 @@ def sustained_ends(
         ends.ctypes.data,
     )
     return ends
-
-
-@functools.cache
-def load_library() -> ctypes.CDLL | None:
-    """Return the C++ library, compiling it if necessary; None without a compiler."""
-    library = native.compiled(SOURCE)
-    if library is not None:
-        integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        library.sustained_ends.restype = None
-        library.sustained_ends.argtypes = [
-            *([pointer] * 3), integer, pointer, pointer, integer, ctypes.c_int, pointer,
-        ]  # fmt: skip
-    return library
 
 
 def _pedal_intervals(time: _Floats, value: _Bytes, as_note_seq: bool) -> tuple[_Floats, _Floats]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from midirnn import native
 from midirnn.errors import MidiFileError
-from midirnn.midievents import Track, parse
+from midirnn.midievents import Track, parse, scan
 from midirnn.midievents.scan import LONG_TRACK, scan_track
 from tests.midi_bytes import control, event, meta, note_off, note_on, program, sysex, tempo
 
@@ -60,6 +60,6 @@ def test_without_a_compiler_the_loop_in_python_reads_long_tracks(
 ) -> None:
     body = b"".join(note_on(1, 60) for _ in range(LONG_TRACK))
     expected = parse._parse_track(body, 0, "x")
-    monkeypatch.setattr("midirnn.midievents.scan.load_library", lambda: None)
+    monkeypatch.setattr(scan.LIBRARY, "get", lambda: None)
     again = parse._parse_track(body, 0, "x")
     assert np.array_equal(again.events.packed, expected.events.packed)

@@ -35,7 +35,7 @@ ALWAYS, NEVER = 0, 1 << 60
 def in_cpp_from(count: int) -> Iterator[None]:
     """Use C++ for so many events or notes, and more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "for_so_many", lambda library, here, least: here >= count)
+        patch.setattr(native.Library, "is_for", lambda library, here: here >= count)
         yield
 
 
@@ -103,5 +103,5 @@ def test_a_long_track_is_read_without_a_compiler_too(monkeypatch: pytest.MonkeyP
     )
     expected = read(data, ALWAYS)
     for module in (pair, sustain):
-        monkeypatch.setattr(module, "load_library", lambda: None)
+        monkeypatch.setattr(module.LIBRARY, "get", lambda: None)
     assert read(data, ALWAYS) == expected

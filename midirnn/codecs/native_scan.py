@@ -6,19 +6,23 @@ Compiled on first use. Without a compiler numpy computes the same.
 from __future__ import annotations
 
 import ctypes
-import functools
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from midirnn import native
 from midirnn.codecs.base import BoolArray, Tokens
+from midirnn.native import INT64, POINTER, Library
 from midirnn.performance import NUM_PITCHES
 
-SOURCE = Path(__file__).with_name("scan.cpp")
-
-LEAST_NATIVE = 16
+LIBRARY = Library(
+    Path(__file__).with_name("scan.cpp"),
+    {
+        "held_scan": (None, [INT64, INT64, POINTER, POINTER, INT64, POINTER]),
+        "grammar_scan": (None, [*([POINTER] * 5), INT64, POINTER]),
+    },
+    least=16,
+)
 """Fewer tokens are scanned in numpy, unless the C++ is loaded already."""
 
 IntArray = npt.NDArray[np.int64]
@@ -26,7 +30,7 @@ IntArray = npt.NDArray[np.int64]
 
 def is_for(count: int) -> bool:
     """Return whether to scan this many tokens in C++. False without a compiler."""
-    return native.for_so_many(load_library, count, LEAST_NATIVE) and load_library() is not None
+    return LIBRARY.is_for(count) and LIBRARY.get() is not None
 
 
 def scan_held(ons: slice, offs: slice, held: BoolArray, tokens: Tokens) -> BoolArray:
@@ -79,18 +83,6 @@ class GrammarScan:
 
 
 def _loaded() -> ctypes.CDLL:
-    library = load_library()
+    library = LIBRARY.get()
     assert library is not None, "is_for was not asked"
-    return library
-
-
-@functools.cache
-def load_library() -> ctypes.CDLL | None:
-    """Return the C++ library, compiled if needed; None without a compiler."""
-    library = native.compiled(SOURCE)
-    if library is not None:
-        number, pointer = ctypes.c_int64, ctypes.c_void_p
-        library.held_scan.argtypes = [number, number, pointer, pointer, number, pointer]
-        library.grammar_scan.argtypes = [*[pointer] * 5, number, pointer]
-        library.held_scan.restype = library.grammar_scan.restype = None
     return library

@@ -192,8 +192,8 @@ def begin_worker() -> None:
 
 def load_cpp() -> None:
     """Load the C++ for reading and encoding, so that files of any length use it."""
-    for load in (scan.load_library, pair.load_library, sustain.load_library, emit.load_library):
-        load()
+    for module in (scan, pair, sustain, emit):
+        module.LIBRARY.get()
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,6 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from midirnn.errors import OptionError
 from midirnn.models.cells import LSTM
 from midirnn.models.checkpoint import Weights
 from midirnn.models.config import ModelConfig
-from midirnn.native import compiled, compiled_before
+from midirnn.native import INT, INT64, POINTER, Functions, compiled, compiled_before, declared
 
 SOURCE = Path(__file__).with_name("step.cpp")
 
@@ -226,21 +225,17 @@ def paths(library: ctypes.CDLL) -> dict[str, int]:
     }
 
 
+_FUNCTIONS: Functions = {
+    "step_path_name": (ctypes.c_char_p, [INT]),
+    "step_new": (POINTER, [*([INT] * 4), POINTER, INT64]),
+    "step_free": (None, [POINTER]),
+    "step_add": (None, [POINTER, INT, INT, *([POINTER] * 3)]),
+    "step_compute": (INT, [POINTER, INT, INT, *([POINTER] * 8)]),
+}
+
+
 @functools.cache
 def native_library() -> ctypes.CDLL | None:
     """Return the compiled ``step.cpp``; None where that is not possible."""
     library = compiled(SOURCE, FLAGS)
-    if library is None:
-        return None
-    pointer, integer = ctypes.c_void_p, ctypes.c_int
-    signatures: dict[str, tuple[Any, list[Any]]] = {
-        "step_path_name": (ctypes.c_char_p, [integer]),
-        "step_new": (pointer, [*([integer] * 4), pointer, ctypes.c_int64]),
-        "step_free": (None, [pointer]),
-        "step_add": (None, [pointer, integer, integer, *([pointer] * 3)]),
-        "step_compute": (integer, [pointer, integer, integer, *([pointer] * 8)]),
-    }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
+    return declared(library, _FUNCTIONS) if library else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from midirnn.errors import MidiFileError
 from midirnn.midievents.events import MAX_DELTA, MAX_TICKS, Events, MidiChunks, Track
-from midirnn.midievents.scan import Scanned, is_for, scan_track
+from midirnn.midievents.scan import LIBRARY, Scanned, scan_track
 
 MOST_CHANGES = 200_000
 """A file with more tempo changes and signatures counts as damaged: each takes about 350 bytes of
@@ -148,7 +148,7 @@ def _parse_track(
     most_changes: int = MOST_CHANGES,
 ) -> Track:
     """Parse one track: in C++ if available and if the track is intact, otherwise in Python."""
-    scanned = scan_track(body) if is_for(len(body)) else None
+    scanned = scan_track(body) if LIBRARY.is_for(len(body)) else None
     if (
         scanned is None
         or len(scanned.metas) > most_changes

@@ -7,19 +7,22 @@ that are not intact, so that only the Python loop decides what counts as damage.
 from __future__ import annotations
 
 import ctypes
-import functools
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from midirnn import native
 from midirnn.midievents.events import Events
-
-SOURCE = Path(__file__).with_name("scan.cpp")
+from midirnn.native import INT, INT64, POINTER, Library
 
 LONG_TRACK = 8192
 """Bytes; shorter tracks are parsed in Python."""
+
+LIBRARY = Library(
+    Path(__file__).with_name("scan.cpp"),
+    {"scan_track": (INT, [ctypes.c_char_p, INT64, POINTER, POINTER, INT64, POINTER])},
+    least=LONG_TRACK,
+)
 
 _MOST_METAS = 100_000
 """A track with more tempos, signatures and names is left to the Python loop."""
@@ -35,7 +38,7 @@ class Scanned(NamedTuple):
 
 def scan_track(body: bytes) -> Scanned | None:
     """Return what a track holds; None if it is damaged or odd, or without a compiler."""
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     events = np.empty(len(body) // 2 + 1, np.int64)
@@ -46,18 +49,3 @@ def scan_track(body: bytes) -> Scanned | None:
         return None
     count, rows, last_tick = found.tolist()
     return Scanned(Events(events[:count].copy()), metas[:rows].tolist(), last_tick)
-
-
-def is_for(size: int) -> bool:
-    """Return True if a track of this many bytes is worth the C++."""
-    return native.for_so_many(load_library, size, LONG_TRACK)
-
-
-@functools.cache
-def load_library() -> ctypes.CDLL | None:
-    """Return the C++ library, compiled if necessary; None without a compiler."""
-    library = native.compiled(SOURCE)
-    if library is not None:
-        integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        library.scan_track.argtypes = [ctypes.c_char_p, integer, pointer, pointer, integer, pointer]
-    return library

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from midirnn import native
 from midirnn.midievents import Events, IntArray
+from midirnn.native import INT, INT64, POINTER, Library
 from midirnn.performance import order_of
 
-SOURCE = Path(__file__).with_name("pair.cpp")
+_OF_CHANNEL = INT64, [POINTER, INT64, INT, *([POINTER] * 3)]
 
-LEAST_NATIVE = 2000
-"""Fewer events or notes than this are handled in numpy."""
+LIBRARY = Library(
+    Path(__file__).with_name("pair.cpp"),
+    {
+        "pair_notes": (INT, [POINTER, INT64, INT64, *([POINTER] * 6), INT64, POINTER]),
+        "order_notes": (INT, [POINTER, POINTER, INT64, POINTER]),
+        "pedals_of": _OF_CHANNEL,
+        "controls_of": _OF_CHANNEL,
+    },
+    least=2000,
+)
+"""Fewer events or notes are handled in numpy."""
 
 _MOST_PARTS = 512
 """A track with more parts is left to numpy."""
@@ -39,7 +46,7 @@ class PairedNotes(NamedTuple):
 
 def paired_notes(events: Events, last_tick: int) -> PairedNotes | None:
     """Return the notes of a track; None if it has too many parts, or without a compiler."""
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     size = len(events)
@@ -65,7 +72,7 @@ def pedal_columns(
     events: Events, channel: int
 ) -> tuple[IntArray, npt.NDArray[np.int16], npt.NDArray[np.bool_]] | None:
     """Return the sustain pedal of a channel: ticks, values, and whether they are shared."""
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     size = len(events)
@@ -80,7 +87,7 @@ def control_columns(
     events: Events, channel: int
 ) -> tuple[IntArray, npt.NDArray[np.uint8], npt.NDArray[np.int16]] | None:
     """Return the controllers of a channel: ticks, numbers, values. None if some are reset."""
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     size = len(events)
@@ -97,7 +104,7 @@ def note_order(
     start: npt.NDArray[np.float64], pitch: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int64] | None:
     """Return the order of notes by start, then by pitch; None if they are already sorted."""
-    library = load_library() if is_for(len(start)) else None
+    library = LIBRARY.get() if LIBRARY.is_for(len(start)) else None
     if library is None:
         return order_of(start, pitch)
     order = np.empty(len(start), np.int64)
@@ -109,24 +116,3 @@ def _packed(events: Events) -> tuple[int, int]:
     """Return the address and the number of the packed events."""
     assert events.packed.flags.c_contiguous
     return events.packed.ctypes.data, len(events)
-
-
-def is_for(count: int) -> bool:
-    """Return True if this many events or notes are worth the C++."""
-    return native.for_so_many(load_library, count, LEAST_NATIVE)
-
-
-@functools.cache
-def load_library() -> ctypes.CDLL | None:
-    """Return the C++ library, compiled if necessary; None without a compiler."""
-    library = native.compiled(SOURCE)
-    if library is not None:
-        integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        library.pair_notes.argtypes = [
-            pointer, integer, integer, *([pointer] * 6), integer, pointer,
-        ]  # fmt: skip
-        library.order_notes.argtypes = [pointer, pointer, integer, pointer]
-        for function in (library.pedals_of, library.controls_of):
-            function.argtypes = [pointer, integer, ctypes.c_int, *([pointer] * 3)]
-            function.restype = integer
-    return library

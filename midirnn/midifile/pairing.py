@@ -28,13 +28,7 @@ from midirnn.midievents import (
     Events,
     IntArray,
 )
-from midirnn.midifile.pair import (
-    PairedNotes,
-    control_columns,
-    is_for,
-    paired_notes,
-    pedal_columns,
-)
+from midirnn.midifile.pair import LIBRARY, PairedNotes, control_columns, paired_notes, pedal_columns
 from midirnn.performance import ARRAYS, CHANNEL_PRESSURE, PITCH_BEND
 from midirnn.sustain import SUSTAIN_DOWN
 
@@ -116,7 +110,8 @@ def pair_notes(events: Events, last_tick: int, seconds: Seconds) -> Notes:
     mode message (CC 120, 123 to 127) is a note-off for every note of its channel. A note has the
     bank and the program in force where it ends, as in pretty_midi.
     """
-    if len(events) <= CHUNK and is_for(len(events)) and (found := paired_notes(events, last_tick)):
+    in_cpp = len(events) <= CHUNK and LIBRARY.is_for(len(events))
+    if in_cpp and (found := paired_notes(events, last_tick)):
         return _in_seconds(found, seconds)
     notes = Notes()
     open_notes = Events(events.packed[:0])
@@ -310,7 +305,7 @@ def pedals_of(events: Events, channel: int) -> Changes:
 
     CC 120, 121 and 124 to 127 put it up if it is down.
     """
-    if is_for(len(events)) and (columns := pedal_columns(events, channel)):
+    if LIBRARY.is_for(len(events)) and (columns := pedal_columns(events, channel)):
         tick, level, is_shared = columns
         return Changes(tick, np.full(len(tick), SUSTAIN, np.uint8), level, is_shared)
     own = events[(events.kind == CONTROL_CHANGE) & (events.channel == channel)]
@@ -334,7 +329,7 @@ def controls_of(events: Events, channel: int) -> Changes:
     CC 121 sets those that it resets to their neutral value, if they have another. Banks belong to
     the program, and channel mode messages to notes and pedals.
     """
-    if is_for(len(events)) and (columns := control_columns(events, channel)):
+    if LIBRARY.is_for(len(events)) and (columns := control_columns(events, channel)):
         return Changes(*columns, np.zeros(len(columns[0]), np.bool_))
     own = events[(events.kind >= CONTROL_CHANGE) & (events.channel == channel)]
     kind, first, second = own.kind, own.first, own.second

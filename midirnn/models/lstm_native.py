@@ -15,12 +15,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from midirnn import native
-
-SOURCE = Path(__file__).with_name("lstm_loop.cpp")
+from midirnn.native import INT, POINTER, Library
 
 FLAGS = ("-pthread", "-ffp-contract=fast", "-fno-math-errno")
 """Compiler flags. Multiplications and additions may be fused, as in PyTorch's own products."""
+
+LIBRARY = Library(
+    Path(__file__).with_name("lstm_loop.cpp"),
+    {
+        "lstm_path_name": (ctypes.c_char_p, [INT]),
+        "lstm_forward": (INT, [*([INT] * 5), *([POINTER] * 6)]),
+        "lstm_backward": (INT, [*([INT] * 5), *([POINTER] * 8)]),
+        "lstm_transpose": (None, [INT, INT, POINTER, POINTER, INT]),
+    },
+    flags=FLAGS,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class LoopPath:
 @functools.cache
 def paths() -> dict[str, LoopPath]:
     """Return the paths that work here, by their names: the best for each type comes last."""
-    library = _library()
+    library = LIBRARY.get()
     if library is None:
         return {}
     return {
@@ -60,24 +69,9 @@ def best_path(dtype: torch.dtype) -> LoopPath | None:
     return next((path for path in reversed(paths().values()) if path.dtype == dtype), None)
 
 
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    library = native.compiled(SOURCE, FLAGS)
-    if library is not None:
-        library.lstm_path_name.restype = ctypes.c_char_p
-        library.lstm_forward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 6
-        library.lstm_backward.argtypes = [ctypes.c_int] * 5 + [ctypes.c_void_p] * 8
-        library.lstm_transpose.argtypes = [
-            *[ctypes.c_int] * 2,
-            *[ctypes.c_void_p] * 2,
-            ctypes.c_int,
-        ]
-    return library
-
-
 def _call(function: str, path: LoopPath, activations: Tensor, *tensors: Tensor | None) -> None:
     """Call a function of the library on contiguous tensors, in as many threads as torch has."""
-    library = _library()
+    library = LIBRARY.get()
     assert library is not None
     assert all(tensor is None or tensor.is_contiguous() for tensor in tensors)
     steps, batch, gates = activations.shape
@@ -100,7 +94,7 @@ def _turned(matrix: Tensor, path: LoopPath) -> Tensor:
     """
     if path.name != "amx":
         return matrix.t()
-    library = _library()
+    library = LIBRARY.get()
     assert library is not None and matrix.is_contiguous()
     rows, columns = matrix.shape
     # Rows that are a power of two apart would all share the same few cache lines.

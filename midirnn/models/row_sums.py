@@ -8,17 +8,20 @@ without a compiler, a matrix product is used.
 from __future__ import annotations
 
 import ctypes
-import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from midirnn import native
 from midirnn.models import lstm_native
+from midirnn.native import INT, POINTER, Library
 
-SOURCE = Path(__file__).with_name("row_sums.cpp")
+LIBRARY = Library(
+    Path(__file__).with_name("row_sums.cpp"),
+    dict.fromkeys(("sum_rows", "spread_rows"), (None, [POINTER, INT, POINTER, POINTER])),
+    flags=("-pthread",),
+)
 
 SMALLEST_NATIVE = 1 << 15
 """Number of sums in a window from which the C++ is worth compiling."""
@@ -57,7 +60,7 @@ def _is_for(table: Tensor, tokens: Tensor) -> bool:
     if tokens.device.type != "cpu" or tokens.numel() * table.shape[1] < SMALLEST_NATIVE:
         return False
     path = lstm_native.best_path(table.dtype)
-    return path is not None and path.name != "amx" and _library() is not None
+    return path is not None and path.name != "amx" and LIBRARY.get() is not None
 
 
 class _RowSums(torch.autograd.Function):
@@ -92,15 +95,5 @@ def _call(function: str, tokens: Tensor, features: Tensor, rows: int, *given: Te
         tokens.data_ptr(),
         features.data_ptr(),
     )
-    pointers = (tensor.data_ptr() for tensor in given)
-    getattr(_library(), function)(ctypes.byref(window), given[0].dtype == torch.bfloat16, *pointers)
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    library = native.compiled(SOURCE, ("-pthread",))
-    if library is not None:
-        for function in (library.sum_rows, library.spread_rows):
-            function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-            function.restype = None
-    return library
+    is_bf16, pointers = given[0].dtype == torch.bfloat16, (tensor.data_ptr() for tensor in given)
+    getattr(LIBRARY.get(), function)(ctypes.byref(window), is_bf16, *pointers)

@@ -9,12 +9,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.native import compiled, compiled_before, lasting_folder
+from midirnn.native import INT, POINTER, Library, compiled, lasting_folder
 
 SOURCE = Path(__file__).with_name("draw.cpp")
 
 FLAGS = ("-ffp-contract=off",)
 """Compiler flags. Without fused multiply-add, all processors round alike."""
+
+LIBRARY = Library(
+    SOURCE,
+    {
+        "draw_probabilities": (None, [POINTER, POINTER, INT, POINTER, POINTER]),
+        "draw_token": (INT, [POINTER, POINTER, INT, POINTER, ctypes.c_double]),
+    },
+    flags=FLAGS,
+    wait=False,
+)
 
 Logits = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -45,7 +55,7 @@ def native_probabilities(
 
     ``knobs`` are temperature, top-k, min-p and top-p. None where the C++ is not compiled yet.
     """
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     p, (address, _) = np.empty(len(mask)), _address_of(*knobs)
@@ -60,7 +70,7 @@ def native_draw(
     rng: np.random.Generator,
 ) -> int | None:
     """Draw a token id from :func:`native_probabilities`, with one uniform random number."""
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     address, _ = _address_of(*knobs)
@@ -75,17 +85,5 @@ def _copied(logits: Logits, mask: Mask) -> tuple[bytes, bytes]:
 
 def compile_now() -> None:
     """Compile the C++ if necessary, for work long enough to be worth the wait."""
-    if load_library() is None and lasting_folder() and compiled(SOURCE, FLAGS):
-        load_library.cache_clear()
-
-
-@functools.cache
-def load_library() -> ctypes.CDLL | None:
-    """Return the C++ library if compiled already; else None, and compile it in the background."""
-    library = compiled_before(SOURCE, FLAGS)
-    if library is not None:
-        integer, pointer = ctypes.c_int, ctypes.c_void_p
-        library.draw_probabilities.restype = None
-        library.draw_probabilities.argtypes = [pointer, pointer, integer, pointer, pointer]
-        library.draw_token.argtypes = [pointer, pointer, integer, pointer, ctypes.c_double]
-    return library
+    if LIBRARY.get() is None and lasting_folder() and compiled(SOURCE, FLAGS):
+        LIBRARY.get.cache_clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.codecs.recall import NO_MATCHES, Matches
-from midirnn.native import compiled, compiled_before
+from midirnn.native import INT, INT64, POINTER, Functions, compiled, compiled_before, declared
 from midirnn.terms.densities import NUM_DENSITIES
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.table import OutputTerms
@@ -170,11 +170,29 @@ class RecallScan:
         return matches
 
 
+_ADDS = None, [POINTER, INT64, INT64, INT, *([POINTER] * 3)]
+
+_FUNCTIONS: Functions = {
+    "term_names": (ctypes.c_char_p, []),
+    "scan_new": (POINTER, [INT, INT, INT]),
+    "scan_free": (None, [POINTER]),
+    "scan_feed": (None, [POINTER, POINTER, INT64, POINTER, POINTER]),
+    "scan_now": (None, [POINTER, POINTER]),
+    "add_terms": _ADDS,
+    "scan_after": (POINTER, [POINTER, INT, INT, INT]),
+    "scan_add": (INT, [POINTER, INT, INT, *([POINTER] * 5)]),
+    "scan_save": (INT64, [POINTER, POINTER]),
+    "scan_load": (None, [POINTER, ctypes.c_char_p]),
+    "term_gradients": _ADDS,
+    "scan_recall": (None, [POINTER, POINTER, INT64, POINTER]),
+}
+
+
 @functools.cache
 def native_library() -> ctypes.CDLL | None:
     """Return the compiled ``scan.cpp``; None where there is no compiler."""
     library = compiled(_SOURCE)
-    return _declared(library) if library else None
+    return declared(library, _FUNCTIONS) if library else None
 
 
 def native_library_now() -> ctypes.CDLL | None:
@@ -183,35 +201,3 @@ def native_library_now() -> ctypes.CDLL | None:
     if not is_known and compiled_before(_SOURCE) is None:
         return None
     return native_library()
-
-
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Declare the functions' types to ctypes."""
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    adds: list[object] = [
-        pointer,
-        ctypes.c_int64,
-        ctypes.c_int64,
-        number,
-        pointer,
-        pointer,
-        pointer,
-    ]
-    signatures: dict[str, tuple[object, list[object]]] = {
-        "term_names": (ctypes.c_char_p, []),
-        "scan_new": (pointer, [number, number, number]),
-        "scan_free": (None, [pointer]),
-        "scan_feed": (None, [pointer, pointer, ctypes.c_int64, pointer, pointer]),
-        "scan_now": (None, [pointer, pointer]),
-        "add_terms": (None, adds),
-        "scan_after": (pointer, [pointer, number, number, number]),
-        "scan_add": (number, [pointer, number, number, *[pointer] * 5]),
-        "scan_save": (ctypes.c_int64, [pointer, pointer]),
-        "scan_load": (None, [pointer, ctypes.c_char_p]),
-        "term_gradients": (None, adds),
-        "scan_recall": (None, [pointer, pointer, ctypes.c_int64, pointer]),
-    }
-    for name, (result, arguments) in signatures.items():
-        function: Callable[..., object] = getattr(library, name)
-        function.restype, function.argtypes = result, arguments  # type: ignore[attr-defined]
-    return library

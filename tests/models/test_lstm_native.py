@@ -218,7 +218,7 @@ def test_what_is_not_a_number_stays_none_and_stays_in_its_row(path: LoopPath, ro
 
 
 def test_without_a_compiler_there_are_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    lstm_native._library.cache_clear(), lstm_native.paths.cache_clear()
+    lstm_native.LIBRARY.get.cache_clear(), lstm_native.paths.cache_clear()
     monkeypatch.setattr(shutil, "which", lambda name: None)
     try:
         assert lstm_native.paths() == {}
@@ -228,4 +228,4 @@ def test_without_a_compiler_there_are_no_paths(monkeypatch: pytest.MonkeyPatch) 
             found: Any = ours_and_theirs("lstm", USUAL)
         check(*found)
     finally:
-        lstm_native._library.cache_clear(), lstm_native.paths.cache_clear()
+        lstm_native.LIBRARY.get.cache_clear(), lstm_native.paths.cache_clear()

@@ -32,7 +32,7 @@ def both_ways(monkeypatch: pytest.MonkeyPatch, *arguments: Tensor) -> list[list[
     return found
 
 
-@pytest.mark.skipif(module._library() is None, reason="needs a C++ compiler")
+@pytest.mark.skipif(module.LIBRARY.get() is None, reason="needs a C++ compiler")
 class TestSumsOfRows:
     @pytest.mark.parametrize("columns", [3, 64, 700])
     @pytest.mark.parametrize("features", [0, FEATURES])

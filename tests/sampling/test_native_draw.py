@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(not native.has_compiler(), reason="needs a C++ c
 @pytest.fixture(autouse=True)
 def cpp() -> Iterator[None]:
     native_draw.compile_now()
-    assert native_draw.load_library() is not None
+    assert native_draw.LIBRARY.get() is not None
     yield
-    native_draw.load_library.cache_clear()
+    native_draw.LIBRARY.get.cache_clear()
 
 
 def in_cpp(logits: Logits, mask: Mask, config: SamplingConfig) -> npt.NDArray[np.float64]:
@@ -87,8 +87,8 @@ def test_the_same_seed_gives_the_same_tokens(
 def test_until_it_is_compiled_numpy_is_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    native_draw.load_library.cache_clear()
-    monkeypatch.setattr(native_draw, "compiled_before", lambda source, flags: None)
+    native_draw.LIBRARY.get.cache_clear()
+    monkeypatch.setattr(native, "compiled_before", lambda source, flags: None)
     logits, mask = np.zeros(4, np.float32), np.ones(4, dtype=bool)
     assert native_probabilities(logits, mask, (1.0, 0, 0.0, 0.9)) is None
     assert (

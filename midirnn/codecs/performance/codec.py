@@ -14,7 +14,7 @@ import numpy.typing as npt
 from midirnn.codecs.base import Augmentation, Limits, Tokens
 from midirnn.codecs.controls import FloatArray
 from midirnn.codecs.performance.decoder import StreamDecoder
-from midirnn.codecs.performance.emit import emit_tokens, is_for
+from midirnn.codecs.performance.emit import LIBRARY, emit_tokens
 from midirnn.codecs.performance.encoder import StreamEncoder
 from midirnn.codecs.performance.grammar import PerformanceGrammar
 from midirnn.codecs.performance.layout import MAX_VELOCITY, PerformanceLayout
@@ -173,7 +173,7 @@ class PerformanceCodec(PerformanceLayout):
         if len(start) == 0:
             return np.empty(0, np.uint16)
         first = {kind: ids.start for kind, ids in self.vocabulary.slices.items()}
-        if is_for(len(start)):
+        if LIBRARY.is_for(len(start)):
             emitted = emit_tokens(
                 *(start, end, pitch, velocity, is_open),
                 firsts=tuple(first.get(kind, 0) for kind in TokenType),

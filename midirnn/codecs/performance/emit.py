@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from midirnn import native
 from midirnn.codecs.base import Tokens
+from midirnn.native import INT64, POINTER, Library
 
-SOURCE = Path(__file__).with_name("emit.cpp")
-
-LEAST_NATIVE = 200
+LIBRARY = Library(
+    Path(__file__).with_name("emit.cpp"),
+    {
+        "emit_tokens": (
+            INT64,
+            [*([POINTER] * 5), INT64, POINTER, INT64, INT64, POINTER, INT64],
+        )
+    },
+    least=200,
+)
 """Fewer notes are encoded in numpy, so that live sessions never wait for a compiler."""
 
 _ROOM = 8
@@ -37,7 +42,7 @@ def emit_tokens(
 
     ``firsts`` are the first ids of note-ons, note-offs, time shifts and velocities.
     """
-    library = load_library()
+    library = LIBRARY.get()
     if library is None:
         return None
     ids = np.array(firsts, np.int64)
@@ -59,21 +64,3 @@ def emit_tokens(
         if count >= 0:
             return tokens[:count].copy()
         most *= 2
-
-
-def is_for(count: int) -> bool:
-    """Return whether to encode this many notes in C++."""
-    return native.for_so_many(load_library, count, LEAST_NATIVE)
-
-
-@functools.cache
-def load_library() -> ctypes.CDLL | None:
-    """Return the C++ library, compiled if needed; None without a compiler."""
-    library = native.compiled(SOURCE)
-    if library is not None:
-        integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        library.emit_tokens.restype = integer
-        library.emit_tokens.argtypes = [
-            *([pointer] * 5), integer, pointer, integer, integer, pointer, integer,
-        ]  # fmt: skip
-    return library

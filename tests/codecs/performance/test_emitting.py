@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from midirnn import native
 from midirnn.codecs import PerformanceCodec
+from midirnn.codecs.performance import emit
 from midirnn.performance import Performance
 from tests.strategies import performance_codecs, performances
 
@@ -20,7 +21,7 @@ def both(codec: PerformanceCodec, performance: Performance, open_end: bool) -> l
     found = []
     with pytest.MonkeyPatch.context() as patch:
         for in_cpp in (True, False):
-            patch.setattr(native, "for_so_many", lambda *_, answer=in_cpp: answer)
+            patch.setattr(native.Library, "is_for", lambda *_, answer=in_cpp: answer)
             found.append(codec.encode(performance, open_end=open_end).tolist())
     return found
 
@@ -52,5 +53,5 @@ def test_without_a_compiler_numpy_does_it(monkeypatch: pytest.MonkeyPatch) -> No
     )
     performance = Performance.from_notes(rows)
     expected = PerformanceCodec().encode(performance).tolist()
-    monkeypatch.setattr("midirnn.codecs.performance.emit.load_library", lambda: None)
+    monkeypatch.setattr(emit.LIBRARY, "get", lambda: None)
     assert PerformanceCodec().encode(performance).tolist() == expected

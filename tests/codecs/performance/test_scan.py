@@ -17,7 +17,7 @@ from midirnn.codecs.performance import grammar
 from tests.codecs.performance.test_grammar import CHOICES, SEEDS, fields, walk
 from tests.strategies import performance_codecs, token_lists
 
-pytestmark = pytest.mark.skipif(native_scan.load_library() is None, reason="needs a C++ compiler")
+pytestmark = pytest.mark.skipif(native_scan.LIBRARY.get() is None, reason="needs a C++ compiler")
 
 Result = TypeVar("Result")
 
