@@ -19,7 +19,7 @@ import numpy.typing as npt
 from midirnn.codecs import NoteStream, require
 from midirnn.composing.choice import Candidate, measured
 from midirnn.composing.measures import Measure
-from midirnn.engines.load import Model, load
+from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
 from midirnn.sampling.arguments import as_primer, check_seed
 from midirnn.sampling.continuation import Continuation
@@ -56,7 +56,7 @@ def beam_search(
         raise OptionError(f"beam is {width}; allowed are 1 to {WIDEST}")
     check_seed(seed)
     request, primer = request or Request(), as_primer(primer)
-    model = load(model) if isinstance(model, str | os.PathLike) else model
+    model = as_model(model)
     codec: Any = require(model.codec, NoteStream, "beam search", "music to measure")
     heard: list[SamplerState] = []
     pieces = [

@@ -14,7 +14,7 @@ import numpy as np
 from midirnn.codecs import NoteStream, require
 from midirnn.composing.measures import Heard, Measure, find_measure
 from midirnn.engines.base import StepEngine
-from midirnn.engines.load import Model, load
+from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_primer, check_seed
@@ -69,7 +69,7 @@ def best_of(
     """
     request, primer = request or Request(), as_primer(primer)
     measure = find_measure(by) if isinstance(by, str) else by
-    model = load(model) if isinstance(model, str | os.PathLike) else model
+    model = as_model(model)
     if not 1 <= count <= MOST:
         raise OptionError(f"best-of is {count}; allowed are 1 to {MOST}")
     codec: Any = require(model.codec, NoteStream, "the best of many", "music to measure")

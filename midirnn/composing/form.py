@@ -18,7 +18,7 @@ import numpy.typing as npt
 from midirnn.codecs import BoolArray, Codec, PerformanceCodec
 from midirnn.codecs.performance.grammar import GrammarState
 from midirnn.engines.base import StepEngine
-from midirnn.engines.load import Model, load
+from midirnn.engines.load import Model, as_model
 from midirnn.engines.state import EngineState
 from midirnn.errors import OptionError
 from midirnn.judging.likeness import likeness
@@ -125,7 +125,7 @@ def generate_form(
     is that of its sections, whatever the request says; the rest of the request applies throughout.
     """
     wanted = Form(form, section_seconds, variation)
-    model = load(model) if isinstance(model, str | os.PathLike) else model
+    model = as_model(model)
     steps = begin_form(
         wanted,
         request or Request(),

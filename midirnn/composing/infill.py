@@ -15,7 +15,7 @@ from midirnn.codecs import NoteStream, require
 from midirnn.codecs.held import held_of
 from midirnn.composing.choice import candidate_seed
 from midirnn.engines.base import StepEngine
-from midirnn.engines.load import Model, load
+from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
 from midirnn.midifile import to_pretty_midi
 from midirnn.performance import Performance
@@ -76,7 +76,7 @@ def infill(
     :class:`OptionError` for a stretch that is not within the piece.
     """
     original = as_music(piece)
-    model = load(model) if isinstance(model, str | os.PathLike) else model
+    model = as_model(model)
     codec: Any = require(model.codec, NoteStream, "infill", "music")
     if not 0.0 <= begin_seconds < end_seconds <= original.duration:
         raise OptionError(

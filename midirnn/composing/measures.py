@@ -16,7 +16,7 @@ from midirnn.errors import OptionError
 from midirnn.files import reason_of
 from midirnn.judging.style import STYLE, distances, measure, passage
 from midirnn.performance import Performance
-from midirnn.sampling.ending import MAJOR_PROFILE, MINOR_PROFILE
+from midirnn.sampling.ending import key_fits
 
 HEARD_SECONDS = 30.0
 """The last seconds of a primer that are compared."""
@@ -90,10 +90,7 @@ def key(heard: Heard) -> float:
         return float(shares[sorted(heard.key)].sum() / shares.sum())
     if np.ptp(shares) < 1e-9:
         return 0.0  # all equal
-    profiles = [
-        np.roll(profile, root) for profile in (MAJOR_PROFILE, MINOR_PROFILE) for root in range(12)
-    ]
-    return max(float(np.corrcoef(shares, profile)[0, 1]) for profile in profiles)
+    return max(key_fits(shares).values()) / float(12 * shares.std())
 
 
 def density(heard: Heard) -> float:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance.grammar import GrammarState
 from midirnn.engines.base import StepEngine
-from midirnn.engines.load import Model, load
+from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
 from midirnn.sampling.arguments import as_music, as_sampling, check_seed
@@ -67,7 +67,7 @@ def vary(
     that have no effect on ``what`` is redrawn.
     """
     music, settings = as_music(piece), as_sampling(sampling) or SamplingConfig()
-    model = load(model) if isinstance(model, str | os.PathLike) else model
+    model = as_model(model)
     if what not in ASPECTS:
         raise OptionError(f"what is {what!r}; allowed are {', '.join(ASPECTS)}")
     if not 0.0 < amount <= 1.0:

@@ -211,6 +211,11 @@ def load(model: str | os.PathLike[str] = "piano", *, blend: float = 1.0) -> Mode
     return replace(tuned(base, adapter, name, folder), blend=blend)
 
 
+def as_model(model: Model | str | os.PathLike[str]) -> Model:
+    """Return the model, or load the one with this name or in this folder."""
+    return load(model) if isinstance(model, str | os.PathLike) else model
+
+
 def tuned(base: Model, adapter: Adapter, name: str, folder: Path) -> Model:
     """Return the base with the adapter, which must fit it, applied."""
     return replace(

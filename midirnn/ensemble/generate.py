@@ -14,11 +14,12 @@ from midirnn.codecs import EnsembleCodec, PedalCodec, require, require_playable
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.ensemble import PROGRAMS, parts_of_players
 from midirnn.codecs.performance import TokenType
-from midirnn.engines.load import Model, load
+from midirnn.engines.load import Model, as_model
 from midirnn.ensemble.conductor import load_network
 from midirnn.ensemble.seats import Seats, channel_of
 from midirnn.ensemble.source import EnsembleSource
 from midirnn.errors import CodecError, OptionError
+from midirnn.note_arrays import NOTE_FIELDS
 from midirnn.performance import Part, Performance
 from midirnn.sampling import Sampler, SamplingConfig
 from midirnn.sampling.generate import DEFAULT_SECONDS, MAX_SECONDS
@@ -51,7 +52,7 @@ def generate_ensemble(
     """
     if not 0.0 < seconds <= MAX_SECONDS:
         raise OptionError(f"seconds is {seconds:g}; allowed are above 0, up to {MAX_SECONDS:g}")
-    piano = model if isinstance(model, Model) else load(model)
+    piano = as_model(model)
     codec = require_playable(piano.codec, "an ensemble")
     if isinstance(codec, PedalCodec):
         raise CodecError("an ensemble needs the codec 'performance': its players have no pedal")
@@ -150,7 +151,6 @@ class _Notes:
         if self._primer is None:
             return new
         both = (self._primer, new)
-        names = ("start", "end", "pitch", "velocity", "part", "unreleased")
-        joined = {name: np.concatenate([getattr(p, name) for p in both]) for name in names}
+        joined = {name: np.concatenate([getattr(p, name) for p in both]) for name in NOTE_FIELDS}
         marks = {"tempos": self._primer.tempos, "signatures": self._primer.signatures}
         return new.replace(**joined, **marks)

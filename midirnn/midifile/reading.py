@@ -17,6 +17,7 @@ from midirnn.midievents import IntArray, MidiChunks, Track, parse_midi
 from midirnn.midifile.channels import share_channels
 from midirnn.midifile.pair import note_order
 from midirnn.midifile.pairing import CHUNK, NO_CHANGES, Changes, controls_of, pair_notes, pedals_of
+from midirnn.note_arrays import NOTE_FIELDS
 from midirnn.performance import (
     ARRAYS,
     INDICES,
@@ -229,10 +230,9 @@ def _track_performance(track: Track, clock: _TickClock) -> Performance:
     channels = [of_channel[channel] for channel, _, _ in keys]
     name_of_track = track.name
     del track
-    names = ("start", "end", "pitch", "velocity", "part", "unreleased")
-    arrays: dict[str, Any] = {name: notes.take(name) for name in names}
+    arrays: dict[str, Any] = {name: notes.take(name) for name in NOTE_FIELDS}
     order = note_order(arrays["start"], arrays["pitch"])
-    for name in names if order is not None else ():
+    for name in NOTE_FIELDS if order is not None else ():
         arrays[name] = arrays[name][order]
     del order
     arrays |= _columns("pedal", [pedals for pedals, _ in channels], clock)

@@ -65,9 +65,9 @@ def trace(
     states to keep; by default all that the cell has. Raises :class:`OptionError` for an empty
     piece.
     """
-    from midirnn.engines.load import load
+    from midirnn.engines.load import as_model
 
-    loaded = load(model) if isinstance(model, str | os.PathLike) else model
+    loaded = as_model(model)
     codec = loaded.codec
     if loaded.config.architecture != ModelConfig.architecture:
         raise OptionError(

@@ -127,14 +127,23 @@ def _density(controls: Controls, before: Style) -> float:
     return float(2.0**density - 1.0)
 
 
-def tonic_triad(pitch_classes: npt.NDArray[np.floating]) -> tuple[float, ...]:
-    """Return twelve weights: the tonic triad of the key that fits pitch classes (12,) best."""
+def key_fits(pitch_classes: npt.NDArray[np.floating | np.integer]) -> dict[tuple[int, int], float]:
+    """Return how well each key, its root and the size of its third, fits pitch classes (12,).
+
+    The fit is 12 times their standard deviation times their correlation with the key's profile.
+    """
     centred = pitch_classes - pitch_classes.mean()
     fits = {}
     for profile, third in ((MAJOR_PROFILE, 4), (MINOR_PROFILE, 3)):
         standard = (np.array(profile) - np.mean(profile)) / np.std(profile)
         for root in range(12):
             fits[root, third] = float(np.roll(standard, root) @ centred)
+    return fits
+
+
+def tonic_triad(pitch_classes: npt.NDArray[np.floating]) -> tuple[float, ...]:
+    """Return twelve weights: the tonic triad of the key that fits pitch classes (12,) best."""
+    fits = key_fits(pitch_classes)
     root, third = max(fits, key=lambda key: fits[key])
     weights = np.zeros(12)
     weights[[root, (root + third) % 12, (root + 7) % 12]] = 2.0, 1.0, 1.0

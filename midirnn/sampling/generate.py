@@ -76,9 +76,9 @@ def generate(
     The same seed gives the same piece with the same ``engine`` (see
     :meth:`~midirnn.engines.load.Model.engine`) on one machine.
     """
-    from midirnn.engines.load import load
+    from midirnn.engines.load import as_model
 
-    loaded = load(model) if isinstance(model, str | os.PathLike) else model
+    loaded = as_model(model)
     is_path = isinstance(primer, os.PathLike)
     if is_path or (isinstance(primer, str) and isinstance(loaded.codec, NoteStream)):
         primer = read_primer(loaded.codec, Path(primer))

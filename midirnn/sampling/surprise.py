@@ -104,9 +104,9 @@ def likelihood(
 
     Raises :class:`OptionError` for a piece without tokens, such as a file without notes.
     """
-    from midirnn.engines.load import load
+    from midirnn.engines.load import as_model
 
-    loaded = load(model) if isinstance(model, str | os.PathLike) else model
+    loaded = as_model(model)
     codec = loaded.codec
     is_path = isinstance(piece, os.PathLike)
     if is_path or (isinstance(piece, str) and isinstance(codec, NoteStream)):
