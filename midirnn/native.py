@@ -30,7 +30,7 @@ COMPILE_SECONDS = 120
 
 
 def has_compiler() -> bool:
-    """Return whether there is a C++ compiler."""
+    """Return whether there is a C++ compiler. For tests."""
     return _compiler() is not None
 
 

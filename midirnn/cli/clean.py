@@ -13,6 +13,7 @@ from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
 from midirnn.cli.workers import chosen_workers
 from midirnn.datasets.filters import PieceFilter
+from midirnn.wording import counted
 
 if TYPE_CHECKING:
     from midirnn.datasets import SimilarPieces, SplitTable
@@ -60,7 +61,7 @@ def clean(
     If the command is killed, run it again to resume.
     """
     from midirnn.datasets import SplitShares, SplitTable, clean_files
-    from midirnn.datasets.report import counted, refusal_lines
+    from midirnn.datasets.report import refusal_lines
 
     check_file(output, (".csv",))
     shares = SplitShares(validation_share, test_share)

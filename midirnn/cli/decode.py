@@ -13,6 +13,7 @@ from midirnn.cli.outputs import STDOUT, check_output, print_piece
 from midirnn.codecs import FORMATS, codec_from_settings
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import one_line_errors, reason_of, write_file
+from midirnn.wording import counted
 
 if TYPE_CHECKING:
     from midirnn.datasets import Dataset
@@ -109,7 +110,6 @@ def _decode_ids(path: Path, format: str, output: Path) -> None:
 
 def _find(dataset: Dataset, piece: str) -> tuple[str, int]:
     """Return the split and the index of a piece."""
-    from midirnn.datasets.report import counted
     from midirnn.datasets.splits import usual_name
 
     given, colon, number = piece.rpartition(":")

@@ -21,6 +21,7 @@ from midirnn.files import one_line_errors
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.following import DEFAULT_FOLLOW
 from midirnn.sampling.generate import MAX_SECONDS
+from midirnn.wording import counted
 
 if TYPE_CHECKING:
     from midirnn.datasets import Dataset
@@ -243,7 +244,6 @@ def _measure_likelihood(
     import torch
 
     from midirnn.datasets.draws import evenly
-    from midirnn.datasets.report import counted
     from midirnn.training.evaluate import evaluate as run_evaluation
     from midirnn.training.initial_state import as_state
     from midirnn.training.language_task import make_language_model

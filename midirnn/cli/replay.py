@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from midirnn.cli.targets import check_file
+from midirnn.wording import counted
 
 if TYPE_CHECKING:
     from midirnn.live.recording.event_log import SessionLog
@@ -74,7 +75,6 @@ def _compare(session: SessionLog, model: str | None) -> int:
     """Compare, print the result, and return the exit code."""
     from dataclasses import replace as changed
 
-    from midirnn.datasets.report import counted
     from midirnn.engines.load import find_model
     from midirnn.errors import RecordingError
     from midirnn.live.base.messages import ModelSettings

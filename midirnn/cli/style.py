@@ -26,6 +26,7 @@ from midirnn.cli.parameters import (
 from midirnn.cli.progress import counted_bar
 from midirnn.cli.targets import check_file
 from midirnn.errors import MidiFileError, OptionError
+from midirnn.wording import counted
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
@@ -107,7 +108,7 @@ def style(
         _map(sources, map_picture, model, primer_seconds, seed, as_json=json_output)
         return
     if len(sources) != 2:
-        given = "1 source was" if len(sources) == 1 else f"{len(sources)} sources were"
+        given = counted(len(sources), "source was", "sources were")
         raise OptionError(f"{given} given; a mixture needs two MIDI files (--map maps many)")
     if output is None:
         raise OptionError("choose a file for the music with -o, or for a picture with --map")

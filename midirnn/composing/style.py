@@ -24,7 +24,7 @@ from midirnn.sampling.together import run_to_end
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardPrimer:
     """A primer, and the state of a sampler after it."""
 
     primer: Performance
@@ -41,7 +41,7 @@ def check_share(share: float) -> None:
 
 def hear(
     engine: StepEngine, codec: Codec[Any], piece: Performance, primer_seconds: float | None = None
-) -> Heard:
+) -> HeardPrimer:
     """Feed a piece to the model, from its start. Raise :class:`OptionError` without notes."""
     stream = require(codec, NoteStream, "a mixture of styles", "notes")
     primer = passage(piece.without_drums().apply_sustain(), 0.0, primer_seconds)
@@ -51,14 +51,14 @@ def hear(
     sampler = Sampler(engine, codec)
     sampler.hear(tokens.tolist())
     style = codec.recent_style(tokens, HEARD_SECONDS) if isinstance(codec, Steerable) else None
-    return Heard(primer, sampler.snapshot(), style)
+    return HeardPrimer(primer, sampler.snapshot(), style)
 
 
 def blended(
     engine: StepEngine,
     codec: Codec[Any],
-    a: Heard,
-    b: Heard,
+    a: HeardPrimer,
+    b: HeardPrimer,
     share: float,
     follow: float,
     request: Request,

@@ -23,7 +23,7 @@ from midirnn.datasets.filters import FILTERED, PieceFilter
 from midirnn.datasets.lists import View
 from midirnn.datasets.onefile import FILE_GIGABYTES, FILE_SECONDS, Encoded, FileRules
 from midirnn.datasets.remote import check_target, is_url, upload
-from midirnn.datasets.report import EncodeReport, count_kinds, counted, kinds_line
+from midirnn.datasets.report import EncodeReport, count_kinds, kinds_line
 from midirnn.datasets.resume import Encode, Journal
 from midirnn.datasets.similar import find_similar, reading_journal
 from midirnn.datasets.sources import (
@@ -40,6 +40,7 @@ from midirnn.datasets.workers import encode_all
 from midirnn.datasets.writer import PART_TOKENS, DatasetWriter, Row, check_output
 from midirnn.errors import DatasetError, OptionError
 from midirnn.files import usable_processors
+from midirnn.wording import counted
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and the number of all files."""

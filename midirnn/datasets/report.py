@@ -10,6 +10,7 @@ from pathlib import Path
 from midirnn.datasets.filters import FILTERED
 from midirnn.datasets.sources import Refusal
 from midirnn.datasets.store import SplitCounts
+from midirnn.wording import counted
 
 REFUSALS_SHOWN = 5
 
@@ -56,11 +57,6 @@ def kind_of(reason: str) -> str:
 def count_kinds(refused: Iterable[Refusal]) -> dict[str, int]:
     """Return the number of files for each kind of reason, the largest first."""
     return dict(Counter(kind_of(refusal.reason) for refusal in refused).most_common())
-
-
-def counted(count: int, one: str = "file", many: str = "files") -> str:
-    """Return a number with what is counted: 1 file, 2 files."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def kinds_line(refused: Iterable[Refusal]) -> str:

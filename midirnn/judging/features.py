@@ -62,13 +62,13 @@ def velocity_spread(piece: Performance, seconds: float) -> float:
 
 def inter_onset_seconds(piece: Performance, seconds: float) -> float:
     """Return the mean time between onsets; notes that begin together are one onset."""
-    gaps = _onset_gaps(piece)
+    gaps = _gaps_of_chords(piece)
     return float(gaps.mean()) if len(gaps) else seconds
 
 
 def inter_onset_histogram(piece: Performance, seconds: float) -> FloatArray:
     """Return the shares of inter-onset times, in bins of a factor of two; shape ``(12,)``."""
-    return _time_histogram(_onset_gaps(piece))
+    return _time_histogram(_gaps_of_chords(piece))
 
 
 def duration_seconds(piece: Performance, seconds: float) -> float:
@@ -108,7 +108,7 @@ def onset_gaps(piece: Performance, seconds: float) -> FloatArray:
     return np.diff(piece.start, prepend=0.0, append=max(seconds, piece.start.max(initial=0.0)))
 
 
-def _onset_gaps(piece: Performance) -> FloatArray:
+def _gaps_of_chords(piece: Performance) -> FloatArray:
     return np.diff(np.unique(piece.start))
 
 

@@ -27,6 +27,7 @@ from midirnn.plots.saving import (
     write_title,
 )
 from midirnn.sustain import SUSTAIN_DOWN
+from midirnn.wording import counted
 
 MAX_PRIMER_SECONDS = 86_400.0
 """No MIDI file lasts longer than a day."""
@@ -236,7 +237,7 @@ def label_time(axes: Axes, end: float, width: float) -> None:
 def _write_title(axes: Axes, performance: Performance, title: str | None) -> None:
     minutes, seconds = divmod(round(performance.duration), 60)
     count = len(performance)
-    facts = f"{count:,} {'note' if count == 1 else 'notes'}, {minutes}:{seconds:02d}"
+    facts = f"{counted(count, 'note', 'notes')}, {minutes}:{seconds:02d}"
     axes.set_title(facts, loc="right", fontsize=9, color=MUTED)
     if title:
         write_title(axes, title)

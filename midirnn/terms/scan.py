@@ -24,7 +24,6 @@ from midirnn.terms.table import OutputTerms
 
 Tokens = npt.NDArray[np.uint16]
 IndexArray = npt.NDArray[np.int16]
-FloatArray = npt.NDArray[np.float32]
 
 _SOURCE = Path(__file__).with_name("scan.cpp")
 
@@ -52,12 +51,6 @@ class TermScan(Protocol):
 def row_width(terms: OutputTerms) -> int:
     """Return the length of a moment's row, in 16-bit numbers."""
     return terms.width + 2 * NUM_DENSITIES * terms.max_shift
-
-
-def split_rows(terms: OutputTerms, rows: IndexArray) -> tuple[IndexArray, FloatArray]:
-    """Return the indices (T, width) and the densities (T, 6, shifts) of rows."""
-    densities = np.ascontiguousarray(rows[:, terms.width :]).view(np.float32)
-    return rows[:, : terms.width], densities.reshape(len(rows), NUM_DENSITIES, terms.max_shift)
 
 
 def term_scan(terms: OutputTerms, size: int) -> TermScan:

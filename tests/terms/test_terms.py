@@ -16,6 +16,7 @@ from midirnn.features import NoteTerms
 from midirnn.models import features
 from midirnn.models.features import with_terms
 from midirnn.terms import NoteMemory, OutputTerms, StepMemory, TermStep
+from midirnn.terms.densities import NUM_DENSITIES
 from midirnn.terms.memory import NONE
 from midirnn.terms.native_step import NativeStep
 from midirnn.terms.scan import (
@@ -25,7 +26,6 @@ from midirnn.terms.scan import (
     TermScan,
     native_library,
     row_width,
-    split_rows,
 )
 from midirnn.terms.table import DENSITY
 
@@ -93,6 +93,12 @@ def added_by_rules(memory: NoteMemory, weights: np.ndarray) -> np.ndarray:
         logits[group] += own[np.where(index < 0, term.rows, index)].sum(axis=0)
     logits[GROUPS["time_shift"]] += weights[TERMS.slices[DENSITY]] @ densities[0]
     return logits
+
+
+def split_rows(terms: OutputTerms, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices (T, width) and the densities (T, 6, shifts) of rows."""
+    densities = np.ascontiguousarray(rows[:, terms.width :]).view(np.float32)
+    return rows[:, : terms.width], densities.reshape(len(rows), NUM_DENSITIES, terms.max_shift)
 
 
 def read(
