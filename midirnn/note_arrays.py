@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import ByteArray, Float64Array
 from midirnn.errors import OptionError
 
 NUM_PITCHES = 128
@@ -18,10 +19,7 @@ PITCH_BEND, CHANNEL_PRESSURE = 128, 129
 
 MAX_BEND = 8191
 
-FloatArray = npt.NDArray[np.float64]
-ByteArray = npt.NDArray[np.uint8]
 IndexArray = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
 
 ARRAYS = {
     "start": np.float64,
@@ -103,7 +101,7 @@ def check_range(name: str, values: npt.NDArray[Any], least: float, most: float) 
         raise OptionError(f"{name} is {wrong}; allowed are {_ALLOWED[name]}")
 
 
-def order_of(time: FloatArray, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
+def order_of(time: Float64Array, pitch: ByteArray | None = None) -> npt.NDArray[np.int64] | None:
     """Return the order by time, then by pitch; None if the arrays are in order."""
     late = time[1:] < time[:-1]
     if pitch is not None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import BoolArray, ByteArray, Float64Array
 from midirnn.errors import OptionError
 from midirnn.note_arrays import (
     ARRAYS,
@@ -25,9 +26,6 @@ from midirnn.note_arrays import (
     PEDAL_FIELDS,
     PITCH_BEND,
     SORTED_BY,
-    BoolArray,
-    ByteArray,
-    FloatArray,
     IndexArray,
     as_array,
     check_lengths,
@@ -48,7 +46,6 @@ __all__ = [
     "NUM_PITCHES",
     "PITCH_BEND",
     "SUSTAIN_DOWN",
-    "FloatArray",
     "KeySignature",
     "Note",
     "Part",
@@ -86,17 +83,17 @@ class Performance:
     infinite end.
     """
 
-    start: FloatArray = field(default_factory=empty_array("start"))
-    end: FloatArray = field(default_factory=empty_array("end"))
+    start: Float64Array = field(default_factory=empty_array("start"))
+    end: Float64Array = field(default_factory=empty_array("end"))
     pitch: ByteArray = field(default_factory=empty_array("pitch"))
     velocity: ByteArray = field(default_factory=empty_array("velocity"))
     part: IndexArray = field(default_factory=empty_array("part"))
     unreleased: BoolArray = field(default_factory=empty_array("unreleased"))
-    pedal_time: FloatArray = field(default_factory=empty_array("pedal_time"))
+    pedal_time: Float64Array = field(default_factory=empty_array("pedal_time"))
     pedal_value: ByteArray = field(default_factory=empty_array("pedal_value"))
     pedal_part: IndexArray = field(default_factory=empty_array("pedal_part"))
     pedal_shared: BoolArray = field(default_factory=empty_array("pedal_shared"))
-    control_time: FloatArray = field(default_factory=empty_array("control_time"))
+    control_time: Float64Array = field(default_factory=empty_array("control_time"))
     control_number: ByteArray = field(default_factory=empty_array("control_number"))
     control_value: npt.NDArray[np.int16] = field(default_factory=empty_array("control_value"))
     control_part: IndexArray = field(default_factory=empty_array("control_part"))

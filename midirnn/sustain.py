@@ -6,8 +6,8 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import ByteArray, Float64Array
 from midirnn.native import INT, INT64, POINTER, Library
 
 SUSTAIN_DOWN = 64
@@ -25,19 +25,16 @@ LIBRARY = Library(
 )
 """It is not compiled for fewer notes, so that live sessions never wait for a compiler."""
 
-_Floats = npt.NDArray[np.float64]
-_Bytes = npt.NDArray[np.uint8]
-
 
 def sustained_ends(
-    start: _Floats,
-    end: _Floats,
-    pitch: _Bytes,
-    pedal_time: _Floats,
-    pedal_value: _Bytes,
+    start: Float64Array,
+    end: Float64Array,
+    pitch: ByteArray,
+    pedal_time: Float64Array,
+    pedal_value: ByteArray,
     *,
     as_note_seq: bool = False,
-) -> _Floats:
+) -> Float64Array:
     """Return when one part's notes end with its pedal; infinite where it stays down.
 
     Notes are in order of start, pedals in order of time. Of several pedal events at one time the
@@ -61,7 +58,9 @@ def sustained_ends(
     return ends
 
 
-def _pedal_intervals(time: _Floats, value: _Bytes, as_note_seq: bool) -> tuple[_Floats, _Floats]:
+def _pedal_intervals(
+    time: Float64Array, value: ByteArray, as_note_seq: bool
+) -> tuple[Float64Array, Float64Array]:
     """Return the times at which a pedal goes down and comes up; the last may be infinite."""
     down = value >= SUSTAIN_DOWN
     if not len(time) or not down.any():
@@ -75,7 +74,7 @@ def _pedal_intervals(time: _Floats, value: _Bytes, as_note_seq: bool) -> tuple[_
     return downs, np.append(ups, np.inf) if len(ups) < len(downs) else ups
 
 
-def _next_up(time: _Floats, downs: _Floats, ups: _Floats) -> _Floats:
+def _next_up(time: Float64Array, downs: Float64Array, ups: Float64Array) -> Float64Array:
     """Return when the pedal next goes up, for each time at which it is down; else NaN."""
     index = np.searchsorted(downs, time, side="right") - 1
     up = np.where(index >= 0, ups[np.maximum(index, 0)], -np.inf) if len(downs) else time - 1
@@ -83,12 +82,12 @@ def _next_up(time: _Floats, downs: _Floats, ups: _Floats) -> _Floats:
 
 
 def _sustained_ends(
-    start: _Floats,
-    end: _Floats,
-    pitch: _Bytes,
-    downs: _Floats,
-    ups: _Floats,
-) -> _Floats:
+    start: Float64Array,
+    end: Float64Array,
+    pitch: ByteArray,
+    downs: Float64Array,
+    ups: Float64Array,
+) -> Float64Array:
     """Return when one part's notes end with the pedal; infinite where it stays down."""
     up = _next_up(end, downs, ups)
     held = ~np.isnan(up)

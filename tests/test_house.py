@@ -21,7 +21,7 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.rgl
 Layers = tuple[tuple[tuple[str, ...], ...], ...]
 
 LAYERS: Layers = (
-    (("errors",), ("lazy",), ("pitch_names",), ("wording",)),
+    (("errors",), ("lazy",), ("arrays",), ("pitch_names",), ("wording",)),
     (("files", "locks"), ("native",), ("sketch",), ("head_start",), ("note_arrays",), ("parts",)),
     (("performance", "sustain"),),
     (("midievents", "midifile"), ("ports",), ("abcfile",)),

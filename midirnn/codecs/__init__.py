@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from midirnn.arrays import BoolArray
 from midirnn.codecs.base import (
     Augmentation,
-    BoolArray,
     Codec,
     Constraint,
     CorpusCodec,

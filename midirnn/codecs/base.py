@@ -15,13 +15,13 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import BoolArray
 from midirnn.codecs.passages import Passage
 from midirnn.codecs.style import Style
 from midirnn.errors import CodecError, OptionError
 from midirnn.performance import Performance
 
 Tokens = npt.NDArray[np.uint16]
-BoolArray = npt.NDArray[np.bool_]
 
 MAX_TOKENS = 2**16
 """No vocabulary is larger: tokens are stored as uint16."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs.style import (
     ENDING,
     NUM_STYLE_INPUTS,
@@ -23,8 +24,6 @@ from midirnn.codecs.style import (
     style_inputs,
 )
 from midirnn.errors import OptionError
-
-FloatArray = npt.NDArray[np.float32]
 
 DEFAULT_STRENGTH = 2.0
 """The strength at which the weights `piano` follow the controls most closely."""
@@ -101,7 +100,7 @@ class Controls:
             return None
         return tuple(self.pitch_classes)
 
-    def vector(self) -> FloatArray:
+    def vector(self) -> Float32Array:
         """Return the inputs of a model; shape ``(NUM_STYLE_INPUTS,)``.
 
         Controls that are neither set nor part of ``style`` are all 0. Values are clipped to the
@@ -151,11 +150,11 @@ def _pitch_class(name: str, text: str) -> int:
     return (NATURALS[letter] + sum(ACCIDENTALS[a] for a in accidentals)) % PITCH_CLASSES
 
 
-def density_inputs(notes_per_second: npt.NDArray[np.float64]) -> FloatArray:
+def density_inputs(notes_per_second: npt.NDArray[np.float64]) -> Float32Array:
     """Return the inputs for each density; shape ``(N, 8)``."""
     return TRAIT["density"].inputs(np.log2(1.0 + notes_per_second))
 
 
-def loudness_inputs(loudness: npt.NDArray[np.float64]) -> FloatArray:
+def loudness_inputs(loudness: npt.NDArray[np.float64]) -> Float32Array:
     """Return the inputs for each mean velocity; shape ``(N, 8)``."""
     return TRAIT["loudness"].inputs(loudness)

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import BoolArray, IntArray
 from midirnn.codecs.base import (
     MAX_TOKENS,
     Augmentation,
-    BoolArray,
     Constraint,
     FreeConstraint,
     Limits,
@@ -30,8 +30,6 @@ from midirnn.codecs.base import (
 from midirnn.errors import CodecError
 from midirnn.midifile import SUFFIXES, read_midi, write_midi
 from midirnn.performance import Part, Performance
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.base import BoolArray, HoldsNotes, Tokens
+from midirnn.arrays import BoolArray
+from midirnn.codecs.base import HoldsNotes, Tokens
 from midirnn.codecs.native_scan import is_for, scan_held, skip_held
 from midirnn.performance import NUM_PITCHES
 

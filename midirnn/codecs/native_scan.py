@@ -9,9 +9,9 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from midirnn.codecs.base import BoolArray, Tokens
+from midirnn.arrays import BoolArray, IntArray
+from midirnn.codecs.base import Tokens
 from midirnn.native import INT64, POINTER, Library
 from midirnn.performance import NUM_PITCHES
 
@@ -24,8 +24,6 @@ LIBRARY = Library(
     least=16,
 )
 """Fewer tokens are scanned in numpy, unless the C++ is loaded already."""
-
-IntArray = npt.NDArray[np.int64]
 
 
 def is_for(count: int) -> bool:

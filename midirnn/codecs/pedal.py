@@ -17,7 +17,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.base import BoolArray, Limits, Message, Tokens
+from midirnn.arrays import BoolArray
+from midirnn.codecs.base import Limits, Message, Tokens
 from midirnn.codecs.performance.codec import PerformanceCodec
 from midirnn.codecs.performance.decoder import StreamDecoder
 from midirnn.codecs.performance.encoder import DRUM_CHANNEL, StreamEncoder

@@ -20,9 +20,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from midirnn.arrays import Float32Array, Float64Array, IntArray
 
 HORIZON_SECONDS = 4.0
 """The length of the passage that is measured at each place."""
@@ -53,7 +51,7 @@ class Trait:
         """The number of inputs."""
         return self.bins or len(self.knots)
 
-    def inputs(self, values: Float64Array) -> FloatArray:
+    def inputs(self, values: Float64Array) -> Float32Array:
         """Return the inputs (N, width) of values (N,), or of histograms (N, bins)."""
         if self.bins:
             return values.astype(np.float32)
@@ -105,7 +103,7 @@ SLICES = trait_slices()
 NUM_STYLE_INPUTS = SLICES[TRAITS[-1].name].stop
 
 
-def interpolated(values: Float64Array, knots: tuple[float, ...]) -> FloatArray:
+def interpolated(values: Float64Array, knots: tuple[float, ...]) -> Float32Array:
     """Return each value as weights of the two nearest knots, which sum to 1; (N, knots)."""
     places = np.array(knots, np.float64)
     values = np.clip(values, places[0], places[-1])
@@ -150,7 +148,7 @@ class Style:
         """Return the shares of a trait that is a histogram."""
         return np.array(self.values[name], np.float64)
 
-    def vector(self) -> FloatArray:
+    def vector(self) -> Float32Array:
         """Return a model's inputs; shape ``(NUM_STYLE_INPUTS,)``.
 
         The same as :func:`style_inputs`, but faster: styles are set while a model plays.
@@ -288,7 +286,7 @@ def _rhythm_bins(seconds: Float64Array) -> IntArray:
     return np.searchsorted(RHYTHM_EDGES[1:-1], np.log2(seconds), side="right")
 
 
-def style_inputs(values: Mapping[str, Float64Array], count: int) -> FloatArray:
+def style_inputs(values: Mapping[str, Float64Array], count: int) -> Float32Array:
     """Return the inputs (count, NUM_STYLE_INPUTS) of traits; zeros where one is NaN or missing."""
     rows = np.zeros((count, NUM_STYLE_INPUTS), np.float32)
     for trait in TRAITS:

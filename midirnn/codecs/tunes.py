@@ -12,7 +12,8 @@ from typing import Self
 
 import numpy as np
 
-from midirnn.codecs.base import BoolArray, Tokens, check_tokens
+from midirnn.arrays import BoolArray
+from midirnn.codecs.base import Tokens, check_tokens
 from midirnn.errors import CodecError
 
 NOTES = "ABCDEFGabcdefg"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.codecs import NoteStream, require
 from midirnn.composing.choice import Candidate, measured
 from midirnn.composing.measures import Measure
@@ -29,8 +30,6 @@ from midirnn.sampling.sampler import Sampler, SamplerState
 WIDEST = 256
 COMPLETE = -1
 """Stands for the token of a beam that is complete."""
-
-FloatVector = npt.NDArray[np.float64]
 
 
 def beam_search(
@@ -151,8 +150,8 @@ class _Search:
 
 
 def with_noise(
-    log_probabilities: FloatVector, greatest: float, rng: np.random.Generator
-) -> FloatVector:
+    log_probabilities: Float64Array, greatest: float, rng: np.random.Generator
+) -> Float64Array:
     """Return log-probabilities with Gumbel noise, whose maximum is ``greatest``.
 
     Kool et al. (2019), section 4.1, in the numerically stable form of their appendix B.3.
@@ -160,5 +159,5 @@ def with_noise(
     noisy = log_probabilities + rng.gumbel(size=len(log_probabilities))
     with np.errstate(divide="ignore"):  # log 0 is intended for the maximum
         v = greatest - noisy + np.log1p(-np.exp(noisy - noisy.max()))
-    result: FloatVector = greatest - np.maximum(v, 0.0) - np.log1p(np.exp(-np.abs(v)))
+    result: Float64Array = greatest - np.maximum(v, 0.0) - np.log1p(np.exp(-np.abs(v)))
     return result

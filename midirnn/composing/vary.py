@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import BoolArray, Float64Array, IntArray
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance.grammar import GrammarState
 from midirnn.engines.base import StepEngine
@@ -40,9 +41,6 @@ FARTHEST_SECONDS = 0.06
 """The most by which notes are moved."""
 
 Progress = Callable[[int, int], None]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 
 
 def vary(
@@ -104,7 +102,7 @@ def _check_sampling(settings: SamplingConfig, what: str) -> None:
             raise OptionError(f"{field.name} has no effect on the {what} of notes; leave it out")
 
 
-def _of_each_step(draws: FloatArray, steps: IntArray) -> FloatArray:
+def _of_each_step(draws: Float64Array, steps: IntArray) -> Float64Array:
     """Return random numbers (N,) of notes, that of the first note of a step for all of them."""
     _, first, step = np.unique(steps, return_index=True, return_inverse=True)
     return draws[first][step]
@@ -302,7 +300,7 @@ class _Times(_Walk):
             logits = np.concatenate([logits[:-1], logits[-1] + over, logits[-1] + later])
         return low + self._pick(logits)
 
-    def _after_longest(self, most: int) -> tuple[FloatArray, FloatArray]:
+    def _after_longest(self, most: int) -> tuple[Float64Array, Float64Array]:
         """Return the log probabilities after the longest shift: of no more, of 1 to ``most``."""
         snapshot, state = self.engine.snapshot(), self.state.copy()
         self.feed(self.shift + self.codec.max_shift_steps - 1)

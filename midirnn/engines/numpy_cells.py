@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.models.cells import Cell, SummedCell
 
-FloatArray = npt.NDArray[np.float32]
-Weights = Mapping[str, FloatArray]
+Weights = Mapping[str, Float32Array]
 
-State = Sequence[FloatArray]
+State = Sequence[Float32Array]
 """The arrays (H,) of a layer's state, h first."""
 
 HALF = np.float32(0.5)
@@ -24,24 +23,24 @@ class NumpyOperations:
     tanh = staticmethod(np.tanh)
 
     @staticmethod
-    def sigmoid(x: FloatArray) -> FloatArray:
+    def sigmoid(x: Float32Array) -> Float32Array:
         """Return the logistic function of each number; never overflows."""
-        result: FloatArray = HALF + HALF * np.tanh(HALF * x)
+        result: Float32Array = HALF + HALF * np.tanh(HALF * x)
         return result
 
     @staticmethod
-    def split(x: FloatArray, parts: int) -> FloatArray:
+    def split(x: Float32Array, parts: int) -> Float32Array:
         """Split a vector into equal parts."""
         return x.reshape(parts, -1)
 
 
 NUMPY = NumpyOperations()
 
-SummedStep = Callable[[FloatArray, State], tuple[FloatArray, State]]
+SummedStep = Callable[[Float32Array, State], tuple[Float32Array, State]]
 """``(gates, state) -> (h, state)``, the gates scaled as :data:`FAST_STEPS` says."""
 
 
-def lstm_step(gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+def lstm_step(gates: Float32Array, state: State) -> tuple[Float32Array, State]:
     """Return h and the next state of an LSTM, given its gates with i, f and o halved.
 
     The gates are overwritten: those of a batch are large, and fresh memory is slow. All four go
@@ -54,8 +53,8 @@ def lstm_step(gates: FloatArray, state: State) -> tuple[FloatArray, State]:
         gate += HALF
     f *= state[1]
     i *= g
-    c: FloatArray = f + i
-    h: FloatArray = o * np.tanh(c)
+    c: Float32Array = f + i
+    h: Float32Array = o * np.tanh(c)
     return h, (h, c)
 
 
@@ -81,35 +80,37 @@ class SummedLayer:
         """The weights of both products; shape ``(G * H, I + H)``."""
         self._bias = weights["bias"] * self.scale
 
-    def step(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def step(self, x: Float32Array, state: State) -> tuple[Float32Array, State]:
         """Return h and the next state, given what the layer reads (I,)."""
         gates = self.matrix @ np.concatenate([x, state[0]])
         gates += self._bias
         return self._step(gates, state)
 
     def step_projected(
-        self, x_gates: Iterable[FloatArray], state: State
-    ) -> tuple[FloatArray, State]:
+        self, x_gates: Iterable[Float32Array], state: State
+    ) -> tuple[Float32Array, State]:
         """Do the same for the first layer, given the parts (G * H,) of its scaled projection."""
         gates = self.matrix @ state[0]
         for part in x_gates:
             gates += part
         return self._step(gates, state)
 
-    def step_columns(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def step_columns(self, x: Float32Array, state: State) -> tuple[Float32Array, State]:
         """Do the same for B pieces at once: ``x`` (I, B), the states (H, B)."""
         gates = self.matrix @ np.concatenate([x, state[0]])
         gates += self._bias[:, None]
         return _flat_step(self._step, gates, state)
 
-    def step_projected_columns(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def step_projected_columns(
+        self, x_gates: Float32Array, state: State
+    ) -> tuple[Float32Array, State]:
         """Do the same for the first layer, given its scaled projection (G * H, B)."""
         gates = self.matrix @ state[0]
         gates += x_gates
         return _flat_step(self._step, gates, state)
 
 
-def _flat_step(step: SummedStep, gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+def _flat_step(step: SummedStep, gates: Float32Array, state: State) -> tuple[Float32Array, State]:
     """Apply a step, which works element by element, to states (H, B)."""
     h, after = step(gates.ravel(), [part.ravel() for part in state])
     shape = state[0].shape
@@ -128,33 +129,35 @@ class SplitLayer:
         self.scale = np.ones(len(self.matrix), np.float32)
         """The factors of the weights' rows: all 1."""
 
-    def step(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def step(self, x: Float32Array, state: State) -> tuple[Float32Array, State]:
         """Return h and the next state, given what the layer reads (I,)."""
         return self._from_gates(self._w_ih @ x + self._bias, state)
 
     def step_projected(
-        self, x_gates: Iterable[FloatArray], state: State
-    ) -> tuple[FloatArray, State]:
+        self, x_gates: Iterable[Float32Array], state: State
+    ) -> tuple[Float32Array, State]:
         """Do the same for the first layer, given the parts (G * H,) of its projected input."""
         first, *rest = x_gates
         return self._from_gates(sum(rest, first), state)
 
-    def step_columns(self, x: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def step_columns(self, x: Float32Array, state: State) -> tuple[Float32Array, State]:
         """Do the same for B pieces at once: ``x`` (I, B), the states (H, B)."""
         return self.step_projected_columns(self._w_ih @ x + self._bias[:, None], state)
 
-    def step_projected_columns(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def step_projected_columns(
+        self, x_gates: Float32Array, state: State
+    ) -> tuple[Float32Array, State]:
         """Do the same for the first layer, given its projection (G * H, B)."""
         h_gates = self.matrix @ state[0]
         if self._recurrent_bias is not None:
             h_gates += self._recurrent_bias[:, None]
 
-        def step(gates: FloatArray, flat: State) -> tuple[FloatArray, State]:
+        def step(gates: Float32Array, flat: State) -> tuple[Float32Array, State]:
             return self._cell.step(x_gates.ravel(), gates, tuple(flat), NUMPY)
 
         return _flat_step(step, h_gates, state)
 
-    def _from_gates(self, x_gates: FloatArray, state: State) -> tuple[FloatArray, State]:
+    def _from_gates(self, x_gates: Float32Array, state: State) -> tuple[Float32Array, State]:
         h_gates = self.matrix @ state[0]
         if self._recurrent_bias is not None:
             h_gates += self._recurrent_bias
@@ -171,7 +174,7 @@ def make_layer(cell: Cell, weights: Weights, *, is_first: bool) -> SummedLayer |
     return SplitLayer(cell, weights, is_first=is_first)
 
 
-def layer_weights(weights: Weights, layer: int) -> dict[str, FloatArray]:
+def layer_weights(weights: Weights, layer: int) -> dict[str, Float32Array]:
     """Return the weights of a layer of a model, by the names that :class:`Cell` gives them."""
     start = f"layers.{layer}."
     return {n.removeprefix(start): array for n, array in weights.items() if n.startswith(start)}

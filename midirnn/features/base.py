@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs import Codec, Tokens
-
-FloatVector = npt.NDArray[np.float32]
 
 Given = Mapping[str, npt.NDArray[Any]]
 """What the caller gives an engine in addition to the token, by the name of the feature."""
@@ -154,6 +153,6 @@ class Feature(ABC):
     def inputs(self, memory: Any, given: Given) -> npt.NDArray[Any]:
         """Return the numbers that the model reads; shape ``(width,)``."""
 
-    def add(self, logits: FloatVector, weights: FloatVector, memory: Any) -> None:
+    def add(self, logits: Float32Array, weights: Float32Array, memory: Any) -> None:
         """Add what the ``weights`` (head_rows,) of a step give to ``logits`` (V,), in place."""
         assert not self.head, f"{self.name} takes weights and must say what they add"

@@ -6,9 +6,10 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs import Steerable, Tokens
 from midirnn.codecs.controls import CONTROLS, NUM_CONTROL_INPUTS
-from midirnn.features.base import FloatVector, Given, Settings
+from midirnn.features.base import Given, Settings
 from midirnn.features.measured import MeasuredFeature, held_places
 
 
@@ -26,7 +27,7 @@ class ControlInputs(MeasuredFeature):
         """Return the feature, if the model has ``control_inputs``."""
         return cls() if settings.control_inputs else None
 
-    def measure(self, codec: Steerable, tokens: Tokens, begin: int, stop: int) -> FloatVector:
+    def measure(self, codec: Steerable, tokens: Tokens, begin: int, stop: int) -> Float32Array:
         """Return the controls that training shows at each token."""
         places = held_places(codec, tokens, begin, stop)
         first = int(places[0])

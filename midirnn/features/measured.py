@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs import Codec, Steerable, Tokens, require
-from midirnn.features.base import Feature, FloatVector, Reader
+from midirnn.features.base import Feature, Reader
 
 HELD_SECONDS = 2.0
 """In training, these features are measured once in this time and stay the same in between.
@@ -52,7 +53,7 @@ class MeasuredFeature(Feature):
         return None
 
     @abstractmethod
-    def measure(self, codec: Steerable, tokens: Tokens, begin: int, stop: int) -> FloatVector:
+    def measure(self, codec: Steerable, tokens: Tokens, begin: int, stop: int) -> Float32Array:
         """Return what training shows at each token; shape ``(stop - begin, width)``.
 
         The reader changes it in place.
@@ -79,7 +80,7 @@ class _MeasuredReader(Reader):
         self._feature = feature
         self._codec = codec
         self._begin = 0
-        self._measured: FloatVector | None = None
+        self._measured: Float32Array | None = None
 
     def open(self, tokens: Tokens, position: int, stop: int, choice: Sequence[bool] | None) -> None:
         """Measure the parts that are shown; the others stay 0."""

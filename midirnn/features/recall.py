@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs import Codec, Tokens
 from midirnn.codecs.recall import (
     LENGTHS,
@@ -21,7 +22,7 @@ from midirnn.codecs.recall import (
     recall,
     remember,
 )
-from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+from midirnn.features.base import Feature, Given, Reader, Settings
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms.scan import RecallScan, native_library
 
@@ -96,7 +97,7 @@ class Recall(Feature):
         """Return the memory after a token."""
         return memory.after(token, self.notes)
 
-    def inputs(self, memory: Recalled, given: Given) -> FloatVector:
+    def inputs(self, memory: Recalled, given: Given) -> Float32Array:
         """Return which pitches are recalled, and by which kinds of match."""
         row = np.zeros(self.width, np.float32)
         for viewpoint, (pitch, length) in enumerate(memory.matches.tolist()):
@@ -105,7 +106,7 @@ class Recall(Feature):
                 row[NUM_PITCHES + viewpoint * LENGTHS + length] = 1.0
         return row
 
-    def add(self, logits: FloatVector, weights: FloatVector, memory: Recalled) -> None:
+    def add(self, logits: Float32Array, weights: Float32Array, memory: Recalled) -> None:
         """Raise the logits of recalled pitches by their matches' trust, in place."""
         for number, pitch in match_numbers(memory.matches):
             logits[pitch] += weights[number]

@@ -6,10 +6,11 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs import Steerable, Tokens
 from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.style import ENDING, NUM_STYLE_INPUTS, SLICES
-from midirnn.features.base import FloatVector, Given, Settings
+from midirnn.features.base import Given, Settings
 from midirnn.features.controls import ControlInputs
 from midirnn.features.measured import MeasuredFeature, held_places
 
@@ -34,7 +35,7 @@ class StyleInputs(MeasuredFeature):
         """Return the feature, if the model has ``style_inputs``."""
         return cls() if settings.style_inputs else None
 
-    def measure(self, codec: Steerable, tokens: Tokens, begin: int, stop: int) -> FloatVector:
+    def measure(self, codec: Steerable, tokens: Tokens, begin: int, stop: int) -> Float32Array:
         """Return the traits that training shows at each token."""
         return held_style(codec, tokens, begin, stop)[:, _FIRST:]
 
@@ -43,7 +44,7 @@ class StyleInputs(MeasuredFeature):
         return given[ControlInputs.name][_FIRST:]
 
 
-def held_style(codec: Steerable, tokens: Tokens, begin: int, stop: int) -> FloatVector:
+def held_style(codec: Steerable, tokens: Tokens, begin: int, stop: int) -> Float32Array:
     """Return all traits that training shows at each token ``begin`` to ``stop - 1``.
 
     Shape ``(stop - begin, NUM_STYLE_INPUTS)``. They are held as the controls are

@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs import Codec, Tokens
 from midirnn.codecs.recall import NO_MATCHES
 from midirnn.errors import CodecError
-from midirnn.features.base import Feature, FloatVector, Given, Reader, Settings
+from midirnn.features.base import Feature, Given, Reader, Settings
 from midirnn.features.recall import MatchFinder
 from midirnn.performance import NUM_PITCHES
 from midirnn.terms import OutputTerms, StepMemory, TermStep
@@ -98,11 +99,11 @@ class NoteTerms(Feature):
             return self._native.follow(memory, token)
         return self._step.follow(memory, token)
 
-    def inputs(self, memory: TermMemory, given: Given) -> FloatVector:
+    def inputs(self, memory: TermMemory, given: Given) -> Float32Array:
         """Return an empty array: terms are not an input."""
         return _NO_NUMBERS
 
-    def add(self, logits: FloatVector, weights: FloatVector, memory: TermMemory) -> None:
+    def add(self, logits: Float32Array, weights: Float32Array, memory: TermMemory) -> None:
         """Add what the weights give after the tokens so far to ``logits`` (V,), in place."""
         if isinstance(memory, NativeMemory):
             self._native.add(logits, weights, memory)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from midirnn.arrays import Float64Array
 from midirnn.datasets.draws import evenly
 from midirnn.errors import OptionError
-from midirnn.judging.features import FloatArray
 from midirnn.judging.recurrence import longest_copy, patterns, returning_share
 from midirnn.judging.style import (
     STYLE,
@@ -180,11 +180,11 @@ def span_name(span: Span) -> str:
     return f"{span[0]:g}-{span[1]:g}"
 
 
-def _standard_error(values: FloatArray) -> FloatArray:
+def _standard_error(values: Float64Array) -> Float64Array:
     """Return the bootstrap standard errors of the medians of columns; (N, D) to (D,)."""
     rng = np.random.default_rng(0)
     drawn = values[rng.integers(0, len(values), (RESAMPLES, len(values)))]
-    errors: FloatArray = np.median(drawn, axis=1).std(axis=0)
+    errors: Float64Array = np.median(drawn, axis=1).std(axis=0)
     return errors
 
 
@@ -192,11 +192,11 @@ def _quantiles(values: Sequence[float]) -> dict[str, float]:
     return {name: float(np.quantile(values, share)) for name, share in QUANTILES.items()}
 
 
-def _named(values: FloatArray) -> dict[str, float]:
+def _named(values: Float64Array) -> dict[str, float]:
     return dict(zip(COLUMNS, values.tolist(), strict=True))
 
 
-def _scale(reference: Sequence[Excerpt], span: Span, timing: Timing) -> FloatArray:
+def _scale(reference: Sequence[Excerpt], span: Span, timing: Timing) -> Float64Array:
     """Return the mean distance of primers to this span of other pieces; shape ``(6,)``."""
     names = [e.composition for e in reference]
     if len(set(names)) < 2:
@@ -212,9 +212,9 @@ def _distances(
     primers: Sequence[Performance],
     continuations: Sequence[Performance],
     span: Span,
-    scale: FloatArray,
+    scale: Float64Array,
     timing: Timing,
-) -> FloatArray:
+) -> Float64Array:
     """Return how far each continuation is from its primer, by :data:`COLUMNS`; (N, 7)."""
     passages = [passage(piece, *span) for piece in continuations]
     features = scaled(

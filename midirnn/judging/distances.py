@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.errors import OptionError
-
-FloatArray = npt.NDArray[np.float64]
 
 GRID = 512
 """Points at which densities are compared."""
@@ -46,7 +44,7 @@ class Comparison:
     own_kl_divergence: float
 
 
-def compare(values: FloatArray, reference: FloatArray) -> Comparison:
+def compare(values: Float64Array, reference: Float64Array) -> Comparison:
     """Compare a feature's values (N, D) with those of a reference set (M, D)."""
     if min(len(values), len(reference)) < 2:
         raise OptionError(
@@ -68,20 +66,20 @@ def compare(values: FloatArray, reference: FloatArray) -> Comparison:
     )
 
 
-def inter_distances(values: FloatArray, others: FloatArray) -> FloatArray:
+def inter_distances(values: Float64Array, others: Float64Array) -> Float64Array:
     """Return the Euclidean distances between the values of two sets; shape ``(N * M,)``."""
     differences = values[:, None, :] - others[None, :, :]  # (N, M, D)
-    distances: FloatArray = np.sqrt(np.square(differences).sum(axis=2))
+    distances: Float64Array = np.sqrt(np.square(differences).sum(axis=2))
     return distances.ravel()
 
 
-def intra_distances(values: FloatArray) -> FloatArray:
+def intra_distances(values: Float64Array) -> Float64Array:
     """Return the Euclidean distances within a set; shape ``(N * (N - 1) / 2,)``."""
     distances = inter_distances(values, values).reshape(len(values), len(values))
     return distances[np.triu_indices(len(values), 1)]
 
 
-def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
+def overlap(values: Float64Array, others: Float64Array) -> tuple[float, float]:
     """Return the area under both densities, and the divergence between them in nats."""
     low = float(min(values.min(), others.min()))
     high = float(max(values.max(), others.max()))
@@ -97,22 +95,22 @@ def overlap(values: FloatArray, others: FloatArray) -> tuple[float, float]:
     return min(area, 1.0), max(divergence, 0.0)
 
 
-def kernel_width(values: FloatArray) -> float:
+def kernel_width(values: Float64Array) -> float:
     """Return the standard deviation of the kernels by Scott's rule (D. W. Scott, 1992)."""
     return float(values.std(ddof=1)) * len(values) ** -0.2 if len(values) > 1 else 0.0
 
 
-def log_density(values: FloatArray, width: float, at: FloatArray) -> FloatArray:
+def log_density(values: Float64Array, width: float, at: Float64Array) -> Float64Array:
     """Return the log density of ``values`` at the given points, with Gaussian kernels."""
     centres, shares = _binned(values)
     exponents = np.log(shares) - 0.5 * ((at[:, None] - centres) / width) ** 2  # (len(at), bins)
     top = exponents.max(axis=1)  # the densities may underflow, their logarithms do not
-    logs: FloatArray = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
+    logs: Float64Array = top + np.log(np.exp(exponents - top[:, None]).sum(axis=1))
     logs -= np.log(width * np.sqrt(2 * np.pi))
     return logs
 
 
-def _binned(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _binned(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return values and the share of each; if many, bins that are narrower than any kernel."""
     if len(values) <= _BINS:
         return values, np.full(len(values), 1 / len(values))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from midirnn.judging.features import Feature, FloatArray, notes_per_second, velocity
+from midirnn.arrays import Float64Array
+from midirnn.judging.features import Feature, notes_per_second, velocity
 from midirnn.judging.report import compare_sets
 from midirnn.performance import Performance
 
@@ -52,11 +53,11 @@ def softening(ending: Performance, seconds: float) -> float:
     return float(velocities[:-LAST_NOTES].mean() - velocities[-LAST_NOTES:].mean())
 
 
-def final_pitch_classes(ending: Performance, seconds: float) -> FloatArray:
+def final_pitch_classes(ending: Performance, seconds: float) -> Float64Array:
     """Return the shares of pitch classes of the last notes, counted from the lowest of them."""
     pitches = ending.pitch[-LAST_NOTES:].astype(np.int64)
     counts = np.bincount((pitches - pitches.min(initial=127)) % 12, minlength=12)
-    shares: FloatArray = counts / max(len(pitches), 1)
+    shares: Float64Array = counts / max(len(pitches), 1)
     return shares
 
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from midirnn.performance import FloatArray
+from midirnn.arrays import Float64Array, IntArray
 from midirnn.scores.pairs import Pair
 from midirnn.scores.quantities import QUANTITIES
-from midirnn.scores.score import IntArray
 from midirnn.scores.traits import TRAITS
 
 MEASURED = ("velocity", "tempo", "articulation", "timing")
 """The quantities that are compared: all that have an order."""
 
-Predictor = Callable[[Pair], dict[str, FloatArray]]
+Predictor = Callable[[Pair], dict[str, Float64Array]]
 """Returns a value for each note (N,) of each of :data:`MEASURED`, from the pair's traits."""
 
 
@@ -28,21 +27,21 @@ class Agreement:
     error: float
 
 
-def ranks(values: FloatArray) -> FloatArray:
+def ranks(values: Float64Array) -> Float64Array:
     """Return the rank of each value; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return ((ends - counts + ends - 1) / 2)[inverse]
 
 
-def rank_correlation(a: FloatArray, b: FloatArray) -> float:
+def rank_correlation(a: Float64Array, b: Float64Array) -> float:
     """Return Spearman's rank correlation; 0 if either is constant."""
     x, y = ranks(a) - (len(a) - 1) / 2, ranks(b) - (len(b) - 1) / 2
     size = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / size if size > 0 else 0.0
 
 
-def agreement(pair: Pair, predicted: dict[str, FloatArray]) -> dict[str, Agreement]:
+def agreement(pair: Pair, predicted: dict[str, Float64Array]) -> dict[str, Agreement]:
     """Return how well a prediction agrees with a performance, over the known values."""
     result = {}
     for name in MEASURED:
@@ -75,7 +74,7 @@ def mean_agreement(each: Sequence[dict[str, Agreement]]) -> dict[str, Agreement]
     }
 
 
-def as_written(pair: Pair) -> dict[str, FloatArray]:
+def as_written(pair: Pair) -> dict[str, Float64Array]:
     """Return the first baseline: constant velocity, exact timing, written durations."""
     return {name: np.zeros(len(pair)) for name in MEASURED}
 
@@ -98,7 +97,7 @@ class CellMeans:
             count = np.bincount(of_value[known], minlength=NUM_CELLS)
             self.means[name] = overall + total / (count + prior_notes)
 
-    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+    def __call__(self, pair: Pair) -> dict[str, Float64Array]:
         """Return the mean of each note's cell."""
         cells = cells_of(pair)
         return {name: means[cells] for name, means in self.means.items()}

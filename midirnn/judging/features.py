@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.performance import Performance
-
-FloatArray = npt.NDArray[np.float64]
 
 _TIME_EDGES = 0.02 * 2.0 ** np.arange(11) / np.sqrt(2)
 """Edges in seconds of the bins of durations: around 20 ms, 40 ms, and so on to 20 s."""
@@ -21,15 +20,15 @@ class Feature:
     """A measure of a piece of ``seconds``: one number, or several that add up to 1."""
 
     name: str
-    measure: Callable[[Performance, float], FloatArray | float]
+    measure: Callable[[Performance, float], Float64Array | float]
     is_histogram: bool = False
 
-    def of(self, piece: Performance, seconds: float) -> FloatArray:
+    def of(self, piece: Performance, seconds: float) -> Float64Array:
         """Return the measure as an array; shape ``(D,)``, where D is 1 except for histograms."""
         return np.atleast_1d(np.asarray(self.measure(piece, seconds), np.float64))
 
 
-def pitch_class_histogram(piece: Performance, seconds: float) -> FloatArray:
+def pitch_class_histogram(piece: Performance, seconds: float) -> Float64Array:
     """Return the share of notes on C, C sharp ... B; shape ``(12,)``."""
     return _shares(np.bincount(piece.pitch % 12, minlength=12))
 
@@ -66,7 +65,7 @@ def inter_onset_seconds(piece: Performance, seconds: float) -> float:
     return float(gaps.mean()) if len(gaps) else seconds
 
 
-def inter_onset_histogram(piece: Performance, seconds: float) -> FloatArray:
+def inter_onset_histogram(piece: Performance, seconds: float) -> Float64Array:
     """Return the shares of inter-onset times, in bins of a factor of two; shape ``(12,)``."""
     return _time_histogram(_gaps_of_chords(piece))
 
@@ -76,7 +75,7 @@ def duration_seconds(piece: Performance, seconds: float) -> float:
     return float((piece.end - piece.start).mean()) if len(piece) else 0.0
 
 
-def duration_histogram(piece: Performance, seconds: float) -> FloatArray:
+def duration_histogram(piece: Performance, seconds: float) -> Float64Array:
     """Return the shares of durations, in bins of a factor of two; shape ``(12,)``."""
     return _time_histogram(piece.end - piece.start)
 
@@ -96,28 +95,28 @@ FEATURES = (
 """All features. The choice follows Yang and Lerch (2020), section 3.2."""
 
 
-def silences(piece: Performance, seconds: float) -> FloatArray:
+def silences(piece: Performance, seconds: float) -> Float64Array:
     """Return the lengths of the silences, those at both ends included."""
     ends = np.maximum.accumulate(np.concatenate([[0.0], piece.end]))
     gaps = np.append(piece.start, seconds) - ends
     return gaps[gaps > 0.0]
 
 
-def onset_gaps(piece: Performance, seconds: float) -> FloatArray:
+def onset_gaps(piece: Performance, seconds: float) -> Float64Array:
     """Return the times between onsets, before the first and after the last."""
     return np.diff(piece.start, prepend=0.0, append=max(seconds, piece.start.max(initial=0.0)))
 
 
-def _gaps_of_chords(piece: Performance) -> FloatArray:
+def _gaps_of_chords(piece: Performance) -> Float64Array:
     return np.diff(np.unique(piece.start))
 
 
-def _shares(counts: npt.NDArray[np.int64]) -> FloatArray:
+def _shares(counts: npt.NDArray[np.int64]) -> Float64Array:
     """Return counts as shares of their sum; zeros if all are zero."""
-    shares: FloatArray = counts / max(int(counts.sum()), 1)
+    shares: Float64Array = counts / max(int(counts.sum()), 1)
     return shares
 
 
-def _time_histogram(values: FloatArray) -> FloatArray:
+def _time_histogram(values: Float64Array) -> Float64Array:
     """Return shares in bins of a factor of two; the outer bins hold all beyond the edges."""
     return _shares(np.bincount(np.searchsorted(_TIME_EDGES, values), minlength=12))

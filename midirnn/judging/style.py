@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from midirnn.arrays import Float64Array
 from midirnn.judging.features import (
     Feature,
-    FloatArray,
     inter_onset_histogram,
     notes_per_second,
     pitch_class_histogram,
@@ -32,7 +32,7 @@ class StyleFeature(Feature):
 
     fewest_onsets: int = 1
 
-    def of(self, piece: Performance, seconds: float) -> FloatArray:
+    def of(self, piece: Performance, seconds: float) -> Float64Array:
         """Return the measure as an array; shape ``(D,)``, D of 1 except for histograms."""
         values = super().of(piece, seconds)
         return values if len(np.unique(piece.start)) >= self.fewest_onsets else values * np.nan
@@ -63,7 +63,7 @@ STYLE = (
 )
 """The features that passages are compared by, in column order. Rhythm counts a chord once."""
 
-Styles = Mapping[str, FloatArray]
+Styles = Mapping[str, Float64Array]
 """The features of N passages by name; shape ``(N, D)`` each."""
 
 
@@ -73,8 +73,8 @@ def passage(piece: Performance, begin_seconds: float, end_seconds: float) -> Per
     return cut.replace(start=_on_grid(cut.start), end=_on_grid(cut.end))
 
 
-def _on_grid(seconds: FloatArray) -> FloatArray:
-    rounded: FloatArray = np.round(seconds / GRID_SECONDS) * GRID_SECONDS
+def _on_grid(seconds: Float64Array) -> Float64Array:
+    rounded: Float64Array = np.round(seconds / GRID_SECONDS) * GRID_SECONDS
     return rounded
 
 
@@ -86,7 +86,7 @@ def measure(passages: Sequence[Performance], seconds: float) -> Styles:
     }
 
 
-def distances(styles: Styles, others: Styles) -> FloatArray:
+def distances(styles: Styles, others: Styles) -> Float64Array:
     """Return the distance of each passage to the other at the same index; shape ``(N, 6)``.
 
     Histograms are compared by total variation, single numbers by their absolute difference. NaN
@@ -95,7 +95,7 @@ def distances(styles: Styles, others: Styles) -> FloatArray:
     return np.stack([_differences(f, styles[f.name], others[f.name]) for f in STYLE], axis=1)
 
 
-def mean_between_pieces(styles: Styles, others: Styles, pieces: Sequence[str]) -> FloatArray:
+def mean_between_pieces(styles: Styles, others: Styles, pieces: Sequence[str]) -> Float64Array:
     """Return the mean distance of passages to others of different pieces; shape ``(6,)``.
 
     ``pieces`` (N) names the piece of each passage, both in ``styles`` and in ``others``. The mean
@@ -112,12 +112,12 @@ def mean_between_pieces(styles: Styles, others: Styles, pieces: Sequence[str]) -
     return np.array(means)
 
 
-def scaled(distance: FloatArray, scale: FloatArray) -> FloatArray:
+def scaled(distance: Float64Array, scale: Float64Array) -> Float64Array:
     """Return distances (N, 6) in units of the scale (6,); 1 where a passage has no value."""
     return np.where(np.isnan(distance), 1.0, distance / scale)
 
 
-def _differences(feature: Feature, values: FloatArray, others: FloatArray) -> FloatArray:
+def _differences(feature: Feature, values: Float64Array, others: Float64Array) -> Float64Array:
     """Return the distances between values, summed over the last axis."""
-    apart: FloatArray = np.abs(values - others).sum(axis=-1)
+    apart: Float64Array = np.abs(values - others).sum(axis=-1)
     return apart / 2 if feature.is_histogram else apart

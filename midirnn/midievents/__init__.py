@@ -29,7 +29,6 @@ _MODULES = {
     "NO_EVENTS": "events",
     "Event": "events",
     "Events": "events",
-    "IntArray": "events",
     "MidiChunks": "events",
     "Track": "events",
     "parse_midi": "parse",
@@ -56,7 +55,6 @@ __all__ = [
     "SUSTAIN",
     "Event",
     "Events",
-    "IntArray",
     "MidiChunks",
     "Track",
     "parse_midi",
@@ -70,7 +68,6 @@ if TYPE_CHECKING:
         NO_EVENTS,
         Event,
         Events,
-        IntArray,
         MidiChunks,
         Track,
     )

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import IntArray
+
 MAX_DELTA = 0x0FFFFFFF
 """The longest delta time and the longest message: four bytes of seven bits each."""
 
@@ -17,8 +19,6 @@ MAX_TICKS = 2**41 - 1
 
 Event = tuple[int, int, int, int]
 """(tick, status, data 1, data 2) of a channel message."""
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.midievents import Events, IntArray
+from midirnn.arrays import IntArray
+from midirnn.midievents import Events
 from midirnn.native import INT, INT64, POINTER, Library
 from midirnn.performance import order_of
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import BoolArray, IntArray
 from midirnn.midievents import (
     BANK_LSB,
     BANK_MSB,
@@ -26,7 +27,6 @@ from midirnn.midievents import (
     RESET_CONTROLLERS,
     SUSTAIN,
     Events,
-    IntArray,
 )
 from midirnn.midifile.pair import LIBRARY, PairedNotes, control_columns, paired_notes, pedal_columns
 from midirnn.performance import ARRAYS, CHANNEL_PRESSURE, PITCH_BEND
@@ -52,7 +52,6 @@ _NEVER = np.iinfo(np.int64).max
 _PROGRAM_BITS = 21  # the bank (14 bits) and the program (7 bits)
 _CENTRE = 8192
 
-BoolArray = npt.NDArray[np.bool_]
 Seconds = Callable[[IntArray], npt.NDArray[np.float64]]
 
 

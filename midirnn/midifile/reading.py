@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from midirnn.arrays import Float64Array, IntArray
 from midirnn.errors import MidiFileError
 from midirnn.files import reason_of
-from midirnn.midievents import IntArray, MidiChunks, Track, parse_midi
+from midirnn.midievents import MidiChunks, Track, parse_midi
 from midirnn.midifile.channels import share_channels
 from midirnn.midifile.pair import note_order
 from midirnn.midifile.pairing import CHUNK, NO_CHANGES, Changes, controls_of, pair_notes, pedals_of
@@ -21,7 +22,6 @@ from midirnn.note_arrays import NOTE_FIELDS
 from midirnn.performance import (
     ARRAYS,
     INDICES,
-    FloatArray,
     KeySignature,
     Part,
     Performance,
@@ -134,7 +134,7 @@ class _TickClock:
             for seconds, scale in zip(self._seconds, self._scales, strict=True)
         )
 
-    def seconds(self, ticks: Sequence[int] | IntArray) -> FloatArray:
+    def seconds(self, ticks: Sequence[int] | IntArray) -> Float64Array:
         """Return the time of each tick in seconds; shape ``(len(ticks),)``."""
         tick = np.asarray(ticks, dtype=np.int64)
         if len(self._ticks) == 1:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from midirnn.arrays import Float64Array
 from midirnn.errors import MidiFileError
 from midirnn.files import reason_of, write_file
 from midirnn.midievents import BANK_LSB, BANK_MSB, MAX_DELTA, MAX_TICKS, SUSTAIN, wrap
@@ -20,7 +21,6 @@ from midirnn.midifile.reading import MAX_HOURS, hours_of
 from midirnn.performance import (
     CHANNEL_PRESSURE,
     PITCH_BEND,
-    FloatArray,
     KeySignature,
     Part,
     Performance,
@@ -111,7 +111,7 @@ class _TempoMap:
         self.changes = list(zip(ticks, microseconds, strict=True))
         """(tick, microseconds per quarter note)"""
 
-    def ticks(self, seconds: FloatArray) -> list[int]:
+    def ticks(self, seconds: Float64Array) -> list[int]:
         """Return the tick nearest to each time."""
         index = np.searchsorted(self._seconds, seconds, side="right") - 1
         exact = self._ticks[index] + (seconds - self._seconds[index]) * self._rates[index]

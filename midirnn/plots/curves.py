@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, Formatter, MaxNLocator, StrMethodFormatter
 
+from midirnn.arrays import Float64Array
 from midirnn.errors import CheckpointError
 from midirnn.plots.saving import (
     GRID,
@@ -36,8 +36,6 @@ _LOWER_PANELS: dict[str, tuple[str, Callable[[], Formatter]]] = {
 """The panels below the loss: the name in the metrics, the label and the number format."""
 _SMOOTHED_POINTS = 200  # a smoothed curve has about this many independent points
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Run:
@@ -46,7 +44,7 @@ class Run:
     name: str
     records: tuple[dict[str, Any], ...]
 
-    def series(self, key: str) -> tuple[FloatArray, FloatArray]:
+    def series(self, key: str) -> tuple[Float64Array, Float64Array]:
         """Return tokens seen and values of the records that have ``key``; shape ``(N,)`` each."""
         rows = [r for r in self.records if isinstance(r.get(key), int | float)]
         tokens = np.array([row["tokens"] for row in rows], np.float64)
@@ -168,7 +166,7 @@ def _draw_lower(axes: Axes, runs: Sequence[Run], key: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
 
 
-def _marker(values: FloatArray) -> str | None:
+def _marker(values: Float64Array) -> str | None:
     """Return a marker for a curve of a single point, which no line would show."""
     return "o" if len(values) == 1 else None
 
@@ -177,13 +175,13 @@ def _colored(runs: Sequence[Run]) -> list[tuple[Run, str]]:
     return [(run, COLORS[index % len(COLORS)]) for index, run in enumerate(runs)]
 
 
-def _smooth(values: FloatArray) -> FloatArray:
+def _smooth(values: Float64Array) -> Float64Array:
     """Return a centred moving average that shrinks at both ends; shape ``(N,)``."""
     half = len(values) // _SMOOTHED_POINTS
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
     reach = np.minimum(half, np.minimum(index, len(values) - 1 - index))
-    smoothed: FloatArray = (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)
+    smoothed: Float64Array = (sums[index + reach + 1] - sums[index - reach]) / (2 * reach + 1)
     return smoothed
 
 

@@ -15,8 +15,9 @@ from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
+from midirnn.arrays import Float64Array
 from midirnn.errors import OptionError
-from midirnn.performance import FloatArray, Performance
+from midirnn.performance import Performance
 from midirnn.plots.saving import (
     INK,
     MUTED,
@@ -51,7 +52,7 @@ def plot_piano_roll(
     *,
     title: str | None = None,
     primer_seconds: float | None = None,
-    surprise: FloatArray | None = None,
+    surprise: Float64Array | None = None,
 ) -> None:
     """Draw a piano roll into a PNG, SVG or PDF file, according to its suffix.
 
@@ -114,7 +115,7 @@ def by_velocity(performance: Performance) -> NoteColors:
     return NoteColors("velocity", performance.velocity.astype(float), 127, (1, 32, 64, 96, 127), 1)
 
 
-def _by_surprise(surprise: FloatArray) -> NoteColors:
+def _by_surprise(surprise: Float64Array) -> NoteColors:
     top = _MAX_SURPRISE
     return NoteColors("surprise (nats)", np.minimum(surprise, top), top, range(0, int(top) + 1, 5))
 
@@ -161,7 +162,7 @@ def draw_notes(
 
 
 def _rectangles(
-    left: FloatArray, right: FloatArray, bottom: FloatArray, top: FloatArray
+    left: Float64Array, right: Float64Array, bottom: Float64Array, top: Float64Array
 ) -> list[npt.NDArray[np.float64]]:
     """Return the corners of each rectangle, of shape (4, 2)."""
     corners = np.stack(

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from midirnn.judging.distances import GRID, FloatArray, kernel_width, log_density
+from midirnn.arrays import Float64Array
+from midirnn.judging.distances import GRID, kernel_width, log_density
 from midirnn.judging.features import FEATURES, Feature
 from midirnn.judging.sets import beginning
 from midirnn.performance import Performance
@@ -46,7 +47,7 @@ def plot_sets(
     save_figure(figure, target)
 
 
-def _draw(axes: Axes, feature: Feature, values: Sequence[FloatArray]) -> None:
+def _draw(axes: Axes, feature: Feature, values: Sequence[Float64Array]) -> None:
     for color, of_set in zip(_COLORS, values, strict=True):
         if feature.is_histogram:
             mean = of_set.mean(axis=0)
@@ -67,7 +68,7 @@ def _ticks(feature: Feature) -> tuple[list[float], list[str]]:
 
 
 def _draw_density(
-    axes: Axes, values: FloatArray, color: str, all_values: Sequence[FloatArray]
+    axes: Axes, values: Float64Array, color: str, all_values: Sequence[Float64Array]
 ) -> None:
     """Draw the density of a set's values, and a tick for each piece."""
     together = np.concatenate(all_values)

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.errors import OptionError
 from midirnn.probing.signals import PITCH_CLASS
 from midirnn.probing.tracing import Trace
 from midirnn.probing.units import LEAST_TOKENS, names_of
-
-FloatArray = npt.NDArray[np.float64]
 
 LEAST_PIECES = 4
 """The fewest pieces for a probe; it is fitted on half of them."""
@@ -96,11 +94,11 @@ def _by_row(values: Mapping[str, float]) -> dict[str, float]:
     return {name: float(np.mean(row)) for name, row in rows.items()}
 
 
-Pieces = tuple[Sequence[Trace], Sequence[FloatArray]]
+Pieces = tuple[Sequence[Trace], Sequence[Float64Array]]
 """Pieces, and the input of a probe at each of their tokens."""
 
 
-def _inputs(traces: Sequence[Trace], layer: int | None, vocab_size: int) -> list[FloatArray]:
+def _inputs(traces: Sequence[Trace], layer: int | None, vocab_size: int) -> list[Float64Array]:
     """Return a probe's input for each piece (T, D): the state of a layer, or the last token."""
     if layer is None:
         return [np.eye(vocab_size)[one.tokens] for one in traces]
@@ -137,7 +135,7 @@ def _split(pieces: Pieces) -> tuple[Pieces, Pieces]:
     )
 
 
-def _known(names: Sequence[str], pieces: Pieces) -> tuple[FloatArray, FloatArray]:
+def _known(names: Sequence[str], pieces: Pieces) -> tuple[Float64Array, Float64Array]:
     """Return inputs (N, D) and values (N, S) of a group of signals, where they have values."""
     rows, values = [np.zeros((0, pieces[1][0].shape[1]))], [np.zeros((0, len(names)))]
     for one, inputs in zip(*pieces, strict=True):
@@ -152,13 +150,13 @@ def _known(names: Sequence[str], pieces: Pieces) -> tuple[FloatArray, FloatArray
 class Line:
     """The result of a ridge regression: ``x @ weights + offset``."""
 
-    weights: FloatArray
+    weights: Float64Array
     """``(D, S)``"""
-    offset: FloatArray
+    offset: Float64Array
     """``(S,)``"""
 
 
-def ridge(x: FloatArray, y: FloatArray, penalties: Sequence[float]) -> list[Line]:
+def ridge(x: Float64Array, y: Float64Array, penalties: Sequence[float]) -> list[Line]:
     """Return the ridge regressions of y (N, S) on x (N, D), one for each penalty.
 
     The columns of x are standardized first.
@@ -174,7 +172,7 @@ def ridge(x: FloatArray, y: FloatArray, penalties: Sequence[float]) -> list[Line
     return lines
 
 
-def explained(line: Line, x: FloatArray, y: FloatArray) -> FloatArray:
+def explained(line: Line, x: Float64Array, y: Float64Array) -> Float64Array:
     """Return the R2 (S,) of a line on other data: below 0 where the mean would be better.
 
     NaN for a signal that does not change there.
@@ -182,5 +180,5 @@ def explained(line: Line, x: FloatArray, y: FloatArray) -> FloatArray:
     error = ((y - x @ line.weights - line.offset) ** 2).sum(axis=0)
     variance = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     share = np.divide(error, variance, out=np.full(len(error), np.nan), where=variance > 1e-9)
-    r2: FloatArray = 1.0 - share
+    r2: Float64Array = 1.0 - share
     return r2

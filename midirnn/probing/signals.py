@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float64Array, IntArray
 from midirnn.codecs import Codec, NoteStream, Tokens
 from midirnn.performance import SUSTAIN_DOWN, Performance
 from midirnn.pitch_names import PITCH_CLASS_NAMES
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-Signals = Mapping[str, FloatArray]
+Signals = Mapping[str, Float64Array]
 """The values (T,) of each signal, by its name."""
 
 RECENT_SECONDS = 2.0
@@ -42,15 +40,15 @@ PITCH_CLASS = "pitch class"
 class Onsets:
     """The notes of a piece in the order of their tokens, and how many have begun at each token."""
 
-    seconds: FloatArray
+    seconds: Float64Array
     """When each note begins; shape ``(N,)``."""
     pitch: IntArray
     """``(N,)``"""
-    velocity: FloatArray
+    velocity: Float64Array
     """``(N,)``"""
     begun: IntArray
     """How many notes have begun after each token; shape ``(T,)``."""
-    now: FloatArray
+    now: Float64Array
     """The time of each token; shape ``(T,)``."""
 
     @property
@@ -64,7 +62,7 @@ class Onsets:
         """The first note of the last :data:`RECENT_SECONDS` at each token; shape ``(T,)``."""
         return np.searchsorted(self.seconds, self.now - RECENT_SECONDS, side="right")
 
-    def recent_mean(self, values: FloatArray) -> FloatArray:
+    def recent_mean(self, values: Float64Array) -> Float64Array:
         """Return the mean of values (N,) over the recent notes at each token; shape ``(T,)``.
 
         Where none is recent, the value of the last note.
@@ -75,7 +73,7 @@ class Onsets:
         means = (sums[self.begun] - sums[first]) / np.maximum(count, 1)
         return np.where(self.is_under_way, means, np.nan)
 
-    def of_last(self, values: FloatArray) -> FloatArray:
+    def of_last(self, values: Float64Array) -> Float64Array:
         """Return the value (of (N,)) of the last note that has begun at each token."""
         return np.where(self.begun > 0, values[np.maximum(self.begun - 1, 0)], np.nan)
 
@@ -101,7 +99,7 @@ def measure_signals(codec: Codec[Any], tokens: Tokens, piece: Any = None) -> Sig
     return {name: values for name, values in found.items() if _varies(values)}
 
 
-def _varies(values: FloatArray) -> bool:
+def _varies(values: Float64Array) -> bool:
     known = values[np.isfinite(values)]
     return bool(len(known) and np.ptp(known) > 0)
 
@@ -118,7 +116,7 @@ def onsets_of(codec: Any, tokens: Tokens) -> Onsets:
     return Onsets(now[at], pitch, _velocities(codec, tokens)[at], np.cumsum(is_on), now)
 
 
-def _velocities(codec: Codec[Any], tokens: Tokens) -> FloatArray:
+def _velocities(codec: Codec[Any], tokens: Tokens) -> Float64Array:
     """Return the velocity in effect at each token, from 0 to 127; all 0 if the codec has none."""
     ids = codec.groups().get("velocity", slice(0, 0))
     bins = ids.stop - ids.start
@@ -128,34 +126,34 @@ def _velocities(codec: Codec[Any], tokens: Tokens) -> FloatArray:
     return np.where(last >= 0, (of_last + 0.5) * 127.0 / max(bins, 1), 0.0)
 
 
-def loudness(onsets: Onsets) -> FloatArray:
+def loudness(onsets: Onsets) -> Float64Array:
     """Return the mean velocity of the recent notes."""
     return onsets.recent_mean(onsets.velocity)
 
 
-def density(onsets: Onsets) -> FloatArray:
+def density(onsets: Onsets) -> Float64Array:
     """Return how many notes per second have begun recently, as log2(1 + n)."""
     count = onsets.begun - np.minimum(onsets.first_recent, onsets.begun)
     return np.where(onsets.is_under_way, np.log2(1.0 + count / RECENT_SECONDS), np.nan)
 
 
-def register(onsets: Onsets) -> FloatArray:
+def register(onsets: Onsets) -> Float64Array:
     """Return the mean pitch of the recent notes."""
     return onsets.recent_mean(onsets.pitch.astype(np.float64))
 
 
-def since_onset(onsets: Onsets) -> FloatArray:
+def since_onset(onsets: Onsets) -> Float64Array:
     """Return the time since the last note began, as log2 of seconds plus 10 ms."""
     return np.log2(onsets.now - onsets.of_last(onsets.seconds) + 0.01)
 
 
-def phrase_position(onsets: Onsets) -> FloatArray:
+def phrase_position(onsets: Onsets) -> Float64Array:
     """Return the time since the phrase began, as log2 of 1 plus seconds."""
     begun_at = onsets.of_last(phrase_starts(onsets.seconds))
     return np.log2(1.0 + onsets.now - begun_at)
 
 
-def phrase_starts(seconds: FloatArray) -> FloatArray:
+def phrase_starts(seconds: Float64Array) -> Float64Array:
     """Return for each note (N,) when its phrase began, computed from the notes up to it."""
     starts = np.empty(len(seconds))
     start, last, gaps = 0.0, -np.inf, list[float]()
@@ -172,16 +170,16 @@ def phrase_starts(seconds: FloatArray) -> FloatArray:
     return starts
 
 
-def pitch_class_share(pitch_class: int) -> Callable[[Onsets], FloatArray]:
+def pitch_class_share(pitch_class: int) -> Callable[[Onsets], Float64Array]:
     """Return a function that measures the share of a pitch class among the recent notes."""
 
-    def share(onsets: Onsets) -> FloatArray:
+    def share(onsets: Onsets) -> Float64Array:
         return onsets.recent_mean((onsets.pitch % 12 == pitch_class).astype(np.float64))
 
     return share
 
 
-def pedal_down(performance: Performance, seconds: FloatArray) -> FloatArray:
+def pedal_down(performance: Performance, seconds: Float64Array) -> Float64Array:
     """Return 1 where the sustain pedal of any part is down, else 0; shape as ``seconds``."""
     down = np.zeros(len(seconds), bool)
     for part in np.unique(performance.pedal_part):
@@ -192,7 +190,7 @@ def pedal_down(performance: Performance, seconds: FloatArray) -> FloatArray:
     return down.astype(np.float64)
 
 
-MUSIC: dict[str, Callable[[Onsets], FloatArray]] = {
+MUSIC: dict[str, Callable[[Onsets], Float64Array]] = {
     "loudness": loudness,
     "density": density,
     "register": register,
@@ -205,17 +203,17 @@ MUSIC: dict[str, Callable[[Onsets], FloatArray]] = {
 # Text.
 
 
-def line_position(text: str) -> FloatArray:
+def line_position(text: str) -> Float64Array:
     """Return the number of characters in the line so far."""
     return _since(text, "\n")
 
 
-def bar_position(text: str) -> FloatArray:
+def bar_position(text: str) -> Float64Array:
     """Return the number of characters since the last bar line of a tune in ABC notation."""
     return _since(text, "|") if "|" in text else np.zeros(len(text))
 
 
-def in_quotes(text: str) -> FloatArray:
+def in_quotes(text: str) -> Float64Array:
     """Return 1 within double quotes, else 0. An empty line ends a quotation."""
     inside, values = False, np.zeros(len(text))
     for index, character in enumerate(text):
@@ -227,7 +225,7 @@ def in_quotes(text: str) -> FloatArray:
     return values
 
 
-def nesting(text: str) -> FloatArray:
+def nesting(text: str) -> Float64Array:
     """Return how many brackets are open. An empty line closes all.
 
     The brackets of ABC's tuplets and endings, such as ``(3`` and ``[1``, close at their digit.
@@ -245,7 +243,7 @@ def nesting(text: str) -> FloatArray:
     return values
 
 
-def _since(text: str, mark: str) -> FloatArray:
+def _since(text: str, mark: str) -> Float64Array:
     """Return the number of characters since the last mark, which itself is 0."""
     at = np.arange(len(text), dtype=np.float64)
     marks = np.array([character == mark for character in text], bool)
@@ -253,7 +251,7 @@ def _since(text: str, mark: str) -> FloatArray:
     return at - last
 
 
-TEXT: dict[str, Callable[[str], FloatArray]] = {
+TEXT: dict[str, Callable[[str], Float64Array]] = {
     "line length": line_position,
     "quotes": in_quotes,
     "nesting": nesting,

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.engines.load import Model
 from midirnn.engines.state import FloatMatrix
 from midirnn.errors import OptionError
 from midirnn.probing.tracing import Trace
-
-FloatArray = npt.NDArray[np.float64]
 
 MEAN_TOKENS = 200
 """The number of last tokens over which states are averaged."""
@@ -37,7 +36,7 @@ class Place:
     name: str
     group: str
     """Pieces of one group, such as performances of one composition, do not count as neighbours."""
-    state: FloatArray
+    state: Float64Array
     """``(num_layers * H,)``"""
 
 
@@ -45,15 +44,15 @@ class Place:
 class StyleMap:
     """The principal components of a set of states."""
 
-    mean: FloatArray
-    spread: FloatArray
-    axes: FloatArray
+    mean: Float64Array
+    spread: Float64Array
+    axes: Float64Array
     """``(components, D)``; the first two are the axes of the picture."""
-    explained: FloatArray
+    explained: Float64Array
     """The share of the variance along each axis."""
 
     @classmethod
-    def fit(cls, states: Sequence[FloatArray]) -> StyleMap:
+    def fit(cls, states: Sequence[Float64Array]) -> StyleMap:
         """Return the map of some states (D,). Raise :class:`OptionError` for fewer than three."""
         if len(states) < 3:
             raise OptionError(f"a map needs at least 3 pieces; {len(states)} were given")
@@ -65,19 +64,19 @@ class StyleMap:
         explained = sizes**2 / max(float((sizes**2).sum()), 1e-12)
         return cls(mean, spread, axes[:count], explained[:count])
 
-    def project(self, states: Sequence[FloatArray] | FloatArray) -> FloatArray:
+    def project(self, states: Sequence[Float64Array] | Float64Array) -> Float64Array:
         """Return the coordinates of states; shape ``(N, components)``."""
-        placed: FloatArray = ((np.array(states) - self.mean) / self.spread) @ self.axes.T
+        placed: Float64Array = ((np.array(states) - self.mean) / self.spread) @ self.axes.T
         return placed
 
 
-def place_of(one: Trace) -> FloatArray:
+def place_of(one: Trace) -> Float64Array:
     """Return the mean state of a primer that was read; shape ``(num_layers * H,)``."""
-    mean: FloatArray = one.states["h"][-MEAN_TOKENS:].mean(axis=0, dtype=np.float64).ravel()
+    mean: Float64Array = one.states["h"][-MEAN_TOKENS:].mean(axis=0, dtype=np.float64).ravel()
     return mean
 
 
-def nearest(known: FloatArray, asked: FloatArray, excluded: npt.NDArray[np.bool_]) -> list[int]:
+def nearest(known: Float64Array, asked: Float64Array, excluded: npt.NDArray[np.bool_]) -> list[int]:
     """Return for each point in ``asked`` (A, D) the index of the nearest of ``known`` (K, D).
 
     ``excluded`` (A, K) marks pairs that do not count.
@@ -139,7 +138,7 @@ def recognize(known: Sequence[Place], asked: Sequence[Place] | None = None) -> R
     )
 
 
-def path_of(model: Model, tokens: Sequence[int], new_tokens: int, seed: int) -> FloatArray:
+def path_of(model: Model, tokens: Sequence[int], new_tokens: int, seed: int) -> Float64Array:
     """Return the path of a continuation from its primer's point; shape ``(N, num_layers * H)``.
 
     The model continues the tokens without controls that keep to their style.
@@ -150,7 +149,7 @@ def path_of(model: Model, tokens: Sequence[int], new_tokens: int, seed: int) -> 
     return np.array(list(_means(sampler, tokens, new_tokens)))
 
 
-def _means(sampler: Any, tokens: Sequence[int], new_tokens: int) -> Iterator[FloatArray]:
+def _means(sampler: Any, tokens: Sequence[int], new_tokens: int) -> Iterator[Float64Array]:
     last: deque[FloatMatrix] = deque(maxlen=MEAN_TOKENS)
     for token in tokens:
         sampler.hear([token])

@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.engines.state import FloatMatrix
 from midirnn.errors import OptionError
 from midirnn.probing.signals import PITCH_CLASS
 from midirnn.probing.tracing import Trace
-
-FloatArray = npt.NDArray[np.float64]
 
 Span = tuple[Trace, slice]
 """Some tokens of a piece."""
@@ -73,14 +71,14 @@ class Moments:
     """Sums from which the correlations of all units (U,) with one signal are computed."""
 
     count: float
-    sum_x: FloatArray
-    sum_xx: FloatArray
-    sum_xy: FloatArray
+    sum_x: Float64Array
+    sum_xx: Float64Array
+    sum_xy: Float64Array
     sum_y: float
     sum_yy: float
 
     @classmethod
-    def of(cls, x: FloatMatrix, y: FloatArray) -> Moments:
+    def of(cls, x: FloatMatrix, y: Float64Array) -> Moments:
         """Return the sums of states (T, U) and a signal (T,)."""
         known = np.isfinite(y)
         x, y = x[known].astype(np.float64), y[known]
@@ -97,7 +95,7 @@ class Moments:
         values = zip(vars(self).values(), vars(other).values(), strict=True)
         return Moments(*(a + b for a, b in values))
 
-    def correlation(self) -> FloatArray:
+    def correlation(self) -> Float64Array:
         """Return the correlation of each unit (U,) with the signal; 0 where either is constant."""
         n = max(self.count, 1.0)
         covariance = self.sum_xy / n - self.sum_x / n * self.sum_y / n

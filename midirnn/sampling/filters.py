@@ -10,13 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.codecs.base import Limits
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES
 from midirnn.sampling.native_draw import native_draw, native_probabilities
-
-FloatVector = npt.NDArray[np.float64]
-
 
 TYPES = {"time_shift": "rhythm", "note_on": "pitch", "velocity": "velocity"}
 """The names of token types in settings, by the names of a codec's groups."""
@@ -133,7 +131,7 @@ def _check(name: str, value: float, low: float, high: float) -> None:
 
 def probabilities(
     logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
-) -> FloatVector:
+) -> Float64Array:
     """Return the probabilities of the tokens that ``mask`` allows, filtered; shape ``(V,)``.
 
     The most likely allowed token is always kept. ``mask`` must allow at least one. Computed in C++
@@ -148,7 +146,7 @@ def probabilities(
 
 def numpy_probabilities(
     logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_], config: SamplingConfig
-) -> FloatVector:
+) -> Float64Array:
     """Return the same as :func:`probabilities`, in numpy."""
     allowed = mask.nonzero()[0]
     p = np.zeros(len(mask))
@@ -156,7 +154,7 @@ def numpy_probabilities(
     return p
 
 
-def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
+def _among(logits: Float64Array, config: SamplingConfig) -> Float64Array:
     """Return the filtered probabilities of allowed tokens, from their logits."""
     values = logits - logits.max()
     if config.temperature == 0.0:
@@ -164,7 +162,7 @@ def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
     elif config.temperature != 1.0:
         with np.errstate(over="ignore"):  # near 0 all but the most likely become -inf
             values /= config.temperature
-    p: FloatVector = np.exp(values)
+    p: Float64Array = np.exp(values)
     if config.top_k:
         p = keep_top_k(p, config.top_k)
     if config.min_p:
@@ -177,7 +175,7 @@ def _among(logits: FloatVector, config: SamplingConfig) -> FloatVector:
     return p
 
 
-def keep_top_k(p: FloatVector, k: int) -> FloatVector:
+def keep_top_k(p: Float64Array, k: int) -> Float64Array:
     """Set all but the ``k`` most likely tokens to 0; of equal ones the lower id is kept."""
     kept = np.zeros_like(p)
     best = np.argsort(-p, kind="stable")[:k]
@@ -185,7 +183,7 @@ def keep_top_k(p: FloatVector, k: int) -> FloatVector:
     return kept
 
 
-def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
+def keep_top_p(p: Float64Array, top_p: float) -> Float64Array:
     """Keep only the most likely tokens that together reach ``top_p`` of 1; at least one."""
     # The tokens left out of the sort are, all together, too improbable to be kept.
     likely = (p > 0.5 * (1.0 - top_p) / len(p)).nonzero()[0]
@@ -196,7 +194,7 @@ def keep_top_p(p: FloatVector, top_p: float) -> FloatVector:
     return kept
 
 
-def keep_typical(p: FloatVector, typical_p: float) -> FloatVector:
+def keep_typical(p: Float64Array, typical_p: float) -> Float64Array:
     """Keep the tokens whose surprise is nearest to the entropy, up to ``typical_p``; at least one.
 
     C. Meister et al., "Locally Typical Sampling" (2023). The most likely one is always kept.
@@ -233,7 +231,7 @@ def filter_types(
     return changed
 
 
-def _within_type(values: FloatVector, own: TypeFilter) -> FloatVector:
+def _within_type(values: Float64Array, own: TypeFilter) -> Float64Array:
     """Return the filtered logits of one type; their total probability does not change."""
     warmed = values / own.temperature
     warmed += _log_sum(values) - _log_sum(warmed)
@@ -245,12 +243,12 @@ def _within_type(values: FloatVector, own: TypeFilter) -> FloatVector:
     kept = p > 0.0
     if kept.all():
         return warmed
-    filtered: FloatVector = np.where(kept, warmed, -np.inf)
+    filtered: Float64Array = np.where(kept, warmed, -np.inf)
     filtered[kept] += _log_sum(values) - _log_sum(warmed[kept])
     return filtered
 
 
-def _log_sum(values: FloatVector) -> float:
+def _log_sum(values: Float64Array) -> float:
     top = values.max()
     return float(top + np.log(np.exp(values - top).sum()))
 
@@ -280,7 +278,7 @@ def draw_among(
     return draw(numpy_probabilities(logits, mask, config), rng)
 
 
-def draw(p: FloatVector, rng: np.random.Generator) -> int:
+def draw(p: Float64Array, rng: np.random.Generator) -> int:
     """Draw a token id from ``p``, with one uniform random number."""
     cumulative = p.cumsum()
     token = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))

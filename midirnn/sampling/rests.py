@@ -14,16 +14,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import Float32Array, Float64Array
 from midirnn.codecs import BoolArray, Codec, NoteStream
 from midirnn.sampling.filters import SamplingConfig, probabilities
 
 FIRST_NOTE_SECONDS = 2.0
 """The first note of a piece without a primer begins by then."""
-
-FloatArray = npt.NDArray[np.float32]
-FloatVector = npt.NDArray[np.float64]
 
 
 class Rest(NamedTuple):
@@ -86,11 +83,11 @@ class Rests:
     def capped(
         self,
         rest: Rest,
-        p: FloatVector,
-        logits: FloatArray,
+        p: Float64Array,
+        logits: Float32Array,
         mask: BoolArray,
         config: SamplingConfig,
-    ) -> FloatVector:
+    ) -> Float64Array:
         """Return ``p`` (V,) with rests no more likely than at a temperature of 1.
 
         Rests are the longest time shift and, after a time shift, all of them. At a temperature of 0
@@ -114,9 +111,9 @@ class Rests:
 _NO_REST = Rest(0, False, False)
 
 
-def _softmax(logits: FloatArray, mask: BoolArray) -> FloatVector:
+def _softmax(logits: Float32Array, mask: BoolArray) -> Float64Array:
     """Return the probabilities of the tokens that a mask allows, at a temperature of 1."""
     values = np.where(mask, logits.astype(np.float64), -np.inf)
-    p: FloatVector = np.exp(values - values.max())
+    p: Float64Array = np.exp(values - values.max())
     p /= p.sum()
     return p

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from midirnn.arrays import Float64Array
 from midirnn.codecs import Codec, NoteStream, Tokens
 from midirnn.codecs.held import held_of
 from midirnn.engines.base import StepEngine
@@ -22,7 +22,6 @@ from midirnn.sampling.filters import log_likelihood
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
 
-FloatArray = npt.NDArray[np.float64]
 
 NOTE_COLUMNS = ("time", "velocity", "pitch", "release")
 """The parts that the surprise of a note is the sum of; see :class:`NoteSurprise`."""
@@ -39,13 +38,13 @@ class NoteSurprise:
     all notes is that over all tokens, except for time shifts after the last event.
     """
 
-    time: FloatArray
-    velocity: FloatArray
-    pitch: FloatArray
-    release: FloatArray
+    time: Float64Array
+    velocity: Float64Array
+    pitch: Float64Array
+    release: Float64Array
 
     @property
-    def total(self) -> FloatArray:
+    def total(self) -> Float64Array:
         """The sum of the four."""
         return self.time + self.velocity + self.pitch + self.release
 
@@ -56,7 +55,7 @@ class Likelihood:
 
     tokens: Tokens
     """The piece as the codec encodes it; shape ``(T,)``."""
-    nats: FloatArray
+    nats: Float64Array
     """The negative log-likelihood of each token; shape ``(T,)``."""
     performance: Performance | None = None
     """The notes of the tokens, on the codec's grid and without pedal; None if it is no music."""
@@ -123,7 +122,7 @@ def likelihood(
 
 def _token_nats(
     engine: StepEngine, codec: Codec[Any], tokens: Tokens, progress: Callable[[int, int], None]
-) -> FloatArray:
+) -> Float64Array:
     """Return the negative log-likelihood of each token, given those before it."""
     constraint = codec.constraint()
     state = constraint.start()
@@ -140,7 +139,7 @@ def _token_nats(
     return nats
 
 
-def note_surprise(codec: NoteStream, tokens: Tokens, nats: FloatArray) -> NoteSurprise:
+def note_surprise(codec: NoteStream, tokens: Tokens, nats: Float64Array) -> NoteSurprise:
     """Return the surprise of each note of ``codec.decode(tokens)`` from that of each token.
 
     Note-ons of one pitch in one step are decoded as one note.
@@ -156,7 +155,7 @@ def note_surprise(codec: NoteStream, tokens: Tokens, nats: FloatArray) -> NoteSu
 
 
 def _shares(
-    codec: NoteStream, tokens: Tokens, nats: FloatArray
+    codec: NoteStream, tokens: Tokens, nats: Float64Array
 ) -> Iterator[tuple[str, int, float]]:
     """Yield parts of the surprise: the column, the index of the note-on, the nats."""
     is_shift = codec.token_steps > 0

@@ -7,14 +7,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from midirnn.performance import (
-    NUM_PITCHES,
-    FloatArray,
-    Performance,
-    Tempo,
-    cut_overlaps,
-)
-from midirnn.scores.score import IntArray, Score
+from midirnn.arrays import Float64Array, IntArray
+from midirnn.performance import NUM_PITCHES, Performance, Tempo, cut_overlaps
+from midirnn.scores.score import Score
 from midirnn.sustain import SUSTAIN_DOWN
 
 MEAN_VELOCITY = 64.0
@@ -49,11 +44,11 @@ class Expression:
     duration over the time that its written duration takes.
     """
 
-    tempo: FloatArray
-    pedal: FloatArray
-    timing: FloatArray
-    velocity: FloatArray
-    articulation: FloatArray
+    tempo: Float64Array
+    pedal: Float64Array
+    timing: Float64Array
+    velocity: Float64Array
+    articulation: Float64Array
 
     @classmethod
     def plain(cls, score: Score) -> Expression:
@@ -66,7 +61,7 @@ class Expression:
         each = {f.name: getattr(self, f.name) * amount for f in fields(self)}
         return Expression(**each | {"pedal": self.pedal * (amount > 0)})
 
-    def accented(self, louder: FloatArray) -> Expression:
+    def accented(self, louder: Float64Array) -> Expression:
         """Return the expression with the velocity of each note multiplied by ``louder`` (N,)."""
         return replace(self, velocity=(MEAN_VELOCITY + self.velocity) * louder - MEAN_VELOCITY)
 
@@ -102,7 +97,7 @@ def measure(score: Score, performance: Performance, matched: IntArray) -> Expres
     )
 
 
-def _chord_times(score: Score, start: FloatArray) -> FloatArray:
+def _chord_times(score: Score, start: Float64Array) -> Float64Array:
     """Return when each chord is played: the median of its notes, NaN if none is; ``(C,)``."""
     order = np.lexsort((start, score.chord))  # NaN comes last
     counts = np.bincount(score.chord[~np.isnan(start)], minlength=len(score.firsts))
@@ -112,7 +107,7 @@ def _chord_times(score: Score, start: FloatArray) -> FloatArray:
     return np.where(counts > 0, (ordered[low] + ordered[high]) / 2, np.nan)
 
 
-def _tempo(score: Score, time: FloatArray) -> FloatArray:
+def _tempo(score: Score, time: Float64Array) -> Float64Array:
     """Return the logarithm of each chord's time to the next over the written time; ``(C,)``."""
     tempo = np.full(len(time), np.nan)
     known = np.flatnonzero(~np.isnan(time))
@@ -127,7 +122,7 @@ def _tempo(score: Score, time: FloatArray) -> FloatArray:
     return tempo
 
 
-def _warp(seconds: FloatArray, time: FloatArray) -> Callable[[FloatArray], FloatArray]:
+def _warp(seconds: Float64Array, time: Float64Array) -> Callable[[Float64Array], Float64Array]:
     """Return a function from written to played times, extrapolated at the tempo of the ends."""
     known = ~np.isnan(time)
     x, y = seconds[known], np.maximum.accumulate(time[known]) if known.any() else time[known]
@@ -141,7 +136,7 @@ def _warp(seconds: FloatArray, time: FloatArray) -> Callable[[FloatArray], Float
     return lambda values: np.interp(values, xs, ys)
 
 
-def _pedal(performance: Performance, time: FloatArray) -> FloatArray:
+def _pedal(performance: Performance, time: Float64Array) -> Float64Array:
     """Return the pedal during each chord; ``(C,)``."""
     filled = _filled(time)
     after = np.append(filled[1:], filled[-1] + 1.0)
@@ -154,7 +149,7 @@ def _pedal(performance: Performance, time: FloatArray) -> FloatArray:
     return np.where(is_down, np.where(before & ~lifts, HELD, RENEWED), UP)
 
 
-def _filled(time: FloatArray) -> FloatArray:
+def _filled(time: Float64Array) -> Float64Array:
     """Return times in order, with unknown ones interpolated between their neighbours."""
     known = np.flatnonzero(~np.isnan(time))
     if not len(known):
@@ -181,7 +176,7 @@ def perform(score: Score, expression: Expression, bpm: float | None = None) -> P
     return _assembled(score, warp, start, end, velocity, pedals, _tempos(score, time))
 
 
-def _times(score: Score, tempo: FloatArray, bpm: float | None) -> FloatArray:
+def _times(score: Score, tempo: Float64Array, bpm: float | None) -> Float64Array:
     """Return when each chord is played, in seconds; ``(C,)``."""
     seconds = score.chord_seconds
     steps = np.diff(seconds) * np.exp(tempo[:-1])
@@ -190,11 +185,11 @@ def _times(score: Score, tempo: FloatArray, bpm: float | None) -> FloatArray:
         written = (score.chord_onset[-1] - score.chord_onset[0]) * 60 / bpm
     scale = written / played if played else 1.0
     begin = seconds[0] if bpm is None else score.chord_onset[0] * 60 / bpm
-    times: FloatArray = begin + np.append(0.0, np.cumsum(steps * scale))
+    times: Float64Array = begin + np.append(0.0, np.cumsum(steps * scale))
     return times
 
 
-def _tempos(score: Score, time: FloatArray) -> tuple[Tempo, ...]:
+def _tempos(score: Score, time: Float64Array) -> tuple[Tempo, ...]:
     """Return the tempo from each chord to the next, and before the first one."""
     onset = score.chord_onset
     if time[0] > 0 and onset[0] > 0:
@@ -206,11 +201,11 @@ def _tempos(score: Score, time: FloatArray) -> tuple[Tempo, ...]:
 
 def _assembled(
     score: Score,
-    warp: Callable[[FloatArray], FloatArray],
-    start: FloatArray,
-    end: FloatArray,
-    velocity: FloatArray,
-    pedals: tuple[FloatArray, IntArray],
+    warp: Callable[[Float64Array], Float64Array],
+    start: Float64Array,
+    end: Float64Array,
+    velocity: Float64Array,
+    pedals: tuple[Float64Array, IntArray],
     tempos: tuple[Tempo, ...],
 ) -> Performance:
     """Return the written notes with new times and velocities, and with a pedal for each part.
@@ -252,7 +247,7 @@ def _assembled(
     )
 
 
-def _pedals(time: FloatArray, pedal: FloatArray, end: float) -> tuple[FloatArray, IntArray]:
+def _pedals(time: Float64Array, pedal: Float64Array, end: float) -> tuple[Float64Array, IntArray]:
     """Return the times and the values of the pedal that is up, held or renewed at each chord."""
     after = np.append(time[1:], max(end, time[-1] + 1.0))
     press = time + np.minimum(_PEDAL_DELAY, (after - time) / 2 * _PEDAL_PLACE)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from midirnn.performance import FloatArray
-
-IntArray = npt.NDArray[np.int64]
+from midirnn.arrays import Float64Array, IntArray
 
 _WINDOWS = (0.6, 0.25, 0.2)
 """Largest distance of a note from its expected time in each round, in seconds."""
@@ -20,7 +17,7 @@ _APART = 1e6
 
 
 def match_notes(
-    expected: FloatArray, pitch: IntArray, start: FloatArray, played: IntArray
+    expected: Float64Array, pitch: IntArray, start: Float64Array, played: IntArray
 ) -> IntArray:
     """Return the index of the played note of each written one, -1 where there is none; ``(N,)``.
 
@@ -38,7 +35,7 @@ def match_notes(
     return matched
 
 
-def _nearest_pairs(written: FloatArray, sounding: FloatArray, window: float) -> IntArray:
+def _nearest_pairs(written: Float64Array, sounding: Float64Array, window: float) -> IntArray:
     """Return the partner of each written note, -1 for none."""
     matched = np.full(len(written), -1)
     free = np.ones(len(sounding), bool)
@@ -56,7 +53,7 @@ def _nearest_pairs(written: FloatArray, sounding: FloatArray, window: float) -> 
         free[right[to_right[mutual]]] = False
 
 
-def _nearest(values: FloatArray, among: FloatArray) -> IntArray:
+def _nearest(values: Float64Array, among: Float64Array) -> IntArray:
     """Return the index of the nearest of ``among`` to each value."""
     order = np.argsort(among, kind="stable")
     ordered = among[order]
@@ -67,7 +64,7 @@ def _nearest(values: FloatArray, among: FloatArray) -> IntArray:
     return order[np.where(nearer, after - 1, after)]
 
 
-def _lateness(expected: FloatArray, matched: IntArray, start: FloatArray) -> FloatArray:
+def _lateness(expected: Float64Array, matched: IntArray, start: Float64Array) -> Float64Array:
     """Return the median lateness of the notes around each one."""
     found = np.flatnonzero(matched >= 0)
     if len(found) < _NEIGHBOURS:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import IntArray
 from midirnn.errors import DatasetError
 from midirnn.files import one_line_errors, reason_of, replacing_file
 from midirnn.scores.expression import Expression
 from midirnn.scores.quantities import QUANTITIES
-from midirnn.scores.score import IntArray, Score
+from midirnn.scores.score import Score
 from midirnn.scores.traits import TRAITS, traits_of
 
 SPLITS = ("train", "validation", "test")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.performance import FloatArray
+from midirnn.arrays import Float64Array, IntArray
 from midirnn.scores.expression import HELD, RENEWED, UP
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Quantity:
     is_scale: bool = True
     """Whether values between two centres are possible."""
 
-    def classes(self, values: FloatArray) -> IntArray:
+    def classes(self, values: Float64Array) -> IntArray:
         """Return the class of each value, -1 if unknown."""
         edges = (np.array(self.centres)[1:] + np.array(self.centres)[:-1]) / 2
         return np.where(np.isnan(values), -1, np.searchsorted(edges, values))

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from midirnn.performance import FloatArray, Performance, Tempo, TimeSignature
-
-IntArray = npt.NDArray[np.int64]
+from midirnn.arrays import Float64Array, IntArray
+from midirnn.performance import Performance, Tempo, TimeSignature
 
 TOGETHER = 1 / 48
 """Notes whose onsets are closer than this, in quarter notes, form a chord."""
@@ -50,13 +48,13 @@ class Score:
     expression, with its parts, tempos and drums; ``of_note`` is the index of each note in it.
     """
 
-    onset: FloatArray
-    duration: FloatArray
+    onset: Float64Array
+    duration: Float64Array
     pitch: IntArray
     of_note: IntArray
     written: Performance
     meters: tuple[Meter, ...] = (Meter(0.0),)
-    louder: FloatArray | None = None
+    louder: Float64Array | None = None
     """Factor of the velocity of each note, from its accents; ``(N,)``."""
 
     def __len__(self) -> int:
@@ -86,7 +84,7 @@ class Score:
             meters=_meters(written, clock),
         )
 
-    def with_notation(self, meters: tuple[Meter, ...], louder: FloatArray) -> Score:
+    def with_notation(self, meters: tuple[Meter, ...], louder: Float64Array) -> Score:
         """Return the score with other metres, and with accents for each note of ``written``."""
         return replace(self, meters=meters, louder=louder[self.of_note])
 
@@ -96,12 +94,12 @@ class Score:
         return np.cumsum(np.diff(self.onset, prepend=-1.0) > 0) - 1
 
     @cached_property
-    def velocity(self) -> FloatArray:
+    def velocity(self) -> Float64Array:
         """The written velocity of each note: that of the MIDI file, or from the dynamics."""
         return self.written.velocity[self.of_note].astype(np.float64)
 
     @cached_property
-    def bpm(self) -> FloatArray:
+    def bpm(self) -> Float64Array:
         """The written tempo at each note, in quarter notes per minute."""
         return self.clock.bpm(self.onset)
 
@@ -111,12 +109,12 @@ class Score:
         return np.flatnonzero(np.diff(self.chord, prepend=-1))
 
     @cached_property
-    def chord_onset(self) -> FloatArray:
+    def chord_onset(self) -> Float64Array:
         """The onset of each chord in quarter notes; shape ``(C,)``."""
         return self.onset[self.firsts]
 
     @cached_property
-    def chord_seconds(self) -> FloatArray:
+    def chord_seconds(self) -> Float64Array:
         """The onset of each chord in seconds, at the score's own tempos; shape ``(C,)``."""
         return self.clock.seconds(self.chord_onset)
 
@@ -126,10 +124,10 @@ class Score:
         return QuarterClock(self.written.tempos)
 
 
-def _joined(onset: FloatArray) -> FloatArray:
+def _joined(onset: Float64Array) -> Float64Array:
     """Return sorted onsets, with those that closely follow another one moved to it."""
     begins = np.diff(onset, prepend=-1.0) > TOGETHER
-    joined: FloatArray = onset[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    joined: Float64Array = onset[np.flatnonzero(begins)][np.cumsum(begins) - 1]
     return joined
 
 
@@ -156,20 +154,20 @@ class QuarterClock:
         steps = np.diff(self._seconds) * self._rate[:-1]
         self._quarters = np.append(0.0, np.cumsum(steps))
 
-    def quarters(self, seconds: FloatArray) -> FloatArray:
+    def quarters(self, seconds: Float64Array) -> Float64Array:
         """Return times in quarter notes from the start."""
         i = np.maximum(np.searchsorted(self._seconds, seconds, side="right") - 1, 0)
-        quarters: FloatArray = self._quarters[i] + (seconds - self._seconds[i]) * self._rate[i]
+        quarters: Float64Array = self._quarters[i] + (seconds - self._seconds[i]) * self._rate[i]
         return quarters
 
-    def bpm(self, quarters: FloatArray) -> FloatArray:
+    def bpm(self, quarters: Float64Array) -> Float64Array:
         """Return the tempo at times in quarter notes."""
         i = np.maximum(np.searchsorted(self._quarters, quarters, side="right") - 1, 0)
-        rate: FloatArray = self._rate[i] * 60
+        rate: Float64Array = self._rate[i] * 60
         return rate
 
-    def seconds(self, quarters: FloatArray) -> FloatArray:
+    def seconds(self, quarters: Float64Array) -> Float64Array:
         """Return times in seconds from the start."""
         i = np.maximum(np.searchsorted(self._quarters, quarters, side="right") - 1, 0)
-        seconds: FloatArray = self._seconds[i] + (quarters - self._quarters[i]) / self._rate[i]
+        seconds: Float64Array = self._seconds[i] + (quarters - self._quarters[i]) / self._rate[i]
         return seconds

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.performance import FloatArray
-from midirnn.scores.score import IntArray, Score
+from midirnn.arrays import Float64Array, IntArray
+from midirnn.scores.score import Score
 
 _MIDDLE = 64.0
 _OCTAVE = 12.0
@@ -22,8 +22,8 @@ _LOUDNESS = 64.0
 _CLOSE = 0.02  # quarter notes: a note this close to a beat is on it
 
 
-def _log2(quarters: FloatArray) -> FloatArray:
-    logs: FloatArray = np.log2(np.clip(quarters, _SHORTEST, _LONGEST)) / 2
+def _log2(quarters: Float64Array) -> Float64Array:
+    logs: Float64Array = np.log2(np.clip(quarters, _SHORTEST, _LONGEST)) / 2
     return logs
 
 
@@ -45,7 +45,7 @@ class _Reading:
         self.done = self.onset - self.onset[0]
         self.total = max(end - self.onset[0], 1.0)
 
-    def of_chord(self, values: FloatArray) -> FloatArray:
+    def of_chord(self, values: Float64Array) -> Float64Array:
         """Return the value of each note's chord."""
         return values[self.chord]
 
@@ -56,15 +56,15 @@ class _Reading:
             np.searchsorted(self.onset, self.onset + radius, side="right"),
         )
 
-    def mean_pitch(self, radius: float) -> FloatArray:
+    def mean_pitch(self, radius: float) -> Float64Array:
         """Return the mean pitch of the notes around each one."""
         first, stop = self.around(radius)
         total = np.append(0.0, np.cumsum(self.pitch))
-        mean: FloatArray = (total[stop] - total[first]) / (stop - first)
+        mean: Float64Array = (total[stop] - total[first]) / (stop - first)
         return mean
 
 
-def _metre(score: Score) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def _metre(score: Score) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
     """Return each note's position in its bar (0 to 1), the bar's length, and both for the beat."""
     begins = np.array([meter.onset for meter in score.meters])
     which = np.maximum(np.searchsorted(begins, score.onset + 1e-3, side="right") - 1, 0)
@@ -74,14 +74,14 @@ def _metre(score: Score) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray
     return since % bar / bar, bar, since % beat / beat, beat
 
 
-def _steps(line: FloatArray, ahead: int) -> FloatArray:
+def _steps(line: Float64Array, ahead: int) -> Float64Array:
     """Return the interval to the value ``ahead`` positions later; 0 beyond the ends."""
     moved = np.roll(line, -ahead)
     moved[len(line) - ahead if ahead > 0 else 0 : len(line) if ahead > 0 else -ahead] = np.nan
     return np.nan_to_num(np.clip((moved - line) / _OCTAVE, -2, 2))
 
 
-def _since_same(onset: FloatArray, key: IntArray, *, backwards: bool = False) -> FloatArray:
+def _since_same(onset: Float64Array, key: IntArray, *, backwards: bool = False) -> Float64Array:
     """Return the quarter notes since, or until, the last note with the same key."""
     order = np.lexsort((onset, key))
     gaps = np.full(len(onset), _LONGEST)
@@ -91,7 +91,7 @@ def _since_same(onset: FloatArray, key: IntArray, *, backwards: bool = False) ->
     return gaps
 
 
-def _sounding(reading: _Reading) -> FloatArray:
+def _sounding(reading: _Reading) -> Float64Array:
     """Return how many notes still sound when each one begins, on a logarithmic scale."""
     ends = np.sort(reading.onset + reading.score.duration)
     began = reading.score.firsts[reading.chord]
@@ -99,42 +99,42 @@ def _sounding(reading: _Reading) -> FloatArray:
     return _scaled(np.log2(1.0 + np.maximum(still, 0)))
 
 
-def _rest_before(reading: _Reading) -> FloatArray:
+def _rest_before(reading: _Reading) -> Float64Array:
     """Return the length of the silence before each chord, in quarter notes."""
     latest = np.maximum.accumulate(reading.onset + reading.score.duration)
     firsts = reading.score.firsts
     before = np.append(0.0, latest[firsts[1:] - 1])
-    rest: FloatArray = np.clip(reading.score.chord_onset - before, 0.0, 4.0)
+    rest: Float64Array = np.clip(reading.score.chord_onset - before, 0.0, 4.0)
     return rest
 
 
-def _moved(values: FloatArray, by: int) -> FloatArray:
+def _moved(values: Float64Array, by: int) -> Float64Array:
     """Return the values of the chord ``by`` positions before (negative: after)."""
     return values[np.clip(np.arange(len(values)) - by, 0, len(values) - 1)]
 
 
-def _scaled(logs: FloatArray) -> FloatArray:
+def _scaled(logs: Float64Array) -> Float64Array:
     """Return octaves, scaled like the other traits."""
     return logs / 2
 
 
-def _flag(values: npt.NDArray[np.bool_]) -> FloatArray:
+def _flag(values: npt.NDArray[np.bool_]) -> Float64Array:
     return values.astype(np.float64)
 
 
-def _density(r: _Reading, radius: float) -> FloatArray:
+def _density(r: _Reading, radius: float) -> Float64Array:
     """Return the notes per quarter note around each one, on a logarithmic scale."""
     first, stop = r.around(radius)
     return _scaled(np.log2((stop - first) / (2 * radius) + 0.25))
 
 
-def _wait_share(r: _Reading) -> FloatArray:
+def _wait_share(r: _Reading) -> Float64Array:
     """Return log2 of each note's written duration over the wait for the next chord, scaled."""
     waits = r.of_chord(np.maximum(r.step, _SHORTEST))
     return np.clip(np.log2(r.score.duration / waits), -3, 3) / 2
 
 
-Trait = Callable[[_Reading], FloatArray]
+Trait = Callable[[_Reading], Float64Array]
 
 
 def _cycle(name: str, wave: Any, times: int) -> Trait:

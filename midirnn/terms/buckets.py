@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
+from midirnn.arrays import IntArray
 
 FAR = 1 << 20
 """Stands for a time or a count that does not exist; beyond all buckets."""

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.terms.buckets import IntArray
+from midirnn.arrays import Float32Array, IntArray
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.moments import NEWEST_HELD, RECENT_INTERVALS, Moments
 from midirnn.terms.rules import shifts
-
-FloatArray = npt.NDArray[np.float32]
 
 RECENT_DURATIONS = 48
 """How many of the last notes make the density of durations, if they have ended."""
@@ -34,7 +32,7 @@ _LEFT_OUT = 8
 """This many of the longest times are not counted, since boxes around them would be cut off."""
 
 
-def densities(moments: Moments, most: int) -> FloatArray:
+def densities(moments: Moments, most: int) -> Float32Array:
     """Return how frequent the times that each time shift makes were lately (N, 6, shifts).
 
     These are logarithms: three of the inter-onset time that it would make, among the last 32; three
@@ -47,7 +45,7 @@ def densities(moments: Moments, most: int) -> FloatArray:
     return np.stack(rows)
 
 
-def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -> FloatArray:
+def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -> Float32Array:
     if not memory.begun:
         return np.zeros((2 * len(WIDTHS), most), np.float32)
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :][::-1]
@@ -62,11 +60,11 @@ def _densities_of(memory: NoteMemory, moments: Moments, index: int, most: int) -
     for number, width in enumerate(WIDTHS):
         rows[number] = _box(intervals, at, width)
         rows[len(WIDTHS) + number] = _box(lasted, ages[:, None] + shifts(most), width).sum(axis=0)
-    logarithms: FloatArray = np.log(np.float32(0.01) + rows) + np.float32(2.5)
+    logarithms: Float32Array = np.log(np.float32(0.01) + rows) + np.float32(2.5)
     return logarithms
 
 
-def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> FloatArray:
+def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating]) -> Float32Array:
     """Return the cumulative sums of a weighted histogram (289,): index x sums all bins below x."""
     histogram = np.bincount(
         np.minimum(values, LONGEST_DENSITY), weights, minlength=LONGEST_DENSITY + 1
@@ -77,23 +75,23 @@ def _cumulated(values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating])
     return below
 
 
-def _box(cumulated: FloatArray, at: IntArray, width: int) -> FloatArray:
+def _box(cumulated: Float32Array, at: IntArray, width: int) -> Float32Array:
     """Return the mean of the histogram within ``width`` of each place; 0 past its end."""
     inside = at + width < LONGEST_DENSITY
     high = cumulated[np.where(inside, at + width + 1, 0)]
     low = cumulated[np.where(inside, np.maximum(at - width, 0), 0)]
-    means: FloatArray = (high - low) / np.float32(2 * width + 1)
+    means: Float32Array = (high - low) / np.float32(2 * width + 1)
     return means
 
 
-def interval_boxes(memory: NoteMemory, most: int) -> FloatArray:
+def interval_boxes(memory: NoteMemory, most: int) -> Float32Array:
     """Return the means over all boxes of the last inter-onset times; see :func:`_boxes`."""
     onsets = memory.onsets[-(RECENT_INTERVALS + 1) :]
     fading = INTERVAL_FADING[: max(len(onsets) - 1, 0)]
     return _boxes(onsets[1:] - onsets[:-1], fading[::-1], most)
 
 
-def duration_boxes(memory: NoteMemory, most: int) -> FloatArray:
+def duration_boxes(memory: NoteMemory, most: int) -> Float32Array:
     """Return the same of the durations of those of the last notes that have ended."""
     durations = memory.durations[-RECENT_DURATIONS:]
     ended = (durations >= 0) & (memory.onsets[-RECENT_DURATIONS:] + durations < memory.step)
@@ -103,7 +101,7 @@ def duration_boxes(memory: NoteMemory, most: int) -> FloatArray:
 
 def _boxes(
     values: npt.NDArray[np.int32], weights: npt.NDArray[np.floating], most: int
-) -> FloatArray:
+) -> Float32Array:
     """Return the means over the boxes around each time (3, 288 + most); 0 from 288 on."""
     boxes = np.zeros((len(WIDTHS), LONGEST_DENSITY + most), np.float32)
     if len(values):
@@ -124,8 +122,12 @@ _SHARES = (1 / (2 * _WIDTHS + 1)).astype(np.float32)
 
 
 def usual_now(
-    intervals: FloatArray, durations: FloatArray, since_onset: int, ages: Sequence[int], most: int
-) -> FloatArray:
+    intervals: Float32Array,
+    durations: Float32Array,
+    since_onset: int,
+    ages: Sequence[int],
+    most: int,
+) -> Float32Array:
     """Return the densities, not logarithms, of each time shift at one moment (6, shifts)."""
     rows = np.empty((2, len(WIDTHS), most), np.float32)
     rows[0] = _run(intervals, since_onset, most)
@@ -135,7 +137,7 @@ def usual_now(
     return rows.reshape(NUM_DENSITIES, most)
 
 
-def add_densities(shifts: FloatArray, weights: FloatArray, usual: FloatArray) -> None:
+def add_densities(shifts: Float32Array, weights: Float32Array, usual: Float32Array) -> None:
     """Add the densities (6, shifts), times their ``weights``, to the logits ``shifts``, in place.
 
     ``usual`` is what :func:`usual_now` returns; its logarithms replace it.
@@ -146,7 +148,7 @@ def add_densities(shifts: FloatArray, weights: FloatArray, usual: FloatArray) ->
     shifts += weights @ usual
 
 
-def _run(boxes: FloatArray, after: int, most: int) -> FloatArray:
+def _run(boxes: Float32Array, after: int, most: int) -> Float32Array:
     """Return the means (3, most) over the boxes around the times that a shift would lead to."""
     first = min(after + 1, LONGEST_DENSITY)
     return boxes[:, first : first + most]

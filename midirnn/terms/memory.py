@@ -15,7 +15,7 @@ import numpy.typing as npt
 from midirnn.codecs.recall import LONGEST, NUM_VIEWPOINTS, unordered
 from midirnn.performance import NUM_PITCHES
 
-IntArray = npt.NDArray[np.int32]
+Int32Array = npt.NDArray[np.int32]
 
 NONE = -1
 """Stands for a note, a time or a pitch that does not exist."""
@@ -51,8 +51,8 @@ NO_MATCH = Match(NONE, 0, 0)
 class Votes(NamedTuple):
     """The pitches that followed in a view, and the longest context (>= 1) after which each did."""
 
-    pitches: IntArray
-    lengths: IntArray
+    pitches: Int32Array
+    lengths: Int32Array
 
 
 NO_VOTES = Votes(np.empty(0, np.int32), np.empty(0, np.int32))
@@ -108,17 +108,17 @@ class NoteMemory(NamedTuple):
     """The last notes' pitches."""
     velocities: bytes
     """Their velocity bins."""
-    onsets: IntArray
+    onsets: Int32Array
     """Their onsets."""
-    durations: IntArray
+    durations: Int32Array
     """Their durations; :data:`NONE` while they sound."""
-    latest: IntArray
+    latest: Int32Array
     """(128,): the number of each pitch's latest note, or :data:`NONE`."""
-    class_latest: IntArray
+    class_latest: Int32Array
     """(12,): the same for each pitch class."""
-    onset: IntArray
+    onset: Int32Array
     """(128,): when each pitch's sounding note began; :data:`NONE` for silent pitches."""
-    released: IntArray
+    released: Int32Array
     """(128,): when a pitch's note ended; :data:`NONE` while it sounds and before its first note."""
     recollection: Recollection
 
@@ -192,11 +192,11 @@ class NoteMemory(NamedTuple):
         return self.velocities[at] if 0 <= at < len(self.velocities) else 0
 
 
-def _one(value: int) -> IntArray:
+def _one(value: int) -> Int32Array:
     return np.array((value,), np.int32)
 
 
-def _changed(array: IntArray, index: int, value: int) -> IntArray:
+def _changed(array: Int32Array, index: int, value: int) -> Int32Array:
     """Return the array with one value changed."""
     changed = array.copy()
     changed[index] = value

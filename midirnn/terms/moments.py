@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import IntArray
 from midirnn.performance import NUM_PITCHES
-from midirnn.terms.buckets import FAR, IntArray
+from midirnn.terms.buckets import FAR
 from midirnn.terms.memory import NONE, NoteMemory
 
 LAST_NOTES = 4

@@ -11,14 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from midirnn.arrays import Float32Array
 from midirnn.errors import MidirnnError
-from midirnn.terms.densities import (
-    DURATION_FADING,
-    INTERVAL_FADING,
-    NUM_DENSITIES,
-    FloatArray,
-    add_densities,
-)
+from midirnn.terms.densities import DURATION_FADING, INTERVAL_FADING, NUM_DENSITIES, add_densities
 from midirnn.terms.scan import native_library
 from midirnn.terms.table import DENSITY, OutputTerms
 
@@ -120,7 +115,7 @@ class NativeStep:
         handle = self._library.scan_after(scan.handle, step, velocity_bin, token)
         return NativeMemory(_Scan(self._library, handle, scan.sizes), step, velocity_bin)
 
-    def add(self, logits: FloatArray, weights: FloatArray, memory: NativeMemory) -> None:
+    def add(self, logits: Float32Array, weights: Float32Array, memory: NativeMemory) -> None:
         """Add the terms with these ``weights`` (rows,) to ``logits`` (V,), in place."""
         weights = np.ascontiguousarray(weights, np.float32)
         usual = np.empty((NUM_DENSITIES, self.terms.max_shift), np.float32)

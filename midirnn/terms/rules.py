@@ -7,15 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import IntArray
 from midirnn.codecs.recall import LENGTHS
 from midirnn.performance import NUM_PITCHES
-from midirnn.terms.buckets import (
-    FAR,
-    IntArray,
-    count_bucket,
-    difference_bucket,
-    shifted_bucket,
-)
+from midirnn.terms.buckets import FAR, count_bucket, difference_bucket, shifted_bucket
 from midirnn.terms.memory import NONE, NUM_VOTES
 from midirnn.terms.moments import Moments
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from midirnn.terms.buckets import FAR, IntArray
+from midirnn.arrays import Float32Array, IntArray
+from midirnn.terms.buckets import FAR
 from midirnn.terms.densities import add_densities, duration_boxes, interval_boxes, usual_now
 from midirnn.terms.memory import NoteMemory
 from midirnn.terms.steps import (
@@ -22,8 +22,6 @@ from midirnn.terms.steps import (
     released,
 )
 from midirnn.terms.table import DENSITY, OutputTerms
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class StepMemory(NamedTuple):
@@ -42,9 +40,9 @@ class StepMemory(NamedTuple):
     """(layers, H): rows of the held notes, until one begins or ends."""
     released: IntArray
     """(128,): when each pitch's note ended; see :func:`midirnn.terms.steps.released`."""
-    intervals: FloatArray
+    intervals: Float32Array
     """The box means of inter-onset times; see :mod:`midirnn.terms.densities`."""
-    durations: FloatArray
+    durations: Float32Array
     """The same of durations."""
     fresh: bool
     """Whether a note has ended in the current step, so that ``durations`` change with the next."""
@@ -59,7 +57,7 @@ class MomentRows(NamedTuple):
     """(layers, H): rows of the note-offs of the held notes."""
     shifts: IntArray
     """(layers, shifts): rows of the time shifts."""
-    usual: FloatArray | None
+    usual: Float32Array | None
     """(6, shifts): the densities of the time shifts; None before the first note."""
 
 
@@ -124,7 +122,7 @@ class TermStep:
             self._of_silence.of(now), self._of_held.of(now), self._shifts.of(now), usual
         )
 
-    def add(self, logits: FloatArray, weights: FloatArray, memory: StepMemory) -> None:
+    def add(self, logits: Float32Array, weights: Float32Array, memory: StepMemory) -> None:
         """Add the terms with these ``weights`` (rows,) to ``logits`` (V,), in place."""
         padded = np.zeros(len(weights) + 1, np.float32)
         padded[:-1] = weights
@@ -144,9 +142,9 @@ class TermStep:
             add_densities(shifts, weights[self.terms.slices[DENSITY]], moment.usual)
 
 
-def _sums(padded: FloatArray, rows: IntArray) -> FloatArray:
+def _sums(padded: Float32Array, rows: IntArray) -> Float32Array:
     """Return the sums (tokens,) of the weights that rows (layers, tokens) select."""
-    sums: FloatArray = np.add.reduce(padded.take(rows), axis=0)
+    sums: Float32Array = np.add.reduce(padded.take(rows), axis=0)
     return sums
 
 

@@ -13,16 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import IntArray
 from midirnn.codecs.recall import LENGTHS
 from midirnn.performance import NUM_PITCHES
-from midirnn.terms.buckets import (
-    FAR,
-    IntArray,
-    count_bucket,
-    difference_bucket,
-    shifted_bucket,
-    time_bucket,
-)
+from midirnn.terms.buckets import FAR, count_bucket, difference_bucket, shifted_bucket, time_bucket
 from midirnn.terms.memory import NONE, NUM_VOTES, NoteMemory
 from midirnn.terms.moments import RECENT_NOTES, match_interval_of
 from midirnn.terms.rules import NEAR

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs.recall import LENGTHS
 from midirnn.terms import rules, steps
 from midirnn.terms.buckets import count_bucket, time_bucket
@@ -26,8 +27,6 @@ from midirnn.terms.steps import (
     interval_step,
     velocity_step,
 )
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ class OutputTerms:
                 return change(memory, token - group.start)
         return memory
 
-    def indices(self, memories: Sequence[NoteMemory]) -> tuple[npt.NDArray[np.int16], FloatArray]:
+    def indices(self, memories: Sequence[NoteMemory]) -> tuple[npt.NDArray[np.int16], Float32Array]:
         """Return the indices (N, width) and the densities (N, 6, shifts) of N moments.
 
         An index counts from the term's first weight; it is negative where a token adds nothing.

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from midirnn.arrays import Float64Array
 from midirnn.composing.humanize import draw
 from midirnn.engines.humanizer import HumanizerEngine, load_humanizer
 from midirnn.judging.expression import (
@@ -37,7 +38,6 @@ from midirnn.judging.expression import (
     as_written,
     mean_agreement,
 )
-from midirnn.performance import FloatArray
 from midirnn.scores.pairs import Pair, load_pairs
 from midirnn.scores.quantities import QUANTITIES
 from midirnn.scores.traits import DYNAMICS_TRAITS
@@ -92,13 +92,13 @@ def at_most(pairs: list[Pair], most: int) -> list[Pair]:
     return [pair for each in of_title.values() for pair in each[:most]]
 
 
-def written(pair: Pair) -> dict[str, FloatArray]:
+def written(pair: Pair) -> dict[str, Float64Array]:
     """Return the velocities in the score file."""
     dynamics = written_velocities(pair)
     return as_written(pair) | {"velocity": dynamics - dynamics.mean()}
 
 
-def columns(values: FloatArray) -> dict[str, FloatArray]:
+def columns(values: Float64Array) -> dict[str, Float64Array]:
     """Return the columns (N, Q) that are measured."""
     names = [quantity.name for quantity in QUANTITIES]
     return {name: values[:, names.index(name)] for name in MEASURED}
@@ -110,7 +110,7 @@ class Expectation:
     def __init__(self, engine: HumanizerEngine, *, dynamics: bool = True) -> None:
         self.engine, self.dynamics = engine, dynamics
 
-    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+    def __call__(self, pair: Pair) -> dict[str, Float64Array]:
         traits = pair.traits.astype(np.float32)
         if not self.dynamics:
             traits[:, DYNAMICS_TRAITS] = 0.0
@@ -123,7 +123,7 @@ class Sample:
     def __init__(self, engine: HumanizerEngine) -> None:
         self.engine = engine
 
-    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+    def __call__(self, pair: Pair) -> dict[str, Float64Array]:
         random = np.random.default_rng(0)
         traits = pair.traits.astype(np.float32)
         values = self.engine.values(traits, pair.begins, lambda q, p: draw(q, p, random))
@@ -141,16 +141,16 @@ class AnotherPianist:
     def has(self, pair: Pair) -> bool:
         return len(self._of_title[pair.title, len(pair)]) > 1
 
-    def __call__(self, pair: Pair) -> dict[str, FloatArray]:
+    def __call__(self, pair: Pair) -> dict[str, Float64Array]:
         each = self._of_title[pair.title, len(pair)]
         return columns(np.nan_to_num(each[each.index(pair) - 1].values.astype(np.float64)))
 
 
 def remembered(predict: Predictor) -> Predictor:
     """Return the predictor with a cache: all performances of a title have the same score."""
-    known: dict[tuple[str, int], dict[str, FloatArray]] = {}
+    known: dict[tuple[str, int], dict[str, Float64Array]] = {}
 
-    def once(pair: Pair) -> dict[str, FloatArray]:
+    def once(pair: Pair) -> dict[str, Float64Array]:
         key = pair.title, len(pair)
         if key not in known:
             known[key] = predict(pair)
@@ -182,12 +182,12 @@ def show_dynamics(pairs: list[Pair], predictors: dict[str, Predictor]) -> None:
         print(f"| {name} | {10 * slope:+.1f} | {accents:+.1f} |")
 
 
-def written_velocities(pair: Pair) -> FloatArray:
+def written_velocities(pair: Pair) -> Float64Array:
     """Return the velocities in the score file, from 0 to 127."""
     return 64.0 + pair.traits[:, DYNAMICS_TRAITS[1]].astype(np.float64) * 20
 
 
-def follows(pieces: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
+def follows(pieces: list[tuple[Float64Array, Float64Array]]) -> tuple[float, float]:
     """Return the slope of played velocities over written ones, and how far accents stand out."""
     away, products, squares = [np.zeros(0)], 0.0, 0.0
     for on_paper, velocity in pieces:
@@ -201,11 +201,11 @@ def follows(pieces: list[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
     return products / squares, float(np.mean(np.concatenate(away)))
 
 
-def medians(values: FloatArray) -> FloatArray:
+def medians(values: Float64Array) -> Float64Array:
     """Return the median of the notes around each one."""
     padded = np.pad(values, AROUND // 2, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, AROUND)
-    middle: FloatArray = np.median(windows, axis=1)
+    middle: Float64Array = np.median(windows, axis=1)
     return middle
 
 

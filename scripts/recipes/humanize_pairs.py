@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from midirnn import read_midi
-from midirnn.performance import FloatArray
+from midirnn.arrays import Float64Array
 from midirnn.scores import Score, match_notes, measure, read_score
 from midirnn.scores.pairs import Pair, make_pair, save_pairs
 
@@ -72,13 +72,13 @@ def score_of(path: Path) -> Score:
     return read_score(path)
 
 
-def beats(path: Path) -> FloatArray:
+def beats(path: Path) -> Float64Array:
     """Return the seconds of the beats in an annotation."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return np.array([float(line.split("\t")[0]) for line in lines])
 
 
-def moved(seconds: FloatArray, written: FloatArray, played: FloatArray) -> FloatArray:
+def moved(seconds: Float64Array, written: Float64Array, played: Float64Array) -> Float64Array:
     """Convert written times to played times by interpolation between beats, and beyond them."""
     i = np.clip(np.searchsorted(written, seconds, side="right") - 1, 0, len(written) - 2)
     share = (seconds - written[i]) / np.maximum(written[i + 1] - written[i], 1e-3)

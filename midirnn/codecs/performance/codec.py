@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from midirnn.arrays import Float32Array
 from midirnn.codecs.base import Augmentation, Limits, Tokens
-from midirnn.codecs.controls import FloatArray
 from midirnn.codecs.performance.decoder import StreamDecoder
 from midirnn.codecs.performance.emit import LIBRARY, emit_tokens
 from midirnn.codecs.performance.encoder import StreamEncoder
@@ -103,7 +103,7 @@ class PerformanceCodec(PerformanceLayout):
             velocity_bin=velocity_bin,
         )
 
-    def measure_controls(self, tokens: Tokens, begin: int, stop: int) -> FloatArray:
+    def measure_controls(self, tokens: Tokens, begin: int, stop: int) -> Float32Array:
         """Return the controls of a piece; see :func:`measured_controls`."""
         return measured_controls(tokens, self, begin, stop)
 
@@ -111,7 +111,7 @@ class PerformanceCodec(PerformanceLayout):
         """Return the style of the last ``seconds`` of a piece."""
         return recent_style(tokens, self, seconds)
 
-    def measure_style(self, tokens: Tokens, begin: int, stop: int) -> FloatArray:
+    def measure_style(self, tokens: Tokens, begin: int, stop: int) -> Float32Array:
         """Return the style of a piece; see :func:`measured_style`."""
         return measured_style(tokens, self, begin, stop)
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.base import BoolArray, Limits, Tokens
+from midirnn.arrays import BoolArray
+from midirnn.codecs.base import Limits, Tokens
 from midirnn.codecs.native_scan import GrammarScan, is_for
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType

@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.base import BoolArray, Tokens
+from midirnn.arrays import BoolArray, Float32Array
+from midirnn.codecs.base import Tokens
 from midirnn.codecs.controls import (
     DENSITY,
     HISTOGRAM,
     LOUDNESS,
     NUM_CONTROL_INPUTS,
-    FloatArray,
     density_inputs,
     loudness_inputs,
 )
@@ -33,7 +33,7 @@ from midirnn.performance import NUM_PITCHES
 
 def measured_controls(
     tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int
-) -> FloatArray:
+) -> Float32Array:
     """Return the controls of what follows at each token ``begin`` to ``stop - 1`` of a piece.
 
     Shape ``(stop - begin, 28)``. Notes are counted for :data:`HORIZON_SECONDS`, the token itself
@@ -65,7 +65,9 @@ def measured_controls(
     return rows.take(moment, axis=0)
 
 
-def measured_style(tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int) -> FloatArray:
+def measured_style(
+    tokens: Tokens, layout: PerformanceLayout, begin: int, stop: int
+) -> Float32Array:
     """Return the style of what follows at each token ``begin`` to ``stop - 1`` of a piece.
 
     Shape ``(stop - begin, NUM_STYLE_INPUTS)``; see :func:`midirnn.codecs.style.measured`.

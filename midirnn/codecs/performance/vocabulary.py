@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.base import BoolArray, Tokens, check_tokens
+from midirnn.arrays import BoolArray
+from midirnn.codecs.base import Tokens, check_tokens
 from midirnn.errors import CodecError
 
 
