@@ -77,6 +77,13 @@ def test_the_commands_of_a_lesson_run_and_then_its_python(
     assert all((lesson.parent / picture).is_file() for picture in shown)
 
 
+def test_what_two_lessons_call_by_one_name_they_make_by_the_same_command() -> None:
+    made: dict[str, str] = {}
+    for line in (" ".join(line.split()) for lesson in LESSONS for line in shell_lines(lesson)):
+        for name in re.findall(r" (?:-o|--output|--plot) (?!- )(\S+)", line):
+            assert made.setdefault(name, line) == line
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=name_of)
 def test_the_code_that_a_lesson_quotes_stands_in_the_file_that_it_names(lesson: Path) -> None:
     text = lesson.read_text(encoding="utf-8")
