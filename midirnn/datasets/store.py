@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs import Codec, Tokens, codec_from_settings
+from midirnn.codecs import Codec, CorpusCodec, Tokens, codec_from_settings
 from midirnn.datasets.remote import AnyFile, RemoteFile, file_in, is_url
 from midirnn.datasets.splits import usual_name
 from midirnn.errors import CodecError, DatasetError
@@ -133,7 +133,7 @@ class Dataset:
         if named not in self.counts:
             raise DatasetError(
                 f"{self.path} has no split {split!r}; it has {', '.join(self.splits)}. "
-                + _how_to_get(named, self.splits)
+                + _how_to_get(named, self)
             )
         stored = next(
             name for name in self.manifest["splits"] if _usual(name, self.manifest) == named
@@ -270,11 +270,14 @@ def _usual(split: str, manifest: Mapping[str, Any]) -> str:
     return split if split in manifest["splits"] and usual in manifest["splits"] else usual
 
 
-def _how_to_get(split: str, splits: Sequence[str]) -> str:
+def _how_to_get(split: str, dataset: Dataset) -> str:
     """Return advice on what to do if a split is missing."""
+    use = f"Use --split {' or '.join(dataset.splits)}"
+    files = sum(count.files for count in dataset.counts.values())
+    if files < 2 and not isinstance(dataset.codec, CorpusCodec):
+        return f"{use}, or encode more pieces: a single one cannot be divided"
     share = f" --{split}-share 0.2" if split in ("validation", "test") else ""
-    others = " or ".join(splits)
-    return f"Use --split {others}, or make the data set again with: midirnn encode{share}"
+    return f"{use}, or {_ENCODE_AGAIN}{share}"
 
 
 def _read_manifest(folder: Path | str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Trainer:
         if config.patience and not task.has_validation:
             raise OptionError(
                 f"patience is {config.patience}, but the data set has no validation split; make it "
-                "again with midirnn encode --validation-share 0.1, or set patience to 0"
+                "again with midirnn encode --overwrite --validation-share 0.1, or set patience to 0"
             )
         self.folder = folder
         self.task = task

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midirnn.codecs import PerformanceCodec
+from midirnn.codecs import PerformanceCodec, TextCodec
 from midirnn.datasets import Dataset, SplitShares, encode_files
 from midirnn.datasets.store import codec_from_settings
 from midirnn.errors import DatasetError
+from tests.datasets.made import write_pieces
 from tests.datasets.songs import write_songs
 
 
@@ -44,6 +45,30 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are(dataset: Path)
     for read in (Dataset.open(dataset).pieces, Dataset.open(dataset).rows):
         with pytest.raises(DatasetError, match="has no split 'tset'; it has train"):
             read("tset")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "advice"),
+    [
+        (2, "Use --split train, or make .*: midirnn encode --overwrite --validation-share 0.2"),
+        (1, "Use --split train, or encode more pieces: a single one cannot be divided"),
+    ],
+)
+def test_the_advice_for_a_missing_split_can_be_followed(
+    tmp_path: Path, pieces: int, advice: str
+) -> None:
+    write_pieces(tmp_path, [np.arange(9, dtype=np.uint16)] * pieces)
+    with pytest.raises(DatasetError, match=f"{advice}$"):
+        Dataset.open(tmp_path).pieces("validation")
+
+
+def test_a_single_text_can_be_divided(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("All is one. " * 20, encoding="utf-8")
+    whole = SplitShares(validation=0.0, test=0.0)
+    encode_files([text], tmp_path / "out", codec=TextCodec(), splits=whole)
+    with pytest.raises(DatasetError, match=r"encode --overwrite --test-share 0\.2$"):
+        Dataset.open(tmp_path / "out").pieces("test")
 
 
 def test_a_folder_that_is_missing_or_no_data_set_is_refused(tmp_path: Path) -> None:
