@@ -356,6 +356,15 @@ class NoteStream(HoldsNotes, Protocol):
 # Building blocks for codecs.
 
 
+def check_performance(piece: object) -> None:
+    """Raise :class:`CodecError` if a piece is no performance, but a file's path for example."""
+    if not isinstance(piece, Performance):
+        raise CodecError(
+            f"a piece to encode must be a Performance, not {type(piece).__name__}; read a file "
+            "with midirnn.read_midi first"
+        )
+
+
 def check_tokens(tokens: npt.ArrayLike, vocab_size: int) -> Tokens:
     """Return the tokens as an array of uint16.
 

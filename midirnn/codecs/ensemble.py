@@ -25,6 +25,7 @@ from midirnn.codecs.base import (
     FreeConstraint,
     Limits,
     Tokens,
+    check_performance,
     check_tokens,
 )
 from midirnn.errors import CodecError
@@ -81,7 +82,9 @@ def to_number(digits: Sequence[int], radices: Sequence[int]) -> int:
     Digit k is between 0 and ``radices[k] - 1``, else :class:`CodecError` is raised.
     """
     if len(digits) != len(radices):
-        raise CodecError(f"{len(digits)} values were given for {len(radices)} players")
+        raise CodecError(
+            f"the number of values is {len(digits)}; it must be that of the players, {len(radices)}"
+        )
     number = 0
     for digit, radix in zip(digits, radices, strict=True):
         if not 0 <= digit < radix:
@@ -148,6 +151,7 @@ class EnsembleCodec:
 
     def encode(self, piece: Performance) -> Tokens:
         """Return the tokens of a piece, up to the last second in which somebody plays."""
+        check_performance(piece)
         return self.from_gestures(self.gestures(piece))
 
     def decode(self, tokens: npt.ArrayLike) -> Performance:

@@ -13,7 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from midirnn.codecs.base import Augmentation, FreeConstraint, Limits, Tokens, check_tokens
+from midirnn.codecs.base import (
+    Augmentation,
+    FreeConstraint,
+    Limits,
+    Tokens,
+    check_performance,
+    check_tokens,
+)
 from midirnn.errors import CodecError, MissingExtraError
 from midirnn.midifile import SUFFIXES, midi_bytes, read_midi, write_midi
 from midirnn.performance import Part, Performance
@@ -72,6 +79,7 @@ class MidiTokCodec:
         tokenizer = self._tokenizer  # first: the error names the extra that is missing
         import symusic
 
+        check_performance(piece)
         if not len(piece):
             return np.empty(0, np.uint16)
         joined = piece.without_drums().replace(

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.arrays import BoolArray
-from midirnn.codecs.base import Limits, Message, Tokens
+from midirnn.codecs.base import Limits, Message, Tokens, check_performance
 from midirnn.codecs.performance.codec import PerformanceCodec
 from midirnn.codecs.performance.decoder import StreamDecoder
 from midirnn.codecs.performance.encoder import DRUM_CHANNEL, StreamEncoder
@@ -273,6 +273,7 @@ class PedalCodec(PerformanceCodec):
         A pedal that is still down goes up with the last event. With ``open_end`` it stays down, and
         notes that are ``unreleased`` get no note-off.
         """
+        check_performance(performance)
         keys = super().encode(_without_pedals(performance), open_end=open_end)
         changes = _settled(_changes(performance, self))
         last = int(self.token_steps[keys].sum())

@@ -38,7 +38,7 @@ def test_every_number_stands_for_other_integers(data: st.DataObject, radices: li
 def test_numbers_beyond_the_limits_are_refused() -> None:
     with pytest.raises(CodecError, match="a value is 9; allowed are 0 to 8"):
         to_number([0, 9], [9, 9])
-    with pytest.raises(CodecError, match="3 values were given for 2 players"):
+    with pytest.raises(CodecError, match="values is 3; it must be that of the players, 2"):
         to_number([0, 1, 2], [9, 9])
     with pytest.raises(CodecError, match="the number is 81; allowed are 0 to 80"):
         to_digits(81, [9, 9])

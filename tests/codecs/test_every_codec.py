@@ -27,7 +27,7 @@ from midirnn.codecs.controls import NUM_CONTROL_INPUTS
 from midirnn.codecs.held import held_after, held_rows, no_notes
 from midirnn.errors import CodecError, MidirnnError
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON
-from midirnn.performance import NUM_PITCHES
+from midirnn.performance import NUM_PITCHES, Performance
 from tests.codecs.characters import CharacterCodec
 
 SUBJECTS: dict[str, Codec[Any]] = {
@@ -110,6 +110,14 @@ def test_a_piece_comes_back_from_its_tokens(codec: Codec[Any], seed: int) -> Non
     assert tokens.ndim == 1
     assert codec.decode(tokens) == piece
     assert np.array_equal(codec.encode(codec.decode(tokens)), tokens)
+
+
+@pytest.mark.parametrize("path", ["song.mid", Path("song.mid")])
+def test_the_path_of_a_file_is_no_performance(codec: Codec[Any], path: Path | str) -> None:
+    if not isinstance(codec.decode([]), Performance):
+        pytest.skip(f"{codec.name} encodes no performances")
+    with pytest.raises(CodecError, match=r"read a file with midirnn\.read_midi"):
+        codec.encode(path)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from midirnn.arrays import Float32Array
-from midirnn.codecs.base import Augmentation, Limits, Tokens
+from midirnn.codecs.base import Augmentation, Limits, Tokens, check_performance
 from midirnn.codecs.performance.decoder import StreamDecoder
 from midirnn.codecs.performance.emit import LIBRARY, emit_tokens
 from midirnn.codecs.performance.encoder import StreamEncoder
@@ -141,6 +141,7 @@ class PerformanceCodec(PerformanceLayout):
         ``overlaps="keep"`` the tokens are note-seq's, even where a pedal goes up and down at the
         same time.
         """
+        check_performance(performance)
         keeps = self.overlaps == "keep"
         notes = performance.without_drums().apply_sustain(as_note_seq=keeps)
         if self.overlaps == "cut" and _has_doubles(notes):
