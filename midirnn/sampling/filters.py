@@ -125,6 +125,8 @@ def _check_count(name: str, value: int, low: int, high: int) -> None:
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
+    if not isinstance(value, int | float | np.number):
+        raise OptionError(f"{name} is {value!r}; it must be a number")
     if not low <= value <= high:  # also refuses NaN
         raise OptionError(f"{name} is {value}; allowed are {low:g} to {high:,.10g}")
 

@@ -248,6 +248,7 @@ class TestDraw:
     [
         ("temperature", -0.1, "temperature is -0.1; allowed are 0 to 10"),
         ("temperature", float("nan"), "temperature is nan; allowed are 0 to 10"),
+        ("temperature", "hot", "temperature is 'hot'; it must be a number"),
         ("temperature", float("inf"), "temperature is inf; allowed are 0 to 10"),
         ("top_k", -1, "top_k is -1; allowed are 0 to 1,000,000"),
         ("top_k", 2.5, "top_k is 2.5; it must be a whole number"),
@@ -256,7 +257,7 @@ class TestDraw:
         ("max_note_seconds", 0.0, "max_note_seconds is 0.0; allowed are 0.01 to 3,600"),
     ],
 )
-def test_a_knob_out_of_range_is_refused_in_one_line(knob: str, value: float, message: str) -> None:
+def test_a_knob_out_of_range_is_refused_in_one_line(knob: str, value: object, message: str) -> None:
     with pytest.raises(OptionError) as caught:
         SamplingConfig(**{knob: value})  # type: ignore[arg-type]
     assert str(caught.value) == message
