@@ -121,7 +121,7 @@ def style(
 
     blend, follow = 0.5 if blend is None else blend, 0.0 if follow is None else follow
     seconds = DEFAULT_SECONDS if seconds is None else seconds
-    check_share(blend)
+    check_share(blend, "--blend")
     first_seed = seed_or_random(seed)
     request = Request(seconds, sampling)
     loaded = load(model)

@@ -33,10 +33,10 @@ class HeardPrimer:
     """The style of its last seconds, if the codec can measure one."""
 
 
-def check_share(share: float) -> None:
-    """Raise :class:`OptionError` for a share outside 0 to 1."""
+def check_share(share: float, name: str = "the share of the second state") -> None:
+    """Raise :class:`OptionError` for a share outside 0 to 1; ``name`` is what the user calls it."""
     if not 0.0 <= share <= 1.0:
-        raise OptionError(f"the share of the second state is {share:g}; allowed are 0 to 1")
+        raise OptionError(f"{name} is {share:g}; allowed are 0 to 1")
 
 
 def hear(

@@ -55,8 +55,8 @@ def probe(traces: Sequence[Trace], vocab_size: int | None = None) -> list[Probe]
     """
     if len(traces) < LEAST_PIECES:
         raise OptionError(
-            f"{len(traces)} pieces were given; a probe needs {LEAST_PIECES} at least, and is the "
-            "better the more there are"
+            f"the number of pieces is {len(traces)}; a probe needs at least {LEAST_PIECES}, and is "
+            "more reliable with more"
         )
     fit, unseen = traces[1::2], traces[::2]
     layers: list[int | None] = [*range(next(iter(traces[0].states.values())).shape[1])]

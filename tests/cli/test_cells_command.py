@@ -115,7 +115,7 @@ def test_a_model_of_text_is_looked_into_too(
         (["--each", "0"], "--each is 0; it must be at least 1"),
         (["--state", "x"], "have no state 'x'; they have h, c"),
         (["--seconds", "-1"], "--seconds is -1; it must be above 0"),
-        (["--probe"], "1 pieces were given; a probe needs 4"),
+        (["--probe"], "number of pieces is 1; a probe needs at least 4"),
         (["--beside", "piano"], "add --probe"),
         (["--probe", "--state", "h"], "--state has no effect with --probe"),
         (["--probe", "--each", "1"], "--each has no effect with --probe"),

@@ -84,7 +84,7 @@ def test_a_map_takes_all_kinds_of_midi_files(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["-o", "out.mid", "--blend", "2"], "share of the second state is 2"),
+        (["-o", "out.mid", "--blend", "2"], "--blend is 2; allowed are 0 to 1"),
         (["-o", "out.txt"], "its name must end in"),
         ([], "choose a file for the music with -o"),
         (["-o", "out.mid", "--model", "folk"], "folk"),

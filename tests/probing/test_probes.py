@@ -58,5 +58,5 @@ def test_a_ridge_with_a_small_penalty_is_the_least_squares_line() -> None:
 
 
 def test_too_few_pieces_are_refused() -> None:
-    with pytest.raises(OptionError, match="3 pieces were given; a probe needs 4"):
+    with pytest.raises(OptionError, match="number of pieces is 3; a probe needs at least 4"):
         probe([mixed_into_layer(seed) for seed in range(3)])
