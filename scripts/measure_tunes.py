@@ -1,12 +1,13 @@
 """Measure whether a model's tunes are valid ABC, and keep to their metre and key.
 
-    python3 scripts/measure_tunes.py MODEL [--count N] [--seed S] [--no-primers]
+    python3 scripts/measure_tunes.py MODEL [--count N] [--seed S] [--no-primers] [--tunes FILE]
 
 N tunes are generated without a primer, and N with a metre and a key (PRIMERS in turn), unless
---no-primers is given: primers only work for models whose tunes begin with both. A tune is accepted
-if Debian's abc2midi writes a MIDI file of it without a line 'Error'; without abc2midi only
-midirnn's own reader is used. The metre is measured by the bars that fill it, the key by the notes
-in its scale. The last lines show this for each metre and each key.
+--no-primers is given: primers only work for models whose tunes begin with both. With --tunes the
+first N tunes of an ABC file are measured, too. A tune is accepted if Debian's abc2midi writes a
+MIDI file of it without a line 'Error'; without abc2midi only midirnn's own reader is used. The
+metre is measured by the bars that fill it, the key by the notes in its scale. Of the tunes with
+primers this is also shown for each metre and each key.
 """
 
 from __future__ import annotations

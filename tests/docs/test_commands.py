@@ -21,7 +21,7 @@ MIDIRNN_LINES = [
 ]
 SCRIPTS = sorted({word for _, line in LINES for word in line.split() if "scripts/" in word})
 
-OTHER_PROGRAMS = {"--nproc-per-node", "--fix", "--strict", "--index-url"}
+OTHER_PROGRAMS = {"--nproc-per-node", "--fix", "--tunes", "--strict", "--index-url"}
 """Flags of torchrun, our scripts, mkdocs and pip."""
 
 
