@@ -8,13 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from midirnn.audio.headroom import Headroom
 from midirnn.errors import MissingExtraError, OptionError, PortError
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE
-from midirnn.ports.base import check_message
+from midirnn.ports.base import OutputPort, check_message
 from midirnn.ports.systems import quiet_stderr
 
 PITCH_BEND, PITCH_BEND_CENTRE = 0xE0, 8192
@@ -56,7 +55,7 @@ INSTALL_LIBRARY = (
 )
 
 
-class Synthesizer:
+class Synthesizer(OutputPort):
     """An output port that plays sound. Owns FluidSynth's synthesizer and audio driver.
 
     ``driver`` is one of FluidSynth's audio drivers (default: the first of :data:`DRIVERS` that
@@ -137,17 +136,6 @@ class Synthesizer:
             self._closed = True
             with quiet_stderr():
                 self._synth.delete()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _now(self) -> float:
         """Return the time in seconds: that of the rendered sound, if there is no driver."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
 from midirnn.ports.base import Message, OutputPort
@@ -33,7 +31,7 @@ class _Channel:
     other_pedal: int = 0
 
 
-class PedalOutput:
+class PedalOutput(OutputPort):
     """An output that wraps another and plays long notes with the sustain pedal.
 
     The rule for each channel: When a note begins, each older note that has sounded for
@@ -114,14 +112,3 @@ class PedalOutput:
     def close(self) -> None:
         """Close the wrapped output."""
         self._output.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
