@@ -81,8 +81,6 @@ class Interplay:
         self.mode = mode
         self.config = config
         self.stance: Stance | None = None
-        self.muted = False
-        """True while there is no output: the model then only listens."""
         self._dialogue = Dialogue(model, clock, observer, console.scenes.fetched)
         self.supervisor = self._dialogue.supervisor
         self.plan = PlanAhead(
@@ -108,7 +106,7 @@ class Interplay:
     @property
     def plays(self) -> bool:
         """True while the model plays."""
-        return self.stance is not None and Stance.PLAYS in self.stance and not self.muted
+        return self.stance is not None and Stance.PLAYS in self.stance
 
     def start(self, now: float) -> None:
         """Give the mode its first stance, if it has none."""
@@ -378,15 +376,13 @@ class Interplay:
         if self._model.settings is not None:
             self._observer.started(self._model.settings, now)
 
-    def mute(self, now: float) -> None:
-        """Go on without an output: the model only listens."""
+    def pause(self, now: float) -> None:
+        """Drop the plan and end the model's notes, until :meth:`resume`."""
         if self.plays:
             self._silence(now)
-        self.muted = True
 
-    def unmute(self, now: float) -> None:
-        """Go on with an output again."""
-        self.muted = False
+    def resume(self, now: float) -> None:
+        """Let the model play on, if it is its turn."""
         if self.plays:
             self._begin(now)
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from midirnn.codecs import PedalCodec, PerformanceCodec
 from midirnn.errors import PortError
-from midirnn.live.base.channel_messages import ModeMessages, endings, is_reset, is_system
+from midirnn.live.base.channel_messages import ModeMessages, is_reset, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
@@ -62,10 +62,9 @@ class Session(RemoteControl):
     :meth:`untune`, :meth:`answer` and :meth:`panic`. :meth:`view` returns the present state.
 
     ``on_change`` is called with the stance whenever it changes, ``on_trouble`` with what went
-    wrong and is being repaired, ``on_notice`` with what is worth knowing. An output that fails ends
-    the session, unless there is an ``on_output_lost``, which is called with the reason: then the
-    session goes on without one until :meth:`output_found`. ``units`` holds the hidden units to
-    show. (A port of ``midirnn.ports.lasting`` does not fail: it outlives its device.)
+    wrong and is being repaired, ``on_notice`` with what is worth knowing. ``units`` holds the
+    hidden units to show. An output that fails ends the session. (One of ``midirnn.ports.lasting``
+    does not fail: it outlives its device.)
 
     All decisions are made in the thread that calls :meth:`run`; other threads queue what they want
     done there. With the scheduler's thread it shares only the scheduler.
@@ -82,16 +81,15 @@ class Session(RemoteControl):
         on_change: Callable[[Stance], None] = lambda stance: None,
         on_trouble: Tell = lambda text: None,
         on_notice: Tell = lambda text: None,
-        on_output_lost: Callable[[Exception], None] | None = None,
         observer: Observer | None = None,
         console: Console | None = None,
         units: UnitStream | None = None,
     ) -> None:
         self._config = config = config or LiveConfig()
+        self._output = output
         self._clock = clock = clock or MonotonicClock()
         self._on_trouble = on_trouble
         self._on_notice = on_notice
-        self._on_output_lost = on_output_lost
         self._observer: Observer = observer or Observers()
         self._units = units or UnitStream()
         self._orders = Orders(clock)
@@ -224,32 +222,10 @@ class Session(RemoteControl):
             stance=interplay.stance,
             planned_until=interplay.plan.until,
             has_model=interplay.supervisor.connected,
-            has_output=not interplay.muted,
+            has_output=self._output.present,
             now=now,
             units=self._units.at(now),
         )
-
-    # Ports that come and go, for any thread.
-
-    def output_lost(self) -> None:
-        """Go on without an output until :meth:`output_found`: the model listens. Thread-safe."""
-        self._orders.put(self._lose_output)
-
-    def output_found(self, output: OutputPort) -> None:
-        """Play on this output from now on, and end there what sounded on the last. Thread-safe."""
-        self._orders.put(lambda now: self._find_output(output, now))
-
-    def input_lost(self) -> None:
-        """Count all keys and pedals of the performer as released. Thread-safe."""
-        seconds = self._clock.now()
-        for message in endings():
-            self.listener.receive(message, seconds)
-        self.scheduler.release(owner=PERFORMER)
-        self._orders.put(lambda now: self._say("the input is gone: its keys count as released"))
-
-    def input_found(self) -> None:
-        """Report that there is an input again, which calls :meth:`receive`. Thread-safe."""
-        self._orders.put(lambda now: self._say("the input is back"))
 
     def stop(self) -> None:
         """Make :meth:`run` return soon. Thread-safe, and safe in a signal handler."""
@@ -337,7 +313,7 @@ class Session(RemoteControl):
         )
 
     def close(self) -> None:
-        """End every note, on a newly found output if there is one."""
+        """Carry out what is queued, and end every note."""
         try:
             self._orders.carry_out(self._clock.now())
         finally:
@@ -377,36 +353,15 @@ class Session(RemoteControl):
             self.scheduler.pass_on((PROGRAM_CHANGE | channel, program - 1), now)
 
     def _check_output(self, now: float) -> None:
-        """Go on without an output that fails or is stuck, if allowed; else raise the failure."""
-        failure = self.scheduler.failure
-        if failure is None and now >= self.scheduler.stuck_at:
-            failure = PortError("the MIDI output is stuck: it takes no more messages")
-        if failure is None or self.interplay.muted:
-            return
-        if self._on_output_lost is None:
-            raise failure
-        self._lose_output(now)
-        self._on_output_lost(failure)
+        """Raise the failure of an output that fails or is stuck."""
+        if self.scheduler.failure is not None:
+            raise self.scheduler.failure
+        if now >= self.scheduler.stuck_at:
+            raise PortError("the MIDI output is stuck: it takes no more messages")
 
     def _pause(self, now: float, sleep: Callable[[], None]) -> None:
-        was_muted = self.interplay.muted
-        self.interplay.mute(now)
+        self.interplay.pause(now)
         self.scheduler.release(owner=PERFORMER)
         self.scheduler.settle(RELEASE_SECONDS)
         sleep()
-        if not was_muted:
-            self.interplay.unmute(self._clock.now())
-
-    def _lose_output(self, now: float) -> None:
-        if self.interplay.muted:
-            return
-        self.interplay.mute(now)
-        self.scheduler.lose()
-        self._say("the output is gone: waiting for it to return")
-
-    def _find_output(self, output: OutputPort, now: float) -> None:
-        self._lose_output(now)
-        self.scheduler.use(self._with_pedal(output))
-        self._choose_sound(now)
-        self.interplay.unmute(now)
-        self._say(f"playing on {output.name!r}")
+        self.interplay.resume(self._clock.now())

@@ -40,6 +40,11 @@ class Port(Protocol):
         """The port's full name, as the system gives it."""
         ...
 
+    @property
+    def present(self) -> bool:
+        """True while the port's device is present, as far as is known."""
+        return True
+
     def close(self) -> None:
         """Close the port."""
         ...

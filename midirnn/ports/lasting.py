@@ -267,6 +267,8 @@ class LastingOutput(_LastingPort[SystemOutput]):
         elif kind in (NOTE_ON, NOTE_OFF):
             self._sounding.pop((channel, message[1]), None)
             self._ended[channel, message[1]] = time.monotonic()
+        elif kind == CONTROL_CHANGE and message[1] == SUSTAIN:
+            self._channels.add(channel)
 
     def _lost(self) -> None:
         self._lost_seconds = time.monotonic()

@@ -29,6 +29,11 @@ class _MemoryPort(Port):
         """The name that the port was made with."""
         return self._name
 
+    @property
+    def present(self) -> bool:
+        """True while the port is plugged in."""
+        return self.plugged
+
     def vanish(self) -> None:
         """Lose messages without an error from now on, as with a pulled cable."""
         self.plugged = False

@@ -16,7 +16,7 @@ from midirnn.live.input.listener import Listener
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import EventLog, from_plain, header, read_log, to_plain
 from midirnn.live.recording.replay import Answer, replay
-from midirnn.ports import MemoryOutput, Message
+from midirnn.ports import Message
 from midirnn.sampling import Sampler
 from tests.live.output.test_scheduler import Desk
 from tests.live.recovery.test_survival import Concert
@@ -155,17 +155,6 @@ def test_a_pedal_that_a_dead_model_left_down_is_lifted() -> None:
     desk.go_to(30.0)
     assert [message for _, message in desk.output.sent] == [(0xB0, 64, 127), (0xB0, 64, 0)]
     assert desk.scheduler.take_rescued()
-
-
-def test_a_pedal_that_was_down_on_a_lost_output_is_lifted_on_the_next() -> None:
-    desk = Desk()
-    desk.plan(pedal(1.0, 127))
-    desk.go_to(1.0)
-    desk.scheduler.lose()
-    other = MemoryOutput(clock=desk.clock.now)
-    desk.scheduler.use(other)
-    desk.go_to(2.0)
-    assert other.messages[0] == (0xB0, 64, 0)
 
 
 # Recovery and recordings.

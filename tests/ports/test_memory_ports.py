@@ -56,7 +56,9 @@ def test_the_memory_ports_fill_the_protocols() -> None:
 
 def test_a_vanished_output_loses_messages_without_an_error() -> None:
     output = MemoryOutput()
+    assert output.present
     output.vanish()
+    assert not output.present
     output.send(NOTE_ON)
     output.restore()
     output.send(NOTE_OFF)

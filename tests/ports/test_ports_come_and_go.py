@@ -25,8 +25,10 @@ NO_SERVER = SystemFailure("jack", "no server is running")
 class FakeOutput(MemoryOutput):
     """An output of a MIDI system, in memory."""
 
-    def __init__(self, name: str, api: str = "alsa") -> None:
-        super().__init__(name=name)
+    def __init__(
+        self, name: str, api: str = "alsa", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(name=name, clock=clock)
         self.api = api
         self.abandoned = False
 
@@ -112,6 +114,14 @@ def test_a_device_that_returns_has_the_program_that_it_was_told_last() -> None:
     machine.lasting.send((0xC0, 7))
     machine.see("Synth 20:0")
     assert machine.opened[1].messages == [(0xC0, 7), (0xC1, 19)]
+
+
+def test_a_pedal_that_was_down_on_a_device_that_vanished_is_lifted_on_its_return() -> None:
+    machine = Machine()
+    machine.lasting.send((0xB0, 64, 127))
+    machine.see()
+    machine.see("Synth 28:0")
+    assert machine.opened[1].messages == ENDINGS
 
 
 @pytest.mark.parametrize("clocks_away", [0, 1, 5, 6, 1000])

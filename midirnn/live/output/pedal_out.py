@@ -54,6 +54,11 @@ class PedalOutput(OutputPort):
         """The name of the wrapped output."""
         return self._output.name
 
+    @property
+    def present(self) -> bool:
+        """True while the wrapped output is present."""
+        return self._output.present
+
     def send(self, message: Sequence[int]) -> None:
         """Send a message, with the pedal applied."""
         kind, channel = message[0] & 0xF0, message[0] & 0x0F

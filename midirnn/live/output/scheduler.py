@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from midirnn.errors import PortError
-from midirnn.live.base.channel_messages import endings
 from midirnn.live.base.clock import Clock
 from midirnn.live.base.messages import PlannedEvent
 from midirnn.live.output.ending import end_all
@@ -59,7 +58,7 @@ class Scheduler:
     :meth:`send_due`, which after :meth:`start` is one of its own. That thread calls ``on_sending``
     before each message is sent and ``on_sent`` after it; :meth:`close` calls ``on_sent`` for each
     note and pedal that it ends. If sending fails, the thread calls ``on_failure``, and ``failure``
-    holds the error; from then on only :meth:`close` sends, unless :meth:`use` sets another output.
+    holds the error; from then on only :meth:`close` sends.
 
     Planned events go out ``early_seconds`` before their time, for an instrument with that latency.
     No lock is held while a message is sent, so that a stuck output holds up nobody else.
@@ -95,10 +94,6 @@ class Scheduler:
         self._last_sent = -1
         self._rescued = False
         self._closed = False
-        self._lost = False
-        self._use = 0
-        """Increases with each lost output, to recognise a message that was stuck there."""
-        self._endings: deque[Message] = deque()
         self._sending_since = math.inf
         self._wakes_at = math.inf
         self._asleep_until = -math.inf
@@ -129,14 +124,10 @@ class Scheduler:
             self._changed.notify_all()
 
     def pass_on(self, message: Message, seconds: float) -> None:
-        """Send a message of the performer, who owns its notes, at once.
-
-        While the output is gone it is dropped, since it would come late.
-        """
+        """Send a message of the performer, who owns its notes, at once."""
         with self._changed:
-            if not self._lost:
-                self._passing.append((message, seconds))
-                self._changed.notify_all()
+            self._passing.append((message, seconds))
+            self._changed.notify_all()
 
     def cut(self) -> int:
         """Drop the plan; return the number of the last event sent.
@@ -179,35 +170,6 @@ class Scheduler:
             rescued, self._rescued = self._rescued, False
             return rescued
 
-    def lose(self) -> None:
-        """Stop sending until :meth:`use`, since the output is gone, and drop the plan.
-
-        The notes that sounded there are remembered.
-        """
-        with self._changed:
-            self._lost = True
-            self._use += 1
-            self._plan.clear()
-            self._passing.clear()
-            if self._sending_since < math.inf:
-                self._thread = None  # if it ever returns from sending, it ends
-
-    def use(self, output: OutputPort) -> None:
-        """Send to this output from now on, and end here what sounded on the last one."""
-        with self._changed:
-            restart = self._thread is None and self._sending_since < math.inf
-            self._output = output
-            self.failure, self._lost, self._sending_since = None, False, math.inf
-            self._released.clear()
-            self._released += [(note.key, note.owner) for note in self._ledger.sounding]
-            # Note-offs may have been lost before the loss of the last output was noticed.
-            self._endings.extend(endings(self._ledger.channels))
-            if self.clock_out is not None:
-                self.clock_out.join(self._clock.now())
-            self._changed.notify_all()
-        if restart or (self._thread is not None and not self._thread.is_alive()):
-            self.start()
-
     def start_clock(self, now: float) -> None:
         """Start the MIDI clock, if there is one to send. Closing stops it."""
         with self._changed:
@@ -221,7 +183,7 @@ class Scheduler:
             with self._changed:
                 if self._is_silenced:
                     return math.inf
-                output, use, now = self._output, self._use, self._clock.now()
+                now = self._clock.now()
                 if now > self._wakes_at + TOO_LATE_SECONDS:
                     self._asleep_until = now - TOO_LATE_SECONDS
                 self._wakes_at = math.inf
@@ -232,13 +194,11 @@ class Scheduler:
                 self._sending_since = now
             self._on_sending(sent)
             try:
-                output.send(sent.message)
+                self._output.send(sent.message)
             except Exception as error:
-                self._fail(use, sent, error)
+                self._fail(sent, error)
                 continue
             with self._changed:
-                if use != self._use:
-                    return math.inf
                 self._sending_since = math.inf
                 if not self._released:
                     self._changed.notify_all()  # for settle
@@ -246,7 +206,7 @@ class Scheduler:
 
     @property
     def _is_silenced(self) -> bool:
-        return self.failure is not None or self._closed or self._lost
+        return self.failure is not None or self._closed
 
     def _next(self, now: float) -> SentEvent | None:
         """Return the message to send now, already entered in the ledger."""
@@ -254,8 +214,6 @@ class Scheduler:
             key, owner = self._released.popleft()
             if message := self._end(key, owner):
                 return SentEvent(now, self._sounds_at(now, owner), message, owner)
-        if self._endings:
-            return SentEvent(now, self._sounds_at(now, MODEL), self._endings.popleft(), MODEL)
         while self._passing:
             passed, seconds = self._passing[0]
             message, whole = self._take(passed, now, PERFORMER, seconds)
@@ -327,13 +285,11 @@ class Scheduler:
         self._ledger.on_output.discard(key)
         return message
 
-    def _fail(self, use: int, sent: SentEvent, error: Exception) -> None:
+    def _fail(self, sent: SentEvent, error: Exception) -> None:
         with self._changed:
             key = _ended_by(sent.message)
             if key is not None:  # it probably still sounds
                 self._ledger.begin(key, sent.seconds, sent.owner)
-            if use != self._use:
-                return
             self._sending_since = math.inf
             self.failure = error
         self._on_failure()
@@ -361,7 +317,7 @@ class Scheduler:
         """Return when there is something to send; infinite if nothing is planned."""
         if self._is_silenced:
             return math.inf
-        if self._released or self._passing or self._endings:
+        if self._released or self._passing:
             return -math.inf
         planned = self._plan[0].seconds - self._early if self._plan else math.inf
         clock = math.inf if self.clock_out is None else self.clock_out.next_seconds
@@ -383,14 +339,13 @@ class Scheduler:
             self._thread.join(JOIN_SECONDS)
         if self._sending_since < math.inf:
             raise PortError(f"MIDI output {self._output.name!r} is stuck: notes may hang there")
-        if not self._lost:
-            ended: list[SentEvent] = []
-            try:
-                with self._changed:
-                    self._end_all(ended)
-            finally:
-                for sent in ended:
-                    self._on_sent(sent)
+        ended: list[SentEvent] = []
+        try:
+            with self._changed:
+                self._end_all(ended)
+        finally:
+            for sent in ended:
+                self._on_sent(sent)
 
     def _end_all(self, ended: list[SentEvent]) -> None:
         """End all that sounds, and add it to the list. Raises the first failure, after the rest."""

@@ -230,9 +230,9 @@ class ClockSender:
         self._run(seconds, CONTINUE)
 
     def join(self, seconds: float) -> None:
-        """Let a device that appears at that time join at the next sixteenth.
+        """Send the position again, and go on at the next sixteenth after that time.
 
-        Clocks that it has missed are skipped.
+        Clocks that were due meanwhile are skipped.
         """
         if not self.running:
             return

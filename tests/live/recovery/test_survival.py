@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 
 import pytest
@@ -23,9 +24,13 @@ from midirnn.live.recovery.supervisor import (
     SAVE_SECONDS,
     STALL_SECONDS,
 )
-from midirnn.ports import MemoryOutput, Message
+from midirnn.live.view.monitor import doing
+from midirnn.ports import Message, PortListing, PortRow
+from midirnn.ports.lasting import HeldDown, LastingOutput
+from midirnn.ports.watch import Sight
 from tests.live.flaky import START_SECONDS, FlakyModel
 from tests.live.stage import is_note_off, is_note_on, note, note_ons, sounding
+from tests.ports.test_ports_come_and_go import FakeOutput
 
 SWITCH = ControlMap().bindings["switch"].cc
 """The controller of the foot switch."""
@@ -34,7 +39,7 @@ FEEDBACK = "connected to its input"
 
 
 class Concert:
-    """A session with a model that can be lost, and outputs that come and go."""
+    """A session with a model that can be lost, and ports whose devices come and go."""
 
     def __init__(
         self,
@@ -48,37 +53,55 @@ class Concert:
         self.clock = ManualClock(start_seconds)
         self.start = start_seconds
         self.model = FlakyModel(self.clock, codec=codec, delay_seconds=delay_seconds)
-        self.output = MemoryOutput(clock=self.clock.now)
-        self.outputs = [self.output]
+        self.outputs: list[FakeOutput] = []
+        self.listed = ["Synth 20:0"]
+        self.port = LastingOutput(self._open(self.listed[0], "alsa"), self._open)
         self.troubles: list[str] = []
-        self.losses: list[Exception] = []
         self.session = Session(
             self.model,
-            self.output,
+            self.port,
             mode,
             config,
             clock=self.clock,
             on_trouble=self.troubles.append,
-            on_output_lost=self.losses.append,
         )
+        self.keys = HeldDown(self.session.receive, self.clock.now)
+
+    def _open(self, name: str, api: str) -> FakeOutput:
+        self.outputs.append(FakeOutput(name, api, self.clock.now))
+        return self.outputs[-1]
+
+    @property
+    def output(self) -> FakeOutput:
+        """The output that was opened last."""
+        return self.outputs[-1]
 
     def run(self, seconds: float) -> None:
         self.session.run(seconds, sending_thread=False)
+        self._watch()
+
+    def _watch(self) -> None:
+        rows = (PortRow("alsa", "output", name) for name in self.listed)
+        self.port.look(Sight(time.monotonic(), PortListing(tuple(rows))))
 
     def play(self, message: Message) -> None:
-        self.session.receive(message, self.clock.now())
+        self.keys(message, self.clock.now())
+
+    def unplug(self) -> None:
+        self.output.vanish()
+        self.listed = []
+        self._watch()
 
     def replug(self) -> None:
         """Plug the same device in again, under another number."""
-        self.output.plugged = False
-        self.output = MemoryOutput(clock=self.clock.now, name=f"synth {len(self.outputs)}")
-        self.outputs.append(self.output)
-        self.session.output_found(self.output)
+        self.unplug()
+        self.listed = [f"Synth {20 + len(self.outputs)}:0"]
+        self._watch()
 
     @property
     def is_within_reach(self) -> bool:
         """Whether what is sent reaches the device."""
-        return self.output.plugged and self.output.failure is None
+        return self.port.present and self.output.plugged and self.output.failure is None
 
     @property
     def sent(self) -> list[tuple[float, Message]]:
@@ -323,22 +346,35 @@ def test_the_performer_is_heard_while_the_model_is_gone() -> None:
     assert note_ons(concert.sent)
 
 
-def test_an_output_that_fails_is_waited_for_and_play_goes_on_there() -> None:
+def test_an_output_that_is_gone_is_shown_so_and_when_it_is_back_play_goes_on_there() -> None:
     concert = Concert("autopilot")
     with concert.session:
         concert.run(3.0)
+        assert doing(concert.session.view()) == "playing"
         concert.output.fail("it was switched off")
+        concert.run(0.3)
+        concert.unplug()
         concert.run(2.0)
-        assert [str(loss) for loss in concert.losses] == [
-            "cannot send to MIDI output 'memory out': it was switched off"
-        ]
-        before = len(concert.model.sampler.tokens)
+        assert not concert.session.view().has_output
+        assert doing(concert.session.view()) == "output gone"
         concert.replug()
-        concert.run(0.01)
+        assert concert.sounding == set()
+        concert.run(3.0)
+        assert doing(concert.session.view()) == "playing"
+        assert len(note_ons([(0.0, m) for m in concert.output.messages])) > 5
+    assert concert.sounding == set()
+
+
+def test_an_output_that_fails_is_opened_again_and_play_goes_on_there() -> None:
+    concert = Concert("autopilot")
+    with concert.session:
+        concert.run(3.0)
+        concert.output.fail("it stutters")
+        concert.run(0.3)
+        assert len(concert.outputs) == 2
         assert concert.sounding == set()
         concert.run(3.0)
         assert len(note_ons([(0.0, m) for m in concert.output.messages])) > 5
-        assert len(concert.model.sampler.tokens) > before > 50
     assert concert.sounding == set()
 
 
@@ -357,7 +393,7 @@ def test_what_the_performer_played_while_there_was_no_output_does_not_sound_late
     concert = Concert("call_and_response", config=LiveConfig(silence_seconds=60.0, thru=True))
     with concert.session:
         concert.run(0.1)
-        concert.session.output_lost()
+        concert.unplug()
         for pitch in (60, 62, 64):
             concert.play((0x90, pitch, 80))
             concert.run(0.1)
@@ -376,7 +412,7 @@ def test_when_the_input_goes_its_keys_and_pedals_count_as_released() -> None:
         concert.play((0x90, 60, 80))
         concert.run(0.5)
         assert concert.sounding == {(0, 60)}
-        concert.session.input_lost()
+        concert.keys.let_go()
         concert.run(0.1)
         assert concert.sounding == set()
         assert concert.model.sampler.sounding == []
@@ -484,7 +520,7 @@ def test_whatever_happens_every_note_on_is_answered_by_its_note_off(
             assert has_vanished or concert.unanswered == set()
     except ModelLostError:  # it was killed too often
         COUNTS["given up"] += 1
-        if concert.session.interplay.muted or not concert.is_within_reach:
+        if not concert.is_within_reach:
             return  # no note can be ended
     COUNTS["note-ons"] += len(note_ons(concert.sent))
     assert concert.sounding == set()
@@ -496,7 +532,7 @@ def is_held(concert: Concert, key: tuple[int, int]) -> bool:
 
 
 def happen(concert: Concert, what: str, pitch: int) -> None:
-    model, session = concert.model, concert.session
+    model = concert.model
     if what == "on":
         concert.play((0x90, pitch, 80))
     elif what == "off":
@@ -514,13 +550,13 @@ def happen(concert: Concert, what: str, pitch: int) -> None:
     elif what == "fail":
         concert.output.fail()
     elif what == "lose":
-        session.output_lost()
+        concert.unplug()
     elif what == "replug":
         concert.replug()
     elif what == "stall":
         concert.clock.advance(0.7)
     elif what == "input":
-        session.input_lost()
+        concert.keys.let_go()
 
 
 def test_all_of_that_has_happened() -> None:
