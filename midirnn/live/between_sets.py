@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from midirnn.errors import MidirnnError
+from midirnn.files import reason_of
 from midirnn.live.base.messages import Prepare, Request
 from midirnn.live.base.observers import Observers
 from midirnn.live.base.playing import Stance
@@ -24,6 +25,7 @@ from midirnn.live.output.ledger import PERFORMER
 from midirnn.live.recording.midi import Recording, notes_of
 from midirnn.midievents import NOTE_ON
 from midirnn.midifile import write_midi
+from midirnn.performance import Performance
 from midirnn.ports.base import Message
 
 QUIET_SECONDS = 20.0
@@ -147,22 +149,30 @@ class BetweenSets(Observers):
             self._tuning.go_on(quiet >= QUIET_SECONDS)
 
     def _begin_tuning(self) -> None:
+        """Start a tuning to what was played, or report why that is not possible."""
         self._number += 1
         self._learned_notes = self._notes
-        target = self._place.with_name(f"{self._place.name}-tuned-{self._number}")
-        self._folder = tempfile.TemporaryDirectory(prefix="midirnn-played-")
-        played = Path(self._folder.name, f"{target.name}.mid")
         with self._lock:
             performance = self._recording.performance()
         try:
-            write_midi(performance, played)
-        except MidirnnError as error:
-            self._tell(f"{error}. The model is not tuned")
+            self._tuning = self._start_tuning(performance)
+        except (MidirnnError, OSError) as error:
+            self._tell(f"the model is not tuned: {reason_of(error)}")
             self._clean_up()
-            return
-        self._tell(STARTED.format(notes=notes_of(performance, PERFORMER)))
+        else:
+            self._tell(STARTED.format(notes=notes_of(performance, PERFORMER)))
+
+    def _start_tuning(self, performance: Performance) -> Tuning:
+        target = self._target()
+        self._folder = tempfile.TemporaryDirectory(prefix="midirnn-played-")
+        played = Path(self._folder.name, f"{target.name}.mid")
+        write_midi(performance, played)
         flags = ["--model", self._base, "--steps", str(STEPS)]
-        self._tuning = self._start([str(played), "-o", str(target), *flags])
+        return self._start([str(played), "-o", str(target), *flags])
+
+    def _target(self) -> Path:
+        """Return the folder of the present tuned model."""
+        return self._place.with_name(f"{self._place.name}-tuned-{self._number}")
 
     def _finish(self, session: Played, tuning: Tuning) -> None:
         """Have the tuned model loaded, or report why there is none."""
@@ -172,7 +182,7 @@ class BetweenSets(Observers):
         if error is not None:
             self._tell(f"the model is not tuned: {error}")
             return
-        target = self._place.with_name(f"{self._place.name}-tuned-{self._number}")
+        target = self._target()
         session.ask(Prepare(str(target)))
         found = re.search(r"^your playing, kept aside +(\S+) +(\S+)", printed, re.MULTILINE)
         change = f"{found[1]} to {found[2]} nats per token" if found else f"{target}"

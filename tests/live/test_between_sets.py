@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 import threading
@@ -194,6 +196,29 @@ def test_a_tuning_that_does_not_help_is_told_and_changes_nothing(evening: Evenin
     assert evening.told[-1].startswith("the model is not tuned: tuning did not help")
     assert not evening.session.asked
     assert not evening.session.commands
+
+
+@pytest.mark.parametrize("what", ["TemporaryDirectory", "start"])
+def test_a_tuning_that_cannot_be_started_is_told_and_another_is_tried_later(
+    evening: Evening, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        if what == "start":
+            patch.setattr(evening.tuner, "_start", fail)
+        else:
+            patch.setattr(between_sets.tempfile, what, fail)
+        evening.play(1000)
+        evening.look(after=30.0)
+        evening.look(after=30.0)
+    assert evening.told == ["the model is not tuned: No space left on device"]
+    assert evening.tuner._folder is None
+    evening.play(500)
+    evening.look(after=30.0)
+    assert len(evening.tunings) == 1
+    assert "1500 notes" in evening.told[1]
 
 
 def test_the_end_of_the_session_ends_the_tuning(evening: Evening, tmp_path: Path) -> None:
