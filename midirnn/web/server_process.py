@@ -55,6 +55,7 @@ class ServerProcess:
         self._on_lost = on_lost
         self._command = list(command)
         self._closing = False
+        self._changing = threading.Lock()  # guards the start of a process and the closing
         self._listening = threading.Event()
         self._sending = threading.Lock()
         self._failure = ""
@@ -76,17 +77,20 @@ class ServerProcess:
         return time.monotonic() - self._heard_at
 
     def start(self) -> None:
-        """Start the process. It listens a moment later: see :meth:`wait_until_listening`."""
-        self._heard_at = time.monotonic() + START_SECONDS
-        self._listening.clear()
-        child = start(self._command)
-        with self._sending:  # no message may come before the settings
-            self._child = child
-            _write(child, [{"t": "settings", **self._settings}])
-        self._thread = threading.Thread(
-            target=self._read, args=(child,), name="midirnn page requests", daemon=True
-        )
-        self._thread.start()
+        """Start the process, unless :meth:`close` was called. It listens a moment later."""
+        with self._changing:
+            if self._closing:
+                return
+            self._heard_at = time.monotonic() + START_SECONDS
+            self._listening.clear()
+            child = start(self._command)
+            with self._sending:  # no message may come before the settings
+                self._child = child
+                _write(child, [{"t": "settings", **self._settings}])
+            self._thread = threading.Thread(
+                target=self._read, args=(child,), name="midirnn page requests", daemon=True
+            )
+            self._thread.start()
 
     def wait_until_listening(self) -> int:
         """Wait until the server listens; return the port. Raises :class:`PortError`."""
@@ -146,7 +150,8 @@ class ServerProcess:
 
     def close(self) -> None:
         """End the process."""
-        self._closing = True
+        with self._changing:
+            self._closing = True
         if self._child is not None:
             self._end(self._child)
         if self._thread is not None and self._thread is not threading.current_thread():

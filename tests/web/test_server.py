@@ -384,6 +384,22 @@ def test_a_server_that_cannot_listen_again_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_server_that_dies_while_it_is_closed_is_not_started_again() -> None:
+    process = ServerProcess(
+        {"port": 8642, "spare": False},
+        on_message=lambda message: None,
+        on_start=lambda: None,
+        on_lost=lambda text: process.close(),  # just before it would be started again
+        command=[sys.executable, "-c", "import sys; sys.stdin.buffer.readline()"],
+    )
+    process.start()
+    first, reading = process.process_id, process._thread
+    assert reading is not None
+    reading.join(20)
+    assert process.process_id == first
+    assert process._thread is reading
+
+
 def test_nothing_that_pages_are_told_comes_before_the_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
