@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from midirnn.errors import OptionError
 
+DRUM_CHANNEL = 9
+"""The channel of drums, which players call channel 10 (General MIDI)."""
+
 
 @dataclass(frozen=True)
 class Part:
     """One instrument of a performance, with a sustain pedal of its own.
 
-    ``program`` is 0 to 127, ``channel`` 0 to 15; 9 is drums, which players call channel 10.
+    ``program`` is 0 to 127, ``channel`` 0 to 15.
     ``bank`` is what CC 0 and 32 select, as one number of 14 bits.
     """
 
@@ -31,7 +34,7 @@ class Part:
     @property
     def is_drum(self) -> bool:
         """True if the part is on the drum channel."""
-        return self.channel == 9
+        return self.channel == DRUM_CHANNEL
 
 
 @dataclass(frozen=True, slots=True)

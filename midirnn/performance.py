@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from midirnn.arrays import BoolArray, ByteArray, Float64Array
 from midirnn.errors import OptionError
+from midirnn.midievents import SUSTAIN_DOWN
 from midirnn.note_arrays import (
     ARRAYS,
     CHANNEL_PRESSURE,
@@ -37,7 +38,7 @@ from midirnn.note_arrays import (
 )
 from midirnn.parts import KeySignature, Part, Signature, Tempo, TimeSignature
 from midirnn.sketch import piano_roll_svg
-from midirnn.sustain import SUSTAIN_DOWN, sustained_ends
+from midirnn.sustain import sustained_ends
 
 __all__ = [
     "ARRAYS",

@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from midirnn.arrays import ByteArray, Float64Array
+from midirnn.midievents import SUSTAIN_DOWN
 from midirnn.native import INT, INT64, POINTER, Library
-
-SUSTAIN_DOWN = 64
-"""The lowest value at which a sustain pedal (CC 64) is down (MIDI 1.0)."""
 
 LIBRARY = Library(
     Path(__file__).with_name("sustain.cpp"),

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.performance import TokenType
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.performance import Part, Performance, Tempo
 
-MELODIC_CHANNELS = [channel for channel in range(16) if channel != 9]
-DRUM_CHANNEL = 9
+MELODIC_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 PITCHES = st.one_of(st.integers(59, 62), st.integers(0, 127))
 VELOCITIES = st.one_of(st.integers(1, 127), st.sampled_from([1, 4, 5, 64, 127]))
 PEDAL_VALUES = st.sampled_from([0, 1, 63, 64, 100, 127])

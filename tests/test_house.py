@@ -23,8 +23,9 @@ Layers = tuple[tuple[tuple[str, ...], ...], ...]
 LAYERS: Layers = (
     (("errors",), ("lazy",), ("arrays",), ("pitch_names",), ("wording",)),
     (("files", "locks"), ("native",), ("sketch",), ("head_start",), ("note_arrays",), ("parts",)),
+    (("midievents",),),
     (("performance", "sustain"),),
-    (("midievents", "midifile"), ("ports",), ("abcfile",)),
+    (("midifile",), ("ports",), ("abcfile",)),
     (("codecs",), ("audio",), ("scores",)),
     (("terms",),),
     (("features",),),

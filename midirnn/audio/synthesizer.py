@@ -12,12 +12,18 @@ from typing import Any
 
 from midirnn.audio.headroom import Headroom
 from midirnn.errors import MissingExtraError, OptionError, PortError
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE
+from midirnn.midievents import (
+    BEND,
+    CONTROL_CHANGE,
+    NOTE_OFF,
+    NOTE_ON,
+    PROGRAM_CHANGE,
+    SYSTEM_RESET,
+)
 from midirnn.ports.base import OutputPort, check_message
 from midirnn.ports.systems import quiet_stderr
 
-PITCH_BEND, PITCH_BEND_CENTRE = 0xE0, 8192
-SYSTEM_RESET = 0xFF
+BEND_CENTRE = 8192
 SAMPLE_RATE = 44100
 CHANNELS = 16
 SETTINGS: dict[str, int | float] = {
@@ -119,8 +125,8 @@ class Synthesizer(OutputPort):
             self._synth.cc(channel, data[0], data[1])
         elif kind == PROGRAM_CHANGE:
             self._synth.program_change(channel, data[0])
-        elif kind == PITCH_BEND:
-            self._synth.pitch_bend(channel, data[0] + 128 * data[1] - PITCH_BEND_CENTRE)
+        elif kind == BEND:
+            self._synth.pitch_bend(channel, data[0] + 128 * data[1] - BEND_CENTRE)
         elif status == SYSTEM_RESET:
             self._synth.system_reset()
 

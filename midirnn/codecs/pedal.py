@@ -21,12 +21,13 @@ from midirnn.arrays import BoolArray
 from midirnn.codecs.base import Limits, Message, Tokens, check_performance
 from midirnn.codecs.performance.codec import PerformanceCodec
 from midirnn.codecs.performance.decoder import StreamDecoder
-from midirnn.codecs.performance.encoder import DRUM_CHANNEL, StreamEncoder
+from midirnn.codecs.performance.encoder import StreamEncoder
 from midirnn.codecs.performance.grammar import GrammarState, PerformanceGrammar
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenRange, TokenType, Vocabulary
 from midirnn.errors import CodecError
 from midirnn.midievents import CONTROL_CHANGE, SUSTAIN
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.performance import SUSTAIN_DOWN, Performance
 
 UP, DOWN = 0, 1

@@ -17,6 +17,7 @@ from midirnn.live.base.messages import Begin, ModelSettings, Plan, PlannedEvent
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.output.sent import SentEvent
+from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports import (
     MemoryOutput,
     Message,
@@ -245,7 +246,7 @@ def time_sending() -> tuple[list[float], str | None]:
 
 def _message(number: int) -> Message:
     """Return note-ons and note-offs of one pitch in turn, with different velocities."""
-    return (0x80 if number % 2 else 0x90, 60, 1 + number % 127)
+    return (NOTE_OFF if number % 2 else NOTE_ON, 60, 1 + number % 127)
 
 
 def _examine_loop(found: Checkup, api: str | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from midirnn.codecs.pedal import UP
-from midirnn.live.base.channel_messages import ALL_NOTES_OFF, ALL_SOUND_OFF, endings
+from midirnn.live.base.channel_messages import endings
 from midirnn.live.base.clock import Clock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import (
@@ -44,7 +44,7 @@ from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.plan_ahead import PlanAhead
 from midirnn.live.recovery.dialogue import Dialogue
-from midirnn.midievents import SUSTAIN
+from midirnn.midievents import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 
 GRACE_SECONDS = 0.002
 """How long to wait after a step's end for messages that are time-stamped but still on their way."""

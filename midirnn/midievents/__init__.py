@@ -20,6 +20,8 @@ from midirnn.midievents.status import (
     PROGRAM_CHANGE,
     RESET_CONTROLLERS,
     SUSTAIN,
+    SUSTAIN_DOWN,
+    SYSTEM_RESET,
 )
 
 # Imported on first use, so that the constants above do not load numpy.
@@ -53,6 +55,8 @@ __all__ = [
     "PROGRAM_CHANGE",
     "RESET_CONTROLLERS",
     "SUSTAIN",
+    "SUSTAIN_DOWN",
+    "SYSTEM_RESET",
     "Event",
     "Events",
     "MidiChunks",

@@ -15,6 +15,7 @@ import numpy as np
 from midirnn.errors import MidiFileError
 from midirnn.midievents.events import MAX_DELTA, MAX_TICKS, Events, MidiChunks, Track
 from midirnn.midievents.scan import LIBRARY, Scanned, scan_track
+from midirnn.midievents.status import PRESSURE, PROGRAM_CHANGE
 
 MOST_CHANGES = 200_000
 """A file with more tempo changes and signatures counts as damaged: each takes about 350 bytes of
@@ -30,7 +31,7 @@ _SIGNATURES = {0x58: 4, 0x59: 2}
 _LEFT_OUT = (0xA0, 0xF0)
 """Polyphonic key pressure and system messages, which do not belong in a file."""
 _SYSEX = (0xF0, 0xF7)
-_ONE_DATA_BYTE = (0xC0, 0xD0)
+_ONE_DATA_BYTE = (PROGRAM_CHANGE, PRESSURE)
 _SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN, Events, Track
 from midirnn.midifile.pairing import SHARED_SUSTAIN
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.performance import Part
 
-DRUM_CHANNEL = 9
 _MARK = (SHARED_SUSTAIN ^ SUSTAIN) << 7
 
 

@@ -26,11 +26,11 @@ from midirnn.midievents import (
     PROGRAM_CHANGE,
     RESET_CONTROLLERS,
     SUSTAIN,
+    SUSTAIN_DOWN,
     Events,
 )
 from midirnn.midifile.pair import LIBRARY, PairedNotes, control_columns, paired_notes, pedal_columns
 from midirnn.performance import ARRAYS, CHANNEL_PRESSURE, PITCH_BEND
-from midirnn.sustain import SUSTAIN_DOWN
 
 CHUNK = 250_000
 """Number of events that are paired at a time."""

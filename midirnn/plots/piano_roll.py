@@ -17,6 +17,7 @@ from matplotlib.ticker import MultipleLocator
 
 from midirnn.arrays import Float64Array
 from midirnn.errors import OptionError
+from midirnn.midievents import SUSTAIN_DOWN
 from midirnn.performance import Performance
 from midirnn.plots.saving import (
     INK,
@@ -27,7 +28,6 @@ from midirnn.plots.saving import (
     style_axes,
     write_title,
 )
-from midirnn.sustain import SUSTAIN_DOWN
 from midirnn.wording import counted
 
 MAX_PRIMER_SECONDS = 86_400.0

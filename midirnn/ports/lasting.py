@@ -14,14 +14,20 @@ from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from midirnn.errors import PortError
+from midirnn.midievents import (
+    ALL_NOTES_OFF,
+    CONTROL_CHANGE,
+    NOTE_OFF,
+    NOTE_ON,
+    PROGRAM_CHANGE,
+    SUSTAIN,
+    SUSTAIN_DOWN,
+)
 from midirnn.ports.base import Clock, InputCallback, InputPort, Message, OutputPort, Port
 from midirnn.ports.matching import Direction, PortRow, stable_name
 from midirnn.ports.midi_clock import Song
 from midirnn.ports.systems import PortListing
 from midirnn.ports.watch import Sight
-
-NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE = 0x80, 0x90, 0xB0, 0xC0
-SUSTAIN, ALL_NOTES_OFF = 64, 123
 
 UNNOTICED_SECONDS = 3.0
 """Messages sent this shortly before the loss of a device was noticed may not have reached it."""
@@ -339,7 +345,7 @@ class HeldDown:
         elif kind in (NOTE_ON, NOTE_OFF):
             self._keys.pop((channel, message[1]), None)
         elif kind == CONTROL_CHANGE and message[1] == SUSTAIN:
-            (self._pedals.add if message[2] >= 64 else self._pedals.discard)(channel)
+            (self._pedals.add if message[2] >= SUSTAIN_DOWN else self._pedals.discard)(channel)
         self._callback(message, seconds)
 
     def let_go(self) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from midirnn.arrays import Float64Array, IntArray
+from midirnn.midievents import SUSTAIN_DOWN
 from midirnn.performance import NUM_PITCHES, Performance, Tempo, cut_overlaps
 from midirnn.scores.score import Score
-from midirnn.sustain import SUSTAIN_DOWN
 
 MEAN_VELOCITY = 64.0
 """The velocity to which deviations are added when a score is performed."""

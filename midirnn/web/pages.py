@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN_DOWN
 from midirnn.web.protocol import Message
 from midirnn.web.silence import Silence
 
@@ -62,9 +63,9 @@ class Page:
     def plays(self, message: list[int]) -> None:
         """Update what the page holds after a message that it played."""
         status, first, second = message
-        if status & 0xF0 == 0xB0:
-            self.pedal = second >= 64
-        elif status & 0xF0 == 0x90 and second:
+        if status & 0xF0 == CONTROL_CHANGE:
+            self.pedal = second >= SUSTAIN_DOWN
+        elif status & 0xF0 == NOTE_ON and second:
             self.holding.add(first)
         else:
             self.holding.discard(first)

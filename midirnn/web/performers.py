@@ -6,13 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN, SUSTAIN_DOWN
 from midirnn.ports.base import Message
 
 OLDEST_SECONDS = 0.1
 """A key press that took longer than this to arrive counts as played this long ago."""
-
-PEDAL_DOWN = 64
 
 Play: TypeAlias = Callable[[str, Message, float], None]
 """Called with the page, the message and the clock time at which it counts as played."""
@@ -77,6 +75,6 @@ class Performers:
 
     def _press_pedal(self, page: str, value: int, at: float) -> None:
         was_down = bool(self._pedals)
-        (self._pedals.add if value >= PEDAL_DOWN else self._pedals.discard)(page)
+        (self._pedals.add if value >= SUSTAIN_DOWN else self._pedals.discard)(page)
         if was_down != bool(self._pedals):
             self._play(page, (CONTROL_CHANGE, SUSTAIN, value), at)

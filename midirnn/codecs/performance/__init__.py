@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from midirnn.codecs.performance.codec import PerformanceCodec
 from midirnn.codecs.performance.decoder import StreamDecoder
-from midirnn.codecs.performance.encoder import DRUM_CHANNEL, StreamEncoder
+from midirnn.codecs.performance.encoder import StreamEncoder
 from midirnn.codecs.performance.grammar import GrammarState, PerformanceGrammar
 from midirnn.codecs.performance.vocabulary import TokenRange, TokenType, Vocabulary
 
 __all__ = [
-    "DRUM_CHANNEL",
     "GrammarState",
     "PerformanceCodec",
     "PerformanceGrammar",

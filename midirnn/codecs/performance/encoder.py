@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from midirnn.codecs.performance.layout import PerformanceLayout
 from midirnn.codecs.performance.vocabulary import TokenType
 from midirnn.errors import CodecError
-from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN
-from midirnn.sustain import SUSTAIN_DOWN
-
-DRUM_CHANNEL = 9
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN, SUSTAIN_DOWN
+from midirnn.parts import DRUM_CHANNEL
 
 # The order of simultaneous events; pedal events keep the order in which they came.
 _PEDAL_DOWN, _PEDAL_UP, _NOTE_ON, _NOTE_OFF = range(4)
@@ -115,7 +113,7 @@ class StreamEncoder:
             note = _Note(seconds, channel, message[1], message[2], self._step)
             self._open.setdefault((channel, message[1]), []).append(note)
             self._events.append(_Event(seconds, _NOTE_ON, channel, note))
-        elif kind <= NOTE_ON and kind >= 0x80:
+        elif kind in (NOTE_ON, NOTE_OFF):
             self._release(seconds, channel, message[1])
         elif kind == CONTROL_CHANGE and message[1] == SUSTAIN:
             pedal = _PEDAL_DOWN if message[2] >= SUSTAIN_DOWN else _PEDAL_UP

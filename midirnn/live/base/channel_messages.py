@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import (
+    ALL_NOTES_OFF,
+    BEND,
+    CONTROL_CHANGE,
+    MODE_MESSAGES,
+    NOTE_OFF,
+    NOTE_ON,
+    PEDAL_RESETS,
+    PRESSURE,
+    RESET_CONTROLLERS,
+    SUSTAIN,
+    SYSTEM_RESET,
+)
 from midirnn.ports.base import Message
 
-ALL_SOUND_OFF, RESET_ALL_CONTROLLERS, ALL_NOTES_OFF = 120, 121, 123
-OMNI_OFF, OMNI_ON, MONO_ON, POLY_ON = 124, 125, 126, 127
 CHANNELS = range(16)
-
-ENDS_NOTES = frozenset((ALL_SOUND_OFF, ALL_NOTES_OFF, OMNI_OFF, OMNI_ON, MONO_ON, POLY_ON))
-"""The channel mode messages that release every key of their channel."""
-
-LIFTS_PEDAL = (ENDS_NOTES | {RESET_ALL_CONTROLLERS}) - {ALL_NOTES_OFF}
-"""Those that also lift the sustain pedal. After "all notes off" the pedal keeps holding notes."""
-
-_PITCH_BEND, _CHANNEL_PRESSURE = 0xE0, 0xD0
 
 _RESET = (
     (1, 0),
@@ -32,8 +34,6 @@ _RESET = (
 )
 """(controller, value) after "reset all controllers", apart from the sustain pedal (RP-015)."""
 
-_SYSTEM_RESET = 0xFF
-
 _FIRST_SYSTEM_MESSAGE = 0xF0
 
 
@@ -44,7 +44,7 @@ def is_system(message: Message) -> bool:
 
 def is_reset(message: Message) -> bool:
     """Return True for a system reset, which releases every key and pedal of its sender."""
-    return bool(message) and message[0] == _SYSTEM_RESET
+    return bool(message) and message[0] == SYSTEM_RESET
 
 
 def is_controller(message: Message) -> bool:
@@ -82,7 +82,7 @@ class ModeMessages:
         if not message or is_system(message):
             return [message]
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind == CONTROL_CHANGE and message[1] in ENDS_NOTES | LIFTS_PEDAL:
+        if kind == CONTROL_CHANGE and message[1] in MODE_MESSAGES | PEDAL_RESETS:
             return self._mode(channel, message[1])
         if kind == NOTE_ON and message[2]:
             self._keys[channel][message[1]] = None
@@ -93,9 +93,9 @@ class ModeMessages:
         return [message]
 
     def _mode(self, channel: int, controller: int) -> list[Message]:
-        ends = self._note_offs(channel) if controller in ENDS_NOTES else []
-        lifts = self._pedal_up(channel) if controller in LIFTS_PEDAL else []
-        resets = _resets(channel) if controller == RESET_ALL_CONTROLLERS else []
+        ends = self._note_offs(channel) if controller in MODE_MESSAGES else []
+        lifts = self._pedal_up(channel) if controller in PEDAL_RESETS else []
+        resets = _resets(channel) if controller == RESET_CONTROLLERS else []
         return ends + lifts + resets
 
     def _all_off(self, channel: int) -> list[Message]:
@@ -115,4 +115,4 @@ def _resets(channel: int) -> list[Message]:
     controllers: list[Message] = [
         (CONTROL_CHANGE | channel, controller, value) for controller, value in _RESET
     ]
-    return [*controllers, (_CHANNEL_PRESSURE | channel, 0), (_PITCH_BEND | channel, 0, 64)]
+    return [*controllers, (PRESSURE | channel, 0), (BEND | channel, 0, 64)]

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
-from midirnn.codecs.performance import DRUM_CHANNEL
 from midirnn.codecs.style import Style
 from midirnn.live.base.channel_messages import is_reset, is_system
 from midirnn.live.base.config import LiveConfig
@@ -64,6 +63,7 @@ from midirnn.live.timing.beat_gate import BeatGate
 from midirnn.live.timing.stretch import Stretch
 from midirnn.live.timing.tempo import Beats, ClockSender, next_beat
 from midirnn.midievents import PROGRAM_CHANGE
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from midirnn.codecs import PerformanceCodec
-from midirnn.codecs.performance import DRUM_CHANNEL, TokenType
+from midirnn.codecs.performance import TokenType
 from midirnn.live.base.channel_messages import ModeMessages
 from midirnn.live.base.messages import HeardStep
 from midirnn.live.base.playing import Gesture, Performed
 from midirnn.live.timing.stretch import TimeMap
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN, SUSTAIN_DOWN
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.ports.base import Message
-from midirnn.sustain import SUSTAIN_DOWN
 
 _PAST_BOUNDARY_SECONDS = 1e-4
 """A time this far after the boundary between two steps is never rounded to before it."""

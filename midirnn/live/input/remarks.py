@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from midirnn.codecs.performance import DRUM_CHANNEL
 from midirnn.live.base.channel_messages import is_system
 from midirnn.midievents import NOTE_ON
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.ports.base import Message
 
 DRUMS = (

@@ -18,7 +18,7 @@ FINGER_SECONDS = 0.5
 LINGER_SECONDS = 0.15
 """From this long after a note held by the pedal has ended, the next onset changes the pedal."""
 
-PEDAL_DOWN, PEDAL_UP = 127, 0
+FULL_PEDAL = 127
 
 
 @dataclass
@@ -90,7 +90,7 @@ class PedalOutput(OutputPort):
     def _catch(self, state: _Channel, channel: int, pitch: int) -> None:
         """Hand a note over to the pedal."""
         if not state.caught:
-            self._output.send((CONTROL_CHANGE | channel, SUSTAIN, PEDAL_DOWN))
+            self._output.send((CONTROL_CHANGE | channel, SUSTAIN, FULL_PEDAL))
         state.caught.add(pitch)
         self._output.send((NOTE_OFF | channel, pitch, 0))
         del state.fingers[pitch]

@@ -25,10 +25,9 @@ from midirnn.live.output.ledger import (
 from midirnn.live.output.realtime import go_first
 from midirnn.live.output.sent import SentEvent
 from midirnn.live.timing.tempo import ClockSender
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN, SUSTAIN_DOWN
 from midirnn.ports.base import Message, OutputPort
 from midirnn.ports.midi_clock import STOP as CLOCK_STOP
-from midirnn.sustain import SUSTAIN_DOWN
 
 PATIENCE_SECONDS = 2.0
 """How long notes may sound beyond the end of the plan."""

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midirnn.live.base.channel_messages import ENDS_NOTES, LIFTS_PEDAL, ModeMessages
+from midirnn.live.base.channel_messages import ModeMessages
+from midirnn.midievents import MODE_MESSAGES, PEDAL_RESETS
 from midirnn.ports import Message
 
 MODES = [120, 121, 123, 124, 125, 126, 127]
@@ -20,13 +21,13 @@ def played(*messages: Message) -> list[Message]:
     return modes.plain(messages[-1])
 
 
-@pytest.mark.parametrize("controller", sorted(ENDS_NOTES))
+@pytest.mark.parametrize("controller", sorted(MODE_MESSAGES))
 def test_they_end_the_notes_of_their_channel(controller: int) -> None:
     keys: list[Message] = [(0x90, 60, 80), (0x90, 64, 80), (0x91, 67, 80), (0x90, 64, 0)]
     assert played(*keys, (0xB0, controller, 0)) == [(0x80, 60, 0)]
 
 
-@pytest.mark.parametrize("controller", sorted(LIFTS_PEDAL))
+@pytest.mark.parametrize("controller", sorted(PEDAL_RESETS))
 def test_all_but_all_notes_off_lift_the_pedal_of_their_channel(controller: int) -> None:
     pedals: list[Message] = [(0xB0, 64, 127), (0xB1, 64, 127)]
     assert played(*pedals, (0xB0, controller, 0))[0] == (0xB0, 64, 0)
@@ -86,5 +87,5 @@ def test_no_channel_mode_message_is_left_and_each_key_has_its_note_off(
                 down.add(key)
             elif plain[0] & 0xF0 == 0x80:
                 down.discard(key)
-        if kind == "mode" and controller in ENDS_NOTES:
+        if kind == "mode" and controller in MODE_MESSAGES:
             assert not [key for key in down if key[0] == channel]
