@@ -17,13 +17,13 @@ from typing import Protocol
 
 from midirnn.errors import MidirnnError
 from midirnn.files import reason_of
+from midirnn.live.base.channel_messages import is_note_on
 from midirnn.live.base.messages import Prepare, Request
 from midirnn.live.base.observers import Observers
 from midirnn.live.base.playing import Stance
 from midirnn.live.controls.commands import Command, TakeUpTuned
 from midirnn.live.output.ledger import PERFORMER
 from midirnn.live.recording.midi import Recording, notes_of
-from midirnn.midievents import NOTE_ON
 from midirnn.midifile import write_midi
 from midirnn.performance import Performance
 from midirnn.ports.base import Message
@@ -103,7 +103,7 @@ class BetweenSets(Observers):
         with self._lock:
             self._recording.add(PERFORMER, message, seconds)
             self._heard_at = max(self._heard_at, seconds)
-            self._notes += message[0] & 0xF0 == NOTE_ON and len(message) == 3 and message[2] > 0
+            self._notes += is_note_on(message)
 
     def begin(self, session: Played) -> None:
         """Look after a session, in a thread, until :meth:`end`."""

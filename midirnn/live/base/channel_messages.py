@@ -52,6 +52,11 @@ def is_controller(message: Message) -> bool:
     return message[0] & 0xF0 == CONTROL_CHANGE
 
 
+def is_note_on(message: Message) -> bool:
+    """Return True for a note-on that begins a note."""
+    return len(message) == 3 and message[0] & 0xF0 == NOTE_ON and message[2] > 0
+
+
 def endings(
     channels: Iterable[int] = CHANNELS, controllers: Sequence[int] = (SUSTAIN, ALL_NOTES_OFF)
 ) -> list[Message]:

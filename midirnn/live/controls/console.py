@@ -13,7 +13,7 @@ from dataclasses import replace
 from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
 from midirnn.codecs.style import Style
-from midirnn.live.base.channel_messages import is_reset, is_system
+from midirnn.live.base.channel_messages import is_note_on, is_reset, is_system
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import (
     Begin,
@@ -55,7 +55,6 @@ from midirnn.live.controls.presets import PresetBank
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import KEPT_KNOBS, Scene
 from midirnn.live.controls.takeover import Takeover
-from midirnn.live.input.remarks import is_note_on
 from midirnn.live.modes import MODES, Mode, mode_name
 from midirnn.live.output.delivery import delivered
 from midirnn.live.recovery.guard import CollapseGuard

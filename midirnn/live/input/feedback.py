@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from midirnn.live.base.channel_messages import is_note_on
 from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message
 
@@ -71,7 +72,7 @@ class FeedbackDetector:
         with self._lock:
             # A note-off for a key that is down precedes its note-on: nobody has played it.
             key_is_down = (message[0] & 0x0F, message[1]) in self._down
-            makes_way = _is_note(message) and not _is_note_on(message) and key_is_down
+            makes_way = _is_note(message) and not is_note_on(message) and key_is_down
             self._sent.append(_Sent(seconds, _meaning(message), passed_on and not makes_way))
 
     def hear(self, message: Message, seconds: float) -> bool:
@@ -93,17 +94,17 @@ class FeedbackDetector:
         key = (message[0] & 0x0F, message[1])
         sent = self._take(message, seconds)
         steady = sent is not None and abs(seconds - sent.seconds - self._delay) <= JITTER_SECONDS
-        ends_a_key = key in self._down and not _is_note_on(message)
+        ends_a_key = key in self._down and not is_note_on(message)
         if sent is None or (self.found and ends_a_key and not steady):  # no key may hang
             self._in_a_row = 0
-            (self._down.add if _is_note_on(message) else self._down.discard)(key)
+            (self._down.add if is_note_on(message) else self._down.discard)(key)
             self._taken_in.discard(key)
             return False
         self._in_a_row = self._in_a_row + 1 if steady else 1
         self._delay = seconds - sent.seconds
         self.found = self.found or self._in_a_row >= IN_A_ROW
         if not self.found and key not in self._down:
-            (self._taken_in.add if _is_note_on(message) else self._taken_in.discard)(key)
+            (self._taken_in.add if is_note_on(message) else self._taken_in.discard)(key)
         return self.found
 
     def _take(self, message: Message, seconds: float) -> _Sent | None:
@@ -122,19 +123,15 @@ class FeedbackDetector:
         """Return True unless the message changes a key of the performer."""
         if not _is_note(message):
             return True
-        return ((message[0] & 0x0F, message[1]) in self._down) == _is_note_on(message)
+        return ((message[0] & 0x0F, message[1]) in self._down) == is_note_on(message)
 
 
 def _is_note(message: Message) -> bool:
     return message[0] & 0xF0 in _NOTES
 
 
-def _is_note_on(message: Message) -> bool:
-    return message[0] & 0xF0 == NOTE_ON and message[2] > 0
-
-
 def _meaning(message: Message) -> Message:
     """Return a message's meaning, whatever its channel: a pitch on or off, or a controller."""
     if _is_note(message):
-        return (NOTE_ON if _is_note_on(message) else NOTE_OFF, message[1])
+        return (NOTE_ON if is_note_on(message) else NOTE_OFF, message[1])
     return (CONTROL_CHANGE, *message[1:])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from midirnn.live.base.channel_messages import is_system
-from midirnn.midievents import NOTE_ON
+from midirnn.live.base.channel_messages import is_note_on, is_system
 from midirnn.parts import DRUM_CHANNEL
 from midirnn.ports.base import Message
 
@@ -16,11 +15,6 @@ DRUMS = (
 )
 OTHER_CHANNEL = "notes on channel {channel} are not heard: --input-channels names {channels} only"
 FROZEN = "freeze is pressed: the model does not hear what you play"
-
-
-def is_note_on(message: Message) -> bool:
-    """Return True for a note-on that begins a note."""
-    return len(message) == 3 and message[0] & 0xF0 == NOTE_ON and message[2] > 0
 
 
 class Remarks:

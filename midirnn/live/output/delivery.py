@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from midirnn.live.base.channel_messages import is_note_on
 from midirnn.live.base.messages import PlannedEvent
 from midirnn.live.timing.stretch import TimeMap
-from midirnn.midievents import NOTE_ON
 
 
 def delivered(event: PlannedEvent, time_map: TimeMap, balance: float) -> PlannedEvent:
     """Return a planned event as it is played: at its clock time and with that balance."""
     message = event.message
-    if message[0] & 0xF0 == NOTE_ON and message[2]:
+    if is_note_on(message):
         message = (message[0], message[1], balanced(message[2], balance))
     return replace(event, seconds=time_map.seconds(event.seconds), message=message)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from midirnn.engines.adapters import hash_of
 from midirnn.errors import RecordingError
+from midirnn.live.base.channel_messages import is_note_on
 from midirnn.live.base.messages import (
     Adopt,
     Fetched,
@@ -24,7 +25,6 @@ from midirnn.live.output.delivery import delivered
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import Record, SessionLog
 from midirnn.live.timing.stretch import TimeMap
-from midirnn.midievents import NOTE_ON
 from midirnn.ports.base import Message
 
 Answer = Callable[[Request], Iterable[Reply]]
@@ -150,7 +150,7 @@ class _Comparison:
         Plans are compared at the clock's tempo and with the balance at the time of planning.
         """
         message, due_seconds, player = record.value
-        if player != MODEL or message[0] & 0xF0 != NOTE_ON or not message[2]:
+        if player != MODEL or not is_note_on(message):
             return
         self.result.notes_sent += 1
         self.result.notes_as_planned += (due_seconds, message) in self.planned
