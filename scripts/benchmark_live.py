@@ -43,7 +43,6 @@ from midirnn.engines.load import load
 from midirnn.live import LiveConfig, MonotonicClock, Session
 from midirnn.live.base.messages import (
     Begin,
-    Delivery,
     ModelSettings,
     Plan,
     Planned,
@@ -52,6 +51,7 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.base.observers import Observer
 from midirnn.live.equipment import SWITCH_SECONDS
 from midirnn.live.model_process.process import ModelProcess
 from midirnn.live.output.scheduler import Scheduler
@@ -87,7 +87,7 @@ class Stage:
     connect: Callable[[InputCallback], Callable[[Message], None]]
 
 
-class Watch:
+class Watch(Observer):
     """An observer that measures the time from a note-on to the plan that answers it."""
 
     def __init__(self) -> None:
@@ -106,9 +106,6 @@ class Watch:
         if message[0] & 0xF0 == 0x90 and self.first_note is None:
             self.first_note = seconds
 
-    def started(self, settings: ModelSettings, seconds: float) -> None:
-        pass
-
     def asked(self, request: Request, seconds: float) -> None:
         if isinstance(request, Rewind) and self._struck is not None:
             self._plan = request.plan
@@ -120,12 +117,6 @@ class Watch:
             self.reactions.append(time.monotonic() - self._struck)
             self._struck = None
             self.answered_all.set()
-
-    def tuned(self, delivery: Delivery, seconds: float) -> None:
-        pass
-
-    def noted(self, text: str, seconds: float) -> None:
-        pass
 
 
 def main() -> int:

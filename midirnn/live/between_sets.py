@@ -19,7 +19,7 @@ from midirnn.errors import MidirnnError
 from midirnn.files import reason_of
 from midirnn.live.base.channel_messages import is_note_on
 from midirnn.live.base.messages import Prepare, Request
-from midirnn.live.base.observers import Observers
+from midirnn.live.base.observers import Observer
 from midirnn.live.base.playing import Stance
 from midirnn.live.controls.commands import Command, TakeUpTuned
 from midirnn.live.output.ledger import PERFORMER
@@ -65,7 +65,7 @@ class Played(Protocol):
         ...
 
 
-class BetweenSets(Observers):
+class BetweenSets(Observer):
     """Tunes the model of a session to what its performer plays. Owns the process that trains.
 
     It learns from everything played in the session, starts while nobody plays, and is suspended
@@ -84,7 +84,6 @@ class BetweenSets(Observers):
         now: Callable[[], float] = time.monotonic,
         start: Callable[[Sequence[str]], Tuning] | None = None,
     ) -> None:
-        super().__init__()
         self._base, self._place = base, place
         self._tell, self._now = tell, now
         self._start = start or Tuning

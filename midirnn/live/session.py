@@ -14,7 +14,7 @@ from midirnn.live.base.channel_messages import ModeMessages, is_reset, is_system
 from midirnn.live.base.clock import Clock, MonotonicClock
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import Request
-from midirnn.live.base.observers import Observer, Observers
+from midirnn.live.base.observers import Observer
 from midirnn.live.base.orders import Orders
 from midirnn.live.base.playing import Stance
 from midirnn.live.controls.commands import Command
@@ -90,7 +90,7 @@ class Session(RemoteControl):
         self._clock = clock = clock or MonotonicClock()
         self._on_trouble = on_trouble
         self._on_notice = on_notice
-        self._observer: Observer = observer or Observers()
+        self._observer: Observer = observer or Observer()
         self._units = units or UnitStream()
         self._orders = Orders(clock)
         self._stopping = False

@@ -30,6 +30,7 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.base.observers import Observer
 from midirnn.live.output.delivery import delivered
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.timing.stretch import TimeMap
@@ -40,7 +41,7 @@ MOST_WAITING = 20_000
 """Most messages in the queue. Beyond that nobody is reading it, and the oldest are dropped."""
 
 
-class Feed:
+class Feed(Observer):
     """An observer of sessions that queues messages for pages. Owns the queue.
 
     Adding takes microseconds. :meth:`take` is for the one thread that passes the messages on.
@@ -137,6 +138,3 @@ class Feed:
     def tuned(self, delivery: Delivery, seconds: float) -> None:
         """Note the balance; the time map has the tempo."""
         self._balance = delivery.balance
-
-    def noted(self, text: str, seconds: float) -> None:
-        """Ignore the note: text for the reader comes as a line."""

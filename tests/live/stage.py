@@ -162,11 +162,10 @@ class WrappedEngine:
         self._engine.feed(token, held)
 
 
-class Notes(Observers):
+class Notes(Observer):
     """An observer that keeps what was noted."""
 
     def __init__(self, notes: list[str]) -> None:
-        super().__init__()
         self._notes = notes
 
     def noted(self, text: str, seconds: float) -> None:

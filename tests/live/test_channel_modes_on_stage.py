@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.live import LiveConfig, Stance
-from midirnn.live.base.observers import Observers
+from midirnn.live.base.observers import Observer
 from midirnn.live.output.ledger import PERFORMER
 from midirnn.live.recording.midi import Recording
 from midirnn.ports import Message
@@ -46,11 +46,10 @@ def test_notes_that_a_sequencer_ends_by_mode_message_keep_none_of_the_models_fro
     assert set(range(48, 73)) <= ended
 
 
-class Recorder(Observers):
+class Recorder(Observer):
     """Records what the performer plays."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.recording = Recording(1000.0)
 
     def heard(self, message: Message, seconds: float) -> None:

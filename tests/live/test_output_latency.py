@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from midirnn.errors import OptionError
 from midirnn.live import LiveConfig
-from midirnn.live.base.observers import Observers
+from midirnn.live.base.observers import Observer
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import read_log
 from midirnn.live.recording.replay import replay
@@ -53,11 +53,10 @@ def test_the_first_note_of_an_answer_comes_as_soon_as_without() -> None:
     assert begun[LATENCY_MS] >= 0.8 + 0.5  # not before the phrase is over
 
 
-class Due(Observers):
+class Due(Observer):
     """When each message of the model sounded and was to sound."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.messages: list[tuple[float, float, Message]] = []
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:

@@ -16,7 +16,7 @@ from midirnn.cli import main as cli
 from midirnn.codecs import CODECS
 from midirnn.errors import MidirnnError, OptionError, PortError
 from midirnn.live import LiveConfig, Stance
-from midirnn.live.base.observers import Observers
+from midirnn.live.base.observers import Observer
 from midirnn.live.output import scheduler
 from midirnn.live.rig import Rig
 from midirnn.models.checkpoint import expected_shapes, write_checkpoint
@@ -88,7 +88,7 @@ def test_a_session_plays_on_ports_of_its_caller_and_ends_its_notes(model: str) -
 def test_the_performer_is_heard_on_an_input_of_the_caller_and_by_observers(model: str) -> None:
     heard: list[Message] = []
 
-    class Ears(Observers):
+    class Ears(Observer):
         def heard(self, message: Message, seconds: float) -> None:
             heard.append(message)
 

@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from midirnn.live.base.messages import Delivery, ModelSettings, Reply, Request
 from midirnn.ports.base import Message
 
 
-class Observer(Protocol):
-    """Told everything that happens and when, from several threads. Its methods must be quick."""
+class Observer:
+    """Told everything that happens and when, from several threads. It does nothing with it.
+
+    The methods of subclasses must be quick.
+    """
 
     def heard(self, message: Message, seconds: float) -> None:
         """Take note of a message of the performer."""
-        ...
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
         """Take note of a message that was sent, for the model or the performer."""
-        ...
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
         """Take note that a model starts from these settings."""
-        ...
 
     def asked(self, request: Request, seconds: float) -> None:
         """Take note of a request to the model."""
-        ...
 
     def answered(self, reply: Reply, seconds: float) -> None:
         """Take note of a reply of the model."""
-        ...
 
     def tuned(self, delivery: Delivery, seconds: float) -> None:
         """Take note of how the plan is played from now on. (At first it is played unchanged.)"""
-        ...
 
     def noted(self, text: str, seconds: float) -> None:
         """Take note of something else that is worth knowing."""
-        ...
 
 
-class Observers:
+class Observers(Observer):
     """An observer that passes everything on to others."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from midirnn.errors import MidirnnError
-from midirnn.live.base.observers import Observers
+from midirnn.live.base.observers import Observer
 from midirnn.live.controls.knobs import KNOBS, MOST, PRESETS, Value
 from midirnn.live.controls.map import Binding, ControlMap
 from midirnn.midievents import CONTROL_CHANGE, NOTE_ON
@@ -18,7 +18,7 @@ ROUND_SECONDS = 1 / 30
 END_SECONDS = 1.0
 
 
-class ControlsOut(Observers):
+class ControlsOut(Observer):
     """Sends the knobs' values to a controller. Owns the sending thread, and what it has sent.
 
     ``values`` and ``kept`` return the values of the knobs and the presets that hold a state. A
@@ -35,7 +35,6 @@ class ControlsOut(Observers):
         kept: Callable[[], Set[int]],
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
-        super().__init__()
         self._port = port
         self._bindings = control_map.bindings
         self._values = values
@@ -56,7 +55,7 @@ class ControlsOut(Observers):
 
     def tell(self) -> None:
         """Send the values that have changed."""
-        present = bool(getattr(self._port, "present", True))
+        present = self._port.present
         if present and not self._was_present:
             self._shown.clear()
         self._was_present = present

@@ -15,6 +15,7 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.base.observers import Observer
 from midirnn.live.osc.addresses import ROOT, told, turned
 from midirnn.live.output.delivery import delivered
 from midirnn.live.output.ledger import MODEL
@@ -31,7 +32,7 @@ MOST_WAITING = 5_000
 """The most messages that wait to be sent. Beyond that the oldest are dropped."""
 
 
-class Teller:
+class Teller(Observer):
     """An observer of a session that queues messages for OSC. Owns the queue.
 
     Adding takes microseconds. :meth:`take` is for the sending thread.

@@ -25,6 +25,7 @@ from typing import IO, Any, Self
 from midirnn.errors import RecordingError
 from midirnn.files import reason_of
 from midirnn.live.base.messages import Delivery, ModelSettings, Reply, Request
+from midirnn.live.base.observers import Observer
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.midi import Recording
 from midirnn.live.recording.shapes import is_record, is_settings
@@ -127,7 +128,7 @@ def _installed(library: str) -> str | None:
         return None
 
 
-class EventLog:
+class EventLog(Observer):
     """Writes the log of a session. Owns the file, and the thread that writes it.
 
     Any thread may add to it, which takes microseconds. If writing fails, ``tell`` is called with a

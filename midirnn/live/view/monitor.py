@@ -13,13 +13,13 @@ from midirnn.live.base.messages import (
     Delivery,
     Heard,
     Knobs,
-    ModelSettings,
     Planned,
     PlannedEvent,
     Reply,
     Request,
     Rewind,
 )
+from midirnn.live.base.observers import Observer
 from midirnn.live.modes import MODES
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.timing.stretch import TimeMap
@@ -53,10 +53,10 @@ MOST_LINES = 4
 Ports = Callable[[], tuple[tuple[str, str, bool], ...]]
 
 
-class Monitor:
+class Monitor(Observer):
     """Gathers what a :class:`StageView` shows. Owns the latest notes, surprises and so on.
 
-    It is an ``Observer`` of a session. :meth:`view` does the work, in the thread that calls it.
+    An observer of a session. :meth:`view` does the work, in the thread that calls it.
     """
 
     def __init__(
@@ -97,12 +97,6 @@ class Monitor:
     def tuned(self, delivery: Delivery, seconds: float) -> None:
         """Take note of the balance; the time map knows the tempo."""
         self._balance = delivery.balance
-
-    def noted(self, text: str, seconds: float) -> None:
-        """Ignore it: lines to show come through :meth:`tell`."""
-
-    def started(self, settings: ModelSettings, seconds: float) -> None:
-        """Ignore that a model starts."""
 
     def asked(self, request: Request, seconds: float) -> None:
         """Take note of a request to the model."""

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Sequence
 
 from midirnn.live.base.messages import (
-    Delivery,
     Heard,
     ModelSettings,
     Planned,
@@ -15,20 +14,20 @@ from midirnn.live.base.messages import (
     Request,
     Rewind,
 )
+from midirnn.live.base.observers import Observer
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view.display import UnitView
-from midirnn.ports.base import Message
 from midirnn.probing.watching import WatchedUnit
 
 MOST_WAITING = 2000
 """The most planned moments whose values are kept."""
 
 
-class UnitStream:
+class UnitStream(Observer):
     """Holds the present values of the watched units, and those of the plan. Thread-safe.
 
-    It is an ``Observer`` of a session. The values of a planned event apply from the moment when
-    that event sounds; those of a dropped plan are dropped too.
+    An observer of a session. The values of a planned event apply from the moment when that event
+    sounds; those of a dropped plan are dropped too.
     """
 
     def __init__(self, units: Sequence[WatchedUnit] = (), time_map: TimeMap | None = None) -> None:
@@ -74,15 +73,3 @@ class UnitStream:
         """Forget the values of the plan of a lost model."""
         with self._lock:
             self._coming.clear()
-
-    def heard(self, message: Message, seconds: float) -> None:
-        """Ignore it: the model's values come with a reply."""
-
-    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        """Ignore it."""
-
-    def tuned(self, delivery: Delivery, seconds: float) -> None:
-        """Ignore it: the time map knows the tempo."""
-
-    def noted(self, text: str, seconds: float) -> None:
-        """Ignore it."""

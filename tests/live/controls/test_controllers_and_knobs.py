@@ -134,23 +134,15 @@ def test_a_controller_is_told_on_its_own_channel() -> None:
     assert (0xB4, 74, 0) in Desk(control_map).told()
 
 
-class Gone(MemoryOutput):
-    """An output whose device comes and goes."""
-
-    present = True
-
-
 def test_a_device_that_is_back_is_told_everything_again() -> None:
     desk = Desk()
-    port = Gone()
-    desk.out._port = port
     desk.out.tell()
-    port.present = False
+    desk.port.vanish()
     desk.out.tell()
-    count = len(port.messages)
-    port.present = True
+    count = len(desk.port.messages)
+    desk.port.restore()
     desk.out.tell()
-    assert len(port.messages) - count == len(KNOBS)
+    assert len(desk.port.messages) - count == len(KNOBS)
 
 
 def test_a_port_that_fails_is_told_once_and_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
