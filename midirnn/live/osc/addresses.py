@@ -5,12 +5,14 @@ The arguments of a message are of the types that OSC has: integers, floats, text
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from midirnn.errors import OptionError
 from midirnn.live.controls.knobs import KNOBS, MOST, PRESETS, Knob, Scale, Value
+from midirnn.live.controls.remote import RemoteControl
 from midirnn.midievents import NOTE_OFF, NOTE_ON
 from midirnn.ports.base import Message, check_message
 
@@ -22,32 +24,16 @@ FREE = "free"
 Arguments = Sequence[Any]
 
 
-class Played(Protocol):
+class Played(RemoteControl):
     """What messages act on: a session, and the state that is sent about it."""
 
+    @abstractmethod
     def receive(self, message: Message) -> None:
         """Take a MIDI message of the performer; channel 1 stands for the one listened to."""
-        ...
 
-    def turn(self, knob: str, value: Value) -> None:
-        """Turn a knob."""
-        ...
-
-    def press(self, switch: str) -> None:
-        """Press and release a switch."""
-        ...
-
-    def store_preset(self, preset: int | str) -> None:
-        """Store the model's state as a preset."""
-        ...
-
-    def load_preset(self, preset: int | str) -> None:
-        """Load the model's state from a preset."""
-        ...
-
+    @abstractmethod
     def tell_all(self) -> None:
         """Send the whole state."""
-        ...
 
 
 @dataclass(frozen=True)

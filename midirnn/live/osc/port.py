@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self
 
 from midirnn.errors import MidirnnError, MissingExtraError, OptionError, PortError
 from midirnn.files import reason_of
-from midirnn.live.controls.knobs import Value
-from midirnn.live.osc.addresses import perform
+from midirnn.live.controls.commands import Command
+from midirnn.live.osc.addresses import Played, perform
 from midirnn.live.osc.teller import Teller, Told
 from midirnn.live.timing.stretch import TimeMap
 from midirnn.live.view.session_view import SessionView
@@ -39,20 +39,8 @@ class Served(Protocol):
         """Take a MIDI message that arrived at that clock time."""
         ...
 
-    def turn(self, knob: str, value: Value) -> None:
-        """Turn a knob."""
-        ...
-
-    def press(self, switch: str) -> None:
-        """Press and release a switch."""
-        ...
-
-    def store_preset(self, preset: int | str) -> None:
-        """Store the model's state as a preset."""
-        ...
-
-    def load_preset(self, preset: int | str) -> None:
-        """Load the model's state from a preset."""
+    def command(self, *commands: Command) -> None:
+        """Queue commands."""
         ...
 
     def view(self) -> SessionView:
@@ -60,7 +48,7 @@ class Served(Protocol):
         ...
 
 
-class OscPort:
+class OscPort(Played):
     """Listens on a UDP port for a session, and sends what happens in it to another.
 
     Use it in a ``with`` statement, and give :attr:`teller` to the session as an observer. It takes
@@ -122,21 +110,9 @@ class OscPort:
             message = (message[0] | self._channel, *message[1:])
         self._served.receive(message, time.monotonic())
 
-    def turn(self, knob: str, value: Value) -> None:
-        """Turn a knob."""
-        self._served.turn(knob, value)
-
-    def press(self, switch: str) -> None:
-        """Press and release a switch."""
-        self._served.press(switch)
-
-    def store_preset(self, preset: int | str) -> None:
-        """Store the model's state as a preset."""
-        self._served.store_preset(preset)
-
-    def load_preset(self, preset: int | str) -> None:
-        """Load the model's state from a preset."""
-        self._served.load_preset(preset)
+    def command(self, *commands: Command) -> None:
+        """Pass commands on to the session."""
+        self._served.command(*commands)
 
     def tell_all(self) -> None:
         """Send the whole state."""
