@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 _HOME = str(Path(__file__).parents[1])
 
@@ -42,6 +43,18 @@ def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
         bufsize=0,
         process_group=0,
     )
+
+
+def end(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Close the input of a process, so that it ends; kill it if it takes longer than that."""
+    with contextlib.suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextlib.contextmanager

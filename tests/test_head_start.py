@@ -10,7 +10,7 @@ import pytest
 
 from midirnn import head_start as head_start_module
 from midirnn.cli import main as cli
-from midirnn.head_start import command_of, head_start, start
+from midirnn.head_start import command_of, end, head_start, start
 
 ECHO = """
 import os, sys
@@ -73,3 +73,16 @@ def test_a_session_that_does_not_begin_leaves_no_process_behind() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "midirnn: error: the port is 70000; allowed are 0 to 65535\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds"),
+    [("import sys; sys.stdin.read()", 60.0), ("import time; time.sleep(60)", 0.1)],
+)
+def test_a_process_ends_with_its_input_and_is_killed_if_it_does_not(
+    code: str, seconds: float
+) -> None:
+    with start([sys.executable, "-c", code]) as process:
+        end(process, seconds)
+        was_killed = process.returncode != 0
+    assert was_killed == (seconds < 1.0)

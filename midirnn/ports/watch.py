@@ -8,7 +8,6 @@ child process does this, and writes each listing to its parent.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from midirnn.errors import PortError
+from midirnn.head_start import end
 from midirnn.ports.base import log
 from midirnn.ports.matching import DIRECTIONS, Direction, PortRow
 from midirnn.ports.systems import (
@@ -128,7 +128,7 @@ class PortWatch:
             self._closing.set()
             child = self._child
         if child is not None:
-            _end(child)
+            end(child, END_SECONDS)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(END_SECONDS)
 
@@ -191,17 +191,6 @@ def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
     for line in child.stdout or ():
         has_spoken.set()
         yield line
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(OSError):
-        if child.stdin is not None:
-            child.stdin.close()
-    try:
-        child.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:  # its MIDI system is stuck
-        child.kill()
-        child.wait()
 
 
 # In the child.

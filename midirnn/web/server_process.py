@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from midirnn.errors import MidirnnError, PortError
-from midirnn.head_start import command_of, start
+from midirnn.head_start import command_of, end, start
 from midirnn.web.protocol import Message, line_of
 from midirnn.web.silence import Silence
 
@@ -168,11 +168,7 @@ class ServerProcess:
                 child.stdin.close()
         finally:
             self._sending.release()
-        try:
-            child.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        end(child, END_SECONDS)
 
     def __enter__(self) -> Self:
         self.start()

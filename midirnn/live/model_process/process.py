@@ -8,7 +8,6 @@ import math
 import os
 import pickle
 import select
-import subprocess
 import threading
 import time
 from collections import deque
@@ -18,7 +17,7 @@ from typing import IO, Any, Self, cast
 
 from midirnn.codecs import Codec, require_playable
 from midirnn.errors import ModelLostError
-from midirnn.head_start import command_of, start
+from midirnn.head_start import command_of, end, start
 from midirnn.live.base.messages import Failed, ModelSettings, Reply, Request
 from midirnn.live.model_process.child import Answer, Protect
 from midirnn.live.model_process.inbox import parcel
@@ -110,13 +109,7 @@ class _Child:
             self.send(None)
         else:
             self.process.kill()
-        with contextlib.suppress(OSError):
-            self._stdin.close()
-        try:
-            self.process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, END_SECONDS)
 
 
 class ModelProcess:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from midirnn.head_start import end
 from midirnn.live.base.clock import Clock
 from midirnn.live.view.display import StageView, render
 
@@ -79,14 +80,7 @@ class Terminal:
             self._thread.join()
         with contextlib.suppress(OSError):
             self._send()
-        with contextlib.suppress(OSError):
-            assert self._child.stdin is not None
-            self._child.stdin.close()
-        try:
-            self._child.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        end(self._child, END_SECONDS)
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):  # the drawing process is gone
