@@ -56,15 +56,15 @@ def replay(
 
 def check_network(session: SessionLog) -> None:
     """Raise a :class:`MidirnnError` if the network of an ensemble is not the one of the log."""
+    from midirnn.engines.adapters import hash_of
     from midirnn.engines.load import find_model
     from midirnn.errors import RecordingError
     from midirnn.live.base.messages import Begin
-    from midirnn.live.recording.replay import weights_sha256
 
     logged = session.header.get("network_sha256")
     begun = [record.value for record in session.records if isinstance(record.value, Begin)]
     for network in sorted({begin.network for begin in begun if begin.source == "ensemble"}):
-        if logged is not None and weights_sha256(find_model(network)) != logged:
+        if logged is not None and hash_of(find_model(network)) != logged:
             raise RecordingError(
                 f"the weights of the network {network!r} are not those that the log was made with "
                 f"(SHA-256 {logged[:12]}…)"
@@ -75,14 +75,15 @@ def _compare(session: SessionLog, model: str | None) -> int:
     """Compare, print the result, and return the exit code."""
     from dataclasses import replace as changed
 
+    from midirnn.engines.adapters import hash_of
     from midirnn.engines.load import find_model
     from midirnn.errors import RecordingError
     from midirnn.live.base.messages import ModelSettings
-    from midirnn.live.recording.replay import Answer, serve, weights_sha256
+    from midirnn.live.recording.replay import Answer, serve
     from midirnn.live.recording.replay import replay as play_again
 
     name = model or session.settings.model
-    if weights_sha256(find_model(name)) != session.header["weights_sha256"]:
+    if hash_of(find_model(name)) != session.header["weights_sha256"]:
         raise RecordingError(
             f"the weights of {name!r} are not those that the log was made with "
             f"(SHA-256 {session.header['weights_sha256'][:12]}…). Give their folder with --model"

@@ -10,10 +10,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midirnn.engines.adapters import hash_of
 from midirnn.engines.load import find_model
 from midirnn.live.base.clock import MonotonicClock
 from midirnn.live.base.config import LiveConfig
-from midirnn.live.recording.replay import weights_sha256
 from midirnn.live.timing.tempo import Beats
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def about_session(config: LiveConfig) -> dict[str, Any]:
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(config).items()
     }
-    network = weights_sha256(find_model(config.network))
+    network = hash_of(find_model(config.network))
     return {"mode": config.mode, "live": live, "network_sha256": network}
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from midirnn.engines.adapters import hash_of
 from midirnn.engines.load import find_model
 from midirnn.errors import RecordingError
 from midirnn.live.base.messages import ModelSettings
@@ -21,7 +22,6 @@ from midirnn.live.base.observers import Observer, Observers
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.event_log import EventLog, free_path, header, read_records
 from midirnn.live.recording.midi import Recording
-from midirnn.live.recording.replay import weights_sha256
 from midirnn.performance import Performance
 
 WRITTEN_SECONDS = 10.0
@@ -80,7 +80,7 @@ class Keeper(Observers):
         super().started(settings, seconds)
 
     def _open(self, settings: ModelSettings) -> None:
-        first_line = header(settings, weights_sha256(find_model(settings.model)), self._about())
+        first_line = header(settings, hash_of(find_model(settings.model)), self._about())
         try:
             path = free_path(self._folder, "session")
             self._log = EventLog(path, first_line, tell=self._tell)

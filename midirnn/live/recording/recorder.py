@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from midirnn.engines.adapters import hash_of
 from midirnn.errors import MidirnnError, RecordingError
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.recording.event_log import EventLog, free_path, header, read_log
-from midirnn.live.recording.replay import weights_sha256
 from midirnn.midifile import write_midi
 
 RECORDING_NAME = "%Y-%m-%d-%H%M%S"
@@ -53,7 +53,7 @@ def _start(
 ) -> EventLog | None:
     # The current folder may be another one when it is replayed.
     lasting = replace(settings, model=_lasting_name(settings.model, model_folder))
-    first_line = header(lasting, weights_sha256(model_folder), about)
+    first_line = header(lasting, hash_of(model_folder), about)
     try:
         return EventLog(free_path(folder, time.strftime(RECORDING_NAME)), first_line, tell=warn)
     except RecordingError as error:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from midirnn.engines.adapters import hash_of
 from midirnn.errors import RecordingError
 from midirnn.live.base.channel_messages import is_note_on
 from midirnn.live.base.messages import (
@@ -31,11 +29,6 @@ Answer = Callable[[Request], Iterable[Reply]]
 """A model as a function from a request to its replies, which depend on all requests so far."""
 
 MakeModel = Callable[[ModelSettings], Answer]
-
-
-def weights_sha256(folder: Path) -> str:
-    """Return the SHA-256 of a model's weights, in hexadecimal."""
-    return hash_of(folder)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midirnn.cli.replay import replay as replay_command
+from midirnn.engines.adapters import hash_of
 from midirnn.errors import RecordingError
 from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import (
@@ -36,7 +37,7 @@ from midirnn.live.base.messages import (
 from midirnn.live.improviser.server import ModelServer
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import EventLog, Record, SessionLog, header, read_log
-from midirnn.live.recording.replay import Answer, replay, weights_sha256
+from midirnn.live.recording.replay import Answer, replay
 from midirnn.midifile import read_midi
 from midirnn.ports import MemoryOutput
 from midirnn.sampling import Sampler, SamplingConfig
@@ -283,9 +284,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def logged(tmp_path: Path, tiny_folder: Path) -> Path:
     settings = replace(SETTINGS, model=str(tiny_folder))
-    evening = an_evening(
-        tmp_path / "log.jsonl", settings=settings, sha256=weights_sha256(tiny_folder)
-    )
+    evening = an_evening(tmp_path / "log.jsonl", settings=settings, sha256=hash_of(tiny_folder))
     return _path(evening)
 
 
