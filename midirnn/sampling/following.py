@@ -82,6 +82,11 @@ def _opening(sampler: Sampler[Any], controls: Controls | None, follow: float) ->
     return replace(controls or Controls(), style=style, follow=follow)
 
 
+def shares_left(elapsed_seconds: float, seconds: float) -> int:
+    """Return how many of :data:`SHARES` of a style are left, if all are gone after ``seconds``."""
+    return math.ceil(max(1.0 - elapsed_seconds / seconds, 0.0) * SHARES)
+
+
 class LettingGo:
     """Follows a style less and less, until ``seconds`` have passed; with None it keeps to it.
 
@@ -101,7 +106,7 @@ class LettingGo:
         """Return the controls ``seconds`` after the style was heard, with what is left of it."""
         if self._seconds is None or self._style is None or self.controls is None:
             return self.controls
-        left = math.ceil(max(1.0 - seconds / self._seconds, 0.0) * SHARES)
+        left = shares_left(seconds, self._seconds)
         if left != self._left:
             self._left = left
             share = self._follow * left / SHARES

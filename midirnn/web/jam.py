@@ -196,11 +196,10 @@ class Jam:
             self._prepared.close()
 
     def _make_rig(self, config: LiveConfig) -> Rig:
-        has_output = config.output is not None or config.virtual or config.audio
         has_input = config.input is not None or config.virtual
         return Rig(
             config,
-            output=None if has_output else BrowserOutput(),
+            output=None if _has_own_output(config) else BrowserOutput(),
             open_input=None if has_input else _open_browser_input,
             observers=[self.feed, self._keeper],
             report=self,
@@ -321,10 +320,9 @@ class Jam:
     def _greet(self) -> None:
         """Send the current state to a server that has just started."""
         config = self.config
-        has_output = config.output is not None or config.virtual or config.audio
         playing = (PerformanceCodec.name, PedalCodec.name)
         models = [name for codec in playing for name in pretrained_names(codec)]
-        self.feed.put(about(config, models, has_output=has_output))
+        self.feed.put(about(config, models, has_own_output=_has_own_output(config)))
         self._state = {}
         self._tell_takes()
 
@@ -351,6 +349,11 @@ class Jam:
             if now != self._state:
                 self._state = now
                 self.feed.put(now)
+
+
+def _has_own_output(config: LiveConfig) -> bool:
+    """Return True if sessions play on an output beside the browser."""
+    return config.output is not None or config.virtual or config.audio
 
 
 def _open_browser_input(callback: InputCallback) -> InputPort:

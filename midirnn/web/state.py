@@ -21,8 +21,8 @@ BEAT_DIGITS = 2
 FACTS_SECONDS = 1.0
 
 
-def about(config: LiveConfig, models: Sequence[str], *, has_output: bool) -> Message:
-    """Return what does not change: knobs, modes, models, and whether there is a MIDI output."""
+def about(config: LiveConfig, models: Sequence[str], *, has_own_output: bool) -> Message:
+    """Return what does not change: knobs, modes, models, and whether another output plays."""
     return {
         "t": "about",
         "version": version("midirnn"),
@@ -34,7 +34,7 @@ def about(config: LiveConfig, models: Sequence[str], *, has_output: bool) -> Mes
         "modes": {name: mode.summary for name, mode in MODES.items()},
         "models": sorted({*models, config.model}),
         "presets": NUM_PRESETS,
-        "has_output": has_output,
+        "has_own_output": has_own_output,
         "on_beat": config.on_beat,
     }
 

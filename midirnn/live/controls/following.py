@@ -10,6 +10,7 @@ from midirnn.codecs.style import Style
 from midirnn.live.base.messages import HeardStep
 from midirnn.live.base.playing import Following
 from midirnn.live.input.performer_style import LATEST_SECONDS, PerformerStyle
+from midirnn.sampling.following import SHARES, shares_left
 
 MEASURED_SECONDS = 1.0
 """The time between two measurements while the performer plays."""
@@ -26,9 +27,6 @@ seconds; until the model reacts, a line through both falls by this share of thei
 
 MOST_THINNING = 0.25
 """The most that the density falls in this way, in octaves: the performer may stop thinning out."""
-
-LETTING_GO = 10
-"""The number of steps in which the model lets go of a style."""
 
 
 class StyleFollower:
@@ -108,8 +106,7 @@ class StyleFollower:
         """Return the share of the style that is left, in tenths."""
         if self._how is not Following.LOOSELY:
             return 1.0
-        left = max(1.0 - (now - self._heard_at) / self._seconds, 0.0)
-        return math.ceil(left * LETTING_GO) / LETTING_GO
+        return shares_left(now - self._heard_at, self._seconds) / SHARES
 
 
 def _thinned_out(style: Style, lately: Style) -> Style:

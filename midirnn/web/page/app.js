@@ -229,7 +229,7 @@ class App {
     );
     this.modes = about.modes;
     if (this.state) this.show(this.state);
-    if (about.has_output) {
+    if (about.has_own_output) {
       /** @type {HTMLInputElement} */
       const slider = find("volume-machine");
       slider.value = "0";
