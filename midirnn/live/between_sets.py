@@ -48,7 +48,7 @@ STARTED = "nobody plays: the model learns from your {notes} notes"
 TOLD = "the model is tuned to your playing ({change}). Undo it with the knob untune"
 
 
-class Played(Protocol):
+class TunedSession(Protocol):
     """The part of a session that is used here."""
 
     @property
@@ -104,7 +104,7 @@ class BetweenSets(Observer):
             self._heard_at = max(self._heard_at, seconds)
             self._notes += is_note_on(message)
 
-    def begin(self, session: Played) -> None:
+    def begin(self, session: TunedSession) -> None:
         """Look after a session, in a thread, until :meth:`end`."""
         self._thread = threading.Thread(
             target=self._look_after, args=(session,), name="midirnn between sets", daemon=True
@@ -126,11 +126,11 @@ class BetweenSets(Observer):
             self._folder.cleanup()
             self._folder = None
 
-    def _look_after(self, session: Played) -> None:
+    def _look_after(self, session: TunedSession) -> None:
         while not self._ended.wait(LOOK_SECONDS):
             self.look(session)
 
-    def look(self, session: Played) -> None:
+    def look(self, session: TunedSession) -> None:
         """Do what is due now: start, suspend or resume a tuning, or take up its result."""
         now = self._now()
         quiet = now - self._heard_at
@@ -173,7 +173,7 @@ class BetweenSets(Observer):
         """Return the folder of the present tuned model."""
         return self._place.with_name(f"{self._place.name}-tuned-{self._number}")
 
-    def _finish(self, session: Played, tuning: Tuning) -> None:
+    def _finish(self, session: TunedSession, tuning: Tuning) -> None:
         """Have the tuned model loaded, or report why there is none."""
         self._tuning = None
         printed, error = tuning.result()
@@ -188,7 +188,7 @@ class BetweenSets(Observer):
         self._ready = TakeUpTuned(str(target), TOLD.format(change=change))
 
 
-def _between_phrases(session: Played, quiet: float) -> bool:
+def _between_phrases(session: TunedSession, quiet: float) -> bool:
     """Return whether nobody plays, after ``quiet`` seconds without a note of the performer.
 
     Models that play all the time, as in autopilot, are not waited for longer than a set's end.

@@ -236,11 +236,6 @@ class Session(RemoteControl):
         """End every note, call ``sleep``, which may take any time, and resume. Thread-safe."""
         self._orders.put(lambda now: self._pause(now, sleep))
 
-    @property
-    def stopping(self) -> bool:
-        """True once :meth:`stop` was called."""
-        return self._stopping
-
     def _about_to_send(self, sent: SentEvent) -> None:
         if not is_system(sent.message):
             passed_on = sent.owner == PERFORMER

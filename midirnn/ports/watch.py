@@ -116,12 +116,6 @@ class PortWatch:
     ) -> None:
         self.close()
 
-    @property
-    def child_pid(self) -> int | None:
-        """The id of the process that lists the ports, if one is running."""
-        child = self._child
-        return child.pid if child else None
-
     def close(self) -> None:
         """End the child and stop reporting."""
         with self._lock:

@@ -223,6 +223,16 @@ class Stage:
         assert isinstance(self.session.model, LocalModel)
         return self.session.model.server.planner
 
+    @property
+    def planned_until(self) -> float:
+        """The time that the plan has reached."""
+        return self.planner.seconds_of(self.planner.step)
+
+    @property
+    def model_pitches(self) -> list[int]:
+        """The notes of the model that sound at the end of the plan."""
+        return self.planner._stream.model_pitches
+
     def rewind(self) -> None:
         """The model is where the music is."""
         self.planner.rewind(self.session.scheduler.cut(), 0)

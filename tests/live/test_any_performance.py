@@ -54,7 +54,7 @@ def test_every_note_on_is_answered_by_its_note_off(
         assert sounds_now == {note.key for note in stage.session.scheduler.sounding}
         # Behind what has sounded, the model believes of itself what is true.
         stage.rewind()
-        assert set(stage.planner.model_pitches) == {pitch for _, pitch in sounds_now}
+        assert set(stage.model_pitches) == {pitch for _, pitch in sounds_now}
         assert stage.planner.base.pedal_sent == len(pedals_down(stage.output.messages))
     sent = stage.output.messages
     assert sounding(sent) == pedals_down(sent) == set()
@@ -76,7 +76,7 @@ def test_the_model_has_heard_all_that_sounded_when_it_sounded(
     stage.rewind()
     # The stream begins where the first note was heard.
     end_seconds = stage.sampler.grammar_state.step / stage.sampler.codec.steps_per_second
-    begin_seconds = stage.planner.seconds - stage.start - end_seconds
+    begin_seconds = stage.planned_until - stage.start - end_seconds
     decoded = stage.sampler.codec.decode(stage.sampler.tokens)
     heard = list(zip(decoded.start + begin_seconds, decoded.pitch, strict=True))
     own = [(seconds, m[1]) for seconds, m in stage.sent if is_note_on(m)]

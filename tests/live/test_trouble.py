@@ -147,7 +147,7 @@ def test_while_the_model_stalls_its_notes_end_and_then_it_plays_on() -> None:
         stage.run(5.0)
         assert [seconds for seconds in note_ons(stage.sent) if seconds > 11.0]
         stage.rewind()
-        assert {(0, p) for p in stage.planner.model_pitches} == {
+        assert {(0, p) for p in stage.model_pitches} == {
             sounds.key for sounds in stage.session.scheduler.sounding
         }
     assert sounding(stage.output.messages) == set()
@@ -210,7 +210,7 @@ def test_with_threads_it_plays_until_it_is_stopped_and_releases_its_notes() -> N
         stopper.start()
         session.run(LIMIT_SECONDS)
         stopper.join()
-    assert session.stopping
+    assert session._stopping
     assert sounding(output.messages) == set()
     assert output.messages[-2:] == ENDINGS
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -165,7 +163,7 @@ def test_a_server_that_stands_still_is_not_taken_for_dead(jack_server: JackServe
     with synthesizer():
         output = opened_output("stage piano", "jack")
         with PortWatch([output.look], api="jack") as watch, output:
-            wait_until(lambda: watch.child_pid is not None)
+            wait_until(lambda: watch._child is not None)
             time.sleep(1.0)
             jack_server.freeze()
             time.sleep(2.0)
@@ -179,10 +177,10 @@ def test_a_watch_that_is_killed_starts_again_and_goes_on(jack_server: JackServer
     with synthesizer() as first:
         output = opened_output("stage piano", "jack")
         with PortWatch([output.look], api="jack") as watch, output:
-            wait_until(lambda: watch.child_pid is not None)
-            child = watch.child_pid
+            wait_until(lambda: watch._child is not None)
+            child = watch._child
             assert child is not None
-            os.kill(child, signal.SIGKILL)
-            wait_until(lambda: watch.child_pid not in (None, child))
+            child.kill()
+            wait_until(lambda: watch._child not in (None, child))
             first.kill()
             wait_until(lambda: not output.present)

@@ -70,19 +70,9 @@ class Planner:
         self._lifted = False
 
     @property
-    def seconds(self) -> float:
-        """The time that the plan has reached."""
-        return self.seconds_of(self._stream.step)
-
-    @property
     def step(self) -> int:
         """The step that the plan has reached."""
         return self._stream.step
-
-    @property
-    def model_pitches(self) -> list[int]:
-        """The notes of the model that sound at the end of the plan."""
-        return self._stream.model_pitches
 
     @property
     def entropy(self) -> float:

@@ -41,7 +41,7 @@ _BEGINNING = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O[0-?]*)?\Z")
 """The beginning of such a sequence, at the end of what was read."""
 
 
-class Played(Protocol):
+class KeysSession(Protocol):
     """What keys do to a session."""
 
     def press(self, switch: str) -> None:
@@ -63,7 +63,7 @@ class Played(Protocol):
 class Keys:
     """What each key does. Owns whether the next digit stores."""
 
-    def __init__(self, played: Played) -> None:
+    def __init__(self, played: KeysSession) -> None:
         self._played = played
         self._stores = False
 

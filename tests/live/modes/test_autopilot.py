@@ -41,7 +41,7 @@ def test_left_alone_it_plans_ahead(lookahead: float) -> None:
     stage.run(1.0)
     for _ in range(100):
         stage.run(0.05)
-        assert stage.planner.seconds - stage.clock.now() >= lookahead - 0.02
+        assert stage.planned_until - stage.clock.now() >= lookahead - 0.02
 
 
 def test_each_event_is_sent_when_it_was_planned_for() -> None:

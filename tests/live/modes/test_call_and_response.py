@@ -79,10 +79,10 @@ def test_after_an_interruption_the_model_has_heard_what_sounded_and_nothing_else
     stage = stage_with(*PHRASE, *note(8.2, 30.0, 70))
     with stage.session:
         stage.run(8.0)
-        assert set(stage.sampler.sounding) == set(stage.planner.model_pitches)
+        assert set(stage.sampler.sounding) == set(stage.model_pitches)
         stage.run(1.0)
         assert stage.sampler.sounding == [70]
-        assert stage.planner.model_pitches == []
+        assert stage.model_pitches == []
         heard = stage.sampler.codec.decode(stage.sampler.tokens)
     played = [message for _, message in stage.sent if is_note_on(message)]
     performed = [message for _, message in PHRASE if is_note_on(message)]
@@ -123,9 +123,9 @@ def test_keys_and_pedal_that_go_up_during_an_answer_are_heard_and_do_not_end_it(
         stage.run(7.0)
         assert 67 in stage.sampler.sounding
         stage.run(0.6)
-        assert stage.planner.model_pitches
+        assert stage.model_pitches
         stage.rewind()
-        assert set(stage.sampler.sounding) == set(stage.planner.model_pitches)
+        assert set(stage.sampler.sounding) == set(stage.model_pitches)
         stage.run(1.0)
     assert any(7.6 < seconds < 8.6 for seconds in note_ons(stage.sent))
 
@@ -133,7 +133,7 @@ def test_keys_and_pedal_that_go_up_during_an_answer_are_heard_and_do_not_end_it(
 def test_a_key_that_is_played_into_the_answer_at_the_pitch_of_the_model_is_the_performers() -> None:
     first = stage_with(*PHRASE)
     first.run(8.0)
-    pitch = first.planner.model_pitches[0]
+    pitch = first.model_pitches[0]
     stage = stage_with(*PHRASE, (8.0, (0x90, pitch, 99)))
     with stage.session:
         stage.run(8.5)
