@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,11 @@ class Journal:
         position = 0
         while self._is_ours:
             rows = self._read(position)
-            fresh = [
-                outcome
-                for (mark, outcome), path in zip(rows, paths[position:], strict=False)
-                if mark == _mark(path)
-            ]
-            yield from fresh
+            pairs = zip(rows, paths[position:], strict=False)
+            fresh = list(takewhile(lambda pair: pair[0][0] == _mark(pair[1]), pairs))
+            yield from (outcome for (_, outcome), _ in fresh)
             position += len(fresh)
-            if not rows or len(fresh) < len(rows):
+            if not fresh:
                 return
 
     def _keeping(

@@ -111,6 +111,29 @@ def test_a_file_that_has_changed_since_is_encoded_again(tmp_path: Path, songs: P
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("changed", [0, 2, 5])
+def test_the_files_before_a_changed_one_are_kept_and_no_others(
+    tmp_path: Path, songs: Path, monkeypatch: pytest.MonkeyPatch, changed: int
+) -> None:
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 3600.0)
+    monkeypatch.setattr(resume, "SAVE_TOKENS", 300)  # a part of four files, then of three
+    names = encoded(monkeypatch)
+    with pytest.raises(StoppedError):
+        encode_files([songs], tmp_path / "out", workers=1, progress=stop_after(8))
+    assert len(list((tmp_path / ".out.partial").glob("0*"))) == 2
+    order = list(dict.fromkeys(names))
+    write_song(next(songs.rglob(order[changed])), seed=77)
+    names.clear()
+    with pytest.raises(StoppedError):
+        encode_files([songs], tmp_path / "out", workers=1, progress=stop_after(9))
+    assert names[0] == order[changed]
+    names.clear()
+    encode_files([songs], tmp_path / "out", workers=1)
+    assert order[changed] not in names
+    encode_files([songs], tmp_path / "whole", workers=1)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_other_settings_and_damaged_parts_begin_anew(tmp_path: Path, songs: Path) -> None:
     with pytest.raises(StoppedError):
         encode_files([songs], tmp_path / "out", workers=1, progress=stop_after(6))
