@@ -91,26 +91,30 @@ def replacing_folder(target: Path, error: type[MidirnnError]) -> Iterator[Path]:
     killed between two renames leaves neither: :func:`recover_folder` brings the old one back.
     Raises ``error`` if the folder cannot be written.
     """
-    fresh, old = _beside(target)
+    fresh, _ = _beside(target)
     try:
         with one_line_errors(target, error):
             recover_folder(target)
-            for leftover in (fresh, old):
-                shutil.rmtree(leftover, ignore_errors=True)
+            shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(parents=True)
             yield fresh
             for file in fresh.iterdir():
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
-            put_in_place(fresh, target, old)
+            put_in_place(fresh, target)
     finally:
         recover_folder(target)
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def put_in_place(fresh: Path, target: Path, old: Path) -> None:
-    """Rename ``fresh`` to ``target``, keeping what was there as ``old`` until that succeeds."""
+def put_in_place(fresh: Path, target: Path) -> None:
+    """Rename ``fresh`` to ``target``, keeping what was there beside it until that succeeds.
+
+    If the process is killed between the two renames, :func:`recover_folder` brings it back.
+    """
+    _, old = _beside(target)
     if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
     try:
         fresh.rename(target)

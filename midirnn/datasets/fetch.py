@@ -98,7 +98,7 @@ def fetch(name: str, output: Path, progress: Progress | None = None) -> Publishe
             unpack(archive, fresh)
             if published.table and not (fresh / published.table).is_file():
                 raise DatasetError(f"{published.url} has no table {published.table}")
-            put_in_place(fresh, output, output.with_name(f".{output.name}.old"))
+            put_in_place(fresh, output)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     archive.unlink(missing_ok=True)

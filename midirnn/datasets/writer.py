@@ -23,7 +23,7 @@ from midirnn.datasets.sources import Refusal
 from midirnn.datasets.splits import by_split_order
 from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, part_names, schema
 from midirnn.errors import DatasetError
-from midirnn.files import one_line_errors, put_in_place
+from midirnn.files import one_line_errors, put_in_place, recover_folder
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -72,6 +72,7 @@ class DatasetWriter:
         part_tokens: int = PART_TOKENS,
     ) -> None:
         self.output = Path(output)
+        self._overwrite = overwrite
         self._part_tokens = part_tokens
         self._splits: dict[str, _Split] = {}
         check_output(self.output, overwrite=overwrite)
@@ -117,9 +118,8 @@ class DatasetWriter:
             _write_lines(self._folder / REFUSED, map(_refusal_line, refused))
             text = json.dumps(self._manifest() | manifest, indent=2, ensure_ascii=False)
             _write_lines(self._folder / MANIFEST, [text])
-            put_in_place(
-                self._folder, self.output, self._folder.with_name(f"{self._folder.name}.old")
-            )
+            check_output(self.output, overwrite=self._overwrite)  # another run may have ended
+            put_in_place(self._folder, self.output)
 
     def _manifest(self) -> dict[str, Any]:
         packages = ("midirnn", "numpy", "pyarrow")
@@ -213,8 +213,12 @@ class _Split:
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:
-    """Refuse to overwrite anything but a data set, and that only with ``overwrite``."""
+    """Refuse to overwrite anything but a data set, and that only with ``overwrite``.
+
+    A data set that was being replaced when a run was killed is brought back first.
+    """
     with one_line_errors(output, DatasetError):
+        recover_folder(output)
         if not output.exists() or (output.is_dir() and not any(output.iterdir())):
             return
         is_dataset = (output / MANIFEST).is_file()

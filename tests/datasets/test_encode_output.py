@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from midirnn.datasets import Dataset, SplitShares, encode_files, writer
 from midirnn.errors import DatasetError
+from tests.datasets.made import write_pieces
 from tests.datasets.songs import write_song, write_songs
 
 ALL_TRAIN = SplitShares(validation=0.0, test=0.0)
@@ -87,6 +90,52 @@ encode_files(["songs"], "out", progress=stop)
     assert not (tmp_path / "out").exists()
     encode_files([tmp_path / "songs"], tmp_path / "out")
     assert Dataset.open(tmp_path / "out").splits
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_data_set_that_another_run_has_finished_meanwhile_is_kept_unless_it_may_be_replaced(
+    tmp_path: Path, overwrite: bool
+) -> None:
+    songs = write_songs(tmp_path / "songs", 2)
+
+    def finish_another(done: int, total: int) -> None:
+        if done == total:
+            write_pieces(tmp_path / "out", [np.arange(9, dtype=np.uint16)])
+
+    refused = pytest.raises(DatasetError, match="exists; replace it with --overwrite")
+    with nullcontext() if overwrite else refused:
+        encode_files(
+            [songs],
+            tmp_path / "out",
+            splits=ALL_TRAIN,
+            overwrite=overwrite,
+            progress=finish_another,
+        )
+    assert Dataset.open(tmp_path / "out").counts["train"].files == 1 + overwrite
+
+
+def test_a_data_set_that_a_killed_run_had_set_aside_is_brought_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    songs = write_songs(tmp_path / "songs", 2)
+    encode_files([songs], tmp_path / "out")
+    before = contents(tmp_path / "out")
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if target == tmp_path / "out":  # the second of two renames
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", killed)
+        encode_files([songs], tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DatasetError, match="exists; replace it with --overwrite"):
+        encode_files([songs], tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+    encode_files([songs], tmp_path / "out", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "songs"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
