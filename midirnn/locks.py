@@ -43,6 +43,27 @@ class FileLock:
             self._release()
 
 
+def lock_folder(folder: Path) -> int:
+    """Lock a folder until the returned descriptor is closed or the process ends.
+
+    The folder may be renamed meanwhile. Returns -1 if another process holds the lock, and where
+    the system or the file system cannot lock folders.
+    """
+    if not _HAS_LOCKS:
+        return -1
+    import fcntl
+
+    file = -1
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if file >= 0:
+            os.close(file)
+        return -1
+    return file
+
+
 def _lock(path: Path) -> int | None:
     """Open and lock the file at the path; return None if another process has locked it."""
     import fcntl

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from midirnn.datasets.splits import by_split_order
 from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, part_names, schema
 from midirnn.errors import DatasetError
 from midirnn.files import one_line_errors, put_in_place, recover_folder
+from midirnn.locks import lock_folder
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -61,7 +63,8 @@ class DatasetWriter:
     """A context in which a data set is written. Owns a hidden folder beside ``output``.
 
     :meth:`finish` renames that folder to ``output``; on any other exit it is removed, so that
-    ``output`` is either complete or unchanged.
+    ``output`` is either complete or unchanged. The folder is locked: those of runs that were killed
+    are removed by the next one.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class DatasetWriter:
         self._part_tokens = part_tokens
         self._splits: dict[str, _Split] = {}
         check_output(self.output, overwrite=overwrite)
+        _remove_abandoned(self.output)
         # The name is random, so that two processes that encode to one place do not mix their files.
         self._folder = self.output.with_name(f".{self.output.name}.{secrets.token_hex(4)}")
         with one_line_errors(self.output, DatasetError):
             self._folder.mkdir(parents=True)
+        self._lock = lock_folder(self._folder)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +101,9 @@ class DatasetWriter:
                     split.close()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
 
     @property
     def counts(self) -> dict[str, SplitCounts]:
@@ -210,6 +218,16 @@ class _Split:
         )
         self.parts += 1
         self._written = 0
+
+
+def _remove_abandoned(output: Path) -> None:
+    """Remove the hidden folders that runs with this ``output`` left when they were killed."""
+    name = re.compile(re.escape(f".{output.name}.") + "[0-9a-f]{8}")
+    with suppress(OSError):  # the folder that is to hold the output may not exist yet
+        for folder in output.parent.iterdir():
+            if name.fullmatch(folder.name) and (lock := lock_folder(folder)) >= 0:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from midirnn.datasets import Dataset, SplitShares, encode_files, writer
+from midirnn.datasets.writer import DatasetWriter
 from midirnn.errors import DatasetError
 from tests.datasets.made import write_pieces
 from tests.datasets.songs import write_song, write_songs
@@ -90,6 +92,20 @@ encode_files(["songs"], "out", progress=stop)
     assert not (tmp_path / "out").exists()
     encode_files([tmp_path / "songs"], tmp_path / "out")
     assert Dataset.open(tmp_path / "out").splits
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "songs"]
+
+
+@pytest.mark.skipif(find_spec("fcntl") is None, reason="the system has no such locks")
+def test_only_what_no_run_is_using_is_removed_beside_the_output(tmp_path: Path) -> None:
+    for name in (".out.0123abcd", ".out.0123abc", ".other.0123abcd", ".out.0123abcd.txt"):
+        (tmp_path / name).mkdir()
+    with DatasetWriter(tmp_path / "out"):
+        (used,) = tmp_path.glob(".out.????????")
+        assert used.name != ".out.0123abcd"
+        with DatasetWriter(tmp_path / "out"):
+            assert used.exists()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".other.0123abcd", ".out.0123abc", ".out.0123abcd.txt"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
