@@ -21,13 +21,14 @@ LOST_WORKERS = ("KilledWorker",)
 def dask_executor(address: str) -> Iterator[tuple[Executor, int]]:
     """Connect to a Dask scheduler; yield an executor, and how many tasks its workers run at once.
 
-    Raises :class:`OptionError` if no scheduler answers at the ``address`` (``tcp://host:8786``), or
-    if it has no workers.
+    Raises :class:`OptionError` if the ``address`` is none (``tcp://host:8786`` is one), if no
+    scheduler answers there, or if it has no workers.
     """
     try:
         import distributed
     except ImportError:
         raise MissingExtraError("dask.distributed", "dask", "encoding on a cluster") from None
+    _check_address(address)
     try:
         client: Any = distributed.Client(  # type: ignore[no-untyped-call]
             address, timeout=CONNECT_SECONDS, set_as_default=False
@@ -43,3 +44,23 @@ def dask_executor(address: str) -> Iterator[tuple[Executor, int]]:
                 f"dask worker {address} --nthreads 1"
             ) from None
         yield client.get_executor(pure=False), sum(client.nthreads().values())
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address that no scheduler can have.
+
+    A client that is given one is left half built, and takes long to close.
+    """
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        if scheme in ("tcp", "tls"):
+            parse_host_port(place)
+    except ValueError as error:
+        raise OptionError(
+            f"{address!r} is not the address of a Dask scheduler, such as tcp://HOST:8786 "
+            f"({reason_of(error)})"
+        ) from None

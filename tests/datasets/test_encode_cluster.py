@@ -145,3 +145,17 @@ def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPat
         dask_executor("tcp://127.0.0.1:1"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1", "localhost", "tcp://localhost:x", "no://x:1"]
+)
+def test_an_address_that_no_scheduler_can_have_is_refused_before_a_client_is_made(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distributed.Client", None)
+    with (
+        pytest.raises(OptionError, match=f"'{address}' is not the address of a Dask scheduler"),
+        dask_executor(address),
+    ):
+        pass
