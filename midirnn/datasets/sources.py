@@ -187,5 +187,5 @@ def below(file: SourceFile) -> str:
 
 
 def display_path(path: Path) -> str:
-    """Return a path as text to print and store; bytes that are not UTF-8 are replaced."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "replace")
+    """Return a path as text to print and store; bytes that are not UTF-8 become ``\\xe9``."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

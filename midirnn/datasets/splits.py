@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from midirnn.datasets.remote import RemoteFile
-from midirnn.datasets.sources import SourceFile, below
+from midirnn.datasets.sources import SourceFile, below, display_path
 from midirnn.errors import DatasetError, OptionError
 
 PATH_COLUMNS = ("path", "midi_filename")
@@ -159,16 +159,18 @@ class SplitTable:
     def _names(self, source: SourceFile) -> list[str]:
         """Return the names that the table may use for a file, with links followed and not.
 
-        An archive often has all its files in one folder, which the table then leaves out.
+        An archive often has all its files in one folder, which the table then leaves out. In a
+        table of ``midirnn clean`` bytes that are not UTF-8 are written out.
         """
         if isinstance(source.path, RemoteFile):
             return [source.inside, source.inside.partition("/")[2] or source.inside]
         folder, path, root = self.path.parent, source.path, source.root
-        return [
+        names = [
             _relative(path.absolute(), folder.absolute()),
             _relative(path.resolve(), folder.resolve()),
             _relative(path.absolute(), root.absolute()),
         ]
+        return [*names, *(display_path(Path(name)) for name in names)]
 
     def _names_of_several(self, source: SourceFile) -> list[str]:
         """Return the name of a file that is of one of several sources; see ``named_jobs``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -219,6 +220,26 @@ def test_of_two_folders_the_table_names_files_from_its_own(folder: Path, tmp_pat
 
 
 @pytest.mark.skipif(not (SHARED / "splits.csv").is_file(), reason="needs the data sets themselves")
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
+def test_files_whose_names_are_not_utf8_are_told_apart_and_found_in_the_table(
+    tmp_path: Path,
+) -> None:
+    names = (b"caf\xe8.mid", b"caf\xe9.mid", b"caf\xea.mid")
+    for name, composition in zip(names, (1, 1, 2), strict=True):
+        try:
+            write_midi(played(composition, 0), tmp_path / "songs" / os.fsdecode(name))
+        except OSError:
+            pytest.skip("this file system takes UTF-8 names only")
+    shares = SplitShares(0.0, 0.0)
+    clean_files([tmp_path / "songs"], tmp_path / "clean.csv", shares=shares, workers=1)
+    table = SplitTable.read(tmp_path / "clean.csv", ["duplicate_of="])
+    encode_files([tmp_path / "songs"], tmp_path / "table", splits=table, workers=1)
+    encode_files([tmp_path / "songs"], tmp_path / "drop", splits=shares, duplicates="drop")
+    for name in ("table", "drop"):
+        rows = Dataset.open(tmp_path / name).rows("train")
+        assert [row["path"] for row in rows] == [r"caf\xe8.mid", r"caf\xea.mid"]
+
+
 def test_compositions_that_people_have_named_are_found() -> None:
     """Of all of MAESTRO and ASAP midirnn clean --check tells; here of some composers of both."""
     maestro, asap = SHARED / "performances" / "maestro", SHARED / "scores_and_performances" / "asap"
