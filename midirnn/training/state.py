@@ -58,7 +58,8 @@ def read_last(
     """Read the weights and the state of a run's last checkpoint.
 
     Raises :class:`CheckpointError` if it is missing or damaged, or was made with other settings or
-    other data, naming both values.
+    other data, naming both values. A run whose learning rate is constant may have another length,
+    but none that it has exceeded already.
     """
     checkpoint = read_checkpoint(folder)
     _refuse_other_model(checkpoint, task, folder)
@@ -66,6 +67,7 @@ def read_last(
     refuse_difference(state.get("data", data), data, folder)
     is_constant = config.decay_start >= 1.0 == min(state["config"]["decay_start"], 1.0)
     _refuse_other_recipe(state, config, folder, (*FREE_SETTINGS, *LENGTHS * is_constant))
+    _refuse_shorter(state, config, folder)
     if task.config.obsolete_weights:
         _drop_obsolete(state, len(list(task.model.parameters())))
     return checkpoint.weights, state
@@ -87,10 +89,12 @@ def read_constant(run: Path, task: Task, config: TrainingConfig) -> tuple[Weight
     _refuse_other_recipe(state, config, folder, (*FREE_SETTINGS, *DECAY_SETTINGS))
     progress, recipe = state["progress"], TrainingConfig.from_dict(state["config"])
     if recipe.learning_rate_share(progress.step, progress.seconds) != 1.0:
-        part = "warm-up" if progress.step < recipe.warmup_steps else "decay"
+        part, advice = "decay", "train one with a later --decay-start (1: never)"
+        if progress.step < recipe.warmup_steps:
+            part, advice = "warm-up", f"train it beyond its warm-up of {recipe.warmup_steps} steps"
         raise CheckpointError(
             f"{run} is in its {part} at step {progress.step}; only a run whose learning rate is "
-            "constant can be decayed: train one with a later --decay-start (1: never)"
+            f"constant can be decayed: {advice}"
         )
     return checkpoint.weights, state
 
@@ -117,6 +121,20 @@ def _refuse_other_recipe(
     for name in free:
         kept.pop(name), asked.pop(name)
     refuse_difference(kept, asked, folder)
+
+
+def _refuse_shorter(state: dict[str, Any], config: TrainingConfig, folder: Path) -> None:
+    """Refuse a new length of the run that is less than what it has had already."""
+    progress, kept = state["progress"], TrainingConfig.from_dict(state["config"])
+    is_new = any(getattr(kept, name) != getattr(config, name) for name in LENGTHS)
+    if not is_new or config.done(progress.step, progress.seconds) <= 1.0:
+        return
+    if config.minutes:
+        had, asked = f"{progress.seconds / 60:.1f} minutes", f"--minutes {config.minutes:g}"
+    else:
+        had = f"{progress.step:,} steps"
+        asked = f"--tokens {config.tokens} ({config.total_steps:,} steps)"
+    raise CheckpointError(f"{folder} was saved after {had}, more than {asked}: resume with more")
 
 
 def _drop_obsolete(state: dict[str, Any], parameters: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -112,13 +113,21 @@ class TestDecay:
         made.decay_from(tmp_path / "long")
         assert made.run().step == 8
 
-    @pytest.mark.parametrize(("steps", "part"), [(2, "warm-up"), (30, "decay")])
+    @pytest.mark.parametrize(
+        ("steps", "part", "advice"),
+        [
+            (2, "warm-up", "train it beyond its warm-up of 5 steps$"),
+            (30, "decay", "train one with a later --decay-start"),
+        ],
+    )
     def test_only_a_constant_part_can_be_decayed(
-        self, tmp_path: Path, steps: int, part: str
+        self, tmp_path: Path, steps: int, part: str, advice: str
     ) -> None:
         stop_after(trainer(tmp_path / "run", recipe(40, decay_start=0.5, transpose=0)), steps)
         made = trainer(tmp_path / "decay", recipe(8, transpose=0).decaying())
-        with pytest.raises(CheckpointError, match=f"is in its {part} at step {steps}; only a run"):
+        with pytest.raises(
+            CheckpointError, match=f"in its {part} at step {steps}; only .*: {advice}"
+        ):
             made.decay_from(tmp_path / "run")
 
     def test_other_settings_are_refused_with_both_values(self, tmp_path: Path) -> None:
@@ -126,6 +135,47 @@ class TestDecay:
         made = trainer(tmp_path / "decay", recipe(8, transpose=0, weight_decay=0.5).decaying())
         with pytest.raises(CheckpointError, match=r"weight_decay = 0\.01, not 0\.5"):
             made.decay_from(tmp_path / "run")
+
+
+class TestAnotherLength:
+    @pytest.mark.parametrize(
+        ("length", "message"),
+        [
+            ({"tokens": 5 * 32}, r"was saved after 10 steps, more than --tokens 160 \(5 steps\)"),
+            ({"minutes": 0.1}, r"was saved after 0\.3 minutes, more than --minutes 0\.1"),
+        ],
+    )
+    def test_a_run_is_not_resumed_for_less_than_it_has_had(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        length: dict[str, float],
+        message: str,
+    ) -> None:
+        monkeypatch.setattr(run, "time", Clock())
+        stop_after(trainer(tmp_path / "run", CONSTANT), 10)
+        before = metrics(tmp_path / "run")
+        with pytest.raises(CheckpointError, match=message):
+            trainer(tmp_path / "run", dataclasses.replace(CONSTANT, **length)).resume()
+        assert metrics(tmp_path / "run") == before
+
+    @pytest.mark.parametrize("steps", [10, 12])
+    def test_a_run_ends_at_any_length_that_it_has_not_exceeded(
+        self, tmp_path: Path, steps: int
+    ) -> None:
+        stop_after(trainer(tmp_path / "run", CONSTANT), 10)
+        again = trainer(tmp_path / "run", dataclasses.replace(CONSTANT, tokens=steps * 32))
+        again.resume()
+        assert again.run().step == steps
+
+    def test_a_run_that_took_a_little_longer_than_its_minutes_is_resumed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(run, "time", Clock())
+        config = dataclasses.replace(CONSTANT, minutes=0.25)
+        made = trainer(tmp_path / "run", config)
+        assert made.run().seconds > 15
+        trainer(tmp_path / "run", config).resume()
 
 
 class TestCommand:
