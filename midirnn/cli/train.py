@@ -218,6 +218,11 @@ def _plan(datasets: Sequence[str], asked: _Asked) -> _Plan:
         recipe = recipe.decaying()
     else:
         _check_partners(asked, config, recipe)
+    if recipe.minutes and "tokens" in asked.recipe.given:
+        raise OptionError(
+            f"--tokens has no effect on a run of --minutes {recipe.minutes:g}: leave it out, or "
+            "give --minutes 0"
+        )
     config.check_codec(codec)
     return _Plan(mixture, config, recipe)
 

@@ -195,6 +195,30 @@ class TestCommand:
         assert (info["step"], info["tokens_seen"]) == (2, 4 * 32 + 2 * 32)
         assert main(["train", data, "-o", short, "--resume"]) == 0
 
+    def test_tokens_for_a_run_of_minutes_are_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = str(write_pieces(tmp_path / "data", TRAIN, VALIDATION))
+        timed, short = str(tmp_path / "timed"), str(tmp_path / "short")
+        settings = [
+            "--hidden-size=8", "--embedding-size=8", "--num-layers=1", "--window=16",
+            "--batch-size=2", "--no-bf16", "--warmup-steps=0", "--decay-start=1",
+        ]  # fmt: skip
+        assert main(["train", data, "-o", timed, "--minutes=0.001", *settings]) == 0
+        both = ["--tokens=64", "--minutes=0.001"]
+        for argv in (
+            ["-o", short, *both, *settings],
+            ["-o", short, "--decay-from", timed, *both],
+            ["-o", timed, "--resume", *both],
+            ["-o", timed, "--resume", "--tokens=64000"],
+        ):
+            assert main(["train", data, *argv]) == 1
+            line = "--tokens has no effect on a run of --minutes 0.001: leave it out"
+            assert line in capsys.readouterr().err
+        assert not Path(short).exists()
+        assert main(["train", data, "-o", timed, "--resume"]) == 0
+        assert main(["train", data, "-o", short, "--tokens=64", "--minutes=0", *settings]) == 0
+
     def test_a_folder_without_a_run_cannot_be_decayed(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
