@@ -91,6 +91,7 @@ class Watch(Observer):
     """An observer that measures the time from a note-on to the plan that answers it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.reactions: list[float] = []
         self.first_note: float | None = None
         self.answered_all = threading.Event()

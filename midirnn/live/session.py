@@ -34,6 +34,7 @@ from midirnn.live.output.sent import SentEvent
 from midirnn.live.view.session_view import SessionView
 from midirnn.live.view.units import UnitStream
 from midirnn.midievents import NOTE_OFF, PROGRAM_CHANGE
+from midirnn.parts import DRUM_CHANNEL
 from midirnn.ports.base import Message, OutputPort
 from midirnn.sampling import Sampler
 
@@ -186,17 +187,19 @@ class Session(RemoteControl):
             self._orders.put(lambda now: self._say(remark))
         if not self._remarks.listens_to(message):
             return
-        if self._config.passes_on:
-            self._pass_on(message, seconds)
+        self._take_music(message, seconds)
         self.console.hear_performer(message, seconds)
         self.listener.receive(message, seconds)
         self._orders.wake()
 
-    def _pass_on(self, message: Message, seconds: float) -> None:
-        """Send a message of the performer. It ends only the performer's own notes."""
+    def _take_music(self, message: Message, seconds: float) -> None:
+        """Tell the observers of music, and pass it on: it ends only the performer's own notes."""
         with self._passing:
             for plain in self._modes.plain(message):
-                self.scheduler.pass_on(plain, seconds)
+                if self._config.passes_on:
+                    self.scheduler.pass_on(plain, seconds)
+                if plain[0] & 0x0F != DRUM_CHANNEL:
+                    self._observer.performed(plain, seconds)
 
     def ask(self, *requests: Request) -> None:
         """Send requests to the model, after taking back its plan. Thread-safe.

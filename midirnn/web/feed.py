@@ -2,7 +2,7 @@
 
 Pages receive (times are seconds of the session's clock)::
 
-    {"t": "heard", "at", "m", "page"}   a message of the performer; the page it came from, or null
+    {"t": "heard", "at", "m", "page"}   music of the performer; the page it came from, or null
     {"t": "sent", "at", "due", "m"}     a message that was sent for the model
     {"t": "plan", "events", "until"}    events to come: [number, seconds, message]
     {"t": "drop", "after", "at"}        events with higher numbers (null: all) are dropped
@@ -83,8 +83,8 @@ class Feed(Observer):
 
     # Called by the session.
 
-    def heard(self, message: Message, seconds: float) -> None:
-        """Queue a message of the performer."""
+    def performed(self, message: Message, seconds: float) -> None:
+        """Queue music of the performer."""
         page = getattr(self._playing, "page", None)
         self.put({"t": "heard", "at": seconds, "m": message, "page": page})
 

@@ -141,12 +141,16 @@ def read_log_of(take: Take) -> str:
 
 
 def notes_of_take(take: Take) -> list[list[Any]]:
-    """Return the notes of a take for playback: [start, end, pitch, velocity, player]."""
+    """Return the notes of a take for playback, without drums.
+
+    A note is [start, end, pitch, velocity, player].
+    """
     music = read_take(take)
     rows = zip(music.start, music.end, music.pitch, music.velocity, music.part, strict=True)
     return [
         [float(start), float(end), int(pitch), int(velocity), music.parts[part].name]
         for start, end, pitch, velocity, part in rows
+        if not music.parts[part].is_drum
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from midirnn.errors import RecordingError
 from midirnn.live.base.messages import ModelSettings
 from midirnn.live.output.ledger import MODEL
-from midirnn.web.takes import BEFORE_BYTES, Keeper, Take, read_log_of, read_take
+from midirnn.web.takes import BEFORE_BYTES, Keeper, Take, notes_of_take, read_log_of, read_take
 from tests.live.stage import write_tiny_model
 from tests.web.jams import until
 
@@ -53,6 +53,18 @@ def test_a_take_has_its_notes_and_no_others(keeper: Keeper) -> None:
     music = read_take(take)
     assert sorted(music.start.tolist()) == [0, 0.25, 1, 1.25, 2, 2.25, 3, 3.25]
     assert music.pitch.tolist().count(72) == 4
+
+
+def test_drums_of_a_take_are_kept_and_not_played_back_as_a_piano(keeper: Keeper) -> None:
+    keeper.begin(0.0)
+    play(keeper, 1, 2)
+    keeper.heard((0x99, 36, 90), 1.5)
+    keeper.heard((0x99, 36, 0), 1.6)
+    take = keeper.end(2.0)
+    assert take is not None
+    keeper.close_log(4.0)
+    assert sorted(read_take(take).pitch.tolist()) == [36, 60, 72]
+    assert [each[2] for each in notes_of_take(take)] == [60, 72]
 
 
 def test_what_came_long_before_a_take_is_not_read(keeper: Keeper) -> None:

@@ -15,7 +15,14 @@ class Observer:
     """
 
     def heard(self, message: Message, seconds: float) -> None:
-        """Take note of a message of the performer."""
+        """Take note of a message of the performer, be it music or a controller."""
+
+    def performed(self, message: Message, seconds: float) -> None:
+        """Take note of music of the performer, on a channel that is listened to.
+
+        Neither drums nor what moves a knob is music here. Channel mode messages are translated:
+        "all notes off" into note-offs, and so on.
+        """
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
         """Take note of a message that was sent, for the model or the performer."""
@@ -46,6 +53,11 @@ class Observers(Observer):
         """Take note of a message of the performer."""
         for observer in self._observers:
             observer.heard(message, seconds)
+
+    def performed(self, message: Message, seconds: float) -> None:
+        """Take note of music of the performer."""
+        for observer in self._observers:
+            observer.performed(message, seconds)
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
         """Take note of a message that was sent, for the model or the performer."""

@@ -77,7 +77,7 @@ class Teller(Observer):
 
     # As an observer.
 
-    def heard(self, message: Message, seconds: float) -> None:
+    def performed(self, message: Message, seconds: float) -> None:
         """Queue a note of the performer."""
         self._note("heard", message)
 

@@ -84,8 +84,8 @@ class Monitor(Observer):
         """Add a line to the latest ones shown."""
         self._lines.append(line)
 
-    def heard(self, message: Message, seconds: float) -> None:
-        """Take note of a message of the performer."""
+    def performed(self, message: Message, seconds: float) -> None:
+        """Take note of music of the performer."""
         self._note(HEARD, message, seconds)
 
     def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:

@@ -24,7 +24,6 @@ from midirnn.errors import CheckpointError, ModelLostError
 from midirnn.live import LiveConfig, Session
 from midirnn.live.base.messages import (
     Adopt,
-    Delivery,
     ModelSettings,
     Planned,
     PlannedEvent,
@@ -34,6 +33,7 @@ from midirnn.live.base.messages import (
     Saved,
     Store,
 )
+from midirnn.live.base.observers import Observers
 from midirnn.live.improviser.server import ModelServer
 from midirnn.live.model_process.child import Aftermath
 from midirnn.live.model_process.process import SEND_SECONDS, ModelProcess
@@ -55,18 +55,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_tiny_model(tmp_path_factory.mktemp("tiny")))
 
 
-class Diary:
+class Diary(Observers):
     """An observer that writes down what was asked and answered, and when notes were sent."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lives: list[list[Request]] = []
         self.replies: list[Reply] = []
-
-    def heard(self, message: Message, seconds: float) -> None:
-        pass
-
-    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
-        pass
 
     def started(self, settings: ModelSettings, seconds: float) -> None:
         self.lives.append([])
@@ -76,12 +71,6 @@ class Diary:
 
     def answered(self, reply: Reply, seconds: float) -> None:
         self.replies.append(reply)
-
-    def tuned(self, delivery: Delivery, seconds: float) -> None:
-        pass
-
-    def noted(self, text: str, seconds: float) -> None:
-        pass
 
 
 class Stand:

@@ -223,8 +223,8 @@ def a_monitor() -> Monitor:
 
 def test_notes_that_were_heard_and_sent_are_on_the_roll() -> None:
     monitor = a_monitor()
-    monitor.heard((0x90, 60, 64), 1001.0)
-    monitor.heard((0x90, 60, 0), 1002.0)
+    monitor.performed((0x90, 60, 64), 1001.0)
+    monitor.performed((0x90, 60, 0), 1002.0)
     monitor.sent((0x90, 72, 64), 1002.0, 1001.999, MODEL)
     monitor.sent((0x90, 50, 64), 1002.0, 1002.0, PERFORMER)
     view = monitor.view(1003.0, session())
@@ -350,7 +350,7 @@ def test_figures_of_lateness_are_in_order(late_ms: list[float]) -> None:
 def test_a_view_costs_little_to_make_and_to_send() -> None:
     monitor = a_monitor()
     for number in range(400):
-        monitor.heard((0x90 if number % 2 else 0x80, 60, 64), 1000.0 + number / 100)
+        monitor.performed((0x90 if number % 2 else 0x80, 60, 64), 1000.0 + number / 100)
         monitor.sent((0x90, 30 + number % 60, 64), 1000.0 + number / 100, 1000.0, MODEL)
     begun = time.thread_time()  # of the processor: it does not depend on what else is running
     for _ in range(20):
@@ -415,7 +415,7 @@ def test_a_terminal_that_stands_still_does_not_hold_up_the_end(
     monkeypatch.setattr(terminal_room, "END_SECONDS", 0.3)
     monitor = a_monitor()
     for number in range(2000):  # pictures that fill the pipe soon
-        monitor.heard((0x90 if number % 2 else 0x80, number // 2 % 128, 64), 1e9 + number)
+        monitor.performed((0x90 if number % 2 else 0x80, number // 2 % 128, 64), 1e9 + number)
     command = (sys.executable, "-c", "import time; time.sleep(60)")
     terminal = Terminal(lambda now: monitor.view(now, session()), MonotonicClock(), command=command)
     begun = time.monotonic()
