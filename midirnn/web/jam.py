@@ -295,10 +295,11 @@ class Jam:
         rig = self._rig
         if rig is None:
             return
-        with self.feed.playing(page):
-            # Use a channel that the session listens to.
+        if protocol.is_music(message):  # use a channel that the session listens to
             channel = (rig.config.input_channels or (1,))[0] - 1
-            rig.session.receive((message[0] | channel, *message[1:]), seconds)
+            message = (message[0] | channel, *message[1:])
+        with self.feed.playing(page):
+            rig.session.receive(message, seconds)
 
     # Messages to pages.
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from midirnn.midievents import CONTROL_CHANGE, NOTE_ON, SUSTAIN_DOWN
+from midirnn.web.holding import Held, movement
 from midirnn.web.protocol import Message
 from midirnn.web.silence import Silence
 
@@ -31,14 +31,13 @@ STANDING = ("about", "state", "takes")
 
 @dataclass(eq=False)
 class Page:
-    """An open page: its name, its pending messages, and the keys that it holds."""
+    """An open page: its name, its pending messages, and the keys, pads and pedals that it holds."""
 
     name: str
     waiting: deque[str] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     heard_at: float = field(default_factory=time.monotonic)
-    holding: set[int] = field(default_factory=set)
-    pedal: bool = False
+    holding: set[Held] = field(default_factory=set)
     silence: Silence = field(default_factory=Silence)
     too_slow: bool = False
     _allowance: float = BURST
@@ -62,20 +61,9 @@ class Page:
 
     def plays(self, message: list[int]) -> None:
         """Update what the page holds after a message that it played."""
-        status, first, second = message
-        if status & 0xF0 == CONTROL_CHANGE:
-            self.pedal = second >= SUSTAIN_DOWN
-        elif status & 0xF0 == NOTE_ON and second:
-            self.holding.add(first)
-        else:
-            self.holding.discard(first)
-
-    def let_go(self) -> bool:
-        """Note that the page holds nothing any more; return True if it did hold something."""
-        held = bool(self.holding) or self.pedal
-        self.holding.clear()
-        self.pedal = False
-        return held
+        if moved := movement(message):
+            held, is_down = moved
+            (self.holding.add if is_down else self.holding.discard)(held)
 
 
 class Pages:
@@ -154,12 +142,12 @@ class Pages:
     def release_silent(self) -> None:
         """Release the keys of pages that have gone silent: they send ten messages a second."""
         for page in self._open:
-            if page.silence.look() and (page.holding or page.pedal):
+            if page.silence.look() and page.holding:
                 self._release(page)
                 page.tell(json.dumps([{"t": "released"}]))
 
     def _release(self, page: Page) -> None:
-        page.let_go()
+        page.holding.clear()
         self._ask({"t": "gone", "page": page.name})
 
     def _tell_roles(self) -> None:

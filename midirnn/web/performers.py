@@ -1,4 +1,4 @@
-"""What pages play: which keys each page holds, and releasing them when it is gone."""
+"""What pages play: what each page holds down, and releasing it when the page is gone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN, SUSTAIN_DOWN
+from midirnn.midievents import SUSTAIN
 from midirnn.ports.base import Message
+from midirnn.web.holding import Held, is_pedal, movement, release_of
 
 OLDEST_SECONDS = 0.1
 """A key press that took longer than this to arrive counts as played this long ago."""
@@ -17,23 +18,22 @@ Play: TypeAlias = Callable[[str, Message, float], None]
 
 
 class Performers:
-    """Passes on what pages play, with plausible times. Owns which page holds which keys and pedal.
+    """Passes on what pages play, with plausible times. Owns what each page holds down.
 
-    A key that two pages hold ends when both have let go. Thread-safe.
+    A key, pad or sustain pedal that two pages hold ends when both have let go. Thread-safe.
     """
 
     def __init__(self, play: Play, clock: Callable[[], float]) -> None:
         self._play = play
         self._clock = clock
-        self._keys: dict[str, set[int]] = {}
-        self._pedals: set[str] = set()
+        self._held: dict[str, set[Held]] = {}
         self._last_seconds = float("-inf")
         self._lock = threading.RLock()
 
     @property
     def holding(self) -> bool:
-        """True while a page holds a key or the pedal."""
-        return bool(self._pedals) or any(self._keys.values())
+        """True while a page holds a key, a pad or a pedal."""
+        return any(self._held.values())
 
     def play(self, page: str, message: Message, seconds: float) -> None:
         """Play a message of a page, which gives the clock time at which it was played."""
@@ -41,40 +41,32 @@ class Performers:
             now = self._clock()
             at = min(max(seconds, now - OLDEST_SECONDS, self._last_seconds), now)
             self._last_seconds = at
-            status, first, second = message
-            if status == CONTROL_CHANGE and first == SUSTAIN:
-                self._press_pedal(page, second, at)
-            elif status == NOTE_ON and second:
-                self._keys.setdefault(page, set()).add(first)
+            if (moved := movement(message)) is None or self._move(page, *moved):
                 self._play(page, message, at)
-            else:
-                self._let_go(page, first, at)
 
     def leave(self, page: str) -> None:
         """Release everything that a page holds."""
         with self._lock:
             now = self._clock()
-            for pitch in sorted(self._keys.get(page, ())):
-                self._let_go(page, pitch, now)
-            self._keys.pop(page, None)
-            self._press_pedal(page, 0, now)
+            for held in sorted(self._held.get(page, ())):
+                if self._move(page, held, False):
+                    self._play(page, release_of(held), now)
+            self._held.pop(page, None)
 
     def leave_all(self) -> None:
         """Release everything that any page holds."""
         with self._lock:
-            for page in {*self._keys, *self._pedals}:
+            for page in list(self._held):
                 self.leave(page)
 
-    def _let_go(self, page: str, pitch: int, at: float) -> None:
-        held = self._keys.get(page, set())
-        if pitch not in held:
-            return
-        held.discard(pitch)
-        if not any(pitch in keys for keys in self._keys.values()):
-            self._play(page, (NOTE_OFF, pitch, 0), at)
+    def _move(self, page: str, held: Held, is_down: bool) -> bool:
+        """Note that a page presses or releases something; return True if that is to be played."""
+        was_down = self._is_down(held)
+        holds = self._held.setdefault(page, set())
+        (holds.add if is_down else holds.discard)(held)
+        if is_pedal(held):  # other pedals than sustain may be faders that turn a knob
+            return held[1] != SUSTAIN or was_down != self._is_down(held)
+        return is_down or was_down != self._is_down(held)
 
-    def _press_pedal(self, page: str, value: int, at: float) -> None:
-        was_down = bool(self._pedals)
-        (self._pedals.add if value >= SUSTAIN_DOWN else self._pedals.discard)(page)
-        if was_down != bool(self._pedals):
-            self._play(page, (CONTROL_CHANGE, SUSTAIN, value), at)
+    def _is_down(self, held: Held) -> bool:
+        return any(held in each for each in self._held.values())

@@ -2,7 +2,7 @@
 
 A page sends JSON objects, one a WebSocket message, whose ``t`` says what they are::
 
-    {"t": "midi", "m": [144, 60, 80], "at": 12.5}    a note, or the sustain pedal
+    {"t": "midi", "m": [144, 60, 80], "at": 12.5}    a note, a pedal, a pad or a controller
     {"t": "turn", "knob": "density", "value": 4.0}   a knob; null leaves it free
     {"t": "press", "name": "panic"}                  panic, reset, undo or whose turn it is
     {"t": "store", "preset": 1}                      store the model's state
@@ -13,17 +13,19 @@ A page sends JSON objects, one a WebSocket message, whose ``t`` says what they a
     {"t": "ping", "c": 1234.5}                       answered with the time of the clock
 
 ``at`` is the second of the session's clock at which a key went down, as far as the page knows.
+Notes and the sustain pedal are sent on channel 1, whatever they were played on; pads, other
+controllers and program changes keep their channel.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from midirnn.errors import MidirnnError
-from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, SUSTAIN
+from midirnn.midievents import CONTROL_CHANGE, NOTE_OFF, NOTE_ON, PROGRAM_CHANGE, SUSTAIN
 
 Message: TypeAlias = dict[str, Any]
 """A request of a page, or a message to a page."""
@@ -34,6 +36,12 @@ MOST_BYTES = 2048
 MOST_TEXT = 256
 MOST_PRESET = 999
 """Far above the number of presets; the session checks the actual limit."""
+
+PAD_CHANNEL = 9
+"""The channel of drum pads, counted from 0."""
+
+FIRST_MODE_MESSAGE = 120
+"""Control changes from this number on end notes or the like: pages send note-offs instead."""
 
 SWITCHES = ("panic", "reset", "undo", "untune", "switch", "your_turn", "my_turn")
 
@@ -63,20 +71,36 @@ def _is_value(value: object) -> bool:
     return value is None or isinstance(value, bool) or _is_text(value) or _is_number(value)
 
 
-def _is_music(value: object) -> bool:
-    """Return True for a note-on, a note-off or a sustain pedal message, on channel 1."""
-    if not (isinstance(value, list) and len(value) == 3 and all(type(b) is int for b in value)):
-        return False
-    status, first, second = value
-    if not (0 <= first <= 127 and 0 <= second <= 127):
-        return False
+def is_music(message: Sequence[int]) -> bool:
+    """Return True for a note or the sustain pedal: pages send both on channel 1."""
+    status, first = message[:2]
     return status in (NOTE_ON, NOTE_OFF) or (status == CONTROL_CHANGE and first == SUSTAIN)
+
+
+def _is_control(message: Sequence[int]) -> bool:
+    """Return True for a pad or a controller, on its own channel."""
+    kind, channel, first = message[0] & 0xF0, message[0] & 0x0F, message[1]
+    if kind == CONTROL_CHANGE:
+        return first != SUSTAIN and first < FIRST_MODE_MESSAGE
+    return kind in (NOTE_ON, NOTE_OFF) and channel == PAD_CHANNEL
+
+
+def _is_midi(value: object) -> bool:
+    """Return True for a MIDI message that pages may send."""
+    if not (isinstance(value, list) and value and all(type(byte) is int for byte in value)):
+        return False
+    status, *data = value
+    if not (0 <= status <= 0xFF and all(0 <= byte <= 127 for byte in data)):
+        return False
+    if len(data) == 2:
+        return is_music(value) or _is_control(value)
+    return len(data) == 1 and status & 0xF0 == PROGRAM_CHANGE
 
 
 Check: TypeAlias = Callable[[object], bool]
 
 REQUESTS: dict[str, dict[str, Check]] = {
-    "midi": {"m": _is_music, "at": _is_number},
+    "midi": {"m": _is_midi, "at": _is_number},
     "turn": {"knob": _is_text, "value": _is_value},
     "press": {"name": lambda value: value in SWITCHES},
     "store": {"preset": _is_preset},

@@ -60,9 +60,12 @@ def say(page: ClientConnection, **request: Any) -> None:
     page.send(json.dumps(request))
 
 
+def send(page: ClientConnection, *message: int) -> None:
+    say(page, t="midi", m=message, at=time.monotonic())
+
+
 def note(page: ClientConnection, pitch: int, velocity: int = 80) -> None:
-    status = 144 if velocity else 128
-    say(page, t="midi", m=[status, pitch, velocity], at=time.monotonic())
+    send(page, 144 if velocity else 128, pitch, velocity)
 
 
 def rig_of(jam: Jam) -> Rig:

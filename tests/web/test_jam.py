@@ -25,7 +25,7 @@ from midirnn.web.jam import Jam
 from midirnn.web.takes import Take, read_log_of, read_take
 from tests.live.stage import write_tiny_model
 from tests.web.jams import until
-from tests.web.sessions import Told, keys_down, note, page_of, rig_of, running, say
+from tests.web.sessions import Told, keys_down, note, page_of, rig_of, running, say, send
 from tests.web.test_server import FUZZ_MESSAGES, random_message
 
 
@@ -61,6 +61,33 @@ def test_a_page_plays_notes_and_pedal_on_a_channel_that_is_listened_to(
         while len(heard) < 4:
             heard += [m["m"] for m in json.loads(page.recv(timeout=20)) if m["t"] == "heard"]
     assert heard == [[0xB4, 64, 127], [0x94, 60, 80], [0x84, 60, 0], [0xB4, 64, 0]]
+
+
+def test_controllers_and_pads_of_a_page_act_on_their_channels(tmp_path: Path, report: Told) -> None:
+    path = tmp_path / "controls.toml"
+    path.write_text("temperature = { cc = 74, channel = 5 }\nfreeze = { note = 50, channel = 10 }")
+    model = str(write_tiny_model(tmp_path))
+    config = LiveConfig(model=model, seed=1, input_channels=(3,), controls=path)
+    with running(config, report) as jam, page_of(jam) as page:
+        view = rig_of(jam).session.view
+        send(page, 0xB0, 74, 0)
+        send(page, 0xB4, 74, 127)
+        until(lambda: view().knobs["temperature"] == 4.0)
+        send(page, 0xBF, 106, 127)
+        send(page, 0x99, 37, 90)
+        until(lambda: view().presets == {2})
+        send(page, 0xB0, 29, 25)
+        until(lambda: view().mode == "duet")
+        with page_of(jam) as other:  # it does not play
+            send(other, 0xB4, 74, 0)
+            send(other, 0x99, 50, 90)
+            say(other, t="press", name="panic")
+            until(lambda: any("panic" in line for line in report.lines))
+        assert (view().knobs["temperature"], view().frozen) == (4.0, False)
+        send(page, 0x99, 50, 90)
+        until(lambda: view().frozen)
+        page.close()
+        until(lambda: not view().frozen)
 
 
 def test_the_music_goes_on_while_the_server_hangs(jam: Jam) -> None:

@@ -173,11 +173,17 @@ FAKE_MIDI = """
 """
 
 
-def test_midi_keyboards_of_the_browser_come_and_go(playing: JamProcess, chromium: Any) -> None:
+def open_midi_page(chromium: Any, playing: JamProcess) -> Any:
+    """Open a page that plays and listens to a MIDI keyboard."""
     page = open_page(chromium, playing.url, script=FAKE_MIDI)
     wait(page, "midirnn.performer.mayPlay")
     page.get_by_role("button", name="MIDI keyboard").click()
     page.get_by_role("combobox", name="MIDI input").wait_for()
+    return page
+
+
+def test_midi_keyboards_of_the_browser_come_and_go(playing: JamProcess, chromium: Any) -> None:
+    page = open_midi_page(chromium, playing)
     held = page.evaluate("""() => {
         fakeMidi.send('1', [0x90, 70, 90]);
         fakeMidi.send('1', [0xb0, 64, 127]);
@@ -192,6 +198,81 @@ def test_midi_keyboards_of_the_browser_come_and_go(playing: JamProcess, chromium
     page.evaluate("fakeMidi.send('2', [0x90, 71, 90])")
     page.evaluate("fakeMidi.send('2', [0x90, 71, 0])")
     assert page.evaluate("midirnn.notes.all.filter(n => n.who === 'you').at(-1).pitch") == 71
+    page.context.close()
+
+
+SENT_MIDI = """
+() => {
+    const { link, performer } = midirnn;
+    window.sent = [];
+    const send = link.send.bind(link);
+    link.send = (message) => {
+        if (message.t === "midi") sent.push(message.m);
+        return send(message);
+    };
+}
+"""
+
+
+def test_pads_and_controllers_of_the_browser_act_and_are_no_music(
+    playing: JamProcess, chromium: Any
+) -> None:
+    page = open_midi_page(chromium, playing)
+    page.evaluate(SENT_MIDI)
+    notes = page.evaluate("midirnn.notes.all.length")
+
+    def send(*messages: list[int]) -> None:
+        for message in messages:
+            page.evaluate(f"fakeMidi.send('1', {message})")
+
+    send([0xB4, 106, 127], [0x99, 38, 100], [0x89, 38, 0], [0xB4, 106, 0])
+    wait(page, "midirnn.state.presets.includes(3)")
+    send([0xB0, 102, 127])
+    wait(page, "midirnn.state.knobs.freeze")
+    send([0xB0, 102, 0], [0xC2, 5], [0xE0, 0, 64], [0xF8], [0xB9, 64, 127])
+    wait(page, "!midirnn.state.knobs.freeze")
+    expected = [[180, 106, 127], [153, 38, 100], [137, 38, 0], [180, 106, 0]]
+    assert page.evaluate("sent") == [*expected, [176, 102, 127], [176, 102, 0], [194, 5]]
+    assert page.evaluate("midirnn.notes.all.length") == notes
+    page.context.close()
+
+
+def test_mode_messages_and_an_input_that_goes_release_what_is_held(
+    playing: JamProcess, chromium: Any
+) -> None:
+    page = open_midi_page(chromium, playing)
+    page.evaluate(SENT_MIDI)
+    held = page.evaluate("""() => {
+        const send = (...messages) => messages.forEach((message) => fakeMidi.send("1", message));
+        const held = () => [[...midirnn.performer.held.keys()], midirnn.performer.pedalDown];
+        send([0x90, 60, 80], [0x91, 62, 80], [0xb0, 64, 127], [0xb0, 123, 0]);
+        const afterAllNotesOff = held();
+        send([0xb1, 121, 0]);
+        const afterReset = held();
+        send([0xb2, 66, 127], [0x99, 45, 100]);
+        sent.length = 0;
+        fakeMidi.pull("1");
+        return [afterAllNotesOff, afterReset, sent, midirnn.performer.holding];
+    }""")
+    released = [[0x80, 62, 0], [0xB2, 66, 0], [0x89, 45, 0]]
+    assert held == [[[62], True], [[62], False], released, False]
+    page.context.close()
+
+
+def test_faders_that_move_fast_do_not_flood_the_session(playing: JamProcess, chromium: Any) -> None:
+    page = open_midi_page(chromium, playing)
+    page.evaluate(SENT_MIDI)
+    page.evaluate("""() => {
+        for (let value = 0; value < 2000; value++) {
+            fakeMidi.send("1", [0xb0, 21, value % 128]);
+            fakeMidi.send("1", [0xb0, 27, value % 128]);
+        }
+        fakeMidi.send("1", [0xb0, 21, 127]);
+        fakeMidi.send("1", [0xb0, 27, 127]);
+    }""")
+    wait(page, "midirnn.state.knobs.balance === 4 && midirnn.state.knobs.top_p === 1")
+    assert page.evaluate("sent.length") < 100
+    assert page.evaluate("midirnn.link.open")
     page.context.close()
 
 

@@ -63,10 +63,29 @@ def test_a_note_off_of_a_key_that_is_not_held_is_not_passed_on() -> None:
     assert heard.played == []
 
 
-MESSAGES = st.tuples(
-    st.sampled_from("abc"),
-    st.sampled_from([(144, 60, 80), (144, 61, 80), (144, 60, 0), (128, 61, 0), (176, 64, 127)]),
-)
+def test_pads_and_pedals_of_all_channels_are_released_when_their_page_goes() -> None:
+    heard = Heard()
+    for message in ((153, 36, 100), (144, 36, 80), (181, 66, 127), (181, 67, 80), (178, 20, 99)):
+        heard.performers.play("a", message, 100.0)
+    heard.performers.play("b", (153, 36, 100), 100.0)
+    heard.performers.leave("a")
+    assert heard.messages()[6:] == [(128, 36, 0), (181, 66, 0), (181, 67, 0)]
+    heard.performers.leave("b")
+    assert heard.messages()[-1] == (137, 36, 0)
+    assert not heard.performers.holding
+
+
+def test_every_position_of_a_controller_is_passed_on() -> None:
+    heard = Heard()
+    moved: list[Message] = [(177, cc, value) for cc in (20, 67) for value in (0, 100, 90, 10, 20)]
+    for message in [*moved, (193, 4)]:
+        heard.performers.play("a", message, 100.0)
+    assert heard.messages() == [*moved, (193, 4)]
+
+
+NOTES = [(144, 60, 80), (144, 61, 80), (144, 64, 80), (144, 60, 0), (128, 61, 0)]
+PADS_AND_PEDALS = [(176, 64, 127), (176, 64, 0), (153, 60, 80), (137, 60, 0), (178, 66, 127)]
+MESSAGES = st.tuples(st.sampled_from("abc"), st.sampled_from([*NOTES, *PADS_AND_PEDALS]))
 
 
 @given(st.lists(MESSAGES, max_size=40))
@@ -76,14 +95,11 @@ def test_nothing_sounds_when_all_pages_have_left(played: list[tuple[str, Message
         heard.performers.play(page, message, heard.now)
         heard.now += 0.01
     heard.performers.leave_all()
-    down: set[int] = set()
-    pedal = False
+    down: set[tuple[int, int]] = set()
     for status, first, second in heard.messages():
-        if status == 144 and second:
-            down.add(first)
-        elif status == 176:
-            pedal = second >= 64
-        else:
-            down.discard(first)
-    assert (down, pedal) == (set(), False)
+        kind, channel = status & 0xF0, status & 0x0F
+        key = (0xB0 if kind == 0xB0 else 0x90) | channel, first
+        is_down = second >= 64 if kind == 0xB0 else kind == 0x90 and second > 0
+        (down.add if is_down else down.discard)(key)
+    assert down == set()
     assert not heard.performers.holding

@@ -281,6 +281,7 @@ class App {
   startTicking() {
     const tick = () => {
       this.machine.tidy();
+      this.midi.tick();
       this.notes.tidy(this.clock.now());
       this.takes.tick();
       this.units.draw(this.clock.now());

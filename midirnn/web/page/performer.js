@@ -5,6 +5,9 @@ const NOTE_ON = 0x90;
 const CONTROL = 0xb0;
 const SUSTAIN = 64;
 
+/** The controllers of the other pedals of a piano: sostenuto and soft. */
+const OTHER_PEDALS = [66, 67];
+
 export class Performer {
   /**
    * @param {import("./notes.js").Notes} notes
@@ -21,6 +24,8 @@ export class Performer {
     this.pedalDown = false;
     /** Which sources hold a pitch. @type {Map<number, Set<string>>} */
     this.held = new Map();
+    /** What releases the pads and other pedals that are down. @type {Map<string, number[]>} */
+    this.releases = new Map();
     /** @type {Map<number, any>} */
     this.voices = new Map();
     /** Voices that only the pedal holds. @type {Set<any>} */
@@ -32,7 +37,7 @@ export class Performer {
   }
 
   get holding() {
-    return this.held.size > 0 || this.pedalDown;
+    return this.held.size > 0 || this.releases.size > 0 || this.pedalDown;
   }
 
   /**
@@ -88,17 +93,46 @@ export class Performer {
     this.onPedal();
   }
 
+  /**
+   * Send a message that is not shown: of a pad, a controller or a program change.
+   * @param {string} source
+   * @param {number[]} message
+   */
+  send(source, message) {
+    if (!this.mayPlay) return;
+    const [status, number, value] = message;
+    const channel = status & 15;
+    const isControl = (status & 0xf0) === CONTROL;
+    const name = `${source} ${isControl ? "controller" : "pad"} ${channel} ${number}`;
+    const isDown = isControl
+      ? OTHER_PEDALS.includes(number) && value >= 64
+      : (status & 0xf0) === NOTE_ON && value > 0;
+    if (isDown) this.releases.set(name, [isControl ? status : NOTE_OFF | channel, number, 0]);
+    else this.releases.delete(name);
+    this.link.send({ t: "midi", m: message, at: this.clock.now() });
+  }
+
   endRinging() {
     for (const voice of this.ringing) voice.release(0);
     this.ringing.clear();
   }
 
-  /** Release the keys of one source or of all, and the pedal. @param {string} [source] */
-  release(source) {
+  /** Release the keys of one source, or of all. @param {string} [source] */
+  lift(source = "") {
     for (const [pitch, holders] of [...this.held]) {
       for (const holder of [...holders]) {
-        if (source === undefined || holder.startsWith(source)) this.up(holder, pitch);
+        if (holder.startsWith(source)) this.up(holder, pitch);
       }
+    }
+  }
+
+  /** Release the keys and pads of one source or of all, and the pedals. @param {string} [source] */
+  release(source) {
+    this.lift(source);
+    for (const [name, message] of [...this.releases]) {
+      if (!name.startsWith(source ?? "")) continue;
+      this.releases.delete(name);
+      this.link.send({ t: "midi", m: message, at: this.clock.now() });
     }
     if (source === undefined || this.held.size === 0) this.pedal(false);
   }
