@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from midirnn.codecs.performance import TokenType
 from midirnn.live import LiveConfig
+from midirnn.live.base.messages import Begin
+from midirnn.live.improviser.stream import SharedStream
+from tests.live.controls.test_console import clocks
+from tests.live.improviser.test_stream import shared_stream
 from tests.live.stage import Stage, note, note_ons, sounding
 
 PHRASE = [event for i in range(12) for event in note(0.2 * i, 0.2 * i + 0.15, 60 + i % 7)]
+
+
+def answer_of(stage: Stage) -> tuple[float, float]:
+    """When the answer began and ended."""
+    begin = next(at for at, stance in stage.changes if stance.name == "BOTH")
+    return begin, next(at for at, stance in stage.changes if at > begin)
 
 
 @pytest.mark.parametrize("seconds", [3.0, 6.0])
@@ -21,6 +32,54 @@ def test_no_note_begins_in_the_last_second_of_an_answer(seconds: float, seed: in
     assert onsets
     assert max(onsets) <= begin + seconds - 0.95
     assert sounding(message for _, message in sent) == set()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0, 1.5])
+def test_a_short_answer_has_notes_in_its_first_half_and_begins_none_in_the_other(
+    seconds: float, seed: int
+) -> None:
+    stage = Stage("call_and_response", LiveConfig(answer_seconds=seconds), seed=seed)
+    stage.perform(PHRASE)
+    onsets = note_ons(stage.play(8.0))
+    begin, end = answer_of(stage)
+    assert onsets
+    assert begin <= min(onsets) <= max(onsets) <= max(begin + seconds / 2, end - 1.0) + 0.011
+
+
+@pytest.mark.parametrize("bpm", [40.0, 220.0])
+def test_the_last_second_is_one_of_the_clock_at_any_tempo(bpm: float) -> None:
+    config = LiveConfig(answer_seconds=2.0, clock="midi")
+    stage = Stage("call_and_response", config)
+    later = [(at + 3.0, message) for at, message in PHRASE]
+    stage.perform([*clocks(bpm, 0.0, 12.0), *later])
+    onsets = note_ons(stage.play(12.0))
+    _, end = answer_of(stage)
+    assert onsets
+    assert max(onsets) <= end - 0.97
+
+
+def closing_stream(last_sound_step: int | None) -> SharedStream:
+    """A stream near the end of an answer, after a rest, with no note sounding."""
+    shared, sampler = shared_stream()
+    shared.begin(Begin(0, until_step=100, last_sound_step=last_sound_step))
+    shared.write(20, [], [(60, 20)])
+    shared.write(50, [60], [])
+    sampler.hear([sampler.codec.vocabulary.token(TokenType.TIME_SHIFT, 5)])
+    return shared
+
+
+def test_an_answer_rests_where_only_another_note_would_be_left() -> None:
+    shared = closing_stream(50)
+    assert shared.draw(shared.step) == []
+    assert shared.rests
+
+
+def test_in_logs_of_older_versions_a_note_begins_there() -> None:
+    shared = closing_stream(None)
+    for _ in range(3):
+        shared.draw(shared.step)
+        assert not shared.rests
 
 
 def test_the_next_answer_and_other_modes_have_no_such_end() -> None:

@@ -121,10 +121,11 @@ class Begin:
     """Play from that step on, from a ``source``: "model", "phrase", "chord" or "ensemble".
 
     See ``midirnn.live.improviser.sources``. With ``at_once`` the first note comes in exactly that
-    step, which may be in the future. The music ends at ``until_step``, if that is given. An
-    ensemble has ``players`` besides the performer; the model ``network`` conducts it. With
-    ``keeps`` the model's notes are measured, and kept to the style of the controls
-    (:mod:`midirnn.sampling.keeping`); logs of older versions do not have it.
+    step, which may be in the future. The music ends at ``until_step``, if that is given, and no
+    note begins from ``last_sound_step`` on. (Without that step, as in logs of older versions, few
+    begin in the last second.) An ensemble has ``players`` besides the performer; the model
+    ``network`` conducts it. With ``keeps`` the model's notes are measured, and kept to the style of
+    the controls (:mod:`midirnn.sampling.keeping`); logs of older versions do not have it.
     """
 
     step: int
@@ -136,6 +137,7 @@ class Begin:
     players: int = 3
     network: str = "ensemble"
     keeps: bool = field(default=False, metadata=LEFT_OUT)
+    last_sound_step: int | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)

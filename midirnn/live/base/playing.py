@@ -9,6 +9,9 @@ from enum import Enum, Flag, auto
 NEVER = math.inf
 """A time that never comes."""
 
+LAST_SOUND_SECONDS = 1.0
+"""An answer starts no notes later than this before its end; a short one, in its second half."""
+
 
 class Stance(Flag):
     """What the model does: it listens, plays, or both."""

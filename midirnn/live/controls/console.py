@@ -27,7 +27,7 @@ from midirnn.live.base.messages import (
     Store,
     TakeUp,
 )
-from midirnn.live.base.playing import Following, Source
+from midirnn.live.base.playing import LAST_SOUND_SECONDS, Following, Source
 from midirnn.live.controls.clock_input import ClockInput
 from midirnn.live.controls.commands import (
     TURNS,
@@ -208,21 +208,24 @@ class Console:
         self._knobs_at = now
         following: Following = getattr(mode, "following", Following.LATEST)
         self._following.begin(following, now)
-        at_once, end = self.gate.beat is not None, mode.changes_at()
+        start, end = max(now, self.gate.beat or now), mode.changes_at()
+        begin = Begin(
+            step_of(start),
+            mode.source.value,
+            at_once=self.gate.beat is not None,
+            echo_threshold=self.config.echo_threshold,
+            chord_notes=self.config.shadow_notes,
+            players=self.config.players,
+            network=self.config.network,
+            keeps=self._draws_freely and following is not Following.LATEST,
+        )
+        if self._draws_freely and end < math.inf:
+            last_sound = end - min(LAST_SOUND_SECONDS, (end - start) / 2.0)
+            begin = replace(begin, until_step=step_of(end), last_sound_step=step_of(last_sound))
         return [
             *(request for change in self._ask(now) for request in change.requests),
             Store(PRIMED),
-            Begin(
-                step_of(max(now, self.gate.beat or now)),
-                mode.source.value,
-                at_once=at_once,
-                echo_threshold=self.config.echo_threshold,
-                chord_notes=self.config.shadow_notes,
-                until_step=step_of(end) if self._draws_freely and end < math.inf else None,
-                players=self.config.players,
-                network=self.config.network,
-                keeps=self._draws_freely and following is not Following.LATEST,
-            ),
+            begin,
         ]
 
     def end(self) -> None:

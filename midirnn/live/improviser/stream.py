@@ -13,6 +13,7 @@ from midirnn.codecs.pedal import DOWN, UP, PedalState
 from midirnn.codecs.performance import GrammarState, TokenType
 from midirnn.engines.state import FloatVector
 from midirnn.live.base.messages import Begin, HeardStep, Pace, Surprise
+from midirnn.live.base.playing import LAST_SOUND_SECONDS
 from midirnn.live.improviser.choice import Choice
 from midirnn.live.improviser.pacing import Balance, paced
 from midirnn.live.improviser.phrase import Phrase
@@ -39,9 +40,6 @@ no minimum pace is set."""
 
 FIRST_NOTE_SECONDS = 0.5
 """When the model begins to play, its first note comes after this long at the latest."""
-
-LAST_SOUND_SECONDS = 1.0
-"""An answer starts no notes later than this before its end."""
 
 LATE_SECONDS = 0.03
 """How late an event may be and still be played, such as the rest of a chord."""
@@ -82,6 +80,7 @@ class SharedStream:
         self._phrase = Phrase()
         self._balance = Balance(Pace(), sampler.codec.steps_per_second)
         self._close_at = NO_STEP
+        self._last_sound_at: int | None = None
         self._keeping = Keeping(sampler.codec, ())
         self._keeps = False
         self._seed = cast(Any, sampler.rng.bit_generator).seed_seq.entropy
@@ -123,6 +122,7 @@ class SharedStream:
             self._phrase,
             self._balance,
             self._close_at,
+            self._last_sound_at,
             self._keeping.copy(),
             self._keeps,
             self._foot,
@@ -139,7 +139,8 @@ class SharedStream:
         self._onset_by, self._last_note = state.onset_by, state.last_note
         self._quiet_until = state.quiet_until
         self._source, self._phrase = state.source, state.phrase
-        self._balance, self._close_at = state.balance, state.close_at
+        self._balance = state.balance
+        self._close_at, self._last_sound_at = state.close_at, state.last_sound_at
         self._keeping, self._keeps = state.keeping.copy(), state.keeps
         self._foot, self._pedal_sent = state.foot, state.pedal_sent
 
@@ -242,6 +243,8 @@ class SharedStream:
     def begin(self, begin: Begin) -> None:
         """Let the model play from that step on."""
         first = 0 if begin.at_once else round(FIRST_NOTE_SECONDS * self._steps_per_second)
+        if begin.last_sound_step is not None:
+            first = min(first, max(begin.last_sound_step - begin.step - 1, 0))
         gap = self._gap(begin.step)
         self._onset_by = self._sampler.grammar_state.step + gap + first
         if begin.at_once:
@@ -249,6 +252,7 @@ class SharedStream:
         if begin.source != "model":
             self._onset_by = NO_STEP  # the source decides on its own rests
         self._close_at = NO_STEP if begin.until_step is None else begin.until_step
+        self._last_sound_at = begin.last_sound_step
         steps, codec = self._phrase.steps, self._sampler.codec
         self._source = make_source(begin, steps, codec, seed=self._seed)
         self._phrase = self._phrase.end()
@@ -291,7 +295,7 @@ class SharedStream:
             self._performers,
             gap=gap,
             onset_in=NO_STEP
-            if self.seconds_left <= LAST_SOUND_SECONDS
+            if self._is_closing
             else max(self._onset_by - step, self._balance.at(step + gap).wait),
             after_onset=self._last_note == step,
         )
@@ -307,13 +311,23 @@ class SharedStream:
         asked = self._source.asked(controls)
         return (self._keeping.asked(asked) or asked) if self._keeps else asked
 
+    @property
+    def _is_closing(self) -> bool:
+        """True near the end, where no more notes begin."""
+        if self._last_sound_at is None:
+            return self.seconds_left <= LAST_SOUND_SECONDS
+        return self.step >= self._last_sound_at
+
     def _closing(self, allowed: BoolArray) -> BoolArray:
-        """Remove tokens that begin notes near the end, if others remain."""
-        if self.seconds_left > LAST_SOUND_SECONDS:
+        """Remove tokens that begin notes near the end; if no others remain, the model rests.
+
+        In logs of older versions it begins a note then.
+        """
+        if not self._is_closing:
             return allowed
         kept = allowed.copy()
         kept[self._slice(TokenType.NOTE_ON)] = kept[self._slice(TokenType.VELOCITY)] = False
-        return kept if kept.any() else allowed
+        return allowed if self._last_sound_at is None and not kept.any() else kept
 
     @property
     def _longest_pause(self) -> int:

@@ -33,6 +33,7 @@ class StreamState:
     phrase: Phrase
     balance: Balance
     close_at: int
+    last_sound_at: int | None
     keeping: Keeping
     keeps: bool
     foot: int = 0
