@@ -59,6 +59,9 @@ class Scheduler:
     note and pedal that it ends. If sending fails, the thread calls ``on_failure``, and ``failure``
     holds the error; from then on only :meth:`close` sends.
 
+    ``on_sent`` is also called when a note or pedal of the model ends without a message, because the
+    performer holds it, too.
+
     Planned events go out ``early_seconds`` before their time, for an instrument with that latency.
     No lock is held while a message is sent, so that a stuck output holds up nobody else.
     """
@@ -90,6 +93,8 @@ class Scheduler:
         self._plan: deque[PlannedEvent] = deque()
         self._passing: deque[tuple[Message, float]] = deque()
         self._released: deque[tuple[Key, str]] = deque()
+        self._unsent: list[SentEvent] = []
+        """Ends of the model's notes and pedals that needed no message."""
         self._last_sent = -1
         self._rescued = False
         self._closed = False
@@ -187,10 +192,15 @@ class Scheduler:
                     self._asleep_until = now - TOO_LATE_SECONDS
                 self._wakes_at = math.inf
                 sent = self._next(now)
+                unsent, self._unsent = self._unsent, []
                 if sent is None:
                     self._wakes_at = self._next_time()
-                    return self._wakes_at
-                self._sending_since = now
+                else:
+                    self._sending_since = now
+            for ending in unsent:
+                self._on_sent(ending)
+            if sent is None:
+                return self._wakes_at
             self._on_sending(sent)
             try:
                 self._output.send(sent.message)
@@ -268,9 +278,16 @@ class Scheduler:
             return None
         self._ledger.end(key, owner)
         if key in self._ledger or key not in self._ledger.on_output:
+            self._note_unsent(key, owner)
             return None
         self._ledger.on_output.discard(key)
         return ending_of(key)
+
+    def _note_unsent(self, key: Key, owner: str) -> None:
+        """Keep the end of a note of the model, to report it."""
+        if owner == MODEL:
+            now = self._clock.now()
+            self._unsent.append(SentEvent(now, self._sounds_at(now, owner), ending_of(key), owner))
 
     def _move_pedal(self, message: Message, owner: str) -> Message | None:
         """Return an owner's pedal message; None for a lift while another owner holds it down."""
@@ -278,8 +295,11 @@ class Scheduler:
         if message[2] >= SUSTAIN_DOWN:
             self._ledger.begin(key, math.inf, owner)
             return message
+        was_down = self._ledger.owns(key, owner)
         self._ledger.end(key, owner)
         if key in self._ledger:
+            if was_down:
+                self._note_unsent(key, owner)
             return None
         self._ledger.on_output.discard(key)
         return message

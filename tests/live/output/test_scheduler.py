@@ -235,6 +235,26 @@ def test_notes_of_the_performer_and_of_the_model_are_counted_apart() -> None:
     assert desk.scheduler.sounding == []
 
 
+def test_the_end_of_a_note_of_the_model_is_told_even_if_the_performer_holds_its_key() -> None:
+    clock, told = ManualClock(), list[SentEvent]()
+    output = MemoryOutput()
+    scheduler = Scheduler(output, clock, max_note_seconds=20.0, on_sent=told.append)
+    pedal, lift = (0xB0, 64, 127), (0xB0, 64, 0)
+    scheduler.add([PlannedEvent(0, 0.0, ON), PlannedEvent(1, 0.0, pedal)])
+    scheduler.send_due()
+    for message in (ON, pedal):
+        scheduler.pass_on(message, 0.0)
+    scheduler.send_due()
+    told.clear()
+    scheduler.add([PlannedEvent(2, 0.0, OFF), PlannedEvent(3, 0.0, lift)])
+    scheduler.send_due()
+    scheduler.release([(0, 60)])
+    scheduler.lift_pedals()
+    scheduler.send_due()
+    assert [(sent.owner, sent.message) for sent in told] == [(MODEL, OFF), (MODEL, lift)]
+    assert output.messages == [ON, pedal, OFF, ON, pedal]
+
+
 def test_what_the_performer_plays_goes_out_at_once_and_before_what_is_planned() -> None:
     desk = Desk()
     desk.go_to(1.0)

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midirnn.live import LiveConfig
+from midirnn.live.base.observers import Observers
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.recording.midi import Recording, notes_of
 from midirnn.midifile import read_midi, write_midi
-from tests.live.stage import note
+from midirnn.ports import Message
+from tests.live.stage import Stage, note, note_ons, sounding
 
 START = 1000.0
 
@@ -61,6 +64,46 @@ def test_nothing_played_is_an_empty_performance(tmp_path: Path) -> None:
     assert len(performance) == 0
     write_midi(performance, tmp_path / "empty.mid")
     assert len(read_midi(tmp_path / "empty.mid")) == 0
+
+
+class ModelsPart(Observers):
+    """An observer that keeps what was sent for the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent_for_model: list[tuple[float, Message]] = []
+
+    def sent(self, message: Message, seconds: float, due_seconds: float, player: str) -> None:
+        if player == MODEL:
+            self.sent_for_model.append((seconds, message))
+
+
+def test_notes_of_the_model_end_in_the_recording_if_you_strike_the_same_pitches() -> None:
+    part = ModelsPart()
+    stage = Stage("autopilot", LiveConfig(thru=True), observers=[part])
+    send_due = stage.session.scheduler.send_due
+    stage.session.turn("lowest_pitch", 60)
+    stage.session.turn("highest_pitch", 62)
+    for index in range(60):
+        notes = note(0.1 * index, 0.1 * index + 0.25, 60 + index % 3)
+        stage.perform(notes)
+        for seconds, _ in notes:  # sent before the model has heard them, as by a thread
+            stage.clock.at(stage.start + seconds, send_due)
+    stage.play(8.0)
+    assert len(note_ons(part.sent_for_model)) > 20
+    unbegun = [m for m in _without_unbegun(part.sent_for_model) if m[0] < 0xB0]
+    assert sounding(unbegun) == set()
+
+
+def _without_unbegun(sent: list[tuple[float, Message]]) -> list[Message]:
+    """The messages without note-offs of notes that have not begun, which end nothing."""
+    kept, sounds = list[Message](), set[int]()
+    for _, message in sent:
+        is_on = message[0] & 0xF0 == 0x90 and message[2] > 0
+        if is_on or message[1] in sounds:
+            kept.append(message)
+        (sounds.add if is_on else sounds.discard)(message[1])
+    return kept
 
 
 @given(
