@@ -40,6 +40,7 @@ from midirnn.live.controls.console import Console
 from midirnn.live.input.listener import Listener
 from midirnn.live.model_process.link import ModelLink
 from midirnn.live.modes import MODES, Mode, make_mode
+from midirnn.live.modes.call_and_response import CallAndResponse
 from midirnn.live.output.ledger import MODEL, PERFORMER
 from midirnn.live.output.scheduler import Scheduler
 from midirnn.live.plan_ahead import PlanAhead
@@ -321,10 +322,13 @@ class Interplay:
             return
         if self.plays:
             self._silence(now)
-        self.mode = make_mode(name, self.config)
+        before, self.mode = self.mode, make_mode(name, self.config)
         self.stance = Stance.LISTENS
         self._console.gate.admit(Stance.LISTENS, now)
-        self._make_gesture(Gesture.PEDAL, now)  # so that it knows what is held
+        self.mode.hear(self._listener.performed(now, Gesture.PEDAL))  # it learns what is held
+        if isinstance(before, CallAndResponse) and isinstance(self.mode, CallAndResponse):
+            self.mode.take_over(before)
+        self._follow(now)
         self._on_change(self.stance)
 
     def _hold_back(self, now: float, *, on: bool = True) -> None:

@@ -120,7 +120,9 @@ class Rest:
 class Begin:
     """Play from that step on, from a ``source``: "model", "phrase", "chord" or "ensemble".
 
-    See ``midirnn.live.improviser.sources``. With ``at_once`` the first note comes in exactly that
+    See ``midirnn.live.improviser.sources``. The source "phrase" is what was heard since
+    ``phrase_step``; without that step, as in logs of older versions, since the last ``Begin`` or
+    the first note after it. With ``at_once`` the first note comes in exactly that
     step, which may be in the future. The music ends at ``until_step``, if that is given, and no
     note begins from ``last_sound_step`` on. (Without that step, as in logs of older versions, few
     begin in the last second.) An ensemble has ``players`` besides the performer; the model
@@ -138,6 +140,7 @@ class Begin:
     network: str = "ensemble"
     keeps: bool = field(default=False, metadata=LEFT_OUT)
     last_sound_step: int | None = field(default=None, metadata=LEFT_OUT)
+    phrase_step: int | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)

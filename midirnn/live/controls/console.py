@@ -222,6 +222,9 @@ class Console:
         if self._draws_freely and end < math.inf:
             last_sound = end - min(LAST_SOUND_SECONDS, (end - start) / 2.0)
             begin = replace(begin, until_step=step_of(end), last_sound_step=step_of(last_sound))
+        phrase_start: float | None = getattr(mode, "answered_from", None)
+        if mode.source is Source.PHRASE and phrase_start is not None:
+            begin = replace(begin, phrase_step=step_of(phrase_start))
         return [
             *(request for change in self._ask(now) for request in change.requests),
             Store(PRIMED),

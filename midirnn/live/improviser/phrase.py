@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from midirnn.codecs.pedal import DOWN
 from midirnn.live.base.messages import HeardStep
 
 MOST_PHRASE_STEPS = 4000
@@ -25,6 +26,14 @@ class Phrase:
         if self.is_over:
             return Phrase((step,)) if step.note_ons else self
         return Phrase((*self.steps[1 - MOST_PHRASE_STEPS :], step))
+
+    def since(self, step: int) -> Phrase:
+        """Return the phrase from that step on. It begins with the pedal as it was then."""
+        steps = tuple(heard for heard in self.steps if heard.step >= step)
+        before = [value for heard in self.steps if heard.step < step for value in heard.pedal]
+        if steps and before and before[-1] == DOWN:
+            steps = (replace(steps[0], pedal=(DOWN, *steps[0].pedal)), *steps[1:])
+        return replace(self, steps=steps)
 
     def end(self) -> Phrase:
         """Return the phrase, marked as over."""

@@ -253,6 +253,8 @@ class SharedStream:
             self._onset_by = NO_STEP  # the source decides on its own rests
         self._close_at = NO_STEP if begin.until_step is None else begin.until_step
         self._last_sound_at = begin.last_sound_step
+        if begin.phrase_step is not None:
+            self._phrase = self._phrase.since(begin.phrase_step)
         steps, codec = self._phrase.steps, self._sampler.codec
         self._source = make_source(begin, steps, codec, seed=self._seed)
         self._phrase = self._phrase.end()

@@ -50,11 +50,18 @@ class CallAndResponse:
 
     def __init__(self, config: LiveConfig) -> None:
         self.config = config
+        self.answered_from: float | None = None
+        """When the phrase began that is answered, or was answered last; None before any."""
         self._phrase_start: float | None = None
         self._phrase_seconds: float | None = None
         self._last = 0.0
         self._keys_down = 0
         self._answer_end: float | None = None
+
+    def take_over(self, before: CallAndResponse) -> None:
+        """Go on with the phrase of the mode before this one, which is answered in this one."""
+        self.answered_from, self._phrase_start = before.answered_from, before._phrase_start
+        self._phrase_seconds, self._last = before._phrase_seconds, before._last
 
     def hear(self, performed: Performed) -> None:
         """Take note of a gesture: a key begins or continues a phrase, and ends an answer."""
@@ -116,6 +123,7 @@ class CallAndResponse:
         if self._phrase_start is not None:
             phrase_end = now if self._keys_down else self._last
             self._phrase_seconds = phrase_end - self._phrase_start
+            self.answered_from = self._phrase_start
         equal = max(self._phrase_seconds or 0.0, SHORTEST_ANSWER_SECONDS)
         self._answer_end = now + (self.config.answer_seconds or equal)
         self._phrase_start = None
