@@ -55,7 +55,7 @@ REST_SECONDS = 0.25
 far behind."""
 
 GIVES_TURN = (Gesture.YOUR_TURN, Gesture.SWITCH)
-"""Gestures after which a model that was held back may play again, as after a key."""
+"""Gestures after which a model that was held back plays again."""
 
 
 class Interplay:
@@ -101,7 +101,8 @@ class Interplay:
         self._say = say
         self._tell = tell
         self._delivery = Delivery()
-        self._held_back = False
+        self._panicked = self._stopped = False
+        """True from a panic, or a Stop of the clock, until the model may play again."""
         self._rested_until = -math.inf
 
     @property
@@ -165,9 +166,10 @@ class Interplay:
     def _perform(self, performed: Performed) -> None:
         """Tell the mode about a gesture. While frozen, a key press does not count as one."""
         if performed.gesture is Gesture.KEY_DOWN:
-            self._held_back = False
             if self._console.frozen:
                 performed = replace(performed, gesture=Gesture.PEDAL)  # for the count of keys down
+            else:
+                self._panicked = self._stopped = False
         self.mode.hear(performed)
         self._follow(performed.seconds)
 
@@ -192,7 +194,7 @@ class Interplay:
     def _follow(self, now: float) -> None:
         """Adopt the mode's present stance."""
         before, stance = self.stance, self.mode.stance(now)
-        stance = self._admit(Stance.LISTENS if self._held_back else stance, now)
+        stance = self._admit(Stance.LISTENS if self._is_held_back else stance, now)
         if stance == before:
             return
         played = self.plays
@@ -301,7 +303,8 @@ class Interplay:
                 case Panic():
                     self._panic(now)
                 case Hold(on):
-                    self._hold_back(now, on=on)
+                    self._stopped = on
+                    self._follow(now)
                 case Say(text):
                     self._say(text)
                 case Tell(text):
@@ -311,8 +314,9 @@ class Interplay:
                     self._observer.noted(text, self._clock.now())
 
     def _make_gesture(self, gesture: Gesture, now: float) -> None:
-        if gesture in GIVES_TURN:
-            self._held_back = False
+        if gesture in GIVES_TURN and self._is_held_back:
+            self._panicked = self._stopped = False
+            self.mode.hear(self._listener.performed(now, Gesture.MY_TURN))  # so far it was silent
         self.mode.hear(self._listener.performed(now, gesture))
         self._follow(now)
 
@@ -331,15 +335,15 @@ class Interplay:
         self._follow(now)
         self._on_change(self.stance)
 
-    def _hold_back(self, now: float, *, on: bool = True) -> None:
-        """End the model's notes and let it rest until it is told to go on, or let it play on."""
-        self._held_back = on
-        self._follow(now)
+    @property
+    def _is_held_back(self) -> bool:
+        return self._panicked or self._stopped
 
     def _panic(self, now: float) -> None:
         """End every note, and let the model rest until a key is pressed or it is given the turn."""
         self._silence(now)
-        self._hold_back(now)
+        self._panicked = True
+        self._follow(now)
         self._scheduler.release(owner=PERFORMER)
         for message in endings(controllers=(SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF)):
             self._scheduler.pass_on(message, now)

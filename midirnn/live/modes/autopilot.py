@@ -11,7 +11,7 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 class Autopilot:
     """The model plays all the time; whatever it hears influences what it plays.
 
-    "My turn" pauses it until "your turn".
+    "My turn" or the foot switch pauses it until "your turn" or the foot switch.
     """
 
     summary: ClassVar[str] = (
@@ -28,6 +28,8 @@ class Autopilot:
         """Take note of whose turn it is; other gestures change what is played, not whether."""
         if performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
             self._plays = performed.gesture is Gesture.YOUR_TURN
+        elif performed.gesture is Gesture.SWITCH:
+            self._plays = not self._plays
 
     def delay(self, seconds: float) -> None:
         """Ignore it: only a gesture ends what the model plays."""

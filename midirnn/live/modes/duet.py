@@ -12,7 +12,7 @@ class Duet:
     """The model comes in with the performer's first key, and from then on both play.
 
     It goes on whether the performer plays or rests. The foot switch or "my turn" pauses it, and the
-    next key or "your turn" brings it in again.
+    next key, the foot switch or "your turn" brings it in again.
     """
 
     summary: ClassVar[str] = (
@@ -27,11 +27,13 @@ class Duet:
         self._plays = False
 
     def hear(self, performed: Performed) -> None:
-        """Take note of a gesture: a key brings the model in, the foot switch pauses it."""
+        """Take note of a gesture: a key brings the model in, the foot switch does or pauses it."""
         if performed.gesture in (Gesture.KEY_DOWN, Gesture.YOUR_TURN):
             self._plays = True
-        elif performed.gesture in (Gesture.SWITCH, Gesture.MY_TURN):
+        elif performed.gesture is Gesture.MY_TURN:
             self._plays = False
+        elif performed.gesture is Gesture.SWITCH:
+            self._plays = not self._plays
 
     def delay(self, seconds: float) -> None:
         """Ignore it: only a gesture ends what the model plays."""

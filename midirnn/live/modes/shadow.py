@@ -11,8 +11,8 @@ from midirnn.live.base.playing import NEVER, Following, Gesture, Performed, Sour
 class Shadow:
     """Plays while the performer's notes sound: its own notes begin and end with them.
 
-    Notes sound while a key is down, and after that until the pedal goes up. After "my turn" the
-    performer plays alone until "your turn".
+    Notes sound while a key is down, and after that until the pedal goes up. After "my turn" or the
+    foot switch the performer plays alone until "your turn" or the foot switch.
     """
 
     summary: ClassVar[str] = (
@@ -31,6 +31,8 @@ class Shadow:
         """Keep track of whether the performer's notes sound, and whose turn it is."""
         if performed.gesture in (Gesture.YOUR_TURN, Gesture.MY_TURN):
             self._pauses = performed.gesture is Gesture.MY_TURN
+        elif performed.gesture is Gesture.SWITCH:
+            self._pauses = not self._pauses
         self._sounds = performed.keys_down > 0 or performed.pedal_holds
 
     def delay(self, seconds: float) -> None:

@@ -260,6 +260,33 @@ def test_your_turn_ends_a_panic_and_a_stop_of_the_clock(mode: str) -> None:
         assert any(5.0 < seconds < 7.0 for seconds in onsets)
 
 
+@pytest.mark.parametrize("gesture", ["switch", "your_turn"])
+@pytest.mark.parametrize("mode", MODES)
+def test_given_the_turn_after_a_panic_or_a_stop_of_the_clock_the_model_begins_anew(
+    mode: str, gesture: str
+) -> None:
+    stopped = stage_with(mode, *PHRASE, (7.0, (STOP,)), config=FOLLOW)
+    panicked = stage_with(mode, *PHRASE, turn(7.0, "panic", 127))
+    for stage in (stopped, panicked):
+        stage.perform(note(6.5, 14.0, 60) if mode == "shadow" else [])
+        stage.perform([turn(8.0, gesture, 127)])
+        stage.run(13.0)
+        changes = [change for change in stage.changes if change[0] >= 7.0]
+        assert changes[:2] == [(7.0, Stance.LISTENS), (8.0, Stance.BOTH)]
+        ends = [(12.0, Stance.LISTENS)] if mode in ("call_and_response", "echo") else []
+        assert changes[2:] == ends
+
+
+def test_neither_a_start_of_the_clock_nor_a_key_while_frozen_ends_a_panic() -> None:
+    stage = stage_with("autopilot", turn(3.0, "panic", 127), (4.0, (STOP,)), config=FOLLOW)
+    stage.perform([(5.0, (START,)), turn(6.0, "freeze", 127), *note(7.0, 8.0, 60)])
+    stage.run(9.0)
+    assert max(note_ons(stage.sent)) < 3.0
+    stage.perform([turn(9.5, "freeze", 0), *note(10.0, 10.2, 60)])
+    stage.run(3.0)
+    assert max(note_ons(stage.sent)) > 10.0
+
+
 def test_panic_ends_all_and_the_model_waits_for_a_key() -> None:
     stage = stage_with("autopilot", turn(3.0, "panic", 127), turn(3.1, "panic", 0))
     with stage.session:

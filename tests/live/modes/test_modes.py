@@ -208,6 +208,18 @@ def test_in_every_mode_the_performer_says_whose_turn_it_is(name: str) -> None:
     assert mode.stance(3.0) == BOTH
 
 
+@pytest.mark.parametrize("name", MODES)
+def test_in_every_mode_the_foot_switch_alternates(name: str) -> None:
+    mode, held = make_mode(name, LiveConfig()), int(name == "shadow")
+    press(mode, 1.0)
+    if not held:
+        let_go(mode, 1.2)
+    gesture(mode, 1.5, Gesture.YOUR_TURN, keys_down=held)
+    for seconds, stance in ((2.0, LISTENS), (2.5, BOTH), (3.0, LISTENS), (3.5, BOTH)):
+        gesture(mode, seconds, Gesture.SWITCH, keys_down=held)
+        assert mode.stance(seconds) == stance
+
+
 def test_your_turn_lets_the_model_begin_without_a_phrase_and_does_not_end_its_answer() -> None:
     mode = make_mode("call_and_response", LiveConfig())
     gesture(mode, 1.0, Gesture.YOUR_TURN)
