@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from midirnn.codecs import PerformanceCodec
@@ -51,7 +51,7 @@ from midirnn.live.controls.following import StyleFollower
 from midirnn.live.controls.knobs import KNOBS, PRESETS, Scale, Value
 from midirnn.live.controls.map import ControlChange, ControlMap
 from midirnn.live.controls.panel import ASKED_BY, MODEL_INPUTS, Panel, PitchClasses, pace_of
-from midirnn.live.controls.presets import PresetBank
+from midirnn.live.controls.presets import Before, PresetBank
 from midirnn.live.controls.scenes import Scenes
 from midirnn.live.controls.set_list import KEPT_KNOBS, Scene
 from midirnn.live.controls.takeover import Takeover
@@ -359,8 +359,7 @@ class Console:
         if not self._connected:
             yield Say(MODEL_IS_LOST.format(what=f"storing {self.scenes.words(number)}"))
             return
-        values = self.panel.kept(KEPT_KNOBS, self._sampling)
-        scene = Scene(str(preset), str(self.panel["mode"]), values, self._following.latest)
+        scene = Scene(str(preset), str(self.panel["mode"]), self._kept, self._following.latest)
         yield from _change([*self.bank.store(number), *self.scenes.store(number, scene)])
         yield Tell(f"{self.scenes.words(number)} stored")
 
@@ -371,9 +370,12 @@ class Console:
         if not self._connected:
             yield Say(MODEL_IS_LOST.format(what=f"loading {self.scenes.words(number)}"))
             return
-        requests = self.bank.load(number)
+        before, scene = None, self.scenes.of(number)
+        if scene is not None:
+            before = Before(self._following.latest, {**self._kept, "mode": self.panel["mode"]})
+        requests = self.bank.load(number, before)
         yield from _change(requests)
-        if requests and (scene := self.scenes.of(number)):
+        if requests and scene:
             yield from self._take_up(scene, now)
         yield Tell(f"{self.scenes.words(number)} {'loaded' if requests else 'is empty'}")
 
@@ -381,8 +383,16 @@ class Console:
         """Take over the knobs, style and mode of a preset of the set list."""
         if scene.style is not None:
             self._following.recall(scene.style, now)
-        for name, value in {**scene.knobs, "mode": scene.mode}.items():
+        yield from self._turn_all({**scene.knobs, "mode": scene.mode}, now)
+
+    def _turn_all(self, knobs: Mapping[str, Value], now: float) -> Iterator[Effect]:
+        for name, value in knobs.items():
             yield from self._turn(ControlChange(name, value), now)
+
+    @property
+    def _kept(self) -> dict[str, Value]:
+        """The knobs as a preset of a set list keeps them."""
+        return self.panel.kept(KEPT_KNOBS, self._sampling)
 
     def _turn(self, change: ControlChange, now: float) -> Iterator[Effect]:
         """Yield the effects of turning a knob."""
@@ -425,12 +435,16 @@ class Console:
         elif name in CHANGES and not self._connected:
             yield Say(MODEL_IS_LOST.format(what=name))
         elif name == "reset":
+            requests = self.bank.reset(Before(self._following.latest))
             self._following.forget()
-            yield from _change(self.bank.reset())
+            yield from _change(requests)
             yield Tell("reset: the model has forgotten everything")
         elif name == "undo":
-            requests = self.bank.undo()
+            before, requests = self.bank.before, self.bank.undo()
             yield from _change(requests)
+            if before is not None:
+                self._following.recall(before.style, now)
+                yield from self._turn_all(before.knobs, now)
             yield Tell("undone" if requests else "there is nothing to undo")
         elif name == "untune":
             yield from self._untune()

@@ -71,8 +71,8 @@ class StyleFollower:
         """The style that is followed, or would be; None before the first note."""
         return self._recalled or self._style or self._performer.last_seconds()
 
-    def recall(self, style: Style, now: float) -> None:
-        """Follow this style from now on, until the performer plays."""
+    def recall(self, style: Style | None, now: float) -> None:
+        """Follow this style from now on, or none, until the performer plays."""
         self._style = self._recalled = style
         self._heard_at = self._measured_at = now
 

@@ -6,16 +6,27 @@ how likely they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from midirnn.codecs.style import Style
 from midirnn.errors import OptionError
 from midirnn.live.base.messages import Blend, Recall, Request, Reset, Store
+from midirnn.live.controls.knobs import Value
 
 UNDO_DEPTH = 16
 """How many changes can be undone."""
 
 CROSSFADE_PRESETS = (1, 2)
 """The presets that the wheel crossfades between."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """What undoing a change restores besides the model's state: the followed style, and knobs."""
+
+    style: Style | None
+    knobs: Mapping[str, Value] = field(default_factory=dict)
 
 
 class PresetBank:
@@ -28,7 +39,7 @@ class PresetBank:
     def __init__(self, kept: Iterable[int] = ()) -> None:
         self.kept = set(kept)
         """The presets that hold a state."""
-        self._undo: list[int] = []
+        self._undo: list[tuple[int, Before | None]] = []
         self._next_undo = 0
         self._fading = False
 
@@ -37,11 +48,11 @@ class PresetBank:
         self.kept.add(preset)
         return [Store(preset_name(preset))]
 
-    def load(self, preset: int) -> list[Request]:
+    def load(self, preset: int, before: Before | None = None) -> list[Request]:
         """Return the requests that load a preset; none if it holds no state."""
         if preset not in self.kept:
             return []
-        return [*self._keep(), Recall(preset_name(preset))]
+        return [*self._keep(before), Recall(preset_name(preset))]
 
     def crossfade(self, share: float) -> list[Request]:
         """Return the requests for a blend: 0 is the wheel's first preset, 1 the second.
@@ -57,24 +68,30 @@ class PresetBank:
         self._fading = True
         return [*kept, Blend(((preset_name(first), 1.0 - share), (preset_name(second), share)))]
 
-    def reset(self) -> list[Request]:
+    def reset(self, before: Before | None = None) -> list[Request]:
         """Return the requests that make the model forget all it has heard, but no presets."""
-        return [*self._keep(), Reset()]
+        return [*self._keep(before), Reset()]
+
+    @property
+    def before(self) -> Before | None:
+        """What :meth:`undo` would restore besides the state; None if nothing."""
+        return self._undo[-1][1] if self._undo else None
 
     def undo(self) -> list[Request]:
         """Return the requests that undo the last change of state; none if there was none."""
         self._fading = False
         if not self._undo:
             return []
-        slot = self._next_undo = self._undo.pop()  # free again; all others are still needed
+        slot, _ = self._undo.pop()
+        self._next_undo = slot  # free again; all others are still needed
         return [Recall(_undo(slot))]
 
-    def _keep(self) -> list[Request]:
+    def _keep(self, before: Before | None = None) -> list[Request]:
         """Return the requests that store the present state, for :meth:`undo`."""
         self._fading = False
         slot = self._next_undo
         self._next_undo = (slot + 1) % UNDO_DEPTH
-        self._undo = [*self._undo[-(UNDO_DEPTH - 1) :], slot]
+        self._undo = [*self._undo[-(UNDO_DEPTH - 1) :], (slot, before)]
         return [Store(_undo(slot))]
 
 

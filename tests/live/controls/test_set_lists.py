@@ -92,6 +92,54 @@ def test_a_preset_comes_back_in_another_session(tmp_path: Path, model: Path) -> 
     assert style.values["loudness"] == pytest.approx(90, abs=4)
 
 
+def test_undo_goes_back_to_the_knobs_the_mode_and_the_style_before_a_preset(
+    tmp_path: Path, model: Path
+) -> None:
+    evening = Evening(tmp_path / "list.json", model)
+    session, console = evening.session, evening.session.console
+    with session:
+        session.turn("temperature", 0.5)
+        session.turn("lowest_pitch", 30.0)
+        session.store_preset("Ballad")
+        evening.run()
+        evening.stage.perform([(1.0 + at, message) for at, message in PHRASE])
+        session.set_mode("duet")
+        session.turn("temperature", 1.5)
+        session.turn("lowest_pitch", 50.0)
+        evening.run(4.0)
+        before, style = session.view(), console._following.latest
+        session.load_preset("Ballad")
+        evening.run(0.5)
+        assert session.view().mode == "autopilot"
+        session.turn("density", 7.0)
+        session.undo()
+        evening.run(0.5)
+        assert session.view().mode == "duet"
+        assert session.view().knobs == before.knobs
+        assert style is not None
+        assert console._following.latest == style
+
+
+def test_undoing_a_reset_goes_back_to_the_followed_style_and_leaves_the_knobs(
+    model: Path,
+) -> None:
+    evening = Evening(None, model, "duet")
+    session, console = evening.session, evening.session.console
+    with session:
+        evening.stage.perform(PHRASE)
+        evening.run(4.0)
+        style = console._following.latest
+        session.reset()
+        evening.run(0.5)
+        assert console._following.latest is None
+        session.turn("temperature", 1.5)
+        session.undo()
+        evening.run(0.5)
+        assert style is not None
+        assert console._following.latest == style
+        assert session.view().knobs["temperature"] == 1.5
+
+
 def test_a_style_is_followed_until_the_performer_plays_again(tmp_path: Path, model: Path) -> None:
     evening = Evening(tmp_path / "list.json", model, "duet")
     follower = evening.session.console._following
