@@ -208,10 +208,10 @@ class Interplay:
     def _admit(self, stance: Stance, now: float) -> Stance:
         """Pass a stance through the beat gate. What the model waits there is added to its turn."""
         gate = self._console.gate
-        waited = gate.beat is not None
+        awaited = now if gate.beat is None else gate.beat
         admitted = gate.admit(stance, now)
-        if gate.beat is not None and not waited:
-            self.mode.delay(gate.beat - now)
+        if gate.beat is not None and gate.beat != awaited:
+            self.mode.delay(gate.beat - awaited)
         return admitted
 
     # What the model does.

@@ -13,7 +13,8 @@ LEAD_SECONDS = 0.05
 class BeatGate:
     """Passes stances on, but lets the model play only from the beat on. Owns that beat.
 
-    ``next_beat`` returns the time of the beat at or after a given time.
+    ``next_beat`` returns the time of the beat at or after a given time. While the model waits it is
+    asked again and again, since the tempo may change.
     """
 
     def __init__(self, next_beat: Callable[[float], float]) -> None:
@@ -32,9 +33,9 @@ class BeatGate:
         if Stance.PLAYS not in stance:
             self._beat, self._open, self._waited = NEVER, False, False
         elif not self._open:
-            if self._beat == NEVER:
+            if now < self._beat - LEAD_SECONDS:
                 self._beat = self._next_beat(now)
-                self._waited = self._beat > now
+                self._waited = self._waited or self._beat > now
             self._open = now >= self._beat - LEAD_SECONDS
         return stance if self._open else Stance.LISTENS
 

@@ -397,6 +397,18 @@ def test_an_answer_that_waits_for_the_bar_lasts_as_long_as_one_that_does_not(
     assert ends - bar == pytest.approx(2.0, abs=0.01)
 
 
+@pytest.mark.parametrize(("bpm", "bar"), [(120.0, 7.25), (90.0, 7.5), (40.0, 8.75)])
+def test_an_answer_waits_for_the_bar_if_the_tempo_changes_meanwhile(bpm: float, bar: float) -> None:
+    config = LiveConfig(on_beat=4.0, clock="midi", answer_seconds=2.0)
+    ticks = [*clocks(60.0, 0.0, 6.5), *clocks(bpm, 6.5, 14.0)[1:]]
+    stage = stage_with("call_and_response", *ticks, *PHRASE, config=config)
+    sent = stage.play(14.0)
+    (begins, _), (ends, _) = stage.changes[1:]
+    assert begins + LEAD_SECONDS == pytest.approx(bar, abs=0.02)
+    assert note_ons(sent)[0] == pytest.approx(bar, abs=0.02)
+    assert ends - bar == pytest.approx(2.0, abs=0.02)
+
+
 def test_without_a_clock_answers_do_not_wait_for_the_beat() -> None:
     stage = stage_with("call_and_response", *PHRASE, config=LiveConfig(on_beat=4.0))
     stage.play(8.0)

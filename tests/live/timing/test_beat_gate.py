@@ -32,6 +32,25 @@ def test_the_model_listens_until_the_beat_and_then_plays() -> None:
     assert gate.beat == 1.0
 
 
+def test_while_the_model_waits_the_beat_moves_with_the_tempo() -> None:
+    beats = [2.0]
+    gate = BeatGate(lambda seconds: beats[0])
+    gate.admit(BOTH, 0.3)
+    beats[0] = 1.5
+    assert gate.admit(BOTH, 0.5) == LISTENS
+    assert gate.beat == 1.5
+    beats[0] = 3.0  # the next one, once this one is so near
+    assert gate.admit(BOTH, 1.5 - LEAD_SECONDS) == BOTH
+    assert gate.beat == 1.5
+
+
+def test_if_the_clock_vanishes_the_model_waits_no_longer() -> None:
+    gate = BeatGate(lambda seconds: 2.0 if seconds < 1.0 else seconds)
+    gate.admit(BOTH, 0.3)
+    assert gate.admit(BOTH, 1.0) == BOTH
+    assert gate.changes_at() == NEVER
+
+
 def test_once_it_plays_it_goes_on_between_beats() -> None:
     gate = a_gate()
     assert gate.admit(BOTH, 1.0) == BOTH
