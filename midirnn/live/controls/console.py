@@ -271,10 +271,12 @@ class Console:
         yield from self._lead_clock()
         if self.stretch.follow(now):
             yield Replan()
-        while self._performed:
-            self.performer.hear(*self._performed.popleft())
         for _ in range(len(self._commands)):  # a flood of more must not hold up the music
             yield from self._obey(self._commands.popleft(), now)
+        while self._performed:
+            note = self._performed.popleft()
+            if not self.frozen:
+                self.performer.hear(*note)
         yield from self._ask(now)
 
     def _lead_clock(self) -> Iterator[Effect]:
@@ -437,6 +439,7 @@ class Console:
         elif name == "reset":
             requests = self.bank.reset(Before(self._following.latest))
             self._following.forget()
+            self.performer = PitchClasses()
             yield from _change(requests)
             yield Tell("reset: the model has forgotten everything")
         elif name == "undo":

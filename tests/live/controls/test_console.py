@@ -217,6 +217,18 @@ def test_the_balance_scales_what_is_sent_and_nothing_else() -> None:
     assert max(velocity for _, velocity in quarter) <= 33
 
 
+def test_a_key_that_follows_the_performer_follows_nothing_frozen_and_forgets_at_a_reset() -> None:
+    stage = stage_with("autopilot", *note(0.5, 1.0, 64), turn(2.0, "freeze", 127))
+    stage.perform([*note(2.5, 2.7, 61), turn(3.0, "freeze", 0)])
+    stage.run(4.0)
+    heard = stage.session.console.performer.shares()
+    assert heard is not None
+    assert [pitch_class for pitch_class, share in enumerate(heard) if share] == [4]
+    stage.perform([turn(4.0, "reset", 127)])
+    stage.run(0.1)
+    assert stage.session.console.performer.shares() is None
+
+
 def test_frozen_the_model_plays_on_and_hears_nothing_new() -> None:
     stage = stage_with("autopilot", turn(2.0, "freeze", 127), *note(3.0, 4.0, 61))
     stage.run(3.5)
