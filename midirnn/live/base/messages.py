@@ -176,7 +176,9 @@ class Knobs:
 
     ``controls`` are the model's control inputs, by default none; a model that was trained without
     them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included, and begin at
-    that ``pace``. ``blend`` is the share of a tuned model; the rest is its base.
+    that ``pace``. If all of these keys are held, the model waits for one with ``waits_for_key``;
+    without it, as in logs of older versions, it may leave the register then. ``blend`` is the share
+    of a tuned model; the rest is its base.
     """
 
     sampling: SamplingConfig
@@ -185,6 +187,7 @@ class Knobs:
     highest: int = 127
     pace: Pace = Pace()
     blend: float = 1.0
+    waits_for_key: bool = field(default=False, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)

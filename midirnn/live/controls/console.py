@@ -63,6 +63,7 @@ from midirnn.live.timing.stretch import Stretch
 from midirnn.live.timing.tempo import Beats, ClockSender, next_beat
 from midirnn.midievents import PROGRAM_CHANGE
 from midirnn.parts import DRUM_CHANNEL
+from midirnn.performance import NUM_PITCHES
 from midirnn.ports.base import Message
 from midirnn.sampling.filters import SamplingConfig
 
@@ -321,7 +322,15 @@ class Console:
         pace = Pace()
         if self._draws:
             pace = pace_of(controls, beside=self._following.beside)
-        return Knobs(sampling, controls, lowest, highest, pace, self.panel.number("blend"))
+        return Knobs(
+            sampling,
+            controls,
+            lowest,
+            highest,
+            pace,
+            self.panel.number("blend"),
+            waits_for_key=highest - lowest + 1 < NUM_PITCHES,
+        )
 
     def _ask(self, now: float) -> Iterator[ChangeModel]:
         """Yield the request for the knobs and the performer's style, if they have changed."""

@@ -26,6 +26,8 @@ class Choice:
     def __init__(self, codec: PerformanceCodec) -> None:
         self.pitches = range(NUM_PITCHES)
         """The pitches that the model may begin."""
+        self.waits_for_key = False
+        """True if the model begins no other pitches even while all of these sound."""
         self.thinning = 0
         """How much to thin out the music to save computation: 0 to ``MOST_THINNING``."""
         self._steps_per_second = codec.steps_per_second
@@ -45,6 +47,10 @@ class Choice:
         """
         kept = mask.copy()
         kept[self._offs][list(performers)] = False
+        if self.waits_for_key:
+            kept = self._in_register(kept)
+            if mask[self._ons].any() and not kept[self._ons].any():
+                onset_in = self._shifts.stop
         left = max(onset_in, gap)
         kept[self._shifts.start + left : self._shifts.stop] = False
         if gap:
@@ -64,17 +70,17 @@ class Choice:
             return mask
         kept = mask.copy()
         kept[self._offs][list(performers)] = False
-        return kept
+        return self._in_register(kept) if self.waits_for_key else kept
 
     def _in_register(self, mask: BoolArray) -> BoolArray:
-        """Remove note-ons outside the register, if other tokens remain."""
+        """Remove note-ons outside the register, if other tokens remain or the model may wait."""
         if len(self.pitches) == NUM_PITCHES:
             return mask
         kept = mask.copy()
         kept[self._ons.start : self._ons.start + self.pitches.start] = False
         kept[self._ons.start + self.pitches.stop : self._ons.stop] = False
         kept[self._velocities] &= kept[self._ons].any() or not mask[self._ons].any()
-        return kept if kept.any() else mask
+        return kept if self.waits_for_key or kept.any() else mask
 
     def _thin(self, mask: BoolArray, after_onset: bool) -> BoolArray:
         """Remove tokens that make the music costly to compute, if others remain."""

@@ -113,9 +113,13 @@ class Planner:
         self._sampler.engine.restore(state)
         self._settle()
 
-    def set_pitches(self, lowest: int, highest: int) -> None:
-        """Let the model begin only notes from ``lowest`` to ``highest``."""
+    def set_pitches(self, lowest: int, highest: int, *, waits: bool) -> None:
+        """Let the model begin only notes from ``lowest`` to ``highest``.
+
+        While all of these sound, it ``waits`` for one, or else may begin others.
+        """
         self._stream.choice.pitches = range(lowest, highest + 1)
+        self._stream.choice.waits_for_key = waits
 
     def set_pace(self, pace: Pace) -> None:
         """Limit the pace at which the model begins notes."""

@@ -216,7 +216,7 @@ class ModelServer:
         self._knobs = request
         self._sampler.configure(request.sampling)
         self._steer(request.controls)
-        self.planner.set_pitches(request.lowest, request.highest)
+        self.planner.set_pitches(request.lowest, request.highest, waits=request.waits_for_key)
         self.planner.set_pace(request.pace)
         if self._tuned is not None:
             self._tuned.blend(request.blend)

@@ -194,6 +194,20 @@ def test_the_register_holds_the_model_in() -> None:
     assert after <= set(range(60, 72))
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("mode", ["autopilot", "duet", "ensemble"])
+def test_a_model_whose_register_is_held_waits_for_a_key_of_it(mode: str, seed: int) -> None:
+    stage = Stage(mode, seed=seed)
+    stage.session.turn("lowest_pitch", 60)
+    stage.session.turn("highest_pitch", 61)
+    held = [event for pitch in (60, 61) for event in note(0.5, 6.0, pitch)]
+    stage.perform(sorted([*held, *note(6.5, 14.0, 60), *note(8.0, 8.5, 40)]))
+    sent = [(at, m[1]) for at, m in stage.play(14.0) if is_note_on(m) and at > 0.6]
+    assert {pitch for _, pitch in sent} <= {60, 61}
+    assert min(at for at, _ in sent) > 6.0
+    assert max(at for at, _ in sent) > 9.0
+
+
 def test_a_key_that_follows_the_performer_follows_only_what_is_listened_to() -> None:
     stage = Stage("autopilot", LiveConfig(input_channels=(1, 10)))
     stage.session.turn("key", "performer")
