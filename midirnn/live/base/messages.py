@@ -176,9 +176,9 @@ class Knobs:
 
     ``controls`` are the model's control inputs, by default none; a model that was trained without
     them ignores them. Notes are from pitch ``lowest`` to ``highest``, both included, and begin at
-    that ``pace``. If all of these keys are held, the model waits for one with ``waits_for_key``;
-    without it, as in logs of older versions, it may leave the register then. ``blend`` is the share
-    of a tuned model; the rest is its base.
+    that ``pace``. With ``waits_for_key`` the model waits while all of these keys are held; without,
+    as in logs of older versions, it may begin others then. ``blend`` is the share of a tuned model;
+    the rest is its base.
     """
 
     sampling: SamplingConfig

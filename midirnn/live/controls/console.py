@@ -209,7 +209,7 @@ class Console:
         self._knobs_at = now
         following: Following = getattr(mode, "following", Following.LATEST)
         self._following.begin(following, now)
-        start, end = max(now, self.gate.beat or now), mode.changes_at()
+        start = max(now, self.gate.beat or now)
         begin = Begin(
             step_of(start),
             mode.source.value,
@@ -220,17 +220,23 @@ class Console:
             network=self.config.network,
             keeps=self._draws_freely and following is not Following.LATEST,
         )
-        if self._draws_freely and end < math.inf:
-            last_sound = end - min(LAST_SOUND_SECONDS, (end - start) / 2.0)
-            begin = replace(begin, until_step=step_of(end), last_sound_step=step_of(last_sound))
-        phrase_start: float | None = getattr(mode, "answered_from", None)
-        if mode.source is Source.PHRASE and phrase_start is not None:
-            begin = replace(begin, phrase_step=step_of(phrase_start))
         return [
             *(request for change in self._ask(now) for request in change.requests),
             Store(PRIMED),
-            begin,
+            self._of_turn(begin, mode, step_of, start),
         ]
+
+    def _of_turn(
+        self, begin: Begin, mode: Mode, step_of: Callable[[float], int], start: float
+    ) -> Begin:
+        """Return the request with the phrase that is answered and the end of the answer, if any."""
+        end, phrase_start = mode.changes_at(), getattr(mode, "answered_from", None)
+        if mode.source is Source.PHRASE and phrase_start is not None:
+            begin = replace(begin, phrase_step=step_of(phrase_start))
+        if self._draws_freely and end < math.inf:
+            last_sound = end - min(LAST_SOUND_SECONDS, (end - start) / 2.0)
+            begin = replace(begin, until_step=step_of(end), last_sound_step=step_of(last_sound))
+        return begin
 
     def end(self) -> None:
         """Take note that the model has stopped playing."""
