@@ -227,6 +227,8 @@ class _Pitches(_Walk):
         if self.codec.velocity_bins and velocity_bin != self.state.velocity_bin:
             self.feed(self.bins.start + velocity_bin - 1)
         meanwhile = (self.start < self.end[note]) & (self.end > self.start[note])
+        start, end = self.piece.start, self.piece.end  # which may overlap within a step
+        meanwhile |= (start < end[note]) & (end > start[note])
         meanwhile[note] = False
         pitches = np.arange(NUM_PITCHES)
         near = np.abs(pitches - self.pitch[note]) <= FARTHEST_PITCH
@@ -264,7 +266,15 @@ class _Durations(_Walk):
         return True
 
     def result(self) -> Performance:
-        return self.piece.replace(end=np.maximum(self.seconds, self.piece.start))
+        start = self.piece.start
+        latest = np.full(len(start), np.inf)  # a step may end after a strike within it
+        for pitch in np.unique(self.pitch):
+            same = np.flatnonzero((self.pitch == pitch) & self.heard)
+            following = np.searchsorted(start[same], start[same], side="right")
+            latest[same] = np.append(start[same], np.inf)[following]
+        varied = self.seconds != self.piece.end
+        ends = np.where(varied, np.minimum(self.seconds, latest), self.seconds)
+        return self.piece.replace(end=np.maximum(ends, start))
 
 
 class _Times(_Walk):

@@ -138,6 +138,30 @@ def test_a_seed_below_0_is_refused() -> None:
         vary(MODEL, SONG, "pitch", seed=-1)
 
 
+@pytest.mark.parametrize("what", ["duration", "pitch"])
+def test_no_note_is_made_to_overlap_the_next_of_its_pitch(what: str) -> None:
+    piece = repeated()
+    varied = vary(MODEL, piece, what, 1.0, engine="numpy", seed=1)
+    assert varied != piece
+    for pitch in np.unique(varied.pitch):
+        same = varied.select(varied.pitch == pitch)
+        assert (same.end[:-1] <= same.start[1:]).all()
+
+
+def repeated() -> Performance:
+    """Three keys struck in turn at times between the steps, each released before the next time."""
+    rng = np.random.default_rng(1)
+    start = 0.1 * np.arange(1, 121) + rng.uniform(-0.0045, 0.0045, 120)
+    end = start + rng.uniform(0.05, 0.3, 120)
+    return Performance(
+        start=start,
+        end=np.append(np.minimum(end[:-3], start[3:]), end[-3:]),
+        pitch=np.tile(np.array([60, 62, 64], np.uint8), 40),
+        velocity=np.full(120, 70, np.uint8),
+        part=np.zeros(120, np.int32),
+    )
+
+
 @settings(max_examples=10)
 @given(performances(), st.sampled_from(ASPECTS))
 def test_any_performance_can_be_varied_note_for_note(piece: Performance, what: str) -> None:
