@@ -220,14 +220,16 @@ def _assembled(
     starts[score.of_note] = np.maximum(start, 0.0)
     ends[score.of_note] = end
     velocities[score.of_note] = velocity
+    voice = written.part.astype(np.int64) * NUM_PITCHES + written.pitch
+    starts = _in_turn(starts, warp(written.start), voice)
+    ends = np.maximum(ends, starts + _SHORTEST)
     order = np.lexsort((written.pitch, starts))
-    voice = written.part[order] * NUM_PITCHES + written.pitch[order].astype(np.int64)
-    ends[order] = cut_overlaps(starts[order], ends[order], voice)
+    ends[order] = cut_overlaps(starts[order], ends[order], voice[order])
     pitched = [index for index, part in enumerate(written.parts) if not part.is_drum]
     times, values = pedals
     return Performance(
         start=starts,
-        end=np.maximum(ends, starts + _SHORTEST),
+        end=np.where(ends > starts, ends, starts + _SHORTEST),  # the same note twice
         pitch=written.pitch,
         velocity=velocities.astype(np.uint8),
         part=written.part,
@@ -245,6 +247,20 @@ def _assembled(
             for s in written.signatures
         ),
     )
+
+
+def _in_turn(starts: Float64Array, unmoved: Float64Array, voice: IntArray) -> Float64Array:
+    """Return when notes (N,) begin: later if they would begin too soon after one of their voice.
+
+    Too soon is within :data:`_SHORTEST`, or less where they are no further apart ``unmoved``.
+    """
+    result = starts.copy()
+    for each in np.unique(voice):
+        same = np.flatnonzero(voice == each)
+        least = np.cumsum(np.clip(np.diff(unmoved[same], prepend=unmoved[same[0]]), 0.0, _SHORTEST))
+        earliest = np.maximum.accumulate(starts[same] - least) + least
+        result[same] = np.where(earliest > starts[same] + 1e-9, earliest, starts[same])
+    return result
 
 
 def _pedals(time: Float64Array, pedal: Float64Array, end: float) -> tuple[Float64Array, IntArray]:

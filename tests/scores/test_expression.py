@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,18 @@ def test_a_performance_has_exactly_the_notes_of_its_score(
     played = perform(score, some_expression(score, seed, strength))
     assert pitches(played) == pitches(score.written)
     assert (played.end > played.start).all()
+
+
+def test_a_note_that_is_soon_repeated_is_cut_and_none_becomes_a_click() -> None:
+    score = Score.from_performance(
+        Performance.from_notes([(0.1 * n, 0.1 * n + 0.1, 60, 64) for n in range(20)])
+    )
+    late_and_early = np.where(np.arange(20) % 2, -0.045, 0.045)
+    played = perform(score, replace(Expression.plain(score), timing=late_and_early))
+    for piece in (played, read_midi(midi_bytes(played))):
+        assert len(piece) == 20
+        assert (piece.end[:-1] <= piece.start[1:] + 1e-9).all()
+        assert (piece.end - piece.start).min() > 0.019
 
 
 @given(scores(), st.integers(0, 2**32 - 1))
