@@ -10,6 +10,13 @@ from midirnn.errors import OptionError
 DRUM_CHANNEL = 9
 """The channel of drums, which players call channel 10 (General MIDI)."""
 
+DENOMINATORS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""The denominators of time signatures."""
+
+MAX_NUMERATOR = 255
+MAX_SHARPS = 7
+"""The most sharps, or flats, of a key signature."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -60,6 +67,14 @@ class TimeSignature:
     numerator: int
     denominator: int
 
+    def __post_init__(self) -> None:
+        _check_seconds("time", self.seconds)
+        if not 1 <= self.numerator <= MAX_NUMERATOR or self.denominator not in DENOMINATORS:
+            raise OptionError(
+                f"a time signature is {self.numerator}/{self.denominator}; allowed are numerators "
+                f"of 1 to {MAX_NUMERATOR}, and denominators of {', '.join(map(str, DENOMINATORS))}"
+            )
+
 
 @dataclass(frozen=True)
 class KeySignature:
@@ -68,6 +83,20 @@ class KeySignature:
     seconds: float
     sharps: int
     minor: bool = False
+
+    def __post_init__(self) -> None:
+        _check_seconds("key", self.seconds)
+        if not -MAX_SHARPS <= self.sharps <= MAX_SHARPS:
+            raise OptionError(
+                f"a key signature has {self.sharps} sharps; allowed are {-MAX_SHARPS} (flats) to "
+                f"{MAX_SHARPS}"
+            )
+
+
+def _check_seconds(kind: str, seconds: float) -> None:
+    """Raise :class:`OptionError` for a signature at a time that cannot be."""
+    if not 0.0 <= seconds < math.inf:
+        raise OptionError(f"a {kind} signature is at {seconds} s; allowed are finite times from 0")
 
 
 Signature = TimeSignature | KeySignature

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -369,6 +370,22 @@ class TestSignatures:
     @pytest.mark.parametrize(("semitones", "sharps"), [(0, 0), (2, 2), (5, -1), (7, 1), (-3, 3)])
     def test_a_key_is_transposed(self, semitones: int, sharps: int) -> None:
         assert self.performance.transpose(semitones).signatures[1] == KeySignature(0.0, sharps)
+
+    @pytest.mark.parametrize(
+        ("kind", "values", "message"),
+        [
+            (TimeSignature, (0.0, 3, 5), "a time signature is 3/5; allowed are numerators of 1"),
+            (TimeSignature, (0.0, 0, 4), "a time signature is 0/4"),
+            (TimeSignature, (-1.0, 3, 4), "a time signature is at -1.0 s; allowed"),
+            (KeySignature, (0.0, 8), "a key signature has 8 sharps; allowed are -7"),
+            (KeySignature, (np.inf, 0), "a key signature is at inf s"),
+        ],
+    )
+    def test_one_that_no_file_can_hold_is_refused(
+        self, kind: type[Any], values: tuple[float, ...], message: str
+    ) -> None:
+        with pytest.raises(OptionError, match=message):
+            kind(*values)
 
 
 class TestSlice:

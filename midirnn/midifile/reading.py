@@ -19,6 +19,7 @@ from midirnn.midifile.channels import share_channels
 from midirnn.midifile.pair import note_order
 from midirnn.midifile.pairing import CHUNK, NO_CHANGES, Changes, controls_of, pair_notes, pedals_of
 from midirnn.note_arrays import NOTE_FIELDS
+from midirnn.parts import DENOMINATORS
 from midirnn.performance import (
     ARRAYS,
     INDICES,
@@ -42,8 +43,6 @@ MAX_HOURS = 24.0
 MAX_LOSSES = 5
 """Number of losses of a damaged file that are named."""
 
-MAX_DENOMINATOR_POWER = 7
-"""Time signatures with a denominator over 128 count as damaged and are left out."""
 
 _DEFAULT_TEMPO = 500_000  # microseconds per quarter note: 120 per minute
 
@@ -195,7 +194,7 @@ def _signatures(tracks: Sequence[Track], clock: _TickClock) -> tuple[Signature, 
     signatures: list[Signature] = []
     for (tick, _), payload in sorted(last.items()):
         seconds = float(clock.seconds([tick])[0])
-        if len(payload) == 4 and payload[0] and payload[1] <= MAX_DENOMINATOR_POWER:
+        if len(payload) == 4 and payload[0] and 2 ** payload[1] in DENOMINATORS:
             signatures.append(TimeSignature(seconds, payload[0], 2 ** payload[1]))
         elif len(payload) == 2 and (payload[0] + 7) % 256 <= 14 and payload[1] <= 1:
             sharps = (payload[0] + 7) % 256 - 7
