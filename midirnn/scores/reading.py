@@ -14,7 +14,15 @@ import numpy as np
 from midirnn.errors import MidiFileError, MissingExtraError, ScoreError
 from midirnn.files import reason_of
 from midirnn.midifile import SUFFIXES, read_midi
-from midirnn.performance import Part, Performance, Tempo
+from midirnn.parts import DENOMINATORS, MAX_SHARPS
+from midirnn.performance import (
+    KeySignature,
+    Part,
+    Performance,
+    Signature,
+    Tempo,
+    TimeSignature,
+)
 from midirnn.scores.marks import articulation_of, mark_velocities
 from midirnn.scores.score import Meter, QuarterClock, Score
 
@@ -90,7 +98,7 @@ def _read_xml(path: Path, name: str) -> Score:
         parts = list(notation.parts)
     try:
         notes = [note for index, part in enumerate(parts) for note in _notes(part, index)]
-        meters, tempos = _meters(parts), _tempos(parts)
+        meters, keys, tempos = _meters(parts), _keys(parts), _tempos(parts)
     except Exception as error:  # music21 raises many kinds for a file that is not quite MusicXML
         raise ScoreError(f"{name} cannot be read ({reason_of(error)})") from error
     clock = QuarterClock(tempos)
@@ -108,6 +116,7 @@ def _read_xml(path: Path, name: str) -> Score:
         )
         or (Part(),),
         tempos=tempos,
+        signatures=_signatures(meters, keys, clock),
     )
     louder = np.array([note.louder for note in notes])
     return Score.from_performance(written).with_notation(meters, louder)
@@ -191,6 +200,37 @@ def _meters(parts: list[Any]) -> tuple[Meter, ...]:
     first, *rest = (found[onset] for onset in sorted(found))
     pickup = first.bar - missing if 0 < missing < first.bar else 0.0
     return (Meter(first.onset + pickup, first.numerator, first.denominator), *rest)
+
+
+def _keys(parts: list[Any]) -> dict[float, tuple[int, bool]]:
+    """Return the keys of the first part by onset: how many sharps, and whether it is minor."""
+    from music21 import key
+
+    if not parts:
+        return {}
+    found = parts[0].flatten().getElementsByClass(key.KeySignature)
+    return {
+        float(each.offset): (int(each.sharps), getattr(each, "mode", "") == "minor")
+        for each in found
+        if abs(each.sharps) <= MAX_SHARPS
+    }
+
+
+def _signatures(
+    meters: tuple[Meter, ...], keys: dict[float, tuple[int, bool]], clock: QuarterClock
+) -> tuple[Signature, ...]:
+    """Return the metres that a MIDI file can hold and the keys, in order of time."""
+    times = clock.seconds(np.array([*(meter.onset for meter in meters), *keys])).tolist()
+    found: list[Signature] = [
+        TimeSignature(seconds, meter.numerator, meter.denominator)
+        for seconds, meter in zip(times, meters, strict=False)
+        if meter.denominator in DENOMINATORS
+    ]
+    found += [
+        KeySignature(seconds, *each)
+        for seconds, each in zip(times[len(meters) :], keys.values(), strict=True)
+    ]
+    return tuple(sorted(found, key=lambda signature: signature.seconds))
 
 
 def _groups(parts: Iterable[Any]) -> list[list[Any]]:

@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from midirnn import MissingExtraError, Part, Performance, ScoreError, read_score, write_midi
+from midirnn import (
+    MissingExtraError,
+    Part,
+    Performance,
+    ScoreError,
+    read_midi,
+    read_score,
+    write_midi,
+)
+from midirnn.parts import KeySignature, TimeSignature
 from midirnn.scores import Meter
 from tests.scores.examples import melody
 from tests.scores.musicxml import NOTE, RESTS, musicxml, waltz
@@ -41,6 +50,20 @@ def test_repeats_are_played_and_tied_notes_are_one(waltz_file: Path) -> None:
 
 def test_the_first_whole_bar_begins_after_the_pickup(waltz_file: Path) -> None:
     assert read_score(waltz_file).meters == (Meter(1.0, 3, 4),)
+
+
+def test_a_file_of_its_music_has_its_metre_and_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "waltz.musicxml"
+    key = "<key><fifths>-2</fifths><mode>minor</mode></key>"
+    path.write_text(waltz().replace("<time>", f"{key}<time>", 1), encoding="utf-8")
+    written = read_score(path).written
+    beat = 60 / 90
+    assert written.signatures == (KeySignature(0.0, -2, True), TimeSignature(beat, 3, 4))
+    write_midi(written, tmp_path / "waltz.mid")
+    assert [type(s) for s in read_midi(tmp_path / "waltz.mid").signatures] == [
+        KeySignature,
+        TimeSignature,
+    ]
 
 
 def test_tempo_and_dynamics_are_read(waltz_file: Path) -> None:
