@@ -40,7 +40,8 @@ def infill(
     """Rewrite a stretch of a MIDI file, so that it connects what comes before and after.
 
     Candidates are drawn in one batch; the best is the one after which the next seconds of the piece
-    are most likely under the model. Notes that sound where the stretch begins or ends are kept. The
+    are most likely under the model or, where next to nothing follows, the one that is itself most
+    likely, in nats per token. Notes that sound where the stretch begins or ends are kept. The
     pedal is applied, and drums are left out.
     """
     from midirnn.composing.infill import infill as rewrite
@@ -62,7 +63,7 @@ def infill(
             engine=engine,
             progress=progress,
         )
-    nats = ", ".join(f"{one.nats:.1f}" for one in found)
-    print(f"what follows, in nats after each candidate: {nats}", file=sys.stderr)
+    nats = ", ".join(f"{one.nats:.1f} ({one.nats_per_token:.2f})" for one in found)
+    print(f"nats of what follows each candidate (per token, with its own): {nats}", file=sys.stderr)
     told = f"{found[0].new_notes} new notes from {begin:g} to {end:g} s (seed {own})"
     write_music(loaded.codec, found[0].performance, output, told)

@@ -22,11 +22,11 @@ from midirnn.performance import Performance
 from midirnn.sampling.arguments import as_music, as_sampling
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.constraints.rules import Taken
-from midirnn.sampling.continuation import begin_piece
+from midirnn.sampling.continuation import Continuation
 from midirnn.sampling.filters import SamplingConfig, log_likelihood
 from midirnn.sampling.generated import Generated
 from midirnn.sampling.requests import Request
-from midirnn.sampling.sampler import SamplerState
+from midirnn.sampling.sampler import Sampler, SamplerState
 from midirnn.sampling.together import Steps, together
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ BEFORE_SECONDS = 30.0
 
 AFTER_SECONDS = 8.0
 """How much of the music after the stretch the candidates are judged by."""
+
+LEAST_FOLLOWING = 4
+"""Where fewer notes follow, the candidates are judged by their own notes, too."""
 
 LONGEST_RING = 1.0
 """How long a new note may sound beyond the end of the stretch, if no note begins before."""
@@ -50,6 +53,8 @@ class Infilled:
     new_notes: int
     nats: float
     """The negative log-likelihood of what comes after the stretch."""
+    nats_per_token: float = 0.0
+    """The mean over the stretch and what comes after it."""
 
     def to_pretty_midi(self) -> PrettyMIDI:
         """Return the piece as a ``pretty_midi.PrettyMIDI``."""
@@ -71,9 +76,11 @@ def infill(
     """Return a piece with a stretch rewritten in several ways, the best first.
 
     ``piece`` is a :class:`Performance`, a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file.
-    The best is the one after which the music that follows is most likely under the model. Notes
-    that sound where the stretch begins or ends are kept; the pedal is applied. Raises
-    :class:`OptionError` for a stretch that is not within the piece.
+    The best is the one after which the music that follows is most likely under the model. Where
+    fewer than four notes follow, it is the one with the fewest nats per token, its own included.
+    Candidates without a note are last, unless there was none before. Notes that sound where the
+    stretch begins or ends are kept; the pedal is applied. Raises :class:`OptionError` for a stretch
+    that is not within the piece.
     """
     original = as_music(piece)
     model = as_model(model)
@@ -94,17 +101,40 @@ def infill(
     heard: list[SamplerState] = []
 
     def begin(own: int, lane: StepEngine) -> Steps[Generated]:
-        return begin_piece(request, lane, codec, frame.primer, seed=own, heard_before=heard)
+        sampler = Sampler(lane, codec, request.sampling, seed=own)
+        piece = Continuation(sampler, request, frame.primer, heard_before=heard)
+        return _drawn(piece, at_once=frame.primer is None)
 
     drawn = [frame.filled(made) for made in together([partial(begin, s) for s in seeds], lanes)]
     found = []
     judge = _Judge(codec, frame, drawn, lanes[0])
-    judging = [partial(judge.following_nats, number) for number in range(candidates)]
+    judging = [partial(judge.nats, number) for number in range(candidates)]
     for nats, music in zip(together(judging, lanes), drawn, strict=True):
-        found.append(Infilled(music, len(music) - len(frame.kept), nats))
+        found.append(Infilled(music, len(music) - len(frame.kept), *nats))
         if progress is not None:
             progress(len(found), candidates)
-    return sorted(found, key=lambda one: one.nats)
+
+    def rank(one: Infilled) -> tuple[bool, float]:
+        is_lost = bool(inside.any()) and not one.new_notes
+        return is_lost, one.nats if frame.leads_on else one.nats_per_token
+
+    return sorted(found, key=rank)
+
+
+def _drawn(piece: Continuation, *, at_once: bool) -> Steps[Generated]:
+    """Draw a candidate, with ``at_once`` beginning with a note; yield after every token."""
+    sampler = piece.sampler
+    codec, waits = sampler.codec, at_once
+    while not piece.is_complete:
+        allowed = piece.allowed()
+        if waits:
+            mask = sampler.mask() if allowed is None else allowed
+            allowed = mask & (codec.token_steps == 0)
+        token = sampler.next(allowed if allowed is None or allowed.any() else None)
+        waits = waits and not codec.note_ons.start <= token < codec.note_ons.stop
+        piece.add(token)
+        yield
+    return piece.result()
 
 
 class _Frame:
@@ -117,12 +147,17 @@ class _Frame:
         cut = before.replace(
             end=np.minimum(before.end, begin), unreleased=np.asarray(before.end > begin)
         )
-        self.primer = cut.slice(self.first, begin) if len(cut) else None
-        if self.primer is not None and len(self.primer) == len(cut):
-            self.primer = self.primer.replace(unreleased=cut.unreleased)
-        length = 0.0 if self.primer is None else self.primer.duration
-        self.origin = self.first + length
+        heard = cut.slice(self.first, begin)
+        if len(heard) == len(cut):
+            heard = heard.replace(unreleased=cut.unreleased)
+        self.primer = heard if len(heard) else None
+        if self.primer is None:
+            self.first = begin
+        self.origin = self.first + heard.duration
         """Where the new music begins: where the notes before it end."""
+        after = (kept.start >= end) & (kept.start < end + AFTER_SECONDS)
+        self.leads_on = int(after.sum()) >= LEAST_FOLLOWING
+        """Whether enough follows the stretch to judge it by."""
 
     @property
     def seconds(self) -> float:
@@ -175,7 +210,7 @@ class _Judge:
         self, codec: Any, frame: _Frame, candidates: Sequence[Performance], engine: StepEngine
     ) -> None:
         self._codec = codec
-        self._begin = codec.step(frame.end - frame.first)
+        self._begin, self._end = (codec.step(t - frame.first) for t in (frame.begin, frame.end))
         excerpts = [
             music.slice(frame.first, min(music.duration, frame.end + AFTER_SECONDS))
             for music in candidates
@@ -194,21 +229,27 @@ class _Judge:
         engine.logits()
         self._state = engine.snapshot()
 
-    def following_nats(self, number: int, engine: StepEngine) -> Steps[float]:
-        """Return the negative log-likelihood of what follows the stretch; yield at every token."""
+    def nats(self, number: int, engine: StepEngine) -> Steps[tuple[float, float]]:
+        """Return a candidate's negative log-likelihoods; yield at every token.
+
+        First that of all that follows the stretch, then the mean from its beginning on.
+        """
         tokens = self._tokens[number]
         steps = np.cumsum(self._codec.token_steps[tokens])
         engine.set_controls(None)
         engine.restore(self._state)
         grammar = self._grammar.copy()
-        nats = 0.0
+        following, every = 0.0, []
         for token, step in list(zip(tokens, steps.tolist(), strict=True))[self._heard :]:
             if step >= self._begin:
-                nats -= log_likelihood(engine.logits(), self._constraint.mask(grammar), token)
+                every.append(
+                    -log_likelihood(engine.logits(), self._constraint.mask(grammar), token)
+                )
+                following += every[-1] if step >= self._end else 0.0
             self._feed(engine, grammar, token)
             yield
         engine.logits()
-        return nats
+        return following, float(np.mean(every)) if every else 0.0
 
     def _feed(self, engine: StepEngine, grammar: Any, token: int) -> None:
         self._constraint.advance(grammar, token)

@@ -26,7 +26,7 @@ def test_a_stretch_is_rewritten_and_the_candidates_are_judged(
     argv = ["infill", str(song), "-o", str(target), "--from", "1", "--to", "2"]
     assert main([*argv, "--candidates", "2", *MODEL]) == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith("what follows, in nats after each candidate: ")
+    assert printed.err.startswith("nats of what follows each candidate (per token, with its own): ")
     assert "new notes from 1 to 2 s (seed 1)" in printed.out
     assert len(read_midi(target))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -108,6 +109,45 @@ def test_a_stretch_at_either_end_of_a_piece_can_be_rewritten() -> None:
     for begin, end in ((0.0, 1.0), (PIECE.duration - 1.0, PIECE.duration)):
         (made,) = infill(MODEL, PIECE, begin, end, candidates=1)
         assert len(made.performance)
+
+
+def test_a_candidate_without_music_before_it_begins_at_once() -> None:
+    later = PIECE.shift(5.0)
+    for begin in (0.0, 3.0):
+        for one in infill(MODEL, later, begin, 7.0, candidates=4, seed=2):
+            assert one.new_notes
+            assert one.performance.start[0] == pytest.approx(begin)
+
+
+def test_a_candidate_without_notes_is_only_best_where_there_were_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gap = PIECE.select((PIECE.end < BEGIN) | (PIECE.start > END))
+    for piece, is_lost in ((PIECE, True), (gap, False)):
+        numbers = iter(range(3))
+
+        def filled(frame: _Frame, made: Generated, numbers: Iterator[int] = numbers) -> Performance:
+            return frame.kept if next(numbers) != 1 else noisy(frame.kept)
+
+        monkeypatch.setattr(_Frame, "filled", filled)
+        best, *_ = infill(MODEL, piece, BEGIN, END, candidates=3)
+        assert bool(best.new_notes) == is_lost
+
+
+def noisy(piece: Performance) -> Performance:
+    """The piece with a cluster that makes what follows unlikely."""
+    cluster = Performance.from_notes([(BEGIN + 0.1, END, pitch, 127) for pitch in range(20, 30)])
+    fields = ("start", "end", "pitch", "velocity", "part", "unreleased")
+    return piece.replace(
+        **{n: np.concatenate([getattr(piece, n), getattr(cluster, n)]) for n in fields}
+    )
+
+
+def test_where_nothing_follows_the_best_has_the_fewest_nats_per_token() -> None:
+    made = infill(MODEL, PIECE, PIECE.duration - 3.0, PIECE.duration, candidates=4, seed=1)
+    means = [one.nats_per_token for one in made]
+    assert means == sorted(means) and means[0] > 0.0
+    assert [one.nats for one in made] != sorted(one.nats for one in made)
 
 
 @pytest.mark.parametrize(("begin", "end"), [(-1.0, 2.0), (3.0, 3.0), (5.0, 4.0), (1.0, 100.0)])
