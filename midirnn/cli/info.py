@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -112,15 +113,18 @@ def _midi(path: Path) -> Rows:
     from midirnn.codecs import PerformanceCodec
     from midirnn.performance import KeySignature, TimeSignature
     from midirnn.sampling.following import HEARD_SECONDS
+    from midirnn.sampling.primer import dropped_drums
 
-    piece = read_music(path)
-    codec = PerformanceCodec()
-    tokens = codec.encode(piece)
-    whole = codec.recent_style(tokens, max(piece.duration, 1.0))
+    piece = read_music(path, drums=True)
+    if dropped := dropped_drums(piece):
+        print(f"{path}: {dropped}, and the style is without them", file=sys.stderr)
+    heard = piece.without_drums()
+    tokens = PerformanceCodec().encode(heard)
     return {
         "kind": "MIDI file",
         "seconds": piece.duration,
         "notes": len(piece),
+        "drum_notes": len(piece) - len(heard),
         "pedal_events": len(piece.pedal_time),
         "parts": list(_parts(piece)),
         "tempos": [{"seconds": t.seconds, "bpm": t.bpm} for t in piece.tempos],
@@ -135,12 +139,29 @@ def _midi(path: Path) -> Rows:
             if isinstance(s, KeySignature)
         ],
         "tokens": len(tokens),
-        "style": _style(whole),
-        f"style_of_the_last_{HEARD_SECONDS:g}_seconds": _style(
-            codec.recent_style(tokens, HEARD_SECONDS)
-        ),
-        ROLL: _roll(piece),
+        "style": _style(_style_of(heard, max(heard.apply_sustain().duration, 1.0))),
+        f"style_of_the_last_{HEARD_SECONDS:g}_seconds": _style(_style_of(heard, HEARD_SECONDS)),
+        ROLL: _roll(heard),
     }
+
+
+def _style_of(piece: Performance, seconds: float) -> Style:
+    """Return the style of the last ``seconds`` of a piece, with its exact velocities.
+
+    Those of the codec are rounded down to the edges of its bins.
+    """
+    from midirnn.codecs import PerformanceCodec
+    from midirnn.codecs.style import Style
+
+    codec = PerformanceCodec()
+    values = dict(codec.recent_style(codec.encode(piece), seconds).values)
+    sustained = piece.apply_sustain()
+    velocity = sustained.velocity[sustained.start >= sustained.duration - seconds]
+    if len(velocity):
+        values["loudness"] = float(velocity.mean())
+    if len(velocity) > 1:
+        values["loudness_spread"] = float(velocity.std())
+    return Style(values)
 
 
 _UNITS: dict[str, tuple[str, Callable[[float], float]]] = {

@@ -91,6 +91,26 @@ def test_the_table_names_what_json_has(waltz: Path, capsys: Capture) -> None:
     assert "overlapping" not in out
 
 
+def test_drums_are_counted_but_not_in_the_style(tmp_path: Path, capsys: Capture) -> None:
+    drums = Performance.from_notes(
+        [(n / 4, n / 4 + 0.1, 36, 100) for n in range(16)], parts=(Part(channel=9),)
+    )
+    write_midi(drums, tmp_path / "drums.mid")
+    assert main(["info", str(tmp_path / "drums.mid"), "--json"]) == 0
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
+    assert rows["seconds"] == pytest.approx(3.85, abs=0.01)
+    assert (rows["notes"], rows["drum_notes"], rows["parts"][0]["notes"]) == (16, 16, 16)
+    assert rows["style"]["notes_per_second"] == 0.0 and "mean_pitch" not in rows["style"]
+    assert "all its 16 notes are on channel 10" in printed.err
+
+
+def test_velocities_are_told_as_they_are(waltz: Path, capsys: Capture) -> None:
+    rows = found(capsys, waltz)
+    for style in ("style", "style_of_the_last_20_seconds"):
+        assert (rows[style]["mean_velocity"], rows[style]["deviation_of_velocity"]) == (80.0, 0.0)
+
+
 def test_an_empty_file_has_no_style(tmp_path: Path, capsys: Capture) -> None:
     write_midi(Performance(), tmp_path / "empty.mid")
     rows = found(capsys, tmp_path / "empty.mid")
