@@ -46,11 +46,14 @@ def infill(
     """
     from midirnn.composing.infill import infill as rewrite
     from midirnn.engines.load import load
+    from midirnn.sampling.primer import dropped_drums
 
     own = seed_or_random(seed)
     loaded = load(model)
     check_output(output, loaded.codec)
-    piece = read_music(file)
+    piece = read_music(file, drums=True)
+    if dropped := dropped_drums(piece):
+        print(f"{file}: {dropped}, and the new file is without them", file=sys.stderr)
     with progress_bar("candidates") as progress:
         found = rewrite(
             loaded,

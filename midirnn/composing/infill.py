@@ -85,6 +85,10 @@ def infill(
     original = as_music(piece)
     model = as_model(model)
     codec: Any = require(model.codec, NoteStream, "infill", "music")
+    whole = original.without_drums().apply_sustain()
+    if not len(whole):
+        only = "only drums" if len(original) else "no notes"
+        raise OptionError(f"the piece has {only}; infill rewrites notes with a pitch")
     if not 0.0 <= begin_seconds < end_seconds <= original.duration:
         raise OptionError(
             f"the stretch is {begin_seconds:g} to {end_seconds:g} s; allowed are 0 to "
@@ -92,9 +96,9 @@ def infill(
         )
     if not 1 <= candidates <= 256:
         raise OptionError(f"candidates are {candidates}; allowed are 1 to 256")
-    whole = original.without_drums().apply_sustain()
     inside = (whole.start >= begin_seconds) & (whole.end <= end_seconds)
-    frame = _Frame(whole.select(~inside), begin_seconds, end_seconds)
+    part = int(np.bincount(whole.part).argmax())
+    frame = _Frame(whole.select(~inside), begin_seconds, end_seconds, part)
     lanes = model.lanes(candidates, engine)
     seeds = [candidate_seed(seed, number) for number in range(candidates)]
     request = Request(frame.seconds, as_sampling(sampling), constraints=frame.constraints)
@@ -140,8 +144,10 @@ def _drawn(piece: Continuation, *, at_once: bool) -> Steps[Generated]:
 class _Frame:
     """The notes around a stretch, which are kept."""
 
-    def __init__(self, kept: Performance, begin: float, end: float) -> None:
+    def __init__(self, kept: Performance, begin: float, end: float, part: int = 0) -> None:
         self.kept, self.begin, self.end = kept, begin, end
+        self.part = part
+        """The part of new notes."""
         self.first = max(0.0, begin - BEFORE_SECONDS)
         before = kept.select((kept.start < begin) & (kept.end > self.first))
         cut = before.replace(
@@ -188,7 +194,6 @@ class _Frame:
             later = same[same > new.start[index]]
             ends[index] = min(ends[index], float(later.min(initial=np.inf)))
         kept = self.kept
-        busiest = int(np.bincount(kept.part, minlength=1).argmax()) if len(kept) else 0
         fields: dict[str, Any] = {
             name: np.concatenate([getattr(kept, name), values])
             for name, values in (
@@ -196,7 +201,7 @@ class _Frame:
                 ("end", ends),
                 ("pitch", new.pitch),
                 ("velocity", new.velocity),
-                ("part", np.full(len(new), busiest, np.int32)),
+                ("part", np.full(len(new), self.part, np.int32)),
                 ("unreleased", np.zeros(len(new), dtype=bool)),
             )
         }

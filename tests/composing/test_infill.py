@@ -12,7 +12,7 @@ from midirnn.composing.infill import LONGEST_RING, Infilled, _Frame, infill
 from midirnn.engines.load import load
 from midirnn.errors import OptionError
 from midirnn.midifile import read_midi
-from midirnn.performance import Performance
+from midirnn.performance import Part, Performance
 from midirnn.sampling.filters import log_likelihood
 from midirnn.sampling.generated import Generated
 
@@ -98,6 +98,27 @@ def test_the_pedal_of_a_model_makes_its_notes_as_long_as_it_holds_them() -> None
     filled = frame.filled(Generated(drawn.shift(BEGIN), 9, 2.0, frame.origin))
     new = filled.select(filled.pitch >= 100)
     assert new.end.tolist() == pytest.approx([BEGIN + 0.5, BEGIN + 0.7])
+
+
+def test_new_notes_are_in_the_busiest_part_with_a_pitch() -> None:
+    parts = (Part(channel=9), Part(program=1, channel=0), Part(program=2, channel=1))
+    busy = PIECE.slice(0.0, 3.0)
+    piece = busy.replace(
+        parts=parts, part=np.where(np.arange(len(busy)) % 3, 2, 1).astype(np.int32)
+    )
+    for begin, end in ((0.0, piece.duration), (1.0, 2.0)):
+        (made,) = infill(MODEL, piece, begin, end, candidates=1)
+        inside = made.performance.start >= begin
+        assert made.new_notes
+        assert 2 in made.performance.part[inside] and 0 not in made.performance.part
+
+
+@pytest.mark.parametrize(("channel", "only"), [(9, "only drums"), (0, "no notes")])
+def test_a_piece_without_a_pitch_is_refused(channel: int, only: str) -> None:
+    notes = [(0.0, 1.0, 36, 100)] if channel == 9 else []
+    piece = Performance.from_notes(notes, parts=(Part(channel=channel),))
+    with pytest.raises(OptionError, match=f"the piece has {only}"):
+        infill(MODEL, piece, 0.0, 1.0)
 
 
 def test_a_seed_below_0_is_refused() -> None:
