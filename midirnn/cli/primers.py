@@ -64,7 +64,13 @@ class PrimerFlags:
     def _passage(self, codec: Codec[Any]) -> Any:
         from midirnn.codecs import NoteStream
         from midirnn.performance import Performance
-        from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
+        from midirnn.sampling.primer import (
+            dropped_drums,
+            drums_as_notes,
+            passage,
+            read_primer,
+            with_notes,
+        )
 
         path = self.primer
         flags = {
@@ -80,7 +86,11 @@ class PrimerFlags:
                 )
             return None
         from_pipe = path == STDIN and isinstance(codec, NoteStream)
-        piece: Any = read_music(path, drums=True) if from_pipe else read_primer(codec, path)
+        piece: Any
+        if from_pipe:
+            piece = with_notes(read_music(path, drums=True), path)
+        else:
+            piece = read_primer(codec, path)
         if not isinstance(piece, Performance):
             if flag:
                 raise OptionError(f"{flag} is for music; the codec {codec.name!r} has no notes")

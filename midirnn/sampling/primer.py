@@ -14,8 +14,20 @@ from midirnn.performance import Performance
 
 
 def read_primer(codec: Codec[Any], path: Path) -> Any:
-    """Read the piece in a file; music with its drums, so that leaving them out can be reported."""
-    return read_midi(path, drums=True) if isinstance(codec, NoteStream) else codec.read(path)
+    """Read the piece in a file; music with its drums, so that leaving them out can be reported.
+
+    Raises :class:`OptionError` for music without notes.
+    """
+    if not isinstance(codec, NoteStream):
+        return codec.read(path)
+    return with_notes(read_midi(path, drums=True), path)
+
+
+def with_notes(primer: Performance, path: Path) -> Performance:
+    """Return the primer in a file. Raise :class:`OptionError` if it has no notes."""
+    if not len(primer):
+        raise OptionError(f"{path}: the primer has no notes: there is nothing to go on from")
+    return primer
 
 
 def drums_as_notes(performance: Performance) -> Performance:

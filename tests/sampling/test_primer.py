@@ -15,6 +15,7 @@ from midirnn.midifile import write_midi
 from midirnn.performance import Part, Performance
 from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
 from midirnn.sampling.sampler import Sampler
+from tests.midi_bytes import midi, note_off, note_on, track
 from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
 from tests.strategies import performance_of, performances
@@ -67,6 +68,16 @@ class TestPassage:
     ) -> None:
         with pytest.raises(OptionError, match=message):
             passage(SCALE, begin, seconds)
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        "data", [midi(), midi(track()), midi(track(note_on(0, 60), note_off(0, 60)))]
+    )
+    def test_one_without_notes_is_refused(self, tmp_path: Path, data: bytes) -> None:
+        (tmp_path / "mute.mid").write_bytes(data)
+        with pytest.raises(OptionError, match=r"mute\.mid: the primer has no notes"):
+            read_primer(CODEC, tmp_path / "mute.mid")
 
 
 class TestDrums:
