@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from midirnn.arrays import Float64Array
 from midirnn.codecs import NoteStream, require
-from midirnn.composing.choice import Candidate, measured
+from midirnn.composing.choice import Candidate, measured, usable_measure
 from midirnn.composing.measures import Measure
 from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
@@ -55,6 +55,7 @@ def beam_search(
         raise OptionError(f"beam is {width}; allowed are 1 to {WIDEST}")
     check_seed(seed)
     request, primer = request or Request(), as_primer(primer)
+    by = usable_measure(by, request, primer)
     model = as_model(model)
     codec: Any = require(model.codec, NoteStream, "beam search", "music to measure")
     heard: list[SamplerState] = []

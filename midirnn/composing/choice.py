@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from midirnn.codecs import NoteStream, require
-from midirnn.composing.measures import Heard, Measure, find_measure
+from midirnn.composing.measures import Heard, Measure, check_measure, find_measure
 from midirnn.engines.base import StepEngine
 from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
@@ -68,7 +68,7 @@ def best_of(
     :meth:`~midirnn.engines.load.Model.lanes`.
     """
     request, primer = request or Request(), as_primer(primer)
-    measure = find_measure(by) if isinstance(by, str) else by
+    measure = usable_measure(by, request, primer)
     model = as_model(model)
     if not 1 <= count <= MOST:
         raise OptionError(f"best-of is {count}; allowed are 1 to {MOST}")
@@ -99,12 +99,23 @@ def measured(
     primer: Performance | None,
 ) -> list[Candidate]:
     """Return continuations as candidates, the best first."""
-    measure = find_measure(by) if isinstance(by, str) else by
+    measure = usable_measure(by, request, primer)
     found: list[Candidate] = []
     for seed, generated in zip(seeds, made, strict=True):
         value = measure(heard_of(generated, request, primer))
         found.append(Candidate(seed, generated, -math.inf if math.isnan(value) else value))
     return sorted(found, key=lambda candidate: -candidate.measure)
+
+
+def usable_measure(by: Measure | str, request: Request, primer: Performance | None) -> Measure:
+    """Return a measure. Raise :class:`OptionError` for one that needs a primer without one."""
+    measure = find_measure(by) if isinstance(by, str) else by
+    check_measure(measure, request.controls, _without_drums(primer))
+    return measure
+
+
+def _without_drums(primer: Performance | None) -> Performance:
+    return Performance() if primer is None else primer.without_drums()
 
 
 def heard_of(made: Generated, request: Request, primer: Performance | None) -> Heard:
@@ -115,7 +126,7 @@ def heard_of(made: Generated, request: Request, primer: Performance | None) -> H
     if asked is None and weights is not None:
         asked = frozenset(number for number, weight in enumerate(weights) if weight)
     return Heard(
-        Performance() if primer is None else primer.without_drums(),
+        _without_drums(primer),
         made.continuation,
         made.new_seconds,
         made.log_likelihood,

@@ -61,8 +61,7 @@ def continuity(heard: Heard) -> float:
 
     The mean over density, loudness, register, pitch classes and inter-onset intervals.
     """
-    if not len(heard.primer):
-        raise OptionError("continuity is nearness to a primer; give one, or choose another measure")
+    check_measure(continuity, heard.controls, heard.primer)
     end = heard.primer.duration
     begin = max(0.0, end - HEARD_SECONDS)
     before = measure([passage(heard.primer, begin, end)], end - begin)
@@ -100,11 +99,7 @@ def density(heard: Heard) -> float:
     """
     wanted = None if heard.controls is None else heard.controls.notes_per_second
     if wanted is None:
-        if not len(heard.primer):
-            raise OptionError(
-                "density is nearness to a number of notes; give one with --notes-per-second, or a "
-                "primer"
-            )
+        check_measure(density, heard.controls, heard.primer)
         wanted = len(heard.primer) / heard.primer.duration
     played = len(heard.new) / heard.seconds
     return -abs(math.log2(max(played, 0.01) / max(wanted, 0.01)))
@@ -116,6 +111,19 @@ MEASURES: dict[str, Measure] = {
     "key": key,
     "density": density,
 }
+
+
+def check_measure(measure: Measure, controls: Controls | None, primer: Performance) -> None:
+    """Raise :class:`OptionError` for a measure that needs a primer with notes if there is none."""
+    if len(primer):
+        return
+    if measure is continuity:
+        raise OptionError("continuity is nearness to a primer; give one, or choose another measure")
+    if measure is density and (controls is None or controls.notes_per_second is None):
+        raise OptionError(
+            "density is nearness to a number of notes; give one with --notes-per-second, or a "
+            "primer"
+        )
 
 
 def find_measure(name: str) -> Measure:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from midirnn.composing import best_of, find_measure
+from midirnn.composing import beam_search, best_of, find_measure
 from midirnn.composing.choice import heard_of
-from midirnn.composing.measures import Heard, continuity, density, key, likelihood
+from midirnn.composing.measures import Heard, Measure, continuity, density, key, likelihood
 from midirnn.engines.load import load
 from midirnn.errors import OptionError
 from midirnn.performance import Part, Performance
@@ -92,6 +93,16 @@ def test_drums_of_a_primer_are_not_measured() -> None:
 def test_density_is_best_where_it_is_what_was_asked_for() -> None:
     assert density(heard(MAJOR)) == 0.0
     assert density(heard(scale([60] * 20, gap=0.125))) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("search", [best_of, beam_search])
+@pytest.mark.parametrize("by", ["continuity", "density", density])
+def test_a_measure_that_needs_a_primer_is_refused_before_any_candidate_is_drawn(
+    search: Callable[..., object], by: Measure | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(MODEL), "lanes", lambda *_: pytest.fail("drawing has begun"))
+    with pytest.raises(OptionError, match="is nearness to a"):
+        search(MODEL, 2, by)
 
 
 @pytest.mark.parametrize("measure", [continuity, density])
