@@ -614,9 +614,14 @@ class TestWritingAndReadingAgain:
         performance = Performance.from_notes([(0.5, 1.0, 60, 64)]).replace(tempos=())
         assert notes(read_midi(midi_bytes(performance))) == [(0.5, 1.0, 60, 64)]
 
-    def test_characters_that_a_name_cannot_hold_become_question_marks(self) -> None:
-        performance = Performance.from_notes([(0.0, 1.0, 60, 64)], parts=[Part(name="琴 Flöte")])
-        assert read_midi(midi_bytes(performance)).parts[0].name == "? Flöte"
+    @pytest.mark.parametrize("name", ["Flöte", "琴 Flöte", "Клавир", "Ã¶", "?", "Harp"])
+    def test_a_name_may_be_in_any_script(self, name: str) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64)], parts=[Part(name=name)])
+        assert read_midi(midi_bytes(performance)).parts[0].name == name
+
+    def test_a_name_is_written_in_latin_1_where_that_can_hold_it(self) -> None:
+        performance = Performance.from_notes([(0.0, 1.0, 60, 64)], parts=[Part(name="Flöte")])
+        assert "Flöte".encode("latin-1") in midi_bytes(performance)
 
     def test_the_file_holds_the_bytes_and_can_be_read_by_all(self, tmp_path: Path) -> None:
         performance = Performance.from_notes([(0.0, 1.0, 60, 64)])

@@ -34,6 +34,7 @@ _MODULES = {
     "MidiChunks": "events",
     "Track": "events",
     "parse_midi": "parse",
+    "text_bytes": "parse",
     "wrap": "parse",
 }
 
@@ -62,6 +63,7 @@ __all__ = [
     "MidiChunks",
     "Track",
     "parse_midi",
+    "text_bytes",
     "wrap",
 ]
 
@@ -75,7 +77,7 @@ if TYPE_CHECKING:
         MidiChunks,
         Track,
     )
-    from midirnn.midievents.parse import parse_midi, wrap
+    from midirnn.midievents.parse import parse_midi, text_bytes, wrap
 
 
 __getattr__ = _lazy_names(__name__, _MODULES)

@@ -176,7 +176,18 @@ def _track_of(body: bytes, scanned: Scanned) -> Track:
 
 
 def _text(payload: bytes) -> str:
-    return payload.decode("latin-1").strip("\0 ")
+    """Return a text as UTF-8 if it is that, else as Latin-1, which the standard has in mind."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        text = payload.decode("latin-1")
+    return text.strip("\0 ")
+
+
+def text_bytes(text: str) -> bytes:
+    """Return the bytes of a text: Latin-1 if that reads as the same text again, else UTF-8."""
+    payload = text.encode("latin-1", "replace")
+    return payload if _text(payload) == text.strip("\0 ") else text.encode(errors="replace")
 
 
 def _parse_bytes(

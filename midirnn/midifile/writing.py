@@ -15,7 +15,7 @@ import numpy as np
 from midirnn.arrays import Float64Array
 from midirnn.errors import MidiFileError
 from midirnn.files import reason_of, write_file
-from midirnn.midievents import BANK_LSB, BANK_MSB, MAX_DELTA, MAX_TICKS, SUSTAIN, wrap
+from midirnn.midievents import BANK_LSB, BANK_MSB, MAX_DELTA, MAX_TICKS, SUSTAIN, text_bytes, wrap
 from midirnn.midifile.channels import share_out_channels
 from midirnn.midifile.reading import MAX_HOURS, hours_of
 from midirnn.performance import (
@@ -196,8 +196,8 @@ def _to_track(events: list[_Timed], name: str = "") -> mido.MidiTrack:
 
     track = mido.MidiTrack()
     if name:
-        printable = name.encode("latin-1", "replace").decode("latin-1")
-        track.append(mido.MetaMessage("track_name", name=printable))
+        as_latin = text_bytes(name).decode("latin-1")  # as which mido writes it
+        track.append(mido.MetaMessage("track_name", name=as_latin))
     last = 0
     for tick, _, message in sorted(events, key=lambda event: event[:2]):
         while tick - last > MAX_DELTA:
