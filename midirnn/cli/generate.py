@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from midirnn.cli.progress import progress_bar
 from midirnn.cli.resuming import PieceSet, settings_of
 from midirnn.cli.steering import ControlFlags
 from midirnn.errors import OptionError
-from midirnn.sampling.filters import SamplingConfig
+from midirnn.sampling.filters import FILTERS, SamplingConfig
 
 if TYPE_CHECKING:
     from midirnn.engines.load import Model
@@ -69,6 +70,7 @@ def generate(
     the model ends the notes that still sound at its end, and the new notes are on a track of their
     own.
     """
+    from midirnn.codecs import NoteStream
     from midirnn.engines.load import load
     from midirnn.sampling.requests import Request
 
@@ -94,7 +96,9 @@ def generate(
     loaded = load(model, blend=blend)
     target.check_codec(loaded.codec, drawing.count)
     heard = source.read(loaded.codec)
-    if end and not loaded.config.style_inputs:
+    if not isinstance(loaded.codec, NoteStream):
+        _check_without_time(loaded.codec.name, steering, sampling)
+    elif end and not loaded.config.style_inputs:
         print(f"{model}: {_end_of(loaded.config.control_inputs)}", file=sys.stderr)
     path_of = partial(target.path_of, count=drawing.count)
     wanted: Sequence[int] = range(drawing.count)
@@ -151,6 +155,22 @@ def _one_by_one(
                 sampler, request, heard, seconds=seconds, tokens=tokens, progress=progress
             )
         yield made
+
+
+def _check_without_time(
+    codec: str, steering: ControlFlags, sampling: SamplingConfig | None
+) -> None:
+    """Raise :class:`OptionError` for flags that have no effect on pieces without time."""
+    settings = sampling or SamplingConfig()
+    given = [
+        field.name
+        for flags, names in ((settings, fields(settings)), (steering, fields(steering)))
+        for field in names
+        if field.name not in FILTERS and getattr(flags, field.name) != field.default
+    ]
+    if given:
+        flag = given[0].replace("_", "-")
+        raise OptionError(f"--{flag} is for music; the codec {codec!r} has no notes")
 
 
 def _end_of(has_controls: bool) -> str:

@@ -19,13 +19,10 @@ from midirnn.engines.load import Model, as_model
 from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES, Performance
 from midirnn.sampling.arguments import as_music, as_sampling, check_seed
-from midirnn.sampling.filters import SamplingConfig, draw, filter_types, probabilities
+from midirnn.sampling.filters import FILTERS, SamplingConfig, draw, filter_types, probabilities
 
 ASPECTS = ("velocity", "timing", "pitch", "duration")
 """The aspects of notes that can be varied."""
-
-FILTERS = ("temperature", "top_k", "top_p", "min_p", "typical_p")
-"""The sampling settings that have an effect on all aspects."""
 
 TYPES = {"velocity": "velocity", "timing": "rhythm", "pitch": "pitch"}
 """The type of token, by its name in the sampling settings, that is drawn for an aspect."""

@@ -20,6 +20,10 @@ TYPES = {"time_shift": "rhythm", "note_on": "pitch", "velocity": "velocity"}
 """The names of token types in settings, by the names of a codec's groups."""
 
 
+FILTERS = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+"""The settings that have an effect with every codec, and on all types of tokens."""
+
+
 class TypeFilter(NamedTuple):
     """Settings within one type of token, in the order in which they are applied."""
 

@@ -125,6 +125,12 @@ def test_without_state_windows_are_read_afresh(
         (["-o", "a.mid"], "no tune in ABC notation: it has no line K:"),
         (["-o", "a.mid"], "write it with -o a.txt to see it, or try another seed"),
         (["--model", "piano-small", "--primer-text", "a"], "--primer-text is for models of text"),
+        (["--pitch-temperature", "0.5"], "--pitch-temperature is for music; the codec 'text'"),
+        (["--max-rest-seconds", "2"], "--max-rest-seconds is for music"),
+        (["--repetition-penalty", "2"], "--repetition-penalty is for music"),
+        (["--follow", "0"], "--follow is for music"),
+        (["--follow-seconds", "9"], "--follow-seconds is for music"),
+        (["--end"], "the codec 'text' has no time, and so no end to come to"),
         (["--primer", "binary.txt"], "binary.txt is a binary file, not text (a null byte in line"),
     ],
 )
