@@ -37,8 +37,8 @@ class DrawingFlags:
         int | None,
         Parameter(
             help="With --count: number of pieces in progress at once, computed in numpy unless "
-            "--engine says otherwise (native is the fastest). The music depends neither on it nor "
-            "on --workers. [one after another]"
+            "--engine says otherwise (native is the fastest). The music depends on the engine, but "
+            "neither on this number nor on --workers. [one after another]"
         ),
     ] = None
     resume: Annotated[
@@ -124,6 +124,9 @@ class DrawingFlags:
 
     def _check_partners(self) -> None:
         """Raise :class:`OptionError` for flags without the one that they belong to."""
+        if self.draws_several and self.count == 1:
+            flag = "--workers" if self.workers > 1 else "--batch"
+            raise OptionError(f"{flag} is for a set of pieces: give its --count")
         if self.by is not None and not self.chooses:
             raise OptionError("--by chooses among candidates: give --best-of or --beam")
         for flag, value in (

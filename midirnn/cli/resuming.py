@@ -197,8 +197,15 @@ def _file_in(name: str, value: Any) -> Path | None:
 def _difference(flag: str, before: Any, now: Any, path: Path) -> str:
     if flag in ("--model", "--primer", *map(_contents, FILES)):
         return f"{flag} is another than in the run to resume ({path}); give the same one"
-    was, is_now = ("not given" if value is None else value for value in (before, now))
+    was, is_now = (_named(flag, value) for value in (before, now))
     return f"{flag} was {was} in the run to resume ({path}), and is {is_now} now"
+
+
+def _named(flag: str, value: Any) -> Any:
+    """Return the value of a flag as an error names it; of --batch only whether it was given."""
+    if value is None:
+        return "not given"
+    return "given" if flag == "--batch" else value
 
 
 def _resolved(engine: str) -> str:

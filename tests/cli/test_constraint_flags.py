@@ -82,7 +82,7 @@ def test_a_silence_that_leaves_the_end_is_followed_by_notes(tmp_path: Path) -> N
             "the silence from 0 to 3 s and the rest of 1 s at the exact end leave nothing to play",
         ),
         (
-            ["--silence", "0-2", "--silence", "1.5-4", "--seconds", "4", "--batch", "2"],
+            ["--silence=0-2", "--silence=1.5-4", "--seconds=4", "--count=2", "--batch=2"],
             "leave noth",
         ),
         (["--model", "folk", "--key", "C"], "constraints are for music"),

@@ -110,6 +110,7 @@ def test_a_set_is_not_resumed_with_other_settings(
         (["--batch", "2", "--key", "C"], "--key was not given in the run to resume"),
         (["--batch", "2", "--only-new"], "--only-new was False in the run to resume"),
         (["--batch", "2", "--primer", str(song)], "--primer is another"),
+        ([], "--batch was given in the run to resume"),
     ):
         assert main([*argv, *other]) == 1
         assert line in capsys.readouterr().err
@@ -255,6 +256,8 @@ def test_without_its_settings_a_set_is_resumed_and_a_line_says_what_is_unknown(
         (["--count", "3", "--workers", "0"], "--workers is 0"),
         (["--count", "100000000"], "--count is 100000000; allowed are 1 to 1,000,000"),
         (["--count", "3", "--batch", "0"], "--batch is 0; it must be at least 1"),
+        (["--batch", "4"], "--batch is for a set of pieces: give its --count"),
+        (["--workers", "2", "--batch", "4"], "--workers is for a set of pieces: give its --count"),
         (["--best-of", "0"], "--best-of is 0"),
         (["--beam", "0"], "--beam is 0; it must be at least 1"),
         (["--beam", "4", "--best-of", "2"], "--best-of and --beam exclude one another"),
