@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from midirnn.ensemble.conductor import load_network
 from midirnn.ensemble.seats import Seats, channel_of
 from midirnn.ensemble.source import EnsembleSource
 from midirnn.errors import CodecError, OptionError
-from midirnn.note_arrays import NOTE_FIELDS
+from midirnn.note_arrays import CONTROL_FIELDS, NOTE_FIELDS
 from midirnn.performance import Part, Performance
 from midirnn.sampling import Sampler, SamplingConfig
 from midirnn.sampling.generate import DEFAULT_SECONDS, MAX_SECONDS
@@ -45,8 +46,9 @@ def generate_ensemble(
     """Return music of several players, each a part on a channel of its own.
 
     The ``network`` decides what each player does in each second, and ``model`` plays it, in that
-    player's register. The first parts of a ``primer`` are the players; the music continues from the
-    next whole second after it. The same seed gives the same music, with the same ``engine`` on one
+    player's register. The first parts of a ``primer`` are the players, with their programs, names
+    and controllers; further parts and pedals are left out, and the music continues from the next
+    whole second after it. The same seed gives the same music, with the same ``engine`` on one
     machine. Raises :class:`OptionError` for a number of players or seconds that is out of range,
     and for a primer without notes.
     """
@@ -91,14 +93,25 @@ def _heard(primer: Performance, network: Model, players: int) -> tuple[Any, Perf
     """
     codec = require(network.codec, EnsembleCodec, "an ensemble")
     seat_of = np.full(len(primer.parts), players)
-    for seat, parts in enumerate(parts_of_players(primer, players)):
-        seat_of[parts] = seat
     theirs = primer.without_drums().apply_sustain() if len(primer) else primer
+    for seat, indices in enumerate(parts_of_players(theirs, players)):
+        seat_of[indices] = seat
     kept = theirs.select(seat_of[theirs.part] < players)
     if not len(kept):
         raise OptionError("the primer has no notes: there is nothing to go on from")
     rows = codec.gestures(kept)
-    return rows, kept.replace(part=seat_of[kept.part].astype(np.int32), parts=_parts(players))
+    own = seat_of[kept.control_part] < players
+    controls = {name: getattr(kept, name)[own] for name in CONTROL_FIELDS}
+    controls["control_part"] = seat_of[controls["control_part"]].astype(np.int32)
+    parts = list(_parts(players))
+    for index, seat in reversed(list(enumerate(seat_of.tolist()))):
+        if seat < players:
+            like = primer.parts[index]
+            parts[seat] = replace(
+                like, channel=channel_of(seat), name=like.name or parts[seat].name
+            )
+    part = seat_of[kept.part].astype(np.int32)
+    return rows, kept.replace(part=part, parts=tuple(parts), **controls)
 
 
 def _parts(players: int) -> tuple[Part, ...]:
@@ -152,5 +165,5 @@ class _Notes:
             return new
         both = (self._primer, new)
         joined = {name: np.concatenate([getattr(p, name) for p in both]) for name in NOTE_FIELDS}
-        marks = {"tempos": self._primer.tempos, "signatures": self._primer.signatures}
-        return new.replace(**joined, **marks)
+        kept = ("tempos", "signatures", "parts", *CONTROL_FIELDS)
+        return new.replace(**joined, **{name: getattr(self._primer, name) for name in kept})

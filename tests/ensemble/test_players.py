@@ -223,6 +223,26 @@ def test_the_tempo_and_the_signatures_of_a_primer_are_kept(tmp_path: Path) -> No
     assert made.performance.signatures == marks
 
 
+def test_the_instruments_the_names_and_the_controllers_of_a_primer_are_kept(
+    tmp_path: Path,
+) -> None:
+    parts = (Part(0, 9, "kit"), Part(73, 3, "Flute"), Part(6, 0, "", 128), Part(32, 1, "Bass"))
+    primer = read_midi(a_file(tmp_path / "primer.mid", 4)).replace(
+        parts=parts,
+        control_time=[0.0, 0.5, 1.0],
+        control_number=[7, 10, 11],
+        control_value=[99, 20, 50],
+        control_part=[1, 3, 2],
+    )
+    made = generate_ensemble(tiny_model(), players=2, primer=primer, seconds=2, seed=1).performance
+    flute, harpsichord = made.parts
+    assert (flute.program, flute.name) == (73, "Flute")
+    assert (harpsichord.program, harpsichord.name, harpsichord.bank) == (6, "player 2", 128)
+    assert made.control_value.tolist() == [99, 50]
+    assert made.control_part.tolist() == [0, 1]
+    assert not any(part.is_drum for part in made.parts)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
