@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from midirnn.audio.synthesizer import SAMPLE_RATE, Synthesizer
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import one_line_errors, reason_of, write_file
-from midirnn.midifile import from_pretty_midi, midi_bytes
+from midirnn.midifile import from_pretty_midi, midi_bytes, read_midi
 from midirnn.performance import Performance
 
 if TYPE_CHECKING:
@@ -47,20 +48,19 @@ _LIMITER_ROUNDS = 4
 
 
 def render(
-    performance: Performance | PrettyMIDI,
+    performance: Performance | PrettyMIDI | str | os.PathLike[str],
     soundfont: Path | None = None,
     *,
     progress: Progress | None = None,
 ) -> Samples:
     """Return the sound of a performance, drums and controllers included, at -16 LUFS.
 
-    The performance may be a ``pretty_midi.PrettyMIDI``. The sample rate is 44.1 kHz; shape
-    ``(N, 2)``. Peaks above -1 dB are turned down for some milliseconds. Raises a
+    The performance may be a ``pretty_midi.PrettyMIDI`` or the path of a MIDI file. The sample rate
+    is 44.1 kHz; shape ``(N, 2)``. Peaks above -1 dB are turned down for some milliseconds. Raises a
     :class:`MidirnnError` if FluidSynth, a SoundFont or another library is missing, and
     :class:`OptionError` for a performance without notes.
     """
-    if not isinstance(performance, Performance):
-        performance = from_pretty_midi(performance, drums=True)
+    performance = _as_performance(performance)
     if not len(performance):
         raise OptionError("there is nothing to hear: it has no notes")
     _sound_libraries()
@@ -70,6 +70,20 @@ def render(
         if np.abs(samples).max(initial=0.0) < 1.0 - 2 / _FULL_SCALE:
             return normalized(samples)
         gain /= 4
+
+
+def _as_performance(given: Any) -> Performance:
+    """Return a performance, a ``pretty_midi.PrettyMIDI`` or the music in a MIDI file."""
+    if isinstance(given, Performance):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return read_midi(given, drums=True)
+    if type(given).__module__.partition(".")[0] != "pretty_midi":
+        raise OptionError(
+            f"the performance is of type {type(given).__name__}; allowed are a Performance, a "
+            "pretty_midi.PrettyMIDI and the path of a MIDI file"
+        )
+    return from_pretty_midi(given, drums=True)
 
 
 def write_sound(samples: Samples, path: Path) -> None:

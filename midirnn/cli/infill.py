@@ -68,5 +68,7 @@ def infill(
         )
     nats = ", ".join(f"{one.nats:.1f} ({one.nats_per_token:.2f})" for one in found)
     print(f"nats of what follows each candidate (per token, with its own): {nats}", file=sys.stderr)
-    told = f"{found[0].new_notes} new notes from {begin:g} to {end:g} s (seed {own})"
+    count = found[0].new_notes
+    notes = f"{count} new {'note' if count == 1 else 'notes'}"
+    told = f"{notes} from {begin:g} to {end:g} s (seed {own})"
     write_music(loaded.codec, found[0].performance, output, told)

@@ -11,7 +11,7 @@ import numpy as np
 from midirnn.engines.humanizer import Array, HumanizerEngine, load_humanizer
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
-from midirnn.sampling.arguments import check_seed
+from midirnn.sampling.arguments import as_music, check_seed
 from midirnn.scores import Expression, Score, check_score, perform, read_score
 from midirnn.scores.quantities import Quantity
 
@@ -33,17 +33,18 @@ def humanize(
 ) -> Performance:
     """Return a performance of a score: exactly its notes, with tempo, dynamics and pedal.
 
-    The score is a MIDI or MusicXML file, or exactly timed notes. The same ``seed`` gives the same
+    The score is a MIDI or MusicXML file, or exactly timed notes, which may be a
+    ``pretty_midi.PrettyMIDI``. The same ``seed`` gives the same
     performance; without one it is random. ``amount`` scales the expression: 0 plays in exact time
     and equally loud, 1.5 exaggerates. ``bpm`` sets the mean tempo in quarter notes per minute;
     without it the performance lasts as long as the score. Raises :class:`OptionError` for a value
     that is not allowed and :class:`ScoreError` for a score without notes.
     """
     check_options(seed, amount, bpm)
-    if isinstance(score, Performance):
-        score = Score.from_performance(score)
-    elif not isinstance(score, Score):
+    if isinstance(score, str | os.PathLike | bytes):
         score = read_score(score)
+    elif not isinstance(score, Score):
+        score = Score.from_performance(as_music(score, "the score"))
     check_score(score, "the score")
     engine = model if isinstance(model, HumanizerEngine) else load_humanizer(model)
     if amount == 0:

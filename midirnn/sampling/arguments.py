@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+import numpy as np
+
 from midirnn.codecs.controls import Controls, parse_pitch_classes
 from midirnn.errors import OptionError
 from midirnn.midifile import from_pretty_midi, read_midi
 from midirnn.performance import Performance
+from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.filters import SamplingConfig
 
-Settings = TypeVar("Settings", Controls, SamplingConfig)
+Settings = TypeVar("Settings", Controls, SamplingConfig, Constraints)
 
 
 def as_controls(given: Controls | Mapping[str, Any] | str | None) -> Controls | None:
@@ -28,9 +31,18 @@ def as_sampling(given: SamplingConfig | Mapping[str, Any] | None) -> SamplingCon
     return _settings("sampling", SamplingConfig, given)
 
 
+def as_constraints(given: Constraints | Mapping[str, Any] | None) -> Constraints | None:
+    """Return constraints, given as they are or as a mapping."""
+    return _settings("constraints", Constraints, given)
+
+
 def check_seed(seed: int | None) -> None:
-    """Raise :class:`OptionError` for a seed below 0; None stands for a random one."""
-    if seed is not None and seed < 0:
+    """Raise :class:`OptionError` for what is no seed; None stands for a random one."""
+    if seed is None:
+        return
+    if not isinstance(seed, int | np.integer):
+        raise OptionError(f"seed is {seed!r}; it must be a whole number, 0 or more")
+    if seed < 0:
         raise OptionError(f"seed is {seed}; it must be 0 or more")
 
 

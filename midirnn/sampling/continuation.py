@@ -15,6 +15,7 @@ from midirnn.codecs.base import Message
 from midirnn.engines.base import StepEngine
 from midirnn.errors import OptionError
 from midirnn.performance import Performance, Tempo
+from midirnn.sampling.arguments import as_primer
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.constraints.masks import masks_of
 from midirnn.sampling.constraints.telling import Telling
@@ -58,7 +59,7 @@ class Continuation:
         self.sampler = sampler
         self._codec = codec = require(sampler.codec, NoteStream, "music", "time")
         self._rules, self.ends = rules, request.end
-        self._primer = primer = _as_heard(codec, primer)
+        self._primer = primer = _as_heard(codec, as_primer(primer))
         heard, rest_steps = _primer_tokens(codec, primer)
         self._show = _showing(progress, primer.duration + self._new_seconds)
         sampler.steer(request.controls)

@@ -76,4 +76,4 @@ class Generated(Played):
         if not isinstance(self.piece, Performance):
             return f"{self.new_tokens} new tokens"
         notes = int((self.piece.start >= self.primer_seconds).sum())
-        return f"{notes} new notes in {self.new_seconds:g} s"
+        return f"{notes} new {'note' if notes == 1 else 'notes'} in {self.new_seconds:g} s"

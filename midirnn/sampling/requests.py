@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from midirnn.codecs.controls import Controls
-from midirnn.sampling.arguments import as_controls, as_sampling
+from midirnn.sampling.arguments import as_constraints, as_controls, as_sampling
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.filters import SamplingConfig
 from midirnn.sampling.following import DEFAULT_FOLLOW
@@ -30,8 +30,9 @@ class Request:
     end: bool = False
     """Whether the music comes to a close."""
     constraints: Constraints | None = None
-    """Constraints that every new note keeps to."""
+    """Constraints that every new note keeps to; a dictionary is accepted, too."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sampling", as_sampling(self.sampling))
         object.__setattr__(self, "controls", as_controls(self.controls))
+        object.__setattr__(self, "constraints", as_constraints(self.constraints))

@@ -15,14 +15,18 @@ from midirnn import (
     OptionError,
     Performance,
     Request,
+    ScoreError,
     beam_search,
     best_of,
     from_pretty_midi,
+    generate,
     generate_form,
+    humanize,
     infill,
     likelihood,
     load,
     read_midi,
+    render,
     to_pretty_midi,
     vary,
 )
@@ -36,6 +40,13 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "beam_search": lambda piece: beam_search(MODEL, 2, request=REQUEST, primer=piece)[0],
     "generate_form": lambda piece: generate_form(MODEL, "AA", 2.0, REQUEST, piece, engine="numpy"),
     "infill": lambda piece: infill(MODEL, piece, 1.0, 2.0, candidates=2)[0],
+}
+
+REFUSING: dict[str, Callable[[Any], Any]] = {
+    **FUNCTIONS,
+    "generate": lambda piece: generate(MODEL, seconds=1.0, primer=piece),
+    "humanize": lambda piece: humanize(piece, amount=0.0),
+    "render": render,
 }
 
 
@@ -58,14 +69,15 @@ def test_a_performance_pretty_midi_and_a_path_give_the_same(name: str, tmp_path:
 
 def test_what_is_varied_and_measured_may_be_any_of_them(tmp_path: Path) -> None:
     for given in ways(tmp_path):
+        assert len(humanize(given, seed=1, amount=0.0))
         varied = vary(MODEL, given, "velocity", 0.5, sampling={"top_p": 0.9}, engine="numpy")
         assert isinstance(varied, Performance)
         assert likelihood(given, MODEL).nats_per_token > 0.0
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", REFUSING)
 def test_anything_else_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="is of type int; allowed are a Performance, a pretty_mi"):
-        FUNCTIONS[name](4)
-    with pytest.raises(MidiFileError, match=r"missing\.mid"):
-        FUNCTIONS[name](tmp_path / "missing.mid")
+        REFUSING[name](4)
+    with pytest.raises((MidiFileError, ScoreError), match=r"missing\.mid"):
+        REFUSING[name](tmp_path / "missing.mid")

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pretty_midi
 import pytest
 
-from midirnn import Controls, Note, OptionError, Performance, SamplingConfig
+from midirnn import (
+    Constraints,
+    Controls,
+    Note,
+    OptionError,
+    Performance,
+    SamplingConfig,
+    generate,
+    parse_scale,
+)
 from midirnn.codecs.controls import parse_pitch_classes
 from midirnn.midifile import to_pretty_midi
-from midirnn.sampling.arguments import as_controls, as_piece, as_sampling
+from midirnn.sampling.arguments import (
+    as_constraints,
+    as_controls,
+    as_piece,
+    as_sampling,
+    check_seed,
+)
 from midirnn.sketch import piano_roll_svg
 from tests.datasets.songs import song
 
@@ -19,6 +36,7 @@ def test_a_dictionary_holds_the_fields() -> None:
     assert as_controls({"notes_per_second": 4}) == Controls(notes_per_second=4)
     assert as_sampling({"top_p": 0.9}) == SamplingConfig(top_p=0.9)
     assert as_controls(None) is None
+    assert as_constraints({"key": "D minor"}) == Constraints(key=parse_scale("D minor"))
     assert as_sampling(SamplingConfig()) == SamplingConfig()
 
 
@@ -65,3 +83,19 @@ def test_a_notebook_shows_a_piano_roll_of_bounded_size() -> None:
     many = Performance.from_notes([(i / 1000, i / 1000 + 0.01, 60, 80) for i in range(50_000)])
     columns = (many.start, many.end, many.pitch, many.velocity)
     assert len(piano_roll_svg(*columns)) < 100_000
+
+
+@pytest.mark.parametrize("seed", [1.5, "1", -1])
+def test_what_is_no_seed_is_refused(seed: Any) -> None:
+    with pytest.raises(OptionError, match=f"seed is {seed!r}; it must be"):
+        check_seed(seed)
+
+
+def test_a_key_outside_the_octave_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"the key is \{12\}; allowed are pitch classes"):
+        Constraints(key=frozenset({12}))
+
+
+def test_what_holds_no_constraints_is_refused_when_it_is_given() -> None:
+    with pytest.raises(OptionError, match="constraints holds 'tempo'; allowed are key, lowest"):
+        generate("piano-small", seconds=1.0, constraints={"tempo": 3})  # type: ignore[arg-type]

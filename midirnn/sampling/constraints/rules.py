@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from midirnn.codecs import NoteStream
 from midirnn.codecs.controls import Controls
@@ -13,7 +13,9 @@ from midirnn.errors import OptionError
 from midirnn.performance import NUM_PITCHES
 from midirnn.sampling.constraints.chart import ChordChart, pitch_classes_of
 from midirnn.sampling.constraints.curves import Curve
-from midirnn.sampling.constraints.harmony import PitchClasses
+from midirnn.sampling.constraints.harmony import PitchClasses, parse_scale
+
+ALL_CLASSES = frozenset(range(12))
 
 PASSING_SECONDS = 0.25
 """The longest that a note of the key outside the chord may last."""
@@ -33,18 +35,29 @@ class Taken(NamedTuple):
     end: float
 
 
+def _as_key(given: Any) -> PitchClasses | None:
+    """Return the pitch classes of a key, which may be given by its name."""
+    if given is None:
+        return None
+    key = parse_scale(given) if isinstance(given, str) else frozenset(given)
+    if not key <= ALL_CLASSES:
+        raise OptionError(f"the key is {set(key)}; allowed are pitch classes, 0 to 11")
+    return key
+
+
 @dataclass(frozen=True)
 class Constraints:
     """Constraints that every new note of a piece keeps to. Times are seconds of new music.
 
-    ``key`` holds the pitch classes that may be used; ``chords`` says which may be used when. With
-    both, notes of the key that are not in the chord may be used too, as passing notes of a quarter
-    of a second. Notes that do not belong to the next chord end where it begins. ``lowest`` and
-    ``highest`` limit pitches, and ``polyphony`` how many notes sound at once. No more notes begin
-    than ``notes_per_second``, except in bursts of a second's worth, and no fewer than
-    ``least_notes_per_second``: time does not go on past a note that is due. Velocities are within
-    12 of ``loudness``. These three also set the model's controls. In ``silences``, (start, end),
-    nothing sounds. ``exact_seconds`` is the length of the piece: its last second is a rest.
+    ``key`` holds the pitch classes that may be used (text such as "D minor" is accepted, too);
+    ``chords`` says which may be used when. With both, notes of the key that are not in the chord
+    may be used too, as passing notes of a quarter of a second. Notes that do not belong to the next
+    chord end where it begins. ``lowest`` and ``highest`` limit pitches, and ``polyphony`` how many
+    notes sound at once. No more notes begin than ``notes_per_second``, except in bursts of a
+    second's worth, and no fewer than ``least_notes_per_second``: time does not go on past a note
+    that is due. Velocities are within 12 of ``loudness``. These three also set the model's
+    controls. In ``silences``, (start, end), nothing sounds. ``exact_seconds`` is the length of the
+    piece: its last second is a rest.
     """
 
     key: PitchClasses | None = None
@@ -61,6 +74,7 @@ class Constraints:
     """Notes of other players: while one sounds, none may begin at its pitch."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _as_key(self.key))
         if not 0 <= self.lowest <= self.highest < NUM_PITCHES:
             raise OptionError(
                 f"the range of pitches is {self.lowest} to {self.highest}; allowed are 0 to "
