@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +95,8 @@ def generate(
     )
     loaded = load(model, blend=blend)
     target.check_codec(loaded.codec, drawing.count)
-    heard = source.read(loaded.codec)
+    heard, heard_seconds = source.read(loaded.codec)
+    request = replace(request, primer_seconds=heard_seconds)
     if not isinstance(loaded.codec, NoteStream):
         _check_without_time(loaded.codec.name, steering, sampling)
     elif end and not loaded.config.style_inputs:

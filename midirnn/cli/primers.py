@@ -55,13 +55,17 @@ class PrimerFlags:
         if self.primer is not None and self.primer_text is not None:
             raise OptionError("--primer and --primer-text are two primers; choose one")
 
-    def read(self, codec: Codec[Any]) -> Any:
-        """Return what is continued (None for nothing), and print what of it is not used."""
+    def read(self, codec: Codec[Any]) -> tuple[Any, float | None]:
+        """Return what is continued (None for nothing), and print what of it is not used.
+
+        With it comes the time at which a passage ends, if its length was given: it may end with a
+        rest.
+        """
         if self.primer_text is not None:
-            return _text(codec, self.primer_text)
+            return _text(codec, self.primer_text), None
         return self._passage(codec)
 
-    def _passage(self, codec: Codec[Any]) -> Any:
+    def _passage(self, codec: Codec[Any]) -> tuple[Any, float | None]:
         from midirnn.codecs import NoteStream
         from midirnn.performance import Performance
         from midirnn.sampling.primer import (
@@ -69,6 +73,7 @@ class PrimerFlags:
             drums_as_notes,
             passage,
             read_primer,
+            span_of,
             with_notes,
         )
 
@@ -84,7 +89,7 @@ class PrimerFlags:
                 raise OptionError(
                     f"{flag} says what of a primer to use; name its file with --primer"
                 )
-            return None
+            return None, None
         from_pipe = path == STDIN and isinstance(codec, NoteStream)
         piece: Any
         if from_pipe:
@@ -94,15 +99,17 @@ class PrimerFlags:
         if not isinstance(piece, Performance):
             if flag:
                 raise OptionError(f"{flag} is for music; the codec {codec.name!r} has no notes")
-            return piece
+            return piece, None
         if self.primer_drums:
             piece = drums_as_notes(piece)
-        piece = passage(piece, self.primer_from or 0.0, self.primer_seconds)
+        wanted = self.primer_from or 0.0, self.primer_seconds
+        begin, end = span_of(piece, *wanted)
+        piece = passage(piece, *wanted)
         if dropped := dropped_drums(piece):
             print(f"{path}: {dropped} (use them with --primer-drums)", file=sys.stderr)
         if len(piece) > LONG_PRIMER:
             print(f"{path}: the model hears {len(piece):,} notes first ...", file=sys.stderr)
-        return piece
+        return piece, None if self.primer_seconds is None else end - begin
 
 
 def _text(codec: Codec[Any], text: str) -> str:

@@ -35,7 +35,7 @@ SUFFIXES = (".txt", ".csv", ".toml", ".py", ".safetensors")
 
 LEFT_OUT = (
     *("count", "workers", "resume"),
-    *("primer", "primer_text", "primer_from", "primer_seconds", "primer_drums"),
+    *("primer", "primer_text", "primer_from", "primer_drums"),
 )
 """Flags that do not change the music of a seed, and those that only choose the primer."""
 

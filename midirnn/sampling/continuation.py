@@ -60,8 +60,9 @@ class Continuation:
         self._codec = codec = require(sampler.codec, NoteStream, "music", "time")
         self._rules, self.ends = rules, request.end
         self._primer = primer = _as_heard(codec, as_primer(primer))
-        heard, rest_steps = _primer_tokens(codec, primer)
-        self._show = _showing(progress, primer.duration + self._new_seconds)
+        primer_seconds = max(primer.duration, request.primer_seconds or 0.0)
+        heard, rest_steps = _primer_tokens(codec, primer, primer_seconds)
+        self._show = _showing(progress, primer_seconds + self._new_seconds)
         sampler.steer(request.controls)
         sampler.reset()
         self._hear(heard, heard_before)
@@ -73,7 +74,7 @@ class Continuation:
         heard_steps = int(codec.token_steps[heard].sum())
         second = codec.steps_per_second
         # Where the primer ends slightly after a step, events of that step are moved to its end.
-        self._begin_seconds = max((heard_steps + rest_steps) / second, primer.duration)
+        self._begin_seconds = max((heard_steps + rest_steps) / second, primer_seconds)
         self.end_seconds = self._begin_seconds + self._new_seconds
         """Where the music ends, apart from last notes that sound on."""
         self.approach_seconds = ENDING_SECONDS
@@ -273,14 +274,14 @@ def _showing(progress: Progress | None, total: float) -> Callable[[float], None]
     return show
 
 
-def _primer_tokens(codec: NoteStream, primer: Performance) -> tuple[list[int], int]:
-    """Return a primer's tokens, and how many steps of a rest at its end they leave out.
+def _primer_tokens(codec: NoteStream, primer: Performance, seconds: float) -> tuple[list[int], int]:
+    """Return the tokens of a primer, and how many steps of a rest at its end they leave out.
 
     How long the whole rest becomes is up to the model: see :func:`_shift_past`.
     """
     heard: list[int] = codec.encode(primer, open_end=True).tolist()
     steps = codec.token_steps
-    rest = max(0, codec.step(primer.duration) - int(steps[heard].sum()))
+    rest = max(0, codec.step(seconds) - int(steps[heard].sum()))
     longest = int(steps.max())
     shifts = max(0, rest - 1) // longest
     return heard + [int(steps.argmax())] * shifts, rest - shifts * longest

@@ -44,6 +44,20 @@ def passage(
     A negative beginning counts from the end of the performance. Raises :class:`OptionError` for a
     passage that holds no note.
     """
+    begin, end = span_of(performance, begin_seconds, seconds)
+    length = performance.duration
+    cut = performance.slice(begin, end) if (begin, end) != (0.0, length) else performance
+    if len(performance) and not len(cut):
+        raise OptionError(
+            f"no note begins between {begin:g} and {end:.4g} s; the file lasts {length:.4g} s"
+        )
+    return cut
+
+
+def span_of(
+    performance: Performance, begin_seconds: float, seconds: float | None
+) -> tuple[float, float]:
+    """Return when a :func:`passage` begins and ends. Raises :class:`OptionError` for no time."""
     if not math.isfinite(begin_seconds):
         raise OptionError(f"the primer begins at {begin_seconds:g} s; allowed are finite numbers")
     if seconds is not None and not 0.0 < seconds < math.inf:
@@ -52,13 +66,7 @@ def passage(
     begin = max(0.0, length + begin_seconds) if begin_seconds < 0 else begin_seconds
     if begin >= length > 0.0:
         raise OptionError(f"the primer begins at {begin:g} s; the file lasts {length:.4g} s")
-    end = length if seconds is None else min(begin + seconds, length)
-    cut = performance.slice(begin, end) if (begin, end) != (0.0, length) else performance
-    if len(performance) and not len(cut):
-        raise OptionError(
-            f"no note begins between {begin:g} and {end:.4g} s; the file lasts {length:.4g} s"
-        )
-    return cut
+    return begin, length if seconds is None else min(begin + seconds, length)
 
 
 def dropped_drums(primer: Any) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from midirnn.codecs.controls import Controls
+from midirnn.errors import OptionError
 from midirnn.sampling.arguments import as_constraints, as_controls, as_sampling
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.filters import SamplingConfig
@@ -31,8 +33,14 @@ class Request:
     """Whether the music comes to a close."""
     constraints: Constraints | None = None
     """Constraints that every new note keeps to; a dictionary is accepted, too."""
+    primer_seconds: float | None = None
+    """When the new music begins, if the primer goes on with a rest after its last note."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= (self.primer_seconds or 0.0) < math.inf:
+            raise OptionError(
+                f"the primer lasts {self.primer_seconds} s; allowed are finite numbers from 0"
+            )
         object.__setattr__(self, "sampling", as_sampling(self.sampling))
         object.__setattr__(self, "controls", as_controls(self.controls))
         object.__setattr__(self, "constraints", as_constraints(self.constraints))

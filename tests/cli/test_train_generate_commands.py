@@ -428,6 +428,19 @@ class TestPrimerFlags:
         assert both.duration <= 3.6
         assert new.duration <= 2.1
 
+    def test_a_passage_that_ends_with_a_rest_keeps_its_length(
+        self, place: Path, tmp_path: Path
+    ) -> None:
+        gap = Performance.from_notes([(0.0, 0.5, 60, 80), (4.0, 4.5, 64, 80)])
+        write_midi(gap, tmp_path / "gap.mid")
+        flags = ["--primer", str(tmp_path / "gap.mid"), "--primer-seconds", "2", "--seed=1"]
+        for more in ([], ["--best-of", "2"], ["--count", "2", "--batch", "2"]):
+            target = tmp_path / f"a{len(more)}.mid"
+            assert generate(place, target, *flags, *more) == 0
+            made = read_midi(target if target.exists() else target.with_stem("a4-1"))
+            assert made.start[1] >= 1.999
+            assert made.duration <= 4.02
+
     def test_a_flag_without_a_primer_is_refused(self, place: Path, capsys: Capture) -> None:
         for flag in ("--primer-from=3", "--primer-seconds=3", "--primer-drums"):
             line = refused(capsys, ["generate", "-o", "x.mid", "--model", str(place / "run"), flag])

@@ -13,8 +13,11 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.errors import OptionError
 from midirnn.midifile import write_midi
 from midirnn.performance import Part, Performance
+from midirnn.sampling.continuation import continuing
 from midirnn.sampling.primer import dropped_drums, drums_as_notes, passage, read_primer
+from midirnn.sampling.requests import Request
 from midirnn.sampling.sampler import Sampler
+from midirnn.sampling.together import run_to_end
 from tests.midi_bytes import midi, note_off, note_on, track
 from tests.sampling.continuing import continue_primer
 from tests.sampling.mock_engine import MockEngine
@@ -78,6 +81,23 @@ class TestFiles:
         (tmp_path / "mute.mid").write_bytes(data)
         with pytest.raises(OptionError, match=r"mute\.mid: the primer has no notes"):
             read_primer(CODEC, tmp_path / "mute.mid")
+
+
+class TestRests:
+    @pytest.mark.parametrize("seconds", [1.2, 3.0, 5.55])
+    def test_the_music_begins_after_one_at_the_end_of_the_primer(self, seconds: float) -> None:
+        primer = Performance.from_notes([(0.0, 0.4, 60, 80), (0.5, 1.0, 62, 80)])
+        for seed in range(5):
+            asked = Request(2.0, primer_seconds=seconds)
+            made = run_to_end(continuing(sampler(seed), asked, primer))
+            assert made.primer_seconds == pytest.approx(seconds)
+            assert made.performance.start[2:].min(initial=seconds) >= seconds - 1e-9
+            assert made.performance.duration <= seconds + 2.0 + 1e-9
+            assert made.new_tokens > 5
+
+    def test_one_without_end_is_refused(self) -> None:
+        with pytest.raises(OptionError, match="the primer lasts inf s; allowed are finite"):
+            Request(primer_seconds=float("inf"))
 
 
 class TestDrums:
