@@ -39,7 +39,13 @@ AFTER_SECONDS = 8.0
 """How much of the music after the stretch the candidates are judged by."""
 
 LEAST_FOLLOWING = 4
-"""Where fewer notes follow, the candidates are judged by their own notes, too."""
+"""Where fewer notes follow, the candidates are judged by their own notes, too.
+
+What follows then says little, and most of it, the ends of notes, speaks for sparse candidates: with
+8 for the last 4 s of each of 22 pieces, its rank correlation with the number of notes is 0.19, and
+0.38 where 8 s are the whole piece. That of the nats per token is -0.01 and -0.45: the best of a
+whole piece has 1.3 times as many notes as the original, where the mean candidate has 1.15 times.
+"""
 
 LONGEST_RING = 1.0
 """How long a new note may sound beyond the end of the stretch, if no note begins before."""
