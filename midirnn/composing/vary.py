@@ -259,12 +259,13 @@ class _Durations(_Walk):
             if self.rng.random() >= p[self.off + int(self.pitch[note])]:
                 return False
         if step != self.end[note]:
-            self.seconds[note] = step / self.codec.steps_per_second
+            length = step - self.start[note]  # from its real start: never less than a step
+            self.seconds[note] = self.piece.start[note] + length / self.codec.steps_per_second
         return True
 
     def result(self) -> Performance:
         start = self.piece.start
-        latest = np.full(len(start), np.inf)  # a step may end after a strike within it
+        latest = np.full(len(start), np.inf)  # a strike may come before the step it is in
         for pitch in np.unique(self.pitch):
             same = np.flatnonzero((self.pitch == pitch) & self.heard)
             following = np.searchsorted(start[same], start[same], side="right")

@@ -148,6 +148,13 @@ def test_no_note_is_made_to_overlap_the_next_of_its_pitch(what: str) -> None:
         assert (same.end[:-1] <= same.start[1:]).all()
 
 
+def test_a_varied_note_lasts_a_step_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midirnn.composing.vary.probabilities", lambda *_: np.ones(10_000))
+    piece = Performance.from_notes([(0.0049, 0.5, 60, 70), (0.0051, 0.5, 64, 70)])
+    varied = vary(MODEL, piece, "duration", 1.0, engine="numpy")
+    assert (varied.end - varied.start).tolist() == pytest.approx([0.01, 0.4949])
+
+
 def repeated() -> Performance:
     """Three keys struck in turn at times between the steps, each released before the next time."""
     rng = np.random.default_rng(1)
