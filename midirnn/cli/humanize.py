@@ -12,6 +12,7 @@ from midirnn.cli.outputs import check_output
 from midirnn.cli.parameters import MidiOutput, Seed, seed_or_random, write_music
 from midirnn.cli.progress import progress_bar
 from midirnn.cli.targets import check_file
+from midirnn.wording import counted
 
 
 def humanize(
@@ -70,7 +71,8 @@ def humanize(
         played = humanized(
             written, seed=own, amount=amount, bpm=tempo, model=engine, progress=progress
         )
-    told = f"{score}, {len(played):,} notes in {played.duration:.1f} s (seed {own})"
+    notes = counted(len(played), "note", "notes")
+    told = f"{score}, {notes} in {played.duration:.1f} s (seed {own})"
     if plot is not None:
         from midirnn.plots.performed import plot_performed
 

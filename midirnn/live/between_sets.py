@@ -97,8 +97,8 @@ class BetweenSets(Observer):
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def heard(self, message: Message, seconds: float) -> None:
-        """Take note of a message of the performer."""
+    def performed(self, message: Message, seconds: float) -> None:
+        """Take note of music of the performer."""
         with self._lock:
             self._recording.add(PERFORMER, message, seconds)
             self._heard_at = max(self._heard_at, seconds)

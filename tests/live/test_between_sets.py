@@ -94,9 +94,9 @@ class Evening:
 
     def play(self, notes: int) -> None:
         for number in range(notes):
-            self.tuner.heard((0x90, 60 + number % 12, 80), self.now)
+            self.tuner.performed((0x90, 60 + number % 12, 80), self.now)
             self.now += 0.1
-            self.tuner.heard((0x80, 60 + number % 12, 0), self.now)
+            self.tuner.performed((0x80, 60 + number % 12, 0), self.now)
 
     def look(self, after: float) -> None:
         self.now += after
