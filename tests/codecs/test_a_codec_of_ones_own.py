@@ -183,7 +183,10 @@ def test_export_writes_a_file_that_is_checked_with_the_data_set(
             ["generate", "-o", "a.txt", "--plot=a.png"],
             "has no notes to draw; --plot needs the codec",
         ),
-        (["generate", "-o", "a.txt", "--loudness=9"], "this model has no controls"),
+        (
+            ["generate", "-o", "a.txt", "--loudness=9"],
+            "--loudness is for music; the codec 'characters'",
+        ),
     ],
 )
 def test_what_it_cannot_do_is_one_line(
