@@ -137,10 +137,11 @@ class App {
     const model = find("model");
     model.addEventListener("change", () => this.link.send({ t: "model", name: model.value }));
     // After a click the space bar is the pedal again; keyboard navigation keeps the focus.
-    document.addEventListener("pointerup", (event) => {
+    document.addEventListener("click", (event) => {
+      const byPointer = event.detail > 0;
       const target =
-        event.target instanceof HTMLElement ? event.target.closest("button, summary") : null;
-      setTimeout(() => (target instanceof HTMLElement ? target.blur() : undefined), 0);
+        event.target instanceof Element ? event.target.closest("button, summary") : null;
+      if (byPointer && target instanceof HTMLElement) target.blur();
     });
     document.addEventListener("visibilitychange", () => document.hidden && this.keys.release());
     window.addEventListener("pagehide", () => this.performer.release());
