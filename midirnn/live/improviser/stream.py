@@ -419,13 +419,9 @@ class SharedStream:
         return [UP, DOWN] if before == DOWN and UP in values else []
 
     def _move_pedal(self, moves: Sequence[int]) -> None:
-        """Write the performer's pedal movements, a step later if this one has notes already.
-
-        If a rest was left out, the step is taken from it, so that the stream does not run ahead.
-        """
+        """Write the performer's pedal movements, a step later if this one has notes already."""
         while moves and not self._sampler.mask()[self._token(TokenType.PEDAL, moves[0])]:
             self._shift(1)  # may end notes that have reached their maximum length
-            self._lag = max(self._lag - 1, 0)
         for value in moves:
             self._tell(TokenType.PEDAL, value)
         if UP in moves:

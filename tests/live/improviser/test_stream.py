@@ -104,16 +104,6 @@ def test_a_pedal_that_moves_twice_before_the_first_note_is_heard_with_one_step_b
     assert encoded(schedule, 4.0, codec)[:3] == stage.sampler.tokens[:3]
 
 
-def test_a_note_that_begins_as_the_pedal_goes_up_is_not_shortened_by_the_step_between() -> None:
-    schedule = [(0.0, (0xB0, 64, 127)), (0.02, (0xB0, 64, 0)), *note(0.02, 0.06, 60)]
-    codec = PedalCodec()
-    stage = Stage("call_and_response", ALONE, codec=codec, start_seconds=0.0)
-    stage.perform(schedule)
-    stage.run(1.0)
-    length = codec.vocabulary.token(TokenType.TIME_SHIFT, 4)
-    assert stage.sampler.tokens[5] == encoded(schedule, 1.0, codec)[5] == length
-
-
 def test_a_pedal_before_the_first_note_is_heard_without_the_rest_between() -> None:
     schedule = [(1.0, (0xB0, 64, 127)), *note(3.0, 3.5, 60, velocity=64)]
     codec = PedalCodec()
