@@ -276,6 +276,26 @@ def test_faders_that_move_fast_do_not_flood_the_session(playing: JamProcess, chr
     page.context.close()
 
 
+def test_while_faders_move_no_press_of_a_switch_is_lost_and_none_outlives_its_input(
+    playing: JamProcess, chromium: Any
+) -> None:
+    page = open_midi_page(chromium, playing)
+    page.evaluate(SENT_MIDI)
+    pressed, late = page.evaluate("""() => {
+        for (let value = 0; value < 20; value++) fakeMidi.send("1", [0xb0, 21, value]);
+        fakeMidi.send("1", [0xb0, 106, 127]);
+        fakeMidi.send("1", [0xb0, 106, 0]);
+        const pressed = sent.filter((message) => message[1] === 106);
+        fakeMidi.send("1", [0xb0, 66, 127]);
+        fakeMidi.pull("1");
+        midirnn.midi.tick();
+        return [pressed, sent.filter((message) => message[1] === 66)];
+    }""")
+    assert pressed == [[0xB0, 106, 127]]
+    assert late == []
+    page.context.close()
+
+
 TOUCH = """
 () => {
     const touch = (name, pointer, pitch) => {

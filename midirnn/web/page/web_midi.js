@@ -83,7 +83,7 @@ export class WebMidi {
     if (!this.access) return;
     for (const port of this.access.inputs.values()) {
       const chosen = this.select.value === ALL || this.select.value === port.id;
-      if (!chosen || port.state !== "connected") this.performer.release(`midi ${port.id}:`);
+      if (!chosen || port.state !== "connected") this.release(`midi ${port.id}:`);
       port.onmidimessage = chosen
         ? (/** @type {any} */ event) => this.hear(`midi ${port.id}`, event.data)
         : null;
@@ -96,7 +96,7 @@ export class WebMidi {
     const kind = status & 0xf0;
     const channel = status & 15;
     const source = `${port}:${channel.toString(16)}`;
-    if (status === RESET) this.performer.release(`${port}:`);
+    if (status === RESET) this.release(`${port}:`);
     else if (kind === PROGRAM) this.performer.send(source, [status, first]);
     else if (kind === CONTROL) this.control(source, [status, first, second]);
     else if (kind !== NOTE_ON && kind !== NOTE_OFF) return;
@@ -121,12 +121,27 @@ export class WebMidi {
     if (controller !== ALL_NOTES_OFF) this.performer.pedal(false);
   }
 
-  /** Send the movement of a controller, at once if not too many move. @param {string} source @param {number[]} message */
+  /**
+   * Send the movement of a controller: at once if not too many move, or if a switch may have turned.
+   * @param {string} source
+   * @param {number[]} message
+   */
   turn(source, message) {
+    const name = `${source} ${message[1]}`;
+    const before = this.waiting.get(name);
+    if (before && before[1][2] < 64 !== message[2] < 64) this.performer.send(...before);
     if (this.allowance > 0) {
       this.allowance -= 1;
       this.performer.send(source, message);
-    } else this.waiting.set(`${source} ${message[1]}`, [source, message]);
+    } else this.waiting.set(name, [source, message]);
+  }
+
+  /** Release what a port holds, and drop what waits from it. @param {string} port */
+  release(port) {
+    for (const name of [...this.waiting.keys()]) {
+      if (name.startsWith(port)) this.waiting.delete(name);
+    }
+    this.performer.release(port);
   }
 
   /** Send what waits. To be called 20 times a second. */
