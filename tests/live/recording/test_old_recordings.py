@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from midirnn.live.base.messages import Begin, Blend, Recall, Store
+from midirnn.codecs import PedalCodec
+from midirnn.live.base.messages import Begin, Blend, ModelSettings, Recall, Store
+from midirnn.live.improviser.server import ModelServer
 from midirnn.live.output.ledger import MODEL
 from midirnn.live.recording.event_log import read_log
-from midirnn.live.recording.replay import replay
+from midirnn.live.recording.replay import Answer, replay
+from midirnn.sampling import Sampler
 from tests.live.recording.test_replay import serve_flaky, serve_tiny
-from tests.live.stage import START_SECONDS, is_note_on
+from tests.live.stage import START_SECONDS, is_note_on, tiny_model
 
 LOG = Path(__file__).with_name("session_with_moods.jsonl")
 """Written by version 0.1.0 with the tiny model of the tests. Presets were called moods."""
@@ -17,6 +20,15 @@ LOG = Path(__file__).with_name("session_with_moods.jsonl")
 ANSWERS = Path(__file__).with_name("session_with_answers.jsonl")
 """Written with the flaky model of the tests before ``Begin`` said where the phrase begins and where
 the last note of an answer, and ``Knobs`` that the model waits while its register is held."""
+
+PEDAL = Path(__file__).with_name("session_with_pedal.jsonl")
+"""Written by version 0.1.0 with a tiny model that hears and moves the pedal."""
+
+
+def serve_pedal(settings: ModelSettings) -> Answer:
+    model = tiny_model(PedalCodec())
+    sampler = Sampler(model.engine("numpy"), model.codec, settings.sampling, seed=settings.seed)
+    return ModelServer(sampler, start_seconds=settings.start_seconds).handle
 
 
 def test_a_recording_with_moods_is_read_and_gives_the_same_notes() -> None:
@@ -49,3 +61,10 @@ def test_a_recording_with_abrupt_answers_outside_the_register_gives_the_same_not
     result = replay(log, serve_flaky)
     assert result.difference is None
     assert result.notes_sent == result.notes_as_planned == 12
+
+
+def test_a_recording_in_which_the_pedal_moves_often_gives_the_same_notes() -> None:
+    result = replay(read_log(PEDAL), serve_pedal)
+    assert result.difference is None
+    assert result.events > 100
+    assert result.notes_sent == result.notes_as_planned > 40
