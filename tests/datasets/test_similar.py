@@ -219,7 +219,6 @@ def test_of_two_folders_the_table_names_files_from_its_own(folder: Path, tmp_pat
     assert len(splits_of(Dataset.open(out))) == 29
 
 
-@pytest.mark.skipif(not (SHARED / "splits.csv").is_file(), reason="needs the data sets themselves")
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
 def test_files_whose_names_are_not_utf8_are_told_apart_and_found_in_the_table(
     tmp_path: Path,
@@ -240,6 +239,7 @@ def test_files_whose_names_are_not_utf8_are_told_apart_and_found_in_the_table(
         assert [row["path"] for row in rows] == [r"caf\xe8.mid", r"caf\xea.mid"]
 
 
+@pytest.mark.skipif(not (SHARED / "splits.csv").is_file(), reason="needs the data sets themselves")
 def test_compositions_that_people_have_named_are_found() -> None:
     """Of all of MAESTRO and ASAP midirnn clean --check tells; here of some composers of both."""
     maestro, asap = SHARED / "performances" / "maestro", SHARED / "scores_and_performances" / "asap"

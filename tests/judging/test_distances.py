@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from midirnn.arrays import Float64Array
 from midirnn.errors import OptionError
 from midirnn.judging import distances
 from midirnn.judging.distances import (
@@ -22,7 +23,7 @@ from midirnn.judging.distances import (
 VALUES = arrays(np.float64, st.integers(2, 30), elements=st.floats(0, 1000, allow_subnormal=False))
 
 
-def normal(count: int, seed: int = 0, mean: float = 0.0) -> distances.FloatArray:
+def normal(count: int, seed: int = 0, mean: float = 0.0) -> Float64Array:
     return np.random.default_rng(seed).normal(mean, 1.0, count)
 
 
@@ -67,7 +68,7 @@ def _area_under_two_normals(shift: float) -> float:
 
 
 @given(VALUES)
-def test_what_is_compared_with_itself_overlaps_wholly(values: distances.FloatArray) -> None:
+def test_what_is_compared_with_itself_overlaps_wholly(values: Float64Array) -> None:
     area, divergence = overlap(values, values)
     assert area == pytest.approx(1.0, abs=0.01)
     assert divergence == pytest.approx(0.0, abs=1e-9)
@@ -75,7 +76,7 @@ def test_what_is_compared_with_itself_overlaps_wholly(values: distances.FloatArr
 
 @given(VALUES, VALUES)
 def test_overlap_is_a_share_the_same_from_both_sides(
-    values: distances.FloatArray, others: distances.FloatArray
+    values: Float64Array, others: distances.FloatArray
 ) -> None:
     area, divergence = overlap(values, others)
     assert 0 <= area <= 1
