@@ -736,6 +736,11 @@ class TestPrettyMidi:
         assert there.get_tempo_changes()[1].tolist() == pytest.approx([90.0], abs=1e-9)
         assert from_pretty_midi(there).signatures == performance.signatures
 
+    def test_a_metre_of_256ths_is_left_out_as_from_a_file(self) -> None:
+        source = pretty_midi.PrettyMIDI()
+        source.time_signature_changes.append(pretty_midi.TimeSignature(4, 256, 0.0))
+        assert from_pretty_midi(source).signatures == ()
+
     def test_drums_are_left_out_unless_asked_for(self) -> None:
         source = pretty_midi.PrettyMIDI()
         for is_drum in (True, False):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from midirnn.audio.synthesizer import SAMPLE_RATE, Synthesizer
 from midirnn.errors import MissingExtraError, OptionError
 from midirnn.files import one_line_errors, reason_of, write_file
-from midirnn.midifile import from_pretty_midi, midi_bytes, read_midi
+from midirnn.midifile import from_pretty_midi, is_pretty_midi, midi_bytes, read_midi
 from midirnn.performance import Performance
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _as_performance(given: Any) -> Performance:
         return given
     if isinstance(given, str | os.PathLike):
         return read_midi(given, drums=True)
-    if type(given).__module__.partition(".")[0] != "pretty_midi":
+    if not is_pretty_midi(given):
         raise OptionError(
             f"the performance is of type {type(given).__name__}; allowed are a Performance, a "
             "pretty_midi.PrettyMIDI and the path of a MIDI file"

@@ -7,7 +7,7 @@ The modules build on one another in this order: ``pairing`` (events to notes), `
 from __future__ import annotations
 
 from midirnn.midifile.channels import share_out_channels
-from midirnn.midifile.pretty import from_pretty_midi, to_pretty_midi
+from midirnn.midifile.pretty import from_pretty_midi, is_pretty_midi, to_pretty_midi
 from midirnn.midifile.reading import MAX_HOURS, SUFFIXES, assemble, read_midi
 from midirnn.midifile.writing import TICKS_PER_QUARTER, midi_bytes, write_midi
 
@@ -17,6 +17,7 @@ __all__ = [
     "TICKS_PER_QUARTER",
     "assemble",
     "from_pretty_midi",
+    "is_pretty_midi",
     "midi_bytes",
     "read_midi",
     "share_out_channels",

@@ -10,6 +10,7 @@ import numpy as np
 from midirnn.midievents import BANK_LSB, BANK_MSB, SUSTAIN
 from midirnn.midifile.channels import share_out_channels
 from midirnn.midifile.writing import TICKS_PER_QUARTER
+from midirnn.parts import DENOMINATORS
 from midirnn.performance import (
     CHANNEL_PRESSURE,
     PITCH_BEND,
@@ -84,6 +85,11 @@ def to_pretty_midi(performance: Performance) -> pretty_midi.PrettyMIDI:
     return result
 
 
+def is_pretty_midi(given: Any) -> bool:
+    """Return whether something is a ``pretty_midi.PrettyMIDI``, or of a class made from it."""
+    return any(kind.__module__.partition(".")[0] == "pretty_midi" for kind in type(given).__mro__)
+
+
 def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> Performance:
     """Return the performance in a ``pretty_midi.PrettyMIDI``, without drums by default."""
     instruments = [i for i in source.instruments if drums or not i.is_drum]
@@ -109,7 +115,9 @@ def from_pretty_midi(source: pretty_midi.PrettyMIDI, *, drums: bool = False) -> 
     moment, number, amount, control_part = zip(*controls, strict=True) if controls else ((),) * 4
     times, bpms = source.get_tempo_changes()
     signatures: list[Signature] = [
-        TimeSignature(s.time, s.numerator, s.denominator) for s in source.time_signature_changes
+        TimeSignature(s.time, s.numerator, s.denominator)
+        for s in source.time_signature_changes
+        if s.denominator in DENOMINATORS
     ]
     for key in source.key_signature_changes:
         minor = key.key_number >= 12

@@ -11,7 +11,7 @@ import numpy as np
 
 from midirnn.codecs.controls import Controls, parse_pitch_classes
 from midirnn.errors import OptionError
-from midirnn.midifile import from_pretty_midi, read_midi
+from midirnn.midifile import from_pretty_midi, is_pretty_midi, read_midi
 from midirnn.performance import Performance
 from midirnn.sampling.constraints import Constraints
 from midirnn.sampling.filters import SamplingConfig
@@ -48,7 +48,7 @@ def check_seed(seed: int | None) -> None:
 
 def as_piece(given: Any) -> Any:
     """Return a piece as it is, but a ``pretty_midi.PrettyMIDI`` as a performance."""
-    return from_pretty_midi(given, drums=True) if _is_pretty_midi(given) else given
+    return from_pretty_midi(given, drums=True) if is_pretty_midi(given) else given
 
 
 def as_music(given: Any, what: str = "the piece") -> Performance:
@@ -71,10 +71,6 @@ def as_music(given: Any, what: str = "the piece") -> Performance:
 def as_primer(given: Any) -> Performance | None:
     """Return music to continue; None for nothing."""
     return None if given is None else as_music(given, "the primer")
-
-
-def _is_pretty_midi(given: Any) -> bool:
-    return type(given).__module__.partition(".")[0] == "pretty_midi"
 
 
 def _settings(

@@ -212,7 +212,7 @@ def _keys(parts: list[Any]) -> dict[float, tuple[int, bool]]:
     return {
         float(each.offset): (int(each.sharps), getattr(each, "mode", "") == "minor")
         for each in found
-        if abs(each.sharps) <= MAX_SHARPS
+        if each.sharps is not None and abs(each.sharps) <= MAX_SHARPS  # None: no circle of fifths
     }
 
 

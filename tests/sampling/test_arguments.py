@@ -22,6 +22,7 @@ from midirnn.midifile import to_pretty_midi
 from midirnn.sampling.arguments import (
     as_constraints,
     as_controls,
+    as_music,
     as_piece,
     as_sampling,
     check_seed,
@@ -67,6 +68,15 @@ def test_pretty_midi_is_a_piece_with_its_drums() -> None:
     piece = as_piece(there)
     assert len(piece) == len(song(1)) + 1
     assert as_piece("text") == "text"
+
+
+def test_a_class_made_from_pretty_midi_is_a_piece_too() -> None:
+    class Annotated(pretty_midi.PrettyMIDI):
+        pass
+
+    there = Annotated()
+    there.instruments = to_pretty_midi(song(1)).instruments
+    assert len(as_music(there)) == len(song(1))
 
 
 def test_a_loop_over_a_performance_gives_its_notes() -> None:

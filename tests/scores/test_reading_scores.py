@@ -66,6 +66,13 @@ def test_a_file_of_its_music_has_its_metre_and_its_key(tmp_path: Path) -> None:
     ]
 
 
+def test_a_key_that_is_not_on_the_circle_of_fifths_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "waltz.musicxml"
+    key = "<key><key-step>F</key-step><key-alter>1</key-alter></key>"
+    path.write_text(waltz().replace("<time>", f"{key}<time>", 1), encoding="utf-8")
+    assert read_score(path).written.signatures == (TimeSignature(60 / 90, 3, 4),)
+
+
 def test_tempo_and_dynamics_are_read(waltz_file: Path) -> None:
     score = read_score(waltz_file)
     assert set(score.bpm.tolist()) == {90.0}
