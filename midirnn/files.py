@@ -112,9 +112,10 @@ def put_in_place(fresh: Path, target: Path) -> None:
 
     If the process is killed between the two renames, :func:`recover_folder` brings it back.
     """
+    target = target.absolute()  # no system renames "."
     _, old = _beside(target)
     if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        _clear(old)
         target.rename(old)
     try:
         fresh.rename(target)
@@ -122,7 +123,15 @@ def put_in_place(fresh: Path, target: Path) -> None:
         if old.exists():
             old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _clear(old)
+
+
+def _clear(path: Path) -> None:
+    """Remove a folder as far as possible; of a link to one, the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def recover_folder(target: Path) -> None:
@@ -130,6 +139,11 @@ def recover_folder(target: Path) -> None:
     _, old = _beside(target)
     if old.exists() and not target.exists():
         old.rename(target)
+
+
+def set_aside(target: Path) -> Path:
+    """Return where a folder is while another takes its place."""
+    return _beside(target)[1]
 
 
 def remove_folder(target: Path) -> None:
@@ -141,6 +155,7 @@ def remove_folder(target: Path) -> None:
 
 def _beside(target: Path) -> tuple[Path, Path]:
     """Return the temporary paths of the new folder and of the old one."""
+    target = target.absolute()  # the folder "." has no name
     return target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
 
 

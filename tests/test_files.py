@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from midirnn.errors import CheckpointError, DatasetError
 from midirnn.files import (
     find_folder,
     one_line_errors,
+    put_in_place,
     reason_of,
     recover_folder,
     remove_folder,
@@ -196,6 +198,18 @@ class TestReplacingAFolder:
         assert (folder / "file").read_text() == "new"
         self.fill(folder, "newer")
         self.check(folder, "newer")
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+    def test_a_link_is_replaced_and_what_it_leads_to_is_kept(self, tmp_path: Path) -> None:
+        self.fill(tmp_path / "elsewhere", "kept")
+        folder = tmp_path / "folder"
+        folder.symlink_to(tmp_path / "elsewhere")
+        for content in ("one", "two", "three"):
+            self.fill(tmp_path / "fresh", content)
+            put_in_place(tmp_path / "fresh", folder)
+            assert (folder / "file").read_text() == content
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "folder"]
+        assert (tmp_path / "elsewhere" / "file").read_text() == "kept"
 
     def test_removing_removes_what_a_killed_process_left_too(self, tmp_path: Path) -> None:
         for name in ("folder", ".folder.old", ".folder.new", "other"):

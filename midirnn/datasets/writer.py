@@ -24,7 +24,7 @@ from midirnn.datasets.sources import Refusal
 from midirnn.datasets.splits import by_split_order
 from midirnn.datasets.store import FORMAT_VERSION, MANIFEST, SplitCounts, part_names, schema
 from midirnn.errors import DatasetError
-from midirnn.files import one_line_errors, put_in_place, recover_folder
+from midirnn.files import one_line_errors, put_in_place, recover_folder, set_aside
 from midirnn.locks import lock_folder
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ class DatasetWriter:
         self._part_tokens = part_tokens
         self._splits: dict[str, _Split] = {}
         check_output(self.output, overwrite=overwrite)
-        _remove_abandoned(self.output)
+        _remove_abandoned(self.output.absolute())
         # The name is random, so that two processes that encode to one place do not mix their files.
-        self._folder = self.output.with_name(f".{self.output.name}.{secrets.token_hex(4)}")
+        place = self.output.absolute()  # the folder "." has no name
+        self._folder = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
         with one_line_errors(self.output, DatasetError):
             self._folder.mkdir(parents=True)
         self._lock = lock_folder(self._folder)
@@ -236,7 +237,8 @@ def check_output(output: Path, *, overwrite: bool) -> None:
     A data set that was being replaced when a run was killed is brought back first.
     """
     with one_line_errors(output, DatasetError):
-        recover_folder(output)
+        if (set_aside(output) / MANIFEST).is_file():  # not one that was being removed
+            recover_folder(output)
         if not output.exists() or (output.is_dir() and not any(output.iterdir())):
             return
         is_dataset = (output / MANIFEST).is_file()

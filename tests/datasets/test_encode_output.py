@@ -47,6 +47,27 @@ def test_what_is_no_data_set_is_never_replaced(tmp_path: Path) -> None:
     assert len(list(songs.rglob("*.mid"))) == 2
 
 
+def test_the_folder_that_one_is_in_is_named_with_a_dot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    songs = write_songs(tmp_path / "songs", 1)
+    monkeypatch.chdir(songs)
+    with pytest.raises(DatasetError, match=r"^\. exists and is not a data set"):
+        encode_files([songs], ".", overwrite=True)
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    encode_files([songs], ".")
+    assert Dataset.open(tmp_path / "out").splits
+
+
+def test_what_is_left_of_a_replaced_data_set_is_not_brought_back(tmp_path: Path) -> None:
+    songs = write_songs(tmp_path / "songs", 1)
+    (tmp_path / ".out.old").mkdir()
+    (tmp_path / ".out.old" / "train.parquet").write_bytes(b"")
+    encode_files([songs], tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "songs"]
+
+
 def test_an_empty_folder_may_be_filled_and_missing_ones_are_made(tmp_path: Path) -> None:
     songs = write_songs(tmp_path / "songs", 1)
     (tmp_path / "empty").mkdir()
