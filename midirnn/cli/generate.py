@@ -114,7 +114,7 @@ def generate(
         pieces_of_set = PieceSet(target.path, drawing.count, path_of, settings)
         wanted = pieces_of_set.missing(resume=drawing.resume)
         if 0 not in wanted:
-            target.show_written(path_of(0), heard)
+            target.show_written(path_of(0), heard, heard_seconds)
     elif drawing.resume:
         raise OptionError("--resume keeps the files that exist: name them with --output")
     seeds = [first_seed + number for number in wanted]

@@ -136,12 +136,12 @@ class OutputFlags:
             music = made.continuation if self.only_new else made.performance
             self._show(music, path, made.primer_seconds if has_primer else None)
 
-    def show_written(self, path: Path, heard: Any) -> None:
+    def show_written(self, path: Path, heard: Any, heard_seconds: float | None) -> None:
         """Do the same as :meth:`show` with a piece that an earlier run wrote after a primer."""
         from midirnn.midifile import read_midi
 
         if self.shows:
-            primer_seconds = None if heard is None else heard.duration
+            primer_seconds = None if heard is None else max(heard.duration, heard_seconds or 0.0)
             self._show(read_midi(path, drums=True), path, primer_seconds)
 
     def _show(self, music: Performance, path: Path, primer_seconds: float | None) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from midirnn.cli.main import main
 from midirnn.cli.pieces import OutputFlags
-from midirnn.midifile import read_midi
+from midirnn.midifile import read_midi, write_midi
+from midirnn.performance import Performance
 from tests.datasets.songs import write_song
 
 MODEL = ("--model", "piano-small", "--seconds", "1", "--seed", "7")
@@ -138,6 +139,28 @@ def test_a_set_that_is_complete_is_drawn_when_it_is_resumed(tmp_path: Path) -> N
         plot = tmp_path / name / "a.svg"
         generate(tmp_path / name, "--count", "2", "--resume", "--plot", str(plot), *more)
         assert plot.exists()
+
+
+def test_a_resumed_sets_drawing_ends_the_primer_where_the_first_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[float] = []
+
+    def drawn(*_: object, primer_seconds: float, **__: object) -> None:
+        ends.append(primer_seconds)
+
+    monkeypatch.setattr("midirnn.plots.plot_piano_roll", drawn)
+    song = write_midi_with_a_rest(tmp_path / "in" / "song.mid")
+    flags = ("--primer", str(song), "--primer-seconds", "4", "--plot", str(tmp_path / "a.svg"))
+    for more in ((), ("--resume",)):
+        generate(tmp_path / "out", "--count", "2", *flags, *more)
+    assert ends == [4.0, 4.0]
+
+
+def write_midi_with_a_rest(path: Path) -> Path:
+    notes = [(0.0, 1.0, 60, 80), (1.0, 2.0, 64, 80), (5.0, 6.0, 67, 80)]
+    write_midi(Performance.from_notes(notes), path)
+    return path
 
 
 def test_a_set_is_not_resumed_with_a_file_whose_contents_changed(
