@@ -85,9 +85,10 @@ class EnsembleFlags:
                 raise OptionError(f"{flags} are for one player, not --mode {ENSEMBLE}")
         network = load_network(self.network or "ensemble")
         players = 4 if self.players is None else self.players
-        if primer is not None and len(primer.parts) > players:
+        parts = sum(not part.is_drum for part in primer.parts) if primer is not None else 0
+        if parts > players:
             print(
-                f"the primer has {len(primer.parts)} parts: its first {players} are the players",
+                f"the primer has {parts} parts: its first {players} are the players",
                 file=sys.stderr,
             )
         for seed in seeds:

@@ -218,10 +218,13 @@ class EnsembleCodec:
 
 
 def parts_of_players(piece: Performance, players: int) -> list[list[int]]:
-    """Return the parts of each player: by their names ("player 2"), else in order."""
+    """Return the parts of each player: by their names ("player 2"), else in order.
+
+    Parts without notes count only beside parts that are so named.
+    """
     named = [_PLAYER.fullmatch(part.name) for part in piece.parts]
-    if all(named):
-        numbers = [int(match[1]) - 1 for match in named if match]
+    if any(named):
+        numbers = [int(match[1]) - 1 if match else i for i, match in enumerate(named)]
     else:
         used = {part: place for place, part in enumerate(np.unique(piece.part).tolist())}
         numbers = [used.get(index, players) for index in range(len(piece.parts))]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midirnn.cli.main import main
-from midirnn.codecs.ensemble import GESTURES, EnsembleCodec, to_digits, to_number
+from midirnn.codecs.ensemble import GESTURES, EnsembleCodec, parts_of_players, to_digits, to_number
 from midirnn.datasets import Dataset
 from midirnn.errors import CodecError
 from midirnn.performance import Part, Performance
@@ -92,6 +92,14 @@ def quartet(*notes: tuple[float, float, int, int]) -> Performance:
         part=part.astype(np.int32),
         parts=tuple(Part(40, channel, f"Violin {channel}") for channel in range(4)),
     )
+
+
+def test_a_player_that_is_silent_keeps_its_seat_beside_a_part_of_another_name() -> None:
+    names = ("Flute", "player 2", "player 3", "player 4")
+    parts = tuple(Part(73, channel, name) for channel, name in enumerate(names))
+    piece = Performance.from_notes([(0.0, 1.0, 60, 80), (0.0, 1.0, 48, 80)], parts=parts)
+    piece = piece.replace(part=np.array([1, 3], np.int32))
+    assert parts_of_players(piece, 4) == [[0], [1], [2], [3]]
 
 
 def test_what_players_of_a_file_do_is_named() -> None:

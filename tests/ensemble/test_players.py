@@ -200,6 +200,17 @@ def test_a_primer_is_gone_on_with_by_its_first_parts(
     assert (music.start > 4.0).any()
 
 
+def test_drums_are_not_counted_among_the_parts_of_a_primer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    piece = read_midi(a_file(tmp_path / "three.mid", 3))
+    drums = Part(0, 9, "Drums")
+    write_midi(piece.replace(parts=(*piece.parts[:2], drums)), tmp_path / "drums.mid")
+    code, _ = run(tmp_path, "--primer", str(tmp_path / "drums.mid"), "--players", "2")
+    assert code == 0
+    assert "parts" not in capsys.readouterr().err
+
+
 def test_only_new_writes_all_players_and_nothing_of_the_primer(tmp_path: Path) -> None:
     primer = a_file(tmp_path / "primer.mid", 4)
     flags = ["--primer", str(primer), "--seed", "1"]
