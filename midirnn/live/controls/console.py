@@ -389,12 +389,16 @@ class Console:
             return
         before, scene = None, self.scenes.of(number)
         if scene is not None:
-            before = Before(self._following.latest, {**self._kept, "mode": self.panel["mode"]})
+            before = self._before({**self._kept, "mode": self.panel["mode"]})
         requests = self.bank.load(number, before)
         yield from _change(requests)
         if requests and scene:
             yield from self._take_up(scene, now)
         yield Tell(f"{self.scenes.words(number)} {'loaded' if requests else 'is empty'}")
+
+    def _before(self, knobs: Mapping[str, Value] | None = None) -> Before:
+        """Return what undoing the next change restores besides the model's state."""
+        return Before(self._following.latest, self._following.heard_at, knobs or {})
 
     def _take_up(self, scene: Scene, now: float) -> Iterator[Effect]:
         """Take over the knobs, style and mode of a preset of the set list."""
@@ -452,7 +456,7 @@ class Console:
         elif name in CHANGES and not self._connected:
             yield Say(MODEL_IS_LOST.format(what=name))
         elif name == "reset":
-            requests = self.bank.reset(Before(self._following.latest))
+            requests = self.bank.reset(self._before())
             self._following.forget()
             self.performer = PitchClasses()
             yield from _change(requests)
@@ -461,7 +465,7 @@ class Console:
             before, requests = self.bank.before, self.bank.undo()
             yield from _change(requests)
             if before is not None:
-                self._following.recall(before.style, now)
+                self._following.recall(before.style, now, before.heard_at)
                 yield from self._turn_all(before.knobs, now)
             yield Tell("undone" if requests else "there is nothing to undo")
         elif name == "untune":

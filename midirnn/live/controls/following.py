@@ -71,10 +71,19 @@ class StyleFollower:
         """The style that is followed, or would be; None before the first note."""
         return self._recalled or self._style or self._performer.last_seconds()
 
-    def recall(self, style: Style | None, now: float) -> None:
-        """Follow this style from now on, or none, until the performer plays."""
+    @property
+    def heard_at(self) -> float:
+        """When the performer last played, or a style was recalled."""
+        return self._heard_at
+
+    def recall(self, style: Style | None, now: float, heard_at: float | None = None) -> None:
+        """Follow this style from now on, or none, until the performer plays.
+
+        It is let go of as if it had been heard at ``heard_at``, by default now.
+        """
         self._style = self._recalled = style
-        self._heard_at = self._measured_at = now
+        self._heard_at = now if heard_at is None else heard_at
+        self._measured_at = now
 
     @property
     def beside(self) -> bool:

@@ -23,9 +23,13 @@ CROSSFADE_PRESETS = (1, 2)
 
 @dataclass(frozen=True)
 class Before:
-    """What undoing a change restores besides the model's state: the followed style, and knobs."""
+    """What undoing a change restores besides the model's state: the followed style, and knobs.
+
+    ``heard_at`` is when the performer last played in that style.
+    """
 
     style: Style | None
+    heard_at: float
     knobs: Mapping[str, Value] = field(default_factory=dict)
 
 

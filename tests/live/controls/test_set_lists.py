@@ -140,6 +140,24 @@ def test_undoing_a_reset_goes_back_to_the_followed_style_and_leaves_the_knobs(
         assert session.view().knobs["temperature"] == 1.5
 
 
+def test_undoing_a_reset_does_not_bring_back_a_style_that_had_been_let_go() -> None:
+    stage = Stage("autopilot", LiveConfig(follow_seconds=5.0))
+    session, follower = stage.session, stage.session.console._following
+    stage.perform(PHRASE)
+    with session:
+        stage.run(4.0)
+        style, share = follower.style(stage.clock.now())
+        assert style is not None
+        assert share > 0.0
+        stage.run(11.0)
+        session.reset()
+        stage.run(0.5)
+        session.undo()
+        stage.run(0.5)
+        assert follower.latest == style
+        assert follower.style(stage.clock.now()) == (None, 0.0)
+
+
 def test_a_style_is_followed_until_the_performer_plays_again(tmp_path: Path, model: Path) -> None:
     evening = Evening(tmp_path / "list.json", model, "duet")
     follower = evening.session.console._following
