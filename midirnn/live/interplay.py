@@ -131,7 +131,7 @@ class Interplay:
         self._follow(now)
         again = self._play(now) if self.plays else self._rest(now)
         self._dialogue.send()
-        effects, console_at = self._console.look_after(now)
+        effects, console_at = self._console.look_after(now, self._listener.sounding)
         self._carry_out(effects, now)
         self._dialogue.send()
         if self._dialogue.has_replies:

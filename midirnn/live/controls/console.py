@@ -73,6 +73,9 @@ PRIMED = "primed"
 FOLLOWED_SECONDS = 1.0
 """The least time between two updates of the key that the performer plays in."""
 
+WAITED_SECONDS = 0.5
+"""While all keys of the register are held, the guard looks again after this long."""
+
 NO_SUCH_INPUT = (
     "the knob {name} has no effect: this model was trained without control inputs (train one with "
     "--control-inputs)"
@@ -296,15 +299,22 @@ class Console:
             yield Say(BEYOND_LIMITS.format(bpm=bpm, sent=sender.bpm))
         self._beyond = is_beyond
 
-    def look_after(self, now: float) -> tuple[list[Effect], float]:
+    def look_after(
+        self, now: float, held: frozenset[int] = frozenset()
+    ) -> tuple[list[Effect], float]:
         """Return the guard's remedies for music that has gone wrong, and when to look again.
 
-        Looking takes up to 2 ms: do not call this while a note waits to be heard.
+        While the performer has ``held`` every pitch of the register, the model waits for one: that
+        is no silence. Looking takes up to 2 ms: do not call this while a note waits to be heard.
         """
         while self._played:
             self.guard.hear_note(*self._played.popleft())
         if not (self.config.guard and self._draws):
             return [], math.inf  # echoes and chords are as sparse as the performer's notes
+        lowest, highest = self.panel.register
+        if held.issuperset(range(lowest, highest + 1)):
+            self.guard.wait(now)
+            return [], now + WAITED_SECONDS
         density = self.panel["density"]
         asked = density if isinstance(density, float) and self._steerable else None
         remedy = self.guard.look(now, asked)

@@ -60,6 +60,11 @@ class Listener:
         return len(self._keys)
 
     @property
+    def sounding(self) -> frozenset[int]:
+        """The pitches that sound, those that the pedal holds included."""
+        return self._encoder.sounding
+
+    @property
     def has_news(self) -> bool:
         """True if messages are waiting."""
         return bool(self._queue)

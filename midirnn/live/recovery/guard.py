@@ -108,6 +108,11 @@ class CollapseGuard:
         self._entropies: deque[float] = deque(maxlen=BABBLE_TOKENS)
         self._unseen = 0
 
+    def wait(self, seconds: float) -> None:
+        """Take note that the model cannot begin a note until then: that is no silence."""
+        if self._since < seconds:
+            self._since = seconds
+
     def hear_note(self, seconds: float, pitch: int) -> None:
         """Take note that the model began a note. Times must not decrease."""
         if seconds - self._chord > CHORD_SECONDS:

@@ -550,6 +550,30 @@ def test_the_guard_acts_on_a_model_that_babbles_and_counts_it() -> None:
     assert stage.notes[1] == "babble: temperature x 0.49, and back to your music"
 
 
+def test_a_model_that_waits_for_a_key_is_not_silent_to_the_guard() -> None:
+    stage = Stage("autopilot", guard=True)
+    stage.session.turn("lowest_pitch", 60)
+    stage.session.turn("highest_pitch", 61)
+    stage.perform(sorted([*note(0.3, 16.0, 60), *note(0.3, 16.0, 61)]))
+    stage.run(16.0)
+    assert not stage.session.console.guard.acted
+
+
+def test_a_model_that_may_play_but_does_not_is_silent_to_the_guard() -> None:
+    console = Console()
+    guard, console._model_plays = console.guard, True
+    guard.begin(0.0)
+    assert console.look_after(20.0, frozenset(range(1, 128))) != ([], 20.5)
+    assert guard.acted == {Fault.SILENCE: 1}
+    everything = frozenset(range(128))
+    for seconds in range(30, 60):
+        assert console.look_after(float(seconds), everything) == ([], seconds + 0.5)
+    console.look_after(69.0, frozenset())
+    assert guard.acted == {Fault.SILENCE: 1}
+    console.look_after(72.0, frozenset())
+    assert guard.acted == {Fault.SILENCE: 2}
+
+
 FIGURE = [60, 64, 67, 72]
 SCALE = range(58, 75)
 STUCK_NATS = 8.0
