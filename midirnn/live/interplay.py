@@ -300,6 +300,7 @@ class Interplay:
                     self._make_gesture(gesture, now)
                 case Replan():
                     self._drop_plan()
+                    self._dialogue.ask(*self._console.close(self._step_of))
                 case Panic():
                     self._panic(now)
                 case Hold(on):

@@ -59,6 +59,33 @@ def test_the_last_second_is_one_of_the_clock_at_any_tempo(bpm: float) -> None:
     assert max(onsets) <= end - 0.97
 
 
+@pytest.mark.parametrize(("before", "after"), [(120.0, 60.0), (60.0, 120.0), (120.0, 90.0)])
+def test_the_last_second_is_one_of_the_clock_if_the_tempo_changes(
+    before: float, after: float
+) -> None:
+    stage = Stage("call_and_response", LiveConfig(answer_seconds=6.0, clock="midi"))
+    later = [(at + 3.0, message) for at, message in PHRASE]
+    tempo = [*clocks(before, 0.0, 7.5), *clocks(after, 7.5, 16.0)[1:]]
+    stage.perform(sorted([*tempo, *later]))
+    onsets = note_ons(stage.play(16.0))
+    begin, end = answer_of(stage)
+    assert begin < 7.0
+    assert end - 2.5 < max(onsets) <= end - 0.95
+
+
+def test_a_model_that_is_restarted_in_an_answer_closes_it_at_the_same_time() -> None:
+    stage = Stage("call_and_response", LiveConfig(answer_seconds=6.0))
+    stage.perform(PHRASE)
+    with stage.session:
+        stage.run(4.0)
+        interplay, console = stage.session.interplay, stage.session.console
+        assert interplay.plays
+        end = interplay.mode.changes_at()
+        *_, again = console.begin(interplay.mode, interplay._step_of, end - 0.5)
+    assert isinstance(again, Begin)
+    assert again.last_sound_step == interplay._step_of(end - 1.0)
+
+
 def closing_stream(last_sound_step: int | None) -> SharedStream:
     """A stream near the end of an answer, after a rest, with no note sounding."""
     shared, sampler = shared_stream()

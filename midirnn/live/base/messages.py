@@ -144,6 +144,17 @@ class Begin:
 
 
 @dataclass(frozen=True)
+class Close:
+    """End the music at that step, and begin no note from ``last_sound_step`` on.
+
+    It replaces the steps of :class:`Begin` when the tempo has changed. Send :class:`Rewind` first.
+    """
+
+    until_step: int
+    last_sound_step: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Sample events until the plan reaches ``until_step``, with at most ``tokens`` tokens.
 
@@ -266,6 +277,7 @@ Request: TypeAlias = (
     | Release
     | Rest
     | Begin
+    | Close
     | Plan
     | Knobs
     | Reset

@@ -17,6 +17,7 @@ from midirnn.live.base.channel_messages import is_note_on, is_reset, is_system
 from midirnn.live.base.config import LiveConfig
 from midirnn.live.base.messages import (
     Begin,
+    Close,
     Delivery,
     HeardStep,
     Knobs,
@@ -152,6 +153,8 @@ class Console:
         self._model_plays = False
         self._draws_freely = True
         self._connected = True
+        self._ends_at = self._last_sound_at = math.inf
+        """When the model's turn ends, and from when on no note begins in it."""
 
     def connect(self, codec: PerformanceCodec, *, steerable: bool = True) -> None:
         """Take over the model's codec, and whether it has control inputs."""
@@ -233,13 +236,21 @@ class Console:
         self, begin: Begin, mode: Mode, step_of: Callable[[float], int], start: float
     ) -> Begin:
         """Return the request with the phrase that is answered and the end of the answer, if any."""
-        end, phrase_start = mode.changes_at(), getattr(mode, "answered_from", None)
+        phrase_start = getattr(mode, "answered_from", None)
         if mode.source is Source.PHRASE and phrase_start is not None:
             begin = replace(begin, phrase_step=step_of(phrase_start))
-        if self._draws_freely and end < math.inf:
-            last_sound = end - min(LAST_SOUND_SECONDS, (end - start) / 2.0)
-            begin = replace(begin, until_step=step_of(end), last_sound_step=step_of(last_sound))
+        if (end := mode.changes_at()) != self._ends_at:  # else a restarted model goes on with it
+            self._ends_at = end
+            self._last_sound_at = end - min(LAST_SOUND_SECONDS, (end - start) / 2.0)
+        for close in self.close(step_of):
+            begin = replace(begin, **vars(close))
         return begin
+
+    def close(self, step_of: Callable[[float], int]) -> list[Close]:
+        """Return the request with the steps at which the music ends at this tempo, if it does."""
+        if not self._draws or self._ends_at == math.inf:
+            return []
+        return [Close(step_of(self._ends_at), step_of(self._last_sound_at))]
 
     def end(self) -> None:
         """Take note that the model has stopped playing."""

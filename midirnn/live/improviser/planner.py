@@ -17,7 +17,7 @@ from midirnn.codecs import PerformanceCodec
 from midirnn.codecs.controls import Controls
 from midirnn.engines.state import EngineState
 from midirnn.ensemble import channel_of
-from midirnn.live.base.messages import Begin, HeardStep, Pace, PlannedEvent, Surprise
+from midirnn.live.base.messages import Begin, Close, HeardStep, Pace, PlannedEvent, Surprise
 from midirnn.live.improviser.stream import SharedStream
 from midirnn.live.improviser.stream_state import (
     ModelEvent,
@@ -133,6 +133,11 @@ class Planner:
     def begin(self, begin: Begin) -> None:
         """Let the model play from that step on."""
         self._stream.begin(begin)
+        self._settle()
+
+    def close(self, close: Close) -> None:
+        """Let the music end at other steps than it began with."""
+        self._stream.close(close)
         self._settle()
 
     def draw(self, earliest_step: int, thinning: int = 0) -> list[PlannedEvent]:

@@ -18,6 +18,7 @@ from midirnn.live.base.messages import (
     Adopt,
     Begin,
     Blend,
+    Close,
     Fetch,
     Fetched,
     Hear,
@@ -95,6 +96,7 @@ class ModelServer:
             Release: self._release,
             Rest: self._rest,
             Begin: self._begin,
+            Close: self._close,
             Plan: self._draw,
             Knobs: self._set_knobs,
             Reset: self._reset,
@@ -168,6 +170,10 @@ class ModelServer:
     def _begin(self, request: Begin) -> Iterable[Reply]:
         self._has_notes = False
         self.planner.begin(request)
+        return ()
+
+    def _close(self, request: Close) -> Iterable[Reply]:
+        self.planner.close(request)
         return ()
 
     def _draw(self, request: Plan) -> Iterable[Reply]:

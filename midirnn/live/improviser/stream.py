@@ -12,7 +12,7 @@ from midirnn.codecs.controls import Controls
 from midirnn.codecs.pedal import DOWN, UP, PedalState
 from midirnn.codecs.performance import GrammarState, TokenType
 from midirnn.engines.state import FloatVector
-from midirnn.live.base.messages import Begin, HeardStep, Pace, Surprise
+from midirnn.live.base.messages import Begin, Close, HeardStep, Pace, Surprise
 from midirnn.live.base.playing import LAST_SOUND_SECONDS
 from midirnn.live.improviser.choice import Choice
 from midirnn.live.improviser.pacing import Balance, paced
@@ -260,6 +260,10 @@ class SharedStream:
         self._phrase = self._phrase.end()
         self._keeps = begin.keeps
         self._keeping.start_over()
+
+    def close(self, close: Close) -> None:
+        """Let the music end at other steps than it began with."""
+        self._close_at, self._last_sound_at = close.until_step, close.last_sound_step
 
     def draw(self, earliest_step: int) -> list[ModelEvent]:
         """Sample the model's next token; return its events, usually one note or none.
