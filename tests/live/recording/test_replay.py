@@ -20,6 +20,7 @@ from midirnn.live import LiveConfig, ManualClock, Session
 from midirnn.live.base.messages import (
     Adopt,
     Begin,
+    Close,
     Hear,
     HeardStep,
     Knobs,
@@ -195,20 +196,22 @@ def test_a_note_that_was_sent_but_not_planned_is_found_out(tmp_path: Path) -> No
     assert "(159, 61, 1) sent, due at 1003.25" in str(result.difference)
 
 
-def tuned_session(path: Path) -> SessionLog:
+def tuned_session(path: Path, mode: str = "autopilot") -> SessionLog:
     """The log of a session in which a clock was followed through two tempos and balances turned."""
     clock = ManualClock(START_SECONDS)
     model = FlakyModel(clock)
     model.settings = SETTINGS
-    config = LiveConfig(clock="midi", guard=False)
+    config = LiveConfig(clock="midi", guard=False, answer_seconds=6.0)
     with EventLog(path, header(SETTINGS, "", {})) as log:
         output = MemoryOutput(clock=clock.now)
-        session = Session(model, output, "autopilot", config, clock=clock, observer=log)
+        session = Session(model, output, mode, config, clock=clock, observer=log)
         # An answer that is on its way when the tempo changes still counts.
         events = [*clocks(100.0, 2.0, 5.0), *clocks(170.0, 5.0, 9.0), turn(3.0, "balance", 20)]
         for seconds, message in [*events, turn(6.5, "balance", 90)]:
             at = START_SECONDS + seconds
             clock.at(at, lambda at=at, message=message: session.receive(message, at))  # type: ignore[misc]
+        if mode == "call_and_response":
+            clock.at(START_SECONDS + 2.5, lambda: session.press("your_turn"))
         with session:
             session.run(12.0, sending_thread=False)
     return read_log(path)
@@ -223,6 +226,13 @@ def test_a_session_at_a_clocks_tempo_and_another_balance_is_replayed(tmp_path: P
     assert result.difference is None
     assert result.notes_sent > 60
     assert 0 < result.notes_as_planned < result.notes_sent - 40
+
+
+def test_an_answer_in_which_the_tempo_changes_is_replayed(tmp_path: Path) -> None:
+    log = tuned_session(tmp_path / "log.jsonl", "call_and_response")
+    asked = [record.value for record in log.records if record.kind == "ask"]
+    assert len({request for request in asked if isinstance(request, Close)}) > 1
+    assert replay(log, serve_flaky).difference is None
 
 
 @pytest.mark.parametrize("part", ["due_seconds", "velocity"])
