@@ -220,6 +220,7 @@ def test_any_thread_may_command_a_session_that_plays(model: str) -> None:
                 thread.join()
             session.freeze(False)
             session.set_mode("autopilot")
+            session.press("your_turn")  # which a panic or the foot switch took from the model
             session.turn("temperature", 3.21)  # once this has been done, so has all before it
             until = time.monotonic() + LIMIT_SECONDS / 2
             while session.view().knobs["temperature"] != 3.21 and time.monotonic() < until:
