@@ -7,10 +7,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from midirnn import sustain
 from midirnn.codecs import Codec
@@ -22,6 +22,8 @@ from midirnn.errors import DatasetError
 from midirnn.files import reason_of
 from midirnn.midievents import scan
 from midirnn.midifile import pair
+
+Value = TypeVar("Value")
 
 DIED = "cannot be encoded (the process that read it died; out of memory, perhaps)"
 
@@ -173,14 +175,43 @@ def _check_start(pool: Executor) -> None:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Start fresh processes (a fork would copy locked locks); end them without waiting."""
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
-    )
+    """Start processes; end them without waiting."""
+    pool = WorkerPool(workers)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """Fresh processes (a fork would copy locked locks), which leave Ctrl-C to their parent."""
+
+    def __init__(
+        self,
+        workers: int,
+        initializer: Callable[..., None] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        super().__init__(workers, context, initializer or begin_worker, initargs)
+
+    def submit(self, fn: Callable[..., Value], /, *args: Any, **kwargs: Any) -> Future[Value]:
+        """Submit a call. If that starts a process, Ctrl-C is blocked in it from the beginning."""
+        with _ctrl_c_blocked():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Block Ctrl-C in this thread, where the system can, and in processes that it starts."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def begin_worker() -> None:

@@ -7,13 +7,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from midirnn.datasets.workers import begin_worker
+from midirnn.datasets.workers import WorkerPool, begin_worker
 from midirnn.errors import OptionError
 from midirnn.performance import Performance
 from midirnn.sampling.continuation import begin_piece
@@ -177,12 +177,8 @@ def _in_processes(
     workers: int,
 ) -> Iterator[T]:
     """Yield the pieces, in order; a few are generated ahead of the consumer."""
-    # Fresh processes: a fork would copy locked locks.
-    context = multiprocessing.get_context("spawn")
-    enough = context.Event()
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_worker, initargs=(enough,)
-    )
+    enough = multiprocessing.get_context("spawn").Event()
+    pool = WorkerPool(workers, _begin_worker, (enough,))
     running: deque[Future[list[T]]] = deque()
     size = min(order.batch or 1, -(-len(seeds) // workers))
     try:

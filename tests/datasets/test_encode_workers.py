@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,3 +83,15 @@ def test_a_mistake_of_the_codec_is_a_reason_and_no_crash(tmp_path: Path) -> None
     path = write_song(tmp_path / "a.mid")
     outcome = workers.encode_file(path, RaisingCodec())
     assert outcome == "cannot be encoded (ZeroDivisionError: a mistake of ours)"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="blocks a signal")
+def test_ctrl_c_is_blocked_in_a_worker_from_the_beginning() -> None:
+    with workers.WorkerPool(1, _do_nothing) as pool:
+        blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT in blocked
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def _do_nothing() -> None:
+    """Begin a worker without what ``begin_worker`` does."""
